@@ -1,0 +1,40 @@
+# A fresh clone needs Python 3.11 or 3.12 and make; everything else comes from here.
+.PHONY: setup demo test lint bench clean
+
+# The first interpreter that runs and has a supported version; `make PYTHON=...` overrides it.
+PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null \
+	&& echo $$p && break; done)
+# More arguments for the installation of torch, such as --index-url of its CPU builds.
+TORCH_INSTALL ?=
+
+# One thread a process: two processes then use two cores, and results do not depend on the machine.
+export OMP_NUM_THREADS ?= 1
+
+setup: .venv/installed
+
+.venv/installed: requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "needs Python 3.11 or 3.12: make PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --upgrade pip
+	.venv/bin/python -m pip install --quiet $(TORCH_INSTALL) torch==2.13.0
+	DS_BUILD_OPS=0 .venv/bin/python -m pip install --quiet -r requirements.txt
+	.venv/bin/python -m pip install --quiet --no-deps --editable .
+	touch .venv/installed
+
+demo: setup
+	.venv/bin/handan demo --output_dir runs/demo
+
+test: setup
+	.venv/bin/python -m pytest --numprocesses 2
+
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+bench: setup
+	for script in benchmarks/*.py; do .venv/bin/python $$script || exit 1; done
+
+clean:
+	rm -rf .venv runs

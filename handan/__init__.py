@@ -1,0 +1,3 @@
+"""handan: does a language model that learns to reason learn when to think hard?"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,5 @@
+"""``python -m handan`` is the ``handan`` command."""
+
+from handan.cli import main
+
+main()

@@ -1,0 +1,82 @@
+"""Settings files: YAML into frozen dataclasses, where an unknown or missing key is an error."""
+
+import dataclasses
+import types
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from handan.errors import UserError
+
+Settings = TypeVar("Settings")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """One YAML mapping, loaded safely.
+
+    Raises:
+        UserError: the file is missing, not YAML, or not a mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise UserError(f"{path}: no such file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected 'key: value' lines")
+    return content
+
+
+def load_yaml(path: Path, kind: type[Settings]) -> Settings:
+    """Read a YAML file into the dataclass ``kind``, every key checked.
+
+    Raises:
+        UserError: a key is unknown, missing or of the wrong type; the message names file and key.
+    """
+    return build(read_yaml(path), kind, str(path))
+
+
+def build(content: Any, kind: type[Settings], place: str) -> Settings:
+    """Turn a mapping into the dataclass ``kind``; ``place`` says where it came from."""
+    if not isinstance(content, dict):
+        raise UserError(f"{place}: expected 'key: value' lines, found {content!r}")
+    hints = typing.get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unknown = [key for key in content if key not in fields]
+    if unknown:
+        raise UserError(f"{place}: unknown key '{unknown[0]}'; known keys: {', '.join(fields)}")
+    values = {}
+    for name, field in fields.items():
+        if name in content:
+            values[name] = _convert(content[name], hints[name], f"{place}: {name}")
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise UserError(f"{place}: key '{name}' is missing")
+    return kind(**values)
+
+
+def _convert(value: Any, hint: Any, place: str) -> Any:
+    """``value`` as the annotated type; only an int may stand in for a float."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in arguments:
+            return None
+        hint = next(a for a in arguments if a is not type(None))
+        return _convert(value, hint, place)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return build(value, hint, place)
+    if origin is list and isinstance(value, list):
+        return [_convert(v, arguments[0], f"{place}[{i}]") for i, v in enumerate(value)]
+    if origin is dict and isinstance(value, dict):
+        return {
+            _convert(k, arguments[0], place): _convert(v, arguments[1], f"{place}.{k}")
+            for k, v in value.items()
+        }
+    expected = origin or hint
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, expected) and not (isinstance(value, bool) and hint is not bool):
+        return value
+    raise UserError(f"{place}: expected {expected.__name__}, found {value!r}")

@@ -1,0 +1,59 @@
+from dataclasses import dataclass
+
+import pytest
+
+from handan.config import load_yaml
+from handan.errors import UserError
+
+
+@dataclass(frozen=True)
+class Inner:
+    rate: float
+
+
+@dataclass(frozen=True)
+class Settings:
+    name: str
+    inner: Inner
+    sizes: list[int]
+    limit: int | None
+    on: bool = True
+
+
+GOOD = "name: x\ninner: {rate: 1}\nsizes: [1, 2]\nlimit: null\n"
+
+
+def read(tmp_path, text):
+    path = tmp_path / "settings.yaml"
+    path.write_text(text)
+    return load_yaml(path, Settings)
+
+
+def test_a_good_file_is_read_with_types(tmp_path):
+    assert read(tmp_path, GOOD) == Settings("x", Inner(1.0), [1, 2], None)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD + "extra: 1\n", "unknown key 'extra'; known keys: name, inner"),
+        (GOOD.replace("name: x\n", ""), "key 'name' is missing"),
+        (GOOD.replace("rate: 1", "rat: 1"), "inner: unknown key 'rat'"),
+        (GOOD.replace("rate: 1", "rate: fast"), "inner: rate: expected float, found 'fast'"),
+        (GOOD.replace("[1, 2]", "[1, a]"), r"sizes\[1\]: expected int, found 'a'"),
+        (GOOD.replace("[1, 2]", "[1, true]"), r"sizes\[1\]: expected int, found True"),
+        (GOOD.replace("limit: null", "limit: many"), "limit: expected int"),
+        (GOOD.replace("name: x", "name: null"), "name: expected str, found None"),
+        ("- a\n", "expected 'key: value' lines"),
+        ("a: [\n", "not valid YAML"),
+        ("a: !!python/object/apply:os.system [true]\n", "not valid YAML"),
+    ],
+)
+def test_a_bad_file_names_the_key(tmp_path, text, message):
+    with pytest.raises(UserError, match=message):
+        read(tmp_path, text)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"none.yaml: no such file"):
+        load_yaml(tmp_path / "none.yaml", Settings)
