@@ -1,0 +1,231 @@
+"""Arithmetic with two four-bit binary numbers: five operations, as in Cho et al. (2019).
+
+The designs are complete: all ordered pairs for addition and multiplication, no negative difference
+for subtraction, no zero divisor for division and modulo. People were given all additions and
+subtractions and random draws of the other designs; an item is kept if the packaged human norms
+have it.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from handan import norms
+from handan.tasks.base import Grade, Item, Task
+from handan.tasks.reading import Stated, before, grade_by
+from handan.tasks.wording import worded
+
+BITS = 4
+NUMBERS = range(2**BITS)
+TIMES = "\N{MULTIPLICATION SIGN}"
+
+
+def carries_of_addition(a: int, b: int) -> int:
+    """Carries in the column addition of ``a`` and ``b``.
+
+    Each carry replaces two ones by a one in the next column, so the carries are the ones that
+    disappear: s(a) + s(b) - s(a + b), with s the number of ones (Legendre, Kummer).
+    """
+    return a.bit_count() + b.bit_count() - (a + b).bit_count()
+
+
+def borrows_of_subtraction(a: int, b: int) -> int:
+    """Borrows in the column subtraction ``a - b`` of numbers a >= b.
+
+    They sit in the columns where the addition (a - b) + b carries.
+    """
+    return carries_of_addition(a - b, b)
+
+
+def carries_of_multiplication(a: int, b: int) -> int:
+    """Carries when the shifted copies of ``a`` are summed column by column: s(a) s(b) - s(a b)."""
+    return a.bit_count() * b.bit_count() - (a * b).bit_count()
+
+
+def borrows_of_division(a: int, b: int) -> int:
+    """Borrows in all subtractions of the long division of ``a`` by ``b``.
+
+    The study's own files count those of the last digit's subtraction only.
+    """
+    rest = borrows = 0
+    for position in reversed(range(BITS)):
+        rest = 2 * rest + (a >> position & 1)
+        if rest >= b:
+            borrows += borrows_of_subtraction(rest, b)
+            rest -= b
+    return borrows
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation: how its keys and questions are written, and what it does.
+
+    Attributes:
+        symbol: stands between the operands in an item's key.
+        request: the question's first sentence; ``{a}`` and ``{b}`` are the operands.
+        allowed: which pairs of operands belong to the design.
+        result: the answer as a number.
+        carries: carries or borrows of the written method.
+        aside: pattern of words after which a number is something else than what was asked for.
+    """
+
+    symbol: str
+    request: str
+    allowed: Callable[[int, int], bool]
+    result: Callable[[int, int], int]
+    carries: Callable[[int, int], int]
+    aside: str = r"(?!)"
+
+
+OPERATIONS = {
+    "binary_addition": Operation(
+        "+",
+        "Add the binary numbers {a} and {b}: {a} + {b}.",
+        lambda a, b: True,
+        lambda a, b: a + b,
+        carries_of_addition,
+    ),
+    "binary_subtraction": Operation(
+        "-",
+        "Subtract the binary number {b} from the binary number {a}: {a} - {b}.",
+        lambda a, b: a >= b,
+        lambda a, b: a - b,
+        borrows_of_subtraction,
+    ),
+    "binary_multiplication": Operation(
+        "*",
+        f"Multiply the binary numbers {{a}} and {{b}}: {{a}} {TIMES} {{b}}.",
+        lambda a, b: True,
+        lambda a, b: a * b,
+        carries_of_multiplication,
+    ),
+    "binary_division": Operation(
+        "/",
+        "Divide the binary number {a} by the binary number {b} and give the quotient without "
+        "remainder: {a} ÷ {b}.",
+        lambda a, b: b > 0,
+        lambda a, b: a // b,
+        borrows_of_division,
+        r"\br(?:emainder)?\b",
+    ),
+    "binary_modulo": Operation(
+        "%",
+        "Divide the binary number {a} by the binary number {b} and give the remainder only: "
+        "{a} mod {b}.",
+        lambda a, b: b > 0,
+        lambda a, b: a % b,
+        borrows_of_division,
+        r"\bquotient\b",
+    ),
+}
+
+
+def binary_key(symbol: str, a: int, b: int) -> str:
+    """Key of an item, e.g. ``0101+0011``: operands of four bits around + - * / or %."""
+    return f"{a:0{BITS}b}{symbol}{b:0{BITS}b}"
+
+
+def addition_key(a: int, b: int) -> str:
+    """Key of the addition ``a + b``, e.g. ``0101+0011``."""
+    return binary_key("+", a, b)
+
+
+def subtraction_key(a: int, b: int) -> str:
+    """Key of the subtraction ``a - b``, e.g. ``0101-0011``."""
+    return binary_key("-", a, b)
+
+
+def design(name: str) -> list[tuple[int, int]]:
+    """All pairs of operands of a task's complete design, in ascending order."""
+    allowed = OPERATIONS[name].allowed
+    return [(a, b) for a in NUMBERS for b in NUMBERS if allowed(a, b)]
+
+
+def make_item(name: str, a: int, b: int) -> Item:
+    """The item of task ``name`` with operands ``a`` and ``b``; its answer has no leading zeros."""
+    operation = OPERATIONS[name]
+    result = operation.result(a, b)
+    question = (
+        operation.request.format(a=f"{a:0{BITS}b}", b=f"{b:0{BITS}b}")
+        + " Answer with the result as a binary number only."
+    )
+    return worded(
+        name,
+        binary_key(operation.symbol, a, b),
+        question,
+        f"{result:b}",
+        carries=operation.carries(a, b),
+        operand_ones=a.bit_count() + b.bit_count(),
+        operand_sum=a + b,
+        operand_digits=a.bit_length() + b.bit_length(),
+        result=result,
+        result_digits=max(1, result.bit_length()),
+        result_ones=result.bit_count(),
+    )
+
+
+NUMERAL = re.compile(
+    r"(?<![\w.^\\])(?<!\d,)(?P<sign>-?)(?:0[bB])?(?P<bits>[01]{1,4}(?:[ _][01]{4})+|[01]+)"
+    r"(?:_\(?(?:2|two|bin(?:ary)?|base 2)\)?|b)?(?!\w|\.\d|,\d)"
+)
+OPERATOR = (
+    rf"\)?\s{{0,4}}(?:[-+*/%÷&{TIMES}]"
+    r"|\b(?:plus|minus|times|mod|modulo|divided by|multiplied by|and|from|by)\b)\s{0,4}\(?"
+)
+OPERAND_BEFORE = re.compile(r"[01](?:_2)?" + OPERATOR + r"\Z", re.IGNORECASE)
+OPERAND_AFTER = re.compile(OPERATOR + r"(?:0b)?[01]", re.IGNORECASE)
+DECIMAL = r"(?:decimal|denary|base[- ]?(?:10|ten))"
+DECIMAL_AFTER = re.compile(rf"\s?\)?\s?\(?,?\s?(?:in |as an? )?{DECIMAL}", re.IGNORECASE)
+OTHER_BEFORE = re.compile(
+    rf"(?:\b{DECIMAL}(?: (?:is|value|equivalent|form|number|result|of))*[\s:=(*,]*"
+    r"|\bbase[- ]*"
+    r"|[01](?:_2)? ?\((?:i\.e\.,? |which is |or |= ?)?"
+    r"|\b(?:carry|carrying|carries|borrow|bit|column|step|position|digit)(?: (?:of|a|the|is))*"
+    r"[\s*:]*)\Z",
+    re.IGNORECASE,
+)
+LIST_MARKER = re.compile(r"[.)] {1,3}\S")
+
+
+def find_numbers(text: str, aside: str) -> list[Stated]:
+    """Binary numerals of ``text`` that may be an answer, without leading zeros.
+
+    Left out: operands ('0101 + 0011', '0101 and 0011'), decimals ('10 in decimal'), carries and
+    column numbers ('carry 1'), list markers ('1. '), and what follows the words in ``aside``.
+    """
+    other_quantity = re.compile(rf"(?:{aside})(?: (?:is|of))*[\s:=*]*\Z", re.IGNORECASE)
+    found = []
+    for match in NUMERAL.finditer(text):
+        left, end = before(text, match.start()), match.end()
+        marker = len(match["bits"]) <= 2 and left.rstrip(" ")[-1:] in ("", "\n")
+        if (
+            OPERAND_BEFORE.search(left)
+            or OPERAND_AFTER.match(text, end)
+            or DECIMAL_AFTER.match(text, end)
+            or OTHER_BEFORE.search(left)
+            or other_quantity.search(left)
+            or (marker and LIST_MARKER.match(text, end))
+        ):
+            continue
+        digits = match["bits"].replace(" ", "").replace("_", "").lstrip("0") or "0"
+        sign = match["sign"] if digits != "0" else ""
+        found.append(Stated(match.start(), end, sign + digits))
+    return found
+
+
+def make_task(name: str) -> Task:
+    """The task called ``name``: its items with human norms, and its grader."""
+
+    def items() -> list[Item]:
+        known = norms.load(name).items
+        candidates = [make_item(name, a, b) for a, b in design(name)]
+        return [item for item in candidates if item.key in known]
+
+    def grade(item: Item, text: str) -> Grade:
+        aside = OPERATIONS[name].aside
+        return grade_by(item, text, lambda part: find_numbers(part, aside), {item.answer})
+
+    return Task(name, items, grade)
+
+
+BINARY_TASKS = {name: make_task(name) for name in OPERATIONS}

@@ -1,0 +1,94 @@
+"""Is the shown result right? Single-digit products and differences, as given to children.
+
+The 48 products and 48 differences of OpenNeuro ds001486 (Suarez-Pellicioni et al., 2019): every
+problem once with its true and once with a false result. The products are all ordered pairs of
+different numbers out of 2 to 5 and out of 6 to 9. Children saw the problem first and the result
+after it; their response time runs from the result on.
+"""
+
+from handan.tasks.base import Grade, Item, Task
+from handan.tasks.reading import Stated, find_verdicts, grade_by
+from handan.tasks.wording import worded
+
+# Problem -> the false result that was shown. The choice is the experimenters' and has no rule.
+FALSE_PRODUCTS = {
+    (2, 3): 9, (2, 4): 12, (2, 5): 15, (3, 2): 8, (3, 4): 8, (3, 5): 10,
+    (4, 2): 10, (4, 3): 9, (4, 5): 15, (5, 2): 12, (5, 3): 12, (5, 4): 16,
+    (6, 7): 49, (6, 8): 56, (6, 9): 45, (7, 6): 48, (7, 8): 64, (7, 9): 54,
+    (8, 6): 54, (8, 7): 63, (8, 9): 63, (9, 6): 48, (9, 7): 56, (9, 8): 64,
+}  # fmt: skip
+FALSE_DIFFERENCES = {
+    (3, 2): 2, (4, 3): 2, (5, 2): 2, (5, 3): 1, (5, 4): 2, (6, 2): 5,
+    (6, 4): 1, (6, 5): 2, (7, 2): 6, (7, 3): 3, (7, 4): 2, (7, 5): 1,
+    (7, 6): 3, (8, 2): 7, (8, 3): 4, (8, 5): 2, (8, 6): 4, (8, 7): 3,
+    (9, 2): 8, (9, 3): 5, (9, 4): 4, (9, 6): 5, (9, 7): 4, (9, 8): 3,
+}  # fmt: skip
+
+VERDICTS = [
+    ("true", "false", "true/false"),
+    (
+        r"(?:correct|right)(?! (?:answer|product|result|value|difference|sum|number))",
+        r"(?:incorrect|wrong)",
+        "true/false",
+    ),
+    (r"yes\b", r"no(?=\W*(?:\Z|[.,;:!\n*]))", "true/false"),
+]
+
+
+def digits_key(symbol: str, a: int, b: int, shown: int) -> str:
+    """Key of an item, e.g. ``3*5=15`` or ``7-2=6``."""
+    return f"{a}{symbol}{b}={shown}"
+
+
+def true_result(symbol: str, a: int, b: int) -> int:
+    """Product (``*``) or difference (``-``) of two digits."""
+    return a * b if symbol == "*" else a - b
+
+
+def make_item(name: str, symbol: str, a: int, b: int, shown: int) -> Item:
+    """The item that shows ``shown`` as the result of ``a`` and ``b``."""
+    result = true_result(symbol, a, b)
+    sign = "\N{MULTIPLICATION SIGN}" if symbol == "*" else "-"
+    return worded(
+        name,
+        digits_key(symbol, a, b, shown),
+        f"Is this statement true or false? {a} {sign} {b} = {shown}. "
+        "Answer with true or false only.",
+        "true" if shown == result else "false",
+        shown_is_true=float(shown == result),
+        distance=abs(shown - result),
+        operand_sum=a + b,
+        larger_operand=max(a, b),
+        smaller_operand=min(a, b),
+        result=result,
+        result_digits=len(str(result)),
+    )
+
+
+def find_truth(text: str) -> list[Stated]:
+    """All statements of 'true' or 'false' in ``text``."""
+    return find_verdicts(text, VERDICTS)
+
+
+def grade(item: Item, text: str) -> Grade:
+    """Grade a true-or-false answer."""
+    return grade_by(item, text, find_truth, {item.answer})
+
+
+def make_task(name: str, symbol: str, false_results: dict[tuple[int, int], int]) -> Task:
+    """The task with each problem's true and false result, in ascending order of the operands."""
+
+    def items() -> list[Item]:
+        return [
+            make_item(name, symbol, a, b, shown)
+            for (a, b), false_result in sorted(false_results.items())
+            for shown in (true_result(symbol, a, b), false_result)
+        ]
+
+    return Task(name, items, grade)
+
+
+DIGIT_TASKS = {
+    "products": make_task("products", "*", FALSE_PRODUCTS),
+    "differences": make_task("differences", "-", FALSE_DIFFERENCES),
+}

@@ -1,0 +1,134 @@
+"""Where is C of A, if A is d1 of B and B is d2 of C? All 64 pairs of compass directions.
+
+The pairs of Ragni (2018), whose participants chose among the eight directions. The key adds steps
+on a grid, where a diagonal step goes one step along each axis; the question says so, because
+without a stated distance north and south-east could add up to more than one direction. C lies
+where the sum of both steps, turned round, points. In eight items the steps cancel and C is at the
+place of A. People had no such option, so those items have human response times but no accuracy.
+"""
+
+import re
+
+from handan.tasks.base import Grade, Item, Task
+from handan.tasks.reading import Stated, before, grade_by
+from handan.tasks.wording import PLACES, three_terms, worded
+
+# Clockwise, as (steps east, steps north).
+STEPS = {
+    "north": (0, 1),
+    "north-east": (1, 1),
+    "east": (1, 0),
+    "south-east": (1, -1),
+    "south": (0, -1),
+    "south-west": (-1, -1),
+    "west": (-1, 0),
+    "north-west": (-1, 1),
+}
+SAME_PLACE = "same place"
+DIRECTIONS = list(STEPS)
+PAIRS = [(first, second) for first in DIRECTIONS for second in DIRECTIONS]
+
+
+def direction_key(first: str, second: str) -> str:
+    """Key of an item, e.g. ``north+south-east``: the directions of both premises."""
+    return f"{first}+{second}"
+
+
+def sign(number: int) -> int:
+    """-1, 0 or 1."""
+    return (number > 0) - (number < 0)
+
+
+def direction_of_c(first: str, second: str) -> str:
+    """Direction of C seen from A, for 'A is ``first`` of B' and 'B is ``second`` of C'."""
+    east, north = (sign(-x - y) for x, y in zip(STEPS[first], STEPS[second], strict=True))
+    found = [direction for direction, step in STEPS.items() if step == (east, north)]
+    return found[0] if found else SAME_PLACE
+
+
+def turn_degrees(first: str, second: str) -> int:
+    """Angle between two directions, 0 to 180 degrees."""
+    eighths = abs(DIRECTIONS.index(first) - DIRECTIONS.index(second))
+    return 45 * min(eighths, 8 - eighths)
+
+
+def terms_of(first: str, second: str) -> tuple[str, str, str]:
+    """The places that stand for A, B and C in an item: neutral, and fixed by its key."""
+    return three_terms(PLACES, PAIRS.index((first, second)))
+
+
+def make_item(first: str, second: str) -> Item:
+    """The item with premises 'A is ``first`` of B' and 'B is ``second`` of C'."""
+    a, b, c = terms_of(first, second)
+    question = (
+        f"The {a} is {first} of the {b}.\nThe {b} is {second} of the {c}.\n\n"
+        "The places lie on a grid. Places named together are one step apart, and a diagonal step "
+        "goes one step along each axis.\n"
+        f"Where is the {c}, seen from the {a}? Answer with one of {', '.join(DIRECTIONS)}, or "
+        f"{SAME_PLACE}."
+    )
+    answer = direction_of_c(first, second)
+    return worded(
+        "cardinal_directions",
+        direction_key(first, second),
+        question,
+        answer,
+        diagonal_premises=float("-" in first) + float("-" in second),
+        diagonal_answer=float("-" in answer),
+        turn_degrees=turn_degrees(first, second),
+        opposite=float(answer == SAME_PLACE),
+        same_direction=float(first == second),
+    )
+
+
+NAME = re.compile(
+    r"\b(?P<first>north|south)(?:[- ]?(?P<second>east|west))?(?:ern|erly|wards?)?\b"
+    r"|\b(?P<only>east|west)(?:ern|erly|wards?)?\b"
+    r"|\b(?P<same>same (?:place|location|position|spot|point|cell))\b",
+    re.IGNORECASE,
+)
+ABBREVIATION = re.compile(r"\b(?P<first>[NS])(?P<second>[EW])?\b|\b(?P<only>[EW])\b")
+LETTERS = {"N": "north", "S": "south", "E": "east", "W": "west"}
+SEEN_FROM = re.compile(r"[\s*]{0,4}(?:direction )?(?:of|from) (?:the )?(?P<place>\w{1,20})", re.I)
+
+
+def find_directions(text: str, a: str, b: str) -> list[Stated]:
+    """All directions in ``text`` that may be said of C as seen from A.
+
+    Left out: directions as seen from another place than ``a``, and those said of ``a`` or ``b``.
+    Letters (NE) are read only where no direction is spelled out.
+    """
+    told_of_other = re.compile(
+        rf"(?<!of the )(?<!of )(?<!from the )(?<!from )(?<!to the )(?<!to )\b(?:{a}|{b}) "
+        r"(?:is|lies|sits|must be|would be)\b[^.\n,;]*\Z",
+        re.IGNORECASE,
+    )
+    found = []
+    matches = list(NAME.finditer(text)) or list(ABBREVIATION.finditer(text))
+    for match in matches:
+        seen_from = SEEN_FROM.match(text, match.end())
+        elsewhere = seen_from is not None and seen_from["place"].lower() != a
+        if elsewhere or told_of_other.search(before(text, match.start())):
+            continue
+        if match.groupdict().get("same"):
+            answer = SAME_PLACE
+        else:
+            words = [match[name] for name in ("first", "second", "only") if match[name]]
+            answer = "-".join(LETTERS.get(word, word.lower()) for word in words)
+        found.append(Stated(match.start(), match.end(), answer))
+    return found
+
+
+def items() -> list[Item]:
+    """The 64 pairs of directions."""
+    return [make_item(first, second) for first, second in PAIRS]
+
+
+def grade(item: Item, text: str) -> Grade:
+    """Grade a direction."""
+    first, second = item.key.split("+")
+    a, b, _ = terms_of(first, second)
+    return grade_by(item, text, lambda part: find_directions(part, a, b), {item.answer})
+
+
+DIRECTION_TASKS = {"cardinal_directions": Task("cardinal_directions", items, grade)}

@@ -1,0 +1,217 @@
+"""Reading the stated answer out of free text, without ever evaluating the text.
+
+A task says what an answer looks like (a function from text to ``Stated`` candidates); this module
+says which of several candidates is the answer. The order of trust is: the last ``\\boxed``; the
+first candidate after the last 'answer'; a closing line, an opening line, a bold span that consists
+of a candidate alone; the last candidate. Candidates the text itself rejects ('not 1001 but 1010')
+or offers as alternatives ('1001 or 1010') are no answers, so that hedging never pays.
+
+Every pattern looks at a bounded neighbourhood of a position, so that reading is linear in the text.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Callable
+from itertools import pairwise
+from typing import NamedTuple
+
+from handan.tasks.base import Grade, Item
+
+NEIGHBOURHOOD_CHARACTERS = 80
+
+WRAPPERS = re.compile(
+    r"\\(?:text|textbf|textit|texttt|textrm|mathrm|mathbf|mathit|mathtt|mathsf|operatorname"
+    r"|boxed|fbox|left|right)(?![a-zA-Z])"
+)
+DISPLAY = re.compile(r"\\[\[\]()]|\\(?:quad|qquad)(?![a-zA-Z])|\\[,;:! ]|~|\u00a0|\u202f|\u2009")
+TIMES = "\N{MULTIPLICATION SIGN}"
+OPERATORS = {
+    r"\times": TIMES,
+    r"\cdot": TIMES,
+    r"\div": "÷",
+    r"\bmod": " mod ",
+    r"\pmod": " mod ",
+}
+CHARACTERS = str.maketrans(
+    {"\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u2212": "-", "\u2019": "'"}
+    | {"\u2082": "_2", "{": None, "}": None, "$": None}
+)
+WORKING = re.compile(r"```.*?(?:```|\Z)|\\begin\{array\}.*?(?:\\end\{array\}|\Z)", re.DOTALL)
+
+# The noun with what introduces its content; 'to answer the question' announces nothing.
+CUE = re.compile(
+    r"(?<!\bto )\banswer\b(?:[^.\n]{0,60}?(?:\b(?:is|be|isn't)\b|[:=>])|[\s*_`#]{0,8}\n)",
+    re.IGNORECASE,
+)
+RETRACTION = re.compile(
+    r"\b(?:wait|hold on|correction|scratch that|oops|sorry|my mistake)\b"
+    r"|\bI made an? (?:mistake|error)\b|\bno, |(?:[.!?]\s|\n)actually\b",
+    re.IGNORECASE,
+)
+QUOTES = r"[\s\"'\u201c\u201d`*(:]*"
+REJECTED_BEFORE = re.compile(
+    r"(?:\bnot|n't|\bnor|\bnever|\bcannot|\brather than|\binstead of|\bas opposed to)"
+    r"(?: (?:be|the|an?|that|to|say|conclude|infer|deduce|imply|mean|equal|follow|necessarily|just"
+    r"|simply|logically|binary|answer|conclusion|is|possible|guaranteed|certain|case|true))*"
+    + QUOTES
+    + r"\Z",
+    re.IGNORECASE,
+)
+REJECTED_AFTER = re.compile(
+    r"[\s\"'\u201c\u201d`*).]{0,8}(?:(?:is|was|are|would be)(?: not|n't) (?:the|an?|correct|right"
+    r"|valid|entailed|true|what|guaranteed|necessar)|does(?: not|n't) (?:follow|hold|work)"
+    r"|(?:is|was|would be) (?:wrong|incorrect|invalid|false|impossible)|cannot be|can't be"
+    r"|need not)",
+    re.IGNORECASE,
+)
+ALTERNATIVE = re.compile(r"[\s\"'\u201c\u201d`*,)]*(?:or|/)[\s\"'\u201c\u201d`*(]*", re.IGNORECASE)
+MARKUP = " \t*_`\"'\u201c\u201d()[]#>"
+
+
+class Stated(NamedTuple):
+    """A candidate answer at ``text[start:end]``, in canonical form."""
+
+    start: int
+    end: int
+    answer: str
+
+
+Finder = Callable[[str], list[Stated]]
+
+
+def grade_by(item: Item, text: str, find: Finder, right: set[str]) -> Grade:
+    """Grade ``text``: read it with ``find``; it is right if the answer is one of ``right``."""
+    answer = read(text, find)
+    return Grade(answer, answer in right)
+
+
+def read(text: str, find: Finder) -> str | None:
+    """The answer that ``text`` states, or None if it states none.
+
+    Args:
+        text: what a model wrote after its reasoning.
+        find: all candidates of a text, in order of position. It sees text without LaTeX wrappers.
+    """
+    box = last_box(text)
+    if box is not None and (answer := choose(plain(box), find)) is not None:
+        return answer
+    # Worked columns in a code block are full of numbers that nobody states as the answer.
+    outside = WORKING.sub("\n", text)
+    if (answer := choose(plain(outside), find)) is not None:
+        return answer
+    return choose(plain(text), find)
+
+
+def last_box(text: str) -> str | None:
+    """Content of the last ``\\boxed{...}``, braces balanced; up to the line's end if unclosed."""
+    start = text.rfind("\\boxed{")
+    if start < 0:
+        return None
+    begin = start + len("\\boxed{")
+    depth = 1
+    for position in range(begin, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[position], 0)
+        if depth == 0:
+            return text[begin:position]
+    return text[begin:].split("\n", 1)[0]
+
+
+def plain(text: str) -> str:
+    """``text`` without LaTeX wrappers, with one kind of hyphen and with ``_2`` for a subscript."""
+    text = WRAPPERS.sub("", text)
+    for command, sign in OPERATORS.items():
+        text = text.replace(command, sign)
+    text = DISPLAY.sub(" ", text).replace("\\_", "_")
+    return text.replace("\u2081\u2080", "_10").translate(CHARACTERS)
+
+
+def choose(text: str, find: Finder) -> str | None:
+    """The candidate that ``text`` puts forward as its answer, or None."""
+    stated = without_alternatives(text, [s for s in find(text) if not is_rejected(text, s)])
+    if not stated:
+        return None
+    retracted = max((match.start() for match in RETRACTION.finditer(text)), default=-1)
+    starts = [s.start for s in stated]
+    for cue in reversed([c for c in CUE.finditer(text) if c.start() > retracted]):
+        index = bisect_left(starts, cue.end())
+        if index < len(stated) and starts[index] - cue.end() <= NEIGHBOURHOOD_CHARACTERS:
+            return stated[index].answer
+    current = [s for s in stated if s.start >= retracted] or stated
+    # An opening or a closing line is one that holds nothing but a candidate and markup.
+    opens = len(text) - len(text.lstrip(MARKUP + "\n"))
+    closes = len(text.rstrip(MARKUP + "\n.!"))
+    bold = [s for s in current if is_bold(text, s)]
+    if current[-1].end >= closes and starts_line(text, current[-1]):
+        return current[-1].answer
+    if current[0].start == opens and retracted < 0 and ends_clause(text, current[0]):
+        return current[0].answer
+    return (bold or current)[-1].answer
+
+
+def is_rejected(text: str, stated: Stated) -> bool:
+    """Whether the words around a candidate say that it is not the answer."""
+    return bool(
+        REJECTED_BEFORE.search(before(text, stated.start))
+        or REJECTED_AFTER.match(text, stated.end, stated.end + NEIGHBOURHOOD_CHARACTERS)
+    )
+
+
+def without_alternatives(text: str, stated: list[Stated]) -> list[Stated]:
+    """Drop neighbours joined by 'or' that differ: 'true or false' repeats the question."""
+    hedged: set[int] = set()
+    for index, (left, right) in enumerate(pairwise(stated)):
+        near = right.start - left.end <= NEIGHBOURHOOD_CHARACTERS
+        joined = near and ALTERNATIVE.fullmatch(text, left.end, right.start)
+        if joined and left.answer != right.answer:
+            hedged |= {index, index + 1}
+    return [s for index, s in enumerate(stated) if index not in hedged]
+
+
+def before(text: str, position: int) -> str:
+    """The bounded neighbourhood of ``text`` that ends at ``position``."""
+    return text[max(0, position - NEIGHBOURHOOD_CHARACTERS) : position]
+
+
+def starts_line(text: str, stated: Stated) -> bool:
+    """Whether only markup stands between the beginning of the line and the candidate."""
+    left = before(text, stated.start).rstrip(MARKUP)
+    return left == "" or left.endswith("\n")
+
+
+def ends_clause(text: str, stated: Stated) -> bool:
+    """Whether the candidate is followed by the end of a line or a mark that ends a clause."""
+    right = text[stated.end : stated.end + NEIGHBOURHOOD_CHARACTERS].lstrip(MARKUP)
+    return right == "" or right[0] in "\n.;:!"
+
+
+def is_bold(text: str, stated: Stated) -> bool:
+    """Whether the candidate alone is set in bold, with or without a final full stop."""
+    right = text[stated.end : stated.end + 4].lstrip(".\"' ")
+    return before(text, stated.start).rstrip("\"' ").endswith("**") and right.startswith("**")
+
+
+def find_verdicts(text: str, vocabularies: list[tuple[str, str, str]]) -> list[Stated]:
+    """Candidates of a two-way question.
+
+    Args:
+        text: where to look.
+        vocabularies: triples (pattern of the positive words, of the negative words, positive and
+            negative answer joined by a slash), most specific first; the first vocabulary of which
+            ``text`` holds any word is read, so that 'correct' in 'false, the correct sum is 9'
+            does not count. A preceding 'not' turns a verdict round.
+    """
+    for positive, negative, answers in vocabularies:
+        pattern = re.compile(
+            rf"(?P<no>(?:\bnot|n't|\bnever|\bno)(?: (?:an?|logically|necessarily|strictly"
+            r"|be|the|case|that|it|conclusion))* )?"
+            rf"(?:\b(?P<positive>{positive})|\b(?P<negative>{negative}))",
+            re.IGNORECASE,
+        )
+        yes, no = answers.split("/")
+        found = []
+        for match in pattern.finditer(text):
+            affirmed = (match["positive"] is not None) != (match["no"] is not None)
+            found.append(Stated(match.start(), match.end(), yes if affirmed else no))
+        if found:
+            return found
+    return []

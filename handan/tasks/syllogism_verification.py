@@ -1,0 +1,201 @@
+"""Does the shown conclusion follow? Fifteen syllogisms with everyday content (cogmods, 2021).
+
+Each has one premise with 'all' and one with 'no'. In eight the conclusion begins with 'no' like a
+premise ('matching'), in seven it does not; this is what makes people accept or doubt it. Whether it
+follows is derived as for the 64 syllogisms, with existential import. In two items the derived key
+differs from the study's ``truth``: 'Some vehicles are not boats' and 'Some men do not have ova'
+follow from 'No vehicles are boats' and 'No men have ova', which the premises entail.
+"""
+
+from dataclasses import dataclass
+
+from handan.tasks.base import Grade, Item, Task
+from handan.tasks.reading import Stated, find_verdicts, grade_by
+from handan.tasks.syllogisms import FIGURES, Statement, entails
+from handan.tasks.wording import worded
+
+MOOD_OF = {"All": "A", "Some": "I", "No": "E", "Some not": "O"}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One problem: as the study codes it (quantifier;subject;predicate), and in English."""
+
+    first: str
+    second: str
+    conclusion: str
+    question: str
+
+
+PROBLEMS = [
+    Problem(
+        "All;flower;water",
+        "No;computer;flower",
+        "No;computer;water",
+        "All flowers need water. No computer is a flower. Conclusion: No computer needs water.",
+    ),
+    Problem(
+        "No;elephant;car",
+        "All;car;petrol",
+        "No;elephant;petrol",
+        "No elephant is a car. All cars need petrol. Conclusion: No elephant needs petrol.",
+    ),
+    Problem(
+        "All;snake;reptile",
+        "No;rabbit;snake",
+        "No;rabbit;reptile",
+        "All snakes are reptiles. No rabbit is a snake. Conclusion: No rabbit is a reptile.",
+    ),
+    Problem(
+        "No;stone;cat",
+        "All;cat;eyes",
+        "No;stone;eyes",
+        "No stone is a cat. All cats have eyes. Conclusion: No stone has eyes.",
+    ),
+    Problem(
+        "All;Finland;country in the north",
+        "No;country in the north;hot",
+        "No;Finland;hot",
+        "Finland is a country in the north. No country in the north is hot. "
+        "Conclusion: Finland is not hot.",
+    ),
+    Problem(
+        "No;fruit;dairy product",
+        "All;apple;fruit",
+        "No;apple;dairy product",
+        "No fruit is a dairy product. All apples are fruits. "
+        "Conclusion: No apple is a dairy product.",
+    ),
+    Problem(
+        "All;ant;insect",
+        "No;insect;backbone",
+        "No;ant;backbone",
+        "All ants are insects. No insect has a backbone. Conclusion: No ant has a backbone.",
+    ),
+    Problem(
+        "No;animal;immortal",
+        "All;bird;animal",
+        "No;bird;immortal",
+        "No animal is immortal. All birds are animals. Conclusion: No bird is immortal.",
+    ),
+    Problem(
+        "All;bat;mammal",
+        "No;mammal;fly",
+        "All;bat;fly",
+        "All bats are mammals. No mammal can fly. Conclusion: All bats can fly.",
+    ),
+    Problem(
+        "All;dolphin;animal",
+        "No;cold-blooded animal;dolphin",
+        "Some not;animal;cold-blooded animal",
+        "All dolphins are animals. No cold-blooded animal is a dolphin. "
+        "Conclusion: Some animals are not cold-blooded animals.",
+    ),
+    Problem(
+        "All;cream;object with lots of odour",
+        "No;object with lots of odour;metallic object",
+        "Some not;metallic object;cream",
+        "All creams are objects with a strong smell. No object with a strong smell is a metallic "
+        "object. Conclusion: Some metallic objects are not creams.",
+    ),
+    Problem(
+        "All;pilot;driver",
+        "No;autism;pilot",
+        "Some not;driver;autism",
+        "All pilots are drivers. No person with autism is a pilot. "
+        "Conclusion: Some drivers are not persons with autism.",
+    ),
+    Problem(
+        "All;sailing champion;swimm well",
+        "No;swimm well;paralytic",
+        "Some not;paralytic;sailing champion",
+        "All sailing champions swim well. Nobody who swims well is paralysed. "
+        "Conclusion: Some paralysed people are not sailing champions.",
+    ),
+    Problem(
+        "No;object with wheal;boat",
+        "All;vehicle;object with wheal",
+        "Some not;vehicle;boat",
+        "No object with wheels is a boat. All vehicles are objects with wheels. "
+        "Conclusion: Some vehicles are not boats.",
+    ),
+    Problem(
+        "All;men;Y gene",
+        "No;Y gene;ova",
+        "Some not;men;ova",
+        "All men have a Y gene. Nobody with a Y gene has ova. "
+        "Conclusion: Some men do not have ova.",
+    ),
+]
+
+VERDICTS = [
+    (r"valid\b", r"invalid\b", "valid/invalid"),
+    (r"(?:follows?|entailed|implied)\b", r"(?!)", "valid/invalid"),
+    (r"yes\b", r"no(?=\W*(?:\Z|[.,;:!\n*]))", "valid/invalid"),
+    (r"(?:correct|true)\b", r"(?:incorrect|false)\b", "valid/invalid"),
+]
+
+
+def verification_key(problem: Problem) -> str:
+    """Key of a problem: its conclusion as one word, e.g. ``some_not_vehicle_boat``."""
+    return problem.conclusion.lower().replace(";", "_").replace(" ", "_").replace("-", "_")
+
+
+def statements(problem: Problem) -> tuple[tuple[Statement, Statement], Statement]:
+    """Premises and conclusion with a for the first premise's end term, b and c for the others."""
+    first, second, conclusion = (
+        part.split(";") for part in (problem.first, problem.second, problem.conclusion)
+    )
+    (middle,) = set(first[1:]) & set(second[1:])
+    (a,), (c,) = set(first[1:]) - {middle}, set(second[1:]) - {middle}
+    letter = {a: "a", middle: "b", c: "c"}
+
+    def coded(part: list[str]) -> Statement:
+        return MOOD_OF[part[0]] + letter[part[1]] + letter[part[2]]
+
+    return (coded(first), coded(second)), coded(conclusion)
+
+
+def is_valid(problem: Problem) -> bool:
+    """Whether the shown conclusion follows from the premises, existential import included."""
+    premises, conclusion = statements(problem)
+    return entails(premises, conclusion)
+
+
+def make_item(problem: Problem) -> Item:
+    """The item of a problem; its answer is 'valid' or 'invalid'."""
+    (first, second), conclusion = statements(problem)
+    figure = next(f for f, order in FIGURES.items() if order == (first[1:], second[1:]))
+    question = (
+        f"Does the conclusion follow with logical necessity from the two premises? There is at "
+        f"least one of everything that is mentioned.\n\n{problem.question}\n\n"
+        "Answer with valid or invalid only."
+    )
+    return worded(
+        "syllogism_verification",
+        verification_key(problem),
+        question,
+        "valid" if is_valid(problem) else "invalid",
+        valid=float(is_valid(problem)),
+        matching=float(conclusion[0] == "E"),
+        figure=figure,
+        conclusion_reversed=float(conclusion[1:] == "ca"),
+    )
+
+
+def items() -> list[Item]:
+    """The fifteen problems, in the study's order of kinds."""
+    return [make_item(problem) for problem in PROBLEMS]
+
+
+def find_validity(text: str) -> list[Stated]:
+    """All statements of 'valid' or 'invalid' in ``text``."""
+    return find_verdicts(text, VERDICTS)
+
+
+def grade(item: Item, text: str) -> Grade:
+    """Grade a valid-or-invalid answer."""
+    return grade_by(item, text, find_validity, {item.answer})
+
+
+VERIFICATION_TASKS = {"syllogism_verification": Task("syllogism_verification", items, grade)}

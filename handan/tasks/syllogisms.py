@@ -1,0 +1,175 @@
+"""The 64 classic syllogisms with nine conclusions to choose from, and their logic.
+
+A syllogism is named by the moods of its premises and its figure, e.g. ``AI3``. Moods: A 'All x are
+y', I 'Some x are y', E 'No x are y', O 'Some x are not y'. Figures, with a the end term of the
+first premise, c that of the second and b the middle term (Khemlani & Johnson-Laird, 2012):
+
+    1: a-b, b-c    2: b-a, c-b    3: a-b, c-b    4: b-a, b-c
+
+Validity is found by going through all models. Individuals matter only by which of a, b and c they
+are, so a model is a set of existing types out of eight: 256 models. Existential import: each of
+the three terms has at least one instance. A conclusion is right if it holds in every model of the
+premises; 27 syllogisms have at least one, some have several, and any of them is a right answer.
+"""
+
+import re
+from functools import lru_cache
+from itertools import product
+
+from handan.tasks.base import Grade, Item, Task
+from handan.tasks.reading import Stated, grade_by
+from handan.tasks.wording import PROFESSIONS, three_terms, worded
+
+MOODS = "AIEO"
+FIGURES = {1: ("ab", "bc"), 2: ("ba", "cb"), 3: ("ab", "cb"), 4: ("ba", "bc")}
+SENTENCES = {
+    "A": "All {x} are {y}",
+    "I": "Some {x} are {y}",
+    "E": "No {x} are {y}",
+    "O": "Some {x} are not {y}",
+}
+NO_CONCLUSION = "No valid conclusion"
+CODES = [
+    first + second + str(figure) for first, second in product(MOODS, MOODS) for figure in FIGURES
+]
+CONCLUSIONS = [mood + terms for mood in MOODS for terms in ("ac", "ca")]
+
+Statement = str  # a mood and two terms, e.g. 'Aab' for 'All a are b'
+Individual = frozenset[str]  # the terms it is an instance of
+TYPES = [
+    frozenset(t for t, has in zip("abc", row, strict=True) if has)
+    for row in product((0, 1), repeat=3)
+]
+
+
+def holds(statement: Statement, model: list[Individual]) -> bool:
+    """Whether a statement is true in a model, a list of existing individuals."""
+    mood, subject, predicate = tuple(statement)
+    subjects = [individual for individual in model if subject in individual]
+    if mood in "AO":
+        every = all(predicate in individual for individual in subjects)
+        return every if mood == "A" else not every
+    some = any(predicate in individual for individual in subjects)
+    return some if mood == "I" else not some
+
+
+@lru_cache(maxsize=1)
+def models() -> list[list[Individual]]:
+    """All sets of the eight types in which each of the terms a, b and c has an instance."""
+    subsets = (
+        [t for t, exists in zip(TYPES, row, strict=True) if exists]
+        for row in product((0, 1), repeat=8)
+    )
+    return [subset for subset in subsets if all(any(term in t for t in subset) for term in "abc")]
+
+
+def entails(premises: tuple[Statement, Statement], conclusion: Statement) -> bool:
+    """Whether the conclusion holds in every model in which both premises hold."""
+    return all(
+        holds(conclusion, model) for model in models() if all(holds(p, model) for p in premises)
+    )
+
+
+def premises_of(code: str) -> tuple[Statement, Statement]:
+    """The two premises of a syllogism, e.g. ('Aab', 'Icb') for ``AI3``."""
+    first, second = FIGURES[int(code[2])]
+    return code[0] + first, code[1] + second
+
+
+@lru_cache(maxsize=64)
+def valid_conclusions(code: str) -> tuple[Statement, ...]:
+    """The valid conclusions of a syllogism among the eight from a to c or c to a; maybe none."""
+    return tuple(c for c in CONCLUSIONS if entails(premises_of(code), c))
+
+
+def sentence(statement: Statement, terms: dict[str, str]) -> str:
+    """A statement in words, without a full stop."""
+    mood, subject, predicate = tuple(statement)
+    return SENTENCES[mood].format(x=terms[subject], y=terms[predicate])
+
+
+def terms_of(code: str) -> dict[str, str]:
+    """The professions that stand for a, b and c in an item: neutral, and fixed by its code."""
+    a, b, c = three_terms(PROFESSIONS, CODES.index(code))
+    return {"a": a, "b": b, "c": c}
+
+
+def make_item(code: str) -> Item:
+    """The item of a syllogism; its answer lists all right conclusions, separated by ' | '."""
+    terms = terms_of(code)
+    premises = premises_of(code)
+    valid = valid_conclusions(code)
+    options = [sentence(c, terms) for c in CONCLUSIONS] + [NO_CONCLUSION]
+    question = (
+        "Take these two statements to be true:\n"
+        + "\n".join(f"{sentence(premise, terms)}." for premise in premises)
+        + f"\n\nWhich conclusion about {terms['a']} and {terms['c']} follows with logical "
+        "necessity? There are some people of each profession. Choose one of:\n"
+        + "\n".join(f"{option}." for option in options)
+        + "\n\nAnswer with the chosen conclusion only, word for word."
+    )
+    return worded(
+        "syllogisms",
+        code,
+        question,
+        " | ".join(sentence(c, terms) for c in valid) or NO_CONCLUSION,
+        figure=int(code[2]),
+        negative_premises=sum(mood in "EO" for mood in code[:2]),
+        particular_premises=sum(mood in "IO" for mood in code[:2]),
+        valid_conclusions=len(valid),
+    )
+
+
+NO_VALID_CONCLUSION = (
+    r"\bno (?:(?:valid|definite|logical|necessary|such) )*conclusions?\b|\bNVC\b"
+    r"|\bnothing (?:\w+ ){0,3}follows\b|\bnone of (?:the|these) (?:\w+ ){0,2}(?:above|conclusions"
+    r"|options|statements|choices)\b"
+)
+QUANTIFIERS = {
+    "A": r"all|every|each",
+    "I": r"some|at least (?:one|some)",
+    "E": r"no|none",
+    "O": r"not all|not every",
+}
+
+
+def find_conclusions(text: str, terms: dict[str, str]) -> list[Stated]:
+    """All conclusions about the end terms that ``text`` states, as sentences of the item."""
+    a, c = (terms[term] for term in "ac")
+    noun = rf"{a[:-1]}s?|{c[:-1]}s?"
+    quantifier = "|".join(rf"(?P<{mood}>{words})" for mood, words in reversed(QUANTIFIERS.items()))
+    copula = r"is|are|can be|(?P<not>aren't|isn't|cannot be|(?:are|is|can) not(?: be)?)"
+    pattern = (
+        rf"\b(?:{quantifier})(?: of)?(?: the)? (?P<x>{noun}) (?:{copula})"
+        rf"(?: (?:an?|also|the|any))* (?P<y>{noun})\b|{NO_VALID_CONCLUSION}"
+    )
+    # A sentence may be broken over lines.
+    matches = re.finditer(pattern.replace(" ", r"\s{1,3}"), text, re.IGNORECASE)
+    found = []
+    for match in matches:
+        if match["x"] is None:
+            found.append(Stated(match.start(), match.end(), NO_CONCLUSION))
+            continue
+        x, y = ("a" if match[end].lower().startswith(a[:-1]) else "c" for end in "xy")
+        mood = next(m for m in QUANTIFIERS if match[m] is not None)
+        if match["not"] is not None:
+            # 'All x are not y' has two readings and 'No x are not y' is no option.
+            mood = "O" if mood == "I" else "?"
+        if x != y and mood != "?":
+            found.append(Stated(match.start(), match.end(), sentence(mood + x + y, terms)))
+    return found
+
+
+def items() -> list[Item]:
+    """The 64 syllogisms."""
+    return [make_item(code) for code in CODES]
+
+
+def grade(item: Item, text: str) -> Grade:
+    """Grade a chosen conclusion: right if it is one of those that follow."""
+    terms = terms_of(item.key)
+    right = set(item.answer.split(" | "))
+    return grade_by(item, text, lambda part: find_conclusions(part, terms), right)
+
+
+SYLLOGISM_TASKS = {"syllogisms": Task("syllogisms", items, grade)}
