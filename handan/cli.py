@@ -1,0 +1,172 @@
+"""The ``handan`` command: everything that needs no ``accelerate launch``.
+
+Each subcommand imports what it needs when it runs, so that ``handan --help`` is instant and
+``handan align`` loads neither torch nor transformers.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from handan import __version__
+from handan.errors import UserError, run_main
+
+
+def main() -> NoReturn:
+    """Entry point of the installed command."""
+    if hasattr(sys.stdout, "reconfigure"):
+        # A terminal that cannot show a model's name shows its code, rather than a traceback.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    run_main(lambda: command(sys.argv[1:]))
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Run one subcommand.
+
+    Raises:
+        UserError: of the arguments or of what they name.
+    """
+    parsed = _parser().parse_args(arguments)
+    parsed.run(parsed)
+
+
+def _align(arguments: argparse.Namespace) -> None:
+    from handan.alignment import align
+    from handan.costs import read_costs
+
+    costs = read_costs(arguments.costs)
+    result = align(
+        costs.rows,
+        bootstrap=arguments.bootstrap,
+        seed=arguments.seed,
+        reference=arguments.reference,
+    )
+    _show(result, costs.notes, arguments.output)
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from handan.alignment import align
+    from handan.compare import read_runs, reference_model
+
+    runs = read_runs(arguments.runs, arguments.allow_different)
+    result = align(
+        runs.rows,
+        bootstrap=arguments.bootstrap,
+        seed=arguments.seed,
+        reference=reference_model(runs, arguments.reference),
+    )
+    _show(result, runs.notes, arguments.output)
+
+
+def _show(result: dict, notes: list[str], output: Path | None) -> None:
+    """Print the tables and write the JSON, if asked for."""
+    from handan.records import write_json
+    from handan.tables import alignment_text, printable
+
+    result["notes"] = notes + result["notes"]
+    if output is not None:
+        try:
+            write_json(output, result)
+        except OSError as error:
+            raise UserError(f"{output}: cannot be written ({error.strerror})") from None
+    print(alignment_text(result))
+    if output is not None:
+        print(f"wrote {printable(str(output))}")
+
+
+def _norms_build(arguments: argparse.Namespace) -> None:
+    from handan import norms
+    from handan.norms.build import build
+
+    output = arguments.output or norms.PACKAGED
+    build(arguments.trials, output, arguments.splits, arguments.seed)
+    print(f"wrote {output}")
+
+
+def _norms_list(arguments: argparse.Namespace) -> None:
+    from handan import norms
+    from handan.tables import norms_table
+
+    print(norms_table([norms.load(task, source) for task, source in norms.available()]))
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from handan import report
+
+    report.write(arguments.runs, arguments.output)
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    from handan import demo
+
+    demo.run(output_dir=arguments.output_dir, seed=arguments.seed)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells a wrong argument like any other wrong input: in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="handan",
+        description="Do language models spend reasoning tokens where people spend time?",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"handan {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    align = commands.add_parser("align", help="alignment of the models in one costs.csv")
+    align.add_argument("costs", type=Path, metavar="COSTS.csv", help="one row a sample")
+    align.add_argument("--reference", metavar="MODEL", help="contrast every model with this one")
+    _add_alignment_options(align)
+    align.set_defaults(run=_align)
+
+    compare = commands.add_parser("compare", help="the same over several comparable runs")
+    compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's directory")
+    compare.add_argument("--reference", metavar="RUN", help="contrast every run with this one")
+    compare.add_argument(
+        "--allow-different",
+        action="store_true",
+        help="warn about runs measured under other conditions instead of refusing them",
+    )
+    _add_alignment_options(compare)
+    compare.set_defaults(run=_compare)
+
+    norms = commands.add_parser("norms", help="the human figures")
+    norms_commands = norms.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    build = norms_commands.add_parser("build", help="compute them from published trials")
+    build.add_argument("--trials", type=Path, required=True, metavar="DIR", help="trial tables")
+    build.add_argument("--output", type=Path, metavar="DIR", help="default: inside the package")
+    build.add_argument("--splits", type=int, default=5000, metavar="N", help="default %(default)s")
+    build.add_argument("--seed", type=int, default=0, metavar="S", help="default %(default)s")
+    build.set_defaults(run=_norms_build)
+    listing = norms_commands.add_parser("list", help="what is packaged, and from where")
+    listing.set_defaults(run=_norms_list)
+
+    report = commands.add_parser("report", help="one HTML page on one or several runs")
+    report.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's directory")
+    report.add_argument("--output", type=Path, required=True, metavar="report.html")
+    report.set_defaults(run=_report)
+
+    demo = commands.add_parser("demo", help="the whole experiment on the embedded world")
+    demo.add_argument("--output_dir", type=Path, default=Path("runs/demo"), metavar="DIR")
+    demo.add_argument("--seed", type=int, default=0, metavar="S", help="default %(default)s")
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+def _add_alignment_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--output", type=Path, metavar="OUT.json", help="also write JSON here")
+    parser.add_argument(
+        "--bootstrap",
+        type=int,
+        default=10_000,
+        metavar="N",
+        help="draws of items, default %(default)s",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="default %(default)s")

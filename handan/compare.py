@@ -1,0 +1,95 @@
+"""Several runs as one table: their models' costs side by side, if they were measured alike."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from handan.cost_rows import CostRow
+from handan.costs import read_costs
+from handan.errors import UserError
+from handan.records import read_json
+
+
+class Runs(NamedTuple):
+    """All rows, one sentence a warning, and the models of each run directory."""
+
+    rows: list[CostRow]
+    notes: list[str]
+    models: dict[Path, list[str]]
+
+
+def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
+    """Read ``costs.csv`` and ``run.json`` of each run, and check that the runs are comparable.
+
+    A run's model is named after 'arm' in ``run.json``, or else after its directory. A run with
+    several models keeps their names, after the run's. Whether the rows of the runs agree on people
+    is checked by ``align``, as for any rows.
+
+    Raises:
+        UserError: a file is missing or wrong, two runs have the same name, or a value in
+            'comparability' of ``run.json`` differs and ``allow_different`` is false.
+    """
+    rows: list[CostRow] = []
+    notes: list[str] = []
+    models: dict[Path, list[str]] = {}
+    first: dict | None = None
+    for run_dir in run_dirs:
+        if run_dir in models or not run_dir.is_dir():
+            raise UserError(f"{run_dir}: named twice, or not a directory; name each run once")
+        run = read_json(run_dir / "run.json")
+        conditions = run.get("comparability") if isinstance(run, dict) else None
+        if not isinstance(conditions, dict):
+            raise UserError(
+                f"{run_dir / 'run.json'}: no 'comparability'; evaluate the run with eval/run.py"
+            )
+        first = conditions if first is None else first
+        for difference in _differences(run_dirs[0], first, run_dir, conditions):
+            if not allow_different:
+                raise UserError(f"{difference}; evaluate them alike or add --allow-different")
+            notes.append(f"warning: runs are not comparable: {difference}")
+        costs = read_costs(run_dir / "costs.csv")
+        named = _renamed(costs.rows, str(run.get("arm") or run_dir.resolve().name))
+        models[run_dir] = list(dict.fromkeys(row.model for row in named))
+        for other, names in models.items():
+            if other != run_dir and (same := set(names) & set(models[run_dir])):
+                raise UserError(
+                    f"{other} and {run_dir} both have a model named '{min(same)}'; "
+                    "rename 'arm' in one run.json"
+                )
+        rows += named
+        notes += costs.notes
+    return Runs(rows, notes, models)
+
+
+def reference_model(runs: Runs, reference: str | None) -> str | None:
+    """The model meant by ``--reference``: a model's name, or the directory of a run.
+
+    Raises:
+        UserError: the reference is neither.
+    """
+    names = [name for of_run in runs.models.values() for name in of_run]
+    if reference is None or reference in names:
+        return reference
+    for run_dir, of_run in runs.models.items():
+        if Path(reference).resolve() == run_dir.resolve():
+            return of_run[0]
+    raise UserError(f"no run or model '{reference}' to refer to; there are: {', '.join(names)}")
+
+
+def _differences(dir_a: Path, a: dict, dir_b: Path, b: dict) -> list[str]:
+    absent = "nothing"
+    return [
+        f"{key} is {a.get(key, absent)} in {dir_a} but {b.get(key, absent)} in {dir_b}"
+        for key in {**a, **b}
+        if a.get(key, absent) != b.get(key, absent)
+    ]
+
+
+def _renamed(rows: list[CostRow], name: str) -> list[CostRow]:
+    models = {row.model for row in rows}
+    if len(models) == 1:
+        return [row._replace(model=name) for row in rows]
+    return [
+        row if row.model.startswith(name) else row._replace(model=f"{name}: {row.model}")
+        for row in rows
+    ]
