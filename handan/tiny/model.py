@@ -1,0 +1,70 @@
+"""Tokenizer and transformer of the embedded world, both ordinary transformers objects."""
+
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from handan.tiny.families import GAP, NAMES
+from handan.tiny.traces import DIALECTS
+
+# `<think>` and `</think>` are ordinary words: as special tokens they would vanish from the text
+# that reward functions and traces are made of.
+SPECIAL = ["<pad>", "<bos>", "<eos>", "<unk>"]
+WORDS = ["<think>", "</think>", *"0123456789", *NAMES, *"+-=;,?>", GAP, "carry", "borrow", "sum"]
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %} {{ message['content'] }}"
+    "{% endfor %}{% if add_generation_prompt %} <think>{% endif %}"
+)
+
+
+def _words() -> list[str]:
+    spoken = [
+        word
+        for dialect in DIALECTS.values()
+        for phrase in (*dialect.opening, *dialect.filler, *dialect.recheck)
+        for word in phrase
+    ]
+    return list(dict.fromkeys([*SPECIAL, *WORDS, *spoken, "ok", "no", "again", "wait"]))
+
+
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    """A word-level tokenizer whose chat template opens the thinking span, as R1's does."""
+    vocabulary = {word: index for index, word in enumerate(_words())}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        bos_token="<bos>",
+        eos_token="<eos>",
+        unk_token="<unk>",
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+    )
+    fast.chat_template = CHAT_TEMPLATE
+    return fast
+
+
+def make_model(hidden_size: int, num_layers: int, num_heads: int, seed: int) -> Qwen3ForCausalLM:
+    """A randomly initialised Qwen3 model that knows the embedded world's vocabulary."""
+    import torch
+
+    tokenizer = make_tokenizer()
+    torch.manual_seed(seed)
+    config = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden_size,
+        intermediate_size=8 * hidden_size // 3,
+        num_hidden_layers=num_layers,
+        num_attention_heads=num_heads,
+        num_key_value_heads=num_heads,
+        head_dim=hidden_size // num_heads,
+        max_position_embeddings=1024,
+        rope_parameters={"rope_type": "default", "rope_theta": 1000.0},
+        tie_word_embeddings=False,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    return Qwen3ForCausalLM(config)

@@ -1,0 +1,157 @@
+"""Pretrain the embedded world's models from scratch: plain next-token prediction on worked traces.
+
+    python -m handan.tiny.pretrain --config handan/tiny/pretraining/base.yaml --output_dir DIR
+
+This loop is deliberately bare: a base model is where an experiment begins, not an arm of it, and
+Muon on the matrices with AdamW on the rest learns this world about one and a half times as fast as
+AdamW alone. Everything is fixed by the seed and counted in steps, so a rebuild with the same
+versions and one thread gives the same bytes.
+"""
+
+import argparse
+import dataclasses
+import math
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch.nn.utils import clip_grad_norm_
+
+from handan.config import load_yaml
+from handan.tiny.families import random_problem
+from handan.tiny.model import make_model, make_tokenizer
+from handan.tiny.tasks import held_out, identity_hash
+from handan.tiny.traces import TraceStyle, trace_words
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretraining:
+    """One pretraining run; every field is set in its YAML.
+
+    Attributes:
+        families: share of each family in the corpus, by name.
+        widths: operand widths of the binary families; the human width is refused.
+        style: how traces are written.
+        hidden_size, num_layers, num_heads: of the transformer.
+        num_steps: optimizer steps.
+        tokens_per_step: padded tokens in a batch, at most.
+        muon_lr: learning rate of Muon, for the matrices inside the layers.
+        adamw_lr: learning rate of AdamW, for embeddings, head and norms.
+        seed: of weights, corpus and order.
+    """
+
+    families: dict[str, float]
+    widths: list[int]
+    style: TraceStyle
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    num_steps: int
+    tokens_per_step: int
+    muon_lr: float
+    adamw_lr: float
+    seed: int
+
+
+CHUNK = 4096  # sequences that are sorted by length together
+
+
+def corpus(settings: Pretraining, vocabulary: dict[str, int]) -> Iterator[tuple[list[int], int]]:
+    """Endless training sequences and how many of their first tokens are the prompt."""
+    rng = random.Random(settings.seed)
+    names, shares = zip(*settings.families.items(), strict=True)
+    while True:
+        problem = random_problem(rng.choices(names, shares)[0], rng, settings.widths)
+        if identity_hash(problem.family, problem.key) in held_out():
+            continue
+        thought = trace_words(problem.steps(settings.style.format, rng), settings.style, rng)
+        prompt = ["<bos>", *problem.prompt, "<think>"]
+        words = [*prompt, *thought, "</think>", *problem.answer, "<eos>"]
+        yield [vocabulary[word] for word in words], len(prompt)
+
+
+def batches(settings: Pretraining, vocabulary: dict[str, int], pad: int) -> Iterator[torch.Tensor]:
+    """Padded batches of similar lengths, shape (2, sequences, tokens): inputs and labels."""
+    stream = corpus(settings, vocabulary)
+    order = random.Random(settings.seed + 1)
+    while True:
+        chunk = sorted((next(stream) for _ in range(CHUNK)), key=lambda row: len(row[0]))
+        groups: list[list[tuple[list[int], int]]] = [[]]
+        for row in chunk:
+            if len(row[0]) * (len(groups[-1]) + 1) > settings.tokens_per_step:
+                groups.append([])
+            groups[-1].append(row)
+        order.shuffle(groups)
+        for group in groups:
+            longest = max(len(ids) for ids, _ in group)
+            batch = torch.full((2, len(group), longest), pad)
+            batch[1] = -100
+            for index, (ids, prompt_length) in enumerate(group):
+                batch[0, index, : len(ids)] = torch.tensor(ids)
+                batch[1, index, prompt_length : len(ids)] = torch.tensor(ids[prompt_length:])
+            yield batch
+
+
+def pretrain(settings: Pretraining, output_dir: Path) -> None:
+    """Train, and save model and tokenizer in transformers' own layout."""
+    tokenizer = make_tokenizer()
+    model = make_model(settings.hidden_size, settings.num_layers, settings.num_heads, settings.seed)
+    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "layers." in n]
+    inside = {id(p) for p in matrices}
+    others = [p for p in model.parameters() if id(p) not in inside]
+    optimizers = [
+        torch.optim.Muon(matrices, lr=settings.muon_lr, weight_decay=0.01, momentum=0.95),
+        torch.optim.AdamW(others, lr=settings.adamw_lr, weight_decay=0.01, betas=(0.9, 0.98)),
+    ]
+
+    def factor(step: int) -> float:
+        """Fifty steps of warm-up, then a cosine to a twentieth."""
+        cosine = 0.5 * (1 + math.cos(math.pi * step / settings.num_steps))
+        return min(1.0, (step + 1) / 50) * (0.05 + 0.95 * cosine)
+
+    schedules = [torch.optim.lr_scheduler.LambdaLR(o, factor) for o in optimizers]
+    started, tokens, smooth = time.monotonic(), 0, math.nan
+    stream = batches(settings, tokenizer.get_vocab(), tokenizer.pad_token_id)
+    model.train()
+    for step in range(1, settings.num_steps + 1):
+        input_ids, labels = next(stream)
+        # Padding is on the right, so causal attention never sees it and no mask is needed.
+        logits = model(input_ids=input_ids, use_cache=False).logits[:, :-1]
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten())
+        loss.backward()
+        clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            schedule.step()
+        tokens += int((labels != -100).sum())
+        smooth = loss.item() if step == 1 else 0.98 * smooth + 0.02 * loss.item()
+        if step % 200 == 0 or step == settings.num_steps:
+            seconds = time.monotonic() - started
+            print(
+                f"step {step}/{settings.num_steps}  loss {smooth:.3f}  "
+                f"{tokens / 1e6:.2f} M trained tokens  {seconds:.0f} s",
+                flush=True,
+            )
+    model.save_pretrained(output_dir)
+    tokenizer.save_pretrained(output_dir)
+
+
+def main() -> None:
+    """Command line of this module."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--output_dir", type=Path, required=True)
+    parser.add_argument("--num_steps", type=int, help="shorten the schedule")
+    arguments = parser.parse_args()
+    settings = load_yaml(arguments.config, Pretraining)
+    if arguments.num_steps:
+        settings = dataclasses.replace(settings, num_steps=arguments.num_steps)
+    torch.set_num_threads(1)
+    pretrain(settings, arguments.output_dir)
+
+
+if __name__ == "__main__":
+    main()

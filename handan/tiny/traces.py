@@ -1,0 +1,104 @@
+"""Reasoning traces of the embedded world: styles, and how often they wander.
+
+A style never looks at how hard a problem is; only the number of steps does. So whatever allocation
+a model learns from these traces comes from the format of the steps, and every knob has a zero.
+"""
+
+import random
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """Wording of the verbose style: phrases to choose from, and the word that admits a slip."""
+
+    opening: list[list[str]]
+    filler: list[list[str]]
+    recheck: list[list[str]]
+    slip: str
+
+
+DIALECTS = {
+    "plain": Dialect(
+        opening=[["ok", "let", "me", "check"], ["so"], ["now"], ["ok", "now"]],
+        filler=[["next"], ["now", "so"], ["ok"], ["so"]],
+        recheck=[["let", "me", "check", "again"], ["check", "again"]],
+        slip="again",
+    ),
+    "hesitant": Dialect(
+        opening=[["hmm", "well", "first"], ["well", "let", "me", "check"], ["hmm"], ["wait"]],
+        filler=[["well"], ["hmm"], ["hmm", "let", "me", "check"], ["first", "well"]],
+        recheck=[["wait", "check", "again"], ["hmm", "wait", "again"]],
+        slip="wait",
+    ),
+}
+STYLES = ("direct", "concise", "verbose")
+
+
+@dataclass(frozen=True)
+class TraceStyle:
+    """How traces are written; rates of zero switch a habit off.
+
+    Attributes:
+        format: of the steps, one of ``handan.tiny.families.FORMATS``.
+        direct: share of answers without any reasoning.
+        concise: share of traces that hold the steps and nothing else.
+        verbose: share of traces with an opening, fillers, slips and re-checks.
+        dialect: wording of the verbose style.
+        filler_rate: chance of a filler before a step.
+        slip_rate: chance that a step is first written wrongly.
+        recheck_rate: chance of a re-check when nothing was wrong.
+    """
+
+    format: str
+    direct: float
+    concise: float
+    verbose: float
+    dialect: str = "plain"
+    filler_rate: float = 0.5
+    slip_rate: float = 0.05
+    recheck_rate: float = 0.4
+
+
+def _slip(rng: random.Random, step: list[str]) -> list[str]:
+    """The step with its last digit or name wrong."""
+    places = [i for i, word in enumerate(step) if word.isdigit() or word.isupper()]
+    if not places:
+        return step
+    place = places[-1]
+    pool = "01" if step[place] in "01" else "0123456789" if step[place].isdigit() else "ABCDEFGH"
+    return [*step[:place], rng.choice([w for w in pool if w != step[place]]), *step[place + 1 :]]
+
+
+def concise_words(steps: list[list[str]]) -> list[str]:
+    """The steps one after the other, a comma after each."""
+    return [word for step in steps for word in (*step, ",")]
+
+
+def trace_words(steps: list[list[str]], style: TraceStyle, rng: random.Random) -> list[str]:
+    """Words between the thinking tags for a worked solution in a randomly drawn manner."""
+    manner = rng.choices(STYLES, (style.direct, style.concise, style.verbose))[0]
+    if manner == "direct":
+        return []
+    if manner == "concise":
+        return concise_words(steps)
+    words = DIALECTS[style.dialect]
+    out = list(rng.choice(words.opening))
+    wrong = False
+    for step in steps:
+        if rng.random() < style.filler_rate:
+            out += rng.choice(words.filler)
+        if rng.random() < style.slip_rate:
+            out += [*_slip(rng, step), ","]
+            if rng.random() < 0.5:
+                out.append(words.slip)
+            else:
+                wrong = True  # goes on, and finds it in the re-check
+                continue
+        out += [*step, ","]
+    if wrong:
+        out += [*rng.choice(words.recheck), *concise_words(steps), "no"]
+        out += [*rng.choice(words.recheck), *concise_words(steps), "ok"]
+    elif rng.random() < style.recheck_rate:
+        out += [*rng.choice(words.recheck), *concise_words(steps), "ok"]
+    return out

@@ -1,0 +1,49 @@
+"""The shipped models of the embedded world and small suites on them, for many tests."""
+
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+WEIGHTS = ROOT / "handan" / "tiny" / "weights"
+SUITES = ROOT / "eval" / "suites"
+
+
+@cache
+def load(name: str = "base") -> tuple[Any, Any]:
+    """A shipped model and its tokenizer; tests must not change them."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    torch.set_num_threads(1)
+    model = AutoModelForCausalLM.from_pretrained(WEIGHTS / name)
+    return model.eval(), AutoTokenizer.from_pretrained(WEIGHTS / name)
+
+
+def small_suite(folder: Path, **changes: Any) -> Path:
+    """The tiny suite on six items a task, two samples, written to ``folder``."""
+    suite = yaml.safe_load((SUITES / "tiny.yaml").read_text())
+    suite |= {"name": "small", "items_per_task": 6, "samples": 2, "batch_size": 8, **changes}
+    path = folder / "suite.yaml"
+    path.write_text(yaml.safe_dump(suite))
+    return path
+
+
+def run_script(*words: object, check: bool = True, **more: Any) -> subprocess.CompletedProcess:
+    """Run a script of the project in its root, as a user does."""
+    done = subprocess.run(
+        [sys.executable, *map(str, words)], cwd=ROOT, capture_output=True, text=True, **more
+    )
+    if check:
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return done
+
+
+def launch(config: str, *words: object, check: bool = True) -> subprocess.CompletedProcess:
+    """``accelerate launch`` a recipe with a config of launch/accelerate."""
+    launcher = ["-m", "accelerate.commands.launch", "--quiet", "--config_file"]
+    return run_script(*launcher, f"launch/accelerate/{config}.yaml", *words, check=check)

@@ -1,0 +1,88 @@
+import dataclasses
+import random
+
+import pytest
+import torch
+from embedded import ROOT, WEIGHTS, load
+
+from handan.config import load_yaml
+from handan.generate import prompt_ids
+from handan.records import file_hash
+from handan.tiny.families import FAMILIES, FORMATS, random_problem
+from handan.tiny.model import make_tokenizer
+from handan.tiny.pretrain import Pretraining, corpus, pretrain
+from handan.tiny.tasks import TASKS, held_out, identity_hash
+from handan.tiny.traces import DIALECTS, TraceStyle, trace_words
+
+PRETRAINING = ROOT / "handan" / "tiny" / "pretraining"
+
+
+def test_the_tokenizer_knows_every_word_the_world_can_write():
+    tokenizer, rng = make_tokenizer(), random.Random(0)
+    vocabulary = tokenizer.get_vocab()
+    for family in FAMILIES:
+        for name in FORMATS:
+            for dialect in DIALECTS:
+                style = TraceStyle(name, 0, 0, 1, dialect, slip_rate=0.3)
+                for _ in range(40):
+                    problem = random_problem(family, rng, [1, 5, 7])
+                    words = trace_words(problem.steps(name, rng), style, rng)
+                    for word in (*problem.prompt, *words, *problem.answer):
+                        assert word in vocabulary
+
+
+def test_text_survives_a_round_trip():
+    tokenizer = make_tokenizer()
+    text = "1 + 0 = 1 , carry 1 , </think> 1 0 <eos>"
+    assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
+
+
+def test_pretraining_prompts_are_those_of_the_chat_template():
+    settings = load_yaml(PRETRAINING / "base.yaml", Pretraining)
+    tokenizer = make_tokenizer()
+    rows = corpus(settings, tokenizer.get_vocab())
+    for _ in range(100):
+        ids, prompt_length = next(rows)
+        question = tokenizer.decode(ids[1 : prompt_length - 1])
+        assert tuple(ids[:prompt_length]) == prompt_ids(tokenizer, question)
+
+
+def test_no_evaluation_item_is_in_the_pretraining_corpus():
+    settings = load_yaml(PRETRAINING / "base.yaml", Pretraining)
+    tokenizer = make_tokenizer()
+    items = {
+        prompt_ids(tokenizer, item.question)
+        for family in FAMILIES
+        for item in TASKS[family].items()
+    }
+    rows = corpus(settings, tokenizer.get_vocab())
+    for _ in range(5000):
+        ids, prompt_length = next(rows)
+        assert tuple(ids[:prompt_length]) not in items
+
+
+@pytest.mark.parametrize("name", ["base", "base_constant", "teacher_cold_start"])
+def test_shipped_models_are_what_their_settings_say(name):
+    settings = load_yaml(PRETRAINING / f"{name}.yaml", Pretraining)
+    model, tokenizer = load(name)
+    assert model.config.hidden_size == settings.hidden_size
+    assert model.config.num_hidden_layers == settings.num_layers
+    assert 300_000 < model.num_parameters() < 3_000_000
+    assert tokenizer.get_vocab() == make_tokenizer().get_vocab()
+    assert tokenizer.chat_template == make_tokenizer().chat_template
+    assert (WEIGHTS / name / "model.safetensors").stat().st_size < 2_000_000
+
+
+def test_a_rebuild_of_a_shortened_schedule_is_reproducible(tmp_path):
+    torch.set_num_threads(1)
+    settings = load_yaml(PRETRAINING / "base.yaml", Pretraining)
+    settings = dataclasses.replace(settings, num_steps=3, tokens_per_step=1024)
+    for name in ("a", "b"):
+        pretrain(settings, tmp_path / name)
+    hashes = {file_hash(tmp_path / name / "model.safetensors") for name in ("a", "b")}
+    assert len(hashes) == 1
+
+
+def test_held_out_covers_all_human_items():
+    assert len(held_out()) == 256 + 136 + 100 + 100
+    assert identity_hash("binary_subtraction", "1111-0000") in held_out()
