@@ -1,0 +1,61 @@
+"""Evaluate a model on a suite into a run directory; running it again completes it.
+
+    python eval/run.py --model handan/tiny/weights/base --suite eval/suites/tiny.yaml \\
+        --output_dir runs/base
+
+Works under `accelerate launch` too; every process then answers its share.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from handan.arguments import parse
+from handan.errors import run_main
+from handan.evaluate import evaluate, load_model
+from handan.launch import processes
+from handan.suite import load_suite
+from handan.tables import alignment_text
+
+
+@dataclass
+class Arguments:
+    """Arguments of this script."""
+
+    model: str = field(metadata={"help": "model directory, or owner/name on the hub"})
+    suite: str = field(metadata={"help": "YAML of the suite"})
+    output_dir: str = field(metadata={"help": "run directory"})
+    arm: str | None = field(
+        default=None, metadata={"help": "name in all tables; default: the output directory's name"}
+    )
+    revision: str | None = field(default=None, metadata={"help": "revision of a hub model"})
+    num_threads: int | None = field(default=None, metadata={"help": "CPU threads"})
+
+
+def main() -> None:
+    """One evaluation."""
+    (arguments,) = parse((Arguments,))
+    world = processes()
+    if arguments.num_threads:
+        import torch
+
+        torch.set_num_threads(arguments.num_threads)
+    suite = load_suite(Path(arguments.suite))
+    run_dir = Path(arguments.output_dir)
+    model, tokenizer, fingerprint = load_model(arguments.model, arguments.revision)
+    result = evaluate(
+        model,
+        tokenizer,
+        suite,
+        run_dir,
+        arm=arguments.arm or run_dir.name,
+        model_name=arguments.model,
+        fingerprint=fingerprint,
+        world=world,
+    )
+    if result is not None:
+        print(alignment_text(result))
+        print(f"written: {run_dir}/costs.csv and alignment.json", flush=True)
+
+
+if __name__ == "__main__":
+    run_main(main)

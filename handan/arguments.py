@@ -1,0 +1,54 @@
+"""Arguments of the scripts: a YAML given with --config, and command-line keys that override it."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from handan.config import read_yaml
+from handan.errors import UserError
+
+
+def given_keys() -> tuple[str, set[str]]:
+    """Where this command's settings come from, and every key that is set there or on the line."""
+    arguments = sys.argv[1:]
+    keys = {a[2:].split("=")[0].replace("-", "_") for a in arguments if a.startswith("--")}
+    if "--config" not in arguments:
+        return "command line", keys
+    position = arguments.index("--config") + 1
+    if position == len(arguments):
+        raise UserError("--config needs the path of a YAML file")
+    return arguments[position], keys | set(read_yaml(Path(arguments[position])))
+
+
+def parse(kinds: tuple[type, ...], required: tuple[str, ...] = ()) -> tuple[Any, ...]:
+    """Fill dataclasses from ``--config FILE`` and the command line.
+
+    Args:
+        kinds: dataclasses whose fields are the known keys.
+        required: keys that must be set although a library has a default, because they decide the
+            result.
+
+    Returns:
+        One instance of each kind.
+
+    Raises:
+        UserError: a key is unknown, missing, or has an impossible value.
+    """
+    from trl import TrlParser
+
+    place, given = given_keys()
+
+    class Parser(TrlParser):
+        """TRL's parser, with errors of one line."""
+
+        def error(self, message: str) -> Any:
+            raise UserError(f"{place}: {message}")
+
+    absent = [key for key in required if key not in given]
+    if absent and "help" not in given:
+        raise UserError(f"{place}: set '{absent[0]}'; it decides the result and has no default")
+    try:
+        # Without abbreviations: a misspelt key must not pass for another one.
+        return Parser(kinds, allow_abbrev=False).parse_args_and_config()
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{place}: {' '.join(str(error).split())}") from None

@@ -1,0 +1,173 @@
+"""One directory is one run: what was asked for, with what it ran, and what it cost."""
+
+import fcntl
+import importlib.metadata
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from handan.config import read_yaml
+from handan.errors import UserError
+from handan.records import content_hash, file_hash, read_json, write_json, write_text
+
+PACKAGES = ("handan", "torch", "transformers", "trl", "peft", "accelerate", "deepspeed", "datasets")
+
+
+def facts() -> dict[str, Any]:
+    """Versions, revision, hardware and command of this process."""
+    versions: dict[str, str | None] = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = None
+    return {
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "python": platform.python_version(),
+        "versions": versions,
+        "git": git_revision(),
+        "hardware": hardware(),
+    }
+
+
+def git_revision() -> dict[str, Any] | None:
+    """Commit of the checkout this code runs from and whether it has changes; None outside git."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", *arguments], cwd=here, capture_output=True, text=True, check=False
+            )
+        except FileNotFoundError:  # no git on this machine
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = git("rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return {"commit": commit, "dirty": bool(git("status", "--porcelain"))}
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores and accelerators, as far as an imported torch can tell."""
+    accelerators = []
+    if "torch" in sys.modules:
+        import torch
+
+        accelerators = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "cores": os.cpu_count(),
+        "threads": os.environ.get("OMP_NUM_THREADS"),
+        "accelerators": accelerators,
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+    }
+
+
+def peak_memory_gib() -> float:
+    """Largest resident size of this process so far; Linux counts it in KiB."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)
+
+
+def check_config(run_dir: Path, stage: str, config: dict) -> dict[str, dict]:
+    """All recorded configurations of a directory, once it is sure that this one is no other.
+
+    Raises:
+        UserError: the directory already holds this stage with another configuration, so what lies
+            in it would silently be mixed with what is about to be made.
+    """
+    path = run_dir / "config.yaml"
+    if not path.exists():
+        return {}
+    recorded = read_yaml(path)
+    before = recorded.get(stage, config)
+    changed = [key for key in (*config, *before) if config.get(key) != before.get(key)]
+    if changed:
+        key = changed[0]
+        raise UserError(
+            f"{path}: {stage} was begun with {key} = {before.get(key)!r}, now it is "
+            f"{config.get(key)!r}; choose another output directory or remove this one"
+        )
+    return recorded
+
+
+@contextmanager
+def lock(run_dir: Path, rank: int) -> Iterator[None]:
+    """Hold a run directory, so that no two commands write it; waits for the other one to end.
+
+    Only the first process of a command takes the lock; the others pass.
+    """
+    if rank > 0:
+        yield
+        return
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with open(run_dir / ".lock", "a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip()
+            print(f"{run_dir}: process {holder} is writing here; waiting for it", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def record(run_dir: Path, stage: str, config: dict, **details: Any) -> None:
+    """Write one stage (training, evaluation, traces) into ``config.yaml`` and ``run.json``.
+
+    A directory can hold several stages of one arm, such as its training and its evaluation.
+
+    Raises:
+        UserError: as ``check_config``.
+    """
+    configs = check_config(run_dir, stage, config)
+    run = read_json(run_dir / "run.json") if (run_dir / "run.json").exists() else {}
+    # What was found at the end of an earlier pass, such as the budget, stays.
+    run[stage] = {**run.get(stage, {}), **facts(), **details}
+    for shared in ("arm", "comparability"):
+        if shared in run[stage]:
+            run[shared] = run[stage].pop(shared)
+    configs[stage] = config
+    text = yaml.safe_dump(configs, sort_keys=False, allow_unicode=True)
+    write_text(run_dir / "config.yaml", text)
+    write_json(run_dir / "run.json", run)
+
+
+def add(run_dir: Path, stage: str, **details: Any) -> None:
+    """Add facts that are known only at the end, such as the budget, to a recorded stage."""
+    run = read_json(run_dir / "run.json")
+    run[stage].update(details)
+    write_json(run_dir / "run.json", run)
+
+
+def model_fingerprint(model_dir: str | Path) -> str:
+    """Hash of the files that decide what a local model says.
+
+    Raises:
+        UserError: the directory holds no model.
+    """
+    folder = Path(model_dir)
+    files = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix == ".safetensors"
+        or path.name in ("config.json", "tokenizer.json", "chat_template.jinja")
+    )
+    if not any(path.suffix == ".safetensors" for path in files):
+        raise UserError(f"{folder}: no *.safetensors file; give the directory of a saved model")
+    return content_hash({path.name: file_hash(path) for path in files})

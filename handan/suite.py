@@ -1,0 +1,157 @@
+"""A suite: which items are put to a model, in which wording, how often and how decoded."""
+
+import math
+import random
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from handan import norms, tasks
+from handan.config import load_yaml
+from handan.errors import UserError
+from handan.generate import Decoding
+from handan.records import content_hash
+from handan.tasks.base import Item, Task
+from handan.thinking import ReasoningTags
+
+WORDINGS = ("natural", "compact")
+
+
+@dataclass(frozen=True)
+class SuiteTask:
+    """One task of a suite.
+
+    Attributes:
+        task: its name.
+        wording: ``natural`` for real models, ``compact`` for the embedded world.
+        norms: source of the human response times; null for a family without human data.
+        format: trace format whose noise-free length is the oracle; embedded world only.
+    """
+
+    task: str
+    wording: str
+    norms: str | None
+    format: str | None = None
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What is measured; every field is set in the suite's YAML.
+
+    Attributes:
+        name: of the suite.
+        version: raised whenever scores would change.
+        tasks: what is asked.
+        items_per_task: size of a fixed random subset of each task; null for all items.
+        samples: sampled responses to each item at ``temperature``.
+        greedy: whether one more response at temperature 0 is drawn, reported as a model of its own.
+        temperature, top_p: of the sampled responses.
+        max_new_tokens: the cap on a response.
+        batch_size: requests generated together; part of the reproducible state.
+        reasoning: the tags around a reasoning span.
+        seed: of the samples and of the subset.
+    """
+
+    name: str
+    version: int
+    tasks: list[SuiteTask]
+    items_per_task: int | None
+    samples: int
+    greedy: bool
+    temperature: float
+    top_p: float
+    max_new_tokens: int
+    batch_size: int
+    reasoning: ReasoningTags
+    seed: int
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of everything that decides the results."""
+        return content_hash(asdict(self))
+
+    def decodings(self) -> dict[int, Decoding]:
+        """Decoding of each sample number; the greedy one is number -1."""
+        sampled = Decoding(self.temperature, self.top_p, self.max_new_tokens)
+        greedy = {-1: Decoding(0.0, 1.0, self.max_new_tokens)} if self.greedy else {}
+        return greedy | dict.fromkeys(range(self.samples), sampled)
+
+
+@dataclass(frozen=True)
+class SuiteItem:
+    """An item of a suite with what its cost is compared to: a response time or an analytic cost."""
+
+    item: Item
+    task: Task
+    wording: str
+    norms: str | None
+    human_rt_s: float | None
+    analytic_cost: float | None
+    oracle_tokens: float | None
+
+
+def load_suite(path: Path) -> Suite:
+    """Read and check a suite.
+
+    Raises:
+        UserError: names the file, the key and the cure.
+    """
+    suite = load_yaml(path, Suite)
+    if suite.samples < 1 or suite.max_new_tokens < 1 or suite.batch_size < 1:
+        raise UserError(f"{path}: samples, max_new_tokens and batch_size must be at least 1")
+    if suite.temperature <= 0:
+        raise UserError(f"{path}: temperature must be above 0; for greedy decoding set 'greedy'")
+    names = [entry.task for entry in suite.tasks]
+    if not names or len(set(names)) < len(names):
+        raise UserError(f"{path}: 'tasks' must name at least one task, and each only once")
+    for entry in suite.tasks:
+        if entry.wording not in WORDINGS:
+            raise UserError(
+                f"{path}: wording '{entry.wording}' of {entry.task}: use {' or '.join(WORDINGS)}"
+            )
+    return suite
+
+
+def load_task(name: str, wording: str) -> Task:
+    """A task by name, in one of its wordings."""
+    if wording == "natural":
+        return tasks.load(name)
+    from handan.tiny.tasks import TASKS
+
+    if name not in TASKS:
+        raise UserError(f"no compact wording of task '{name}'; there is one of: {', '.join(TASKS)}")
+    return TASKS[name]
+
+
+def suite_items(suite: Suite) -> list[SuiteItem]:
+    """All items of a suite in a fixed order, with human response times where there are any.
+
+    The response time is the geometric mean over correct trials, so that its logarithm is the item
+    mean of log response time.
+    """
+    out = []
+    for entry in suite.tasks:
+        task = load_task(entry.task, entry.wording)
+        items = task.items()
+        table = norms.load(entry.task, entry.norms).items if entry.norms else None
+        if table is not None:
+            items = [item for item in items if item.key in table]
+        if suite.items_per_task and suite.items_per_task < len(items):
+            chosen = random.Random(f"{suite.seed} {entry.task}").sample(
+                range(len(items)), suite.items_per_task
+            )
+            items = [items[i] for i in sorted(chosen)]
+        for item in items:
+            out.append(
+                SuiteItem(
+                    item=item,
+                    task=task,
+                    wording=entry.wording,
+                    norms=entry.norms,
+                    human_rt_s=math.exp(table[item.key].mean_log_rt) if table else None,
+                    analytic_cost=None if table else item.covariates["analytic_cost"],
+                    oracle_tokens=item.covariates[f"oracle_tokens_{entry.format}"]
+                    if entry.format
+                    else None,
+                )
+            )
+    return out

@@ -1,0 +1,178 @@
+import random
+import shutil
+
+import pytest
+import yaml
+from embedded import SUITES, WEIGHTS, load, run_script, small_suite
+
+from handan.alignment import align
+from handan.errors import UserError
+from handan.evaluate import cost_rows, evaluate, load_model
+from handan.launch import SINGLE
+from handan.records import file_hash, read_json, read_jsonl
+from handan.suite import load_suite, suite_items
+
+
+def perfect_rows(cost):
+    """One complete response to every human item of the tiny suite, its tokens given by ``cost``."""
+    items = [e for e in suite_items(load_suite(SUITES / "tiny.yaml")) if e.human_rt_s]
+    rows = [
+        {
+            "model": "people",
+            "task": entry.item.task,
+            "item": entry.item.key,
+            "sample": 0,
+            "prompt_tokens": 9,
+            "reasoning_tokens": round(cost(entry.human_rt_s)),
+            "answer_tokens": 5,
+            "reasoning_characters": 1,
+            "status": "complete",
+            "correct": True,
+        }
+        for entry in items
+    ]
+    return rows, items
+
+
+def mean_r(rows, items):
+    return align(cost_rows(rows, items), bootstrap=200, seed=0)["models"]["people"]["mean_r_loglog"]
+
+
+def test_the_human_means_themselves_align_perfectly():
+    assert mean_r(*perfect_rows(lambda rt: 1e6 * rt)) == pytest.approx(1, abs=1e-6)
+
+
+def test_reversed_human_means_align_at_minus_one():
+    assert mean_r(*perfect_rows(lambda rt: 1e8 / rt)) == pytest.approx(-1, abs=1e-6)
+
+
+def test_shuffled_human_means_do_not_align():
+    rows, items = perfect_rows(lambda rt: 1e6 * rt)
+    rng, found = random.Random(0), []
+    for _ in range(20):
+        tokens = [row["reasoning_tokens"] for row in rows]
+        rng.shuffle(tokens)
+        shuffled = [row | {"reasoning_tokens": t} for row, t in zip(rows, tokens, strict=True)]
+        found.append(mean_r(shuffled, items))
+    # The standard error of r is about .06 and .09 in the two tasks, .054 for their mean.
+    assert abs(sum(found) / len(found)) < 4 * 0.054 / 20**0.5
+    assert max(map(abs, found)) < 4 * 0.054
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluated")
+    suite = small_suite(folder)
+    run_script(*words(suite, folder / "base"))
+    return folder
+
+
+def words(suite, output_dir, model=WEIGHTS / "base"):
+    flags = ["--model", model, "--suite", suite, "--output_dir", output_dir]
+    return ["eval/run.py", *flags, "--num_threads", "1"]
+
+
+def test_a_run_directory_has_all_its_files(evaluated):
+    names = {path.name for path in (evaluated / "base").iterdir()}
+    assert names >= {
+        "config.yaml",
+        "run.json",
+        "items.jsonl",
+        "generations.jsonl",
+        "costs.csv",
+        "alignment.json",
+    }
+    run = read_json(evaluated / "base" / "run.json")
+    assert run["arm"] == "base"
+    assert run["comparability"]["max_new_tokens"] == 256
+    assert run["evaluation"]["budget"]["generated_tokens"] > 0
+    result = read_json(evaluated / "base" / "alignment.json")
+    assert set(result["models"]) == {"base", "base (T=0)"}
+    tasks = result["models"]["base"]["tasks"]
+    assert tasks["binary_addition"]["cost_source"] == "human"
+    assert tasks["ordering"]["cost_source"] == "analytic"
+    assert result["models"]["base"]["mean_tasks"] == ["binary_addition", "binary_subtraction"]
+
+
+def test_every_generation_is_identified(evaluated):
+    rows = read_jsonl(evaluated / "base" / "generations.jsonl")
+    assert len(rows) == 4 * 6 * 3
+    keys = {(r["settings"], r["task"], r["item"], r["sample"]) for r in rows}
+    assert len(keys) == len(rows)
+    assert {row["temperature"] for row in rows if row["sample"] == -1} == {0.0}
+
+
+def test_running_it_again_completes_it(evaluated, tmp_path):
+    whole = evaluated / "base"
+    folder = tmp_path / "base"
+    shutil.copytree(whole, folder)
+    generations = folder / "generations.jsonl"
+    generations.write_bytes(generations.read_bytes()[: generations.stat().st_size // 2])
+    for name in ("costs.csv", "alignment.json"):
+        (folder / name).unlink()
+    run_script(*words(evaluated / "suite.yaml", folder))
+    assert read_json(folder / "alignment.json") == read_json(whole / "alignment.json")
+
+
+def test_another_suite_or_model_in_the_same_directory_is_refused(evaluated, tmp_path):
+    folder = evaluated / "base"
+    before = file_hash(folder / "generations.jsonl")
+    other = small_suite(tmp_path, samples=3)
+    done = run_script(*words(other, folder), check=False)
+    assert done.returncode == 2
+    assert "evaluation was begun with suite" in done.stderr
+    model, tokenizer = load("base_constant")
+    with pytest.raises(UserError, match="begun with model"):
+        suite = load_suite(evaluated / "suite.yaml")
+        evaluate(model, tokenizer, suite, folder, "base", "other", "hash", SINGLE)
+    assert file_hash(folder / "generations.jsonl") == before
+
+
+def test_two_processes_give_the_same_file(evaluated, tmp_path):
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    run_script(*launcher, *words(evaluated / "suite.yaml", tmp_path / "base"))
+    rows = {
+        where: sorted(
+            (r["task"], r["item"], r["sample"], r["text"])
+            for r in read_jsonl(where / "generations.jsonl")
+        )
+        for where in (evaluated / "base", tmp_path / "base")
+    }
+    assert rows[evaluated / "base"] == rows[tmp_path / "base"]
+
+
+def test_a_missing_model_is_named(tmp_path):
+    with pytest.raises(UserError, match="runs/none: no such model directory"):
+        load_model("./runs/none")
+    with pytest.raises(UserError, match=r"no \*.safetensors"):
+        load_model(str(tmp_path))
+
+
+def test_a_wording_the_model_cannot_read_stops(tmp_path):
+    tasks = [{"task": "products", "wording": "natural", "norms": "ds001486"}]
+    done = run_script(*words(small_suite(tmp_path, tasks=tasks), tmp_path / "run"), check=False)
+    assert done.returncode == 2
+    assert "does not know a word of the question" in done.stderr.splitlines()[-1]
+
+
+def test_a_sweep_puts_all_checkpoints_side_by_side(evaluated, tmp_path):
+    run = tmp_path / "run"
+    for step, name in ((0, "base"), (10, "base_constant")):
+        shutil.copytree(WEIGHTS / name, run / f"checkpoint-{step}")
+        (run / f"checkpoint-{step}" / "optimizer.pt").write_text("")
+        (run / f"checkpoint-{step}" / "ledger.json").write_text("{}")
+    (run / "checkpoint-20").mkdir()  # still being written
+    (run / "run.json").write_text('{"arm": "grpo"}')
+    flags = ["--run", run, "--suite", evaluated / "suite.yaml", "--num_threads", "1"]
+    run_script("eval/sweep.py", *flags)
+    result = read_json(run / "sweep" / "alignment.json")
+    steps = result["models"]["grpo"]["steps"]
+    assert [entry["step"] for entry in steps] == [0, 10]
+    alone = read_json(evaluated / "base" / "alignment.json")["models"]["base"]
+    assert steps[0]["mean_r_loglog"] == pytest.approx(alone["mean_r_loglog"])
+
+
+def test_the_suite_file_of_a_run_is_kept_in_full(evaluated):
+    config = yaml.safe_load((evaluated / "base" / "config.yaml").read_text())
+    assert config["evaluation"]["suite"]["samples"] == 2
+    assert config["evaluation"]["model_fingerprint"]

@@ -1,0 +1,103 @@
+import copy
+
+import pytest
+import torch
+from embedded import load
+
+from handan.errors import UserError
+from handan.generate import (
+    Decoding,
+    Request,
+    batches,
+    complete,
+    eos_ids,
+    generate_batch,
+    prompt_ids,
+)
+from handan.tiny.tasks import TASKS
+
+SAMPLED = Decoding(1.0, 1.0, 200)
+GREEDY = Decoding(0.0, 1.0, 200)
+
+
+def requests(decoding, number=12):
+    _, tokenizer = load()
+    items = TASKS["binary_addition"].items()[100 : 100 + number]
+    prompts = [prompt_ids(tokenizer, item.question) for item in items]
+    return [Request(i, 0, prompt, decoding) for i, prompt in enumerate(prompts)]
+
+
+def test_staged_greedy_generation_equals_transformers_own():
+    model, tokenizer = load()
+    batch = requests(GREEDY)
+    staged = generate_batch(model, tokenizer, batch, seed=0)
+    for request, ids in zip(batch, staged, strict=True):
+        plain = model.generate(
+            torch.tensor([request.prompt_ids]), max_new_tokens=200, do_sample=False
+        )[0, len(request.prompt_ids) :].tolist()
+        assert ids == plain
+
+
+def test_a_batch_is_reproducible_and_seeds_matter():
+    model, tokenizer = load()
+    batch = requests(SAMPLED)
+    first = generate_batch(model, tokenizer, batch, seed=0)
+    assert first == generate_batch(model, tokenizer, batch, seed=0)
+    assert first != generate_batch(model, tokenizer, batch, seed=1)
+
+
+def test_the_callers_random_state_is_left_alone():
+    model, tokenizer = load()
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    generate_batch(model, tokenizer, requests(SAMPLED), seed=0)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_generation_config_saved_with_the_model_changes_nothing():
+    model, tokenizer = load()
+    changed = copy.deepcopy(model)
+    changed.generation_config.repetition_penalty = 3.0
+    changed.generation_config.min_new_tokens = 50
+    changed.generation_config.top_k = 1
+    batch = requests(SAMPLED)
+    expected = generate_batch(model, tokenizer, batch, seed=0)
+    assert generate_batch(changed, tokenizer, batch, seed=0) == expected
+    assert changed.generation_config.repetition_penalty == 3.0  # and is there again afterwards
+
+
+def test_the_cap_is_kept_exactly():
+    model, tokenizer = load()
+    short = Decoding(1.0, 1.0, 37)
+    prompts = [request.prompt_ids for request in requests(short)]
+    rows = complete(model, prompts, short, eos_ids(model, tokenizer))
+    ends = tokenizer.eos_token_id
+    assert max(map(len, rows)) == 37
+    assert all(len(row) == 37 or row[-1] == ends for row in rows)
+
+
+def test_batches_hold_one_decoding_and_similar_lengths():
+    mixed = requests(SAMPLED) + requests(GREEDY)
+    cut = batches(mixed, batch_size=5)
+    assert sorted(map(len, cut)) == [2, 2, 5, 5, 5, 5]
+    assert all(len({r.decoding for r in batch}) == 1 for batch in cut)
+    lengths = [len(r.prompt_ids) for batch in cut for r in batch if r.decoding == SAMPLED]
+    assert lengths == sorted(lengths)
+
+
+def test_a_doubled_beginning_of_sequence_stops():
+    tokenizer = copy.deepcopy(load()[1])
+    tokenizer.chat_template = "{{ bos_token }} " + tokenizer.chat_template
+    with pytest.raises(UserError, match="begins with two '<bos>'"):
+        prompt_ids(tokenizer, "+ 1 1 ; =")
+
+
+def test_a_word_the_tokenizer_does_not_know_stops():
+    with pytest.raises(UserError, match="does not know a word of the question 'What is"):
+        prompt_ids(load()[1], "What is 1 + 1 ?")
+
+
+def test_the_template_opens_the_reasoning_span():
+    tokenizer = load()[1]
+    assert tokenizer.decode(prompt_ids(tokenizer, "+ 1 1 ; =")) == "<bos> + 1 1 ; = <think>"

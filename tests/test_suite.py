@@ -1,0 +1,84 @@
+import math
+
+import pytest
+import yaml
+from embedded import SUITES, small_suite
+
+from handan import norms
+from handan.errors import UserError
+from handan.suite import load_suite, suite_items
+
+
+@pytest.mark.parametrize("path", sorted(SUITES.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_suite_of_the_project_loads(path):
+    suite = load_suite(path)
+    items = suite_items(suite)
+    assert {entry.item.task for entry in items} == {entry.task for entry in suite.tasks}
+    assert all((entry.human_rt_s is None) != (entry.analytic_cost is None) for entry in items)
+
+
+def test_the_tiny_suite_has_all_human_items_with_their_response_times():
+    items = suite_items(load_suite(SUITES / "tiny.yaml"))
+    human = [entry for entry in items if entry.human_rt_s is not None]
+    assert len(human) == 256 + 136
+    table = norms.load("binary_addition", "iccm2019").items
+    first = next(entry for entry in human if entry.item.task == "binary_addition")
+    assert math.log(first.human_rt_s) == pytest.approx(table[first.item.key].mean_log_rt)
+
+
+def test_a_subset_is_always_the_same(tmp_path):
+    suite = load_suite(small_suite(tmp_path))
+    first = [entry.item.key for entry in suite_items(suite)]
+    assert first == [entry.item.key for entry in suite_items(suite)]
+    assert len(first) == 4 * 6
+
+
+def test_the_fingerprint_follows_every_setting(tmp_path):
+    prints = {
+        load_suite(small_suite(tmp_path, **change)).fingerprint
+        for change in ({}, {"samples": 3}, {"max_new_tokens": 99}, {"seed": 5}, {"top_p": 0.9})
+    }
+    assert len(prints) == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"samples": 0}, "must be at least 1"),
+        ({"temperature": 0.0}, "for greedy decoding set 'greedy'"),
+        ({"tasks": []}, "at least one task"),
+        ({"cap": 5}, "unknown key 'cap'"),
+        ({"max_new_tokens": None}, "max_new_tokens: expected int"),
+    ],
+)
+def test_bad_suites_are_refused(tmp_path, change, message):
+    with pytest.raises(UserError, match=message):
+        load_suite(small_suite(tmp_path, **change))
+
+
+def one_task(tmp_path, **entry):
+    row = {"task": "binary_addition", "wording": "compact", "norms": "iccm2019", **entry}
+    return small_suite(tmp_path, tasks=[row])
+
+
+def test_unknown_wording_task_and_norms_are_named(tmp_path):
+    with pytest.raises(UserError, match="wording 'klingon'"):
+        load_suite(one_task(tmp_path, wording="klingon"))
+    with pytest.raises(UserError, match="no compact wording of task 'products'"):
+        suite_items(load_suite(one_task(tmp_path, task="products")))
+    with pytest.raises(UserError, match="iccm1999"):
+        suite_items(load_suite(one_task(tmp_path, norms="iccm1999")))
+
+
+def test_natural_tasks_can_be_put_in_a_suite(tmp_path):
+    rows = [
+        {"task": "syllogisms", "wording": "natural", "norms": "brand_ragni_2023"},
+        {"task": "cardinal_directions", "wording": "natural", "norms": "ragni_2018"},
+    ]
+    items = suite_items(load_suite(small_suite(tmp_path, tasks=rows, items_per_task=None)))
+    assert len(items) == 128
+    assert all(entry.human_rt_s > 1 for entry in items)
+
+
+def test_the_suite_file_is_plain_yaml(tmp_path):
+    assert yaml.safe_load(small_suite(tmp_path).read_text())["name"] == "small"
