@@ -1,0 +1,119 @@
+"""Measuring alignment along training, without the training noticing.
+
+At step 0, every N steps and at the end, the trained model answers a small suite. Generation has a
+random state of its own, so the weights come out bitwise the same with and without the probe.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+from trl.models import unwrap_model_for_generation
+
+from handan.alignment import align
+from handan.evaluate import cost_rows, suite_plan
+from handan.launch import Processes
+from handan.records import append_jsonl, content_hash
+from handan.responses import draw
+from handan.suite import Suite, suite_items
+from handan.training.ledger import Ledger
+
+BOOTSTRAP = 1_000
+
+
+class Probe(TrainerCallback):
+    """Runs the probe suite in process and logs ``alignment/...``.
+
+    The rows go to ``probe.jsonl`` and the figures to ``metrics.jsonl`` and Weights & Biases.
+    ``trainer`` must be set once the trainer exists.
+    """
+
+    trainer: Any = None
+
+    def __init__(
+        self, suite: Suite, every: int, run_dir: Path, arm: str, ledger: Ledger, world: Processes
+    ) -> None:
+        self.suite, self.every, self.arm = suite, every, arm
+        self.run_dir, self.ledger, self.world = run_dir, ledger, world
+        self.items = suite_items(suite)
+        self.last_step = -1
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        # A resumed run has measured its checkpoint before it was saved.
+        if self.every and state.global_step == 0:
+            self.measure(0)
+        self.last_step = state.global_step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.every and state.global_step % self.every == 0:
+            self.measure(state.global_step)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.every and state.global_step != self.last_step:
+            self.measure(state.global_step)
+
+    def measure(self, step: int) -> None:
+        """Answer the probe suite with the current weights and record the result."""
+        started = time.monotonic()
+        trainer = self.trainer
+        tokenizer = trainer.processing_class
+        plan = suite_plan(self.suite, self.items)
+        batches = plan.batches(tokenizer)[self.world.rank :: self.world.size]
+        labels = {
+            "model": self.arm,
+            "step": step,
+            "settings": content_hash([self.suite.fingerprint, step]),
+            "seed": self.suite.seed,
+        }
+        with unwrap_model_for_generation(
+            trainer.model_wrapped,
+            trainer.accelerator,
+            gradient_checkpointing_kwargs=trainer.args.gradient_checkpointing_kwargs,
+        ) as model:
+            mine = [r for rows in draw(model, tokenizer, plan, batches, labels) for r in rows]
+        rows = self.world.gather(mine)
+        self.last_step = step
+        self.ledger.pause(time.monotonic() - started)
+        if self.world.rank > 0:
+            return
+        metrics = probe_metrics(rows, self.items)
+        append_jsonl(self.run_dir / "probe.jsonl", rows)
+        append_jsonl(self.run_dir / "metrics.jsonl", [{"step": step, **metrics}])
+        log_to_wandb(trainer, metrics, step)
+        mean = metrics.get("alignment/mean_r_loglog")
+        shown = "undefined" if mean is None else f"{mean:.3f}"
+        print(
+            f"{self.arm}: step {step}, probe r(log tokens, log RT) {shown}, "
+            f"accuracy {metrics['alignment/accuracy']:.2f}",
+            flush=True,
+        )
+
+
+def probe_metrics(rows: list[dict], items: list[Any]) -> dict[str, float]:
+    """Alignment, accuracy, length and status rates of one probe; what is undefined is left out."""
+    result = align(cost_rows(rows, items), bootstrap=BOOTSTRAP, seed=0)
+    model = next(figures for name, figures in result["models"].items() if "(T=0)" not in name)
+    sampled = [row for row in rows if row["sample"] >= 0]
+    out = {
+        "alignment/mean_r_loglog": model["mean_r_loglog"],
+        "alignment/mean_r_loglog_ci_low": (model["mean_r_loglog_ci"] or [None, None])[0],
+        "alignment/mean_r_loglog_ci_high": (model["mean_r_loglog_ci"] or [None, None])[1],
+        "alignment/accuracy": sum(row["correct"] for row in sampled) / len(sampled),
+        "alignment/reasoning_tokens": sum(r["reasoning_tokens"] for r in sampled) / len(sampled),
+        "alignment/cap_rate": sum(r["status"] == "truncated" for r in sampled) / len(sampled),
+    }
+    for task, figures in model["tasks"].items():
+        out[f"alignment/{task}/r_loglog"] = figures["r_loglog"]
+        out[f"alignment/{task}/accuracy"] = figures["accuracy"]
+        out[f"alignment/{task}/mean_tokens"] = figures["mean_tokens"]
+    return {key: value for key, value in out.items() if value is not None}
+
+
+def log_to_wandb(trainer: Any, metrics: dict, step: int) -> None:
+    """Log under our own names; through the trainer they would be renamed to ``train/...``."""
+    if "wandb" in trainer.args.report_to:
+        import wandb
+
+        if wandb.run is not None:
+            wandb.run.log({**metrics, "train/global_step": step})

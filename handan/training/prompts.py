@@ -1,0 +1,126 @@
+"""Training prompts: where they come from, and the check that no evaluation item is among them."""
+
+import random
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from handan import tasks
+from handan.config import load_yaml
+from handan.errors import UserError
+from handan.records import read_jsonl
+from handan.responses import Question
+from handan.suite import load_task
+from handan.tasks.base import Item
+
+COLUMNS = ("task", "item", "wording", "question", "answer")
+
+
+@dataclass(frozen=True)
+class ProblemSet:
+    """Problems of the embedded world, drawn anew from a seed.
+
+    Attributes:
+        families: share of each family, by name.
+        widths: operand widths of the binary families.
+        num_problems: how many different problems.
+        seed: of the draw.
+    """
+
+    families: dict[str, float]
+    widths: list[int]
+    num_problems: int
+    seed: int
+
+
+def load_prompts(path: Path) -> list[Question]:
+    """Training prompts from a YAML problem set (embedded world) or a JSON-lines file.
+
+    A line of the latter holds ``task, item, wording, question, answer``; the task's grader decides
+    what is right.
+
+    Raises:
+        UserError: the file is unusable, or one of its prompts is an evaluation item.
+    """
+    if path.suffix in (".yaml", ".yml"):
+        rows = _draw(load_yaml(path, ProblemSet), path)
+    else:
+        rows = read_jsonl(path)
+    for number, row in enumerate(rows, start=1):
+        missing = [column for column in COLUMNS if not isinstance(row.get(column), str)]
+        if missing:
+            raise UserError(f"{path}, line {number}: '{missing[0]}' is missing or not a text")
+    check_held_out(rows, str(path))
+    return [question_from_row(row) for row in rows]
+
+
+def question_from_row(row: dict) -> Question:
+    """The question of one prompt or trace row."""
+    item = Item(task=row["task"], key=row["item"], question=row["question"], answer=row["answer"])
+    return Question(item, load_task(row["task"], row["wording"]), row["wording"])
+
+
+def _draw(settings: ProblemSet, path: Path) -> list[dict]:
+    from handan.tiny.families import random_problem
+    from handan.tiny.tasks import held_out, identity_hash
+
+    rng = random.Random(settings.seed)
+    names, shares = zip(*settings.families.items(), strict=True)
+    rows: dict[tuple[str, str], dict] = {}
+    for _ in range(100 * settings.num_problems):
+        problem = random_problem(rng.choices(names, shares)[0], rng, settings.widths)
+        if identity_hash(problem.family, problem.key) not in held_out():
+            row = {
+                "task": problem.family,
+                "item": problem.key,
+                "wording": "compact",
+                "question": " ".join(problem.prompt),
+                "answer": " ".join(problem.answer),
+            }
+            rows.setdefault((problem.family, problem.key), row)
+        if len(rows) == settings.num_problems:
+            return list(rows.values())
+    raise UserError(
+        f"{path}: only {len(rows)} different problems were found; lower num_problems or add "
+        "families or widths"
+    )
+
+
+def _normalised(text: str) -> str:
+    """Letters and digits only, case folded, so that layout and punctuation do not matter."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(character for character in folded if character.isalnum())
+
+
+@cache
+def _evaluation_questions() -> frozenset[str]:
+    return frozenset(_normalised(i.question) for t in tasks.TASKS.values() for i in t.items())
+
+
+def check_held_out(rows: Iterable[dict] | Sequence[dict], place: str) -> None:
+    """Stop if a training row is an evaluation item.
+
+    In compact wording an item is recognised by what it asks, whatever the gaps and the zeros in
+    front; in natural wording by its letters and digits.
+
+    Args:
+        rows: with the columns task, item, wording and question.
+        place: the file the rows come from.
+
+    Raises:
+        UserError: names the first such row.
+    """
+    from handan.tiny.tasks import held_out, identity_hash
+
+    for number, row in enumerate(rows, start=1):
+        if row["wording"] == "compact":
+            found = identity_hash(row["task"], row["item"]) in held_out()
+        else:
+            found = _normalised(row["question"]) in _evaluation_questions()
+        if found:
+            raise UserError(
+                f"{place}, line {number}: '{row['item']}' of {row['task']} is an evaluation item; "
+                "remove it from the training set"
+            )

@@ -1,0 +1,213 @@
+"""What the recipes share: arguments, resume, budget ledger, and the end of a run."""
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+from trl import ModelConfig, get_peft_config
+
+from handan import rundir
+from handan.arguments import given_keys, parse
+from handan.errors import UserError
+from handan.evaluate import load_model
+from handan.launch import Processes, check_engine, processes
+from handan.records import append_jsonl, read_json, read_jsonl, write_text
+from handan.suite import Suite, load_suite
+from handan.training.ledger import Ledger, MetricsFile, complete_checkpoints
+from handan.training.probe import Probe
+
+# Where a run lies, who watches it and who may push it does not change what it is.
+NOT_RECORDED = (
+    "output_dir",
+    "resume",
+    "report_to",
+    "run_name",
+    "disable_tqdm",
+    "hub_token",
+    "push_to_hub_token",
+)
+
+
+@dataclass
+class RecipeArguments:
+    """Arguments of every training recipe, beside those of TRL and transformers."""
+
+    arm: str = field(metadata={"help": "name of this arm in all tables"})
+    prompts: str = field(metadata={"help": "training prompts: a problem set (YAML) or JSON lines"})
+    suite: str = field(metadata={"help": "suite that is probed along training"})
+    probe_steps: int = field(
+        metadata={"help": "probe every so many steps, at step 0 and the end; 0: never"}
+    )
+    num_threads: int | None = field(
+        default=None,
+        metadata={"help": "CPU threads of each process; their number changes the last bits"},
+    )
+    resume: str = field(
+        default="auto",
+        metadata={"help": "auto: go on from the newest checkpoint; never: refuse if there is one"},
+    )
+
+
+def resolved(*parts: Any) -> dict:
+    """The whole configuration of a run as plain values, without places and secrets."""
+    values: dict[str, Any] = {}
+    for part in parts:
+        for entry in dataclasses.fields(part):
+            if entry.init and entry.name not in NOT_RECORDED:
+                values[entry.name] = getattr(part, entry.name)
+    return json.loads(json.dumps(values, default=str))
+
+
+def checkpoint_to_resume(run_dir: Path, resume: str) -> str | None:
+    """The newest complete checkpoint of a run, or None for a fresh start.
+
+    Transformers takes the newest directory unchecked, and trains on with a fresh optimizer if that
+    part is missing.
+
+    Raises:
+        UserError: a checkpoint exists and ``resume`` is never.
+    """
+    complete = complete_checkpoints(run_dir)
+    for path in run_dir.glob("checkpoint-[0-9]*"):
+        if resume == "never":
+            raise UserError(f"{path}: exists and resume is 'never'; remove it or set resume: auto")
+        if path not in complete.values():
+            print(f"{path}: incomplete, left by a run that was cut off; not used", flush=True)
+    return str(complete[max(complete)]) if complete else None
+
+
+def forget_after(run_dir: Path, step: int) -> None:
+    """Remove metrics and probes of steps that are about to be trained again.
+
+    They were made by a process that died after its last checkpoint; leaving them would show two
+    policy versions under one step.
+    """
+    for name in ("metrics.jsonl", "probe.jsonl"):
+        path = run_dir / name
+        if path.exists():
+            complete = path.read_bytes()
+            path.write_bytes(complete[: complete.rfind(b"\n") + 1])
+            rows = read_jsonl(path)
+            kept = [row for row in rows if row["step"] <= step]
+            if len(kept) < len(rows):
+                print(f"{path}: {len(rows) - len(kept)} rows after step {step} are made again")
+                write_text(path, "")
+                append_jsonl(path, kept)
+
+
+@dataclass
+class Run:
+    """One training run, from its parsed arguments to its ledger."""
+
+    recipe: Any
+    config: Any
+    given: set[str]
+    run_dir: Path
+    world: Processes
+    suite: Suite
+    model: Any
+    tokenizer: Any
+    peft_config: Any
+    ledger: Ledger
+    callbacks: list[TrainerCallback]
+    settings: dict
+
+    def train(self, trainer: Any, details: dict) -> None:
+        """Train from the newest complete checkpoint on, save the model, write the ledger."""
+        check_engine(trainer.accelerator)
+        probe = next(c for c in self.callbacks if isinstance(c, Probe))
+        probe.trainer = trainer
+        with rundir.lock(self.run_dir, self.world.rank):
+            self.world.gather([])  # the other processes wait for the lock too
+            engine = trainer.accelerator.distributed_type.name
+            if self.world.rank == 0:
+                print(f"{self.recipe.arm}: {self.world.size} process(es), engine {engine}")
+            self._train(trainer, details)
+
+    def _train(self, trainer: Any, details: dict) -> None:
+        checkpoint = checkpoint_to_resume(self.run_dir, self.recipe.resume)
+        if self.world.rank == 0:
+            rundir.record(self.run_dir, "training", self.settings, arm=self.recipe.arm, **details)
+            forget_after(self.run_dir, int(checkpoint.split("-")[-1]) if checkpoint else -1)
+        self.ledger.restore(checkpoint)
+        trainer.train(resume_from_checkpoint=checkpoint)
+        trainer.save_model(str(self.run_dir))
+        if self.world.rank == 0:
+            self.tokenizer.save_pretrained(self.run_dir)
+            model = trainer.accelerator.unwrap_model(trainer.model)
+            parameters = model.num_parameters(exclude_embeddings=True)
+            rundir.add(
+                self.run_dir,
+                "training",
+                finished=True,
+                steps=trainer.state.global_step,
+                parameters_without_embeddings=parameters,
+                budget=self.ledger.budget(parameters),
+            )
+            print(f"{self.recipe.arm}: trained, model in {self.run_dir}", flush=True)
+
+
+def prepare_wandb(config: Any, run_dir: Path, arm: str) -> None:
+    """Let Weights & Biases log beside the run, and offline where there is no account."""
+    import wandb
+
+    os.environ.setdefault("WANDB_DIR", str(run_dir))
+    os.environ.setdefault("WANDB_PROJECT", "handan")
+    config.run_name = config.run_name or arm
+    if "WANDB_MODE" not in os.environ and not wandb.login(prompt=False):
+        os.environ["WANDB_MODE"] = "offline"
+        wandb.teardown()  # or the settings it has read already would stay
+        print(f"{arm}: no W&B key, logging offline to {run_dir}/wandb", flush=True)
+
+
+def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Run | None:
+    """Everything up to the trainer: arguments, launch check, model, suite, callbacks.
+
+    Returns:
+        The run, or None if it is finished already.
+
+    Raises:
+        UserError: an argument, a file or the launch is not as it must be.
+    """
+    recipe, config, model_config = parse((recipe_kind, config_kind, ModelConfig), required)
+    world = processes()
+    if recipe.num_threads:
+        torch.set_num_threads(recipe.num_threads)
+    run_dir = Path(config.output_dir)
+    model, tokenizer, fingerprint = load_model(
+        model_config.model_name_or_path,
+        revision=model_config.model_revision,
+        dtype=model_config.dtype or "auto",
+        attn_implementation=model_config.attn_implementation,
+    )
+    settings = {**resolved(recipe, model_config, config), "model_fingerprint": fingerprint}
+    if (run_dir / "run.json").exists():
+        training = read_json(run_dir / "run.json").get("training", {})
+        if training.get("finished"):
+            rundir.check_config(run_dir, "training", settings)
+            print(f"{run_dir}: finished already", flush=True)
+            return None
+    if "wandb" in config.report_to and world.rank == 0:
+        prepare_wandb(config, run_dir, recipe.arm)
+    suite = load_suite(Path(recipe.suite))
+    ledger = Ledger(run_dir, world)
+    probe = Probe(suite, recipe.probe_steps, run_dir, recipe.arm, ledger, world)
+    return Run(
+        recipe=recipe,
+        config=config,
+        given=given_keys()[1],
+        run_dir=run_dir,
+        world=world,
+        suite=suite,
+        model=model,
+        tokenizer=tokenizer,
+        peft_config=get_peft_config(model_config),
+        ledger=ledger,
+        callbacks=[ledger, MetricsFile(run_dir, world), probe],
+        settings=settings,
+    )

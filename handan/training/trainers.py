@@ -1,0 +1,97 @@
+"""TRL's trainers, with tokens counted into the ledger and work on padding left out."""
+
+from typing import Any
+
+import torch
+from trl import GRPOTrainer, SFTTrainer
+from trl.models import unwrap_model_for_generation
+
+from handan import generate
+from handan.generate import Decoding
+from handan.training.label_audit import IGNORED
+from handan.training.ledger import Ledger
+
+
+class LedgerSFTTrainer(SFTTrainer):
+    """SFT whose trained and processed tokens go into ``ledger``."""
+
+    ledger: Ledger
+
+    def training_step(self, model: Any, inputs: dict, num_items_in_batch: Any = None) -> Any:
+        """Count the micro-batch over all processes, then train on it."""
+        trained = (inputs["labels"] != IGNORED).sum()
+        processed = inputs["attention_mask"].sum()
+        counts = self.accelerator.reduce(torch.stack([trained, processed])).tolist()
+        self.ledger.counts["trained_tokens"] += counts[0]
+        self.ledger.counts["processed_tokens"] += counts[1]
+        return super().training_step(model, inputs, num_items_in_batch)
+
+
+class LengthSortedGRPOTrainer(GRPOTrainer):
+    """GRPO whose micro-batches hold completions of similar length, without common padding.
+
+    TRL pads every micro-batch to the longest completion of the generation batch. The micro-batches
+    of one optimizer step are regrouped by length here; their gradients are summed, so which
+    completion is in which of them makes no difference for the loss types named below.
+    """
+
+    _buffered_inputs: list[dict]
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        inputs = super()._prepare_inputs(generation_batch)
+        window = self.args.steps_per_generation
+        fresh = self.model.training and self._step % (window * self.num_iterations) == 0
+        same_step = window == self.args.gradient_accumulation_steps and self.num_iterations == 1
+        if not (fresh and same_step and self.loss_type in ("dapo", "grpo", "dr_grpo", "cispo")):
+            return inputs
+        self._buffered_inputs = regroup_by_length(self._buffered_inputs)
+        return self._buffered_inputs[0]
+
+
+def regroup_by_length(batches: list[dict]) -> list[dict]:
+    """The same rows in as many batches of the same sizes, sorted by length and trimmed.
+
+    Args:
+        batches: dicts of tensors; those with two axes are (rows, tokens), prompts padded on the
+            left, everything else on the right; tensors without axes are shared by all batches.
+    """
+    sizes = [len(batch["completion_ids"]) for batch in batches]
+    merged = {
+        key: torch.cat([batch[key] for batch in batches])
+        for key, value in batches[0].items()
+        if isinstance(value, torch.Tensor) and value.ndim
+    }
+    order = torch.argsort(merged["completion_mask"].sum(1), stable=True)
+    out = []
+    for rows, batch in zip(order.split(sizes), batches, strict=True):
+        regrouped = dict(batch)
+        for key, value in merged.items():
+            regrouped[key] = value[rows]
+        prompt_length = max(1, int(regrouped["prompt_mask"].sum(1).max()))
+        completion_length = max(1, int(regrouped["completion_mask"].sum(1).max()))
+        for key, value in merged.items():
+            if key in ("prompt_ids", "prompt_mask"):
+                regrouped[key] = regrouped[key][:, -prompt_length:]
+            elif value.ndim == 2:
+                regrouped[key] = regrouped[key][:, :completion_length]
+        out.append(regrouped)
+    return out
+
+
+def rollout(prompts: list, trainer: Any) -> dict:
+    """TRL's ``rollout_func``: completions drawn by the same staged generation as everywhere else.
+
+    TRL's own loop keeps a whole batch running until its longest completion ends. This one draws
+    from the trainer's random state too, which checkpoints restore.
+    """
+    arguments, tokenizer = trainer.args, trainer.processing_class
+    decoding = Decoding(arguments.temperature, arguments.top_p, arguments.max_completion_length)
+    prompt_ids = [list(generate.prompt_ids(tokenizer, p[-1]["content"])) for p in prompts]
+    with unwrap_model_for_generation(
+        trainer.model_wrapped,
+        trainer.accelerator,
+        gradient_checkpointing_kwargs=arguments.gradient_checkpointing_kwargs,
+    ) as model:
+        ends = generate.eos_ids(model, tokenizer)
+        completion_ids = generate.complete(model, prompt_ids, decoding, ends)
+    return {"prompt_ids": prompt_ids, "completion_ids": completion_ids, "logprobs": None}

@@ -1,0 +1,93 @@
+"""Reinforcement learning with a verifiable reward: GRPO through TRL.
+
+    accelerate launch --config_file launch/accelerate/cpu.yaml recipes/grpo.py \\
+        --config recipes/configs/tiny/grpo.yaml
+
+Keys on the command line override the YAML; unknown keys are errors. The reward is the evaluator's
+own grader. Running the same command again goes on from the newest complete checkpoint.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from datasets import Dataset
+from trl import GRPOConfig
+
+from handan import generate
+from handan.errors import run_main
+from handan.training.prompts import load_prompts
+from handan.training.reward import VerifiableReward
+from handan.training.run import RecipeArguments, begin
+from handan.training.trainers import LengthSortedGRPOTrainer, rollout
+
+REQUIRED = (
+    "model_name_or_path",
+    "output_dir",
+    "arm",
+    "prompts",
+    "suite",
+    "probe_steps",
+    "num_generations",
+    "max_completion_length",
+    "temperature",
+    "loss_type",
+    "scale_rewards",
+    "beta",
+    "learning_rate",
+    "max_steps",
+    "seed",
+    "length_price",
+)
+
+
+@dataclass
+class GRPOArguments(RecipeArguments):
+    """Arguments of this recipe beside TRL's."""
+
+    length_price: float = field(
+        default=0.0, metadata={"help": "reward lost per 100 reasoning tokens"}
+    )
+
+
+def main() -> None:
+    """One run: parse, train from the newest checkpoint on, save, write the ledger."""
+    run = begin(GRPOArguments, GRPOConfig, REQUIRED)
+    if run is None:
+        return
+    questions = load_prompts(Path(run.recipe.prompts))
+    rows = [
+        {
+            "prompt": [{"role": "user", "content": question.item.question}],
+            "prompt_ids": list(generate.prompt_ids(run.tokenizer, question.item.question)),
+            "task": question.item.task,
+            "item": question.item.key,
+            "question": question.item.question,
+            "answer": question.item.answer,
+            "wording": question.wording,
+        }
+        for question in questions
+    ]
+    reward = VerifiableReward(
+        tokenizer=run.tokenizer,
+        model=run.model,
+        tags=run.suite.reasoning,
+        length_price=run.recipe.length_price,
+        max_completion_length=run.config.max_completion_length,
+        ledger=run.ledger,
+    )
+    trainer = LengthSortedGRPOTrainer(
+        model=run.model,
+        args=run.config,
+        reward_funcs=reward,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=run.tokenizer,
+        callbacks=run.callbacks,
+        peft_config=run.peft_config,
+        # vLLM has a faster loop of its own.
+        rollout_func=None if run.config.use_vllm else rollout,
+    )
+    run.train(trainer, {"recipe": "grpo", "num_prompts": len(rows)})
+
+
+if __name__ == "__main__":
+    run_main(main)

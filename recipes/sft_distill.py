@@ -1,0 +1,82 @@
+"""Distillation by imitation: supervised fine-tuning on a teacher's traces through TRL.
+
+    accelerate launch --config_file launch/accelerate/cpu.yaml recipes/sft_distill.py \\
+        --config recipes/configs/tiny/sft_distill.yaml
+
+Keys on the command line override the YAML; unknown keys are errors. If the trace file does not
+exist and the YAML names a ``traces_config``, the traces are made first, as recipes/traces.py would.
+Running the same command again goes on from the newest complete checkpoint.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from datasets import Dataset
+from trl import SFTConfig
+
+from handan.errors import run_main
+from handan.records import file_hash
+from handan.training.label_audit import audit, load_traces, training_rows
+from handan.training.run import RecipeArguments, begin
+from handan.training.traces import ensure_traces, teacher_of
+from handan.training.trainers import LedgerSFTTrainer
+
+REQUIRED = (
+    "model_name_or_path",
+    "output_dir",
+    "arm",
+    "prompts",
+    "traces",
+    "suite",
+    "probe_steps",
+    "learning_rate",
+    "max_steps",
+    "per_device_train_batch_size",
+    "seed",
+)
+
+
+@dataclass
+class SFTArguments(RecipeArguments):
+    """Arguments of this recipe beside TRL's."""
+
+    traces: str = field(default="", metadata={"help": "JSON lines of teacher traces"})
+    traces_config: str | None = field(
+        default=None, metadata={"help": "YAML that makes the traces if they do not exist"}
+    )
+
+
+def main() -> None:
+    """One run: parse, audit the labels, train from the newest checkpoint on, save."""
+    run = begin(SFTArguments, SFTConfig, REQUIRED)
+    if run is None:
+        return
+    path = Path(run.recipe.traces)
+    ensure_traces(path, run.recipe.traces_config, run.world)
+    traces = load_traces(path, Path(run.recipe.prompts))
+    rows = training_rows(traces, run.tokenizer, str(path))
+    longest = max(len(row["input_ids"]) for row in rows)
+    if run.config.max_length is None or "max_length" not in run.given:
+        run.config.max_length = longest  # TRL's default would cut at 1024
+    trainer = LedgerSFTTrainer(
+        model=run.model,
+        args=run.config,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=run.tokenizer,
+        callbacks=run.callbacks,
+        peft_config=run.peft_config,
+    )
+    trainer.ledger = run.ledger
+    place = str(path)
+    counts = audit(trainer.train_dataset, rows, traces, run.tokenizer, run.suite.reasoning, place)
+    print(
+        f"{run.recipe.arm}: {counts['traces']} traces, all {counts['trained_tokens']} completion "
+        f"tokens trained, longest row {longest} tokens",
+        flush=True,
+    )
+    facts = {"recipe": "sft_distill", "teacher": teacher_of(path), "traces": file_hash(path)}
+    run.train(trainer, {**facts, "audit": counts, "longest_row_tokens": longest})
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,256 @@
+"""The recipes as users run them: launched, killed, resumed, logged. Each launch takes seconds."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from embedded import ROOT, SUITES, launch, run_script, small_suite
+
+from handan.records import file_hash, read_json, read_jsonl
+
+PROMPTS = """families: {binary_addition: 0.5, binary_subtraction: 0.3, ordering: 0.2}
+widths: [1, 2, 3, 5]
+num_problems: 60
+seed: 3
+"""
+GRPO = ["--per_device_train_batch_size", "8", "--gradient_accumulation_steps", "2"]
+GRPO += ["--num_generations", "4"]
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    """Prompts, a probe suite and traces that are small enough for tests."""
+    # One folder for all test workers, made by whoever comes first.
+    root = tmp_path_factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "small"
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        deadline = time.monotonic() + 300
+        while not (folder / "ready").exists():
+            assert time.monotonic() < deadline, f"{folder} was never completed"
+            time.sleep(0.5)
+        return folder
+    (folder / "prompts.yaml").write_text(PROMPTS)
+    human = yaml.safe_load((SUITES / "tiny_probe.yaml").read_text())["tasks"]
+    small_suite(folder, tasks=human, greedy=False)
+    traces(folder, folder / "traces")
+    (folder / "ready").touch()
+    return folder
+
+
+def traces(small, output_dir, check=True):
+    config = ["--config", "recipes/configs/tiny/traces.yaml", "--output_dir", output_dir]
+    more = ["--prompts", small / "prompts.yaml", "--batch_size", "16"]
+    return launch("cpu", "recipes/traces.py", *config, *more, check=check)
+
+
+def arguments(recipe, small, output_dir, *more):
+    config = ["--config", f"recipes/configs/tiny/{recipe}.yaml", "--output_dir", output_dir]
+    shared = ["--prompts", small / "prompts.yaml", "--suite", small / "suite.yaml"]
+    steps = ["--max_steps", "4", "--save_steps", "2", "--probe_steps", "2"]
+    own = ["--traces", small / "traces" / "traces.jsonl"] if recipe == "sft_distill" else GRPO
+    return [f"recipes/{recipe}.py", *config, *shared, *steps, *own, *more]
+
+
+@pytest.fixture(scope="session")
+def trained(small):
+    """Both recipes run once, uninterrupted, through accelerate launch."""
+
+    def run(recipe):
+        folder = small / f"whole_{recipe}"
+        launch("cpu", *arguments(recipe, small, folder))  # a finished run is left alone
+        return folder
+
+    return run
+
+
+def weights(folder):
+    return file_hash(folder / "model.safetensors")
+
+
+RECIPES = ["sft_distill", "grpo"]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_launched_run_leaves_a_complete_directory(small, trained, recipe):
+    folder = trained(recipe)
+    run = read_json(folder / "run.json")
+    assert run["training"]["finished"]
+    assert run["training"]["steps"] == 4
+    assert run["training"]["budget"]["trained_tokens"] > 0
+    assert run["training"]["budget"]["model_flops"] > 0
+    config = yaml.safe_load((folder / "config.yaml").read_text())["training"]
+    assert config["learning_rate"] == 3e-4
+    probes = [r for r in read_jsonl(folder / "metrics.jsonl") if "alignment/accuracy" in r]
+    assert [row["step"] for row in probes] == [0, 2, 4]
+    rows = read_jsonl(folder / "probe.jsonl")
+    assert len(rows) == 3 * 2 * 6 * 2
+    assert {row["step"] for row in rows} == {0, 2, 4}
+
+
+def test_sft_trains_every_token_of_every_trace(small, trained):
+    run = read_json(trained("sft_distill") / "run.json")["training"]
+    rows = read_jsonl(small / "traces" / "traces.jsonl")
+    assert run["audit"]["traces"] == len(rows)
+    assert run["audit"]["trained_tokens"] == sum(len(row["completion_ids"]) for row in rows)
+    assert run["teacher"]["arm"] == "teacher"
+
+
+def test_both_arms_start_from_the_same_measurement(trained):
+    first = [
+        next(r for r in read_jsonl(trained(recipe) / "metrics.jsonl") if "alignment/accuracy" in r)
+        for recipe in RECIPES
+    ]
+    assert first[0] == first[1]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_probe_does_not_disturb_training(small, trained, tmp_path, recipe):
+    run_script(*arguments(recipe, small, tmp_path / "run", "--probe_steps", "0"))
+    assert weights(tmp_path / "run") == weights(trained(recipe))
+    assert not (tmp_path / "run" / "probe.jsonl").exists()
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_killed_run_goes_on_to_the_same_weights(small, trained, tmp_path, recipe):
+    folder = tmp_path / "run"
+    words = [str(word) for word in arguments(recipe, small, folder)]
+    process = subprocess.Popen(
+        [sys.executable, *words], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    mark = folder / "checkpoint-2" / "ledger.json"
+    deadline = time.monotonic() + 240
+    while not mark.exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (folder / "model.safetensors").exists()
+    # What a kill during the next save would leave behind.
+    (folder / "checkpoint-3").mkdir(exist_ok=True)
+    done = run_script(*words)
+    assert "checkpoint-3: incomplete" in done.stdout
+    assert weights(folder) == weights(trained(recipe))
+    whole = read_json(trained(recipe) / "run.json")["training"]["budget"]
+    resumed = read_json(folder / "run.json")["training"]["budget"]
+    for count in ("trained_tokens", "processed_tokens", "generated_tokens", "model_flops"):
+        assert resumed[count] == whole[count]
+
+    def probes(of):
+        return [
+            {k: v for k, v in row.items() if k.startswith("alignment") or k == "step"}
+            for row in read_jsonl(of / "metrics.jsonl")
+            if "alignment/accuracy" in row
+        ]
+
+    assert probes(folder) == probes(trained(recipe))
+
+
+def test_traces_are_the_same_after_a_cut(small, tmp_path):
+    whole = small / "traces"
+    folder = tmp_path / "traces"
+    shutil.copytree(whole, folder)
+    (folder / "traces.jsonl").unlink()
+    generations = folder / "generations.jsonl"
+    generations.write_bytes(generations.read_bytes()[: generations.stat().st_size // 3])
+    traces(small, folder)
+    assert file_hash(folder / "traces.jsonl") == file_hash(whole / "traces.jsonl")
+    counts = read_json(folder / "run.json")["traces"]["counts"]
+    assert counts["kept"] + sum(counts["dropped"].values()) == counts["responses"] == 120
+    assert all(row["text"].endswith("<eos>") for row in read_jsonl(folder / "traces.jsonl"))
+
+
+def test_sft_makes_its_traces_if_its_yaml_says_how(small, tmp_path):
+    settings = yaml.safe_load((ROOT / "recipes/configs/tiny/traces.yaml").read_text())
+    settings |= {"prompts": str(small / "prompts.yaml"), "output_dir": str(tmp_path / "t")}
+    (tmp_path / "traces.yaml").write_text(yaml.safe_dump(settings | {"samples": 1}))
+    more = ["--traces_config", tmp_path / "traces.yaml", "--traces", tmp_path / "t/traces.jsonl"]
+    words = arguments("sft_distill", small, tmp_path / "run", "--max_steps", "2")
+    run_script(*words, *more)
+    assert read_json(tmp_path / "run" / "run.json")["training"]["finished"]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_two_ranks_under_deepspeed_zero2(small, tmp_path, recipe):
+    folder = tmp_path / "run"
+    more = ["--gradient_accumulation_steps", "1", "--per_device_train_batch_size", "8"]
+    done = launch("zero2-cpu", *arguments(recipe, small, folder, *more))
+    run = read_json(folder / "run.json")["training"]
+    assert run["hardware"]["processes"] == 2
+    assert run["finished"] and run["steps"] == 4
+    assert any((folder / "checkpoint-4").glob("global_step*")), done.stdout[-2000:]
+    rows = read_jsonl(folder / "probe.jsonl")
+    assert len(rows) == len({(r["step"], r["task"], r["item"], r["sample"]) for r in rows}) == 72
+
+
+def test_offline_wandb_holds_the_alignment_curve(small, trained, tmp_path):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB")}
+    environment |= {"HOME": str(tmp_path)}  # no login of whoever runs the tests
+    words = arguments("sft_distill", small, tmp_path / "run", "--report_to", "wandb")
+    run_script(*words, env=environment)
+    read = subprocess.run(
+        [Path(sys.executable).with_name("wandb"), "leet", "inspect", "--json", "run/wandb"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    rows = [json.loads(line) for line in read.stdout.splitlines() if '"history"' in line]
+    history = [row["history"]["item"] for row in rows]
+    logged = [row for row in history if "alignment/mean_r_loglog" in row]
+    measured = [
+        row
+        for row in read_jsonl(tmp_path / "run" / "metrics.jsonl")
+        if "alignment/mean_r_loglog" in row
+    ]
+    assert [row["train/global_step"] for row in logged] == [0, 2, 4]
+    for row, own in zip(logged, measured, strict=True):
+        assert row["alignment/mean_r_loglog"] == pytest.approx(own["alignment/mean_r_loglog"])
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--learning_rat", "1"], "learning_rat"),
+        (["--model_name_or_path", "./nowhere"], "./nowhere: no such model directory"),
+        (["--prompts", "evil.jsonl"], "evil.jsonl, line 1: '0101+0011' of binary_addition"),
+        (["--config", "bad.yaml"], "bad.yaml: Unknown arguments from config file: ['--leraning"),
+        (["--config", "short.yaml"], "short.yaml: set 'model_name_or_path'; it decides"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(small, tmp_path, more, message):
+    item = {"task": "binary_addition", "item": "0101+0011", "wording": "compact"}
+    row = json.dumps({**item, "question": "+ 1 1 ; =", "answer": "0"})
+    (tmp_path / "evil.jsonl").write_text(row + "\n")
+    good = yaml.safe_load((ROOT / "recipes/configs/tiny/grpo.yaml").read_text())
+    (tmp_path / "bad.yaml").write_text(yaml.safe_dump(good | {"leraning_rate": 1}))
+    (tmp_path / "short.yaml").write_text("arm: x\n")
+    more = [tmp_path / word if str(word).endswith(("jsonl", "yaml")) else word for word in more]
+    words = arguments("grpo", small, tmp_path / "run")
+    if "--config" in more:
+        words = words[:1]
+    done = run_script(*words, *more, check=False)
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 2
+    assert last.startswith("handan: error: ") and message in last
+    assert "Traceback" not in done.stderr
+
+
+def test_a_finished_run_is_not_trained_again_and_never_mixed(small, trained, tmp_path):
+    folder = trained("grpo")
+    before = weights(folder)
+    words = arguments("grpo", small, folder)
+    assert "finished already" in run_script(*words).stdout
+    done = run_script(*words, "--learning_rate", "0.1", check=False)
+    assert done.returncode == 2
+    assert "training was begun with learning_rate = 0.0003, now it is 0.1" in done.stderr
+    assert weights(folder) == before
