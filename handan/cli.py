@@ -155,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="the whole experiment on the embedded world")
     demo.add_argument("--output_dir", type=Path, default=Path("runs/demo"), metavar="DIR")
-    demo.add_argument("--seed", type=int, default=0, metavar="S", help="default %(default)s")
+    demo.add_argument("--seed", type=int, default=1, metavar="S", help="default %(default)s")
     demo.set_defaults(run=_demo)
     return parser
 

@@ -1,0 +1,68 @@
+"""The answer in a few sentences, made from the contrasts with the base."""
+
+from handan.report.data import Group
+from handan.report.notation import bounds, correlation, listing, percent
+from handan.report.verdicts import outcome
+
+# A format whose noise-free length follows people this closely explains a high r by itself.
+FORMAT_EXPLAINS = 0.5
+COMPARED = {
+    "lower": "lower for",
+    "higher": "higher for",
+    "lower, but": "lower by less than {bound} for",
+    "higher, but": "higher by less than {bound} for",
+    "preserved": "the same within ±{bound} for",
+    "open": "not shown to differ for",
+    "none": "not comparable for",
+}
+
+
+def summary(group: Group) -> list[str]:
+    """What training did to the arms with a known base: alignment with and without sampling, and
+    accuracy; then reversals, and what the trace format brings by itself."""
+    temperature = group.conditions.get("temperature")
+    label = f"T = {temperature:g}" if isinstance(temperature, (int, float)) else "T unknown"
+    bases = sorted({arm.base for arm in group.arms if arm.base})
+    base = group.arm(bases[0]).noun if len(bases) == 1 else "its base"
+    said = []
+    for condition, cold in ((f"With sampling ({label})", False), ("Without it (T = 0)", True)):
+        outcomes: dict[str, list[str]] = {}
+        for arm in (arm for arm in group.arms if arm.base):
+            start = group.arm(arm.base)
+            pair = (arm.greedy, start.greedy) if cold else (arm.name, start.name)
+            row = group.contrast(*pair)
+            if row is not None:
+                words = COMPARED[outcome(row)]
+                bound = correlation(row["equivalence_bound"], 1)
+                outcomes.setdefault(words.format(bound=bound), []).append(arm.noun)
+        if outcomes:
+            parts = [f"{words} {listing(arms)}" for words, arms in outcomes.items()]
+            said.append(
+                f"{condition}, alignment with people, compared with {base}, is {'; '.join(parts)}."
+            )
+    if said:
+        shown = [
+            f"{arm.name} {percent(group.over_tasks(arm.name, 'accuracy'))}" for arm in group.arms
+        ]
+        said.append(f"Right answers on the human tasks: {listing(shown)}.")
+    for arm in group.arms:
+        figures = group.figures(arm.name) or {}
+        interval = figures.get("mean_r_loglog_ci")
+        if interval is not None and interval[1] < 0:
+            said.append(
+                f"Reversed: {arm.noun} spends fewer tokens where people take longer, r = "
+                f"{correlation(figures['mean_r_loglog'])} {bounds(interval)}."
+            )
+    formats = [
+        correlation(oracle)
+        for task in group.tasks("human")
+        if (oracle := group.task_figure(task, "oracle_human")) is not None
+        and oracle >= FORMAT_EXPLAINS
+    ]
+    if formats:
+        said.append(
+            "Keep in mind that flawless traces in this format have lengths with r = "
+            f"{listing(formats)} with people before any model runs: a high r here is difficulty "
+            "written into the format and carried out, not discovered."
+        )
+    return said

@@ -1,0 +1,343 @@
+"""The page as a file: what is on it, what happens with missing parts, and that text stays text."""
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+from report_runs import CONDITIONS, SUITE, cost_rows, experiment, trained, write_run
+
+from handan import report
+from handan.errors import UserError
+from handan.records import append_jsonl
+from handan.report.notation import correlation
+from handan.report.samples import split_text
+
+HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(2)> $x^2$ {{ 7 * 7 }}"
+HOSTILE += " \x1b[31m\u202eright to left\u202c [link](javascript:alert(3))"
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text outside of styles."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.text, self._skipped = [], "", False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self._skipped = tag == "style"
+
+    def handle_data(self, data):
+        self.text += "" if self._skipped else data.replace("\N{NO-BREAK SPACE}", " ")
+
+    def handle_endtag(self, tag):
+        self._skipped = False
+
+
+def page_of(runs, folder):
+    output = folder / "out" / "report.html"
+    report.write(runs, output)
+    return output.read_text(encoding="utf-8")
+
+
+def probes(steps=(0, 10, 20)):
+    """Rows of metrics.jsonl as a trainer with a probe writes them."""
+    rows = []
+    for step in steps:
+        rows.append({"step": step, "loss": 1.0, "num_tokens": 100 * step})
+        rows.append(
+            {
+                "step": step,
+                "alignment/mean_r_loglog": -0.2 + 0.02 * step,
+                "alignment/mean_r_loglog_ci_low": -0.4,
+                "alignment/mean_r_loglog_ci_high": 0.5,
+                "alignment/accuracy": 0.5,
+                "alignment/reasoning_tokens": 30.0,
+                "alignment/alpha/r_loglog": 0.1,
+                "alignment/beta/r_loglog": 0.2,
+            }
+        )
+    return rows
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """The folder of a whole experiment with its page: SFT has lost what its teacher had."""
+    folder = tmp_path_factory.mktemp("study")
+    runs = experiment(folder, sft={"r": 0.1})
+    append_jsonl(folder / "grpo" / "metrics.jsonl", probes())
+    report.write(runs, folder / "out" / "report.html")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page_text(study):
+    return (study / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_page_and_the_figures_are_written(study, page_text):
+    figures = json.loads((study / "out" / "alignment.json").read_text())
+    assert set(figures["models"]) >= {"base", "base (T=0)", "sft", "grpo", "sft_own", "teacher"}
+    assert {"contrasts", "inflation", "settings", "groups"} <= set(figures)
+    page = Page(page_text).text
+    for part in ("The answer in these runs", "Format control", "Inflation", "Glossary"):
+        assert part in page
+    assert "Negative transfer." in page
+    assert "control: SFT from base on traces of grpo" in page
+    assert f"handan report {study}" in page
+
+
+def test_the_verdict_on_the_page_changes_with_the_numbers(page_text, tmp_path):
+    same = Page(page_of(experiment(tmp_path), tmp_path)).text
+    assert "Negative transfer." not in same
+    assert "Preserved within ±.1." in same
+    assert "Negative transfer." in Page(page_text).text
+
+
+def test_negative_correlations_are_shown_negative(tmp_path):
+    run = write_run(tmp_path / "one", cost_rows("one", -0.7, tasks=("alpha",)))
+    text = Page(page_of([run], tmp_path)).text
+    figures = json.loads((tmp_path / "out" / "alignment.json").read_text())["models"]["one"]
+    assert figures["mean_r_loglog"] < -0.5
+    assert correlation(figures["mean_r_loglog"]).startswith("\N{MINUS SIGN}.")
+    assert correlation(figures["mean_r_loglog"]) in text
+
+
+def test_nothing_is_loaded_from_elsewhere_and_nothing_runs(page_text):
+    assert not re.search(r"https?://", page_text)
+    assert "@import" not in page_text
+    tags = Page(page_text).tags
+    assert not {"script", "iframe", "object", "embed", "img"} & {tag for tag, _ in tags}
+    for _, attributes in tags:
+        assert not any(name.startswith("on") for name in attributes)
+        for name in ("src", "href", "xlink:href"):
+            assert attributes.get(name, "#").startswith(("#", "data:,"))
+    # Whatever url() there is refers to the figure it is in.
+    assert set(re.findall(r"url\((.)", page_text)) == {"#"}
+
+
+def test_hostile_names_and_texts_stay_text(tmp_path):
+    rows = cost_rows("evil", 0.5, num_items=20, greedy=False)
+    arm = f"evil {HOSTILE}"
+    task = "alpha"
+    times = sorted((row["human_rt_s"], row["item"]) for row in rows if row["task"] == task)
+    item = times[-1][1]
+    generations = [
+        {
+            "task": task,
+            "item": item,
+            "sample": 0,
+            "text": f"<think>{HOSTILE}</think>{HOSTILE}",
+            "status": HOSTILE,
+            "correct": True,
+            "reasoning_tokens": 12,
+        }
+    ]
+    items = [{"task": task, "item": item, "question": HOSTILE, "answer": HOSTILE}]
+    run = write_run(
+        tmp_path / "evil",
+        rows,
+        arm=arm,
+        generations=generations,
+        items=items,
+        training=trained("grpo") | {"command": HOSTILE, "recipe": HOSTILE},
+        start=HOSTILE,
+        metrics=probes(),
+        conditions=CONDITIONS | {"suite": HOSTILE},
+    )
+    text = page_of([run], tmp_path)
+    page = Page(text)
+    assert not {"script", "img"} & {tag for tag, _ in page.tags}
+    assert page.text.count("<script>alert(1)</script>") >= 6
+    assert "{{ 7 * 7 }}" in page.text
+    assert "$x^2$" in page.text
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+
+
+def test_ids_are_unique_and_every_figure_is_described(page_text):
+    tags = Page(page_text).tags
+    ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    figures = [attributes for tag, attributes in tags if tag == "svg"]
+    # 3 slope charts, 2 tasks of 5 arms, 7 courses
+    assert len(figures) == 3 + 10 + 7
+    for attributes in figures:
+        assert attributes["role"] == "img"
+        assert set(attributes["aria-labelledby"].split()) <= set(ids)
+
+
+def test_every_part_but_the_costs_may_be_missing(tmp_path):
+    run = write_run(
+        tmp_path / "lone", cost_rows("lone", 0.5, num_items=20, tasks=("alpha",), greedy=False)
+    )
+    (run / "config.yaml").unlink()
+    page = Page(page_of([run], tmp_path)).text
+    for plain_statement in (
+        "there is no verdict",
+        "No arm's base is among these runs",
+        "None of these runs recorded a course of training",
+        "There are no two arms to contrast.",
+        "All tasks of these runs have people's times.",
+        "so there is no ceiling",
+        "no such response in generations.jsonl",
+        "the format itself is not controlled",
+    ):
+        assert plain_statement in page
+
+
+def test_runs_without_people_make_no_claim_about_people(tmp_path):
+    runs = []
+    for arm, training in (("base", None), ("grpo", trained("grpo"))):
+        rows = cost_rows(arm, 0.5, num_items=20, tasks=(), analytic=("alpha",))
+        start = "base weights" if training else None
+        runs.append(write_run(tmp_path / arm, rows, training=training, start=start))
+    page = Page(page_of(runs, tmp_path)).text
+    assert "nothing can be said about people" in page
+    assert "grpo against base: preserved within ±.1" in page
+
+
+def test_analytic_tasks_are_never_in_the_human_mean(tmp_path):
+    runs = [
+        write_run(tmp_path / arm, cost_rows(arm, r, num_items=30, tasks=("alpha",), analytic=["b"]))
+        for arm, r in (("one", 0.2), ("two", 0.8))
+    ]
+    page_of(runs, tmp_path)
+    models = json.loads((tmp_path / "out" / "alignment.json").read_text())["models"]
+    for model in models.values():
+        assert model["mean_tasks"] == ["alpha"]
+
+
+def test_a_group_of_another_suite_has_a_section_of_its_own(tmp_path):
+    other = CONDITIONS | {"suite": "flat", "suite_hash": "another"}
+    flat = []
+    for arm, training in (("base_flat", None), ("grpo_flat", trained("grpo"))):
+        rows = [row | {"oracle_tokens": 36.0} for row in cost_rows(arm, 0.1, num_items=30)]
+        start = "base_flat weights" if training else None
+        flat.append(
+            write_run(tmp_path / arm, rows, training=training, start=start, conditions=other)
+        )
+    rows = [cost_rows(name, 0.5, num_items=30) for name in ("a", "b", "c")]
+    toy = [write_run(tmp_path / of[0]["model"], of) for of in rows]
+    page = Page(page_of([*toy, *flat], tmp_path)).text
+    assert "Suite 'flat': a group of its own, never contrasted with the arms above" in page
+    assert "every flawless trace has the same length (36 tokens)" in page
+    assert "The GRPO model grpo_flat against the base model base_flat" in page
+
+
+def test_traces_count_in_the_students_budget(page_text, tmp_path):
+    assert "the run that made them was not found" in page_text
+    training = trained("sft_distill", "teacher")
+    run = write_run(tmp_path / "sft", cost_rows("sft", 0.5, num_items=20), training=training)
+    traces = tmp_path / "traces_teacher"
+    traces.mkdir()
+    made = {
+        "traces_sha256": "traces of teacher",
+        "counts": {
+            "responses": 3000,
+            "kept": 2839,
+            "dropped": {"wrong": 150, "truncated": 11},
+            "mean_reasoning_tokens_kept": 47.1,
+            "mean_reasoning_tokens_dropped": 44.4,
+        },
+        "budget": {"generated_tokens": 158571, "device_seconds": 26.4},
+    }
+    (traces / "run.json").write_text(json.dumps({"arm": "teacher", "traces": made}))
+    page = Page(page_of([run, traces], tmp_path)).text
+    assert "158,571" in page
+    assert "2,839 of 3,000 responses kept; dropped: 150 wrong and 11 truncated" in page
+
+
+def test_samples_are_those_of_the_stated_rule(tmp_path):
+    rows = cost_rows("one", 0.5, num_items=21, tasks=("alpha",))
+    times = sorted((row["human_rt_s"], row["item"]) for row in rows if row["sample"] == 0)
+    by_time = list(dict.fromkeys(item for _, item in times))
+    generations = [
+        {
+            "task": "alpha",
+            "item": item,
+            "sample": sample,
+            "text": f"thought about {item} in sample {sample} </think> {item}",
+            "status": "complete",
+            "correct": item == by_time[-1],
+            "reasoning_tokens": 5,
+        }
+        for item in by_time
+        for sample in (-1, 0, 1)
+    ]
+    run = write_run(tmp_path / "one", rows, generations=generations)
+    page = Page(page_of([run], tmp_path)).text
+    shown = re.findall(r"thought about (\S+) in sample (-?\d)", page)
+    assert shown == [(by_time[10], "0"), (by_time[-1], "0")]
+    assert "complete, wrong, 5 reasoning tokens" in page
+    assert "complete, right, 5 reasoning tokens" in page
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens", "thinking", "answer"),
+    [
+        ("<think> a </think> b", 1, "a", "b"),
+        ("a </think> b", 1, "a", "b"),
+        ("<think> a", 1, "a", ""),
+        ("b", 0, "", "b"),
+        ("<think></think> b", 0, "", "b"),
+    ],
+)
+def test_the_thinking_span_is_cut_at_the_tags(text, tokens, thinking, answer):
+    assert split_text(text, SUITE["reasoning"], tokens) == (thinking, answer)
+
+
+def test_long_traces_are_cut_and_say_so(tmp_path):
+    rows = cost_rows("one", 0.5, num_items=5, tasks=("alpha",), greedy=False)
+    item = max(rows, key=lambda row: row["human_rt_s"])["item"]
+    long = {"task": "alpha", "item": item, "sample": 0, "text": "x" * 5000, "reasoning_tokens": 9}
+    run = write_run(tmp_path / "one", rows, generations=[long])
+    text = page_of([run], tmp_path)
+    assert "3,300 characters left out" in text
+    assert "x" * 1300 not in text
+
+
+def test_wrong_input_names_the_file_and_the_cure(tmp_path):
+    output = tmp_path / "out" / "report.html"
+    with pytest.raises(UserError, match=r"nowhere: no such run directory; name"):
+        report.write([tmp_path / "nowhere"], output)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"empty: holds no run.json; name"):
+        report.write([tmp_path / "empty"], output)
+    run = write_run(tmp_path / "run", cost_rows("run", 0.5, num_items=5))
+    (run / "run.json").write_text('{"arm": "run"}')
+    with pytest.raises(UserError, match=r"run.json: no 'comparability'; evaluate"):
+        report.write([run], output)
+    (run / "run.json").write_text("[1]")
+    with pytest.raises(UserError, match=r"run.json: expected a JSON object"):
+        report.write([run], output)
+    with pytest.raises(UserError, match="no evaluated run was named"):
+        report.write([], output)
+
+
+def test_a_broken_line_of_generations_is_named(tmp_path):
+    run = write_run(tmp_path / "run", cost_rows("run", 0.5, num_items=5))
+    (run / "generations.jsonl").write_text('{"task": "alpha"}\n{"torn\n')
+    with pytest.raises(UserError, match=r"generations.jsonl, line 2: not valid JSON"):
+        report.write([run], tmp_path / "out" / "report.html")
+
+
+def test_a_runs_own_figures_are_not_replaced(tmp_path):
+    run = write_run(tmp_path / "run", cost_rows("run", 0.5, num_items=5))
+    with pytest.raises(UserError, match=r"would replace a run's own alignment.json"):
+        report.write([run], run / "report.html")
+
+
+def test_the_page_is_the_same_every_time(tmp_path):
+    runs = [write_run(tmp_path / "run", cost_rows("run", 0.5, num_items=20))]
+    assert page_of(runs, tmp_path) == page_of(runs, tmp_path)
+
+
+def test_reports_need_neither_torch_nor_transformers():
+    code = "import sys, handan.report; print({'torch', 'transformers', 'trl'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
