@@ -9,12 +9,12 @@ Works under `accelerate launch` too; every process then answers its share.
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from handan.alignment.tables import alignment_text
 from handan.arguments import parse
 from handan.errors import run_main
 from handan.evaluate import evaluate, load_model
 from handan.launch import processes
 from handan.suite import load_suite
-from handan.tables import alignment_text
 
 
 @dataclass

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from handan import __version__
-from handan.errors import UserError, run_main
+from handan.errors import UserError, printable, run_main
 
 
 def main() -> NoReturn:
@@ -33,8 +33,8 @@ def command(arguments: Sequence[str]) -> None:
 
 
 def _align(arguments: argparse.Namespace) -> None:
-    from handan.alignment import align
-    from handan.costs import read_costs
+    from handan.alignment.costs import read_costs
+    from handan.alignment.measure import align
 
     costs = read_costs(arguments.costs)
     result = align(
@@ -47,8 +47,8 @@ def _align(arguments: argparse.Namespace) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from handan.alignment import align
-    from handan.compare import read_runs, reference_model
+    from handan.alignment.compare import read_runs, reference_model
+    from handan.alignment.measure import align
 
     runs = read_runs(arguments.runs, arguments.allow_different)
     result = align(
@@ -62,8 +62,8 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 def _show(result: dict, notes: list[str], output: Path | None) -> None:
     """Print the tables and write the JSON, if asked for."""
+    from handan.alignment.tables import alignment_text
     from handan.records import write_json
-    from handan.tables import alignment_text, printable
 
     result["notes"] = notes + result["notes"]
     if output is not None:
@@ -87,7 +87,7 @@ def _norms_build(arguments: argparse.Namespace) -> None:
 
 def _norms_list(arguments: argparse.Namespace) -> None:
     from handan import norms
-    from handan.tables import norms_table
+    from handan.alignment.tables import norms_table
 
     print(norms_table([norms.load(task, source) for task, source in norms.available()]))
 
@@ -95,7 +95,9 @@ def _norms_list(arguments: argparse.Namespace) -> None:
 def _report(arguments: argparse.Namespace) -> None:
     from handan import report
 
-    report.write(arguments.runs, arguments.output)
+    for sentence in report.write(arguments.runs, arguments.output):
+        print(sentence)
+    print(f"wrote {printable(str(arguments.output))}")
 
 
 def _demo(arguments: argparse.Namespace) -> None:

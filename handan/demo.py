@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from handan import report
+from handan.alignment.tables import arms_text
 from handan.errors import UserError
 from handan.records import content_hash, read_json, write_json
 
@@ -102,6 +102,7 @@ def stages(out: Path, seed: int) -> list[Stage]:
             *constant,
         ),
         evaluate("base", str(WEIGHTS / "base"), "tiny"),
+        evaluate("cold_start", str(WEIGHTS / "teacher_cold_start"), "tiny"),
         evaluate("base_constant", str(WEIGHTS / "base_constant"), "tiny_constant"),
         trained("teacher"),
         trained("grpo"),
@@ -154,8 +155,13 @@ def run(output_dir: Path, seed: int) -> None:
         for stage in todo
         if stage.script == "eval/run.py"
     ]
-    report.write([Path(arm) for arm in arms], output_dir / "report.html")
-    print(f"{_clock(started)} report: {output_dir}/report.html", flush=True)
+    from handan import report  # draws, and so takes a moment to import
+
+    sentences = report.write([Path(arm) for arm in arms], output_dir / "report.html")
+    result = read_json(output_dir / "alignment.json")
+    print("", arms_text(result), "", *sentences, "", sep="\n")
+    print(f"{_clock(started)} report: {output_dir}/report.html")
+    print(f"          figures: {output_dir}/alignment.json", flush=True)
 
 
 def _identity(stage: Stage) -> dict:

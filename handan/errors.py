@@ -36,8 +36,6 @@ def run_main(function: Callable[[], object], program: str = "handan") -> NoRetur
         function()
         sys.stdout.flush()
     except UserError as error:
-        from handan.tables import printable
-
         print(f"{program}: error: {printable(str(error))}", file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
@@ -50,6 +48,11 @@ def run_main(function: Callable[[], object], program: str = "handan") -> NoRetur
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
     sys.exit(code)
+
+
+def printable(text: str) -> str:
+    """The text with every control, format and unassigned character shown as '?'."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _stdout_is_broken() -> bool:

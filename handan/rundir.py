@@ -5,6 +5,7 @@ import importlib.metadata
 import os
 import platform
 import resource
+import shlex
 import subprocess
 import sys
 import time
@@ -24,6 +25,9 @@ PACKAGES = ("handan", "torch", "transformers", "trl", "peft", "accelerate", "dee
 
 def facts() -> dict[str, Any]:
     """Versions, revision, hardware and command of this process."""
+    # The launcher's own words are not handed down; these variables are set by nobody else.
+    launched = {"ACCELERATE_DYNAMO_BACKEND", "ACCELERATE_CONFIG_DS_FIELDS"} & os.environ.keys()
+    launcher = "accelerate launch" if launched else "python"
     versions: dict[str, str | None] = {}
     for package in PACKAGES:
         try:
@@ -31,7 +35,7 @@ def facts() -> dict[str, Any]:
         except importlib.metadata.PackageNotFoundError:
             versions[package] = None
     return {
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": f"{launcher} {shlex.join(sys.argv)}",
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "python": platform.python_version(),
         "versions": versions,

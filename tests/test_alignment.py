@@ -4,7 +4,7 @@ import scipy.stats
 from simulated import rows_of, study
 
 from handan import norms
-from handan.alignment import align
+from handan.alignment.measure import align
 from handan.errors import UserError
 
 # Numpy's warnings would be printed over the tables.

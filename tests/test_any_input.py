@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulated import csv_text
 
-from handan.alignment import align
-from handan.costs import read_costs
+from handan.alignment.costs import read_costs
+from handan.alignment.measure import align
 from handan.errors import UserError
 
 # Numpy's warnings would be printed over the tables.

@@ -7,9 +7,9 @@ import pytest
 from simulated import csv_text, study
 
 from handan import norms
+from handan.alignment.tables import decimal
 from handan.cli import command
-from handan.errors import UserError, run_main
-from handan.tables import decimal, printable
+from handan.errors import UserError, printable, run_main
 
 FAST = ["--bootstrap", "100"]
 COMPARABLE = {"suite": "small", "suite_version": 1, "max_new_tokens": 64, "samples": 2}

@@ -3,11 +3,11 @@ import pytest
 import scipy.stats
 from simulated import study
 
-from handan.alignment import align
-from handan.contrasts import choose_pairs, contrasts, in_words, verdict
-from handan.costs import as_rows
+from handan.alignment.contrasts import choose_pairs, contrasts, in_words, verdict
+from handan.alignment.costs import as_rows
+from handan.alignment.item_costs import final_costs, item_costs
+from handan.alignment.measure import align
 from handan.errors import UserError
-from handan.item_costs import final_costs, item_costs
 
 FIELDS = {
     *("a", "b", "task", "mean", "difference", "ci", "ci90", "p", "p_holm"),

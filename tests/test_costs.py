@@ -1,6 +1,6 @@
 import pytest
 
-from handan.costs import as_rows, read_costs
+from handan.alignment.costs import as_rows, read_costs
 from handan.errors import UserError
 
 HEADER = "model,task,item,sample,reasoning_tokens,human_rt_s,correct,status\n"

@@ -5,7 +5,7 @@ import pytest
 import yaml
 from embedded import SUITES, WEIGHTS, load, run_script, small_suite
 
-from handan.alignment import align
+from handan.alignment.measure import align
 from handan.errors import UserError
 from handan.evaluate import cost_rows, evaluate, load_model
 from handan.launch import SINGLE

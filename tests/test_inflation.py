@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated import rows_of, study
 
-from handan.alignment import align
+from handan.alignment.measure import align
 
 FAST = {"bootstrap": 200}
 

@@ -29,7 +29,7 @@ def rewards(reward, texts, metrics=None):
     return reward(
         prompts=[[]] * number,
         completion_ids=[tokenizer(text)["input_ids"] for text in texts],
-        log_metric=(metrics or {}).__setitem__,
+        log_metric=({} if metrics is None else metrics).__setitem__,
         **{key: [value] * number for key, value in columns.items()},
     )
 

@@ -4,7 +4,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handan.bootstrap import (
+from handan.alignment.bootstrap import (
     bootstrap_moments,
     bootstrap_p,
     correlations,
@@ -12,7 +12,7 @@ from handan.bootstrap import (
     percentile_interval,
     task_generator,
 )
-from handan.statistics import (
+from handan.alignment.statistics import (
     finite_or_none,
     fisher_mean,
     fit_line,

@@ -12,14 +12,18 @@ from handan.errors import UserError
 from handan.records import write_json, write_text
 from handan.report.data import read_study
 from handan.report.page import render, report_command
+from handan.report.summary import summary
 
 
-def write(runs: Sequence[Path], output: Path) -> None:
+def write(runs: Sequence[Path], output: Path) -> list[str]:
     """Write the page to ``output`` and the figures to ``alignment.json`` beside it.
 
     Args:
         runs: directories of evaluated runs; directories of traces may be among them.
         output: the HTML file.
+
+    Returns:
+        The answer in a few sentences, as at the top of the page.
 
     Raises:
         UserError: a run directory is missing or wrong, or the output cannot be written.
@@ -34,3 +38,4 @@ def write(runs: Sequence[Path], output: Path) -> None:
         write_text(output, page)
     except OSError as error:
         raise UserError(f"{output}: cannot be written ({error.strerror})") from None
+    return summary(study.main)

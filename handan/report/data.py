@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from handan.alignment import align
-from handan.compare import read_runs
+from handan.alignment.compare import read_runs
+from handan.alignment.cost_rows import CostRow
+from handan.alignment.item_costs import TaskCosts, final_costs, item_costs
+from handan.alignment.measure import align
+from handan.alignment.statistics import finite_or_none, fisher_mean
 from handan.config import read_yaml
-from handan.cost_rows import CostRow
 from handan.errors import UserError
-from handan.item_costs import TaskCosts, final_costs, item_costs
 from handan.records import content_hash, read_json, read_jsonl
 from handan.report.roles import Arm, contrast_pairs, relate
-from handan.statistics import finite_or_none, fisher_mean
 
 BOOTSTRAP = 10_000
 
@@ -28,7 +28,7 @@ class Group:
         conditions: 'comparability' of their run.json.
         arms: base first, then teacher, students, controls.
         costs: {model: {task: costs}}; the answers at temperature 0 are models of their own.
-        result: of ``handan.alignment.align``.
+        result: of ``handan.alignment.measure.align``.
     """
 
     conditions: Mapping[str, Any]

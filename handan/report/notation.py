@@ -3,7 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from handan.tables import decimal, printable
+from handan.alignment.tables import decimal
+from handan.errors import printable
 
 UNKNOWN = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"

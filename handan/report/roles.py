@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from handan.contrasts import choose_pairs
+from handan.alignment.contrasts import choose_pairs
 
 RECIPES = {"grpo": "GRPO", "sft_distill": "SFT"}
 KINDS = ("base", "teacher", "student", "trained", "control", "model")

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from handan.alignment.item_costs import TaskCosts
 from handan.errors import UserError
-from handan.item_costs import TaskCosts
 from handan.report.data import Study
 from handan.report.notation import plain
 from handan.report.roles import Arm

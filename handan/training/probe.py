@@ -11,7 +11,7 @@ from typing import Any
 from transformers import TrainerCallback
 from trl.models import unwrap_model_for_generation
 
-from handan.alignment import align
+from handan.alignment.measure import align
 from handan.evaluate import cost_rows, suite_plan
 from handan.launch import Processes
 from handan.records import append_jsonl, content_hash
@@ -95,16 +95,20 @@ def probe_metrics(rows: list[dict], items: list[Any]) -> dict[str, float]:
     result = align(cost_rows(rows, items), bootstrap=BOOTSTRAP, seed=0)
     model = next(figures for name, figures in result["models"].items() if "(T=0)" not in name)
     sampled = [row for row in rows if row["sample"] >= 0]
+    mean_low, mean_high = model["mean_r_loglog_ci"] or (None, None)
     out = {
         "alignment/mean_r_loglog": model["mean_r_loglog"],
-        "alignment/mean_r_loglog_ci_low": (model["mean_r_loglog_ci"] or [None, None])[0],
-        "alignment/mean_r_loglog_ci_high": (model["mean_r_loglog_ci"] or [None, None])[1],
+        "alignment/mean_r_loglog_ci_low": mean_low,
+        "alignment/mean_r_loglog_ci_high": mean_high,
         "alignment/accuracy": sum(row["correct"] for row in sampled) / len(sampled),
         "alignment/reasoning_tokens": sum(r["reasoning_tokens"] for r in sampled) / len(sampled),
         "alignment/cap_rate": sum(r["status"] == "truncated" for r in sampled) / len(sampled),
     }
     for task, figures in model["tasks"].items():
+        low, high = figures["r_loglog_ci"] or (None, None)
         out[f"alignment/{task}/r_loglog"] = figures["r_loglog"]
+        out[f"alignment/{task}/r_loglog_ci_low"] = low
+        out[f"alignment/{task}/r_loglog_ci_high"] = high
         out[f"alignment/{task}/accuracy"] = figures["accuracy"]
         out[f"alignment/{task}/mean_tokens"] = figures["mean_tokens"]
     return {key: value for key, value in out.items() if value is not None}

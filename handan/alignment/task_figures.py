@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from handan.bootstrap import LEAST_ITEMS_FOR_INTERVAL, percentile_interval, task_generator
-from handan.item_costs import TaskCosts
-from handan.statistics import (
+from handan.alignment.bootstrap import LEAST_ITEMS_FOR_INTERVAL, percentile_interval, task_generator
+from handan.alignment.item_costs import TaskCosts
+from handan.alignment.statistics import (
     FloatArray,
     finite_or_none,
     mean_of_known,

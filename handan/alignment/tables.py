@@ -7,13 +7,10 @@ Names of models and tasks come from files of others: everything printed goes thr
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from handan.errors import printable
+
 if TYPE_CHECKING:
     from handan.norms import Norms
-
-
-def printable(text: str) -> str:
-    """The text with every control, format and unassigned character shown as '?'."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def decimal(value: float | None, digits: int = 2) -> str:
@@ -46,7 +43,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], text_columns:
 
 
 def alignment_text(result: Mapping) -> str:
-    """The result of ``handan.alignment.align`` as tables, with the notes under them."""
+    """The result of ``handan.alignment.measure.align`` as tables, with the notes under them."""
     parts = [_models_table(result["models"])]
     if result["contrasts"]:
         parts.append(
@@ -67,6 +64,43 @@ def alignment_text(result: Mapping) -> str:
     ]
     parts.append("\n".join(f"note: {printable(note)}" for note in notes))
     return "\n\n".join(parts)
+
+
+def arms_text(result: Mapping) -> str:
+    """One row an arm: accuracy, length and mean r over human tasks, sampled and greedy."""
+    header = [
+        "arm",
+        "accuracy",
+        "tokens",
+        "mean r",
+        "95 % interval",
+        "mean r, T=0",
+        "95 % interval",
+    ]
+    rows = []
+    for name, figures in result["models"].items():
+        if name.endswith(" (T=0)"):
+            continue
+        human = [t for t in figures["tasks"].values() if t["cost_source"] == "human"]
+        greedy = result["models"].get(f"{name} (T=0)", {})
+        rows.append(
+            [
+                name,
+                decimal(mean_or_none([t["accuracy"] for t in human])),
+                decimal(mean_or_none([t["mean_tokens"] for t in human]), 1),
+                decimal(figures["mean_r_loglog"]),
+                interval(figures["mean_r_loglog_ci"]),
+                decimal(greedy.get("mean_r_loglog")),
+                interval(greedy.get("mean_r_loglog_ci")),
+            ]
+        )
+    return table(header, rows, text_columns={0})
+
+
+def mean_or_none(values: Sequence[float | None]) -> float | None:
+    """Mean of the known values, None without any."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _models_table(models: Mapping) -> str:

@@ -25,7 +25,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from handan.cost_rows import CostRow, check_rows
+from handan.alignment.cost_rows import CostRow, check_rows
 from handan.errors import UserError
 
 REQUIRED = ("task", "item", "reasoning_tokens")

@@ -11,15 +11,21 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from handan.bootstrap import correlation_draws, percentile_interval, task_generator
-from handan.contrasts import MOST_MODELS_FOR_ALL_PAIRS, choose_pairs, contrasts
-from handan.cost_rows import CostRow
-from handan.costs import as_rows
+from handan.alignment.bootstrap import correlation_draws, percentile_interval, task_generator
+from handan.alignment.contrasts import MOST_MODELS_FOR_ALL_PAIRS, choose_pairs, contrasts
+from handan.alignment.cost_rows import CostRow
+from handan.alignment.costs import as_rows
+from handan.alignment.inflation import inflation
+from handan.alignment.item_costs import TaskCosts, final_costs, item_costs
+from handan.alignment.statistics import (
+    finite_or_none,
+    fisher_mean,
+    mean_of_known,
+    pearson,
+    pearson_rows,
+)
+from handan.alignment.task_figures import SPLITS, Measured, task_notes, task_report
 from handan.errors import UserError
-from handan.inflation import inflation
-from handan.item_costs import TaskCosts, final_costs, item_costs
-from handan.statistics import finite_or_none, fisher_mean, mean_of_known, pearson, pearson_rows
-from handan.task_figures import SPLITS, Measured, task_notes, task_report
 
 CROSS_TASK_DRAWS = 1_000
 LEAST_TASKS_ACROSS = 3
@@ -40,13 +46,13 @@ def align(
     """All figures of a set of models, ready for ``json.dumps(..., allow_nan=False)``.
 
     Args:
-        rows: of ``handan.costs.read_costs``, or mappings with the columns of ``costs.csv``.
+        rows: of ``costs.read_costs``, or mappings with the columns of ``costs.csv``.
         bootstrap: number of draws of items, shared by all models and steps.
         seed: of all draws and splits. A figure depends on it, on its model and on its task alone.
         reference: the model all others are contrasted with.
-        pairs: contrasts instead of those of ``handan.contrasts.choose_pairs``.
+        pairs: contrasts instead of those of ``handan.alignment.contrasts.choose_pairs``.
         inflation_pairs: (student, base) pairs; every model with the reference by default.
-        equivalence_bound: see ``handan.contrasts``.
+        equivalence_bound: see ``handan.alignment.contrasts``.
 
     Raises:
         UserError: a row is wrong, a named model is not there, or a setting is out of range.

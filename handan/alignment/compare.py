@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from handan.cost_rows import CostRow
-from handan.costs import read_costs
+from handan.alignment.cost_rows import CostRow
+from handan.alignment.costs import read_costs
 from handan.errors import UserError
 from handan.records import read_json
 

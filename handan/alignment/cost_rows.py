@@ -1,4 +1,4 @@
-"""One row of ``costs.csv``, and what rows must agree on. ``handan.costs`` reads them."""
+"""One row of ``costs.csv``, and what rows must agree on. ``handan.alignment.costs`` reads them."""
 
 from collections.abc import Callable, Hashable, Iterable
 from typing import NamedTuple

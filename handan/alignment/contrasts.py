@@ -15,11 +15,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from handan.bootstrap import bootstrap_p, correlation_draws, percentile_interval
+from handan.alignment.bootstrap import bootstrap_p, correlation_draws, percentile_interval
+from handan.alignment.item_costs import TaskCosts
+from handan.alignment.statistics import (
+    FloatArray,
+    finite_or_none,
+    fisher_mean,
+    holm,
+    mean_of_known,
+    pearson,
+)
+from handan.alignment.tables import decimal
 from handan.errors import UserError
-from handan.item_costs import TaskCosts
-from handan.statistics import FloatArray, finite_or_none, fisher_mean, holm, mean_of_known, pearson
-from handan.tables import decimal
 
 CostsByModel = Mapping[str, Mapping[str, TaskCosts]]
 
@@ -70,7 +77,7 @@ def contrasts(
     """Differences of log-log correlations, r of a minus r of b, with intervals and verdicts.
 
     Args:
-        costs: {model: {task: costs}}, as of ``handan.item_costs.final_costs``.
+        costs: {model: {task: costs}}, as of ``handan.alignment.item_costs.final_costs``.
         pairs: (a, b), names of models.
         bootstrap: number of draws of items.
         seed: of the draws.

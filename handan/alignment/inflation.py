@@ -17,16 +17,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from handan.bootstrap import (
+from handan.alignment.bootstrap import (
     LEAST_ITEMS_FOR_INTERVAL,
     Moments,
     bootstrap_moments,
     percentile_interval,
     task_generator,
 )
-from handan.contrasts import CostsByModel, shared_tasks
-from handan.item_costs import TaskCosts
-from handan.statistics import FloatArray, finite_or_none, fit_line
+from handan.alignment.contrasts import CostsByModel, shared_tasks
+from handan.alignment.item_costs import TaskCosts
+from handan.alignment.statistics import FloatArray, finite_or_none, fit_line
 
 
 def inflation(

@@ -20,8 +20,8 @@ from functools import cached_property
 
 import numpy as np
 
-from handan.cost_rows import CostRow
-from handan.statistics import FloatArray
+from handan.alignment.cost_rows import CostRow
+from handan.alignment.statistics import FloatArray
 
 
 @dataclass(frozen=True, eq=False)

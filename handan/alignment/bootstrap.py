@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from handan.item_costs import TaskCosts
-from handan.statistics import FloatArray, centred, settle
+from handan.alignment.item_costs import TaskCosts
+from handan.alignment.statistics import FloatArray, centred, settle
 
 # A resample keeping less than this share of a column's variance counts as constant: what is left
 # of it after the subtraction of the squared mean would be mostly rounding.
