@@ -14,6 +14,7 @@ from handan.arguments import parse
 from handan.errors import run_main
 from handan.evaluate import evaluate, load_model
 from handan.launch import processes
+from handan.records import read_json
 from handan.suite import load_suite
 
 
@@ -25,7 +26,8 @@ class Arguments:
     suite: str = field(metadata={"help": "YAML of the suite"})
     output_dir: str = field(metadata={"help": "run directory"})
     arm: str | None = field(
-        default=None, metadata={"help": "name in all tables; default: the output directory's name"}
+        default=None,
+        metadata={"help": "name in all tables; default: the run's, or else the directory's name"},
     )
     revision: str | None = field(default=None, metadata={"help": "revision of a hub model"})
     num_threads: int | None = field(default=None, metadata={"help": "CPU threads"})
@@ -41,13 +43,16 @@ def main() -> None:
         torch.set_num_threads(arguments.num_threads)
     suite = load_suite(Path(arguments.suite))
     run_dir = Path(arguments.output_dir)
-    model, tokenizer, fingerprint = load_model(arguments.model, arguments.revision)
+    recorded = read_json(run_dir / "run.json") if (run_dir / "run.json").exists() else {}
+    model, tokenizer, fingerprint = load_model(
+        arguments.model, arguments.revision, device=world.device
+    )
     result = evaluate(
         model,
         tokenizer,
         suite,
         run_dir,
-        arm=arguments.arm or run_dir.name,
+        arm=arguments.arm or recorded.get("arm") or run_dir.name,
         model_name=arguments.model,
         fingerprint=fingerprint,
         world=world,

@@ -43,7 +43,7 @@ def main() -> None:
         raise UserError(f"{run_dir}: holds no complete checkpoint-N; set save_steps in its YAML")
     arm = read_json(run_dir / "run.json")["arm"]
     for step, checkpoint in sorted(checkpoints.items()):
-        model, tokenizer, fingerprint = load_model(str(checkpoint))
+        model, tokenizer, fingerprint = load_model(str(checkpoint), device=world.device)
         target = run_dir / "sweep" / f"step-{step}"
         evaluate(model, tokenizer, suite, target, arm, str(checkpoint), fingerprint, world)
     if world.rank == 0:

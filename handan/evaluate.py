@@ -14,13 +14,12 @@ from handan.alignment.measure import align
 from handan.errors import UserError
 from handan.launch import Processes
 from handan.records import (
-    append_jsonl,
     content_hash,
     file_hash,
     read_jsonl,
     write_csv,
     write_json,
-    write_text,
+    write_jsonl,
 )
 from handan.responses import Plan, Question, collect
 from handan.suite import Suite, SuiteItem, suite_items
@@ -83,8 +82,7 @@ def cost_rows(generations: Sequence[dict], items: Sequence[SuiteItem]) -> list[d
 
 def write_items(path: Path, items: Sequence[SuiteItem]) -> None:
     """Write ``items.jsonl``: what was asked, and what the costs are compared to."""
-    write_text(path, "")
-    append_jsonl(
+    write_jsonl(
         path,
         (
             {
@@ -206,7 +204,11 @@ def write_sweep(sweep_dir: Path, suite: Suite) -> dict:
 
 
 def load_model(
-    model_name: str, revision: str | None = None, dtype: str = "auto", **options: Any
+    model_name: str,
+    revision: str | None = None,
+    dtype: str = "auto",
+    device: Any = "cpu",
+    **options: Any,
 ) -> tuple[Any, Any, str]:
     """Load a model and its tokenizer, and fingerprint them.
 
@@ -214,16 +216,16 @@ def load_model(
         model_name: a local directory or ``owner/name`` on the hub.
         revision: of the hub repository.
         dtype: of the weights.
+        device: where to put the model; trainers put theirs where it belongs themselves.
         options: more keyword arguments of ``from_pretrained``.
 
     Returns:
-        The model in evaluation mode on the best device, its tokenizer, and the hash of its files
-        (local directory) or its revision (hub).
+        The model in evaluation mode, its tokenizer, and the hash of its files (local directory) or
+        of its revision (hub).
 
     Raises:
         UserError: there is no such model.
     """
-    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     local = Path(model_name)
@@ -241,5 +243,4 @@ def load_model(
         raise UserError(f"{model_name}: cannot be loaded as a model ({first})") from None
     if not local.is_dir():
         fingerprint = content_hash([model_name, model.config._commit_hash])
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     return model.to(device).eval(), tokenizer, fingerprint

@@ -16,14 +16,20 @@ class Processes:
         rank: from 0; only 0 writes files.
         size: number of processes.
         gather: collects a list of rows from every process, in order of rank, on every process.
+        device: where this process generates.
     """
 
     rank: int
     size: int
     gather: Callable[[list[dict]], list[dict]]
+    device: Any = "cpu"
 
 
-SINGLE = Processes(rank=0, size=1, gather=lambda rows: rows)
+def _alone(rows: list[dict]) -> list[dict]:
+    return rows
+
+
+SINGLE = Processes(rank=0, size=1, gather=_alone)
 
 
 def processes() -> Processes:
@@ -45,9 +51,8 @@ def processes() -> Processes:
             f"the launcher started {promised} processes, but each of them runs alone; "
             "start them with a config of launch/accelerate, and pass a recipe --use_cpu on a CPU"
         )
-    if state.num_processes == 1:
-        return SINGLE
-    return Processes(state.process_index, state.num_processes, gather_object)
+    gather = _alone if state.num_processes == 1 else gather_object
+    return Processes(state.process_index, state.num_processes, gather, state.device)
 
 
 def check_engine(accelerator: Any) -> None:

@@ -5,6 +5,7 @@ This module imports nothing of ours but the error type, so that every other part
 
 import csv
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -66,6 +67,12 @@ def append_jsonl(path: Path, rows: Iterable[dict]) -> None:
         os.fsync(file.fileno())
 
 
+def write_jsonl(path: Path, rows: Iterable[dict]) -> None:
+    """Write a whole JSON-lines file, atomically."""
+    lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+    write_text(path, "".join(lines))
+
+
 def read_jsonl(path: Path) -> list[dict]:
     """All rows of a JSON-lines file.
 
@@ -90,7 +97,7 @@ def read_jsonl(path: Path) -> list[dict]:
     return rows
 
 
-def recover_jsonl(path: Path, key: Sequence[str]) -> list[dict]:
+def recover_jsonl(path: Path, key: Sequence[str], unique: bool = True) -> list[dict]:
     """Rows of a file that a killed run may have left, ready to be appended to.
 
     A last line without its newline was cut off while it was written: it is removed from the file
@@ -98,7 +105,8 @@ def recover_jsonl(path: Path, key: Sequence[str]) -> list[dict]:
 
     Args:
         path: the file; a missing one has no rows.
-        key: the columns that together identify a row.
+        key: columns every row must have, and that together identify it.
+        unique: whether they do.
 
     Raises:
         UserError: a complete line is not valid JSON, lacks a key column, or repeats a key.
@@ -118,7 +126,7 @@ def recover_jsonl(path: Path, key: Sequence[str]) -> list[dict]:
         if missing:
             raise UserError(f"{path}, line {number}: no '{missing[0]}'; move the file away")
         identity = tuple(row[column] for column in key)
-        if identity in seen:
+        if unique and identity in seen:
             raise UserError(
                 f"{path}, line {number}: same {', '.join(key)} as line {seen[identity]}; "
                 "two runs wrote this file: move it away and run again"
@@ -129,8 +137,6 @@ def recover_jsonl(path: Path, key: Sequence[str]) -> list[dict]:
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[dict]) -> None:
     """Write rows as CSV with exactly these columns, atomically; None becomes an empty cell."""
-    import io
-
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, fieldnames=columns, lineterminator="\n")
     writer.writeheader()

@@ -9,7 +9,9 @@ from handan.launch import SINGLE, check_engine, processes
 
 
 def test_a_plain_start_is_one_process():
-    assert processes() == SINGLE
+    world = processes()
+    assert (world.rank, world.size) == (SINGLE.rank, SINGLE.size) == (0, 1)
+    assert world.gather([{"a": 1}]) == [{"a": 1}]
     assert SINGLE.gather([{"a": 1}]) == [{"a": 1}]
 
 

@@ -16,7 +16,7 @@ from handan.arguments import given_keys, parse
 from handan.errors import UserError
 from handan.evaluate import load_model
 from handan.launch import Processes, check_engine, processes
-from handan.records import append_jsonl, read_json, read_jsonl, write_text
+from handan.records import read_json, recover_jsonl, write_jsonl
 from handan.suite import Suite, load_suite
 from handan.training.ledger import Ledger, MetricsFile, complete_checkpoints
 from handan.training.probe import Probe
@@ -89,15 +89,11 @@ def forget_after(run_dir: Path, step: int) -> None:
     """
     for name in ("metrics.jsonl", "probe.jsonl"):
         path = run_dir / name
-        if path.exists():
-            complete = path.read_bytes()
-            path.write_bytes(complete[: complete.rfind(b"\n") + 1])
-            rows = read_jsonl(path)
-            kept = [row for row in rows if row["step"] <= step]
-            if len(kept) < len(rows):
-                print(f"{path}: {len(rows) - len(kept)} rows after step {step} are made again")
-                write_text(path, "")
-                append_jsonl(path, kept)
+        rows = recover_jsonl(path, ("step",), unique=False)
+        kept = [row for row in rows if row["step"] <= step]
+        if len(kept) < len(rows):
+            print(f"{path}: {len(rows) - len(kept)} rows after step {step} are made again")
+            write_jsonl(path, kept)
 
 
 @dataclass

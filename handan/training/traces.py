@@ -16,7 +16,7 @@ from handan.errors import UserError
 from handan.evaluate import load_model
 from handan.generate import Decoding
 from handan.launch import Processes, processes
-from handan.records import append_jsonl, content_hash, file_hash, read_jsonl, write_text
+from handan.records import content_hash, file_hash, read_jsonl, write_jsonl
 from handan.responses import Plan, Question, collect
 from handan.thinking import ReasoningTags
 from handan.training.label_audit import tokenizer_fingerprint
@@ -69,7 +69,7 @@ def make_traces(settings: TraceSettings, world: Processes) -> None:
         raise UserError(f"keep is '{settings.keep}'; use correct or all")
     run_dir = Path(settings.output_dir)
     questions = load_prompts(Path(settings.prompts))
-    model, tokenizer, fingerprint = load_model(settings.model_name_or_path)
+    model, tokenizer, fingerprint = load_model(settings.model_name_or_path, device=world.device)
     config = {**asdict(settings), "model_fingerprint": fingerprint}
     del config["output_dir"]
     decoding = Decoding(settings.temperature, settings.top_p, settings.max_new_tokens)
@@ -125,10 +125,7 @@ def _filter(run_dir: Path, questions: Sequence[Question], tokenizer: str, keep: 
     if not kept:
         raise UserError(f"{run_dir}: none of {len(generations)} responses can be kept: {reasons}")
     path = run_dir / "traces.jsonl"
-    partial = path.with_name("traces.jsonl.partial")
-    write_text(partial, "")
-    append_jsonl(partial, kept)
-    partial.replace(path)
+    write_jsonl(path, kept)
 
     def mean_tokens(rows: Sequence[dict]) -> float | None:
         return sum(r["reasoning_tokens"] for r in rows) / len(rows) if rows else None
