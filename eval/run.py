@@ -36,11 +36,7 @@ class Arguments:
 def main() -> None:
     """One evaluation."""
     (arguments,) = parse((Arguments,))
-    world = processes()
-    if arguments.num_threads:
-        import torch
-
-        torch.set_num_threads(arguments.num_threads)
+    world = processes(arguments.num_threads)
     suite = load_suite(Path(arguments.suite))
     run_dir = Path(arguments.output_dir)
     recorded = read_json(run_dir / "run.json") if (run_dir / "run.json").exists() else {}

@@ -31,11 +31,7 @@ class Arguments:
 def main() -> None:
     """Evaluate what is there, then put the steps together."""
     (arguments,) = parse((Arguments,))
-    world = processes()
-    if arguments.num_threads:
-        import torch
-
-        torch.set_num_threads(arguments.num_threads)
+    world = processes(arguments.num_threads)
     run_dir = Path(arguments.run)
     suite = load_suite(Path(arguments.suite))
     checkpoints = complete_checkpoints(run_dir)

@@ -32,8 +32,11 @@ def _alone(rows: list[dict]) -> list[dict]:
 SINGLE = Processes(rank=0, size=1, gather=_alone)
 
 
-def processes() -> Processes:
+def processes(num_threads: int | None = None) -> Processes:
     """The processes of this launch, after a check that they know of each other.
+
+    Args:
+        num_threads: CPU threads of each process; None leaves them as they are.
 
     Raises:
         UserError: the launcher asked for more processes than really run together. Such a launch
@@ -43,6 +46,8 @@ def processes() -> Processes:
     from accelerate import PartialState
     from accelerate.utils import gather_object
 
+    if num_threads:
+        torch.set_num_threads(num_threads)
     # Training arguments have made the state already; elsewhere it must be told of a CPU machine.
     state = PartialState(cpu=not torch.cuda.is_available())
     promised = int(os.environ.get("WORLD_SIZE", "1"))

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import TrainerCallback
 from trl import ModelConfig, get_peft_config
 
@@ -171,9 +170,7 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
         UserError: an argument, a file or the launch is not as it must be.
     """
     recipe, config, model_config = parse((recipe_kind, config_kind, ModelConfig), required)
-    world = processes()
-    if recipe.num_threads:
-        torch.set_num_threads(recipe.num_threads)
+    world = processes(recipe.num_threads)
     run_dir = Path(config.output_dir)
     model, tokenizer, fingerprint = load_model(
         model_config.model_name_or_path,
