@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import transformers
 from datasets import Dataset
-from transformers import TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from handan import generate
@@ -89,6 +89,7 @@ def train(kind: type[GRPOTrainer], steps: int, **more: Any) -> float:
             callbacks=[times],
             **more,
         )
+        trainer.remove_callback(PrinterCallback)
         trainer.train()
     return times.median()
 

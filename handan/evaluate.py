@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from handan import rundir
+from handan.alignment.cost_rows import GREEDY_SUFFIX
 from handan.alignment.measure import align
 from handan.errors import UserError
 from handan.launch import Processes
@@ -59,16 +60,22 @@ def suite_plan(suite: Suite, items: Sequence[SuiteItem]) -> Plan:
 def cost_rows(generations: Sequence[dict], items: Sequence[SuiteItem]) -> list[dict]:
     """Rows of ``costs.csv``: responses joined with what they are compared to.
 
-    Greedy responses form a model of their own, named ``<model> (T=0)``.
+    Greedy responses form a model of their own, named ``<model> (T=0)``. The order is that of the
+    items, sampled responses first, whatever the order in which they were drawn.
     """
     by_key = {(entry.item.task, entry.item.key): entry for entry in items}
+    place = {key: index for index, key in enumerate(by_key)}
+
+    def order(row: dict) -> tuple:
+        return row["sample"] == GREEDY, place[row["task"], row["item"]], row["sample"]
+
     out = []
-    for row in generations:
+    for row in sorted(generations, key=order):
         entry = by_key[row["task"], row["item"]]
         greedy = row["sample"] == GREEDY
         joined = {
             **row,
-            "model": row["model"] + (" (T=0)" if greedy else ""),
+            "model": row["model"] + (GREEDY_SUFFIX if greedy else ""),
             "sample": 0 if greedy else row["sample"],
             "step": row.get("step"),
             "human_rt_s": entry.human_rt_s,

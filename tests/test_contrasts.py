@@ -224,6 +224,14 @@ def test_pairs_are_all_of_few_models_or_those_with_the_reference():
     assert choose_pairs(list("abcdefg"), None) == []
 
 
+def test_greedy_models_are_paired_with_greedy_ones():
+    both = ["a", "a (T=0)", "b", "b (T=0)"]
+    alike = [("b", "a"), ("b (T=0)", "a (T=0)")]
+    assert choose_pairs(both, "a") == choose_pairs(both, "a (T=0)") == alike
+    assert choose_pairs(both, None) == [("a", "b"), ("a (T=0)", "b (T=0)")]
+    assert choose_pairs(["a", "b", "b (T=0)"], "a") == [("b", "a"), ("b (T=0)", "a")]
+
+
 def test_unknown_models_are_refused():
     with pytest.raises(UserError, match="no model 'x'; there are: a"):
         contrasts_of(study({"a": 0.5}), [("a", "x")])

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from handan.alignment.bootstrap import bootstrap_p, correlation_draws, percentile_interval
+from handan.alignment.cost_rows import GREEDY_SUFFIX
 from handan.alignment.item_costs import TaskCosts
 from handan.alignment.statistics import (
     FloatArray,
@@ -40,10 +41,24 @@ CLAIMS = {"teacher": "collapse", "base": "negative transfer"}
 
 
 def choose_pairs(models: Sequence[str], reference: str | None) -> list[tuple[str, str]]:
-    """Every model against the reference; without one all pairs, or none beyond six models."""
-    if reference is not None:
+    """Every model against the reference; without one all pairs, or none beyond six models.
+
+    Greedy models are paired with greedy ones if the reference has a greedy twin, so that a contrast
+    is one of models and not of decodings.
+    """
+    if reference is None:
+        few = len(models) <= MOST_MODELS_FOR_ALL_PAIRS
+        return [pair for pair in combinations(models, 2) if _alike(*pair)] if few else []
+    twin = reference.removesuffix(GREEDY_SUFFIX)
+    twins = {False: twin, True: twin + GREEDY_SUFFIX}
+    if not set(twins.values()) <= set(models):
         return [(model, reference) for model in models if model != reference]
-    return list(combinations(models, 2)) if len(models) <= MOST_MODELS_FOR_ALL_PAIRS else []
+    pairs = [(model, twins[model.endswith(GREEDY_SUFFIX)]) for model in models]
+    return [(model, other) for model, other in pairs if model != other]
+
+
+def _alike(a: str, b: str) -> bool:
+    return a.endswith(GREEDY_SUFFIX) == b.endswith(GREEDY_SUFFIX)
 
 
 def shared_tasks(

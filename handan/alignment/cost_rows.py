@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 from handan.errors import UserError
 
+# Ends the name of a model that was decoded greedily, beside the same model with sampling.
+GREEDY_SUFFIX = " (T=0)"
+
 
 class CostRow(NamedTuple):
     """One sample of one model on one item; ``place`` is its file and line, for messages."""

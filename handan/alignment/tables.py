@@ -7,6 +7,7 @@ Names of models and tasks come from files of others: everything printed goes thr
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from handan.alignment.cost_rows import GREEDY_SUFFIX
 from handan.errors import printable
 
 if TYPE_CHECKING:
@@ -79,10 +80,10 @@ def arms_text(result: Mapping) -> str:
     ]
     rows = []
     for name, figures in result["models"].items():
-        if name.endswith(" (T=0)"):
+        if name.endswith(GREEDY_SUFFIX):
             continue
         human = [t for t in figures["tasks"].values() if t["cost_source"] == "human"]
-        greedy = result["models"].get(f"{name} (T=0)", {})
+        greedy = result["models"].get(name + GREEDY_SUFFIX, {})
         rows.append(
             [
                 name,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from handan.alignment.compare import read_runs
-from handan.alignment.cost_rows import CostRow
+from handan.alignment.cost_rows import GREEDY_SUFFIX, CostRow
 from handan.alignment.item_costs import TaskCosts, final_costs, item_costs
 from handan.alignment.measure import align
 from handan.alignment.statistics import finite_or_none, fisher_mean
@@ -204,7 +204,7 @@ def _read_arm(run_dir: Path, models: Sequence[str]) -> Arm:
     metrics = run_dir / "metrics.jsonl"
     called = str(run.get("arm") or run_dir.resolve().name)
     name = called if called in models else models[0]
-    greedy = f"{called} (T=0)"
+    greedy = called + GREEDY_SUFFIX
     return Arm(
         name=name,
         run_dir=run_dir,

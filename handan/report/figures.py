@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullFormatter
 
+from handan.alignment.cost_rows import GREEDY_SUFFIX
 from handan.report.data import Group
 from handan.report.drawing import INK, MUTED, PAPER, Look, new_figure, style
 from handan.report.notation import bounds, correlation, short
@@ -136,7 +137,7 @@ def scatter(group: Group, arm: Arm, look: Look, task: str) -> Figure:
     everyone = [
         np.exp(entry[task].thinking().log_cost)
         for model, entry in group.costs.items()
-        if task in entry and not model.endswith("(T=0)")
+        if task in entry and not model.endswith(GREEDY_SUFFIX)
     ]
     tokens = np.concatenate(everyone)
     with style():

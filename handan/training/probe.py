@@ -11,6 +11,7 @@ from typing import Any
 from transformers import TrainerCallback
 from trl.models import unwrap_model_for_generation
 
+from handan.alignment.cost_rows import GREEDY_SUFFIX
 from handan.alignment.measure import align
 from handan.evaluate import cost_rows, suite_plan
 from handan.launch import Processes
@@ -93,7 +94,9 @@ class Probe(TrainerCallback):
 def probe_metrics(rows: list[dict], items: list[Any]) -> dict[str, float]:
     """Alignment, accuracy, length and status rates of one probe; what is undefined is left out."""
     result = align(cost_rows(rows, items), bootstrap=BOOTSTRAP, seed=0)
-    model = next(figures for name, figures in result["models"].items() if "(T=0)" not in name)
+    model = next(
+        figures for name, figures in result["models"].items() if not name.endswith(GREEDY_SUFFIX)
+    )
     sampled = [row for row in rows if row["sample"] >= 0]
     mean_low, mean_high = model["mean_r_loglog_ci"] or (None, None)
     out = {
