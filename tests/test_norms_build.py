@@ -17,10 +17,9 @@ from handan.norms.build import (
     PACKAGED_SPLITS,
     SOURCES,
     build,
-    clean,
-    item_table,
-    participant_item_sums,
 )
+from handan.norms.cleaning import clean
+from handan.norms.tables import item_table, participant_item_sums
 from handan.norms.trials import Trial, read_syllogisms, read_verification
 
 BINARY_HEADER = (
@@ -51,9 +50,10 @@ def written(folder, file, header, *lines):
 def test_valid_trials_lie_between_the_floor_and_300_s(task, floor_s, correct_only):
     times = [-3.0, floor_s - 0.001, floor_s, 300.0, 300.001, 4000.0, math.nan]
     trials = [Trial("p", "item", t, c) for t in times for c in (True, False, None)]
-    valid, kept = clean(trials, source(task))
+    valid, kept, left_out = clean(trials, source(task).cleaning)
     assert [t.rt_s for t in valid] == [floor_s] * 3 + [300.0] * 3
     assert {t.correct for t in kept} == ({True, None} if correct_only else {True, False, None})
+    assert sum(left_out.values()) == len(trials) - len(kept)
 
 
 def test_item_table_averages_kept_trials_and_scores_valid_ones():
@@ -255,8 +255,8 @@ def test_build_needs_a_split(tmp_path):
 
 @needs_trials
 def test_rebuilding_gives_exactly_the_packaged_tables(tmp_path):
-    rows = build(TRIALS, tmp_path, PACKAGED_SPLITS, PACKAGED_SEED)
-    assert [(row["task"], row["source"]) for row in rows] == norms.available()
+    tables = build(TRIALS, tmp_path, PACKAGED_SPLITS, PACKAGED_SEED)
+    assert [(t.summary["task"], t.summary["source"]) for t in tables] == norms.available()
     packaged = {path.name: path.read_bytes() for path in norms.PACKAGED.glob("*.csv")}
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.csv")} == packaged
 

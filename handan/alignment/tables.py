@@ -24,9 +24,11 @@ def decimal(value: float | None, digits: int = 2) -> str:
     return text.replace("0.", ".", 1) if -1 < float(text) < 1 else text
 
 
-def interval(bounds: Sequence[float] | None) -> str:
+def interval(bounds: Sequence[float | None] | None) -> str:
     """An interval as '[.20, .48]'; '-' if it is unknown."""
-    return "-" if bounds is None else f"[{decimal(bounds[0])}, {decimal(bounds[1])}]"
+    return (
+        "-" if bounds is None or None in bounds else f"[{decimal(bounds[0])}, {decimal(bounds[1])}]"
+    )
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]], text_columns: set[int]) -> str:

@@ -78,8 +78,8 @@ def human_reliability(task: str, source: str | None) -> tuple[float | None, list
     from handan import norms
 
     people = norms.load(task, source)
-    bounds = finite_or_none((people.reliability_low, people.reliability_high))
-    return finite_or_none(people.reliability), bounds
+    low, high = people.reliability_low, people.reliability_high
+    return people.reliability, None if low is None or high is None else [low, high]
 
 
 def task_notes(entries: Sequence[Measured]) -> list[str]:

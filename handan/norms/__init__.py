@@ -1,10 +1,12 @@
 """Human norms: how long people take on each item, and how reliable these means are.
 
 The tables beside this file are computed from published trials by ``handan.norms.build``; README.md
-names sources, licences and cleaning rules.
+names sources, licences and cleaning rules. ``handan.norms.compute`` writes the same layout from
+anyone's trials.
 """
 
 import csv
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,12 @@ DEFAULT_SOURCE = {
     "cardinal_directions": "ragni_2018",
 }
 
+ITEM_COLUMNS = ["item", "n", "accuracy", "mean_rt_s", "mean_log_rt", "se_log_rt"]
+SUMMARY_COLUMNS = [
+    *("task", "source", "items", "participants", "trials", "trials_kept"),
+    *("reliability", "reliability_low", "reliability_high", "splits", "rule"),
+]
+
 
 @dataclass(frozen=True)
 class ItemNorm:
@@ -36,7 +44,8 @@ class ItemNorm:
 
     Attributes:
         n: trials that enter the response times.
-        accuracy: share of right answers among all valid trials; None where no answer is right.
+        accuracy: share of right answers among all valid trials; None where no answer is right, or
+            none is scored.
         mean_rt_s: mean response time in seconds.
         mean_log_rt: mean natural logarithm of the response time in seconds.
         se_log_rt: its standard error over trials; None for a single trial.
@@ -61,8 +70,10 @@ class Norms:
         trials: valid trials (parsable, within the bounds of response time).
         trials_kept: those that enter the response times.
         reliability: of the items' mean log response times; split half over participants,
-            Spearman-Brown, mean over ``splits`` random splits. Neither clipped nor made positive.
-        reliability_low, reliability_high: 95 % percentile interval, bootstrap over items.
+            Spearman-Brown, mean over ``splits`` random splits. Neither clipped nor made positive;
+            None where the trials are too few to tell.
+        reliability_low, reliability_high: 95 % percentile interval, bootstrap over items; None
+            where the items are too few.
         splits: number of random splits.
         rule: the cleaning rule in words.
     """
@@ -73,16 +84,20 @@ class Norms:
     participants: int
     trials: int
     trials_kept: int
-    reliability: float
-    reliability_low: float
-    reliability_high: float
+    reliability: float | None
+    reliability_low: float | None
+    reliability_high: float | None
     splits: int
     rule: str
 
 
 def available(directory: Path = PACKAGED) -> list[tuple[str, str]]:
-    """All pairs of task and source in a folder of norms, in the order of its ``summary.csv``."""
-    return [(row["task"], row["source"]) for row in _rows(directory / "summary.csv")]
+    """All pairs of task and source in a folder of norms, in the order of its ``summary.csv``.
+
+    Raises:
+        UserError: there is no ``summary.csv``, or it is damaged.
+    """
+    return [(row["task"], row["source"]) for row in summary_rows(directory)]
 
 
 def load(task: str, source: str | None = None, directory: Path = PACKAGED) -> Norms:
@@ -90,18 +105,20 @@ def load(task: str, source: str | None = None, directory: Path = PACKAGED) -> No
 
     Args:
         task: the task's name.
-        source: the study; None for the one in ``DEFAULT_SOURCE``.
-        directory: where ``build`` wrote its tables; the packaged ones by default.
+        source: the study; None for the one in ``DEFAULT_SOURCE``, or the first in the folder.
+        directory: where ``build`` or ``compute`` wrote its tables; the packaged ones by default.
 
     Raises:
         UserError: unknown task or source, or a damaged table.
     """
-    summaries = _rows(directory / "summary.csv")
+    summaries = summary_rows(directory)
     sources = [row["source"] for row in summaries if row["task"] == task]
     if not sources:
         tasks = list(dict.fromkeys(row["task"] for row in summaries))
         raise UserError(f"no human norms for task '{task}'; there are norms for {', '.join(tasks)}")
-    source = source or DEFAULT_SOURCE.get(task, sources[0])
+    if not source:
+        default = DEFAULT_SOURCE.get(task)
+        source = default if default in sources else sources[0]
     if source not in sources:
         raise UserError(f"no norms of '{task}' from '{source}'; sources: {', '.join(sources)}")
     path = directory / "summary.csv"
@@ -113,40 +130,70 @@ def load(task: str, source: str | None = None, directory: Path = PACKAGED) -> No
         participants=_number(int, row, "participants", path),
         trials=_number(int, row, "trials", path),
         trials_kept=_number(int, row, "trials_kept", path),
-        reliability=_number(float, row, "reliability", path),
-        reliability_low=_number(float, row, "reliability_low", path),
-        reliability_high=_number(float, row, "reliability_high", path),
+        reliability=_number_or_none(row, "reliability", path),
+        reliability_low=_number_or_none(row, "reliability_low", path),
+        reliability_high=_number_or_none(row, "reliability_high", path),
         splits=_number(int, row, "splits", path),
         rule=row["rule"],
     )
+
+
+def summary_rows(directory: Path) -> list[dict[str, str]]:
+    """The rows of a folder's ``summary.csv`` as text, one a task and source.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    return _rows(directory / "summary.csv", SUMMARY_COLUMNS)
 
 
 def _items(path: Path) -> dict[str, ItemNorm]:
     return {
         row["item"]: ItemNorm(
             n=_number(int, row, "n", path),
-            accuracy=_number(float, row, "accuracy", path) if row["accuracy"] else None,
+            accuracy=_number_or_none(row, "accuracy", path),
             mean_rt_s=_number(float, row, "mean_rt_s", path),
             mean_log_rt=_number(float, row, "mean_log_rt", path),
-            se_log_rt=_number(float, row, "se_log_rt", path) if row["se_log_rt"] else None,
+            se_log_rt=_number_or_none(row, "se_log_rt", path),
         )
-        for row in _rows(path)
+        for row in _rows(path, ITEM_COLUMNS)
     }
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def _rows(path: Path, columns: list[str]) -> list[dict[str, str]]:
+    cure = "write it with 'handan norms build' or 'handan norms compute'"
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            header = list(reader.fieldnames or [])
+            rows = list(reader)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such table; write it with 'handan norms build'") from None
+        raise UserError(f"{path}: no such table; {cure}") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: not a table of norms ({error}); {cure}") from None
+    if header != columns:
+        raise UserError(f"{path}: the columns are not {','.join(columns)}; {cure}")
+    for number, row in enumerate(rows, start=1):
+        # A short row has None in the columns it lacks, a long one its surplus under None.
+        if None in row or None in row.values():
+            raise UserError(f"{path}, row {number}: too few or too many cells; {cure}")
+    return rows
+
+
+def _number_or_none(row: dict[str, str], column: str, path: Path) -> float | None:
+    return _number(float, row, column, path) if row[column] else None
 
 
 def _number(kind: Callable[[str], T], row: dict[str, str], column: str, path: Path) -> T:
     try:
-        return kind(row[column])
-    except (KeyError, TypeError, ValueError):
-        raise UserError(
-            f"{path}, {next(iter(row.values()))}: no number in column '{column}'; "
-            "write the table again with 'handan norms build'"
-        ) from None
+        value = kind(row[column])
+        if math.isfinite(value):
+            return value
+    except ValueError:
+        pass
+    raise UserError(
+        f"{path}, {next(iter(row.values()))}: no number in column '{column}'; "
+        "write the table again with 'handan norms build' or 'handan norms compute'"
+    )

@@ -1,14 +1,40 @@
 """Split-half reliability of item means over participants."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
-
-from handan.errors import UserError
 
 Array = NDArray[np.float64]
 
 INTERVAL_RESAMPLES = 1000
 INTERVAL_SPLITS = 500
+# With more resamples undefined than this share, those that are left say too little.
+MOST_UNDEFINED = 0.05
+
+LEAST_PARTICIPANTS = 4
+LEAST_SHARED_ITEMS = 3
+# Item means closer than a millionth of the time are the same: what is left is rounding.
+_CONSTANT_VARIANCE = 1e-12
+# Closer to -1 than this, Spearman-Brown divides by rounding.
+_LEAST_DENOMINATOR = 1e-9
+# Numbers held at once while dividing: 16 MB for each temporary array.
+_CHUNK = 2_000_000
+
+
+class Reliability(NamedTuple):
+    """A reliability with its 95 % interval; None where it is undefined.
+
+    Attributes:
+        value: neither clipped nor made positive.
+        low, high: the interval; both or none are None.
+        why: why something is undefined, or what the interval leaves out; empty if nothing is.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    why: str
 
 
 def split_half_reliability(
@@ -16,7 +42,7 @@ def split_half_reliability(
     counts_participant_item: Array,
     splits: int,
     rng: np.random.Generator,
-) -> tuple[float, float, float]:
+) -> Reliability:
     """Reliability of the item means, with a 95 % interval.
 
     Participants are divided at random into two halves. In each half every item has the mean of its
@@ -27,47 +53,79 @@ def split_half_reliability(
     The interval is the 2.5th to 97.5th percentile over 1,000 bootstrap samples of the items, each
     averaged over the first 500 divisions.
 
+    The figure is undefined with under four participants, and where in any division the halves
+    share under three items, the means of a half are all the same, or r is -1. Bootstrap samples
+    of which the latter two hold are left out of the interval and counted; over 5 % of them, as with
+    under six items, and there is no interval.
+
     Args:
         values_participant_item: sums of log response times, shape (participants, items).
         counts_participant_item: numbers of trials behind the sums, same shape.
-        splits: number of random divisions.
+        splits: number of random divisions, at least 1.
         rng: source of randomness.
-
-    Returns:
-        reliability, lower and upper end of the interval.
-
-    Raises:
-        UserError: fewer than four participants, or halves with fewer than three items in common.
     """
     num_participants, num_items = counts_participant_item.shape
-    if num_participants < 4:
-        raise UserError("reliability needs at least four participants; give more trials")
+    if num_participants < LEAST_PARTICIPANTS:
+        return _undefined(f"{num_participants} participants; halves need at least four")
     # Centring changes no correlation and keeps the sums of squares below accurate.
     centre = values_participant_item.sum() / counts_participant_item.sum()
     values = values_participant_item - counts_participant_item * centre
-    ranks = rng.random((splits, num_participants)).argsort(axis=1).argsort(axis=1)
-    half = (ranks < num_participants // 2).astype(float)
-    means = []
-    for members_split_participant in (half, 1 - half):
-        totals = members_split_participant @ values
-        counts = members_split_participant @ counts_participant_item
-        means.append(np.where(counts > 0, totals / np.maximum(counts, 1), np.nan))
-    first, second = means
-    shared = np.isfinite(first) & np.isfinite(second)
-    if shared.sum(axis=1).min() < 3:
-        raise UserError("reliability needs three items in both halves; give more trials")
     everything = np.ones((1, num_items))
-    reliability = float(_corrected(everything, first, second).mean())
+    corrected = []
+    num_few = 0
+    for_interval = []
+    num_chunk = max(1, _CHUNK // max(num_items, num_participants))
+    for start in range(0, splits, num_chunk):
+        num_rows = min(num_chunk, splits - start)
+        ranks = rng.random((num_rows, num_participants)).argsort(axis=1).argsort(axis=1)
+        half = (ranks < num_participants // 2).astype(float)
+        first = _means(half, values, counts_participant_item)
+        second = _means(1 - half, values, counts_participant_item)
+        num_shared = (np.isfinite(first) & np.isfinite(second)).sum(axis=1)
+        num_few += int(np.count_nonzero(num_shared < LEAST_SHARED_ITEMS))
+        corrected.append(_corrected(everything, first, second)[0])
+        if start < INTERVAL_SPLITS:
+            few = slice(None, INTERVAL_SPLITS - start)
+            for_interval.append((first[few], second[few]))
+    if num_few:
+        return _undefined(
+            f"in {num_few} of {splits} divisions the halves share under three items; "
+            "more participants must answer the same items"
+        )
+    estimates = np.concatenate(corrected)
+    if num_bad := int(np.count_nonzero(np.isnan(estimates))):
+        return _undefined(
+            f"in {num_bad} of {splits} divisions the item means of a half are all the same, "
+            "or exactly opposite to the other half's"
+        )
     draws = rng.integers(num_items, size=(INTERVAL_RESAMPLES, num_items))
     weights = np.stack([np.bincount(draw, minlength=num_items) for draw in draws]).astype(float)
-    few = slice(None, INTERVAL_SPLITS)
-    resampled = _corrected(weights, first[few], second[few]).mean(axis=1)
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    return reliability, float(low), float(high)
+    first, second = (np.concatenate(halves) for halves in zip(*for_interval, strict=True))
+    resampled = _corrected(weights, first, second).mean(axis=1)
+    known = resampled[np.isfinite(resampled)]
+    why = ""
+    if left_out := len(resampled) - len(known):
+        why = f"{left_out} of {len(resampled)} resamples of the items undefined"
+    if left_out > MOST_UNDEFINED * len(resampled):
+        return Reliability(float(estimates.mean()), None, None, f"{why}: no interval")
+    low, high = np.percentile(known, [2.5, 97.5])
+    why = why and f"{why}, left out of the interval"
+    return Reliability(float(estimates.mean()), float(low), float(high), why)
+
+
+def _undefined(why: str) -> Reliability:
+    return Reliability(None, None, None, why)
+
+
+def _means(members_split_participant: Array, values: Array, counts: Array) -> Array:
+    """Item means of one half in every division, shape (splits, items); NaN without a trial."""
+    totals = members_split_participant @ values
+    trials = members_split_participant @ counts
+    return np.where(trials > 0, totals / np.maximum(trials, 1), np.nan)
 
 
 def _corrected(weights_resample_item: Array, first: Array, second: Array) -> Array:
-    """Spearman-Brown corrected correlations, shape (resamples, splits).
+    """Spearman-Brown corrected correlations, shape (resamples, splits); NaN where undefined.
 
     ``first`` and ``second`` have shape (splits, items); an item that is NaN in either is left out
     of that split. The weights say how often a resample holds an item.
@@ -76,9 +134,12 @@ def _corrected(weights_resample_item: Array, first: Array, second: Array) -> Arr
     x = np.where(shared, first, 0.0)
     y = np.where(shared, second, 0.0)
     n = weights_resample_item @ shared.T.astype(float)
-    sums = {name: weights_resample_item @ v.T for name, v in {"x": x, "y": y}.items()}
-    squares_x = weights_resample_item @ (x * x).T - sums["x"] ** 2 / n
-    squares_y = weights_resample_item @ (y * y).T - sums["y"] ** 2 / n
-    products = weights_resample_item @ (x * y).T - sums["x"] * sums["y"] / n
-    r = products / np.sqrt(squares_x * squares_y)
-    return np.asarray(2 * r / (1 + r))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sums = {name: weights_resample_item @ v.T for name, v in {"x": x, "y": y}.items()}
+        squares_x = weights_resample_item @ (x * x).T - sums["x"] ** 2 / n
+        squares_y = weights_resample_item @ (y * y).T - sums["y"] ** 2 / n
+        products = weights_resample_item @ (x * y).T - sums["x"] * sums["y"] / n
+        r = products / np.sqrt(squares_x * squares_y)
+        spread = np.minimum(squares_x, squares_y) > _CONSTANT_VARIANCE * n
+        defined = spread & (1 + r > _LEAST_DENOMINATOR)
+        return np.asarray(np.where(defined, 2 * r / (1 + r), np.nan))

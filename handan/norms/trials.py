@@ -1,7 +1,7 @@
 """Reading the published trials: one reader a file layout, all into the same ``Trial``.
 
 The layouts are those of the sources with trimmed columns; README.md tells the sources. Readers only
-translate and score; which trials count is decided in ``handan.norms.build``.
+translate and score; which trials count is decided in ``handan.norms.cleaning``.
 """
 
 import csv

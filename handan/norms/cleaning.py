@@ -1,0 +1,121 @@
+"""Which trials count: one implementation for the published sources and for anyone's own trials.
+
+README.md says why the published sources have the rules they have.
+"""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from handan.errors import UserError
+from handan.norms.trials import Trial
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """The rules, in the order in which they are applied.
+
+    Attributes:
+        floor_s, ceiling_s: shortest and longest valid response time, both included. A trial
+            outside them, or without a time, counts nowhere. All other rules leave a trial out of
+            the response times only, not out of the accuracy.
+        correct_only: whether wrong answers are left out; unscored ones stay.
+        trim_sd: leave out a participant's trials whose log response time is further than this many
+            standard deviations (n - 1) from the mean of that participant's; None: no trimming.
+        least_trials: items with fewer trials left than this are left out.
+
+    Raises:
+        UserError: a bound is out of order.
+    """
+
+    floor_s: float
+    ceiling_s: float
+    correct_only: bool
+    trim_sd: float | None = None
+    least_trials: int = 1
+
+    def __post_init__(self) -> None:
+        # Every comparison with NaN is false, so NaN is refused too.
+        if not 0 <= self.floor_s < self.ceiling_s:
+            raise UserError(
+                f"floor_s is {self.floor_s:g} and ceiling_s {self.ceiling_s:g}; "
+                "give a floor of at least 0 and a larger ceiling, in seconds"
+            )
+        if self.trim_sd is not None and not self.trim_sd > 0:
+            raise UserError(f"trim_sd is {self.trim_sd:g}; give a positive number or leave it out")
+        if self.least_trials < 1:
+            raise UserError(f"least_trials is {self.least_trials}; give at least 1")
+
+    @property
+    def rule(self) -> str:
+        """The rules in words."""
+        parts = ["correct trials" if self.correct_only else "all trials"]
+        parts.append(f"{self.floor_s:g} to {self.ceiling_s:g} s")
+        if self.trim_sd is not None:
+            parts.append(f"within {self.trim_sd:g} SD of the participant's mean log time")
+        if self.least_trials > 1:
+            parts.append(f"items with {self.least_trials} trials or more")
+        return "; ".join(parts)
+
+
+class Cleaned(NamedTuple):
+    """Trials after cleaning.
+
+    Attributes:
+        valid: those that enter the accuracy.
+        kept: those that enter the response times.
+        left_out: number of trials by rule, in the order of the rules; every trial that is not
+            kept is counted once.
+    """
+
+    valid: list[Trial]
+    kept: list[Trial]
+    left_out: dict[str, int]
+
+
+def clean(trials: list[Trial], cleaning: Cleaning) -> Cleaned:
+    """Apply the rules to the trials of one task, and count what each leaves out."""
+    floor_s, ceiling_s = cleaning.floor_s, cleaning.ceiling_s
+    # A missing response time is NaN, and every comparison with NaN is false.
+    valid = [trial for trial in trials if floor_s <= trial.rt_s <= ceiling_s]
+    left_out = {
+        "without a response time": sum(math.isnan(trial.rt_s) for trial in trials),
+        f"under {floor_s:g} s": sum(trial.rt_s < floor_s for trial in trials),
+        f"over {ceiling_s:g} s": sum(trial.rt_s > ceiling_s for trial in trials),
+    }
+    kept = valid
+    if cleaning.correct_only:
+        kept = [trial for trial in valid if trial.correct is not False]
+        left_out["with a wrong answer"] = len(valid) - len(kept)
+    if cleaning.trim_sd is not None:
+        before = len(kept)
+        kept = _trimmed(kept, cleaning.trim_sd)
+        left_out[f"further than {cleaning.trim_sd:g} SD from the participant's mean"] = (
+            before - len(kept)
+        )
+    if cleaning.least_trials > 1:
+        num_trials = Counter(trial.item for trial in kept)
+        before = len(kept)
+        kept = [trial for trial in kept if num_trials[trial.item] >= cleaning.least_trials]
+        left_out[f"of items with under {cleaning.least_trials} trials left"] = before - len(kept)
+    return Cleaned(valid, kept, left_out)
+
+
+def _trimmed(trials: list[Trial], trim_sd: float) -> list[Trial]:
+    """The trials within so many standard deviations of their participant's mean log time."""
+    log_rt: dict[str, list[float]] = {}
+    for trial in trials:
+        log_rt.setdefault(trial.participant, []).append(math.log(trial.rt_s))
+    bounds = {}
+    for participant, values in log_rt.items():
+        mean = sum(values) / len(values)
+        squares = sum((value - mean) ** 2 for value in values)
+        bounds[participant] = mean, trim_sd * math.sqrt(squares / max(1, len(values) - 1))
+    kept = []
+    for trial in trials:
+        mean, most = bounds[trial.participant]
+        # A participant whose times are all the same keeps them, whatever the rounding.
+        if abs(math.log(trial.rt_s) - mean) <= most + 1e-12:
+            kept.append(trial)
+    return kept
