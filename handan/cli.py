@@ -85,11 +85,37 @@ def _norms_build(arguments: argparse.Namespace) -> None:
     print(f"wrote {output}")
 
 
+def _norms_compute(arguments: argparse.Namespace) -> None:
+    from handan.norms.compute import compute
+
+    compute(
+        arguments.trials,
+        arguments.source,
+        arguments.output,
+        floor_s=arguments.floor_s,
+        ceiling_s=arguments.ceiling_s,
+        all_trials=arguments.all_trials,
+        trim_sd=arguments.trim_sd,
+        least_trials=arguments.least_trials,
+        splits=arguments.splits,
+        seed=arguments.seed,
+    )
+    print(f"wrote {printable(str(arguments.output))}")
+
+
 def _norms_list(arguments: argparse.Namespace) -> None:
     from handan import norms
     from handan.alignment.tables import norms_table
 
-    print(norms_table([norms.load(task, source) for task, source in norms.available()]))
+    def show(directory: Path) -> None:
+        pairs = norms.available(directory)
+        print(norms_table([norms.load(task, source, directory) for task, source in pairs]))
+
+    if arguments.norms is not None:
+        print(f"in {printable(str(arguments.norms))}:")
+        show(arguments.norms)
+        print("\npackaged:")
+    show(norms.PACKAGED)
 
 
 def _report(arguments: argparse.Namespace) -> None:
@@ -144,10 +170,13 @@ def _parser() -> argparse.ArgumentParser:
     build = norms_commands.add_parser("build", help="compute them from published trials")
     build.add_argument("--trials", type=Path, required=True, metavar="DIR", help="trial tables")
     build.add_argument("--output", type=Path, metavar="DIR", help="default: inside the package")
-    build.add_argument("--splits", type=int, default=5000, metavar="N", help="default %(default)s")
-    build.add_argument("--seed", type=int, default=0, metavar="S", help="default %(default)s")
+    _add_split_options(build)
     build.set_defaults(run=_norms_build)
+    own = norms_commands.add_parser("compute", help="compute them from your own trials")
+    _add_compute_options(own)
+    own.set_defaults(run=_norms_compute)
     listing = norms_commands.add_parser("list", help="what is packaged, and from where")
+    listing.add_argument("--norms", type=Path, metavar="DIR", help="list the tables in DIR too")
     listing.set_defaults(run=_norms_list)
 
     report = commands.add_parser("report", help="one HTML page on one or several runs")
@@ -172,3 +201,41 @@ def _add_alignment_options(parser: argparse.ArgumentParser) -> None:
         help="draws of items, default %(default)s",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="default %(default)s")
+
+
+def _add_split_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--splits", type=int, default=5000, metavar="N", help="default %(default)s")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="default %(default)s")
+
+
+def _add_compute_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("trials", type=Path, metavar="TRIALS.csv", help="one row a trial")
+    parser.add_argument("--source", required=True, metavar="NAME", help="short name of the study")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="for the tables")
+    parser.add_argument(
+        "--floor_s", type=float, default=0.2, metavar="S", help="shortest time, default %(default)s"
+    )
+    parser.add_argument(
+        "--ceiling_s",
+        type=float,
+        default=300.0,
+        metavar="S",
+        help="longest time, default %(default)s",
+    )
+    parser.add_argument(
+        "--all_trials", action="store_true", help="times of wrong answers count too"
+    )
+    parser.add_argument(
+        "--trim_sd",
+        type=float,
+        metavar="X",
+        help="leave out trials further than X SD from their participant's mean log time",
+    )
+    parser.add_argument(
+        "--least_trials",
+        type=int,
+        default=1,
+        metavar="N",
+        help="leave out items with fewer trials left, default %(default)s",
+    )
+    _add_split_options(parser)

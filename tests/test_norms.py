@@ -50,6 +50,31 @@ def test_a_damaged_table_is_told_with_its_item(tmp_path):
         norms.load("products", directory=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("item,n\na,1\n", "the columns are not task,source,items,"),
+        ("", "the columns are not task,source,items,"),
+        (",".join(norms.SUMMARY_COLUMNS) + "\nt,s,3\n", "row 1: too few or too many cells"),
+        (
+            ",".join(norms.SUMMARY_COLUMNS) + "\nt,s,1,9,1,1,x,,,5,r\n",
+            "t: no number in column 'rel",
+        ),
+        (
+            ",".join(norms.SUMMARY_COLUMNS) + "\nt,s,1,9,1,1,nan,,,5,r\n",
+            "t: no number in column 'r",
+        ),
+        (b"\xff\xfe", "not a table of norms"),
+    ],
+)
+def test_a_damaged_summary_is_told(tmp_path, text, sentence):
+    content = text if isinstance(text, bytes) else text.encode()
+    (tmp_path / "summary.csv").write_bytes(content)
+    (tmp_path / "t.s.csv").write_text(",".join(norms.ITEM_COLUMNS) + "\n")
+    with pytest.raises(UserError, match=sentence):
+        norms.load("t", directory=tmp_path)
+
+
 @pytest.mark.parametrize(("task", "source"), norms.available())
 def test_tables_are_consistent(task, source):
     table = norms.load(task, source)

@@ -80,10 +80,11 @@ def clean(trials: list[Trial], cleaning: Cleaning) -> Cleaned:
     # A missing response time is NaN, and every comparison with NaN is false.
     valid = [trial for trial in trials if floor_s <= trial.rt_s <= ceiling_s]
     left_out = {
-        "without a response time": sum(math.isnan(trial.rt_s) for trial in trials),
         f"under {floor_s:g} s": sum(trial.rt_s < floor_s for trial in trials),
         f"over {ceiling_s:g} s": sum(trial.rt_s > ceiling_s for trial in trials),
     }
+    if num_missing := sum(math.isnan(trial.rt_s) for trial in trials):
+        left_out["without a response time"] = num_missing
     kept = valid
     if cleaning.correct_only:
         kept = [trial for trial in valid if trial.correct is not False]

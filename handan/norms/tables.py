@@ -170,20 +170,23 @@ def _report(name: str, trials: list[Trial], cleaned: Cleaned, reliability: Relia
     if reliability.why:
         text += f" ({reliability.why})"
     unscored = sum(trial.correct is None for trial in cleaned.kept)
+    num_participants, num_items = _participants_and_items(trials)
+    kept_participants, kept_items = _participants_and_items(cleaned.kept)
     return "\n".join(
         [
-            f"{name}: {len(trials)} trials{_people_and_items(trials)}",
+            f"{name}: {len(trials)} trials of {num_participants} participants on {num_items} items",
             f"  left out: {_counts(cleaned)}",
-            f"  kept: {len(cleaned.kept)} trials{_people_and_items(cleaned.kept)}"
-            + (f", {unscored} of them unscored" if unscored else ""),
+            f"  kept: {len(cleaned.kept)} trials ({unscored} unscored) of {kept_participants} "
+            f"participants on {kept_items} items",
+            f"  without a kept trial: {num_participants - kept_participants} participants, "
+            f"{num_items - kept_items} items",
             f"  reliability {text}",
         ]
     )
 
 
-def _people_and_items(trials: list[Trial]) -> str:
-    num_participants = len({trial.participant for trial in trials})
-    return f" of {num_participants} participants on {len({t.item for t in trials})} items"
+def _participants_and_items(trials: list[Trial]) -> tuple[int, int]:
+    return len({trial.participant for trial in trials}), len({trial.item for trial in trials})
 
 
 def _counts(cleaned: Cleaned) -> str:

@@ -1,0 +1,90 @@
+"""Reading CSV files that people bring: whatever is wrong is one sentence with file and line.
+
+UTF-8 with or without a byte order mark, commas, one header line; cells lose surrounding spaces.
+Nothing is repaired in silence. This module imports nothing of ours but the error type.
+"""
+
+import csv
+import io
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from handan.errors import UserError
+
+# What a cell that is true or false may hold, in lower case.
+TRUTH = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+
+# float() would also take 'nan', 'infinity', '1_000' and digits of other scripts.
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
+def read_table(path: Path) -> tuple[list[str], Iterator[tuple[str, dict[str, str]]]]:
+    """The header of a file, and its rows with their places ('file, line 7'), read one by one.
+
+    Raises:
+        UserError: the file cannot be read, is empty or not UTF-8, has another delimiter, a repeated
+            column, a row with more or fewer cells than columns, or no row.
+    """
+    lines = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
+    try:
+        header = [name.strip() for name in next((cells for cells in lines if cells), [])]
+    except csv.Error as error:
+        raise UserError(f"{path}, line {lines.line_num}: not valid CSV ({error})") from None
+    place = f"{path}, line {lines.line_num}"
+    if len(header) == 1 and (found := next((mark for mark in ";\t|" if mark in header[0]), "")):
+        raise UserError(f"{place}: columns are separated by {found!r}; save it with commas")
+    repeated = [name for name, count in Counter(header).items() if count > 1]
+    if repeated:
+        raise UserError(f"{place}: column '{repeated[0]}' appears twice; remove one")
+    return header, _rows(path, header, lines)
+
+
+def _rows(path: Path, header: list[str], lines: Any) -> Iterator[tuple[str, dict[str, str]]]:
+    num_rows = 0
+    try:
+        for cells in lines:
+            place = f"{path}, line {lines.line_num}"
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                raise UserError(
+                    f"{place}: {len(cells)} cells under {len(header)} columns; quote cells with "
+                    "commas and fill in empty ones"
+                )
+            num_rows += 1
+            yield place, dict(zip(header, (cell.strip() for cell in cells), strict=True))
+    except csv.Error as error:
+        raise UserError(f"{path}, line {lines.line_num}: not valid CSV ({error})") from None
+    if not num_rows:
+        raise UserError(f"{path}: no rows under the header; add some")
+
+
+def plain_number(place: str, column: str, text: str) -> float:
+    """The finite number in a cell.
+
+    Raises:
+        UserError: the cell holds something else.
+    """
+    number = float(text) if _NUMBER.fullmatch(text) else math.nan
+    if not math.isfinite(number):
+        raise UserError(f"{place}: {column} is '{text}', not a plain number such as 12 or 3.5")
+    return number
+
+
+def _read_text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}, line {line}: not UTF-8; save the file as UTF-8") from None
+    if not text.strip():
+        raise UserError(f"{path}: empty; it needs a header and rows")
+    return text

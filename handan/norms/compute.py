@@ -1,0 +1,79 @@
+"""Norms from anyone's trials, in the layout of the packaged tables."""
+
+import os
+from pathlib import Path
+
+from handan import norms
+from handan.errors import printable
+from handan.norms.cleaning import Cleaning
+from handan.norms.own_trials import check_file_name, read_trials
+from handan.norms.tables import Table, check_splits, compute_table, write_tables
+
+# The estimate's spread over studies grows without bound with fewer items.
+FEW_ITEMS = 10
+
+
+def compute(
+    path: Path,
+    source: str,
+    output_dir: Path,
+    floor_s: float = 0.2,
+    ceiling_s: float = 300.0,
+    all_trials: bool = False,
+    trim_sd: float | None = None,
+    least_trials: int = 1,
+    splits: int = 5000,
+    seed: int = 0,
+) -> list[Table]:
+    """Compute the norms of every task of a file, print what was left out, and write them.
+
+    Response times are those of correct trials in tasks with a scored trial, unless ``all_trials``;
+    of all valid trials in others. The other rules are those of ``Cleaning``.
+
+    Args:
+        path: trials in the columns of ``handan.norms.own_trials``.
+        source: short name of the study; with the task it names a table.
+        output_dir: gets ``<task>.<source>.csv`` for every task, and ``summary.csv``. Rows that an
+            earlier call left in ``summary.csv`` for other tasks and sources stay.
+        floor_s, ceiling_s, all_trials, trim_sd, least_trials: the cleaning.
+        splits: number of random splits behind each reliability.
+        seed: every table has its own random stream, so that none depends on the others.
+
+    Raises:
+        UserError: an option, the file or a row is not usable, a task has no trial left, or a table
+            cannot be written. Nothing is written before all tasks are computed.
+    """
+    check_splits(splits, seed)
+    check_file_name("--source", "source", source)
+    cleaning = {
+        correct_only: Cleaning(floor_s, ceiling_s, correct_only, trim_sd, least_trials)
+        for correct_only in (True, False)
+    }
+    trials, notes = read_trials(path)
+    keep = norms.summary_rows(output_dir) if os.path.exists(output_dir / "summary.csv") else []
+    for note in notes:
+        print(f"note: {printable(note)}")
+    if trim_sd is not None:
+        print(
+            "warning: --trim_sd cuts hard items more often than easy ones, because their times lie "
+            "further above a participant's mean, and so draws the means of items together"
+        )
+    tables = []
+    for task, of_task in trials.items():
+        correct_only = not all_trials and any(trial.correct is not None for trial in of_task)
+        rules = cleaning[correct_only]
+        table = compute_table(path, task, source, of_task, rules, splits, seed)
+        print(table.report, flush=True)
+        if table.reliability.value is not None and len(table.items) < FEW_ITEMS:
+            print(
+                f"  warning: {len(table.items)} items; with under ten the reliability says little"
+            )
+        tables.append(table)
+    write_tables(output_dir, tables, keep)
+    written = {table.name for table in tables}
+    former = [f"{row['task']}.{row['source']}" for row in keep]
+    if others := [name for name in former if name not in written]:
+        print(
+            f"note: summary.csv keeps the tables of earlier calls: {printable(', '.join(others))}"
+        )
+    return tables
