@@ -8,7 +8,7 @@ Cleaning rules, the same for every source (README.md says why):
 2. Response times are those of correct trials where one answer is right; where people could tick
    several conclusions (syllogisms), and on items without a right answer, those of all valid trials.
 3. There is no trimming by participant or by item: logarithms tame the slow tail, and a bound set
-   by someone's own mean would cut hard items more than easy ones.
+   by someone's own mean cuts the hardest or the easiest items most often.
 4. Accuracy is the share of right answers among all valid trials.
 """
 

@@ -1,13 +1,17 @@
 """Norms from anyone's trials, in the layout of the packaged tables."""
 
 import os
+import statistics
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from handan import norms
 from handan.errors import printable
-from handan.norms.cleaning import Cleaning
+from handan.norms.cleaning import Cleaning, clean
 from handan.norms.own_trials import check_file_name, read_trials
-from handan.norms.tables import Table, check_splits, compute_table, write_tables
+from handan.norms.tables import Table, check_splits, compute_table, item_table, write_tables
+from handan.norms.trials import Trial
 
 # The estimate's spread over studies grows without bound with fewer items.
 FEW_ITEMS = 10
@@ -53,17 +57,14 @@ def compute(
     keep = norms.summary_rows(output_dir) if os.path.exists(output_dir / "summary.csv") else []
     for note in notes:
         print(f"note: {printable(note)}")
-    if trim_sd is not None:
-        print(
-            "warning: --trim_sd cuts hard items more often than easy ones, because their times lie "
-            "further above a participant's mean, and so draws the means of items together"
-        )
     tables = []
     for task, of_task in trials.items():
         correct_only = not all_trials and any(trial.correct is not None for trial in of_task)
         rules = cleaning[correct_only]
         table = compute_table(path, task, source, of_task, rules, splits, seed)
         print(table.report, flush=True)
+        if rules.trim_sd is not None:
+            print(_trim_warning(of_task, rules))
         if table.reliability.value is not None and len(table.items) < FEW_ITEMS:
             print(
                 f"  warning: {len(table.items)} items; with under ten the reliability says little"
@@ -77,3 +78,24 @@ def compute(
             f"note: summary.csv keeps the tables of earlier calls: {printable(', '.join(others))}"
         )
     return tables
+
+
+def _trim_warning(trials: list[Trial], rules: Cleaning) -> str:
+    """What trimming cuts from the slower and from the faster half of the items."""
+    trimmed = replace(rules, least_trials=1)
+    before = clean(trials, replace(trimmed, trim_sd=None)).kept
+    after = clean(trials, trimmed).kept
+    mean_log_rt = {row["item"]: float(row["mean_log_rt"]) for row in item_table(before, before)}
+    middle = statistics.median(mean_log_rt.values())
+    num_before, num_after = (
+        Counter(mean_log_rt[trial.item] > middle for trial in kept) for kept in (before, after)
+    )
+    slower, faster = (
+        1 - num_after[half] / num_before[half] if num_before[half] else 0.0
+        for half in (True, False)
+    )
+    return (
+        f"  warning: --trim_sd cut {slower:.1%} of the trials of the slower half of the items and "
+        f"{faster:.1%} of the faster half; hard items lose more than easy ones where their times "
+        "lie far above a participant's mean, and item means are drawn together"
+    )
