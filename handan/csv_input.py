@@ -18,12 +18,28 @@ from handan.errors import UserError
 # What a cell that is true or false may hold, in lower case.
 TRUTH = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
+MOST_COLUMNS = 1_000
+
 # float() would also take 'nan', 'infinity', '1_000' and digits of other scripts.
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def read_table(path: Path) -> tuple[list[str], Iterator[tuple[str, dict[str, str]]]]:
     """The header of a file, and its rows with their places ('file, line 7'), read one by one.
+
+    Raises:
+        UserError: as ``read_cells``.
+    """
+    header, rows = read_cells(path)
+    named = (
+        (place, dict(zip(header, (cell.strip() for cell in cells), strict=True)))
+        for place, cells in rows
+    )
+    return header, named
+
+
+def read_cells(path: Path) -> tuple[list[str], Iterator[tuple[str, list[str]]]]:
+    """The header of a file, and the cells of its rows as they are, with their places.
 
     Raises:
         UserError: the file cannot be read, is empty or not UTF-8, has another delimiter, a repeated
@@ -34,29 +50,39 @@ def read_table(path: Path) -> tuple[list[str], Iterator[tuple[str, dict[str, str
         header = [name.strip() for name in next((cells for cells in lines if cells), [])]
     except csv.Error as error:
         raise UserError(f"{path}, line {lines.line_num}: not valid CSV ({error})") from None
-    place = f"{path}, line {lines.line_num}"
-    if len(header) == 1 and (found := next((mark for mark in ";\t|" if mark in header[0]), "")):
-        raise UserError(f"{place}: columns are separated by {found!r}; save it with commas")
-    repeated = [name for name, count in Counter(header).items() if count > 1]
-    if repeated:
-        raise UserError(f"{place}: column '{repeated[0]}' appears twice; remove one")
+    check_header(f"{path}, line {lines.line_num}", header)
     return header, _rows(path, header, lines)
 
 
-def _rows(path: Path, header: list[str], lines: Any) -> Iterator[tuple[str, dict[str, str]]]:
+def check_header(place: str, header: list[str]) -> None:
+    """Check the names of the columns.
+
+    Raises:
+        UserError: there is another delimiter, a repeated column, or absurdly many.
+    """
+    if len(header) == 1 and (found := next((mark for mark in ";\t|" if mark in header[0]), "")):
+        raise UserError(f"{place}: columns are separated by {found!r}; save it with commas")
+    if len(header) > MOST_COLUMNS:
+        raise UserError(f"{place}: {len(header)} columns; is this the right file?")
+    repeated = [name for name, count in Counter(header).items() if count > 1]
+    if repeated:
+        raise UserError(f"{place}: column '{repeated[0]}' appears twice; remove one")
+
+
+def _rows(path: Path, header: list[str], lines: Any) -> Iterator[tuple[str, list[str]]]:
     num_rows = 0
     try:
         for cells in lines:
-            place = f"{path}, line {lines.line_num}"
             if not cells:
                 continue
+            place = f"{path}, line {lines.line_num}"
             if len(cells) != len(header):
                 raise UserError(
                     f"{place}: {len(cells)} cells under {len(header)} columns; quote cells with "
                     "commas and fill in empty ones"
                 )
             num_rows += 1
-            yield place, dict(zip(header, (cell.strip() for cell in cells), strict=True))
+            yield place, cells
     except csv.Error as error:
         raise UserError(f"{path}, line {lines.line_num}: not valid CSV ({error})") from None
     if not num_rows:
@@ -87,4 +113,7 @@ def _read_text(path: Path) -> str:
         raise UserError(f"{path}, line {line}: not UTF-8; save the file as UTF-8") from None
     if not text.strip():
         raise UserError(f"{path}: empty; it needs a header and rows")
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise UserError(f"{path}, line {line}: a NUL byte; save the table as plain CSV")
     return text

@@ -1,6 +1,7 @@
+import numpy as np
 import pytest
 
-from handan.alignment.costs import as_rows, read_costs
+from handan.alignment.costs import as_table, read_costs
 from handan.errors import UserError
 
 HEADER = "model,task,item,sample,reasoning_tokens,human_rt_s,correct,status\n"
@@ -20,37 +21,41 @@ def write(tmp_path):
 
 def test_reads_a_row_with_all_its_values(write):
     costs = read_costs(write(HEADER + "m,add,1+1,0,12,3.5,True,complete\n"))
-    (row,) = costs.rows
-    assert (row.model, row.task, row.item, row.sample) == ("m", "add", "1+1", "0")
-    assert (row.reasoning_tokens, row.human_rt_s, row.correct) == (12, 3.5, True)
-    assert row.status == "complete"
-    assert (row.step, row.analytic_cost, row.norms, row.oracle_tokens) == (None, None, None, None)
-    assert row.place.endswith("costs.csv, line 2")
+    text, numbers = costs.table.text, costs.table.numbers
+    assert [text[name] for name in ("model", "task", "item", "sample")] == [
+        *(["m"], ["add"], ["1+1"], ["0"])
+    ]
+    assert [numbers[name][0] for name in ("reasoning_tokens", "human_rt_s", "correct")] == [
+        *(12, 3.5, 1)
+    ]
+    assert (text["status"], text["norms"]) == (["complete"], [""])
+    assert all(np.isnan(numbers[name][0]) for name in ("step", "analytic_cost", "oracle_tokens"))
+    assert costs.table.places[0].endswith("costs.csv, line 2")
     assert costs.notes == []
 
 
 def test_only_required_columns_are_enough(write):
     costs = read_costs(write("task,item,reasoning_tokens,human_rt_s\nadd,a,3,1\nadd,b,4,2\n"))
-    assert [row.model for row in costs.rows] == ["model", "model"]
-    assert [row.correct for row in costs.rows] == [None, None]
+    assert costs.table.text["model"] == ["model", "model"]
+    assert np.isnan(costs.table.numbers["correct"]).all()
 
 
 def test_byte_order_mark_windows_line_ends_and_whole_floats_are_accepted(write):
     text = "task,item,reasoning_tokens,human_rt_s\r\nadd, a ,3.0,1\r\n\r\n"
-    (row,) = read_costs(write(b"\xef\xbb\xbf" + text.encode())).rows
-    assert (row.item, row.reasoning_tokens) == ("a", 3)
+    table = read_costs(write(b"\xef\xbb\xbf" + text.encode())).table
+    assert (table.text["item"], list(table.numbers["reasoning_tokens"])) == (["a"], [3])
 
 
 def test_unknown_columns_are_ignored_and_named(write):
     costs = read_costs(write("task,item,reasoning_tokens,human_rt_s,mood,place\nadd,a,3,1,x,y\n"))
-    assert len(costs.rows) == 1
+    assert len(costs.table) == 1
     assert costs.notes[0].endswith("ignored unknown columns: mood, place")
 
 
 def test_rows_without_a_sample_column_are_numbered_and_counted(write):
     text = "task,item,reasoning_tokens,human_rt_s\nadd,a,3,1\nadd,b,4,2\nadd,a,5,1\n"
     costs = read_costs(write(text))
-    assert [row.sample for row in costs.rows] == ["0", "0", "1"]
+    assert costs.table.text["sample"] == ["0", "0", "1"]
     assert "1 rows that repeat an item" in costs.notes[0]
 
 
@@ -77,7 +82,7 @@ BAD_FILES = {
     "empty tokens": (HEADER + "m,add,a,0,,1,,\n", "line 2: empty reasoning_tokens"),
     "NaN tokens": (HEADER + "m,add,a,0,nan,1,,\n", "reasoning_tokens is 'nan', not a plain"),
     "infinite time": (HEADER + "m,add,a,0,3,inf,,\n", "human_rt_s is 'inf', not a plain"),
-    "overflowing time": (HEADER + "m,add,a,0,3,1e999,,\n", "human_rt_s is 1e999"),
+    "overflowing time": (HEADER + "m,add,a,0,3,1e999,,\n", "human_rt_s is '1e999', not a plain"),
     "grouped digits": (HEADER + "m,add,a,0,1_000,1,,\n", "not a plain number"),
     "negative tokens": (HEADER + "m,add,a,0,-3,1,,\n", "reasoning_tokens is -3"),
     "fraction of a token": (HEADER + "m,add,a,0,3.5,1,,\n", "whole number"),
@@ -93,7 +98,7 @@ BAD_FILES = {
     ),
     "two times for an item": (
         HEADER + "m,add,a,0,3,1,,\nm2,add,a,0,3,2,,\n",
-        r"line 3: item 'a' costs people 2.0 but 1.0 at .*line 2",
+        r"line 3: item 'a' costs people 2 but 1 at .*line 2",
     ),
 }
 
@@ -119,10 +124,11 @@ def records(*changes):
 
 
 def test_records_are_read_like_rows_of_a_file():
-    (row,) = as_rows(records({"step": None, "correct": True, "status": "truncated"}))
-    assert (row.step, row.correct, row.status) == (None, True, "truncated")
+    table = as_table(records({"step": None, "correct": True, "status": "truncated"}))
+    assert np.isnan(table.numbers["step"][0])
+    assert (table.numbers["correct"][0], table.text["status"]) == (1, ["truncated"])
     with pytest.raises(UserError, match="record 2: reasoning_tokens"):
-        as_rows(records({}, {"reasoning_tokens": float("nan")}))
+        as_table(records({}, {"reasoning_tokens": float("nan")}))
 
 
 @pytest.mark.parametrize(
@@ -143,9 +149,9 @@ def test_records_are_read_like_rows_of_a_file():
 )
 def test_rows_that_contradict_each_other_are_refused(changes, sentence):
     with pytest.raises(UserError, match=sentence):
-        as_rows(records(*changes))
+        as_table(records(*changes))
 
 
 def test_participants_of_an_item_may_differ_in_time():
-    rows = as_rows(records({"participant": "p"}, {"participant": "q", "human_rt_s": 4.0}))
-    assert [row.human_rt_s for row in rows] == [1.0, 4.0]
+    table = as_table(records({"participant": "p"}, {"participant": "q", "human_rt_s": 4.0}))
+    assert list(table.numbers["human_rt_s"]) == [1.0, 4.0]

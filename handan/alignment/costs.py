@@ -2,219 +2,268 @@
 
 One row is one sample of one model on one item. Required columns: ``task, item, reasoning_tokens``
 and, the same one throughout a task, ``human_rt_s`` (seconds) or ``analytic_cost`` (any positive
-unit, for families without human data). Optional columns are listed in ``OPTIONAL``.
+unit, for families without human data), unless norms or trials are given beside the file.
+Optional columns are listed in ``OPTIONAL``.
 
 - ``model`` missing: all rows belong to a model named 'model'.
 - ``sample`` missing: rows that otherwise agree are counted as samples, in their order, and a note
   says so. With the column, repeated rows are an error.
 - ``step`` empty: the end of training, or a model that was not trained.
 - ``participant``: one row a sample and participant, each with that person's ``human_rt_s``.
-- ``status, correct`` empty: unknown, and left out of the rates.
-- ``norms``: the packaged source of the human figures; their reliability is taken from there.
+- ``status, correct, looping`` empty: unknown, and left out of the rates.
+- ``norms``: the source of the human figures; their reliability is taken from there.
 - ``oracle_tokens``: the noise-free length of the format the model was trained to write.
+- ``counted_by``: how the tokens were counted ('token_ids', 'usage', 'retokenized', 'characters').
+- ``covariate_NAME``: a number that describes the item, such as its carries; empty for tasks that
+  do not have it.
 
 Unknown columns are ignored and named in a note. Everything else that does not fit is a
 ``UserError`` with file, line and cure: nothing is repaired in silence.
 """
 
-import csv
-import io
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from handan.alignment.cost_rows import CostRow, check_rows
+import numpy as np
+
+from handan.alignment.cost_table import CostTable, FloatArray, check_table
+from handan.csv_input import TRUTH, plain_number, read_cells
 from handan.errors import UserError
 
 REQUIRED = ("task", "item", "reasoning_tokens")
 DEMANDS = ("human_rt_s", "analytic_cost")
-OPTIONAL = (
-    *("model", "sample", "step", "participant", "correct", "status", "norms", "oracle_tokens"),
-    *("prompt_tokens", "answer_tokens", "reasoning_characters"),
-)
+TEXT = ("model", "task", "item", "sample", "participant", "status", "norms", "counted_by")
+COUNTS = ("step", "reasoning_tokens", "prompt_tokens", "answer_tokens", "reasoning_characters")
+POSITIVE = (*DEMANDS, "oracle_tokens")
+YES_OR_NO = ("correct", "looping")
+KNOWN = (*TEXT, *COUNTS, *POSITIVE, *YES_OR_NO)
+OPTIONAL = tuple(name for name in KNOWN if name not in (*REQUIRED, *DEMANDS))
 STATUSES = ("complete", "truncated", "no_reasoning", "unparsed")
-CORRECT = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 # Outside these bounds a column was mistaken for another one, or its unit was.
 MOST_COUNT = 10**9
 LEAST_COST, MOST_COST = 1e-9, 1e12
-
-# float() would also take 'nan', 'infinity', '1_000' and digits of other scripts.
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+LEAST_TIME_S, MOST_TIME_S = 1e-3, 1e6
+# A cell longer than this is no number, name or status.
+MOST_CHARACTERS = 10_000
 
 
 class CostFile(NamedTuple):
     """The rows of a file and, one sentence each, what was treated rather than refused."""
 
-    rows: list[CostRow]
+    table: CostTable
     notes: list[str]
 
 
-def as_rows(rows: Iterable[CostRow | Mapping[str, object]]) -> list[CostRow]:
-    """Checked rows, from rows or from mappings with the columns of the file (None: empty cell).
+def as_table(rows: CostTable | Iterable[Mapping[str, object]]) -> CostTable:
+    """A checked table, from one that is checked or from mappings with the columns of the file.
+
+    A value of None is an empty cell; the place of a mapping is its number, from 1.
 
     Raises:
-        UserError: as ``read_costs``; the place of a mapping is its number, from 1.
+        UserError: as ``read_costs``.
     """
-    checked = []
-    for number, row in enumerate(rows, start=1):
-        if not isinstance(row, CostRow):
-            place = f"record {number}"
-            cells = ["" if value is None else str(value) for value in row.values()]
-            _check_header(place, list(row))
-            row = _parse_row(place, list(row), cells)
-        checked.append(row)
-    check_rows(checked)
-    return checked
+    if isinstance(rows, CostTable):
+        return rows
+    rows = list(rows)
+    if not rows:
+        raise UserError("no rows; give one a sample")
+    header = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [["" if row.get(name) is None else str(row[name]) for name in header] for row in rows]
+    places = [f"record {number}" for number in range(1, len(rows) + 1)]
+    _check_columns(places[0], header, people_elsewhere=False)
+    table = _table(header, cells, places, people_elsewhere=False)
+    check_table(table)
+    return table
 
 
-def read_costs(path: Path) -> CostFile:
+def read_costs(path: Path, people_elsewhere: bool = False) -> CostFile:
     """Read and check one ``costs.csv`` (UTF-8, with or without a byte order mark).
+
+    Args:
+        path: the file.
+        people_elsewhere: whether response times come from norms or trials, so that the file need
+            not have them.
 
     Raises:
         UserError: the file cannot be read, or a row breaks a rule of this module's docstring.
     """
-    lines = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
-    header: list[str] = []
-    rows: list[CostRow] = []
-    try:
-        header = [name.strip() for name in next(lines, [])]
-        _check_header(f"{path}, line 1", header)
-        for cells in lines:
-            if cells:
-                rows.append(_parse_row(f"{path}, line {lines.line_num}", header, cells))
-    except csv.Error as error:
-        raise UserError(f"{path}, line {lines.line_num}: not valid CSV ({error})") from None
-    if not rows:
-        raise UserError(f"{path}: no rows under the header; add one row a sample")
+    header, lines = read_cells(path)
+    _check_columns(f"{path}, line 1", header, people_elsewhere)
+    places, rows = zip(*lines, strict=True)
+    table = _table(header, rows, places, people_elsewhere)
     notes = []
-    known = (*REQUIRED, *DEMANDS, *OPTIONAL)
-    unknown = [name or "(no name)" for name in header if name not in known]
+    unknown = [name or "(no name)" for name in header if not _is_known(name)]
     if unknown:
         notes.append(f"{path}: ignored unknown columns: {', '.join(unknown)}")
     if "sample" not in header:
-        rows, num_repeated = _number_samples(rows)
+        table, num_repeated = _number_samples(table)
         if num_repeated:
             notes.append(
                 f"{path}: no column 'sample': {num_repeated} rows that repeat an item were "
                 "counted as its further samples"
             )
-    check_rows(rows)
-    return CostFile(rows, notes)
+    check_table(table)
+    return CostFile(table, notes)
 
 
-def _number_samples(rows: list[CostRow]) -> tuple[list[CostRow], int]:
+def _is_known(name: str) -> bool:
+    return name in KNOWN or name.startswith("covariate_")
+
+
+def _number_samples(table: CostTable) -> tuple[CostTable, int]:
     """Rows with their sample numbered from 0 within item and participant; how many are not 0."""
-    counts: Counter[tuple] = Counter()
+    counts: Counter[int] = Counter()
     numbered = []
-    for row in rows:
-        key = (row.model, row.task, row.item, row.step, row.participant)
-        numbered.append(row._replace(sample=str(counts[key])))
-        counts[key] += 1
-    return numbered, len(rows) - len(counts)
-
-
-def _read_text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}, line {line}: not UTF-8; save the file as UTF-8") from None
-    if not text.strip():
-        raise UserError(f"{path}: empty; it needs a header with {', '.join(REQUIRED)}")
-    return text
-
-
-def _check_header(place: str, header: list[str]) -> None:
-    if len(header) == 1 and (found := next((mark for mark in ";\t|" if mark in header[0]), "")):
-        raise UserError(f"{place}: columns are separated by {found!r}; save it with commas")
-    missing = [name for name in REQUIRED if name not in header]
-    if missing:
-        raise UserError(f"{place}: no column {', '.join(missing)}; found: {', '.join(header)}")
-    if not any(name in header for name in DEMANDS):
-        raise UserError(f"{place}: no column human_rt_s or analytic_cost; add one")
-    repeated = [name for name, count in Counter(header).items() if count > 1]
-    if repeated:
-        raise UserError(f"{place}: column '{repeated[0]}' appears twice; remove one")
-
-
-def _parse_row(place: str, header: list[str], cells: list[str]) -> CostRow:
-    if len(cells) != len(header):
-        raise UserError(
-            f"{place}: {len(cells)} cells under {len(header)} columns; quote cells with commas "
-            "and fill in empty ones"
-        )
-    row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
-    for column in ("task", "item", "reasoning_tokens", "model"):
-        if not row.get(column, "model"):
-            raise UserError(f"{place}: empty {column}; fill it in or remove the row")
-
-    def choice(column: str, choices: Iterable[str]) -> str | None:
-        text = row.get(column, "").lower()
-        if text and text not in choices:
-            raise UserError(f"{place}: {column} is '{row[column]}'; use {', '.join(choices)}")
-        return text or None
-
-    def whole(column: str) -> int | None:
-        number = _number(place, column, row.get(column, ""))
-        if number is None:
-            return None
-        if not (number.is_integer() and 0 <= number <= MOST_COUNT):
-            raise UserError(
-                f"{place}: {column} is {row[column]}; it is a whole number, 0 to {MOST_COUNT:g}"
-            )
-        return int(number)
-
-    def positive(column: str) -> float | None:
-        number = _number(place, column, row.get(column, ""))
-        if number is not None and not LEAST_COST <= number <= MOST_COST:
-            raise UserError(
-                f"{place}: {column} is {row[column]}; logarithms need a positive number "
-                f"({LEAST_COST:g} to {MOST_COST:g}): remove the row or mend the column"
-            )
-        return number
-
-    tokens, status = whole("reasoning_tokens"), choice("status", STATUSES)
-    correct = choice("correct", CORRECT)
-    human_rt_s, analytic_cost = positive("human_rt_s"), positive("analytic_cost")
-    norms = row.get("norms") or None
-    if (human_rt_s is None) == (analytic_cost is None):
-        raise UserError(f"{place}: fill in one of human_rt_s and analytic_cost, not both or none")
-    if norms and analytic_cost is not None:
-        raise UserError(f"{place}: norms '{norms}' with an analytic_cost; norms are of people")
-    if status == "no_reasoning" and tokens:
-        raise UserError(f"{place}: status no_reasoning with {tokens} reasoning_tokens; mend one")
-    return CostRow(
-        place=place,
-        model=row.get("model", "model"),
-        task=row["task"],
-        item=row["item"],
-        sample=row.get("sample", ""),
-        step=whole("step"),
-        participant=row.get("participant", ""),
-        reasoning_tokens=tokens or 0,
-        human_rt_s=human_rt_s,
-        analytic_cost=analytic_cost,
-        correct=None if correct is None else CORRECT[correct],
-        status=status,
-        norms=norms,
-        oracle_tokens=positive("oracle_tokens"),
-        prompt_tokens=whole("prompt_tokens"),
-        answer_tokens=whole("answer_tokens"),
-        reasoning_characters=whole("reasoning_characters"),
+    for group in table.groups("model", "task", "item", "step", "participant").tolist():
+        numbered.append(str(counts[group]))
+        counts[group] += 1
+    return (
+        CostTable(table.places, {**table.text, "sample": numbered}, table.numbers),
+        len(table) - len(counts),
     )
 
 
-def _number(place: str, column: str, text: str) -> float | None:
-    """The number in a cell, or None for an empty one."""
-    if not text:
-        return None
-    if not _NUMBER.fullmatch(text):
-        raise UserError(f"{place}: {column} is '{text}', not a plain number such as 12 or 3.5")
-    return float(text)
+def _check_columns(place: str, header: list[str], people_elsewhere: bool) -> None:
+    missing = [name for name in REQUIRED if name not in header]
+    if missing:
+        shown = ", ".join(header)
+        shown = shown if len(shown) < 300 else f"{shown[:300]} ..."
+        raise UserError(f"{place}: no column {', '.join(missing)}; found: {shown}")
+    if not people_elsewhere and not any(name in header for name in DEMANDS):
+        raise UserError(f"{place}: no column human_rt_s or analytic_cost; add one")
+
+
+def _table(
+    header: list[str],
+    rows: Sequence[list[str]],
+    places: Sequence[str],
+    people_elsewhere: bool,
+) -> CostTable:
+    """Columns of parsed cells; each distinct text is parsed once."""
+    columns = dict(zip(header, zip(*rows, strict=True), strict=True))
+    text: dict[str, Sequence[str]] = {}
+    for name in TEXT:
+        cells = columns.get(name, ("model" if name == "model" else "",) * len(rows))
+        needed = name in ("task", "item", "model")
+        text[name] = _parsed(name, cells, places, _needed if needed else _any_text)
+    text["status"] = _parsed("status", text["status"], places, _status)
+    numbers: dict[str, FloatArray] = {}
+    for name in (*COUNTS, *POSITIVE, *YES_OR_NO, *filter(_is_covariate, header)):
+        cells = columns.get(name, ("",) * len(rows))
+        numbers[name] = np.array(_parsed(name, cells, places, _parser(name)), dtype=float)
+    table = CostTable(places, text, numbers)
+    _check_rows(table, people_elsewhere)
+    return table
+
+
+def _is_covariate(name: str) -> bool:
+    return name.startswith("covariate_")
+
+
+def _parsed(name: str, cells: Sequence[str], places: Sequence[str], parse: Callable) -> list:
+    """The cells of a column, parsed by a function of (place, column, cell)."""
+    known = {}
+    for cell in dict.fromkeys(cells):
+        try:
+            known[cell] = parse("", name, cell.strip())
+        except UserError:
+            parse(places[cells.index(cell)], name, cell.strip())  # once more, with its place
+            raise
+    return [known[cell] for cell in cells]
+
+
+def _any_text(place: str, column: str, cell: str) -> str:
+    if len(cell) > MOST_CHARACTERS:
+        raise UserError(f"{place}: {column} has {len(cell)} characters; is the row quoted rightly?")
+    return cell
+
+
+def _needed(place: str, column: str, cell: str) -> str:
+    if not cell:
+        raise UserError(f"{place}: empty {column}; fill it in or remove the row")
+    return _any_text(place, column, cell)
+
+
+def _status(place: str, column: str, cell: str) -> str:
+    if cell.lower() not in ("", *STATUSES):
+        raise UserError(f"{place}: {column} is '{cell}'; use {', '.join(STATUSES)}")
+    return cell.lower()
+
+
+def _parser(name: str) -> Callable[[str, str, str], float]:
+    if name in YES_OR_NO:
+        return _yes_or_no
+    if name in COUNTS:
+        return _whole
+    if name == "human_rt_s":
+        return _time
+    return _positive if name in POSITIVE else _number
+
+
+def _yes_or_no(place: str, column: str, cell: str) -> float:
+    if cell.lower() not in ("", *TRUTH):
+        raise UserError(f"{place}: {column} is '{cell}'; use {', '.join(TRUTH)}")
+    return float(TRUTH[cell.lower()]) if cell else np.nan
+
+
+def _number(place: str, column: str, cell: str) -> float:
+    """The number in a cell, NaN for an empty one."""
+    return plain_number(place, column, cell) if cell else np.nan
+
+
+def _whole(place: str, column: str, cell: str) -> float:
+    number = _number(place, column, cell)
+    if not np.isnan(number) and not (number.is_integer() and 0 <= number <= MOST_COUNT):
+        raise UserError(f"{place}: {column} is {cell}; it is a whole number, 0 to {MOST_COUNT:g}")
+    return number
+
+
+def _positive(place: str, column: str, cell: str) -> float:
+    number = _number(place, column, cell)
+    if not np.isnan(number) and not LEAST_COST <= number <= MOST_COST:
+        raise UserError(
+            f"{place}: {column} is {cell}; logarithms need a positive number ({LEAST_COST:g} to "
+            f"{MOST_COST:g}): remove the row or mend the column"
+        )
+    return number
+
+
+def _time(place: str, column: str, cell: str) -> float:
+    number = _positive(place, column, cell)
+    if not np.isnan(number) and not LEAST_TIME_S <= number <= MOST_TIME_S:
+        raise UserError(
+            f"{place}: {column} is {cell}; it is in seconds, {LEAST_TIME_S:g} to "
+            f"{MOST_TIME_S:g}: convert the column"
+        )
+    return number
+
+
+def _check_rows(table: CostTable, people_elsewhere: bool) -> None:
+    """Rules on the cells of one row."""
+    numbers, text = table.numbers, table.text
+    human, analytic = (np.isfinite(numbers[name]) for name in DEMANDS)
+    tokens = numbers["reasoning_tokens"]
+    status, norms = np.array(text["status"], dtype=object), np.array(text["norms"], dtype=object)
+    neither = np.zeros(len(table), bool) if people_elsewhere else ~human & ~analytic
+    for wrong, sentence in (
+        (np.isnan(tokens), "empty reasoning_tokens; fill it in or remove the row"),
+        (
+            (human & analytic) | neither,
+            "fill in one of human_rt_s and analytic_cost, not both or none",
+        ),
+        (
+            (norms != "") & analytic,
+            "norms '{norms}' with an analytic_cost; norms are of people",
+        ),
+        (
+            (status == "no_reasoning") & (tokens > 0),
+            "status no_reasoning with {tokens:g} reasoning_tokens; mend one",
+        ),
+    ):
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            filled = sentence.format(norms=norms[row], tokens=tokens[row])
+            raise UserError(f"{table.places[row]}: {filled}")

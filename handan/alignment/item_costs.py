@@ -14,14 +14,24 @@ A truncated sample counts with the tokens it had reached: that is a lower bound 
 its arithmetic mean, in log measures the mean of the logs), or the analytic cost.
 """
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from handan.alignment.cost_rows import CostRow
-from handan.alignment.statistics import FloatArray
+from handan.alignment.cost_table import CostTable, FloatArray, covariates
+from handan.alignment.people import People
+
+# What is known of each sample, by its name in the table or made from the status.
+OF_SAMPLES = {
+    "tokens": "reasoning_tokens",
+    "correct": "correct",
+    "looping": "looping",
+    "prompt_tokens": "prompt_tokens",
+    "answer_tokens": "answer_tokens",
+    "characters": "reasoning_characters",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +42,15 @@ class TaskCosts:
         model, task: names.
         step: training step, None for the end.
         cost_source: 'human' or 'analytic': what ``demand`` is.
-        norms: the packaged source of the human figures, None if the file brings its own.
+        norms: the source of the human figures, None if the file brings its own.
+        counted_by: how the tokens were counted, None if the file does not say.
         items: item names, the first axis of all arrays.
-        tokens: reasoning tokens, shape (items, samples), NaN where an item has fewer samples.
-        correct, truncated, unparsed: 1, 0, or NaN if unknown, shape (items, samples).
-        demand, log_demand: shape (items,).
-        oracle: noise-free length of the trace format, shape (items,), NaN if not given.
+        of_samples: shape (items, samples) each, NaN where unknown or where an item has fewer
+            samples: tokens, characters, prompt_tokens, answer_tokens, and 1 or 0 for correct,
+            looping, truncated, unparsed.
+        of_items: shape (items,) each: demand, log_demand, oracle (noise-free length of the trace
+            format, NaN if not given) and every covariate.
+        people: the participants behind the demand, None if only their mean is known.
     """
 
     model: str
@@ -45,30 +58,60 @@ class TaskCosts:
     step: int | None
     cost_source: str
     norms: str | None
+    counted_by: str | None
     items: tuple[str, ...]
-    tokens: FloatArray
-    correct: FloatArray
-    truncated: FloatArray
-    unparsed: FloatArray
-    demand: FloatArray
-    log_demand: FloatArray
-    oracle: FloatArray
+    of_samples: Mapping[str, FloatArray]
+    of_items: Mapping[str, FloatArray]
+    people: People | None = None
+
+    @property
+    def tokens(self) -> FloatArray:
+        """Reasoning tokens, shape (items, samples)."""
+        return self.of_samples["tokens"]
+
+    @property
+    def correct(self) -> FloatArray:
+        """1 for a right answer, 0 for a wrong one, shape (items, samples)."""
+        return self.of_samples["correct"]
+
+    @property
+    def demand(self) -> FloatArray:
+        """What the items ask, shape (items,)."""
+        return self.of_items["demand"]
+
+    @property
+    def log_demand(self) -> FloatArray:
+        """Mean log of what they ask, shape (items,)."""
+        return self.of_items["log_demand"]
+
+    @property
+    def oracle(self) -> FloatArray:
+        """Noise-free length of the trace format, shape (items,)."""
+        return self.of_items["oracle"]
+
+    @property
+    def covariates(self) -> dict[str, FloatArray]:
+        """Numbers that describe the items of this task, without their prefix."""
+        return {
+            name.removeprefix("covariate_"): values
+            for name, values in self.of_items.items()
+            if name.startswith("covariate_") and np.isfinite(values).all()
+        }
 
     @cached_property
     def log_tokens(self) -> FloatArray:
         """Log tokens of thinking samples, shape (items, samples), NaN elsewhere."""
-        thinking = np.nan_to_num(self.tokens, nan=0.0) > 0
-        return np.where(thinking, np.log(np.where(thinking, self.tokens, 1.0)), np.nan)
+        return log_of_positive(self.tokens)
 
     @cached_property
     def log_cost(self) -> FloatArray:
         """Mean log tokens over thinking samples, shape (items,), NaN where there is none."""
-        return _row_means(self.log_tokens)
+        return row_means(self.log_tokens)
 
     @cached_property
     def mean_tokens(self) -> FloatArray:
         """Mean tokens over all samples, direct answers included, shape (items,)."""
-        return _row_means(self.tokens)
+        return row_means(self.tokens)
 
     @property
     def direct(self) -> FloatArray:
@@ -83,14 +126,17 @@ class TaskCosts:
         return replace(
             self,
             items=tuple(item for item in self.items if item in items),
-            tokens=self.tokens[kept],
-            correct=self.correct[kept],
-            truncated=self.truncated[kept],
-            unparsed=self.unparsed[kept],
-            demand=self.demand[kept],
-            log_demand=self.log_demand[kept],
-            oracle=self.oracle[kept],
+            of_samples={name: values[kept] for name, values in self.of_samples.items()},
+            of_items={name: values[kept] for name, values in self.of_items.items()},
+            people=self.people.select(kept) if self.people else None,
         )
+
+    def where(self, keep: FloatArray) -> "TaskCosts":
+        """These costs with only the samples where ``keep``, shape (items, samples), is 1."""
+        kept = {
+            name: np.where(keep == 1, values, np.nan) for name, values in self.of_samples.items()
+        }
+        return replace(self, of_samples=kept)
 
     def thinking(self) -> "TaskCosts":
         """These costs with only the items that have a thinking sample."""
@@ -98,16 +144,36 @@ class TaskCosts:
         return self.select({item for item, kept in zip(self.items, known, strict=True) if kept})
 
 
-def item_costs(rows: Iterable[CostRow]) -> list[TaskCosts]:
-    """Checked rows, grouped by model, step and task in order of first appearance."""
-    groups: dict[tuple, list[CostRow]] = {}
-    demands: dict[tuple, dict[str, float]] = {}
-    for row in rows:
-        groups.setdefault((row.model, row.step, row.task), []).append(row)
-        # check_rows has made sure that exactly one of the two is there.
-        value = row.analytic_cost if row.human_rt_s is None else row.human_rt_s
-        demands.setdefault((row.task, row.item), {})[row.participant] = float(value or 0)
-    return [_task_costs(group, demands) for group in groups.values()]
+def log_of_positive(values: FloatArray) -> FloatArray:
+    """Natural logarithm of what is above 0, NaN elsewhere."""
+    positive = np.nan_to_num(values, nan=0.0) > 0
+    return np.where(positive, np.log(np.where(positive, values, 1.0)), np.nan)
+
+
+def row_means(values: FloatArray) -> FloatArray:
+    """Means over the last axis without NaN, NaN where nothing else is there."""
+    known = np.isfinite(values)
+    count = known.sum(axis=-1)
+    total = np.where(known, values, 0.0).sum(axis=-1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def item_costs(table: CostTable, people: Mapping[str, People] | None = None) -> list[TaskCosts]:
+    """A checked table, grouped by model, step and task in order of first appearance.
+
+    Args:
+        table: of ``handan.alignment.costs``.
+        people: participants of some tasks, which then give their response times; those of a
+            table with a column 'participant' by default. An item nobody answered is left out.
+    """
+    if people is None:
+        people = People.of_table(table)
+    codes = table.groups("model", "step", "task")
+    order = np.argsort(codes, kind="stable")
+    ends = np.flatnonzero(np.diff(codes[order])) + 1
+    return [
+        costs for rows in np.split(order, ends) if (costs := _task_costs(table, rows, people)).items
+    ]
 
 
 def final_costs(costs: Iterable[TaskCosts]) -> dict[str, dict[str, TaskCosts]]:
@@ -121,47 +187,58 @@ def final_costs(costs: Iterable[TaskCosts]) -> dict[str, dict[str, TaskCosts]]:
     }
 
 
-def _task_costs(rows: list[CostRow], demands: dict[tuple, dict[str, float]]) -> TaskCosts:
-    """Rows of one model, step and task, with the demands of all (task, item, participant)."""
-    samples: dict[str, dict[str, CostRow]] = {}
-    for row in rows:
-        # Rows of other participants repeat the sample; check_rows has made sure they agree.
-        samples.setdefault(row.item, {}).setdefault(row.sample, row)
-    items = sorted(samples)
-    shape = len(items), max(len(of_item) for of_item in samples.values())
-    tokens, correct, truncated, unparsed = (np.full(shape, np.nan) for _ in range(4))
-    for i, item in enumerate(items):
-        for j, sample in enumerate(sorted(samples[item])):
-            row = samples[item][sample]
-            tokens[i, j] = row.reasoning_tokens
-            if row.correct is not None:
-                correct[i, j] = row.correct
-            if row.status is not None:
-                truncated[i, j] = row.status == "truncated"
-                unparsed[i, j] = row.status == "unparsed"
-    first = rows[0]
-    people = [list(demands[first.task, item].values()) for item in items]
-    oracle = [next(iter(samples[item].values())).oracle_tokens for item in items]
-    return TaskCosts(
-        model=first.model,
-        task=first.task,
-        step=first.step,
-        cost_source="human" if first.analytic_cost is None else "analytic",
-        norms=first.norms,
-        items=tuple(items),
-        tokens=tokens,
-        correct=correct,
-        truncated=truncated,
-        unparsed=unparsed,
-        demand=np.array([np.mean(values) for values in people]),
-        log_demand=np.array([np.mean(np.log(values)) for values in people]),
-        oracle=np.array([np.nan if value is None else value for value in oracle]),
+def _task_costs(table: CostTable, rows: np.ndarray, people: Mapping[str, People]) -> TaskCosts:
+    """Rows of one model, step and task."""
+    first = int(rows[0])
+    task = table.text["task"][first]
+    # Rows of other participants repeat the sample; check_table has made sure they agree.
+    _, once = np.unique(table.groups("item", "sample")[rows], return_index=True)
+    rows = rows[np.sort(once)]
+    names, row_items = np.unique([table.text["item"][row] for row in rows], return_inverse=True)
+    sample_names = np.array([table.text["sample"][row] for row in rows])
+    order = np.lexsort((sample_names, row_items))
+    rows, row_items = rows[order], row_items[order]
+    starts = np.searchsorted(row_items, np.arange(len(names)))
+    places = np.arange(len(rows)) - starts[row_items]
+    shape = len(names), int(places.max()) + 1
+
+    def spread(values: FloatArray) -> FloatArray:
+        out = np.full(shape, np.nan)
+        out[row_items, places] = values
+        return out
+
+    status = np.array([table.text["status"][row] for row in rows])
+    of_samples = {name: spread(table.numbers[column][rows]) for name, column in OF_SAMPLES.items()}
+    for name in ("truncated", "unparsed"):
+        of_samples[name] = spread(np.where(status == "", np.nan, status == name))
+    heads = rows[starts]
+    of_items = {name: table.numbers[name][heads] for name in covariates(table)}
+    of_items["oracle"] = table.numbers["oracle_tokens"][heads]
+    human, analytic = (table.numbers[name][heads] for name in ("human_rt_s", "analytic_cost"))
+    is_analytic = bool(np.isfinite(analytic).any())
+    step = table.numbers["step"][first]
+    costs = TaskCosts(
+        model=table.text["model"][first],
+        task=task,
+        step=None if np.isnan(step) else int(step),
+        cost_source="analytic" if is_analytic else "human",
+        norms=table.text["norms"][first] or None,
+        counted_by=table.text["counted_by"][first] or None,
+        items=tuple(names.tolist()),
+        of_samples=of_samples,
+        of_items=of_items,
     )
+    if task in people:
+        return _with_people(costs, people[task])
+    demand = analytic if is_analytic else human
+    of_items |= {"demand": demand, "log_demand": np.log(demand)}
+    return costs
 
 
-def _row_means(values: FloatArray) -> FloatArray:
-    """Means over the last axis without NaN, NaN where nothing else is there."""
-    known = np.isfinite(values)
-    count = known.sum(axis=1)
-    total = np.where(known, values, 0.0).sum(axis=1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+def _with_people(costs: TaskCosts, people: People) -> TaskCosts:
+    """The costs of the items that people answered, with these people's times as the demand."""
+    answered = people.of_items(costs.items)
+    demand, log_demand = answered.mean_rt_s, answered.mean_log_rt
+    of_items = {**costs.of_items, "demand": demand, "log_demand": log_demand}
+    joined = replace(costs, of_items=of_items, people=answered)
+    return joined.select({i for i, d in zip(costs.items, demand, strict=True) if np.isfinite(d)})
