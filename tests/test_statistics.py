@@ -1,27 +1,22 @@
 import numpy as np
+import pandas as pd
+import pingouin
 import pytest
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handan.alignment.bootstrap import (
-    bootstrap_moments,
-    bootstrap_p,
-    correlations,
-    item_counts,
-    percentile_interval,
-    task_generator,
-)
 from handan.alignment.statistics import (
+    benjamini_hochberg,
     finite_or_none,
     fisher_mean,
-    fit_line,
+    gradient_of_z,
     holm,
     pearson,
-    pearson_rows,
+    reliability_of_means,
+    residuals,
     spearman,
-    spearman_brown,
-    split_half_reliability,
+    spearman_interval,
 )
 
 columns = st.lists(
@@ -67,75 +62,6 @@ def test_fisher_mean_of_known_values_and_limits():
     assert np.isnan(fisher_mean(np.array([1.0, -1.0])))
 
 
-def test_counts_are_draws_with_replacement_and_do_not_depend_on_the_chunks():
-    wide = np.concatenate(list(item_counts(7, 50, np.random.default_rng(3))))
-    narrow = np.concatenate(list(item_counts(7, 50, np.random.default_rng(3), 1_000_000)))
-    assert wide.shape == (50, 7)
-    assert (wide.sum(axis=1) == 7).all()
-    assert np.array_equal(wide, narrow)
-
-
-def test_moments_give_the_correlation_of_each_resample():
-    generator = np.random.default_rng(0)
-    x, y = generator.normal(size=(2, 25, 3))
-    r = correlations(bootstrap_moments(x, y, 40, np.random.default_rng(8)))
-    (counts,) = item_counts(25, 40, np.random.default_rng(8))
-    for draw in range(40):
-        items = np.repeat(np.arange(25), counts[draw].astype(int))
-        for column in range(3):
-            expected = scipy.stats.pearsonr(x[items, column], y[items, column])[0]
-            assert r[draw, column] == pytest.approx(expected, abs=1e-9)
-
-
-def test_degenerate_draws_and_constant_columns_are_undefined_not_zero():
-    x = np.array([[0.0, 1.0], [0.0, 1.0], [0.0, 1.0], [1.0, 1.0]])
-    y = np.array([[0.3], [0.5], [0.1], [0.2]])
-    r = correlations(bootstrap_moments(x, y, 500, np.random.default_rng(0)))
-    (counts,) = item_counts(4, 500, np.random.default_rng(0))
-    constant = (counts[:, 3] == 0) | (counts.max(axis=1) == 4)
-    assert 0 < constant.sum() < 500
-    assert np.array_equal(np.isnan(r[:, 0]), constant)
-    assert np.isnan(r[:, 1]).all()
-
-
-def test_interval_agrees_with_scipy_bootstrap():
-    x, y = related(80, 0.5, np.random.default_rng(1))
-    draws = correlations(
-        bootstrap_moments(x[:, None], y[:, None], 20_000, np.random.default_rng(2))
-    )
-    ours = percentile_interval(draws[:, 0])
-    oracle = scipy.stats.bootstrap(
-        (x, y),
-        lambda a, b, axis: pearson_rows(np.moveaxis(a, axis, -1), np.moveaxis(b, axis, -1)),
-        paired=True,
-        method="percentile",
-        n_resamples=20_000,
-        rng=np.random.default_rng(3),
-    ).confidence_interval
-    # Both ends have a Monte Carlo error of about .003 here.
-    assert ours == pytest.approx((oracle.low, oracle.high), abs=0.012)
-
-
-def test_interval_covers_the_truth_about_as_often_as_it_says():
-    covered, num_studies, truth = 0, 400, 0.5
-    for study in range(num_studies):
-        x, y = related(60, truth, np.random.default_rng([1, study]))
-        generator = np.random.default_rng([2, study])
-        draws = correlations(bootstrap_moments(x[:, None], y[:, None], 600, generator))
-        low, high = percentile_interval(draws[:, 0])
-        covered += low <= truth <= high
-    # The percentile interval of r is known to be a little short at n = 60; 400 studies add a
-    # standard error of .012.
-    assert 0.90 <= covered / num_studies <= 0.98
-
-
-def test_bootstrap_p_is_never_zero_and_at_most_one():
-    assert bootstrap_p(np.full(99, 0.5)) == pytest.approx(2 / 100)
-    assert bootstrap_p(np.zeros(99)) == 1.0
-    assert bootstrap_p(np.array([np.nan, -1.0, 1.0, 1.0])) == 1.0
-    assert np.isnan(bootstrap_p(np.array([np.nan])))
-
-
 def test_holm_as_in_r_and_without_undefined_tests():
     assert holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     adjusted = holm(np.array([0.01, np.nan, 0.6]))
@@ -143,70 +69,124 @@ def test_holm_as_in_r_and_without_undefined_tests():
     assert np.isnan(adjusted[1])
 
 
-def test_spearman_brown_known_values():
-    assert spearman_brown(0.5, 2) == pytest.approx(2 / 3)
-    assert spearman_brown(-0.2, 2) == pytest.approx(-0.5)
-    assert np.isnan(spearman_brown(-1.0, 2))
+def test_benjamini_hochberg_agrees_with_pingouin_and_leaves_unknown_tests_out():
+    p_values = np.array([0.01, 0.04, np.nan, 0.03, 0.005, 0.7])
+    known = ~np.isnan(p_values)
+    _, oracle = pingouin.multicomp(p_values[known], method="fdr_bh")
+    assert benjamini_hochberg(p_values)[known] == pytest.approx(oracle)
+    assert np.isnan(benjamini_hochberg(p_values)[2])
+    assert np.isnan(benjamini_hochberg(np.array([np.nan]))).all()
 
 
-@pytest.mark.parametrize("num_samples", [2, 3, 5, 8])
-def test_split_half_finds_the_reliability_of_simulated_samples(num_samples):
+def test_gradient_of_fishers_z_agrees_with_finite_differences():
+    x, y = related(12, 0.6, np.random.default_rng(0))
+    step = 1e-6
+    expected = [
+        (np.arctanh(pearson(x, y + step * unit)) - np.arctanh(pearson(x, y - step * unit)))
+        / (2 * step)
+        for unit in np.eye(12)
+    ]
+    assert gradient_of_z(x, y) == pytest.approx(expected, abs=1e-6)
+    assert not gradient_of_z(x, 2 * x).any()
+
+
+@pytest.mark.parametrize("num_samples", [2, 3, 8])
+def test_reliability_of_means_finds_that_of_simulated_samples(num_samples):
     generator = np.random.default_rng(num_samples)
     true = generator.normal(size=(3000, 1))
     values = true + 1.5 * generator.normal(size=(3000, num_samples))
-    found = split_half_reliability(values, 20, np.random.default_rng(0))
-    assert found == pytest.approx(1 / (1 + 1.5**2 / num_samples), abs=0.03)
+    found = reliability_of_means(values)
+    expected = 1 / (1 + 1.5**2 / num_samples)
+    assert found.value == pytest.approx(expected, abs=0.03)
+    assert found.low < expected < found.high
 
 
-def test_split_half_with_unequal_numbers_of_samples():
+def test_reliability_of_means_with_unequal_numbers_of_samples():
     generator = np.random.default_rng(5)
     values = generator.normal(size=(4000, 1)) + generator.normal(size=(4000, 6))
     values[:2000, 3:] = np.nan
     expected = 1 / (1 + (1 / 3 + 1 / 6) / 2)
-    found = split_half_reliability(values, 20, np.random.default_rng(0))
-    assert found == pytest.approx(expected, abs=0.03)
+    # The variance of the means is that of the items and of the mean noise.
+    assert reliability_of_means(values).value == pytest.approx(expected, abs=0.02)
 
 
-def test_split_half_needs_two_items_with_two_samples():
+def test_reliability_of_means_agrees_with_pingouin():
+    generator = np.random.default_rng(2)
+    values = generator.normal(size=(30, 1)) + 0.8 * generator.normal(size=(30, 4))
+    table = pd.DataFrame(values).reset_index().melt("index", var_name="sample")
+    oracle = pingouin.intraclass_corr(table, targets="index", raters="sample", ratings="value")
+    (row,) = oracle[oracle["Type"].isin(["ICC1k", "ICC(1,k)"])].to_dict("records")
+    found = reliability_of_means(values)
+    assert found.value == pytest.approx(row["ICC"], abs=1e-6)
+    bounds = row.get("CI95%", row.get("CI95"))
+    assert (found.low, found.high) == pytest.approx(tuple(bounds), abs=0.006)
+
+
+def test_reliability_of_means_may_be_negative_and_needs_repeated_samples():
+    opposite = np.array([[1.0, 9.0], [9.5, 1.0], [2.0, 8.0], [7.0, 2.5]])
+    assert reliability_of_means(opposite).value < 0
     one_sample = np.array([[1.0], [2.0], [3.0]])
-    one_item = np.array([[1.0, 2.0], [3.0, np.nan]])
+    one_item = np.array([[1.0, 2.0], [np.nan, np.nan]])
     constant = np.ones((5, 4))
     for values in (one_sample, one_item, constant):
-        assert np.isnan(split_half_reliability(values, 10, np.random.default_rng(0)))
+        assert np.isnan(reliability_of_means(values).value)
 
 
-def test_line_agrees_with_linregress():
-    x, y = related(30, 0.6, np.random.default_rng(4))
-    line, oracle = fit_line(x, y), scipy.stats.linregress(x, y)
-    assert line.slope == pytest.approx(oracle.slope)
-    assert line.intercepts[0] == pytest.approx(oracle.intercept)
-    assert line.r == pytest.approx(oracle.rvalue)
-    residuals = y - oracle.intercept - oracle.slope * x
-    assert line.residual_sd == pytest.approx(np.sqrt(residuals @ residuals / 28))
+def test_split_halves_of_samples_agree_with_the_reliability_of_means():
+    generator = np.random.default_rng(9)
+    values = generator.normal(size=(60, 1)) + generator.normal(size=(60, 6))
+    stepped = []
+    for _ in range(2000):
+        halves = generator.permuted(values, axis=1).reshape(60, 2, 3).mean(axis=2)
+        r = pearson(halves[:, 0], halves[:, 1])
+        stepped.append(2 * r / (1 + r))
+    assert reliability_of_means(values).value == pytest.approx(np.mean(stepped), abs=0.01)
 
 
-def test_line_with_an_intercept_for_each_group_agrees_with_least_squares():
-    x, y = related(30, 0.6, np.random.default_rng(4))
-    groups = np.repeat([0, 1, 2], 10)
-    y = y + 5.0 * groups
-    design = np.column_stack([x, *(groups == group for group in range(3))]).astype(float)
-    solution, squares, _, _ = np.linalg.lstsq(design, y)
-    line = fit_line(x, y, groups)
-    assert [line.slope, *line.intercepts] == pytest.approx(list(solution))
-    assert line.residual_sd == pytest.approx(np.sqrt(squares[0] / (30 - 4)))
+@pytest.mark.parametrize("num_covariates", [1, 3])
+def test_correlated_residuals_are_pingouins_partial_correlation(num_covariates):
+    generator = np.random.default_rng(num_covariates)
+    predictors = generator.normal(size=(40, num_covariates))
+    x, y = related(40, 0.6, generator)
+    x, y = x + predictors.sum(axis=1), y - predictors[:, 0]
+    left = residuals(np.column_stack([x, y]), predictors)
+    table = pd.DataFrame({"x": x, "y": y} | {f"c{i}": c for i, c in enumerate(predictors.T)})
+    covariates = [f"c{i}" for i in range(num_covariates)]
+    oracle = pingouin.partial_corr(table, x="x", y="y", covar=covariates)
+    assert pearson(*left.T) == pytest.approx(oracle["r"].iloc[0], abs=1e-9)
 
 
-def test_line_through_a_constant_is_undefined():
-    assert np.isnan(fit_line(np.full(5, 0.1) + 1e-17, np.arange(5.0)).slope)
+def test_a_column_that_is_its_predictor_leaves_nothing():
+    x = np.log(np.arange(3.0, 23.0))
+    assert not residuals(x, x[:, None]).any()
 
 
-def test_generators_depend_on_seed_task_and_purpose_alone():
-    def first(*arguments):
-        return task_generator(*arguments).integers(2**62)
+def test_disattenuation_is_spearmans_formula_and_may_pass_one():
+    # Spearman 1904: r / sqrt(reliability of x times reliability of y).
+    generator = np.random.default_rng(3)
+    true_x, true_y = related(20_000, 0.7, generator)
+    x, y = (of[:, None] + generator.normal(size=(20_000, 2)) for of in (true_x, true_y))
+    reliability = [reliability_of_means(values).value for values in (x, y)]
+    r = pearson(x.mean(axis=1), y.mean(axis=1))
+    assert r / np.sqrt(np.prod(reliability)) == pytest.approx(0.7, abs=0.02)
 
-    assert first(0, "add", "items") == first(0, "add", "items")
-    others = [first(1, "add", "items"), first(0, "mul", "items"), first(0, "add", "splits")]
-    assert first(0, "add", "items") not in others
+
+def test_interval_of_spearman_is_bonett_and_wrights():
+    # tanh(arctanh(.5) -+ 1.96 sqrt((1 + .125) / 97)).
+    assert spearman_interval(0.5, 100) == pytest.approx((0.3259, 0.6413), abs=5e-4)
+    assert np.isnan(spearman_interval(0.5, 5)).all()
+    assert spearman_interval(1.0, 50) == (1.0, 1.0)
+
+
+def test_interval_of_spearman_covers_about_as_often_as_it_says():
+    generator = np.random.default_rng(4)
+    truth = 6 / np.pi * np.arcsin(0.6 / 2)  # of a normal pair with r = .6
+    covered = 0
+    for _ in range(400):
+        x, y = related(40, 0.6, generator)
+        low, high = spearman_interval(spearman(x, np.exp(y)), 40)
+        covered += low <= truth <= high
+    assert 0.92 <= covered / 400 <= 0.98
 
 
 def test_undefined_numbers_become_none():

@@ -1,18 +1,23 @@
-"""Resampling of items: one set of draws for all models and steps of a task, so that all is paired.
+"""Resampling of items: one set of draws for all models, steps and runs, so that all is paired.
 
-A draw is a row of item counts. The counts come from a generator that depends on the seed and the
-task alone, so neither other tasks nor other models in a file change an interval. Conventions are
-those of ``statistics.py``; draws are the first axis.
+In a draw every item has a weight, how often it is there: a Poisson number with mean 1. The weights
+of an item come from a generator that depends on the seed, the task and the item's name alone. So
+models, steps, contrasts and runs that share items share their draws, and nothing else in a file
+changes an interval. Numbers of items that vary from draw to draw in this way estimate the same
+spread as draws of exactly n items (Hanley and MacGibbon 2006; Chamandy et al. 2012).
 
-Simplified: items are resampled within tasks. Human figures and samples are taken as they are, and
-tasks are not resampled: intervals hold for these tasks, these people and this number of samples.
+Samples are nested in items: an item that is drawn brings its samples along, so their noise is in
+the spread already. Drawing samples once more inside the drawn items would count it twice and
+lower every correlation in the draws. Participants are crossed with items: what they add is in
+``people.py``. Tasks are not resampled: intervals hold for these tasks.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from handan.alignment.item_costs import TaskCosts
 from handan.alignment.statistics import FloatArray, centred, settle
@@ -20,10 +25,10 @@ from handan.alignment.statistics import FloatArray, centred, settle
 # A resample keeping less than this share of a column's variance counts as constant: what is left
 # of it after the subtraction of the squared mean would be mostly rounding.
 _DEGENERATE = 1e-10
-# Numbers held at once while resampling: 16 MB for each temporary array.
-_CHUNK = 2_000_000
-# A resample of three items repeats one of them nearly always: no interval is stated under four.
-LEAST_ITEMS_FOR_INTERVAL = 4
+# Numbers in each temporary array while resampling: few enough to stay in a processor's cache.
+_CHUNK = 200_000
+# Weights that are kept as floating-point numbers: 80 MB of them.
+_KEPT = 10_000_000
 
 
 def task_generator(seed: int, task: str, purpose: str) -> np.random.Generator:
@@ -32,64 +37,147 @@ def task_generator(seed: int, task: str, purpose: str) -> np.random.Generator:
     return np.random.default_rng([seed, int.from_bytes(digest[:8])])
 
 
-def item_counts(
-    num_items: int, num_draws: int, generator: np.random.Generator, num_columns: int = 1
-) -> Iterator[FloatArray]:
-    """How often each item occurs in each bootstrap draw, in chunks of shape (draws, items).
-
-    Every statistic that uses the same chunks is resampled with the same items: paired. Each row
-    sums to ``num_items``. ``num_columns`` only bounds the memory of what is computed from a chunk.
-    """
-    num_chunk = max(1, _CHUNK // max(num_items, num_columns))
-    for start in range(0, num_draws, num_chunk):
-        num_rows = min(num_chunk, num_draws - start)
-        drawn = generator.integers(0, num_items, size=(num_rows, num_items))
-        drawn += np.arange(num_rows)[:, None] * num_items
-        counts = np.bincount(drawn.ravel(), minlength=num_rows * num_items)
-        yield counts.reshape(num_rows, num_items).astype(float)
-
-
 class Moments(NamedTuple):
-    """Sums over a resample's items of squared and crossed deviations from its own means.
+    """Means over a resample's items, and means of squared and crossed deviations from them.
 
     Each has shape (draws, columns). ``xx`` and ``yy`` are NaN where the resample is constant.
     """
 
+    x: FloatArray
+    y: FloatArray
     xx: FloatArray
     yy: FloatArray
     xy: FloatArray
 
 
-def bootstrap_moments(
-    x_items_columns: FloatArray,
-    y_items_columns: FloatArray,
-    num_draws: int,
-    generator: np.random.Generator,
-) -> Moments:
-    """Moments of every column under the same draws of items, as counts times columns.
+class Bootstrap:
+    """The draws of a run of ``align``: made when they are first needed, kept for the next use.
 
     Args:
-        x_items_columns: shape (items, columns), e.g. a model's log cost in each column.
-        y_items_columns: shape (items, columns) or (items, 1): partner of each column of x.
         num_draws: number of resamples.
-        generator: the only source of the draws.
+        seed: of all of them.
     """
-    x, x_scale = _standardised(x_items_columns)
-    y, y_scale = _standardised(y_items_columns)
-    num_items, num_columns = x.shape
-    products = np.concatenate([x, y, x * x, y * y, x * y], axis=1)
-    ends = np.cumsum([num_columns, y.shape[1], num_columns, y.shape[1]])
-    chunks = []
-    for counts in item_counts(num_items, num_draws, generator, products.shape[1]):
-        mean_x, mean_y, mean_xx, mean_yy, mean_xy = np.split(
-            counts @ products / num_items, ends, axis=1
+
+    def __init__(self, num_draws: int, seed: int) -> None:
+        self.num_draws = num_draws
+        self.seed = seed
+        self._weights: dict[tuple[str, str], NDArray[np.uint8]] = {}
+        self._recent: dict[tuple[str, tuple[str, ...]], FloatArray] = {}
+        self._correlations: dict[tuple, FloatArray] = {}
+
+    def weights(self, task: str, items: Sequence[str]) -> FloatArray:
+        """How often each item is in each draw, shape (items, draws)."""
+        key = (task, tuple(items))
+        if key in self._recent:
+            return self._recent[key]
+        for item in items:
+            if (task, item) not in self._weights:
+                generator = task_generator(self.seed, task, f"item\0{item}")
+                drawn = generator.poisson(1.0, self.num_draws)
+                self._weights[task, item] = drawn.astype(np.uint8)
+        stacked = np.stack([self._weights[task, item] for item in items]).astype(float)
+        while self._recent and sum(w.size for w in self._recent.values()) + stacked.size > _KEPT:
+            del self._recent[next(iter(self._recent))]
+        self._recent[key] = stacked
+        return stacked
+
+    def sums(self, task: str, items: Sequence[str], columns: FloatArray) -> FloatArray:
+        """Weighted sums over items in every draw: (items, columns) become (draws, columns)."""
+        return np.concatenate(list(self._chunks(task, items, columns)))
+
+    def _chunks(self, task: str, items: Sequence[str], columns: FloatArray) -> Iterator[FloatArray]:
+        """The sums of some draws at a time, shape (some draws, columns)."""
+        weights = self.weights(task, items)
+        # Equal columns, such as the response times beside every model, are summed once.
+        first: dict[bytes, int] = {}
+        place = [first.setdefault(column.tobytes(), len(first)) for column in columns.T]
+        unique = np.empty((len(items), len(first)))
+        unique[:, place] = columns
+        num_chunk = max(1, _CHUNK // max(unique.shape))
+        for start in range(0, self.num_draws, num_chunk):
+            sums = weights[:, start : start + num_chunk].T @ unique
+            yield sums if len(first) == len(place) else sums[:, place]
+
+    def means(self, task: str, items: Sequence[str], columns: FloatArray) -> FloatArray:
+        """Mean of every column (items, columns) in every draw, shape (draws, columns)."""
+        ones = np.ones((len(items), 1))
+        count, sums = np.split(self.sums(task, items, np.hstack([ones, columns])), [1], axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(sums / count)
+
+    def moments(self, task: str, items: Sequence[str], x: FloatArray, y: FloatArray) -> Moments:
+        """Moments of every pair of columns in every draw.
+
+        Args:
+            task, items: name the draws.
+            x, y: shape (items, columns): the partners of each pair.
+        """
+        centres = x.mean(axis=0), y.mean(axis=0)
+        chunks = list(self._standard_moments(task, items, x, y))
+        mean_x, mean_y, xx, yy, xy = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
+        x_scale, y_scale = (_standardised(columns)[1] for columns in (x, y))
+        return Moments(
+            centres[0] + mean_x * x_scale,
+            centres[1] + mean_y * y_scale,
+            xx * x_scale**2,
+            yy * y_scale**2,
+            xy * x_scale * y_scale,
         )
-        chunks.append((mean_xx - mean_x**2, mean_yy - mean_y**2, mean_xy - mean_x * mean_y))
-    xx, yy, xy = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
-    xx[xx < _DEGENERATE] = np.nan
-    yy[yy < _DEGENERATE] = np.nan
-    scale = num_items * x_scale * y_scale
-    return Moments(num_items * xx * x_scale**2, num_items * yy * y_scale**2, xy * scale)
+
+    def _standard_moments(
+        self, task: str, items: Sequence[str], x: FloatArray, y: FloatArray
+    ) -> Iterator[Moments]:
+        """Moments of standardised columns, some draws at a time."""
+        x, y = _standardised(x)[0], _standardised(y)[0]
+        parts = [np.ones((len(items), 1)), x, y, x * x, y * y, x * y]
+        ends = np.cumsum([1, *[x.shape[1]] * 4])
+        for totals in self._chunks(task, items, np.concatenate(parts, axis=1)):
+            with np.errstate(divide="ignore", invalid="ignore"):  # a draw may have no items
+                totals = totals[:, 1:] / totals[:, :1]
+                mean_x, mean_y, xx, yy, xy = np.split(totals, ends[1:] - 1, axis=1)
+                xx = xx - mean_x**2
+                yy = yy - mean_y**2
+                xx[~(xx >= _DEGENERATE)] = np.nan
+                yy[~(yy >= _DEGENERATE)] = np.nan
+                yield Moments(mean_x, mean_y, xx, yy, xy - mean_x * mean_y)
+
+    def correlations(
+        self, task: str, items: Sequence[str], x: FloatArray, y: FloatArray
+    ) -> FloatArray:
+        """Pearson's r of every pair of columns in every draw, shape (draws, columns).
+
+        NaN in draws where a column is constant.
+        """
+        if len(items) < 2:
+            return np.full((self.num_draws, x.shape[1]), np.nan)
+        return np.concatenate(
+            [
+                settle(of.xy / np.sqrt(of.xx * of.yy))
+                for of in self._standard_moments(task, items, x, y)
+            ]
+        )
+
+    def alignment(self, entries: Iterable[TaskCosts]) -> list[FloatArray]:
+        """Draws of the log-log correlation of each entry, shape (draws,) each.
+
+        Entries of one task with the same items are computed together, and all are kept.
+
+        Args:
+            entries: costs whose items all have a log cost (``TaskCosts.thinking``).
+        """
+        entries = list(entries)
+        keys = [(entry.model, entry.step, entry.task, entry.items) for entry in entries]
+        together: dict[tuple, dict[tuple, TaskCosts]] = {}
+        for key, entry in zip(keys, entries, strict=True):
+            if key not in self._correlations:
+                together.setdefault((entry.task, entry.items), {})[key] = entry
+        for (task, items), group in together.items():
+            log_cost = np.column_stack([entry.log_cost for entry in group.values()])
+            log_demand = np.column_stack([entry.log_demand for entry in group.values()])
+            drawn = self.correlations(task, items, log_cost, log_demand)
+            for key, column in zip(group, drawn.T, strict=True):
+                self._correlations[key] = column.copy()
+        return [self._correlations[key] for key in keys]
 
 
 def _standardised(columns: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -100,60 +188,3 @@ def _standardised(columns: FloatArray) -> tuple[FloatArray, FloatArray]:
     deviations, norm = centred(columns.T)
     scale = norm / np.sqrt(columns.shape[0])
     return (deviations / scale[:, None]).T, scale
-
-
-def correlations(moments: Moments) -> FloatArray:
-    """Pearson's r of every draw and column, shape (draws, columns); NaN in degenerate draws."""
-    return settle(moments.xy / np.sqrt(moments.xx * moments.yy))
-
-
-def percentile_interval(draws: FloatArray, confidence: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of draws of shape (draws,), NaN left out; (NaN, NaN) if none is left."""
-    known = draws[~np.isnan(draws)]
-    if not len(known):
-        return float("nan"), float("nan")
-    tail = 50 * (1 - confidence)
-    low, high = np.percentile(known, [tail, 100 - tail])
-    return float(low), float(high)
-
-
-def bootstrap_p(draws: FloatArray) -> float:
-    """Two-sided bootstrap p of 'the difference is 0': 2 min(P(draw <= 0), P(draw >= 0)), at most 1.
-
-    One is added to both counts and to the number of draws (Davison and Hinkley 1997, ch. 4),
-    so that p is never 0; its least value is 2 / (draws + 1). NaN without draws.
-    """
-    known = draws[~np.isnan(draws)]
-    if not len(known):
-        return float("nan")
-    fewer = min(np.count_nonzero(known <= 0), np.count_nonzero(known >= 0))
-    return min(1.0, 2 * (fewer + 1) / (len(known) + 1))
-
-
-def correlation_draws(entries: Sequence[TaskCosts], num_draws: int, seed: int) -> list[FloatArray]:
-    """Draws of the log-log correlation of each entry, shape (draws,) each, NaN where undefined.
-
-    Entries of one task with the same items share their draws, whatever their model or step. To
-    contrast entries whose items differ, select the shared items first.
-
-    Args:
-        entries: costs whose items all have a log cost (``TaskCosts.thinking``).
-        num_draws: number of resamples.
-        seed: with the task's name it decides the draws.
-    """
-    together: dict[tuple, list[int]] = {}
-    for index, entry in enumerate(entries):
-        together.setdefault((entry.task, entry.items), []).append(index)
-    draws = [np.full(num_draws, np.nan) for _ in entries]
-    for (task, items), indices in together.items():
-        if len(items) < LEAST_ITEMS_FOR_INTERVAL:
-            continue
-        moments = bootstrap_moments(
-            np.column_stack([entries[index].log_cost for index in indices]),
-            entries[indices[0]].log_demand[:, None],
-            num_draws,
-            task_generator(seed, task, "items"),
-        )
-        for index, column in zip(indices, correlations(moments).T, strict=True):
-            draws[index] = column.copy()
-    return draws

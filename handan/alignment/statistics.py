@@ -14,8 +14,6 @@ FloatArray = NDArray[np.float64]
 
 # Spread below this share of a column's size is rounding: the column is constant.
 _CONSTANT = 1e-12
-# Numbers held at once while splitting: 16 MB for each temporary array.
-_CHUNK = 2_000_000
 # Closer to +1 or -1 than this is +1 or -1.
 _ROUNDING = 1e-9
 
@@ -60,6 +58,19 @@ def spearman(x: FloatArray, y: FloatArray) -> float:
     return pearson(rankdata(x), rankdata(y))
 
 
+def gradient_of_z(x: FloatArray, y: FloatArray) -> FloatArray:
+    """d arctanh(r) / dy of Pearson's r of two columns of shape (items,).
+
+    From dr = (dx / |dx| - r dy / |dy|) / |dy| with deviations dx, dy; 0 where r is undefined or
+    exactly 1 in size. Checked against finite differences.
+    """
+    (x_deviations, x_norm), (y_deviations, y_norm) = centred(x), centred(y)
+    r = pearson(x, y)
+    if np.isnan(r) or r * r >= 1:
+        return np.zeros(len(x))
+    return np.asarray((x_deviations / x_norm - r * y_deviations / y_norm) / y_norm / (1 - r * r))
+
+
 def fisher_mean(r: FloatArray, axis: int = -1) -> FloatArray:
     """Mean of correlations through Fisher's z: tanh(mean(arctanh(r))).
 
@@ -85,96 +96,97 @@ def holm(p_values: FloatArray) -> FloatArray:
     return adjusted
 
 
-def spearman_brown(r: float, factor: float) -> float:
-    """Reliability of a measure ``factor`` times as long as one whose reliability is r.
+class ModelReliability(NamedTuple):
+    """A reliability with the bounds of its 95 % interval."""
 
-    factor r / (1 + (factor - 1) r); NaN where r is so negative that the formula has no meaning.
-    Spearman 1910, Brown 1910.
-    """
-    scale = 1 + (factor - 1) * r
-    return factor * r / scale if scale > 0 else float("nan")
+    value: float
+    low: float
+    high: float
 
 
-def split_half_reliability(
-    values_item_sample: FloatArray, num_splits: int, generator: np.random.Generator
-) -> float:
-    """Reliability of item means over samples: mean r of random halves, stepped up.
+def reliability_of_means(values_item_sample: FloatArray) -> ModelReliability:
+    """Reliability of the item means of samples: ICC(1, k) = 1 - MSW / MSB, and its 95 % interval.
 
-    The samples of each item are split at random into two halves of equal size (of an odd number
-    one is left out). Items with one sample are left out. r is averaged over the splits, then
-    stepped up by Spearman-Brown. The factor is the ratio of the mean error variances, of a half
-    to the whole: mean(1/half) / mean(1/samples), which is 2 for an even number of samples.
+    One-way random effects of Shrout and Fleiss 1979: the samples of an item are exchangeable. It
+    is what split halves over samples, stepped up by Spearman-Brown, give in the mean over all
+    splits. MSW / MSB is the noise of the item means over their variance; with unequal numbers of
+    samples the noise is that of their harmonic mean. It is not clipped, and negative where samples
+    of an item differ more than items do. The interval is that of an F ratio of normal data.
 
-    Checked against the known reliability of simulated data, T / (T + E / samples).
+    Checked against the known reliability of simulated data, and ``pingouin.intraclass_corr``
+    (ICC1k, value and interval).
 
     Args:
         values_item_sample: shape (items, samples), NaN where an item has fewer samples.
-        num_splits: number of random splits.
-        generator: source of the splits.
 
     Returns:
-        The reliability, NaN if there are under two items with two samples or all are constant.
+        The reliability and its bounds; NaN with under two items, without repeated samples, or
+        where all values are equal.
     """
-    num_samples = np.isfinite(values_item_sample).sum(axis=1)
-    num_samples = np.where(num_samples >= 2, num_samples, 0)
-    num_items = np.count_nonzero(num_samples)
-    if num_items < 2:
-        return float("nan")
-    used = num_samples[num_samples > 0]
-    sizes = [int(size) for size in np.unique(used)]
-    chunks = []
-    num_chunk = max(1, _CHUNK // values_item_sample.size)
-    for start in range(0, num_splits, num_chunk):
-        num_rows = min(num_chunk, num_splits - start)
-        first, second = [], []
-        for size in sizes:
-            block = values_item_sample[num_samples == size]
-            block = block[np.isfinite(block)].reshape(1, -1, size)
-            shuffled = generator.permuted(np.repeat(block, num_rows, axis=0), axis=2)
-            half = size // 2
-            first.append(shuffled[:, :, :half].mean(axis=2))
-            second.append(shuffled[:, :, half : 2 * half].mean(axis=2))
-        chunks.append(pearson_rows(np.concatenate(first, axis=1), np.concatenate(second, axis=1)))
-    r = np.concatenate(chunks)
-    if np.isnan(r).all():
-        return float("nan")
-    factor = float(np.mean(1 / (used // 2)) / np.mean(1 / used))
-    return spearman_brown(float(np.nanmean(r)), factor)
+    from scipy.special import fdtri
+
+    known = np.isfinite(values_item_sample)
+    counts = known.sum(axis=1)
+    values, counts, known = (part[counts > 0] for part in (values_item_sample, counts, known))
+    freedom = len(counts) - 1, int(counts.sum()) - len(counts)
+    if min(freedom) < 1:
+        return ModelReliability(np.nan, np.nan, np.nan)
+    filled = np.where(known, values, 0.0)
+    means = filled.sum(axis=1) / counts
+    within = float((np.where(known, filled - means[:, None], 0.0) ** 2).sum()) / freedom[1]
+    noise = within * float(np.mean(1 / counts))
+    between = float(np.var(means, ddof=1))
+    size = float(np.max(np.abs(filled))) or 1.0
+    if not between > (_CONSTANT * size) ** 2:
+        return ModelReliability(np.nan, np.nan, np.nan)
+    ratio = between / noise if noise > 0 else np.inf
+    low = ratio / float(fdtri(*freedom, 0.975))
+    high = ratio * float(fdtri(*freedom[::-1], 0.975))
+    return ModelReliability(*(float(1 - 1 / f) if f > 0 else -np.inf for f in (ratio, low, high)))
 
 
-class Line(NamedTuple):
-    """A least-squares line; with groups, one slope and an intercept for each group."""
+def residuals(values: FloatArray, predictors: FloatArray) -> FloatArray:
+    """What least squares on the predictors (items, predictors) and a constant leave of the values.
 
-    intercepts: FloatArray
-    slope: float
-    residual_sd: float
-    r: float
-    num_items: int
+    Their correlations are partial correlations. Checked against ``pingouin.partial_corr``.
 
-
-def fit_line(x: FloatArray, y: FloatArray, groups: NDArray[np.intp] | None = None) -> Line:
-    """Ordinary least squares y = intercept[group] + slope x + e over shape (items,).
-
-    ``residual_sd`` has n - groups - 1 degrees of freedom; ``r`` is Pearson's r of x and y, within
-    groups if there are any. NaN where x is constant (slope) or freedom is gone (residual_sd).
-    Checked against ``scipy.stats.linregress`` and ``numpy.linalg.lstsq``.
+    Args:
+        values: shape (items,) or (items, columns).
     """
-    groups = np.zeros(len(x), dtype=np.intp) if groups is None else groups
-    sizes = np.bincount(groups)
-    mean_x = np.bincount(groups, x) / sizes
-    mean_y = np.bincount(groups, y) / sizes
-    x_within = _without_rounding(x - mean_x[groups], x)
-    y_within = _without_rounding(y - mean_y[groups], y)
-    xx = float(x_within @ x_within)
-    slope = float(x_within @ y_within) / xx if xx else float("nan")
-    residuals = y_within - slope * x_within
-    freedom = len(x) - len(sizes) - 1
-    residual_sd = float(np.sqrt(residuals @ residuals / freedom)) if freedom > 0 else float("nan")
-    r = pearson(x_within, y_within)
-    return Line(mean_y - slope * mean_x, slope, residual_sd, r, len(x))
+    design = np.column_stack([np.ones(len(predictors)), predictors])
+    solution, *_ = np.linalg.lstsq(design, values, rcond=None)
+    left = values - design @ solution
+    return without_rounding(left, values)
 
 
-def _without_rounding(deviations: FloatArray, x: FloatArray) -> FloatArray:
+def spearman_interval(rho: float, num_items: int) -> tuple[float, float]:
+    """95 % interval of Spearman's rho: tanh(arctanh rho -+ 1.96 sqrt((1 + rho^2 / 2) / (n - 3))).
+
+    Bonett and Wright 2000. NaN under six items or where rho is undefined.
+    """
+    if num_items < 6 or np.isnan(rho):
+        return float("nan"), float("nan")
+    half = 1.959963984540054 * np.sqrt((1 + rho**2 / 2) / (num_items - 3))
+    with np.errstate(divide="ignore"):
+        z = np.arctanh(rho)
+    return float(np.tanh(z - half)), float(np.tanh(z + half))
+
+
+def benjamini_hochberg(p_values: FloatArray) -> FloatArray:
+    """Benjamini and Hochberg's adjustment (1995); NaN entries are not part of the family.
+
+    ``scipy.stats.false_discovery_control`` on what is known.
+    """
+    from scipy.stats import false_discovery_control
+
+    adjusted = np.full(len(p_values), np.nan)
+    family = ~np.isnan(p_values)
+    if family.any():
+        adjusted[family] = false_discovery_control(p_values[family])
+    return adjusted
+
+
+def without_rounding(deviations: FloatArray, x: FloatArray) -> FloatArray:
     """Deviations of x from a mean, 0 where they are rounding: else a constant x would have some."""
     return np.where(np.abs(deviations) <= _CONSTANT * np.max(np.abs(x)), 0.0, deviations)
 
