@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from simulated import rows_of, study
 
 from handan.alignment.measure import align
+from handan.alignment.pairs import Comparisons
 
 FAST = {"bootstrap": 200}
 
@@ -45,7 +46,8 @@ def test_inflation_recovers_a_slope_and_a_multiplier():
     # Tasks without human data are not part of the law.
     analytic = {"task": "count", "human_rt_s": None, "analytic_cost": 2}
     rows += [row | analytic for row in rows if row["task"] == "alpha"]
-    result = align(rows, **FAST, inflation_pairs=[("student", "base")])
+    comparisons = Comparisons([], [("student", "base")], [], {})
+    result = align(rows, **FAST, comparisons=comparisons)
     alpha, beta, pooled = result["inflation"]
     assert [fit["task"] for fit in (alpha, beta, pooled)] == ["alpha", "beta", None]
     assert alpha["b"] == pytest.approx(0.8, abs=0.06)

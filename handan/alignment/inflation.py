@@ -1,8 +1,8 @@
 """Is a student its base, only wordier? Log tokens of one regressed on those of the other.
 
-For the items i of a task, log t_student[i] = a + b log t_base[i] + e[i], by ordinary least
-squares. The Linear Inflation Law (arXiv 2601.05019) says that the student multiplies its base's
-length by a constant k: b = 1 and a = log k.
+For the items i of a task, log t_student[i] = a + b log t_base[i] + e[i]. The Linear Inflation Law
+(arXiv 2601.05019) says that the student multiplies its base's length by a constant k: b = 1 and
+a = log k.
 
 An exact multiplier of each item's cost cannot change a correlation: t_student = k t_base adds
 log k to every log cost and scales every raw cost, and Pearson's r ignores both. So a constant
@@ -10,91 +10,241 @@ multiplier and a collapse of r cannot both hold item by item: a collapse sits in
 residuals e. (With several samples the identity holds for multiples of each sample's cost, or of
 the item's.)
 
-Simplified: least squares take the base's costs as exact; its noise flattens b.
+Which laws the slope leaves is decided in ``laws.py``.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from handan.alignment.bootstrap import (
-    LEAST_ITEMS_FOR_INTERVAL,
-    Moments,
-    bootstrap_moments,
-    percentile_interval,
-    task_generator,
-)
-from handan.alignment.contrasts import CostsByModel, shared_tasks
+from handan.alignment.bootstrap import Bootstrap, Moments
+from handan.alignment.intervals import Interval, interval
 from handan.alignment.item_costs import TaskCosts
-from handan.alignment.statistics import FloatArray, finite_or_none, fit_line
+from handan.alignment.laws import additive_law, law
+from handan.alignment.lines import (
+    Groups,
+    deming_slope,
+    fit_line,
+    intercepts,
+    least_squares_slope,
+    theil_sen,
+    within,
+)
+from handan.alignment.pairs import CostsByModel, SharedTasks, shared_tasks
+from handan.alignment.statistics import FloatArray, finite_or_none
+
+
+class _Fitted(NamedTuple):
+    """What a fit needs of one task: costs of student and base, and the same in every draw.
+
+    ``noise`` are the variances of the item means over samples, of base and student, in logs; NaN
+    where there are not two samples an item. ``noise_draws`` are those of the base. Draws, and
+    moments in them, have shape (draws,).
+    """
+
+    task: str
+    x: FloatArray
+    y: FloatArray
+    noise: tuple[float, float]
+    moments: Moments
+    noise_draws: FloatArray
 
 
 def inflation(
-    costs: CostsByModel, pairs: Sequence[tuple[str, str]], bootstrap: int = 10_000, seed: int = 0
+    costs: CostsByModel, pairs: Sequence[tuple[str, str]], bootstrap: Bootstrap
 ) -> list[dict]:
     """Fits for each (student, base) pair: one row per shared human task, and one over all.
 
     The row over all tasks ('task' null) has one slope and an intercept for each task, so its 'a'
-    and 'k' are null; its r is within tasks. 'b_ci' resamples items within tasks with the draws
-    of the correlations, and is null where a cost is constant or items are under four.
-    'geometric_mean_ratio' is exp of the mean difference of log costs: what
-    k is if b is 1.
+    and 'k' are null; its r is within tasks. Intervals resample items within tasks with the draws
+    of the correlations, and are null where a cost is constant or items are under six.
+    'geometric_mean_ratio' is exp of the mean difference of log costs: what k is if b is 1.
+    'residual_sd' is that of least squares, 'noise_sd' how much of it sampling alone would make.
 
     Raises:
         UserError: a pair names a model that is not there.
     """
+    shared = shared_tasks(costs, pairs)
+    fitted = _fitted(shared, bootstrap)
     rows = []
-    for (student, base), tasks in shared_tasks(costs, pairs).items():
-        human = {
-            task: both
-            for task, both in tasks.items()
-            if both[0].cost_source == "human" and both[0].items
-        }
-        moments = [_moments(both, bootstrap, seed) for both in human.values()]
-        for (task, both), of_task in zip(human.items(), moments, strict=True):
-            rows.append(_fit(student, base, task, [both], [of_task]))
-        if human:
-            rows.append(_fit(student, base, None, list(human.values()), moments))
+    for student, base in shared:
+        of_pair = fitted.get((student, base), [])
+        rows += [_row(student, base, of_task.task, [of_task]) for of_task in of_pair]
+        if of_pair:
+            rows.append(_row(student, base, None, of_pair))
     return rows
 
 
-def _moments(both: tuple[TaskCosts, TaskCosts], bootstrap: int, seed: int) -> Moments:
-    """Moments of (base, student) log costs in each draw, shape (draws, 1), NaN with few items."""
-    student, base = both
-    if len(base.items) < LEAST_ITEMS_FOR_INTERVAL:
-        return Moments(*[np.full((bootstrap, 1), np.nan)] * 3)
-    generator = task_generator(seed, base.task, "items")
-    return bootstrap_moments(
-        base.log_cost[:, None], student.log_cost[:, None], bootstrap, generator
-    )
+def _fitted(shared: SharedTasks, bootstrap: Bootstrap) -> dict[tuple[str, str], list[_Fitted]]:
+    """Of each pair its human tasks; pairs with the same items are resampled together."""
+    together: dict[tuple, list[tuple[tuple[str, str], TaskCosts, TaskCosts]]] = {}
+    for pair, tasks in shared.items():
+        for task, (student, base) in tasks.items():
+            if student.cost_source == "human" and student.items:
+                together.setdefault((task, student.items), []).append((pair, student, base))
+    fitted: dict[tuple[str, str], dict[str, _Fitted]] = {}
+    for (task, items), members in together.items():
+        x = np.column_stack([base.log_cost for _, _, base in members])
+        y = np.column_stack([student.log_cost for _, student, _ in members])
+        noise_x = np.column_stack([noise_variances(base) for _, _, base in members])
+        noise_y = np.column_stack([noise_variances(student) for _, student, _ in members])
+        moments = bootstrap.moments(task, items, x, y)
+        noise_draws = bootstrap.means(task, items, noise_x)
+        for column, (pair, _, _) in enumerate(members):
+            fitted.setdefault(pair, {})[task] = _Fitted(
+                task,
+                x[:, column],
+                y[:, column],
+                (float(noise_x[:, column].mean()), float(noise_y[:, column].mean())),
+                Moments(*(of[:, column] for of in moments)),
+                noise_draws[:, column],
+            )
+    return {
+        pair: [fitted[pair][task] for task in tasks if task in fitted.get(pair, {})]
+        for pair, tasks in shared.items()
+    }
 
 
-def _fit(
-    student: str,
-    base: str,
-    task: str | None,
-    both_by_task: Sequence[tuple[TaskCosts, TaskCosts]],
-    moments: Sequence[Moments],
-) -> dict:
-    y: FloatArray = np.concatenate([of_student.log_cost for of_student, _ in both_by_task])
-    x: FloatArray = np.concatenate([of_base.log_cost for _, of_base in both_by_task])
-    sizes = [len(of_base.items) for _, of_base in both_by_task]
-    line = fit_line(x, y, np.repeat(np.arange(len(sizes)), sizes))
-    slopes = np.sum([of.xy for of in moments], axis=0) / np.sum([of.xx for of in moments], axis=0)
-    intercept = line.intercepts[0] if task is not None else np.nan
-    with np.errstate(over="ignore"):  # an intercept far outside the data is no multiplier
-        multiplier = np.exp(intercept)
+def noise_variances(costs: TaskCosts) -> FloatArray:
+    """Variance of each item's mean log cost over its samples, shape (items,).
+
+    That of the item itself where it has two samples; NaN if an item has one.
+    """
+    logs = costs.log_tokens
+    known = np.isfinite(logs)
+    count = known.sum(axis=1)
+    deviations = np.where(known, logs - costs.log_cost[:, None], 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray((deviations**2).sum(axis=1) / (count - 1) / count)
+
+
+def _row(student: str, base: str, task: str | None, fitted: Sequence[_Fitted]) -> dict:
+    x: FloatArray = np.concatenate([of.x for of in fitted])
+    y: FloatArray = np.concatenate([of.y for of in fitted])
+    sizes = [len(of.x) for of in fitted]
+    groups: Groups = np.repeat(np.arange(len(sizes)), sizes)
+    line = fit_line(x, y, groups)
+    n = len(x)
+    xx, yy, xy = (_pooled(fitted, name) for name in ("xx", "yy", "xy"))
+    slopes = least_squares_slope(xx, xy)
+    freedom = n - len(sizes) - 1
+    with np.errstate(invalid="ignore"):
+        residuals = np.sqrt(np.maximum(yy - slopes * xy, 0) * n / freedom) if freedom > 0 else xx
+        ratios = _pooled(fitted, "y") - _pooled(fitted, "x")
+        correlations = xy / np.sqrt(xx * yy)
+
+    def bounds(draws: FloatArray) -> Interval:
+        return interval(draws, sizes)
+
+    def intercept(slope: float, of_draws: FloatArray) -> dict:
+        """The intercept of a single task, as a and k = exp(a)."""
+        if task is None or np.isnan(slope):
+            return {"a": None, "a_ci": None, "k": None, "k_ci": None}
+        a = float(intercepts(x, y, groups, slope)[0])
+        low, high = bounds(fitted[0].moments.y - of_draws * fitted[0].moments.x)
+        return {
+            "a": finite_or_none(a),
+            "a_ci": finite_or_none((low, high)),
+            "k": _exp(a),
+            "k_ci": finite_or_none((_exp(low) or np.nan, _exp(high) or np.nan)),
+        }
+
+    corrected, corrected_draws, reliability = _corrected(fitted, x, y, groups, xx, xy)
+    noise_x, noise_y = (_noise(fitted, sizes, which) for which in (0, 1))
+    # Noise is known where both have two samples an item; then its ratio is known too.
+    known = noise_x > 0 and noise_y > 0
+    delta = noise_y / noise_x if known else 1.0
+    deming = _deming(x, y, groups, delta)
+    deming_draws = deming_slope(xx, yy, xy, delta)
+    robust, *robust_bounds = theil_sen(x, y, groups)
+    additive = additive_law([(of.x, of.y) for of in fitted])
+    use_corrected = np.isfinite(corrected)
+    slope, of_slope = (corrected, corrected_draws) if use_corrected else (line.slope, slopes)
+    low, high = bounds(of_slope)
+    noise_sd = np.sqrt(noise_y + slope**2 * noise_x)
     return {
         "student": student,
         "base": base,
         "task": task,
-        "a": finite_or_none(intercept),
-        "k": finite_or_none(multiplier),
+        **intercept(line.slope, slopes),
         "b": finite_or_none(line.slope),
-        "b_ci": finite_or_none(percentile_interval(slopes[:, 0])),
+        "b_ci": finite_or_none(bounds(slopes)),
         "residual_sd": finite_or_none(line.residual_sd),
+        "residual_sd_ci": finite_or_none(bounds(residuals)),
+        "noise_sd": finite_or_none(noise_sd),
         "r": finite_or_none(line.r),
+        "r_ci": finite_or_none(bounds(correlations)),
         "geometric_mean_ratio": finite_or_none(np.exp(np.mean(y - x))),
+        "geometric_mean_ratio_ci": finite_or_none(tuple(np.exp(bounds(ratios)))),
+        "deming": {
+            "b": finite_or_none(deming),
+            "b_ci": finite_or_none(bounds(deming_draws)),
+            **intercept(deming, deming_draws),
+            "delta": finite_or_none(delta),
+        },
+        "theil_sen": {
+            "b": finite_or_none(robust),
+            "b_ci": finite_or_none(tuple(robust_bounds)),
+        },
+        "corrected": {
+            "b": finite_or_none(corrected),
+            "b_ci": finite_or_none(bounds(corrected_draws)),
+            **intercept(corrected, corrected_draws),
+            "reliability_base": finite_or_none(reliability),
+        },
+        "additive": {
+            "c_tokens": finite_or_none(additive[0]) if task is not None else None,
+            "predicted_b": finite_or_none(additive[1]),
+        },
+        "law": law(low, high, additive[1]),
         "n": line.num_items,
         "draws_left_out": int(np.isnan(slopes).sum()),
     }
+
+
+def _pooled(fitted: Sequence[_Fitted], name: str) -> FloatArray:
+    """A moment in every draw, weighted over tasks by their items, shape (draws,)."""
+    sizes = np.array([len(of.x) for of in fitted])
+    parts = np.column_stack([getattr(of.moments, name) for of in fitted])
+    return np.asarray(parts @ (sizes / sizes.sum()))
+
+
+def _noise(fitted: Sequence[_Fitted], sizes: Sequence[int], which: int) -> float:
+    """Mean variance of item means over samples; NaN if it is not known of every task."""
+    return float(np.average([of.noise[which] for of in fitted], weights=sizes))
+
+
+def _corrected(
+    fitted: Sequence[_Fitted],
+    x: FloatArray,
+    y: FloatArray,
+    groups: Groups,
+    xx: FloatArray,
+    xy: FloatArray,
+) -> tuple[float, FloatArray, float]:
+    """Slope corrected for the noise of the base, in every draw too, and the base's reliability."""
+    sizes = np.array([len(of.x) for of in fitted])
+    x_within, y_within = within(x, groups), within(y, groups)
+    variance = float(x_within @ x_within) / max(len(x) - len(sizes), 1)
+    covariance = float(x_within @ y_within) / max(len(x) - len(sizes), 1)
+    noise = _noise(fitted, list(sizes), 0)
+    unknown = np.full(len(xx), np.nan)
+    if not variance > 0 or not noise < variance:
+        return float("nan"), unknown, float("nan") if not variance > 0 else 1 - noise / variance
+    noise_draws = np.column_stack([of.noise_draws for of in fitted]) @ (sizes / sizes.sum())
+    scale = len(x) / (len(x) - len(sizes))
+    draws = least_squares_slope(xx * scale - noise_draws, xy * scale)
+    return covariance / (variance - noise), draws, 1 - noise / variance
+
+
+def _deming(x: FloatArray, y: FloatArray, groups: Groups, delta: float) -> float:
+    x_within, y_within = within(x, groups), within(y, groups)
+    xx, yy, xy = x_within @ x_within, y_within @ y_within, x_within @ y_within
+    return float(deming_slope(xx, yy, xy, delta))
+
+
+def _exp(value: float) -> float | None:
+    """exp, or None where it overflows: an intercept far outside the data is no multiplier."""
+    with np.errstate(over="ignore"):
+        return finite_or_none(np.exp(value))
