@@ -5,13 +5,18 @@ Each subcommand imports what it needs when it runs, so that ``handan --help`` is
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from handan import __version__
 from handan.errors import UserError, printable, run_main
+
+if TYPE_CHECKING:
+    from handan.alignment.cost_table import CostTable
+    from handan.alignment.people import People
 
 
 def main() -> NoReturn:
@@ -19,6 +24,9 @@ def main() -> NoReturn:
     if hasattr(sys.stdout, "reconfigure"):
         # A terminal that cannot show a model's name shows its code, rather than a traceback.
         sys.stdout.reconfigure(errors="backslashreplace")
+    # Matrices are small here: more threads would spend their time waiting for each other, and
+    # change the last digits.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     run_main(lambda: command(sys.argv[1:]))
 
 
@@ -34,46 +42,63 @@ def command(arguments: Sequence[str]) -> None:
 
 def _align(arguments: argparse.Namespace) -> None:
     from handan.alignment.costs import read_costs
-    from handan.alignment.measure import align
+    from handan.alignment.human_side import people_of_trials, with_norms
 
-    costs = read_costs(arguments.costs)
-    result = align(
-        costs.rows,
-        bootstrap=arguments.bootstrap,
-        seed=arguments.seed,
-        reference=arguments.reference,
-    )
-    _show(result, costs.notes, arguments.output)
+    elsewhere = arguments.norms is not None or arguments.trials is not None
+    table, notes = read_costs(arguments.costs, people_elsewhere=elsewhere)
+    people = None
+    if arguments.norms is not None and arguments.trials is None:
+        table, more = with_norms(table, arguments.norms)
+        notes += more
+    if arguments.trials is not None:
+        people, more = people_of_trials(arguments.trials, table)
+        notes += more
+    _measure(arguments, table, notes, arguments.reference, people)
 
 
 def _compare(arguments: argparse.Namespace) -> None:
     from handan.alignment.compare import read_runs, reference_model
-    from handan.alignment.measure import align
 
     runs = read_runs(arguments.runs, arguments.allow_different)
-    result = align(
-        runs.rows,
-        bootstrap=arguments.bootstrap,
-        seed=arguments.seed,
-        reference=reference_model(runs, arguments.reference),
-    )
-    _show(result, runs.notes, arguments.output)
+    _measure(arguments, runs.table, runs.notes, reference_model(runs, arguments.reference), None)
 
 
-def _show(result: dict, notes: list[str], output: Path | None) -> None:
-    """Print the tables and write the JSON, if asked for."""
-    from handan.alignment.tables import alignment_text
+def _measure(
+    arguments: argparse.Namespace,
+    table: "CostTable",
+    notes: list[str],
+    reference: str | None,
+    people: "dict[str, People] | None",
+) -> None:
+    """Compute all figures, print the tables, and write the files that are asked for."""
+    from handan.alignment.measure import align
+    from handan.alignment.pairs import read_pairs
+    from handan.alignment.tables import alignment_text, write_tables
     from handan.records import write_json
 
+    pairs = read_pairs(arguments.pairs, table.names("model")) if arguments.pairs else None
+    result = align(
+        table,
+        bootstrap=arguments.bootstrap,
+        seed=arguments.seed,
+        reference=reference,
+        comparisons=pairs,
+        people=people,
+        norms_dir=getattr(arguments, "norms", None),
+        equivalence_bound=arguments.equivalence_bound,
+    )
     result["notes"] = notes + result["notes"]
-    if output is not None:
+    if arguments.output is not None:
         try:
-            write_json(output, result)
+            write_json(arguments.output, result)
         except OSError as error:
-            raise UserError(f"{output}: cannot be written ({error.strerror})") from None
-    print(alignment_text(result))
-    if output is not None:
-        print(f"wrote {printable(str(output))}")
+            raise UserError(f"{arguments.output}: cannot be written ({error.strerror})") from None
+    if arguments.tables is not None:
+        write_tables(result, arguments.tables)
+    print(alignment_text(result, power=arguments.power))
+    for written in (arguments.output, arguments.tables):
+        if written is not None:
+            print(f"wrote {printable(str(written))}")
 
 
 def _norms_build(arguments: argparse.Namespace) -> None:
@@ -150,13 +175,22 @@ def _parser() -> argparse.ArgumentParser:
 
     align = commands.add_parser("align", help="alignment of the models in one costs.csv")
     align.add_argument("costs", type=Path, metavar="COSTS.csv", help="one row a sample")
-    align.add_argument("--reference", metavar="MODEL", help="contrast every model with this one")
+    align.add_argument("--reference", metavar="MODEL", help="compare every model with this one")
+    align.add_argument(
+        "--norms", type=Path, metavar="DIR", help="response times and reliability from these norms"
+    )
+    align.add_argument(
+        "--trials",
+        type=Path,
+        metavar="TRIALS.csv",
+        help="the same from single trials; intervals then hold for other people too",
+    )
     _add_alignment_options(align)
     align.set_defaults(run=_align)
 
     compare = commands.add_parser("compare", help="the same over several comparable runs")
     compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's directory")
-    compare.add_argument("--reference", metavar="RUN", help="contrast every run with this one")
+    compare.add_argument("--reference", metavar="RUN", help="compare every run with this one")
     compare.add_argument(
         "--allow-different",
         action="store_true",
@@ -192,7 +226,26 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_alignment_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--pairs",
+        type=Path,
+        metavar="PAIRS.csv",
+        help="compare students with bases and teachers: columns student,base,teacher",
+    )
     parser.add_argument("--output", type=Path, metavar="OUT.json", help="also write JSON here")
+    parser.add_argument(
+        "--tables", type=Path, metavar="DIR", help="also write every table as CSV, Markdown, LaTeX"
+    )
+    parser.add_argument(
+        "--power", action="store_true", help="also print what these items could show"
+    )
+    parser.add_argument(
+        "--equivalence_bound",
+        type=float,
+        default=0.1,
+        metavar="R",
+        help="differences of r within this count as none, default %(default)s",
+    )
     parser.add_argument(
         "--bootstrap",
         type=int,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from handan import rundir
-from handan.alignment.cost_rows import GREEDY_SUFFIX
+from handan.alignment.cost_table import GREEDY_SUFFIX
 from handan.alignment.measure import align
 from handan.errors import UserError
 from handan.launch import Processes
@@ -39,9 +39,13 @@ COST_COLUMNS = (
     "reasoning_tokens",
     "answer_tokens",
     "reasoning_characters",
+    "counted_by",
     "status",
+    "looping",
     "correct",
 )
+# What an item has beside the figures that have columns of their own.
+NO_COVARIATES = ("analytic_cost", "oracle_tokens")
 GREEDY = -1  # number of the sample at temperature 0
 BOOTSTRAP = 10_000
 
@@ -57,6 +61,17 @@ def suite_plan(suite: Suite, items: Sequence[SuiteItem]) -> Plan:
     )
 
 
+def cost_columns(items: Sequence[SuiteItem]) -> list[str]:
+    """Columns of ``costs.csv``: the fixed ones and a covariate for each property of an item."""
+    names = dict.fromkeys(
+        name
+        for entry in items
+        for name in entry.item.covariates
+        if not name.startswith(NO_COVARIATES)
+    )
+    return [*COST_COLUMNS, *(f"covariate_{name}" for name in names)]
+
+
 def cost_rows(generations: Sequence[dict], items: Sequence[SuiteItem]) -> list[dict]:
     """Rows of ``costs.csv``: responses joined with what they are compared to.
 
@@ -64,6 +79,7 @@ def cost_rows(generations: Sequence[dict], items: Sequence[SuiteItem]) -> list[d
     items, sampled responses first, whatever the order in which they were drawn.
     """
     by_key = {(entry.item.task, entry.item.key): entry for entry in items}
+    columns = cost_columns(items)
     place = {key: index for index, key in enumerate(by_key)}
 
     def order(row: dict) -> tuple:
@@ -82,8 +98,11 @@ def cost_rows(generations: Sequence[dict], items: Sequence[SuiteItem]) -> list[d
             "norms": entry.norms,
             "analytic_cost": entry.analytic_cost,
             "oracle_tokens": entry.oracle_tokens,
+            "counted_by": "token_ids",
+            **{f"covariate_{name}": value for name, value in entry.item.covariates.items()},
         }
-        out.append({column: joined[column] for column in COST_COLUMNS})
+        # Responses from before a column was there leave it empty.
+        out.append({column: joined.get(column) for column in columns})
     return out
 
 
@@ -175,7 +194,7 @@ def _results(run_dir: Path, suite: Suite, items: Sequence[SuiteItem]) -> dict:
     path = run_dir / "generations.jsonl"
     generations = read_jsonl(path)
     rows = cost_rows(generations, items)
-    write_csv(run_dir / "costs.csv", COST_COLUMNS, rows)
+    write_csv(run_dir / "costs.csv", cost_columns(items), rows)
     result = align(rows, bootstrap=BOOTSTRAP, seed=suite.seed)
     write_json(run_dir / "alignment.json", result)
     rundir.add(
@@ -204,7 +223,7 @@ def write_sweep(sweep_dir: Path, suite: Suite) -> dict:
         step = int(folder.name[5:])
         generations = read_jsonl(folder / "generations.jsonl")
         rows += cost_rows([{**row, "step": step} for row in generations], items)
-    write_csv(sweep_dir / "costs.csv", COST_COLUMNS, rows)
+    write_csv(sweep_dir / "costs.csv", cost_columns(items), rows)
     result = align(rows, bootstrap=BOOTSTRAP, seed=suite.seed)
     write_json(sweep_dir / "alignment.json", result)
     return result

@@ -16,7 +16,7 @@ from handan.generate import Decoding, Request
 from handan.launch import Processes
 from handan.records import append_jsonl, recover_jsonl
 from handan.tasks.base import Grade, Item, Task
-from handan.thinking import ReasoningTags, split_completion
+from handan.thinking import ReasoningTags, is_looping, split_completion
 
 KEY = ("settings", "task", "item", "sample")
 
@@ -71,7 +71,7 @@ def read_completion(
 
     Status is ``truncated`` if the model did not end the sequence, ``unparsed`` if the reasoning
     span is not closed or no answer can be read, ``no_reasoning`` if the span is empty, and
-    otherwise ``complete``.
+    otherwise ``complete``. ``looping`` is true of a truncated completion that repeats itself.
     """
     opened_by_prompt = tokenizer.decode(prompt_ids).rstrip().endswith(reasoning.open)
     split = split_completion(tokenizer, completion_ids, reasoning, opened_by_prompt, ends)
@@ -91,6 +91,7 @@ def read_completion(
         "answer_tokens": len(split.answer_ids),
         "reasoning_characters": len(tokenizer.decode(split.reasoning_ids)),
         "status": status,
+        "looping": not split.ended and is_looping(completion_ids),
         "correct": grade.correct,
         "answer": grade.answer,
     }

@@ -9,6 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+# A loop is a block repeated this often, over at least so many tokens.
+LOOP_REPEATS, LOOP_TOKENS = 4, 32
+
 
 @dataclass(frozen=True)
 class ReasoningTags:
@@ -57,6 +62,23 @@ def find_tag(tokenizer: Any, ids: Sequence[int], tag: str) -> tuple[int, int] | 
 
 def _index(ids: Sequence[int], wanted: int) -> int | None:
     return next((i for i, token in enumerate(ids) if token == wanted), None)
+
+
+def is_looping(ids: Sequence[int]) -> bool:
+    """Whether the end of these ids is one block over and over.
+
+    That is: the last tokens, at least 32 of them, are four or more repetitions of a block. Only
+    what was cut at the token cap can be looping; what ended by itself got out of it.
+    """
+    tail = np.asarray(ids)
+    for period in range(1, len(tail) // LOOP_REPEATS + 1):
+        span = max(LOOP_REPEATS * period, LOOP_TOKENS)
+        if span > len(tail):
+            break
+        end = tail[-span:]
+        if end[-1] == end[-1 - period] and np.array_equal(end[period:], end[:-period]):
+            return True
+    return False
 
 
 def split_completion(

@@ -5,22 +5,33 @@ from simulated import rows_of, study
 
 from handan import norms
 from handan.alignment.measure import align
+from handan.alignment.pairs import Comparisons
 from handan.errors import UserError
 
 # Numpy's warnings would be printed over the tables.
 pytestmark = pytest.mark.filterwarnings("error")
 
 FAST = {"bootstrap": 200}
+UNKNOWN = Comparisons([("m", "x")], [], [], {})
 TASK_FIELDS = {
-    *("n", "items_dropped", "cost_source", "r_raw", "r_loglog", "r_loglog_ci", "spearman"),
-    *("r_logmean", "reliability_human", "reliability_human_ci", "reliability_model", "ceiling"),
-    *("r_loglog_normalized", "r_oracle", "oracle_human", "accuracy", "cap_rate"),
-    *("unparsed_rate", "no_reasoning_rate", "mean_tokens", "geometric_mean_tokens"),
-    "draws_left_out",
+    *("n", "items_dropped", "cost_source", "counted_by", "ceiling", "mean_tokens"),
+    *("geometric_mean_tokens", "inverse_efficiency", "draws_left_out", "flags"),
+    *("accuracy", "cap_rate", "loop_rate", "unparsed_rate", "no_reasoning_rate"),
+    *("sensitivity", "partial", "wrong_minus_right"),
+    *(
+        name + end
+        for name in (
+            *("r_raw", "r_loglog", "r_logmean", "spearman", "r_loglog_normalized"),
+            *("r_loglog_disattenuated", "r_oracle", "oracle_human"),
+            *("reliability_human", "reliability_model"),
+        )
+        for end in ("", "_ci")
+    ),
 }
 MODEL_FIELDS = {
-    *("tasks", "step", "steps", "mean_r_loglog", "mean_r_loglog_ci", "mean_tasks"),
-    *("mean_r_loglog_analytic", "mean_r_loglog_analytic_ci", "cross_task_r"),
+    *("tasks", "step", "steps", "mean_r_loglog", "mean_r_loglog_ci", "mean_r_loglog_ci_tasks"),
+    *("mean_tasks", "mean_r_loglog_analytic", "mean_r_loglog_analytic_ci"),
+    *("mean_r_loglog_analytic_ci_tasks", "cross_task_r", "cross_task_r_range"),
     *("accuracy", "cap_rate", "mean_tokens"),
 }
 
@@ -36,7 +47,9 @@ def test_every_field_is_there_and_unknown_ones_are_none():
     result = align(rows_of([3, 5, 4, 9, 8], [1, 2, 3, 4, 5]), **FAST)
     model = result["models"]["model"]
     task = model["tasks"]["alpha"]
-    assert set(result) == {"models", "contrasts", "inflation", "settings", "notes"}
+    assert set(result) == {
+        *("models", "contrasts", "inflation", "study", "power", "settings", "notes")
+    }
     assert set(model) == MODEL_FIELDS
     assert set(task) == TASK_FIELDS
     for unknown in ("reliability_human", "reliability_model", "ceiling", "cap_rate", "accuracy"):
@@ -65,9 +78,11 @@ def test_human_means_as_costs_score_one_reversed_minus_one_and_shuffled_about_ze
     inverse = 1e4 / tokens
     assert one_task(rows_of(tokens, inverse))["r_loglog"] == -1.0
     assert one_task(rows_of(tokens, inverse))["r_loglog_ci"] == [-1.0, -1.0]
-    shuffled = one_task(rows_of(tokens, generator.permutation(times)))
-    assert abs(shuffled["r_loglog"]) < 0.12  # three standard errors at n = 600
-    assert shuffled["r_loglog_ci"][0] < 0 < shuffled["r_loglog_ci"][1]
+    shuffles = [one_task(rows_of(tokens, generator.permutation(times))) for _ in range(40)]
+    r = np.array([task["r_loglog"] for task in shuffles])
+    assert abs(r.mean()) < 0.02 and r.std() == pytest.approx(1 / np.sqrt(599), rel=0.4)
+    covered = [task["r_loglog_ci"][0] < 0 < task["r_loglog_ci"][1] for task in shuffles]
+    assert sum(covered) >= 34  # 38 of 40 are expected
 
 
 def test_direct_answers_are_counted_and_kept_out_of_logs():
@@ -107,7 +122,7 @@ def test_constant_costs_have_no_correlation_and_a_note_says_so():
     assert any("constant cost" in note for note in result["notes"])
 
 
-@pytest.mark.parametrize("num_items, sentence", [(1, "needs two"), (3, "needs four")])
+@pytest.mark.parametrize("num_items, sentence", [(1, "needs two"), (3, "needs six")])
 def test_few_items_are_reported_without_what_they_cannot_show(num_items, sentence):
     result = align(rows_of([3, 9, 4][:num_items], [1.0, 2.0, 4.0][:num_items]), **FAST)
     assert result["models"]["model"]["tasks"]["alpha"]["r_loglog_ci"] is None
@@ -117,7 +132,10 @@ def test_few_items_are_reported_without_what_they_cannot_show(num_items, sentenc
 def test_degenerate_draws_are_counted():
     task = one_task(rows_of([5, 5, 5, 9], [1, 2, 3, 4]), bootstrap=1000)
     # Draws without the fourth item, or with nothing else.
-    assert task["draws_left_out"] / 1000 == pytest.approx(0.75**4 + 0.25**4, abs=0.06)
+    # Weights are Poisson numbers with mean 1: absent with probability 1 / e.
+    absent = np.exp(-1)
+    expected = absent + absent**3 * (1 - absent)
+    assert task["draws_left_out"] / 1000 == pytest.approx(expected, abs=0.06)
 
 
 def test_oracle_length_is_compared_with_both_sides():
@@ -231,7 +249,7 @@ def test_steps_form_a_curve_and_the_end_is_at_the_top():
     assert [entry["step"] for entry in model["steps"]] == [20, 100]
     first, last = (entry["mean_r_loglog"] for entry in model["steps"])
     assert first < model["mean_r_loglog"] < last
-    assert set(model["steps"][0]) == MODEL_FIELDS - {"steps", "cross_task_r"}
+    assert set(model["steps"][0]) == MODEL_FIELDS - {"steps", "cross_task_r", "cross_task_r_range"}
     assert model["steps"][0]["tasks"]["alpha"]["n"] == 60
 
     last_step = align([row for row in rows if row["step"] is not None], **FAST)["models"]["m"]
@@ -244,6 +262,6 @@ def test_steps_form_a_curve_and_the_end_is_at_the_top():
 
 def test_settings_out_of_range_and_unknown_models_are_refused():
     rows = study({"m": 0.5})
-    for options in ({"bootstrap": 10}, {"seed": -1}, {"reference": "x"}, {"pairs": [("m", "x")]}):
+    for options in ({"bootstrap": 10}, {"seed": -1}, {"reference": "x"}, {"comparisons": UNKNOWN}):
         with pytest.raises(UserError):
             align(rows, **FAST | options)

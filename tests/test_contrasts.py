@@ -3,21 +3,26 @@ import pytest
 import scipy.stats
 from simulated import study
 
-from handan.alignment.contrasts import choose_pairs, contrasts, in_words, verdict
-from handan.alignment.costs import as_rows
+from handan.alignment.bootstrap import Bootstrap
+from handan.alignment.contrasts import contrasts
+from handan.alignment.costs import as_table
 from handan.alignment.item_costs import final_costs, item_costs
 from handan.alignment.measure import align
+from handan.alignment.pairs import choose_pairs
+from handan.alignment.verdict import in_words, verdict
 from handan.errors import UserError
 
 FIELDS = {
-    *("a", "b", "task", "mean", "difference", "ci", "ci90", "p", "p_holm"),
-    *("equivalence_bound", "accuracy_a", "accuracy_b", "n", "draws_left_out", "verdict"),
+    *("a", "b", "task", "mean", "r_a", "r_b", "difference", "ci", "ci90", "p", "p_holm", "p_bh"),
+    *("p_equivalence", "equivalence_bound", "accuracy_a", "accuracy_b", "flags", "n"),
+    *("draws_left_out", "verdict", "r_ab", "williams_t", "williams_p", "steiger_z", "steiger_p"),
+    "zou_ci",
 }
 
 
-def contrasts_of(rows, pairs, **options):
-    costs = final_costs(item_costs(as_rows(rows)))
-    return contrasts(costs, pairs, **{"bootstrap": 500} | options)
+def contrasts_of(rows, pairs, bootstrap=500):
+    costs = final_costs(item_costs(as_table(rows)))
+    return contrasts(costs, pairs, Bootstrap(bootstrap, seed=0))
 
 
 def on_mean(rows, a, b, **options):

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from handan import norms
-from handan.alignment.task_figures import human_reliability
+from handan.alignment.measure import align
 from handan.cli import command
 from handan.errors import UserError, run_main
 from handan.norms.build import SOURCES
@@ -321,15 +321,20 @@ def test_list_shows_the_tables_of_a_folder_too(tmp_path, capsys):
     command(["norms", "list", "--norms", str(tmp_path / "out")])
     printed = capsys.readouterr().out.splitlines()
     (line,) = [line for line in printed if line.startswith("add ")]
-    assert line.split()[:7] == ["add", "lab", "12", "3", "36", "-", "-"]
+    assert line.split()[:6] == ["add", "lab", "12", "3", "36", "-"]
     assert len([line for line in printed if line.startswith("binary_addition ")]) == 2
 
 
-def test_alignment_takes_an_undefined_reliability_as_unknown(tmp_path, monkeypatch):
+def test_alignment_takes_an_undefined_reliability_as_unknown(tmp_path):
     compute(written(tmp_path, lines(*small(num_participants=3))), "lab", tmp_path, splits=9)
-    table = norms.load("add", directory=tmp_path)
-    monkeypatch.setattr(norms, "load", lambda task, source: table)
-    assert human_reliability("add", "lab") == (None, None)
+    items = norms.load("add", directory=tmp_path).items
+    rows = [
+        {"task": "add", "item": item, "norms": "lab", "reasoning_tokens": 9 + index}
+        | {"human_rt_s": 1.0 + index}
+        for index, item in enumerate(items)
+    ]
+    task = align(rows, bootstrap=100, norms_dir=tmp_path)["models"]["model"]["tasks"]["add"]
+    assert (task["reliability_human"], task["ceiling"]) == (None, None)
 
 
 def test_a_second_call_keeps_the_rows_of_other_studies(tmp_path, capsys):
@@ -412,7 +417,8 @@ GOOD = "add,a,p,1.5,true"
         (lines("a/b,a,p,1.5,true"), "line 2: task 'a/b' names a file, so it cannot have /; use"),
         (lines("..,a,p,1.5,true"), "line 2: task '..' names a file, so it cannot have . in front"),
         (lines("a\\b,a,p,1.5,true"), "so it cannot have \\"),
-        (lines("a\x00b,a,p,1.5,true"), "has a control or invisible character; remove it"),
+        (lines("a\x00b,a,p,1.5,true"), "line 2: a NUL byte"),
+        (lines("a\x07b,a,p,1.5,true"), "has a control or invisible character; remove it"),
         (lines("add,a\x1b[2J,p,1.5,true"), "line 2: item 'a?[2J' has a control or invisible"),
         (lines('add,"a\nb",p,1.5,true'), "line 3: item 'a?b' has a control or invisible"),
         (lines("add,a,p\u202e,1.5,true"), "line 2: participant 'p?' has a control or invisible"),

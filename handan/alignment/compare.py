@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from handan.alignment.cost_rows import CostRow
+from handan.alignment.cost_table import CostTable, check_table, joined
 from handan.alignment.costs import read_costs
 from handan.errors import UserError
 from handan.records import read_json
@@ -13,7 +13,7 @@ from handan.records import read_json
 class Runs(NamedTuple):
     """All rows, one sentence a warning, and the models of each run directory."""
 
-    rows: list[CostRow]
+    table: CostTable
     notes: list[str]
     models: dict[Path, list[str]]
 
@@ -22,14 +22,13 @@ def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
     """Read ``costs.csv`` and ``run.json`` of each run, and check that the runs are comparable.
 
     A run's model is named after 'arm' in ``run.json``, or else after its directory. A run with
-    several models keeps their names, after the run's. Whether the rows of the runs agree on people
-    is checked by ``align``, as for any rows.
+    several models keeps their names, after the run's.
 
     Raises:
-        UserError: a file is missing or wrong, two runs have the same name, or a value in
-            'comparability' of ``run.json`` differs and ``allow_different`` is false.
+        UserError: a file is missing or wrong, two runs have the same name or disagree on people, or
+            a value in 'comparability' of ``run.json`` differs and ``allow_different`` is false.
     """
-    rows: list[CostRow] = []
+    tables: list[CostTable] = []
     notes: list[str] = []
     models: dict[Path, list[str]] = {}
     first: dict | None = None
@@ -48,17 +47,19 @@ def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
                 raise UserError(f"{difference}; evaluate them alike or add --allow-different")
             notes.append(f"warning: runs are not comparable: {difference}")
         costs = read_costs(run_dir / "costs.csv")
-        named = _renamed(costs.rows, str(run.get("arm") or run_dir.resolve().name))
-        models[run_dir] = list(dict.fromkeys(row.model for row in named))
+        named = _renamed(costs.table, str(run.get("arm") or run_dir.resolve().name))
+        models[run_dir] = named.names("model")
         for other, names in models.items():
             if other != run_dir and (same := set(names) & set(models[run_dir])):
                 raise UserError(
                     f"{other} and {run_dir} both have a model named '{min(same)}'; "
                     "rename 'arm' in one run.json"
                 )
-        rows += named
+        tables.append(named)
         notes += costs.notes
-    return Runs(rows, notes, models)
+    table = joined(tables)
+    check_table(table)
+    return Runs(table, notes, models)
 
 
 def reference_model(runs: Runs, reference: str | None) -> str | None:
@@ -85,11 +86,10 @@ def _differences(dir_a: Path, a: dict, dir_b: Path, b: dict) -> list[str]:
     ]
 
 
-def _renamed(rows: list[CostRow], name: str) -> list[CostRow]:
-    models = {row.model for row in rows}
+def _renamed(table: CostTable, name: str) -> CostTable:
+    models = table.names("model")
     if len(models) == 1:
-        return [row._replace(model=name) for row in rows]
-    return [
-        row if row.model.startswith(name) else row._replace(model=f"{name}: {row.model}")
-        for row in rows
-    ]
+        return table.with_models({models[0]: name})
+    return table.with_models(
+        {model: model if model.startswith(name) else f"{name}: {model}" for model in models}
+    )

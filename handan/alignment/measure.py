@@ -1,46 +1,60 @@
 """Do models spend tokens where people spend time? The figures of ``alignment.json``.
 
 ``align`` takes the rows of ``costs.csv`` to one nested dict; ``item_costs.py`` defines the costs,
-``statistics.py`` the figures, ``bootstrap.py`` the intervals. Human tasks (``human_rt_s``) and
-analytic tasks (``analytic_cost``) have the same figures but never share a mean. Signs are kept:
-a correlation below 0 is a finding. Unknown values are None: a correlation of a constant column,
-a reliability without samples or norms, an interval over fewer than four items.
+``statistics.py`` the figures, ``bootstrap.py`` and ``intervals.py`` their uncertainty. Human tasks
+(``human_rt_s``) and analytic tasks (``analytic_cost``) have the same figures but never share a
+mean. Signs are kept: a correlation below 0 is a finding. Unknown values are None: a correlation
+of a constant column, a reliability without samples or norms, an interval over fewer than six
+items.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from handan.alignment.bootstrap import correlation_draws, percentile_interval, task_generator
-from handan.alignment.contrasts import MOST_MODELS_FOR_ALL_PAIRS, choose_pairs, contrasts
-from handan.alignment.cost_rows import CostRow
-from handan.alignment.costs import as_rows
+from handan.alignment.bootstrap import Bootstrap
+from handan.alignment.contrasts import contrasts
+from handan.alignment.correlate import Correlation, correlate
+from handan.alignment.cost_table import CostTable
+from handan.alignment.costs import as_table
 from handan.alignment.inflation import inflation
 from handan.alignment.item_costs import TaskCosts, final_costs, item_costs
+from handan.alignment.means import cross_task_r, interval_of_mean, interval_over_tasks
+from handan.alignment.pairs import MOST_MODELS_FOR_ALL_PAIRS, Comparisons, compared_with
+from handan.alignment.people import SPLITS, People
+from handan.alignment.power import power_table
 from handan.alignment.statistics import (
     finite_or_none,
     fisher_mean,
     mean_of_known,
     pearson,
-    pearson_rows,
 )
-from handan.alignment.task_figures import SPLITS, Measured, task_notes, task_report
+from handan.alignment.study import study
+from handan.alignment.task_figures import (
+    Measured,
+    human_reliability,
+    pairs_of,
+    task_notes,
+    task_report,
+)
 from handan.errors import UserError
+from handan.norms.reliability import Reliability
 
-CROSS_TASK_DRAWS = 1_000
-LEAST_TASKS_ACROSS = 3
 # Percentiles of fewer draws do not hold a 95 % interval.
 LEAST_BOOTSTRAP = 100
+MOST_BOOTSTRAP = 1_000_000
 
 
 def align(
-    rows: Iterable[CostRow | Mapping[str, object]],
+    rows: CostTable | Iterable[Mapping[str, object]],
     *,
     bootstrap: int = 10_000,
     seed: int = 0,
     reference: str | None = None,
-    pairs: Sequence[tuple[str, str]] | None = None,
-    inflation_pairs: Sequence[tuple[str, str]] | None = None,
+    comparisons: Comparisons | None = None,
+    people: Mapping[str, People] | None = None,
+    norms_dir: Path | None = None,
     equivalence_bound: float = 0.1,
 ) -> dict:
     """All figures of a set of models, ready for ``json.dumps(..., allow_nan=False)``.
@@ -49,65 +63,104 @@ def align(
         rows: of ``costs.read_costs``, or mappings with the columns of ``costs.csv``.
         bootstrap: number of draws of items, shared by all models and steps.
         seed: of all draws and splits. A figure depends on it, on its model and on its task alone.
-        reference: the model all others are contrasted with.
-        pairs: contrasts instead of those of ``handan.alignment.contrasts.choose_pairs``.
-        inflation_pairs: (student, base) pairs; every model with the reference by default.
+        reference: the model all others are compared with.
+        comparisons: what is compared instead, such as by ``pairs.read_pairs``.
+        people: participants of tasks, such as of a file of trials; see ``item_costs``.
+        norms_dir: searched for the sources in column 'norms' before the packaged ones.
         equivalence_bound: see ``handan.alignment.contrasts``.
 
     Raises:
         UserError: a row is wrong, a named model is not there, or a setting is out of range.
     """
-    if bootstrap < LEAST_BOOTSTRAP or seed < 0:
-        raise UserError(f"at least {LEAST_BOOTSTRAP} bootstrap draws and a seed from 0 on")
-    costs = item_costs(as_rows(rows))
+    if not LEAST_BOOTSTRAP <= bootstrap <= MOST_BOOTSTRAP or seed < 0:
+        raise UserError(
+            f"bootstrap is {bootstrap}, seed {seed}; give {LEAST_BOOTSTRAP} to "
+            f"{MOST_BOOTSTRAP:,} draws and a seed from 0 on"
+        )
+    if not 0 < equivalence_bound < 1:
+        raise UserError(f"the equivalence bound is {equivalence_bound:g}; give one from 0 to 1")
+    drawn = Bootstrap(bootstrap, seed)
+    costs = item_costs(as_table(rows), people)
     final = final_costs(costs)
     if reference is not None and reference not in final:
         raise UserError(f"no model '{reference}' to refer to; there are: {', '.join(final)}")
-    if pairs is None:
-        pairs = choose_pairs(list(final), reference)
-    if inflation_pairs is None:
-        inflation_pairs = choose_pairs(list(final), reference) if reference else []
+    if comparisons is None:
+        comparisons = compared_with(list(final), reference)
 
-    thinking = [entry.thinking() for entry in costs]
-    draws = correlation_draws(thinking, bootstrap, seed)
     measured = {
-        (entry.model, entry.step, entry.task): Measured(
-            entry, part, pearson(part.log_cost, part.log_demand), entry_draws
-        )
-        for entry, part, entry_draws in zip(costs, thinking, draws, strict=True)
+        (entry.all_items.model, entry.all_items.step, entry.all_items.task): entry
+        for entry in _measure(costs, drawn)
     }
+    at_end = {
+        model: [measured[model, entry.step, task] for task, entry in tasks.items()]
+        for model, tasks in final.items()
+    }
+    reports = _task_reports([e for of_model in at_end.values() for e in of_model], drawn, norms_dir)
     models, notes = {}, []
-    for model, tasks in final.items():
-        at_end = [measured[model, entry.step, task] for task, entry in tasks.items()]
-        models[model] = _model_report(at_end, seed)
-        models[model]["steps"] = _step_reports(model, measured)
-        notes += task_notes(at_end)
-    if not pairs and len(final) > MOST_MODELS_FOR_ALL_PAIRS:
+    for model, entries in at_end.items():
+        across, spread = cross_task_r([entry.thinking for entry in entries], seed)
+        models[model] = {
+            "tasks": {task: reports[model, task] for task in final[model]},
+            "step": entries[0].all_items.step,
+            **_summary(entries),
+            "cross_task_r": finite_or_none(across),
+            "cross_task_r_range": finite_or_none(spread),
+            "steps": _step_reports(model, measured),
+        }
+        notes += task_notes(entries)
+    if not comparisons.contrasts and len(final) > MOST_MODELS_FOR_ALL_PAIRS:
         notes.append(f"no contrasts: {len(final)} models and no reference to compare them with")
+    found = contrasts(final, comparisons.contrasts, drawn, equivalence_bound)
+    for row in found:
+        row["roles"] = list(comparisons.roles.get((row["a"], row["b"]), ())) or None
     return {
         "models": models,
-        "contrasts": contrasts(final, pairs, bootstrap, seed, equivalence_bound),
-        "inflation": inflation(final, inflation_pairs, bootstrap, seed),
+        "contrasts": found,
+        "inflation": inflation(final, comparisons.inflation, drawn),
+        "study": study(final, comparisons, drawn),
+        "power": power_table(final, equivalence_bound),
         "settings": {
             "bootstrap": bootstrap,
             "seed": seed,
             "splits": SPLITS,
             "reference": reference,
             "equivalence_bound": equivalence_bound,
-            "interval": "95 % percentile bootstrap over items within tasks",
+            "interval": "95 % expanded percentile, Poisson bootstrap over items within tasks",
             "holm_family": "contrasts on the mean over human tasks",
+            "bh_family": "contrasts on single tasks",
         },
         "notes": notes,
     }
 
 
-def _model_report(at_end: Sequence[Measured], seed: int) -> dict:
-    return {
-        "tasks": {entry.all_items.task: task_report(entry, seed) for entry in at_end},
-        "step": at_end[0].all_items.step,
-        **_summary(at_end),
-        "cross_task_r": finite_or_none(cross_task_r([part.thinking for part in at_end], seed)),
-    }
+def _measure(costs: Sequence[TaskCosts], bootstrap: Bootstrap) -> Iterable[Measured]:
+    """The log-log correlation of each entry with its interval and draws."""
+    thinking = [entry.thinking() for entry in costs]
+    all_draws = bootstrap.alignment(thinking)
+    for entry, part, draws in zip(costs, thinking, all_draws, strict=True):
+        r = pearson(part.log_cost, part.log_demand)
+        sizes = [len(part.items)]
+        bounds = interval_of_mean([part], [r], [draws], sizes) if len(part.items) else None
+        found = Correlation(r, bounds or (np.nan, np.nan), len(part.items))
+        yield Measured(entry, part, found, draws)
+
+
+def _task_reports(
+    entries: Sequence[Measured], bootstrap: Bootstrap, norms_dir: Path | None
+) -> dict[tuple[str, str], dict]:
+    """The figures of every model on every task; their correlations are resampled together."""
+    named = [pairs_of(entry.all_items, entry.thinking) for entry in entries]
+    found = iter(correlate([pair for of_entry in named for pair in of_entry.values()], bootstrap))
+    people: dict[tuple, Reliability] = {}
+    reports = {}
+    for entry, of_entry in zip(entries, named, strict=True):
+        costs = entry.thinking
+        key = (costs.task, costs.norms, costs.items if costs.people else ())
+        if key not in people:
+            people[key] = human_reliability(costs, bootstrap.seed, norms_dir)
+        correlations = {name: next(found) for name in of_entry}
+        reports[costs.model, costs.task] = task_report(entry, correlations, people[key], bootstrap)
+    return reports
 
 
 def _summary(entries: Sequence[Measured]) -> dict:
@@ -121,19 +174,26 @@ def _summary(entries: Sequence[Measured]) -> dict:
         defined = [
             entry
             for entry in entries
-            if entry.all_items.cost_source == source and not np.isnan(entry.r)
+            if entry.all_items.cost_source == source and not np.isnan(entry.r.r)
         ]
         if not defined:
-            out |= {name: None, f"{name}_ci": None}
+            out |= {name: None, f"{name}_ci": None, f"{name}_ci_tasks": None}
         else:
-            draws = fisher_mean(np.stack([entry.draws for entry in defined]), axis=0)
-            out[name] = finite_or_none(fisher_mean(np.array([entry.r for entry in defined])))
-            out[f"{name}_ci"] = finite_or_none(percentile_interval(draws))
+            r = [entry.r.r for entry in defined]
+            bounds = interval_of_mean(
+                [entry.thinking for entry in defined],
+                r,
+                [entry.draws for entry in defined],
+                [len(entry.thinking.items) for entry in defined],
+            )
+            out[name] = finite_or_none(fisher_mean(np.array(r)))
+            out[f"{name}_ci"] = finite_or_none(bounds)
+            out[f"{name}_ci_tasks"] = finite_or_none(interval_over_tasks(r))
         if source == "human":
             out["mean_tasks"] = [entry.all_items.task for entry in defined]
     columns = {
         "accuracy": [mean_of_known(entry.all_items.correct) for entry in entries],
-        "cap_rate": [mean_of_known(entry.all_items.truncated) for entry in entries],
+        "cap_rate": [mean_of_known(entry.all_items.of_samples["truncated"]) for entry in entries],
         "mean_tokens": [float(np.mean(entry.all_items.mean_tokens)) for entry in entries],
     }
     for name, values in columns.items():
@@ -153,11 +213,13 @@ def _step_reports(model: str, measured: Mapping[tuple, Measured]) -> list[dict]:
             "tasks": {
                 entry.all_items.task: {
                     "n": len(entry.thinking.items),
-                    "r_loglog": finite_or_none(entry.r),
-                    "r_loglog_ci": finite_or_none(percentile_interval(entry.draws)),
+                    "r_loglog": finite_or_none(entry.r.r),
+                    "r_loglog_ci": finite_or_none(entry.r.bounds),
                     "accuracy": finite_or_none(mean_of_known(entry.all_items.correct)),
                     "mean_tokens": finite_or_none(np.mean(entry.all_items.mean_tokens)),
-                    "cap_rate": finite_or_none(mean_of_known(entry.all_items.truncated)),
+                    "cap_rate": finite_or_none(
+                        mean_of_known(entry.all_items.of_samples["truncated"])
+                    ),
                 }
                 for entry in entries
             },
@@ -165,24 +227,3 @@ def _step_reports(model: str, measured: Mapping[tuple, Measured]) -> list[dict]:
         }
         for step, entries in sorted(steps.items())
     ]
-
-
-def cross_task_r(tasks: Sequence[TaskCosts], seed: int) -> float:
-    """Correlation over tasks: one item of each human task is drawn, and their log costs are
-    correlated with their log response times; mean r of 1,000 draws, after de Varda et al. 2025.
-
-    That the mean is a plain one is our inference. NaN under three human tasks.
-    """
-    human = [costs for costs in tasks if costs.cost_source == "human" and costs.items]
-    if len(human) < LEAST_TASKS_ACROSS:
-        return float("nan")
-    drawn = [
-        task_generator(seed, costs.task, "cross-task").integers(
-            0, len(costs.items), size=CROSS_TASK_DRAWS
-        )
-        for costs in human
-    ]
-    pairs = list(zip(human, drawn, strict=True))
-    log_cost = np.column_stack([costs.log_cost[items] for costs, items in pairs])
-    log_demand = np.column_stack([costs.log_demand[items] for costs, items in pairs])
-    return mean_of_known(pearson_rows(log_cost, log_demand))

@@ -1,85 +1,105 @@
-"""What is printed in a terminal: plain text tables of the result of ``handan align``.
-
-Names of models and tasks come from files of others: everything printed goes through
-``printable``, so that no name can move the cursor, recolour or hide text.
-"""
+"""The tables of a result of ``handan align``: which figures stand where. ``render.py`` writes."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from handan.alignment.cost_rows import GREEDY_SUFFIX
-from handan.errors import printable
+from handan.alignment.cost_table import GREEDY_SUFFIX
+from handan.alignment.render import WRITERS, Table, as_text
+from handan.alignment.study_tables import (
+    effort_table,
+    levels_table,
+    over_pairs_table,
+    power_table,
+    similarity_table,
+)
+from handan.errors import UserError, printable
+from handan.records import write_text
 
 if TYPE_CHECKING:
     from handan.norms import Norms
 
-
-def decimal(value: float | None, digits: int = 2) -> str:
-    """A number as '.32', '-.05' or '1.00'; '-' if it is unknown."""
-    if value is None:
-        return "-"
-    text = f"{value:.{digits}f}"
-    if float(text) == 0:
-        text = text.removeprefix("-")
-    return text.replace("0.", ".", 1) if -1 < float(text) < 1 else text
+# More rows than this are not printed in a terminal but for those with a flag.
+MOST_ROWS = 40
+MOST_MODELS_IN_MATRIX = 12
 
 
-def interval(bounds: Sequence[float | None] | None) -> str:
-    """An interval as '[.20, .48]'; '-' if it is unknown."""
-    return (
-        "-" if bounds is None or None in bounds else f"[{decimal(bounds[0])}, {decimal(bounds[1])}]"
-    )
+def tables(result: Mapping) -> list[Table]:
+    """Every table of a result of ``handan.alignment.measure.align`` that has rows."""
+    made = [
+        _alignment(result["models"]),
+        _contrasts(result["contrasts"]),
+        _inflation(result["inflation"]),
+        levels_table(result["study"]["levels"]),
+        over_pairs_table(result["study"]["over_pairs"]),
+        effort_table(result["study"]["effort"]),
+        similarity_table(result["study"]["similarity"]),
+        _checks(result["models"]),
+        _partial(result["models"]),
+        power_table(result["power"], result["settings"]["equivalence_bound"]),
+    ]
+    return [table for table in made if table.rows]
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[object]], text_columns: set[int]) -> str:
-    """Aligned columns: those with text to the left, those with numbers to the right."""
-    cells = [list(header), *([printable(str(cell)) for cell in row] for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    lines = []
-    for row in cells:
-        padded = [
-            cell.ljust(width) if column in text_columns else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(padded).rstrip())
-    return "\n".join(lines)
+def write_tables(result: Mapping, folder: Path) -> None:
+    """Write every table as ``NAME.csv``, ``NAME.md`` and ``NAME.tex``.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    try:
+        for table in tables(result):
+            for suffix, write in WRITERS.items():
+                write_text(folder / f"{table.name}.{suffix}", write(table))
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror})") from None
 
 
-def alignment_text(result: Mapping) -> str:
-    """The result of ``handan.alignment.measure.align`` as tables, with the notes under them."""
-    parts = [_models_table(result["models"])]
-    if result["contrasts"]:
-        parts.append(
-            "Contrasts: r log-log of a minus that of b, over the items of both\n"
-            + _contrasts_table(result["contrasts"])
-            + "\np Holm: adjusted over the contrasts on the mean of human tasks"
+def alignment_text(result: Mapping, power: bool = False) -> str:
+    """The result for a terminal: its tables, what they claim, and the notes."""
+    named = {table.name: table for table in tables(result)}
+    if not power:
+        named.pop("power", None)
+    named.pop("partial", None)
+    if len(result["models"]) > MOST_MODELS_IN_MATRIX or len(result["models"]) < 3:
+        named.pop("similarity", None)
+    notes = []
+    if (checks := named.get("checks")) is not None:
+        flagged = [row for row in checks.rows if row[-1]]
+        notes.append(
+            f"{len(flagged)} of {len(checks.rows)} conditions have more capped or looping (1 %), "
+            "unparsed or direct (5 %) responses than tolerated"
         )
-    if result["inflation"]:
-        parts.append(
-            "Inflation: log tokens of the model = log k + b log tokens of the base\n"
-            + _inflation_table(result["inflation"])
-        )
+        if len(checks.rows) > MOST_ROWS:
+            named["checks"] = checks._replace(rows=flagged)
     settings = result["settings"]
-    notes = [
+    notes += [
         f"intervals: {settings['interval']}, {settings['bootstrap']} draws, seed "
         f"{settings['seed']}; log measures over samples with at least one reasoning token",
         *result["notes"],
     ]
+    parts = [as_text(table) for table in named.values() if table.rows]
+    if claims := _claims(result["contrasts"]):
+        parts.append("\n".join(claims))
     parts.append("\n".join(f"note: {printable(note)}" for note in notes))
     return "\n\n".join(parts)
 
 
+def _claims(contrasts: Iterable[Mapping]) -> list[str]:
+    """Sentences on the mean over tasks, or on the only one, of models whose roles are known."""
+    from handan.alignment.verdict import in_words
+
+    return [
+        printable(in_words(row, *row["roles"]))
+        for row in contrasts
+        if row["roles"] and row["mean"] is not None
+    ]
+
+
 def arms_text(result: Mapping) -> str:
     """One row an arm: accuracy, length and mean r over human tasks, sampled and greedy."""
-    header = [
-        "arm",
-        "accuracy",
-        "tokens",
-        "mean r",
-        "95 % interval",
-        "mean r, T=0",
-        "95 % interval",
-    ]
+    kinds = {"arm": "text", "accuracy": "number", "tokens": "tokens"}
+    kinds |= {"mean r, T>0": "estimate", "mean r, T=0": "estimate"}
     rows = []
     for name, figures in result["models"].items():
         if name.endswith(GREEDY_SUFFIX):
@@ -89,15 +109,14 @@ def arms_text(result: Mapping) -> str:
         rows.append(
             [
                 name,
-                decimal(mean_or_none([t["accuracy"] for t in human])),
-                decimal(mean_or_none([t["mean_tokens"] for t in human]), 1),
-                decimal(figures["mean_r_loglog"]),
-                interval(figures["mean_r_loglog_ci"]),
-                decimal(greedy.get("mean_r_loglog")),
-                interval(greedy.get("mean_r_loglog_ci")),
+                mean_or_none([t["accuracy"] for t in human]),
+                mean_or_none([t["mean_tokens"] for t in human]),
+                (figures["mean_r_loglog"], figures["mean_r_loglog_ci"]),
+                (greedy.get("mean_r_loglog"), greedy.get("mean_r_loglog_ci")),
             ]
         )
-    return table(header, rows, text_columns={0})
+    title = "Arms on the human tasks: r of log tokens with log response time, 95 % intervals"
+    return as_text(Table("arms", title, kinds, rows))
 
 
 def mean_or_none(values: Sequence[float | None]) -> float | None:
@@ -106,77 +125,142 @@ def mean_or_none(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _models_table(models: Mapping) -> str:
-    header = ["model", "task", "n", "r raw", "r log-log", "95 % interval", "Spearman", "ceiling"]
-    header += ["r / ceiling", "reliability", "accuracy", "tokens", "capped", "direct"]
-    rows: list[list[object]] = []
+def _alignment(models: Mapping) -> Table:
+    columns = {"r log-log": "r_loglog", "r / ceiling": "r_loglog_normalized", "r raw": "r_raw"}
+    columns |= {"Spearman": "spearman", "disattenuated": "r_loglog_disattenuated"}
+    columns |= {"reliability, lengths": "reliability_model"}
+    columns |= {"reliability, people": "reliability_human"}
+    kinds = {"model": "text", "task": "text", "n": "count", **dict.fromkeys(columns, "estimate")}
+    kinds |= {"ceiling": "number", "accuracy": "number", "tokens": "tokens", "flags": "text"}
+    rows: list[list] = []
+
+    def add(name: str, label: str, r: tuple) -> None:
+        unknown = [(None, None)] * (len(columns) - 1)
+        rows.append([name, label, None, r, *unknown, None, None, None, ""])
+
     for name, model in models.items():
-        for task, figures in model["tasks"].items():
-            source = " (analytic)" if figures["cost_source"] == "analytic" else ""
-            columns = ["spearman", "ceiling", "r_loglog_normalized", "reliability_model"]
-            rows.append(
-                [
-                    *(name, task + source, figures["n"], decimal(figures["r_raw"])),
-                    *(decimal(figures["r_loglog"]), interval(figures["r_loglog_ci"])),
-                    *(decimal(figures[column]) for column in [*columns, "accuracy"]),
-                    decimal(figures["mean_tokens"], 1),
-                    *(decimal(figures["cap_rate"]), decimal(figures["no_reasoning_rate"])),
-                ]
-            )
+        for task, of in model["tasks"].items():
+            source = " (analytic)" if of["cost_source"] == "analytic" else ""
+            estimates = [(of[key], of[f"{key}_ci"]) for key in columns.values()]
+            rest = [of["ceiling"], of["accuracy"], of["mean_tokens"], ", ".join(of["flags"])]
+            rows.append([name, task + source, of["n"], *estimates, *rest])
         for key, label in (
             ("mean_r_loglog", "mean of human tasks"),
             ("mean_r_loglog_analytic", "mean of analytic tasks"),
         ):
             if model[key] is not None:
-                r = [decimal(model[key]), interval(model[f"{key}_ci"])]
-                rows.append([name, label, "", "", *r, *[""] * 8])
+                add(name, label, (model[key], model[f"{key}_ci"]))
+        if model["mean_r_loglog_ci_tasks"] is not None:
+            bounds = model["mean_r_loglog_ci_tasks"]
+            add(name, "mean, for other tasks", (model["mean_r_loglog"], bounds))
         if model["cross_task_r"] is not None:
-            rows.append([name, "across tasks", "", "", decimal(model["cross_task_r"]), *[""] * 9])
-    return table(header, rows, {0, 1})
+            add(name, "across tasks", (model["cross_task_r"], model["cross_task_r_range"]))
+    title = (
+        "Alignment: correlation over items of a model's tokens with people's time, 95 % intervals"
+    )
+    hidden = ("disattenuated", "reliability, lengths", "reliability, people")
+    return Table("alignment", title, kinds, rows, hidden)
 
 
-def _contrasts_table(contrasts: Iterable[Mapping]) -> str:
-    header = ["a", "b", "on", "difference", "95 % interval", "90 % interval", "p", "p Holm"]
-    header += ["accuracy a", "accuracy b", "n", "verdict"]
+def _contrasts(contrasts: Iterable[Mapping]) -> Table:
+    p_values = {"p": "p", "p Holm": "p_holm", "p BH": "p_bh", "p equivalence": "p_equivalence"}
+    p_values |= {"p Williams": "williams_p", "p Steiger": "steiger_p"}
+    kinds = {"a": "text", "b": "text", "on": "text", "n": "count", "r a": "number", "r b": "number"}
+    kinds |= {"difference": "estimate", "90 %": "estimate", "Zou": "estimate"}
+    kinds |= dict.fromkeys(p_values, "p")
+    kinds |= {"accuracy a": "number", "accuracy b": "number", "verdict": "text", "flags": "text"}
+    rows = []
+    for row in contrasts:
+        difference = row["difference"]
+        rows.append(
+            [
+                *(row["a"], row["b"], row["task"] or f"mean of {row['mean']} tasks", row["n"]),
+                *(row["r_a"], row["r_b"], (difference, row["ci"]), (difference, row["ci90"])),
+                (difference if row["zou_ci"] else None, row["zou_ci"]),
+                *(row[key] for key in p_values.values()),
+                *(row["accuracy_a"], row["accuracy_b"], row["verdict"], "; ".join(row["flags"])),
+            ]
+        )
+    title = "Contrasts: r log-log of a minus that of b, on shared items, 95 % intervals"
+    hidden = ("90 %", "Zou", "p equivalence", "p Williams", "p Steiger", "flags")
+    return Table("contrasts", title, kinds, rows, hidden)
+
+
+def _inflation(fits: Iterable[Mapping]) -> Table:
+    kinds = {"model": "text", "base": "text", "task": "text", "n": "count", "k": "estimate"}
+    kinds |= {"b": "estimate", "b corrected": "estimate", "b Deming": "estimate"}
+    kinds |= {"b Theil-Sen": "estimate", "residual sd": "estimate", "of it noise": "number"}
+    kinds |= {"mean ratio": "estimate", "r": "estimate", "law": "text"}
     rows = [
         [
-            *(row["a"], row["b"], row["task"] or f"mean of {row['mean']} tasks"),
-            *(decimal(row["difference"]), interval(row["ci"]), interval(row["ci90"])),
-            *(decimal(row["p"], 4), decimal(row["p_holm"], 4)),
-            *(decimal(row["accuracy_a"]), decimal(row["accuracy_b"]), row["n"]),
-            row["verdict"] or "-",
+            *(fit["student"], fit["base"], fit["task"] or "all, an intercept each", fit["n"]),
+            (fit["k"], fit["k_ci"]),
+            (fit["b"], fit["b_ci"]),
+            *((fit[how]["b"], fit[how]["b_ci"]) for how in ("corrected", "deming", "theil_sen")),
+            (fit["residual_sd"], fit["residual_sd_ci"]),
+            fit["noise_sd"],
+            (fit["geometric_mean_ratio"], fit["geometric_mean_ratio_ci"]),
+            (fit["r"], fit["r_ci"]),
+            fit["law"],
         ]
-        for row in contrasts
+        for fit in fits
     ]
-    return table(header, rows, {0, 1, 2, len(header) - 1})
+    title = "Inflation: log tokens of the model = log k + b log tokens of its base + e"
+    return Table("inflation", title, kinds, rows, ("b Deming", "b Theil-Sen", "r"))
 
 
-def _inflation_table(fits: Iterable[Mapping]) -> str:
-    header = ["model", "base", "task", "k", "b", "95 % interval", "residual sd", "r"]
-    header += ["mean ratio", "n"]
+def _checks(models: Mapping) -> Table:
+    rates = {"capped": "cap_rate", "looping": "loop_rate", "unparsed": "unparsed_rate"}
+    rates |= {"direct": "no_reasoning_rate"}
+    others = {"complete only": "complete_only", "censored": "censored"}
+    others |= {"correct only": "correct_only", "characters": "characters"}
+    kinds = {"model": "text", "task": "text", **dict.fromkeys(rates, "number")}
+    kinds |= dict.fromkeys(("r log-log", *others, "all partialled", "wrong - right"), "estimate")
+    kinds |= {"flags": "text"}
+    rows = []
+    for name, model in models.items():
+        for task, of in model["tasks"].items():
+            found = [of["sensitivity"][key] for key in others.values()] + [of["partial"].get("all")]
+            effect = of["wrong_minus_right"]
+            rows.append(
+                [
+                    *(name, task, *(of[key] for key in rates.values())),
+                    (of["r_loglog"], of["r_loglog_ci"]),
+                    *((None, None) if r is None else (r["r"], r["ci"]) for r in found),
+                    (effect["delta"], effect["ci"]) if effect else (None, None),
+                    ", ".join(of["flags"]),
+                ]
+            )
+    title = "Checks: shares of responses, and r log-log under other choices"
+    return Table("checks", title, kinds, rows, ("characters",))
+
+
+def _partial(models: Mapping) -> Table:
+    kinds = {"model": "text", "task": "text", "held constant": "text", "n": "count"}
+    kinds |= {"partial r": "estimate"}
     rows = [
-        [
-            *(row["student"], row["base"], row["task"] or "all, an intercept each"),
-            *(decimal(row["k"]), decimal(row["b"]), interval(row["b_ci"])),
-            *(decimal(row["residual_sd"]), decimal(row["r"])),
-            *(decimal(row["geometric_mean_ratio"]), row["n"]),
-        ]
-        for row in fits
+        [name, task, covariate, found["n"], (found["r"], found["ci"])]
+        for name, model in models.items()
+        for task, of in model["tasks"].items()
+        for covariate, found in of["partial"].items()
     ]
-    return table(header, rows, {0, 1, 2})
+    return Table("partial", "Partial correlations of log tokens with log time", kinds, rows)
 
 
 def norms_table(packaged: Iterable["Norms"]) -> str:
     """What human figures there are: people, trials and reliability of each task and source."""
-    header = ["task", "source", "items", "participants", "trials", "reliability"]
-    header += ["95 % interval", "trials that count"]
+    kinds = {"task": "text", "source": "text", "items": "count", "participants": "count"}
+    kinds |= {"trials": "count", "reliability": "estimate", "trials that count": "text"}
     rows = [
         [
             *(norms.task, norms.source, len(norms.items), norms.participants, norms.trials_kept),
-            decimal(norms.reliability),
-            interval((norms.reliability_low, norms.reliability_high)),
+            (norms.reliability, _known((norms.reliability_low, norms.reliability_high))),
             norms.rule,
         ]
         for norms in packaged
     ]
-    return table(header, rows, {0, 1, len(header) - 1})
+    return as_text(Table("norms", "Human norms, 95 % intervals", kinds, rows))
+
+
+def _known(bounds: tuple[float | None, float | None]) -> tuple | None:
+    return None if None in bounds else bounds

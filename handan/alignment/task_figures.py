@@ -1,85 +1,155 @@
-"""All figures of one model on one task: correlations, reliabilities, ceiling, rates."""
+"""All figures of one model on one task: correlations, reliabilities, ceiling, rates, checks."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from handan.alignment.bootstrap import LEAST_ITEMS_FOR_INTERVAL, percentile_interval, task_generator
+from handan import norms
+from handan.alignment import confounds
+from handan.alignment.bootstrap import Bootstrap, task_generator
+from handan.alignment.correlate import Correlation, Pair
+from handan.alignment.intervals import LEAST_ITEMS_FOR_INTERVAL
 from handan.alignment.item_costs import TaskCosts
 from handan.alignment.statistics import (
     FloatArray,
     finite_or_none,
-    mean_of_known,
-    pearson,
+    reliability_of_means,
     spearman,
-    split_half_reliability,
+    spearman_interval,
 )
+from handan.norms.reliability import Reliability
 
-SPLITS = 1_000
+UNKNOWN = Reliability(None, None, None, "")
 
 
 class Measured(NamedTuple):
-    """One model on one task at one step: costs, those with a log cost, their r and its draws."""
+    """One model on one task at one step.
+
+    ``thinking`` are the costs that have a logarithm; ``r`` their log-log correlation with its
+    interval, and ``draws`` its bootstrap draws, shape (draws,).
+    """
 
     all_items: TaskCosts
     thinking: TaskCosts
-    r: float
+    r: Correlation
     draws: FloatArray
 
 
-def task_report(measured: Measured, seed: int) -> dict:
-    """Figures of one model on one task; log measures over items with a thinking sample."""
-    everything, costs, r, draws = measured
-    log_cost, log_demand = costs.log_cost, costs.log_demand
-    reliability, reliability_ci = human_reliability(costs.task, costs.norms)
-    ceiling = np.sqrt(reliability) if reliability is not None and reliability > 0 else np.nan
-    splits = task_generator(seed, costs.task, "splits")
-    return {
-        "n": len(costs.items),
-        "items_dropped": len(everything.items) - len(costs.items),
-        "cost_source": costs.cost_source,
-        "r_raw": finite_or_none(pearson(everything.mean_tokens, everything.demand)),
-        "r_loglog": finite_or_none(r),
-        "r_loglog_ci": finite_or_none(percentile_interval(draws)),
-        "spearman": finite_or_none(spearman(log_cost, log_demand)),
-        "r_logmean": finite_or_none(pearson(np.log(costs.mean_tokens), log_demand)),
-        "reliability_human": reliability,
-        "reliability_human_ci": reliability_ci,
-        "reliability_model": finite_or_none(
-            split_half_reliability(costs.log_tokens, SPLITS, splits)
-        ),
-        "ceiling": finite_or_none(ceiling),
-        "r_loglog_normalized": finite_or_none(r / ceiling),
-        "r_oracle": finite_or_none(pearson(log_cost, np.log(costs.oracle))),
-        "oracle_human": finite_or_none(pearson(np.log(costs.oracle), log_demand)),
-        "accuracy": finite_or_none(mean_of_known(everything.correct)),
-        "cap_rate": finite_or_none(mean_of_known(everything.truncated)),
-        "unparsed_rate": finite_or_none(mean_of_known(everything.unparsed)),
-        "no_reasoning_rate": finite_or_none(mean_of_known(everything.direct)),
-        "mean_tokens": finite_or_none(np.mean(everything.mean_tokens)),
-        "geometric_mean_tokens": finite_or_none(
-            np.exp(np.mean(log_cost)) if len(log_cost) else np.nan
-        ),
-        "draws_left_out": int(np.isnan(draws).sum()),
+def pairs_of(everything: TaskCosts, costs: TaskCosts) -> dict[str, Pair]:
+    """Every further correlation of one model on one task, by its name in the report."""
+
+    def pair(x: FloatArray, y: FloatArray) -> Pair:
+        return Pair(costs.task, costs.items, x, y)
+
+    positive = np.maximum(costs.mean_tokens, 1e-300)
+    pairs = {
+        "r_raw": Pair(everything.task, everything.items, everything.mean_tokens, everything.demand),
+        "r_logmean": pair(np.log(positive), costs.log_demand),
+        "r_oracle": pair(costs.log_cost, np.log(costs.oracle)),
+        "oracle_human": pair(np.log(costs.oracle), costs.log_demand),
     }
+    pairs |= {f"sensitivity {k}": v for k, v in confounds.sensitivity_pairs(costs).items()}
+    pairs |= {f"partial {k}": v for k, v in confounds.partial_pairs(costs).items()}
+    return pairs
 
 
-def human_reliability(task: str, source: str | None) -> tuple[float | None, list[float] | None]:
-    """Split-half reliability over participants of a packaged source, with its interval.
+def human_reliability(costs: TaskCosts, seed: int, norms_dir: Path | None) -> Reliability:
+    """Reliability of people's item means: of the trials at hand, or else of the named norms.
 
-    It is that of all packaged items, also where the file holds only some of them.
+    That of norms is of all their items, also where the file holds only some of them.
 
     Raises:
         UserError: there is no such source of this task.
     """
-    if source is None:
-        return None, None
-    from handan import norms
+    if costs.people is not None:
+        return costs.people.reliability(task_generator(seed, costs.task, "halves of people"))
+    if costs.norms is None:
+        return UNKNOWN
+    people = _norms(costs.task, costs.norms, norms_dir)
+    return Reliability(people.reliability, people.reliability_low, people.reliability_high, "")
 
-    people = norms.load(task, source)
-    low, high = people.reliability_low, people.reliability_high
-    return people.reliability, None if low is None or high is None else [low, high]
+
+@lru_cache(maxsize=256)
+def _norms(task: str, source: str, norms_dir: Path | None) -> norms.Norms:
+    """Norms of a folder if it has them, or else the packaged ones."""
+    if norms_dir is not None and (task, source) in norms.available(norms_dir):
+        return norms.load(task, source, norms_dir)
+    return norms.load(task, source)
+
+
+def task_report(
+    measured: Measured,
+    correlations: dict[str, Correlation],
+    people: Reliability,
+    bootstrap: Bootstrap,
+) -> dict:
+    """Figures of one model on one task; log measures over items with a thinking sample."""
+    everything, costs, r, draws = measured
+    model = reliability_of_means(costs.log_tokens)
+    human = np.nan if people.value is None else people.value
+    ceiling = np.sqrt(human) if human > 0 else np.nan
+    noise = np.sqrt(human * model.value) if min(human, model.value) > 0 else np.nan
+    rho = spearman(costs.log_cost, costs.log_demand)
+    of_condition = confounds.rates(everything)
+    censored = confounds.censored(costs)
+
+    def named(kind: str) -> dict[str, dict]:
+        return {
+            name.removeprefix(kind): found.report()
+            for name, found in correlations.items()
+            if name.startswith(kind)
+        }
+
+    mean_tokens = float(np.mean(everything.mean_tokens))
+    accuracy = of_condition["accuracy"]
+    return {
+        "n": len(costs.items),
+        "items_dropped": len(everything.items) - len(costs.items),
+        "cost_source": costs.cost_source,
+        "counted_by": costs.counted_by,
+        **_with_interval("r_raw", correlations["r_raw"]),
+        **_with_interval("r_loglog", r),
+        "spearman": finite_or_none(rho),
+        "spearman_ci": finite_or_none(spearman_interval(rho, len(costs.items))),
+        **_with_interval("r_logmean", correlations["r_logmean"]),
+        "reliability_human": people.value,
+        "reliability_human_ci": None if people.low is None else [people.low, people.high],
+        "reliability_model": finite_or_none(model.value),
+        "reliability_model_ci": finite_or_none((model.low, model.high)),
+        "ceiling": finite_or_none(ceiling),
+        **_with_interval("r_loglog_normalized", _divided(r, ceiling)),
+        **_with_interval("r_loglog_disattenuated", _divided(r, noise)),
+        **_with_interval("r_oracle", correlations["r_oracle"]),
+        **_with_interval("oracle_human", correlations["oracle_human"]),
+        **{name: finite_or_none(rate) for name, rate in of_condition.items()},
+        "flags": confounds.flags(of_condition),
+        "mean_tokens": finite_or_none(mean_tokens),
+        "geometric_mean_tokens": finite_or_none(
+            np.exp(np.mean(costs.log_cost)) if len(costs.log_cost) else np.nan
+        ),
+        "inverse_efficiency": finite_or_none(mean_tokens / accuracy if accuracy > 0 else np.nan),
+        "sensitivity": {
+            **{name: None for name in ("complete_only", "correct_only", "characters")},
+            "censored": censored and censored.report(),
+            **named("sensitivity "),
+        },
+        "partial": named("partial "),
+        "wrong_minus_right": confounds.wrong_minus_right(costs, bootstrap),
+        "draws_left_out": int(np.isnan(draws).sum()),
+    }
+
+
+def _with_interval(name: str, found: Correlation) -> dict:
+    return {name: finite_or_none(found.r), f"{name}_ci": finite_or_none(found.bounds)}
+
+
+def _divided(r: Correlation, by: float) -> Correlation:
+    """A correlation in units of a ceiling that is taken as known; neither is clipped."""
+    low, high = r.bounds
+    return Correlation(r.r / by, (low / by, high / by), r.num_items)
 
 
 def task_notes(entries: Sequence[Measured]) -> list[str]:
@@ -91,10 +161,10 @@ def task_notes(entries: Sequence[Measured]) -> list[str]:
             notes.append(f"{name}: {dropped} items without a thinking sample left out of logs")
         if num_items < 2:
             notes.append(f"{name}: {num_items} items; a correlation needs two")
-        elif np.isnan(r):
+        elif np.isnan(r.r):
             notes.append(f"{name}: constant cost or demand, so no correlation")
         elif num_items < LEAST_ITEMS_FOR_INTERVAL:
-            notes.append(f"{name}: {num_items} items; an interval needs four")
+            notes.append(f"{name}: {num_items} items; an interval needs six")
         elif left_out := int(np.isnan(draws).sum()):
             notes.append(f"{name}: {left_out} of {len(draws)} bootstrap draws constant, left out")
     return notes

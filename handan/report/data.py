@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from handan.alignment.compare import read_runs
-from handan.alignment.cost_rows import GREEDY_SUFFIX, CostRow
+from handan.alignment.cost_table import GREEDY_SUFFIX, CostTable
 from handan.alignment.item_costs import TaskCosts, final_costs, item_costs
 from handan.alignment.measure import align
 from handan.alignment.statistics import finite_or_none, fisher_mean
 from handan.config import read_yaml
 from handan.errors import UserError
 from handan.records import content_hash, read_json, read_jsonl
-from handan.report.roles import Arm, contrast_pairs, relate
+from handan.report.roles import Arm, comparisons, relate
 
 BOOTSTRAP = 10_000
 
@@ -118,12 +118,20 @@ class Study:
         return [arm for group in self.groups for arm in group.arms]
 
     def alignment(self) -> dict[str, Any]:
-        """All models, contrasts and fits in the layout of alignment.json."""
+        """All models, contrasts and fits in the layout of alignment.json.
+
+        Power is that of the main group's items.
+        """
         results = [group.result for group in self.groups]
         return {
             "models": {k: v for result in results for k, v in result["models"].items()},
             "contrasts": [row for result in results for row in result["contrasts"]],
             "inflation": [row for result in results for row in result["inflation"]],
+            "study": {
+                name: [row for result in results for row in result["study"][name]]
+                for name in results[0]["study"]
+            },
+            "power": results[0]["power"],
             "settings": results[0]["settings"],
             "notes": [note for result in results for note in result["notes"]],
             "groups": [
@@ -175,7 +183,7 @@ def read_study(run_dirs: Sequence[Path]) -> Study:
             )
         seen[arm.name] = arm
     groups = [
-        _group(relate(of_group), runs.rows, runs.notes)
+        _group(relate(of_group), runs.table, runs.notes)
         for of_group, (runs, _) in zip(arms, read, strict=True)
     ]
     everyone = [arm for group in groups for arm in group.arms]
@@ -215,18 +223,16 @@ def _read_arm(run_dir: Path, models: Sequence[str]) -> Arm:
     )
 
 
-def _group(arms: list[Arm], rows: list[CostRow], notes: list[str]) -> Group:
-    pairs, inflation_pairs = contrast_pairs(arms)
+def _group(arms: list[Arm], table: CostTable, notes: list[str]) -> Group:
     seed = arms[0].suite.get("seed", 0)
     result = align(
-        rows,
+        table,
         bootstrap=BOOTSTRAP,
         seed=seed if isinstance(seed, int) and seed >= 0 else 0,
-        pairs=pairs,
-        inflation_pairs=inflation_pairs,
+        comparisons=comparisons(arms),
     )
     result["notes"] = notes + result["notes"]
-    return Group(arms[0].run["comparability"], arms, final_costs(item_costs(rows)), result)
+    return Group(arms[0].run["comparability"], arms, final_costs(item_costs(table)), result)
 
 
 def _traces_of(arm: Arm, given: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:

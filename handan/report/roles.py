@@ -6,12 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from handan.alignment.contrasts import choose_pairs
+from handan.alignment.pairs import Comparisons, Pairs, choose_pairs
 
 RECIPES = {"grpo": "GRPO", "sft_distill": "SFT"}
 KINDS = ("base", "teacher", "student", "trained", "control", "model")
-
-Pairs = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,8 +164,8 @@ def relate(arms: Sequence[Arm]) -> list[Arm]:
     return sorted(related, key=lambda arm: KINDS.index(arm.kind))
 
 
-def contrast_pairs(arms: Sequence[Arm]) -> tuple[Pairs, Pairs]:
-    """Pairs to contrast, and (student, base) pairs to fit, each also at temperature 0.
+def comparisons(arms: Sequence[Arm]) -> Comparisons:
+    """Pairs to contrast, to regress and to compare in effort, each also at temperature 0.
 
     Every arm is contrasted with its teacher and its base, and students with the arms that were
     trained from the same base on their own answers. Unrelated arms are contrasted all with all,
@@ -186,7 +184,20 @@ def contrast_pairs(arms: Sequence[Arm]) -> tuple[Pairs, Pairs]:
         pairs = choose_pairs([arm.name for arm in arms], None)
     fits = [(arm.name, arm.base) for arm in arms if arm.base]
     greedy = {arm.name: arm.greedy for arm in arms}
-    return _also_greedy(pairs, greedy), _also_greedy(fits, greedy)
+    effort = [(arm.name, arm.teacher) for arm in arms if arm.teacher]
+    roles = {
+        pair: (arm.kind, role)
+        for arm in arms
+        for name, role in ((arm.teacher, "teacher"), (arm.base, "base"))
+        if name and arm.kind in ("student", "teacher")
+        for pair in _also_greedy([(arm.name, name)], greedy)
+    }
+    return Comparisons(
+        _also_greedy(pairs, greedy),
+        _also_greedy(fits, greedy),
+        _also_greedy(effort, greedy),
+        roles,
+    )
 
 
 def _also_greedy(pairs: Pairs, greedy: Mapping[str, str | None]) -> Pairs:

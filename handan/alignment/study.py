@@ -1,0 +1,97 @@
+"""The measures of the study (arXiv 2601.05019) that look at pairs of models over all tasks.
+
+They use human tasks, or the analytic ones of a file that has no others.
+"""
+
+from itertools import combinations
+
+import numpy as np
+from scipy.stats import ttest_1samp
+
+from handan.alignment.bootstrap import Bootstrap
+from handan.alignment.effort import levels, relative_effort
+from handan.alignment.intervals import interval, p_value
+from handan.alignment.pairs import Comparisons, CostsByModel, shared_tasks
+from handan.alignment.similarity import similarity
+from handan.alignment.statistics import FloatArray, finite_or_none, pearson
+
+# Beyond this many models only pairs that are compared anyway have their similarity computed.
+MOST_MODELS_FOR_SIMILARITY = 20
+
+
+def study(costs: CostsByModel, comparisons: Comparisons, bootstrap: Bootstrap) -> dict:
+    """Similarity of fingerprints, effort, inflation over tasks, and claims over all pairs.
+
+    Args:
+        costs: {model: {task: costs}} at the end of training.
+        comparisons: which models belong together.
+        bootstrap: the draws of items.
+    """
+    costs = _of_one_source(costs)
+    models = list(costs)
+    if len(models) <= MOST_MODELS_FOR_SIMILARITY:
+        alike = list(combinations(models, 2))
+    else:
+        alike = list(dict.fromkeys(comparisons.inflation + comparisons.effort))
+    over_pairs = [
+        _over_pairs(costs, comparisons, roles, bootstrap)
+        for roles in (("student", "teacher"), ("student", "base"))
+    ]
+    return {
+        "similarity": similarity(costs, alike, bootstrap),
+        "effort": [relative_effort(costs, *pair) for pair in comparisons.effort],
+        "levels": levels(costs, comparisons.inflation),
+        "over_pairs": [row for row in over_pairs if row is not None],
+    }
+
+
+def _of_one_source(costs: CostsByModel) -> CostsByModel:
+    sources = {entry.cost_source for tasks in costs.values() for entry in tasks.values()}
+    source = "human" if "human" in sources else "analytic"
+    return {
+        model: {task: entry for task, entry in tasks.items() if entry.cost_source == source}
+        for model, tasks in costs.items()
+    }
+
+
+def _over_pairs(
+    costs: CostsByModel,
+    comparisons: Comparisons,
+    wanted: tuple[str, str],
+    bootstrap: Bootstrap,
+) -> dict | None:
+    """Mean difference of Fisher's z over all pairs in these roles and their tasks.
+
+    Its interval has the draws of items that all of them share. 't_of_points' is the study's own
+    test, of (pair, task) points as if they were independent.
+    """
+    pairs = [pair for pair, roles in comparisons.roles.items() if roles == wanted]
+    points: list[float] = []
+    total: FloatArray = np.zeros(bootstrap.num_draws)
+    sizes: dict[tuple, int] = {}
+    for tasks in shared_tasks(costs, pairs).values():
+        for a, b in tasks.values():
+            r = [pearson(of.log_cost, of.log_demand) for of in (a, b)]
+            if np.isnan(r).any() or min(1 - abs(of) for of in r) <= 0:
+                continue
+            draws = bootstrap.alignment([a, b])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                total = total + np.arctanh(draws[0]) - np.arctanh(draws[1])
+            points.append(float(np.arctanh(r[0]) - np.arctanh(r[1])))
+            sizes[a.task, a.items] = len(a.items)
+    if not points:
+        return None
+    draws_of_mean = np.where(np.isfinite(total), total, np.nan) / len(points)
+    test = ttest_1samp(points, 0.0) if len(points) > 1 else None
+    of_tasks = list(sizes.values())
+    return {
+        "a": wanted[0],
+        "b": wanted[1],
+        "mean_difference_z": finite_or_none(np.mean(points)),
+        "ci": finite_or_none(interval(draws_of_mean, of_tasks)),
+        "p": finite_or_none(p_value(draws_of_mean, of_tasks)),
+        "points": len(points),
+        "pairs": len(pairs),
+        "t_of_points": finite_or_none(test.statistic) if test else None,
+        "p_of_points": finite_or_none(test.pvalue) if test else None,
+    }
