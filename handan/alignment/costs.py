@@ -32,7 +32,7 @@ REQUIRED = ("task", "item", "reasoning_tokens")
 DEMANDS = ("human_rt_s", "analytic_cost")
 OPTIONAL = (
     *("model", "sample", "step", "participant", "correct", "status", "norms", "oracle_tokens"),
-    *("prompt_tokens", "answer_tokens", "reasoning_characters"),
+    *("prompt_tokens", "answer_tokens", "reasoning_characters", "counted_by"),
 )
 STATUSES = ("complete", "truncated", "no_reasoning", "unparsed")
 CORRECT = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
