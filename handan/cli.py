@@ -143,6 +143,33 @@ def _norms_list(arguments: argparse.Namespace) -> None:
     show(norms.PACKAGED)
 
 
+def _costs(arguments: argparse.Namespace) -> None:
+    from handan.readers.logged import Options
+    from handan.readers.spans import Tags
+    from handan.readers.table import write_costs
+
+    if arguments.count == "characters" and arguments.tokenizer:
+        raise UserError("--count characters needs no --tokenizer; leave one of them out")
+    sentences = write_costs(
+        logs=arguments.logs,
+        tool=arguments.tool,
+        items_csv=arguments.items,
+        output=arguments.output,
+        options=Options(
+            model=arguments.model,
+            tags=Tags(*arguments.tags),
+            allow_no_reasoning=arguments.allow_no_reasoning,
+            item_field=arguments.item_field,
+            metric=arguments.metric,
+        ),
+        tokenizer=arguments.tokenizer,
+        characters=arguments.count == "characters",
+    )
+    for sentence in sentences:
+        print(printable(sentence))
+    print(f"wrote {printable(str(arguments.output))}")
+
+
 def _report(arguments: argparse.Namespace) -> None:
     from handan import report
 
@@ -199,6 +226,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_alignment_options(compare)
     compare.set_defaults(run=_compare)
 
+    costs = commands.add_parser("costs", help="a costs.csv from the logs of other tools")
+    _add_costs_options(costs)
+    costs.set_defaults(run=_costs)
+
     norms = commands.add_parser("norms", help="the human figures")
     norms_commands = norms.add_subparsers(title="commands", metavar="COMMAND", required=True)
     build = norms_commands.add_parser("build", help="compute them from published trials")
@@ -223,6 +254,53 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--seed", type=int, default=1, metavar="S", help="default %(default)s")
     demo.set_defaults(run=_demo)
     return parser
+
+
+def _add_costs_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("logs", type=Path, nargs="+", metavar="LOG", help="a log of the tool")
+    parser.add_argument(
+        "--from",
+        dest="tool",
+        choices=("lm_eval", "inspect", "openai"),
+        required=True,
+        help="the tool that wrote the logs",
+    )
+    parser.add_argument(
+        "--items",
+        type=Path,
+        required=True,
+        metavar="ITEMS.csv",
+        help="task, item and human_rt_s or analytic_cost",
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="costs.csv")
+    parser.add_argument("--model", metavar="NAME", help="default: as in the logs")
+    parser.add_argument(
+        "--tokenizer",
+        metavar="DIR_OR_NAME",
+        help="counts text for which the log has no count of reasoning tokens",
+    )
+    parser.add_argument(
+        "--count",
+        choices=("tokens", "characters"),
+        default="tokens",
+        help="default %(default)s",
+    )
+    parser.add_argument(
+        "--tags",
+        nargs=2,
+        default=("<think>", "</think>"),
+        metavar=("OPEN", "CLOSE"),
+        help="around reasoning in text, default <think> </think>",
+    )
+    parser.add_argument(
+        "--allow_no_reasoning",
+        action="store_true",
+        help="accept logs without any reasoning in them",
+    )
+    parser.add_argument("--item_field", metavar="PATH", help="where the log names the item")
+    parser.add_argument(
+        "--metric", metavar="NAME", help="metric or scorer that says what is correct, or 'none'"
+    )
 
 
 def _add_alignment_options(parser: argparse.ArgumentParser) -> None:

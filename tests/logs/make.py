@@ -1,0 +1,204 @@
+"""Makes the logs in this folder again; README.md says in which order and with which tools.
+
+python tests/logs/make.py items          # items.csv and the data sets in tasks/
+python tests/logs/make.py openai PORT    # openai/, from a server with an OpenAI-style API
+python tests/logs/make.py mock           # inspect/mock.eval, from inspect_ai's mock model
+python tests/logs/make.py collect RAW    # lm_eval/ and inspect/, from RAW/lm_eval, RAW/inspect
+"""
+
+import json
+import math
+import random
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+TASKS = {"binary_addition": 8, "binary_subtraction": 6}
+MODEL = "handan/tiny/weights/base"
+MOST_TOKENS = 56
+
+
+def documents(task: str) -> list[dict]:
+    lines = (HERE / "tasks" / f"{task}.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def items() -> None:
+    """Draw the items; what people needed comes from the packaged norms."""
+    from handan import norms
+    from handan.records import write_csv, write_jsonl
+    from handan.tiny import tasks
+
+    rows = []
+    for task, num_items in TASKS.items():
+        people = norms.load(task)
+        known = [item for item in tasks.TASKS[task].items() if item.key in people.items]
+        drawn = random.Random(task).sample(known, num_items)
+        write_jsonl(
+            HERE / "tasks" / f"{task}.jsonl",
+            ({"item": i.key, "question": i.question, "answer": i.answer} for i in drawn),
+        )
+        rows += [
+            {
+                "task": task,
+                "item": item.key,
+                "human_rt_s": round(math.exp(people.items[item.key].mean_log_rt), 4),
+                "norms": people.source,
+            }
+            for item in drawn
+        ]
+    write_csv(HERE / "items.csv", list(rows[0]), rows)
+
+
+def openai(port: str) -> None:
+    """Ask a server: addition as plain dumps, subtraction in the lines of the Batch API.
+
+    The server has no Batch API, so the frame of these lines is written here, around responses of
+    the server. The last line is what it answers to a request it refuses.
+    """
+    from openai import APIStatusError, OpenAI
+
+    client = OpenAI(base_url=f"http://localhost:{port}/v1", api_key="none")
+    # `temperature` alone leaves this server greedy: sampling is switched on here.
+    decoding = {"do_sample": True, "top_k": 0, "eos_token_id": 2, "pad_token_id": 0}
+
+    def ask(question: str, seed: int, **more: object) -> dict:
+        response = client.chat.completions.create(
+            model=MODEL,
+            messages=[{"role": "user", "content": question}],
+            max_completion_tokens=MOST_TOKENS,
+            temperature=1.0,
+            seed=seed,
+            extra_body={"generation_config": json.dumps(decoding), **more},
+        )
+        return json.loads(response.model_dump_json())
+
+    def framed(custom_id: str, status_code: int, body: dict) -> dict:
+        response = {"status_code": status_code, "request_id": custom_id, "body": body}
+        return {"id": custom_id, "custom_id": custom_id, "response": response, "error": None}
+
+    (HERE / "openai").mkdir(exist_ok=True)
+    with open(HERE / "openai" / "responses.jsonl", "w") as file:
+        for index, document in enumerate(documents("binary_addition")):
+            for sample in range(2):
+                row = {"task": "binary_addition", "item": document["item"], "sample": sample}
+                row["response"] = ask(document["question"], 10 * index + sample)
+                file.write(json.dumps(row) + "\n")
+    with open(HERE / "openai" / "batch.jsonl", "w") as file:
+        for index, document in enumerate(documents("binary_subtraction")):
+            for sample in range(2):
+                name = f"binary_subtraction::{document['item']}::{sample}"
+                body = ask(document["question"], 100 + 10 * index + sample)
+                file.write(json.dumps(framed(name, 200, body)) + "\n")
+        try:
+            ask("0", 0, no_such_field=1)
+        except APIStatusError as error:
+            name = "binary_subtraction::0000-0000::0"
+            file.write(json.dumps(framed(name, error.status_code, error.response.json())) + "\n")
+
+
+def mock() -> None:
+    """A log with reasoning apart from the text, with counts, and with a sample that failed.
+
+    What the mock model says is written here: the second epoch holds a response cut in its
+    reasoning, one without reasoning, one whose reasoning is hidden, and an error.
+    """
+    import inspect_ai
+    from inspect_ai.dataset import Sample
+    from inspect_ai.model import ContentReasoning, ContentText, ModelOutput, ModelUsage, get_model
+    from inspect_ai.scorer import match
+    from inspect_ai.solver import generate, solver
+
+    samples = [
+        Sample(id=d["item"], input=d["question"], target=d["answer"])
+        for d in documents("binary_subtraction")
+    ]
+
+    def output(sample: Sample, thought: str | None, num_tokens: int, hidden=False, cut=False):
+        blocks: list = [] if cut else [ContentText(text=str(sample.target))]
+        if thought is not None:
+            blocks.insert(0, ContentReasoning(reasoning=thought, redacted=hidden))
+        said = ModelOutput.from_content("mock", blocks, "max_tokens" if cut else "stop")
+        total = num_tokens + (0 if cut else 5)
+        said.usage = ModelUsage(
+            input_tokens=20,
+            output_tokens=total,
+            total_tokens=20 + total,
+            reasoning_tokens=num_tokens,
+        )
+        return said
+
+    @solver
+    def fail_once():
+        async def solve(state, generate):
+            if state.epoch == 2 and state.sample_id == samples[3].id:
+                raise RuntimeError("the tool broke")
+            return state
+
+        return solve
+
+    thought = "0 - 0 = 0 ,"
+    outputs = [output(s, " ".join([thought] * (n + 1)), 6 * n + 7) for n, s in enumerate(samples)]
+    outputs += [
+        output(samples[0], thought, MOST_TOKENS, cut=True),
+        output(samples[1], None, 0),
+        output(samples[2], "c2VjcmV0", 31, hidden=True),
+        output(samples[4], thought, 7),
+        output(samples[5], thought, 7),
+    ]
+    task = inspect_ai.Task(
+        name="binary_subtraction",
+        dataset=samples,
+        solver=[fail_once(), generate()],
+        scorer=match(location="exact"),
+    )
+    (log,) = inspect_ai.eval(
+        task,
+        model=get_model("mockllm/model", custom_outputs=outputs),
+        epochs=2,
+        max_samples=1,
+        fail_on_error=False,
+        log_dir=str(HERE / "inspect"),
+        display="plain",
+    )
+    with zipfile.ZipFile(log.location) as archive:
+        members = {name: json.loads(archive.read(name)) for name in archive.namelist()}
+    Path(log.location).unlink()
+    with zipfile.ZipFile(HERE / "inspect" / "mock.eval", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, member in members.items():
+            if name.startswith("samples/"):
+                member = without_machine(member)
+            archive.writestr(name, json.dumps(member))
+
+
+def without_machine(sample: dict) -> dict:
+    """A sample without its events and the paths in its traceback; the readers use neither."""
+    sample |= {"events": []}
+    if sample.get("error"):
+        sample["error"] |= {"traceback": "(removed)", "traceback_ansi": "(removed)"}
+    return sample
+
+
+def collect(raw: str) -> None:
+    """Take the logs of lm_eval and inspect_ai over, without machine and without events."""
+    for name in ("lm_eval", "lm_eval_without_thinking"):
+        shutil.rmtree(HERE / name, ignore_errors=True)
+        shutil.copytree(next((Path(raw) / name).glob("*/")), HERE / name)
+        for path in (HERE / name).glob("results_*.json"):
+            results = json.loads(path.read_text())
+            results["pretty_env_info"] = "(removed)"
+            path.write_text(json.dumps(results, indent=2, ensure_ascii=False))
+    for path in (Path(raw) / "inspect").iterdir():
+        target = HERE / "inspect" / f"{path.stem.split('_')[1].replace('-', '_')}{path.suffix}"
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy(path, target)
+        if path.suffix == ".json":
+            log = json.loads(path.read_text())
+            log["samples"] = [without_machine(sample) for sample in log["samples"]]
+            target.write_text(json.dumps(log, indent=1, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    {"items": items, "openai": openai, "mock": mock, "collect": collect}[sys.argv[1]](*sys.argv[2:])
