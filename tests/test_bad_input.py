@@ -99,9 +99,9 @@ BAD = {
         rows({}, {"item": "i0", "sample": "1", "human_rt_s": "2"}),
         "item 'i0' costs people 2 but 1 at",
     ),
-    "two ways of counting": (
-        rows({"counted_by": "usage"}, {"counted_by": "retokenized"}),
-        "costs are counted by 'retokenized' but by 'usage' at",
+    "two units of counting": (
+        rows({"counted_by": "usage"}, {"counted_by": "characters"}),
+        "costs of task 'add' are characters but tokens at",
     ),
     "two norms of a task": (rows({"norms": "a"}, {"norms": "b"}), "norms of task 'add' are"),
     "unknown norms": (rows(*[{"norms": "nobody2020"}] * 8), "no human norms for task 'add'"),
@@ -152,6 +152,10 @@ def test_settings_out_of_range_are_one_line(tmp_path, capsys, value):
 
 
 TREATED = {
+    "two ways of counting": (
+        rows(*[{"counted_by": "usage"}] * 7, {"counted_by": "retokenized"}),
+        "tokens counted in more than one way: retokenized + usage",
+    ),
     "one item": (rows(count=1), "1 items; a correlation needs two"),
     "five items": (rows(count=5), "5 items; an interval needs six"),
     "constant tokens": (

@@ -177,8 +177,9 @@ def test_malformed_logs_are_one_line_and_exit_code_two(tmp_path, capsys, tool, w
 @pytest.mark.parametrize(
     "text, sentence",
     [
-        ("", "line 1: there must be one column 'task'"),
-        ("task;item;human_rt_s\n", "line 1: there must be one column 'task'"),
+        ("", "empty"),
+        ("item,human_rt_s\na,1\n", "line 1: no column 'task'; add it"),
+        ("task;item;human_rt_s\n", "line 1: columns are separated by ';'"),
         ("task,item\n", "line 1: no column human_rt_s or analytic_cost"),
         ("task,item,human_rt_s\n", "no rows under the header"),
         ("task,item,human_rt_s\na,b\n", "line 2: 2 cells under 3 columns"),

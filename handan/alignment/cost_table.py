@@ -148,10 +148,9 @@ def check_table(table: CostTable) -> None:
             "participant; make them equal",
         ),
         (
-            ("model", "step", "task"),
-            text["counted_by"],
-            "costs are counted by '{here}' but by '{there}' at {place}; count all samples of a "
-            "model on a task in one way",
+            ("task",),
+            ["characters" if by == "characters" else "tokens" for by in text["counted_by"]],
+            "costs of task '{task}' are {here} but {there} at {place}; count them all in one unit",
         ),
         (
             ("model", "step", "task", "item"),

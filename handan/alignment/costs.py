@@ -74,6 +74,17 @@ def as_table(rows: CostTable | Iterable[Mapping[str, object]]) -> CostTable:
     cells = [["" if row.get(name) is None else str(row[name]) for name in header] for row in rows]
     places = [f"record {number}" for number in range(1, len(rows) + 1)]
     _check_columns(places[0], header, people_elsewhere=False)
+    return table_of_cells(header, cells, places)
+
+
+def table_of_cells(
+    header: list[str], cells: Sequence[list[str]], places: Sequence[str]
+) -> CostTable:
+    """A checked table of the cells of a file whose header has been checked.
+
+    Raises:
+        UserError: as ``read_costs``.
+    """
     table = _table(header, cells, places, people_elsewhere=False)
     check_table(table)
     return table

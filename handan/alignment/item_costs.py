@@ -43,7 +43,8 @@ class TaskCosts:
         step: training step, None for the end.
         cost_source: 'human' or 'analytic': what ``demand`` is.
         norms: the source of the human figures, None if the file brings its own.
-        counted_by: how the tokens were counted, None if the file does not say.
+        counted_by: how the tokens were counted, ' + ' between several ways; None if the file does
+            not say.
         items: item names, the first axis of all arrays.
         of_samples: shape (items, samples) each, NaN where unknown or where an item has fewer
             samples: tokens, characters, prompt_tokens, answer_tokens, and 1 or 0 for correct,
@@ -223,7 +224,7 @@ def _task_costs(table: CostTable, rows: np.ndarray, people: Mapping[str, People]
         step=None if np.isnan(step) else int(step),
         cost_source="analytic" if is_analytic else "human",
         norms=table.text["norms"][first] or None,
-        counted_by=table.text["counted_by"][first] or None,
+        counted_by=" + ".join(sorted({table.text["counted_by"][row] for row in rows})) or None,
         items=tuple(names.tolist()),
         of_samples=of_samples,
         of_items=of_items,

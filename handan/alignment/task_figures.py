@@ -157,6 +157,8 @@ def task_notes(entries: Sequence[Measured]) -> list[str]:
     notes = []
     for everything, costs, r, draws in entries:
         name, num_items = f"{costs.model}, {costs.task}", len(costs.items)
+        if costs.counted_by and " + " in costs.counted_by:
+            notes.append(f"{name}: tokens counted in more than one way: {costs.counted_by}")
         if dropped := len(everything.items) - num_items:
             notes.append(f"{name}: {dropped} items without a thinking sample left out of logs")
         if num_items < 2:
