@@ -89,7 +89,7 @@ def align(
 
     measured = {
         (entry.all_items.model, entry.all_items.step, entry.all_items.task): entry
-        for entry in _measure(costs, drawn)
+        for entry in measure(costs, drawn)
     }
     at_end = {
         model: [measured[model, entry.step, task] for task, entry in tasks.items()]
@@ -102,7 +102,7 @@ def align(
         models[model] = {
             "tasks": {task: reports[model, task] for task in final[model]},
             "step": entries[0].all_items.step,
-            **_summary(entries),
+            **summary(entries),
             "cross_task_r": finite_or_none(across),
             "cross_task_r_range": finite_or_none(spread),
             "steps": _step_reports(model, measured),
@@ -133,7 +133,7 @@ def align(
     }
 
 
-def _measure(costs: Sequence[TaskCosts], bootstrap: Bootstrap) -> Iterable[Measured]:
+def measure(costs: Iterable[TaskCosts], bootstrap: Bootstrap) -> Iterable[Measured]:
     """The log-log correlation of each entry with its interval and draws."""
     thinking = [entry.thinking() for entry in costs]
     all_draws = bootstrap.alignment(thinking)
@@ -163,7 +163,7 @@ def _task_reports(
     return reports
 
 
-def _summary(entries: Sequence[Measured]) -> dict:
+def summary(entries: Sequence[Measured]) -> dict:
     """Means over tasks: of r by Fisher's z, human and analytic apart; of rates, over all tasks.
 
     A task without a defined r is left out of the mean of r, and of ``mean_tasks``, which names
@@ -223,7 +223,7 @@ def _step_reports(model: str, measured: Mapping[tuple, Measured]) -> list[dict]:
                 }
                 for entry in entries
             },
-            **_summary(entries),
+            **summary(entries),
         }
         for step, entries in sorted(steps.items())
     ]
