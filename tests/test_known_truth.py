@@ -104,7 +104,7 @@ def test_slope_and_reliability_under_sampling_noise():
     assert np.mean([fit["corrected"]["reliability_base"] for fit in fits]) == pytest.approx(
         reliability, abs=0.03
     )
-    noise_of_both = np.sqrt((1 + 0.8**2) * noise**2 / num_samples)
+    noise_of_both = np.sqrt((1 + 0.8**2 * reliability) * noise**2 / num_samples)
     assert np.mean([fit["noise_sd"] for fit in fits]) == pytest.approx(noise_of_both, rel=0.05)
 
 

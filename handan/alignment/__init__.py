@@ -1,6 +1,6 @@
 """From costs to alignment: figures, intervals, contrasts and their tables. No torch here.
 
-- In: ``costs.py`` reads ``costs.csv`` into a ``cost_table.py``, ``compare.py`` those of several runs,
+- In: ``costs.py`` reads ``costs.csv`` into a ``cost_table.py``, ``compare.py`` those of runs,
   ``human_side.py`` adds norms or trials, ``pairs.py`` says which models are compared.
 - Costs: ``item_costs.py`` defines an item's cost, ``people.py`` what is known of participants.
 - Uncertainty: ``bootstrap.py`` draws items, ``intervals.py`` reads the draws, ``correlate.py`` does

@@ -88,8 +88,15 @@ def standard_error(r_a: float, r_b: float, r_ab: float, num_items: Sequence[int]
 
     NaN where three such correlations cannot be, as with .64, .34 and models that are all but equal.
     """
+    if not _possible(r_a, r_b, r_ab):
+        return float("nan")
     variance = (2 - 2 * _covariance(r_a, r_b, r_ab)) * sum(1 / (n - 3) for n in num_items)
-    return float(np.sqrt(variance)) / len(num_items) if variance > 0 else float("nan")
+    return float(np.sqrt(variance)) / len(num_items)
+
+
+def _possible(r_a: float, r_b: float, r_ab: float) -> bool:
+    """Whether three variables can have these correlations."""
+    return 1 - r_a**2 - r_b**2 - r_ab**2 + 2 * r_a * r_b * r_ab > 0
 
 
 def power(r_a: float, r_b: float, r_ab: float, num_items: Sequence[int]) -> float:
@@ -135,8 +142,8 @@ def items_needed(r_a: float, r_b: float, r_ab: float, wanted: float) -> int | No
 
     None where three such correlations cannot be.
     """
+    if not _possible(r_a, r_b, r_ab):
+        return None
     below = 2 - 2 * _covariance(r_a, r_b, r_ab)
     apart = np.arctanh(r_a) - np.arctanh(r_b)
-    if not below > 0:
-        return None
     return int(np.ceil(3 + below * ((Z_95 + float(ndtri(wanted))) / apart) ** 2))

@@ -162,7 +162,8 @@ def _row(student: str, base: str, task: str | None, fitted: Sequence[_Fitted]) -
     use_corrected = np.isfinite(corrected)
     slope, of_slope = (corrected, corrected_draws) if use_corrected else (line.slope, slopes)
     low, high = bounds(of_slope)
-    noise_sd = np.sqrt(noise_y + slope**2 * noise_x)
+    # Least squares lay their flattened line into the noise of x, so less of it is left.
+    noise_sd = np.sqrt(noise_y + line.slope * slope * noise_x)
     return {
         "student": student,
         "base": base,

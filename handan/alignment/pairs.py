@@ -85,7 +85,7 @@ def choose_pairs(models: Sequence[str], reference: str | None) -> list[tuple[str
     """
     if reference is None:
         few = len(models) <= MOST_MODELS_FOR_ALL_PAIRS
-        return [pair for pair in combinations(models, 2) if _alike(*pair)] if few else []
+        return [pair for pair in combinations(models, 2) if decoded_alike(*pair)] if few else []
     twin = reference.removesuffix(GREEDY_SUFFIX)
     twins = {False: twin, True: twin + GREEDY_SUFFIX}
     if not set(twins.values()) <= set(models):
@@ -94,7 +94,8 @@ def choose_pairs(models: Sequence[str], reference: str | None) -> list[tuple[str
     return [(model, other) for model, other in pairs if model != other]
 
 
-def _alike(a: str, b: str) -> bool:
+def decoded_alike(a: str, b: str) -> bool:
+    """Whether both models are greedy, or neither is."""
     return a.endswith(GREEDY_SUFFIX) == b.endswith(GREEDY_SUFFIX)
 
 

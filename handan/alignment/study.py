@@ -11,7 +11,7 @@ from scipy.stats import ttest_1samp
 from handan.alignment.bootstrap import Bootstrap
 from handan.alignment.effort import levels, relative_effort
 from handan.alignment.intervals import interval, p_value
-from handan.alignment.pairs import Comparisons, CostsByModel, shared_tasks
+from handan.alignment.pairs import Comparisons, CostsByModel, decoded_alike, shared_tasks
 from handan.alignment.similarity import similarity
 from handan.alignment.statistics import FloatArray, finite_or_none, pearson
 
@@ -30,7 +30,7 @@ def study(costs: CostsByModel, comparisons: Comparisons, bootstrap: Bootstrap) -
     costs = _of_one_source(costs)
     models = list(costs)
     if len(models) <= MOST_MODELS_FOR_SIMILARITY:
-        alike = list(combinations(models, 2))
+        alike = [pair for pair in combinations(models, 2) if decoded_alike(*pair)]
     else:
         alike = list(dict.fromkeys(comparisons.inflation + comparisons.effort))
     over_pairs = [

@@ -86,14 +86,12 @@ def alignment_text(result: Mapping, power: bool = False) -> str:
 
 
 def _claims(contrasts: Iterable[Mapping]) -> list[str]:
-    """Sentences on the mean over tasks, or on the only one, of models whose roles are known."""
+    """Sentences on the mean over human tasks, if there are any, of models in known roles."""
     from handan.alignment.verdict import in_words
 
-    return [
-        printable(in_words(row, *row["roles"]))
-        for row in contrasts
-        if row["roles"] and row["mean"] is not None
-    ]
+    on_means = [row for row in contrasts if row["roles"] and row["mean"] is not None]
+    human = [row for row in on_means if row["mean"] == "human"]
+    return [printable(in_words(row, *row["roles"])) for row in human or on_means]
 
 
 def arms_text(result: Mapping) -> str:
