@@ -184,6 +184,12 @@ def _demo(arguments: argparse.Namespace) -> None:
     demo.run(output_dir=arguments.output_dir, seed=arguments.seed)
 
 
+def _norms_folder(text: str) -> Path:
+    from handan.norms import PACKAGED
+
+    return PACKAGED if text == "packaged" else Path(text)
+
+
 class _Parser(argparse.ArgumentParser):
     """Tells a wrong argument like any other wrong input: in one line."""
 
@@ -204,7 +210,10 @@ def _parser() -> argparse.ArgumentParser:
     align.add_argument("costs", type=Path, metavar="COSTS.csv", help="one row a sample")
     align.add_argument("--reference", metavar="MODEL", help="compare every model with this one")
     align.add_argument(
-        "--norms", type=Path, metavar="DIR", help="response times and reliability from these norms"
+        "--norms",
+        type=_norms_folder,
+        metavar="DIR",
+        help="response times and reliability from these norms; 'packaged' for those of handan",
     )
     align.add_argument(
         "--trials",

@@ -64,16 +64,15 @@ BAD = {
     "NaN tokens": (one(reasoning_tokens="nan"), "reasoning_tokens is 'nan', not a plain number"),
     "infinite time": (one(human_rt_s="inf"), "human_rt_s is 'inf', not a plain number"),
     "overflowing time": (one(human_rt_s="1e999"), "human_rt_s is '1e999', not a plain number"),
-    "negative tokens": (one(reasoning_tokens="-3"), "reasoning_tokens is -3; it is a whole"),
+    "negative tokens": (one(reasoning_tokens="-3"), "reasoning_tokens is -3; it is a count"),
     "a minus of typesetters": (one(human_rt_s="\u22123"), "not a plain number"),
-    "a fraction of a token": (one(reasoning_tokens="3.5"), "it is a whole number"),
     "tokens with a unit": (one(reasoning_tokens="12 tokens"), "not a plain number"),
     "tokens in Arabic digits": (one(reasoning_tokens="١٢"), "not a plain number"),
     "hexadecimal tokens": (one(reasoning_tokens="0x1F"), "not a plain number"),
     "thousands separators": (one(reasoning_tokens='"1,024"'), "'1,024', not a plain number"),
     "a decimal comma": (one(human_rt_s='"3,5"'), "'3,5', not a plain number"),
     "a boolean for tokens": (one(reasoning_tokens="True"), "'True', not a plain number"),
-    "huge tokens": (one(reasoning_tokens="9" * 12), "it is a whole number, 0 to 1e+09"),
+    "huge tokens": (one(reasoning_tokens="9" * 12), "it is a count, 0 to 1e+09"),
     "zero time": (one(human_rt_s="0"), "human_rt_s is 0; logarithms need a positive"),
     "negative time": (one(human_rt_s="-2"), "human_rt_s is -2"),
     "a time of microseconds": (one(human_rt_s="0.0000004"), "it is in seconds"),
@@ -165,6 +164,10 @@ TREATED = {
     "constant times": (rows(*[{"human_rt_s": "2"}] * 8), "constant cost or demand"),
     "zero tokens": (rows({"reasoning_tokens": "0", "status": ""}), "1 items without a thinking"),
     "unknown columns": (rows(columns=COLUMNS + ",mood"), "ignored unknown columns: mood"),
+    "fractions of tokens": (
+        rows({"reasoning_tokens": "3.5"}),
+        "1 rows have fractions of a token and are taken as means",
+    ),
     "no samples": (
         rows(
             {}, {"item": "i0", "human_rt_s": "1.0"}, columns="task,item,reasoning_tokens,human_rt_s"

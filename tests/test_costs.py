@@ -85,7 +85,6 @@ BAD_FILES = {
     "overflowing time": (HEADER + "m,add,a,0,3,1e999,,\n", "human_rt_s is '1e999', not a plain"),
     "grouped digits": (HEADER + "m,add,a,0,1_000,1,,\n", "not a plain number"),
     "negative tokens": (HEADER + "m,add,a,0,-3,1,,\n", "reasoning_tokens is -3"),
-    "fraction of a token": (HEADER + "m,add,a,0,3.5,1,,\n", "whole number"),
     "zero time": (HEADER + "m,add,a,0,3,0,,\n", "human_rt_s is 0; logarithms need a positive"),
     "negative time": (HEADER + "m,add,a,0,3,-2,,\n", "human_rt_s is -2"),
     "no time": (HEADER + "m,add,a,0,3,,,\n", "fill in one of"),

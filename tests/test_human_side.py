@@ -108,6 +108,15 @@ def test_the_packaged_norms_are_there_beside_a_folder(tmp_path, trials_csv, caps
     assert task["reliability_human"] == people.reliability
 
 
+def test_token_counts_on_packaged_items_need_nothing_else(tmp_path):
+    people = norms.load("binary_subtraction", "iccm2019")
+    rows = [("binary_subtraction", item, 9 + index) for index, item in enumerate(people.items)]
+    path = write(tmp_path / "tokens.csv", "task,item,reasoning_tokens", rows)
+    task = align(tmp_path, path, "--norms", "packaged")["models"]["model"]["tasks"]
+    assert task["binary_subtraction"]["n"] == len(people.items)
+    assert task["binary_subtraction"]["reliability_human"] == people.reliability
+
+
 @pytest.mark.parametrize(
     "option, change, sentence",
     [

@@ -6,7 +6,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast
 
-from handan.thinking import ReasoningTags, find_tag, split_completion
+from handan.thinking import ReasoningTags, find_tag, is_looping, split_completion
 from handan.tiny.model import make_tokenizer
 
 TAGS = ReasoningTags("<think>", "</think>")
@@ -83,3 +83,15 @@ def test_reasoning_tokens_and_answer_tokens_and_tags_add_up(pieces):
 
 def test_a_span_of_nothing_but_white_space_is_no_reasoning(pieces):
     assert split(pieces, "\n\n</think>seven<eos>", opened=True) == ("", "seven", True, True)
+
+
+def test_a_loop_is_a_block_that_repeats_to_the_end():
+    start = list(range(100, 150))
+    assert is_looping(start + [1, 2, 3] * 20)
+    assert is_looping([7] * 40)
+    assert is_looping(start + list(range(20)) * 4)
+    assert not is_looping(start + [1, 2, 3] * 20 + [9])  # it got out
+    assert not is_looping(start + [1, 2, 3] * 5)  # under 32 tokens
+    assert not is_looping(start + list(range(20)) * 3)  # under four times
+    assert not is_looping(start)
+    assert not is_looping([])

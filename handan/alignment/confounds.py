@@ -43,12 +43,13 @@ def rates(costs: TaskCosts) -> dict[str, float]:
 
 
 def flags(of_condition: Mapping[str, float]) -> list[str]:
-    """Rates above their thresholds, such as 'capped .12'."""
-    return [
-        f"{SHORT[name]} {100 * of_condition[name]:.2g} %"
-        for name, threshold in THRESHOLDS.items()
-        if of_condition[name] > threshold
-    ]
+    """Rates above their thresholds, such as 'capped 12 %'."""
+    found = []
+    for name, threshold in THRESHOLDS.items():
+        percent = 100 * of_condition[name]
+        if of_condition[name] > threshold:
+            found.append(f"{SHORT[name]} {percent:.{0 if percent >= 10 else 1}f} %")
+    return found
 
 
 def sensitivity_pairs(costs: TaskCosts) -> dict[str, Pair]:

@@ -6,6 +6,8 @@ unit, for families without human data), unless norms or trials are given beside 
 Optional columns are listed in ``OPTIONAL``.
 
 - ``model`` missing: all rows belong to a model named 'model'.
+- ``reasoning_tokens`` with a fraction: a mean over samples that are not in the file; a note says
+  how many there are.
 - ``sample`` missing: rows that otherwise agree are counted as samples, in their order, and a note
   says so. With the column, repeated rows are an error.
 - ``step`` empty: the end of training, or a model that was not trained.
@@ -35,10 +37,10 @@ from handan.errors import UserError
 REQUIRED = ("task", "item", "reasoning_tokens")
 DEMANDS = ("human_rt_s", "analytic_cost")
 TEXT = ("model", "task", "item", "sample", "participant", "status", "norms", "counted_by")
-COUNTS = ("step", "reasoning_tokens", "prompt_tokens", "answer_tokens", "reasoning_characters")
+COUNTS = ("reasoning_tokens", "prompt_tokens", "answer_tokens", "reasoning_characters")
 POSITIVE = (*DEMANDS, "oracle_tokens")
 YES_OR_NO = ("correct", "looping")
-KNOWN = (*TEXT, *COUNTS, *POSITIVE, *YES_OR_NO)
+KNOWN = (*TEXT, "step", *COUNTS, *POSITIVE, *YES_OR_NO)
 OPTIONAL = tuple(name for name in KNOWN if name not in (*REQUIRED, *DEMANDS))
 STATUSES = ("complete", "truncated", "no_reasoning", "unparsed")
 
@@ -109,6 +111,12 @@ def read_costs(path: Path, people_elsewhere: bool = False) -> CostFile:
     unknown = [name or "(no name)" for name in header if not _is_known(name)]
     if unknown:
         notes.append(f"{path}: ignored unknown columns: {', '.join(unknown)}")
+    tokens = table.numbers["reasoning_tokens"]
+    if num_broken := int(np.count_nonzero(tokens != np.round(tokens))):
+        notes.append(
+            f"{path}: {num_broken} rows have fractions of a token and are taken as means over "
+            "samples, whose noise is not known"
+        )
     if "sample" not in header:
         table, num_repeated = _number_samples(table)
         if num_repeated:
@@ -162,7 +170,7 @@ def _table(
         text[name] = _parsed(name, cells, places, _needed if needed else _any_text)
     text["status"] = _parsed("status", text["status"], places, _status)
     numbers: dict[str, FloatArray] = {}
-    for name in (*COUNTS, *POSITIVE, *YES_OR_NO, *filter(_is_covariate, header)):
+    for name in ("step", *COUNTS, *POSITIVE, *YES_OR_NO, *filter(_is_covariate, header)):
         cells = columns.get(name, ("",) * len(rows))
         numbers[name] = np.array(_parsed(name, cells, places, _parser(name)), dtype=float)
     table = CostTable(places, text, numbers)
@@ -207,8 +215,10 @@ def _status(place: str, column: str, cell: str) -> str:
 def _parser(name: str) -> Callable[[str, str, str], float]:
     if name in YES_OR_NO:
         return _yes_or_no
-    if name in COUNTS:
+    if name == "step":
         return _whole
+    if name in COUNTS:
+        return _count
     if name == "human_rt_s":
         return _time
     return _positive if name in POSITIVE else _number
@@ -229,6 +239,13 @@ def _whole(place: str, column: str, cell: str) -> float:
     number = _number(place, column, cell)
     if not np.isnan(number) and not (number.is_integer() and 0 <= number <= MOST_COUNT):
         raise UserError(f"{place}: {column} is {cell}; it is a whole number, 0 to {MOST_COUNT:g}")
+    return number
+
+
+def _count(place: str, column: str, cell: str) -> float:
+    number = _number(place, column, cell)
+    if not np.isnan(number) and not 0 <= number <= MOST_COUNT:
+        raise UserError(f"{place}: {column} is {cell}; it is a count, 0 to {MOST_COUNT:g}")
     return number
 
 

@@ -20,8 +20,9 @@ FLOOR_S, CEILING_S = 0.2, 300.0
 def with_norms(table: CostTable, directory: Path) -> tuple[CostTable, list[str]]:
     """The table with response times of a folder of norms where it has none of its own.
 
-    A task takes the source that its column 'norms' names, or else the folder's first source of
-    the task. Rows of items without a norm are left out, and a note counts the items.
+    A task takes the source that its column 'norms' names, or else the packaged default or the
+    folder's first source of the task. Rows of items without a norm are left out, and a note counts
+    the items.
 
     Raises:
         UserError: the folder has no norms, or not those of a task that needs them.
@@ -35,14 +36,14 @@ def with_norms(table: CostTable, directory: Path) -> tuple[CostTable, list[str]]
     for code in np.unique(tasks[needed]):
         rows = np.flatnonzero((tasks == code) & needed).tolist()
         task, named = table.text["task"][rows[0]], sources[rows[0]]
-        source = named or next((source for name, source in there if name == task), None)
-        if (task, source) not in there:
+        if task not in [name for name, source in there if named in ("", source)]:
             known = ", ".join(f"{name} ({source})" for name, source in there)
             raise UserError(
                 f"{directory}: no norms of task '{task}'{f' from {named!r}' if named else ''}; "
                 f"there are: {known}"
             )
-        of_items = norms.load(task, source, directory).items
+        found = norms.load(task, named or None, directory)
+        source, of_items = found.source, found.items
         items = [table.text["item"][row] for row in rows]
         if missing := sorted(set(items) - of_items.keys()):
             notes.append(
@@ -50,7 +51,7 @@ def with_norms(table: CostTable, directory: Path) -> tuple[CostTable, list[str]]
                 f"{source} and are left out, such as '{missing[0]}'"
             )
         for row, item in zip(rows, items, strict=True):
-            sources[row] = source or ""
+            sources[row] = source
             times[row] = np.exp(of_items[item].mean_log_rt) if item in of_items else np.nan
     filled = replace(
         table,

@@ -30,16 +30,16 @@ GLOSSARY = {
     "time (mean over people); 'raw' is without logarithms, Spearman's uses ranks. It runs from "
     "minus 1 over 0 (no relation) to 1; below 0, fewer tokens go where people take longer.",
     "Mean r": "mean over human tasks through Fisher's z.",
-    "Interval": "95 %, from a bootstrap over items within tasks, in square brackets; percentiles are "
-    "expanded so that few items do not make it too short. If it holds 0, the sign is not shown.",
+    "Interval": "95 %, from a bootstrap over items within tasks, in square brackets; percentiles "
+    "are expanded so that few items do not make it too short. If it holds 0, no sign is shown.",
     "Preserved within ±.1": "the 90 % interval of a difference lies inside ±.1 (two one-sided "
     "tests at 5 %). 'No evidence either way' is neither a difference nor its absence.",
     "Holm": "correction of the p values for the number of contrasts on the human mean in a group "
     "of arms, those at T = 0 included.",
     "Human ceiling": "square root of the reliability of people's mean times: about the r that a "
     "model would reach which knew people's true times. r / ceiling is the share reached.",
-    "Model reliability": "the share of the variance of items' mean lengths that is not chance, by the "
-    "variance of lengths within items; low if lengths are mostly chance.",
+    "Model reliability": "the share of the variance of items' mean lengths that is not chance, by "
+    "the variance of lengths within items; low if lengths are mostly chance.",
     "T": "temperature of decoding: at T = 1 each token is drawn from the model's distribution, at "
     "T = 0 the likeliest one is taken, so nothing is left to chance.",
     "RL, GRPO": "reinforcement learning: the model answers, right answers are rewarded. GRPO "
