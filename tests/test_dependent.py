@@ -73,6 +73,9 @@ def test_impossible_correlations_have_no_power():
     # .64 and .34 cannot be beside two models that are all but equal.
     assert np.isnan(power(0.64, 0.34, 0.999, [60]))
     assert items_needed(0.64, 0.34, 0.999, 0.8) is None
+    # Nor can two models that are each other's opposite be aligned at .64 both.
+    assert np.isnan(detectable(0.64, -0.5, [60], 0.8))
+    assert np.isnan(equivalence_power(0.64, -0.5, [60], 0.1))
 
 
 def test_power_of_equivalence_agrees_with_simulation():

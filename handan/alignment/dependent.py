@@ -123,7 +123,7 @@ def detectable(r_a: float, r_ab: float, num_items: Sequence[int], wanted: float)
     def lacking(r_b: float) -> float:
         return power(r_a, r_b, r_ab, num_items) - wanted
 
-    if not lacking(lowest) > 0:
+    if not _possible(r_a, r_a, r_ab) or not lacking(lowest) > 0:
         return float("nan")
     return float(r_a - brentq(lacking, lowest, r_a))
 
