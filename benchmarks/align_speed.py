@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 import scipy.stats
 
-from handan.alignment.bootstrap import Bootstrap
-from handan.alignment.intervals import interval
-from handan.alignment.statistics import pearson_rows
+from handan.alignment.statistics.basic import pearson_rows
+from handan.alignment.statistics.bootstrap import Bootstrap
+from handan.alignment.statistics.intervals import interval
 
 COLUMNS = "model,task,item,sample,reasoning_tokens,human_rt_s,correct,status,prompt_tokens"
 MODELS, TASKS, ITEMS, SAMPLES, DRAWS = 14, 7, 100, 5, 10_000

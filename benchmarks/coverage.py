@@ -23,13 +23,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from handan.alignment.bootstrap import Bootstrap
-from handan.alignment.contrasts import contrasts
-from handan.alignment.dependent import power, steiger
-from handan.alignment.inflation import inflation
-from handan.alignment.item_costs import TaskCosts
+from handan.alignment.data.item_costs import TaskCosts
+from handan.alignment.data.people import People
+from handan.alignment.figures.contrasts import contrasts
+from handan.alignment.figures.inflation import inflation
 from handan.alignment.measure import measure, summary
-from handan.alignment.people import People
+from handan.alignment.statistics.bootstrap import Bootstrap
+from handan.alignment.statistics.dependent import power, steiger
 
 TASKS = 4
 DRAWS = 2_000

@@ -9,7 +9,7 @@ Works under `accelerate launch` too; every process then answers its share.
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from handan.alignment.tables import alignment_text
+from handan.alignment.output.tables import alignment_text
 from handan.arguments import parse
 from handan.errors import run_main
 from handan.evaluate import evaluate, load_model

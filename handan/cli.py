@@ -15,8 +15,8 @@ from handan import __version__
 from handan.errors import UserError, printable, run_main
 
 if TYPE_CHECKING:
-    from handan.alignment.cost_table import CostTable
-    from handan.alignment.people import People
+    from handan.alignment.data.cost_table import CostTable
+    from handan.alignment.data.people import People
 
 
 def main() -> NoReturn:
@@ -41,8 +41,8 @@ def command(arguments: Sequence[str]) -> None:
 
 
 def _align(arguments: argparse.Namespace) -> None:
-    from handan.alignment.costs import read_costs
-    from handan.alignment.human_side import people_of_trials, with_norms
+    from handan.alignment.data.costs import read_costs
+    from handan.alignment.data.human_side import people_of_trials, with_norms
 
     elsewhere = arguments.norms is not None or arguments.trials is not None
     table, notes = read_costs(arguments.costs, people_elsewhere=elsewhere)
@@ -57,7 +57,7 @@ def _align(arguments: argparse.Namespace) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from handan.alignment.compare import read_runs, reference_model
+    from handan.alignment.data.compare import read_runs, reference_model
 
     runs = read_runs(arguments.runs, arguments.allow_different)
     _measure(arguments, runs.table, runs.notes, reference_model(runs, arguments.reference), None)
@@ -71,9 +71,9 @@ def _measure(
     people: "dict[str, People] | None",
 ) -> None:
     """Compute all figures, print the tables, and write the files that are asked for."""
+    from handan.alignment.data.pairs import read_pairs
     from handan.alignment.measure import align
-    from handan.alignment.pairs import read_pairs
-    from handan.alignment.tables import alignment_text, write_tables
+    from handan.alignment.output.tables import alignment_text, write_tables
     from handan.records import write_json
 
     pairs = read_pairs(arguments.pairs, table.names("model")) if arguments.pairs else None
@@ -130,7 +130,7 @@ def _norms_compute(arguments: argparse.Namespace) -> None:
 
 def _norms_list(arguments: argparse.Namespace) -> None:
     from handan import norms
-    from handan.alignment.tables import norms_table
+    from handan.alignment.output.tables import norms_table
 
     def show(directory: Path) -> None:
         pairs = norms.available(directory)

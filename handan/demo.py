@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from handan.alignment.tables import arms_text
+from handan.alignment.output.tables import arms_text
 from handan.errors import UserError
 from handan.records import content_hash, read_json, write_json
 

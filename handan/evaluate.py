@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from handan import rundir
-from handan.alignment.cost_table import GREEDY_SUFFIX
+from handan.alignment.data.cost_table import GREEDY_SUFFIX
 from handan.alignment.measure import align
 from handan.errors import UserError
 from handan.launch import Processes

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulated import csv_text
 
-from handan.alignment.costs import read_costs
+from handan.alignment.data.costs import read_costs
 from handan.alignment.measure import align
 from handan.errors import UserError
 

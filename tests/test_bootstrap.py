@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from handan.alignment.bootstrap import Bootstrap, task_generator
-from handan.alignment.intervals import interval
+from handan.alignment.statistics.bootstrap import Bootstrap, task_generator
+from handan.alignment.statistics.intervals import interval
 
 ITEMS = tuple(f"item-{index}" for index in range(25))
 

@@ -7,7 +7,7 @@ import pytest
 from simulated import csv_text, study
 
 from handan import norms
-from handan.alignment.render import decimal
+from handan.alignment.output.render import decimal
 from handan.cli import command
 from handan.errors import UserError, printable, run_main
 

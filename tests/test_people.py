@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from simulated import study
 
+from handan.alignment.data.people import People
 from handan.alignment.measure import align
-from handan.alignment.people import People
-from handan.alignment.statistics import gradient_of_z
+from handan.alignment.statistics.basic import gradient_of_z
 
 FAST = {"bootstrap": 400}
 

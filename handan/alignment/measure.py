@@ -1,11 +1,9 @@
 """Do models spend tokens where people spend time? The figures of ``alignment.json``.
 
-``align`` takes the rows of ``costs.csv`` to one nested dict; ``item_costs.py`` defines the costs,
-``statistics.py`` the figures, ``bootstrap.py`` and ``intervals.py`` their uncertainty. Human tasks
-(``human_rt_s``) and analytic tasks (``analytic_cost``) have the same figures but never share a
-mean. Signs are kept: a correlation below 0 is a finding. Unknown values are None: a correlation
-of a constant column, a reliability without samples or norms, an interval over fewer than six
-items.
+``align`` takes the rows of ``costs.csv`` to one nested dict. Human tasks (``human_rt_s``) and
+analytic tasks (``analytic_cost``) have the same figures but never share a mean. Signs are kept: a
+correlation below 0 is a finding. Unknown values are None: a correlation of a constant column, a
+reliability without samples or norms, an interval over fewer than six items.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,31 +11,31 @@ from pathlib import Path
 
 import numpy as np
 
-from handan.alignment.bootstrap import Bootstrap
-from handan.alignment.contrasts import contrasts
-from handan.alignment.correlate import Correlation, correlate
-from handan.alignment.cost_table import CostTable
-from handan.alignment.costs import as_table
-from handan.alignment.inflation import inflation
-from handan.alignment.item_costs import TaskCosts, final_costs, item_costs
-from handan.alignment.means import cross_task_r, interval_of_mean, interval_over_tasks
-from handan.alignment.pairs import MOST_MODELS_FOR_ALL_PAIRS, Comparisons, compared_with
-from handan.alignment.people import SPLITS, People
-from handan.alignment.power import power_table
-from handan.alignment.statistics import (
-    finite_or_none,
-    fisher_mean,
-    mean_of_known,
-    pearson,
-)
-from handan.alignment.study import study
-from handan.alignment.task_figures import (
+from handan.alignment.data.cost_table import CostTable
+from handan.alignment.data.costs import as_table
+from handan.alignment.data.item_costs import TaskCosts, final_costs, item_costs
+from handan.alignment.data.pairs import MOST_MODELS_FOR_ALL_PAIRS, Comparisons, compared_with
+from handan.alignment.data.people import SPLITS, People
+from handan.alignment.figures.contrasts import contrasts
+from handan.alignment.figures.inflation import inflation
+from handan.alignment.figures.means import cross_task_r, interval_of_mean, interval_over_tasks
+from handan.alignment.figures.power import power_table
+from handan.alignment.figures.study import study
+from handan.alignment.figures.task_figures import (
     Measured,
     human_reliability,
     pairs_of,
     task_notes,
     task_report,
 )
+from handan.alignment.statistics.basic import (
+    finite_or_none,
+    fisher_mean,
+    mean_of_known,
+    pearson,
+)
+from handan.alignment.statistics.bootstrap import Bootstrap
+from handan.alignment.statistics.correlate import Correlation, correlate
 from handan.errors import UserError
 from handan.norms.reliability import Reliability
 
@@ -67,7 +65,7 @@ def align(
         comparisons: what is compared instead, such as by ``pairs.read_pairs``.
         people: participants of tasks, such as of a file of trials; see ``item_costs``.
         norms_dir: searched for the sources in column 'norms' before the packaged ones.
-        equivalence_bound: see ``handan.alignment.contrasts``.
+        equivalence_bound: see ``handan.alignment.figures.contrasts``.
 
     Raises:
         UserError: a row is wrong, a named model is not there, or a setting is out of range.

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from handan.alignment.costs import DEMANDS, table_of_cells
+from handan.alignment.data.costs import DEMANDS, table_of_cells
 from handan.csv_input import read_cells
 from handan.errors import UserError
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from handan.alignment.verdict import ACCURACY_TOLERANCE
+from handan.alignment.figures.verdict import ACCURACY_TOLERANCE
 from handan.report.budget import TOLERANCE, spent, unequal
 from handan.report.data import Group, Study
 from handan.report.notation import bounds, correlation, listing, name, percent

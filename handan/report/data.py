@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from handan.alignment.compare import read_runs
-from handan.alignment.cost_table import GREEDY_SUFFIX, CostTable
-from handan.alignment.item_costs import TaskCosts, final_costs, item_costs
+from handan.alignment.data.compare import read_runs
+from handan.alignment.data.cost_table import GREEDY_SUFFIX, CostTable
+from handan.alignment.data.item_costs import TaskCosts, final_costs, item_costs
 from handan.alignment.measure import align
-from handan.alignment.statistics import finite_or_none, fisher_mean
+from handan.alignment.statistics.basic import finite_or_none, fisher_mean
 from handan.config import read_yaml
 from handan.errors import UserError
 from handan.records import content_hash, read_json, read_jsonl

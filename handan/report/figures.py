@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullFormatter
 
-from handan.alignment.cost_table import GREEDY_SUFFIX
+from handan.alignment.data.cost_table import GREEDY_SUFFIX
 from handan.report.data import Group
 from handan.report.drawing import INK, MUTED, PAPER, Look, new_figure, style
 from handan.report.notation import bounds, correlation, short

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from handan.alignment.render import decimal
+from handan.alignment.output.render import decimal
 from handan.errors import printable
 
 UNKNOWN = "\N{EN DASH}"

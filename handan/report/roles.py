@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from handan.alignment.pairs import Comparisons, Pairs, choose_pairs
+from handan.alignment.data.pairs import Comparisons, Pairs, choose_pairs
 
 RECIPES = {"grpo": "GRPO", "sft_distill": "SFT"}
 KINDS = ("base", "teacher", "student", "trained", "control", "model")

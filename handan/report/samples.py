@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from handan.alignment.item_costs import TaskCosts
+from handan.alignment.data.item_costs import TaskCosts
 from handan.errors import UserError
 from handan.report.data import Study
 from handan.report.notation import plain

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from handan.alignment.verdict import ACCURACY_TOLERANCE, CLAIMS
+from handan.alignment.figures.verdict import ACCURACY_TOLERANCE, CLAIMS
 from handan.report.data import Group
 from handan.report.notation import bounds, correlation, listing, name, p_value, percent
 from handan.report.notation import sentence as capital

@@ -11,7 +11,7 @@ from typing import Any
 from transformers import TrainerCallback
 from trl.models import unwrap_model_for_generation
 
-from handan.alignment.cost_table import GREEDY_SUFFIX
+from handan.alignment.data.cost_table import GREEDY_SUFFIX
 from handan.alignment.measure import align
 from handan.evaluate import cost_rows, suite_plan
 from handan.launch import Processes

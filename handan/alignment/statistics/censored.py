@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import log_ndtr, stdtrit
 
-from handan.alignment.correlate import UNDEFINED, Correlation
-from handan.alignment.statistics import FloatArray, pearson
+from handan.alignment.statistics.basic import FloatArray, pearson
+from handan.alignment.statistics.correlate import UNDEFINED, Correlation
 
 # Below this many costs that are known exactly, the line rests on the distribution alone.
 LEAST_KNOWN = 6

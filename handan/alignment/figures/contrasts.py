@@ -15,13 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from handan.alignment.bootstrap import Bootstrap
-from handan.alignment.confounds import accuracy_means, flags, rates
-from handan.alignment.dependent import steiger, williams, zou
-from handan.alignment.intervals import equivalence_p, interval, p_value, widened
-from handan.alignment.item_costs import TaskCosts
-from handan.alignment.pairs import CostsByModel, shared_tasks
-from handan.alignment.statistics import (
+from handan.alignment.data.item_costs import TaskCosts
+from handan.alignment.data.pairs import CostsByModel, shared_tasks
+from handan.alignment.figures.confounds import accuracy_means, flags, rates
+from handan.alignment.figures.verdict import verdict
+from handan.alignment.statistics.basic import (
     FloatArray,
     benjamini_hochberg,
     finite_or_none,
@@ -30,7 +28,9 @@ from handan.alignment.statistics import (
     holm,
     pearson,
 )
-from handan.alignment.verdict import verdict
+from handan.alignment.statistics.bootstrap import Bootstrap
+from handan.alignment.statistics.dependent import steiger, williams, zou
+from handan.alignment.statistics.intervals import equivalence_p, interval, p_value, widened
 
 # Correlations that are equal by algebra, as those of exact multiples, differ by less than this.
 _ROUNDING = 1e-9
@@ -45,7 +45,7 @@ def contrasts(
     """Differences of log-log correlations, r of a minus r of b, with intervals and verdicts.
 
     Args:
-        costs: {model: {task: costs}}, as of ``handan.alignment.item_costs.final_costs``.
+        costs: {model: {task: costs}}, as of ``handan.alignment.data.item_costs.final_costs``.
         pairs: (a, b), names of models.
         bootstrap: the draws of items.
         equivalence_bound: differences within plus or minus this count as none.

@@ -8,11 +8,11 @@ that.
 
 import numpy as np
 
-from handan.alignment.bootstrap import Bootstrap
-from handan.alignment.intervals import NO_INTERVAL, interval
-from handan.alignment.item_costs import TaskCosts
-from handan.alignment.pairs import CostsByModel, Pairs, shared_tasks
-from handan.alignment.statistics import finite_or_none, pearson
+from handan.alignment.data.item_costs import TaskCosts
+from handan.alignment.data.pairs import CostsByModel, Pairs, shared_tasks
+from handan.alignment.statistics.basic import finite_or_none, pearson
+from handan.alignment.statistics.bootstrap import Bootstrap
+from handan.alignment.statistics.intervals import NO_INTERVAL, interval
 
 
 def similarity(costs: CostsByModel, pairs: Pairs, bootstrap: Bootstrap) -> list[dict]:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from handan.alignment.statistics import FloatArray
+from handan.alignment.statistics.basic import FloatArray
 
 LAWS = ("constant multiplier", "additive", "decoupled")
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from handan.alignment.statistics import FloatArray
+from handan.alignment.statistics.basic import FloatArray
 
 CONFIDENCE = 0.95
 # A resample of five items often holds two: no percentile of such draws is far enough out.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from handan.alignment.render import Table
+from handan.alignment.output.render import Table
 
 
 def levels_table(levels: Iterable[Mapping]) -> Table:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from handan.alignment.statistics import FloatArray, pearson, without_rounding
+from handan.alignment.statistics.basic import FloatArray, pearson, without_rounding
 
 Groups = NDArray[np.intp]
 

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from handan.alignment.bootstrap import Bootstrap
-from handan.alignment.censored import censored_correlation
-from handan.alignment.correlate import Correlation, Pair
-from handan.alignment.intervals import interval
-from handan.alignment.item_costs import TaskCosts, log_of_positive, row_means
-from handan.alignment.statistics import FloatArray, finite_or_none, mean_of_known, residuals
+from handan.alignment.data.item_costs import TaskCosts, log_of_positive, row_means
+from handan.alignment.statistics.basic import FloatArray, finite_or_none, mean_of_known, residuals
+from handan.alignment.statistics.bootstrap import Bootstrap
+from handan.alignment.statistics.censored import censored_correlation
+from handan.alignment.statistics.correlate import Correlation, Pair
+from handan.alignment.statistics.intervals import interval
 
 # Shares of samples above which a correlation is flagged.
 THRESHOLDS = {

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import stdtrit
 
-from handan.alignment.bootstrap import task_generator
-from handan.alignment.intervals import NO_INTERVAL, Interval, interval, widened
-from handan.alignment.item_costs import TaskCosts
-from handan.alignment.statistics import (
+from handan.alignment.data.item_costs import TaskCosts
+from handan.alignment.statistics.basic import (
     FloatArray,
     fisher_mean,
     gradient_of_z,
     mean_of_known,
     pearson_rows,
 )
+from handan.alignment.statistics.bootstrap import task_generator
+from handan.alignment.statistics.intervals import NO_INTERVAL, Interval, interval, widened
 
 CROSS_TASK_DRAWS = 1_000
 LEAST_TASKS_ACROSS = 3

@@ -8,18 +8,18 @@ from typing import NamedTuple
 import numpy as np
 
 from handan import norms
-from handan.alignment import confounds
-from handan.alignment.bootstrap import Bootstrap, task_generator
-from handan.alignment.correlate import Correlation, Pair
-from handan.alignment.intervals import LEAST_ITEMS_FOR_INTERVAL
-from handan.alignment.item_costs import TaskCosts
-from handan.alignment.statistics import (
+from handan.alignment.data.item_costs import TaskCosts
+from handan.alignment.figures import confounds
+from handan.alignment.statistics.basic import (
     FloatArray,
     finite_or_none,
     reliability_of_means,
     spearman,
     spearman_interval,
 )
+from handan.alignment.statistics.bootstrap import Bootstrap, task_generator
+from handan.alignment.statistics.correlate import Correlation, Pair
+from handan.alignment.statistics.intervals import LEAST_ITEMS_FOR_INTERVAL
 from handan.norms.reliability import Reliability
 
 UNKNOWN = Reliability(None, None, None, "")

@@ -5,8 +5,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
-from handan.alignment.cost_table import GREEDY_SUFFIX
-from handan.alignment.item_costs import TaskCosts
+from handan.alignment.data.cost_table import GREEDY_SUFFIX
+from handan.alignment.data.item_costs import TaskCosts
 from handan.csv_input import read_table
 from handan.errors import UserError
 

@@ -8,12 +8,12 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import ttest_1samp
 
-from handan.alignment.bootstrap import Bootstrap
-from handan.alignment.effort import levels, relative_effort
-from handan.alignment.intervals import interval, p_value
-from handan.alignment.pairs import Comparisons, CostsByModel, decoded_alike, shared_tasks
-from handan.alignment.similarity import similarity
-from handan.alignment.statistics import FloatArray, finite_or_none, pearson
+from handan.alignment.data.pairs import Comparisons, CostsByModel, decoded_alike, shared_tasks
+from handan.alignment.figures.effort import levels, relative_effort
+from handan.alignment.figures.similarity import similarity
+from handan.alignment.statistics.basic import FloatArray, finite_or_none, pearson
+from handan.alignment.statistics.bootstrap import Bootstrap
+from handan.alignment.statistics.intervals import interval, p_value
 
 # Beyond this many models only pairs that are compared anyway have their similarity computed.
 MOST_MODELS_FOR_SIMILARITY = 20

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from handan.alignment.render import decimal
+from handan.alignment.output.render import decimal
 
 # Accuracies further apart than this are another explanation of a difference in alignment.
 ACCURACY_TOLERANCE = 0.1

@@ -5,15 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from handan.alignment.bootstrap import Bootstrap
-from handan.alignment.intervals import NO_INTERVAL, Interval, interval
-from handan.alignment.statistics import FloatArray, finite_or_none, pearson
+from handan.alignment.statistics.basic import FloatArray, finite_or_none, pearson
+from handan.alignment.statistics.bootstrap import Bootstrap
+from handan.alignment.statistics.intervals import NO_INTERVAL, Interval, interval
 
 
 class Pair(NamedTuple):
     """Two columns over the items of a task, shape (items,) each; NaN marks an item to leave out.
 
-    ``lost`` counts the numbers fitted on the way, see ``handan.alignment.intervals``.
+    ``lost`` counts the numbers fitted on the way, see ``handan.alignment.statistics.intervals``.
     """
 
     task: str

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from handan.alignment.dependent import (
+from handan.alignment.data.pairs import CostsByModel
+from handan.alignment.statistics.basic import finite_or_none, fisher_mean, pearson
+from handan.alignment.statistics.dependent import (
     REPORTED,
     TYPICAL_R_AB,
     detectable,
@@ -12,8 +14,6 @@ from handan.alignment.dependent import (
     items_needed,
     power,
 )
-from handan.alignment.pairs import CostsByModel
-from handan.alignment.statistics import finite_or_none, fisher_mean, pearson
 
 
 def power_table(costs: CostsByModel, equivalence_bound: float) -> list[dict]:

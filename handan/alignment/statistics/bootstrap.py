@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from handan.alignment.item_costs import TaskCosts
-from handan.alignment.statistics import FloatArray, centred, settle
+from handan.alignment.data.item_costs import TaskCosts
+from handan.alignment.statistics.basic import FloatArray, centred, settle
 
 # A resample keeping less than this share of a column's variance counts as constant: what is left
 # of it after the subtraction of the squared mean would be mostly rounding.

@@ -20,8 +20,8 @@ from functools import cached_property
 
 import numpy as np
 
-from handan.alignment.cost_table import CostTable, FloatArray, covariates
-from handan.alignment.people import People
+from handan.alignment.data.cost_table import CostTable, FloatArray, covariates
+from handan.alignment.data.people import People
 
 # What is known of each sample, by its name in the table or made from the status.
 OF_SAMPLES = {
@@ -163,7 +163,7 @@ def item_costs(table: CostTable, people: Mapping[str, People] | None = None) -> 
     """A checked table, grouped by model, step and task in order of first appearance.
 
     Args:
-        table: of ``handan.alignment.costs``.
+        table: of ``handan.alignment.data.costs``.
         people: participants of some tasks, which then give their response times; those of a
             table with a column 'participant' by default. An item nobody answered is left out.
     """

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
-from handan.alignment.cost_table import CostTable, FloatArray
+from handan.alignment.data.cost_table import CostTable, FloatArray
 from handan.norms.reliability import Reliability, split_half_reliability
 
 SPLITS = 5_000

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from handan.alignment.cost_table import GREEDY_SUFFIX
-from handan.alignment.render import WRITERS, Table, as_text
-from handan.alignment.study_tables import (
+from handan.alignment.data.cost_table import GREEDY_SUFFIX
+from handan.alignment.output.render import WRITERS, Table, as_text
+from handan.alignment.output.study_tables import (
     effort_table,
     levels_table,
     over_pairs_table,
@@ -87,7 +87,7 @@ def alignment_text(result: Mapping, power: bool = False) -> str:
 
 def _claims(contrasts: Iterable[Mapping]) -> list[str]:
     """Sentences on the mean over human tasks, if there are any, of models in known roles."""
-    from handan.alignment.verdict import in_words
+    from handan.alignment.figures.verdict import in_words
 
     on_means = [row for row in contrasts if row["roles"] and row["mean"] is not None]
     human = [row for row in on_means if row["mean"] == "human"]

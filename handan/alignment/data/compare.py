@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from handan.alignment.cost_table import CostTable, check_table, joined
-from handan.alignment.costs import read_costs
+from handan.alignment.data.cost_table import CostTable, check_table, joined
+from handan.alignment.data.costs import read_costs
 from handan.errors import UserError
 from handan.records import read_json
 

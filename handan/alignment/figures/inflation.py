@@ -18,11 +18,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from handan.alignment.bootstrap import Bootstrap, Moments
-from handan.alignment.intervals import Interval, interval
-from handan.alignment.item_costs import TaskCosts
-from handan.alignment.laws import additive_law, law
-from handan.alignment.lines import (
+from handan.alignment.data.item_costs import TaskCosts
+from handan.alignment.data.pairs import CostsByModel, SharedTasks, shared_tasks
+from handan.alignment.figures.laws import additive_law, law
+from handan.alignment.statistics.basic import FloatArray, finite_or_none
+from handan.alignment.statistics.bootstrap import Bootstrap, Moments
+from handan.alignment.statistics.intervals import Interval, interval
+from handan.alignment.statistics.lines import (
     Groups,
     deming_slope,
     fit_line,
@@ -31,8 +33,6 @@ from handan.alignment.lines import (
     theil_sen,
     within,
 )
-from handan.alignment.pairs import CostsByModel, SharedTasks, shared_tasks
-from handan.alignment.statistics import FloatArray, finite_or_none
 
 
 class _Fitted(NamedTuple):

@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from handan.alignment.cost_table import CostTable, FloatArray, check_table
+from handan.alignment.data.cost_table import CostTable, FloatArray, check_table
 from handan.csv_input import TRUTH, plain_number, read_cells
 from handan.errors import UserError
 

@@ -10,10 +10,10 @@
 import numpy as np
 from scipy.stats import gaussian_kde, linregress, t
 
-from handan.alignment.item_costs import TaskCosts
-from handan.alignment.lines import deming_slope, theil_sen
-from handan.alignment.pairs import CostsByModel, Pairs, shared_tasks
-from handan.alignment.statistics import FloatArray, finite_or_none, mean_of_known
+from handan.alignment.data.item_costs import TaskCosts
+from handan.alignment.data.pairs import CostsByModel, Pairs, shared_tasks
+from handan.alignment.statistics.basic import FloatArray, finite_or_none, mean_of_known
+from handan.alignment.statistics.lines import deming_slope, theil_sen
 
 # A line through fewer points says nothing about its scatter, nor do fewer values of a density.
 LEAST_POINTS = 3

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from handan import norms
-from handan.alignment.cost_table import CostTable
-from handan.alignment.people import People
+from handan.alignment.data.cost_table import CostTable
+from handan.alignment.data.people import People
 from handan.errors import UserError
 from handan.norms.cleaning import Cleaning, clean
 from handan.norms.own_trials import read_trials

@@ -1,0 +1,1 @@
+"""The parts of ``alignment.json``: tasks, means, contrasts, inflation, the study, power."""

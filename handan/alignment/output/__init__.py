@@ -1,0 +1,1 @@
+"""Out: what stands in which table, as text, CSV, Markdown or LaTeX."""
