@@ -264,7 +264,7 @@ def test_norms_list_names_what_is_packaged(capsys):
 
 
 def test_numbers_and_text_as_printed():
-    assert [decimal(x) for x in (0.318, -0.05, 1.0, -0.001, 12.345, None)] == [
-        *(".32", "-.05", "1.00", ".00", "12.35", "-")
+    assert [decimal(x) for x in (0.318, -0.05, 1.0, -0.001, 12.345, 2.5e8, None)] == [
+        *(".32", "-.05", "1.00", ".00", "12.35", "2.5e+08", "-")
     ]
     assert printable("a\tb\x1b\u200b邯") == "a?b??邯"

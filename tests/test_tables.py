@@ -42,6 +42,14 @@ def test_text_has_a_title_aligned_columns_and_no_points_without_intervals():
     ]
 
 
+def test_columns_in_which_nothing_is_known_are_left_out_of_text_alone():
+    unknown = SMALL._replace(
+        rows=[[row[0], (None, None), None, 3, None, 1.0] for row in SMALL.rows]
+    )
+    assert as_text(unknown).splitlines()[1].split() == ["name", "n"]
+    assert "tokens" in as_csv(unknown) and "tokens" in as_markdown(unknown)
+
+
 def test_csv_has_all_digits_and_bounds_of_their_own():
     header, first, second, third = csv.reader(io.StringIO(as_csv(SMALL)))
     assert header == ["name", "r", "r low", "r high", "p", "n", "tokens", "x"]

@@ -37,9 +37,11 @@ class Table(NamedTuple):
 
 
 def decimal(value: float | None, digits: int = 2) -> str:
-    """A number as '.32', '-.05' or '1.00'; '-' if it is unknown."""
+    """A number as '.32', '-.05', '1.00' or '2.5e+08'; '-' if it is unknown."""
     if value is None:
         return "-"
+    if abs(value) >= 1e6:
+        return f"{value:.1e}"
     text = f"{value:.{digits}f}"
     if float(text) == 0:
         text = text.removeprefix("-")
@@ -75,9 +77,17 @@ FORMATS: dict[str, Callable] = {
 
 
 def as_text(table: Table) -> str:
-    """Aligned columns under the title: text to the left, numbers to the right."""
-    kept = [place for place, name in enumerate(table.kinds) if name not in table.files_only]
-    kinds = {name: kind for name, kind in table.kinds.items() if name not in table.files_only}
+    """Aligned columns under the title: text to the left, numbers to the right.
+
+    Columns in which nothing is known are left out, as are those for files only.
+    """
+    kinds = {}
+    kept = []
+    for place, (name, kind) in enumerate(table.kinds.items()):
+        known = any(row[place] not in (None, "", (None, None)) for row in table.rows)
+        if known and name not in table.files_only:
+            kinds[name] = kind
+            kept.append(place)
     short = table._replace(kinds=kinds, rows=[[row[place] for place in kept] for row in table.rows])
     header, cells = _cells(short)
     shown = [[printable(cell) for cell in row] for row in cells]

@@ -124,9 +124,9 @@ def mean_or_none(values: Sequence[float | None]) -> float | None:
 
 
 def _alignment(models: Mapping) -> Table:
-    columns = {"r log-log": "r_loglog", "r / ceiling": "r_loglog_normalized", "r raw": "r_raw"}
-    columns |= {"Spearman": "spearman", "disattenuated": "r_loglog_disattenuated"}
-    columns |= {"reliability, lengths": "reliability_model"}
+    columns = {"r log-log": "r_loglog", "r / ceiling": "r_loglog_normalized"}
+    columns |= {"disattenuated": "r_loglog_disattenuated", "r raw": "r_raw"}
+    columns |= {"Spearman": "spearman", "reliability, lengths": "reliability_model"}
     columns |= {"reliability, people": "reliability_human"}
     kinds = {"model": "text", "task": "text", "n": "count", **dict.fromkeys(columns, "estimate")}
     kinds |= {"ceiling": "number", "accuracy": "number", "tokens": "tokens", "flags": "text"}
@@ -156,7 +156,7 @@ def _alignment(models: Mapping) -> Table:
     title = (
         "Alignment: correlation over items of a model's tokens with people's time, 95 % intervals"
     )
-    hidden = ("disattenuated", "reliability, lengths", "reliability, people")
+    hidden = ("reliability, lengths", "reliability, people")
     return Table("alignment", title, kinds, rows, hidden)
 
 
