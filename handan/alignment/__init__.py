@@ -2,9 +2,10 @@
 
 ``measure.align`` makes ``alignment.json``. What it stands on:
 
-- ``data/``: ``costs.py`` reads ``costs.csv`` into a ``cost_table.py``, ``compare.py`` those of
-  runs, ``human_side.py`` adds norms or trials, ``pairs.py`` says which models are compared;
-  ``item_costs.py`` defines an item's cost, ``people.py`` what is known of participants.
+- ``data/``: ``costs.py`` reads ``costs.csv`` by its ``cells.py`` into a ``cost_table.py``,
+  ``compare.py`` those of runs; ``human_side.py`` adds norms or trials, ``pairs.py`` says which
+  models are compared; ``item_costs.py`` defines an item's cost, ``people.py`` what is known of
+  participants.
 - ``statistics/``: ``basic.py``, ``lines.py`` and ``dependent.py`` are functions on arrays;
   ``bootstrap.py`` draws items, ``intervals.py`` reads the draws, ``correlate.py`` does both for
   many correlations, ``censored.py`` treats the token cap.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from handan.alignment.data.costs import MOST_COUNT
+from handan.alignment.data.cells import MOST_COUNT
 from handan.errors import UserError
 
 

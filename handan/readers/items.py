@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from handan.alignment.data.costs import DEMANDS, table_of_cells
+from handan.alignment.data.cells import DEMANDS
+from handan.alignment.data.costs import table_of_cells
 from handan.csv_input import read_cells
 from handan.errors import UserError
 

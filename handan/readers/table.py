@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from handan.alignment.data.costs import STATUSES
+from handan.alignment.data.cells import STATUSES
 from handan.errors import UserError
 from handan.readers import inspect_ai, lm_eval, openai
 from handan.readers.counts import Count, agreement, cost, load_tokenizer

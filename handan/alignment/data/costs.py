@@ -3,7 +3,7 @@
 One row is one sample of one model on one item. Required columns: ``task, item, reasoning_tokens``
 and, the same one throughout a task, ``human_rt_s`` (seconds) or ``analytic_cost`` (any positive
 unit, for families without human data), unless norms or trials are given beside the file.
-Optional columns are listed in ``OPTIONAL``.
+Optional columns are listed in ``cells.py``.
 
 - ``model`` missing: all rows belong to a model named 'model'.
 - ``reasoning_tokens`` with a fraction: a mean over samples that are not in the file; a note says
@@ -24,32 +24,25 @@ Unknown columns are ignored and named in a note. Everything else that does not f
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from handan.alignment.data.cells import (
+    COUNTS,
+    DEMANDS,
+    KNOWN,
+    POSITIVE,
+    REQUIRED,
+    TEXT,
+    YES_OR_NO,
+    parsed,
+)
 from handan.alignment.data.cost_table import CostTable, FloatArray, check_table
-from handan.csv_input import TRUTH, plain_number, read_cells
+from handan.csv_input import read_cells
 from handan.errors import UserError
-
-REQUIRED = ("task", "item", "reasoning_tokens")
-DEMANDS = ("human_rt_s", "analytic_cost")
-TEXT = ("model", "task", "item", "sample", "participant", "status", "norms", "counted_by")
-COUNTS = ("reasoning_tokens", "prompt_tokens", "answer_tokens", "reasoning_characters")
-POSITIVE = (*DEMANDS, "oracle_tokens")
-YES_OR_NO = ("correct", "looping")
-KNOWN = (*TEXT, "step", *COUNTS, *POSITIVE, *YES_OR_NO)
-OPTIONAL = tuple(name for name in KNOWN if name not in (*REQUIRED, *DEMANDS))
-STATUSES = ("complete", "truncated", "no_reasoning", "unparsed")
-
-# Outside these bounds a column was mistaken for another one, or its unit was.
-MOST_COUNT = 10**9
-LEAST_COST, MOST_COST = 1e-9, 1e12
-LEAST_TIME_S, MOST_TIME_S = 1e-3, 1e6
-# A cell longer than this is no number, name or status.
-MOST_CHARACTERS = 10_000
 
 
 class CostFile(NamedTuple):
@@ -166,13 +159,11 @@ def _table(
     text: dict[str, Sequence[str]] = {}
     for name in TEXT:
         cells = columns.get(name, ("model" if name == "model" else "",) * len(rows))
-        needed = name in ("task", "item", "model")
-        text[name] = _parsed(name, cells, places, _needed if needed else _any_text)
-    text["status"] = _parsed("status", text["status"], places, _status)
+        text[name] = parsed(name, cells, places)
     numbers: dict[str, FloatArray] = {}
     for name in ("step", *COUNTS, *POSITIVE, *YES_OR_NO, *filter(_is_covariate, header)):
         cells = columns.get(name, ("",) * len(rows))
-        numbers[name] = np.array(_parsed(name, cells, places, _parser(name)), dtype=float)
+        numbers[name] = np.array(parsed(name, cells, places), dtype=float)
     table = CostTable(places, text, numbers)
     _check_rows(table, people_elsewhere)
     return table
@@ -180,93 +171,6 @@ def _table(
 
 def _is_covariate(name: str) -> bool:
     return name.startswith("covariate_")
-
-
-def _parsed(name: str, cells: Sequence[str], places: Sequence[str], parse: Callable) -> list:
-    """The cells of a column, parsed by a function of (place, column, cell)."""
-    known = {}
-    for cell in dict.fromkeys(cells):
-        try:
-            known[cell] = parse("", name, cell.strip())
-        except UserError:
-            parse(places[cells.index(cell)], name, cell.strip())  # once more, with its place
-            raise
-    return [known[cell] for cell in cells]
-
-
-def _any_text(place: str, column: str, cell: str) -> str:
-    if len(cell) > MOST_CHARACTERS:
-        raise UserError(f"{place}: {column} has {len(cell)} characters; is the row quoted rightly?")
-    return cell
-
-
-def _needed(place: str, column: str, cell: str) -> str:
-    if not cell:
-        raise UserError(f"{place}: empty {column}; fill it in or remove the row")
-    return _any_text(place, column, cell)
-
-
-def _status(place: str, column: str, cell: str) -> str:
-    if cell.lower() not in ("", *STATUSES):
-        raise UserError(f"{place}: {column} is '{cell}'; use {', '.join(STATUSES)}")
-    return cell.lower()
-
-
-def _parser(name: str) -> Callable[[str, str, str], float]:
-    if name in YES_OR_NO:
-        return _yes_or_no
-    if name == "step":
-        return _whole
-    if name in COUNTS:
-        return _count
-    if name == "human_rt_s":
-        return _time
-    return _positive if name in POSITIVE else _number
-
-
-def _yes_or_no(place: str, column: str, cell: str) -> float:
-    if cell.lower() not in ("", *TRUTH):
-        raise UserError(f"{place}: {column} is '{cell}'; use {', '.join(TRUTH)}")
-    return float(TRUTH[cell.lower()]) if cell else np.nan
-
-
-def _number(place: str, column: str, cell: str) -> float:
-    """The number in a cell, NaN for an empty one."""
-    return plain_number(place, column, cell) if cell else np.nan
-
-
-def _whole(place: str, column: str, cell: str) -> float:
-    number = _number(place, column, cell)
-    if not np.isnan(number) and not (number.is_integer() and 0 <= number <= MOST_COUNT):
-        raise UserError(f"{place}: {column} is {cell}; it is a whole number, 0 to {MOST_COUNT:g}")
-    return number
-
-
-def _count(place: str, column: str, cell: str) -> float:
-    number = _number(place, column, cell)
-    if not np.isnan(number) and not 0 <= number <= MOST_COUNT:
-        raise UserError(f"{place}: {column} is {cell}; it is a count, 0 to {MOST_COUNT:g}")
-    return number
-
-
-def _positive(place: str, column: str, cell: str) -> float:
-    number = _number(place, column, cell)
-    if not np.isnan(number) and not LEAST_COST <= number <= MOST_COST:
-        raise UserError(
-            f"{place}: {column} is {cell}; logarithms need a positive number ({LEAST_COST:g} to "
-            f"{MOST_COST:g}): remove the row or mend the column"
-        )
-    return number
-
-
-def _time(place: str, column: str, cell: str) -> float:
-    number = _positive(place, column, cell)
-    if not np.isnan(number) and not LEAST_TIME_S <= number <= MOST_TIME_S:
-        raise UserError(
-            f"{place}: {column} is {cell}; it is in seconds, {LEAST_TIME_S:g} to "
-            f"{MOST_TIME_S:g}: convert the column"
-        )
-    return number
 
 
 def _check_rows(table: CostTable, people_elsewhere: bool) -> None:
