@@ -77,21 +77,25 @@ FORMATS: dict[str, Callable] = {
 
 
 def as_text(table: Table) -> str:
-    """Aligned columns under the title: text to the left, numbers to the right.
-
-    Columns in which nothing is known are left out, as are those for files only.
-    """
-    kinds = {}
-    kept = []
-    for place, (name, kind) in enumerate(table.kinds.items()):
-        known = any(row[place] not in (None, "", (None, None)) for row in table.rows)
-        if known and name not in table.files_only:
-            kinds[name] = kind
-            kept.append(place)
-    short = table._replace(kinds=kinds, rows=[[row[place] for place in kept] for row in table.rows])
+    """Aligned columns under the title: text to the left, numbers to the right."""
+    short = without(table, table.files_only)
     header, cells = _cells(short)
     shown = [[printable(cell) for cell in row] for row in cells]
     return f"{table.title}\n{_tabulated(short, header, shown, 'plain')}"
+
+
+def known_only(table: Table) -> Table:
+    """The table without columns in which nothing is known."""
+    unknown = (None, "", (None, None))
+    columns = zip(table.kinds, zip(*table.rows, strict=True), strict=True)
+    return without(table, [name for name, cells in columns if all(c in unknown for c in cells)])
+
+
+def without(table: Table, columns: Sequence[str]) -> Table:
+    """The table without these columns."""
+    kept = [place for place, name in enumerate(table.kinds) if name not in columns]
+    kinds = {name: kind for name, kind in table.kinds.items() if name not in columns}
+    return table._replace(kinds=kinds, rows=[[row[place] for place in kept] for row in table.rows])
 
 
 def as_markdown(table: Table) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handan.alignment.data.cost_table import GREEDY_SUFFIX
-from handan.alignment.output.render import WRITERS, Table, as_text
+from handan.alignment.output.render import WRITERS, Table, as_text, known_only
 from handan.alignment.output.study_tables import (
     effort_table,
     levels_table,
@@ -56,7 +56,7 @@ def write_tables(result: Mapping, folder: Path) -> None:
 
 
 def alignment_text(result: Mapping, power: bool = False) -> str:
-    """The result for a terminal: its tables, what they claim, and the notes."""
+    """The result for a terminal: its tables as far as they are known, their claims, and notes."""
     named = {table.name: table for table in tables(result)}
     if not power:
         named.pop("power", None)
@@ -78,7 +78,7 @@ def alignment_text(result: Mapping, power: bool = False) -> str:
         f"{settings['seed']}; log measures over samples with at least one reasoning token",
         *result["notes"],
     ]
-    parts = [as_text(table) for table in named.values() if table.rows]
+    parts = [as_text(known_only(table)) for table in named.values() if table.rows]
     if claims := _claims(result["contrasts"]):
         parts.append("\n".join(claims))
     parts.append("\n".join(f"note: {printable(note)}" for note in notes))
