@@ -73,6 +73,14 @@ def test_notes_of_the_file_are_printed_and_kept(costs_csv, tmp_path, capsys):
     assert "mood" in json.loads((tmp_path / "out.json").read_text())["notes"][0]
 
 
+def test_pairs_and_a_reference_are_two_answers_to_one_question(costs_csv, tmp_path):
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("student,teacher\nstudent,teacher\n")
+    with pytest.raises(UserError, match="give one of them"):
+        command(["align", str(costs_csv), "--pairs", str(pairs), "--reference", "teacher", *FAST])
+    command(["align", str(costs_csv), "--pairs", str(pairs), *FAST])
+
+
 def test_names_cannot_send_codes_to_the_terminal(tmp_path, capsys):
     path = tmp_path / "costs.csv"
     rows = study({"\x1b[2Jevil\x07": 0.5}, tasks=("\u202etxet",))

@@ -1,0 +1,171 @@
+"""What the subcommands of ``handan`` take."""
+
+import argparse
+from pathlib import Path
+from typing import NoReturn
+
+from handan.errors import UserError
+
+
+def _norms_folder(text: str) -> Path:
+    from handan.norms import PACKAGED
+
+    return PACKAGED if text == "packaged" else Path(text)
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells a wrong argument like any other wrong input: in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def add_align_options(parser: argparse.ArgumentParser) -> None:
+    """Of ``handan align``."""
+    parser.add_argument("costs", type=Path, metavar="COSTS.csv", help="one row a sample")
+    parser.add_argument("--reference", metavar="MODEL", help="compare every model with this one")
+    parser.add_argument(
+        "--norms",
+        type=_norms_folder,
+        metavar="DIR",
+        help="response times and reliability from these norms; 'packaged' for those of handan",
+    )
+    parser.add_argument(
+        "--trials",
+        type=Path,
+        metavar="TRIALS.csv",
+        help="the same from single trials; intervals then hold for other people too",
+    )
+    _add_alignment_options(parser)
+
+
+def add_compare_options(parser: argparse.ArgumentParser) -> None:
+    """Of ``handan compare``."""
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's directory")
+    parser.add_argument("--reference", metavar="RUN", help="compare every run with this one")
+    parser.add_argument(
+        "--allow-different",
+        action="store_true",
+        help="warn about runs measured under other conditions instead of refusing them",
+    )
+    _add_alignment_options(parser)
+
+
+def add_costs_options(parser: argparse.ArgumentParser) -> None:
+    """Of ``handan costs``."""
+    parser.add_argument("logs", type=Path, nargs="+", metavar="LOG", help="a log of the tool")
+    parser.add_argument(
+        "--from",
+        dest="tool",
+        choices=("lm_eval", "inspect", "openai"),
+        required=True,
+        help="the tool that wrote the logs",
+    )
+    parser.add_argument(
+        "--items",
+        type=Path,
+        required=True,
+        metavar="ITEMS.csv",
+        help="task, item and human_rt_s or analytic_cost",
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="costs.csv")
+    parser.add_argument("--model", metavar="NAME", help="default: as in the logs")
+    parser.add_argument(
+        "--tokenizer",
+        metavar="DIR_OR_NAME",
+        help="counts text for which the log has no count of reasoning tokens",
+    )
+    parser.add_argument(
+        "--count",
+        choices=("tokens", "characters"),
+        default="tokens",
+        help="default %(default)s",
+    )
+    parser.add_argument(
+        "--tags",
+        nargs=2,
+        default=("<think>", "</think>"),
+        metavar=("OPEN", "CLOSE"),
+        help="around reasoning in text, default <think> </think>",
+    )
+    parser.add_argument(
+        "--allow_no_reasoning",
+        action="store_true",
+        help="accept logs without any reasoning in them",
+    )
+    parser.add_argument("--item_field", metavar="PATH", help="where the log names the item")
+    parser.add_argument(
+        "--metric", metavar="NAME", help="metric or scorer that says what is correct, or 'none'"
+    )
+
+
+def _add_alignment_options(parser: argparse.ArgumentParser) -> None:
+    """Of ``handan align`` and ``handan compare``."""
+    parser.add_argument(
+        "--pairs",
+        type=Path,
+        metavar="PAIRS.csv",
+        help="compare students with bases and teachers: columns student,base,teacher",
+    )
+    parser.add_argument("--output", type=Path, metavar="OUT.json", help="also write JSON here")
+    parser.add_argument(
+        "--tables", type=Path, metavar="DIR", help="also write every table as CSV, Markdown, LaTeX"
+    )
+    parser.add_argument(
+        "--power", action="store_true", help="also print what these items could show"
+    )
+    parser.add_argument(
+        "--equivalence_bound",
+        type=float,
+        default=0.1,
+        metavar="R",
+        help="differences of r within this count as none, default %(default)s",
+    )
+    parser.add_argument(
+        "--bootstrap",
+        type=int,
+        default=10_000,
+        metavar="N",
+        help="draws of items, default %(default)s",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="default %(default)s")
+
+
+def add_split_options(parser: argparse.ArgumentParser) -> None:
+    """Of commands that divide participants at random."""
+    parser.add_argument("--splits", type=int, default=5000, metavar="N", help="default %(default)s")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="default %(default)s")
+
+
+def add_compute_options(parser: argparse.ArgumentParser) -> None:
+    """Of ``handan norms compute``."""
+    parser.add_argument("trials", type=Path, metavar="TRIALS.csv", help="one row a trial")
+    parser.add_argument("--source", required=True, metavar="NAME", help="short name of the study")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="for the tables")
+    parser.add_argument(
+        "--floor_s", type=float, default=0.2, metavar="S", help="shortest time, default %(default)s"
+    )
+    parser.add_argument(
+        "--ceiling_s",
+        type=float,
+        default=300.0,
+        metavar="S",
+        help="longest time, default %(default)s",
+    )
+    parser.add_argument(
+        "--all_trials", action="store_true", help="times of wrong answers count too"
+    )
+    parser.add_argument(
+        "--trim_sd",
+        type=float,
+        metavar="X",
+        help="leave out trials further than X SD from their participant's mean log time",
+    )
+    parser.add_argument(
+        "--least_trials",
+        type=int,
+        default=1,
+        metavar="N",
+        help="leave out items with fewer trials left, default %(default)s",
+    )
+    add_split_options(parser)
