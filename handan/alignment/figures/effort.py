@@ -109,7 +109,7 @@ def _level(name: str, points: FloatArray, logs: bool) -> dict:
         out["intercept"] = finite_or_none(raw.intercept)
     if np.ptp(x) == 0:
         unknown = ("a", "k", "b", "b_ci", "residual_sd", "deming_b", "theil_sen_b")
-        return out | dict.fromkeys((*unknown, "theil_sen_b_ci", "r"))
+        return out | dict.fromkeys((*unknown, "theil_sen_b_ci"))
     fit = linregress(x, y)
     half = float(t.ppf(0.975, len(x) - 2)) * fit.stderr
     residuals = y - fit.intercept - fit.slope * x
@@ -125,5 +125,4 @@ def _level(name: str, points: FloatArray, logs: bool) -> dict:
         "deming_b": finite_or_none(deming_slope(xx, yy, xy, 1.0)),
         "theil_sen_b": finite_or_none(robust),
         "theil_sen_b_ci": finite_or_none(tuple(bounds)),
-        "r": finite_or_none(fit.rvalue),
     }

@@ -10,6 +10,7 @@ import numpy as np
 from handan import norms
 from handan.alignment.data.item_costs import TaskCosts
 from handan.alignment.figures import confounds
+from handan.alignment.figures.effort import inverse_efficiency
 from handan.alignment.statistics.basic import (
     FloatArray,
     finite_or_none,
@@ -103,8 +104,6 @@ def task_report(
             if name.startswith(kind)
         }
 
-    mean_tokens = float(np.mean(everything.mean_tokens))
-    accuracy = of_condition["accuracy"]
     return {
         "n": len(costs.items),
         "items_dropped": len(everything.items) - len(costs.items),
@@ -126,11 +125,11 @@ def task_report(
         **_with_interval("oracle_human", correlations["oracle_human"]),
         **{name: finite_or_none(rate) for name, rate in of_condition.items()},
         "flags": confounds.flags(of_condition),
-        "mean_tokens": finite_or_none(mean_tokens),
+        "mean_tokens": finite_or_none(np.mean(everything.mean_tokens)),
         "geometric_mean_tokens": finite_or_none(
             np.exp(np.mean(costs.log_cost)) if len(costs.log_cost) else np.nan
         ),
-        "inverse_efficiency": finite_or_none(mean_tokens / accuracy if accuracy > 0 else np.nan),
+        "inverse_efficiency": finite_or_none(inverse_efficiency(everything)),
         "sensitivity": {
             **{name: None for name in ("complete_only", "correct_only", "characters")},
             "censored": censored and censored.report(),

@@ -8,12 +8,12 @@ from handan.alignment.output.render import Table
 def levels_table(levels: Iterable[Mapping]) -> Table:
     kinds = {"level": "text", "points": "count", "slope": "estimate", "intercept": "number"}
     kinds |= {"k": "number", "b": "estimate", "b Deming": "number", "b Theil-Sen": "estimate"}
-    kinds |= {"residual sd": "number", "r": "number"}
+    kinds |= {"residual sd": "number"}
     rows = [
         [
             *(row["level"], row["n"], (row["slope"], row["slope_ci"]), row["intercept"]),
             *(row["k"], (row["b"], row["b_ci"]), row["deming_b"]),
-            *((row["theil_sen_b"], row["theil_sen_b_ci"]), row["residual_sd"], row["r"]),
+            *((row["theil_sen_b"], row["theil_sen_b_ci"]), row["residual_sd"]),
         ]
         for row in levels
     ]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handan.alignment.data.cost_table import GREEDY_SUFFIX
+from handan.alignment.figures.verdict import in_words
 from handan.alignment.output.render import WRITERS, Table, as_text, known_only
 from handan.alignment.output.study_tables import (
     effort_table,
@@ -87,8 +88,6 @@ def alignment_text(result: Mapping, power: bool = False) -> str:
 
 def _claims(contrasts: Iterable[Mapping]) -> list[str]:
     """Sentences on the mean over human tasks, if there are any, of models in known roles."""
-    from handan.alignment.figures.verdict import in_words
-
     on_means = [row for row in contrasts if row["roles"] and row["mean"] is not None]
     human = [row for row in on_means if row["mean"] == "human"]
     return [printable(in_words(row, *row["roles"])) for row in human or on_means]
