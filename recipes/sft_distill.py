@@ -14,6 +14,7 @@ from pathlib import Path
 from datasets import Dataset
 from trl import SFTConfig
 
+from handan.budgets import of_traces
 from handan.errors import run_main
 from handan.records import file_hash
 from handan.training.label_audit import audit, load_traces, training_rows
@@ -67,6 +68,7 @@ def main() -> None:
         peft_config=run.peft_config,
     )
     trainer.ledger = run.ledger
+    run.ledger.of_traces = of_traces(path, file_hash(path))
     place = str(path)
     counts = audit(trainer.train_dataset, rows, traces, run.tokenizer, run.suite.reasoning, place)
     print(

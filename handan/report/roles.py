@@ -55,6 +55,12 @@ class Arm:
         return self.training_config.get("model_fingerprint")
 
     @property
+    def root(self) -> str | None:
+        """Hash of the weights at the start of the first of the trainings that led to this arm."""
+        before = self.training.get("started_from") or {}
+        return before.get("root") or self.started_from
+
+    @property
     def evaluation(self) -> Mapping[str, Any]:
         """What run.json says of its evaluation."""
         return self.run.get("evaluation", {})
@@ -168,11 +174,19 @@ def comparisons(arms: Sequence[Arm]) -> Comparisons:
     """Pairs to contrast, to regress and to compare in effort, each also at temperature 0.
 
     Every arm is contrasted with its teacher and its base, and students with the arms that were
-    trained from the same base on their own answers. Unrelated arms are contrasted all with all,
-    if they are few.
+    trained from the same base on their own answers. An arm that was trained in several stages is
+    contrasted with all that were trained from where it began. Unrelated arms are contrasted all
+    with all, if they are few.
     """
     pairs = [(arm.name, arm.teacher) for arm in arms if arm.teacher]
     pairs += [(arm.name, arm.base) for arm in arms if arm.base]
+    pairs += [
+        (arm.name, other.name)
+        for arm in arms
+        for other in arms
+        if arm.root != arm.started_from and other.started_from == arm.root
+        if other.name != arm.base
+    ]
     pairs += [
         (student.name, other.name)
         for student in arms

@@ -12,13 +12,16 @@ from trl import ModelConfig, get_peft_config
 
 from handan import rundir
 from handan.arguments import given_keys, parse
+from handan.budgets import started_from
 from handan.errors import UserError
 from handan.evaluate import load_model
 from handan.launch import Processes, check_engine, processes
 from handan.records import read_json, recover_jsonl, write_jsonl
+from handan.size import size_of
 from handan.suite import Suite, load_suite
 from handan.training.ledger import Ledger, MetricsFile, complete_checkpoints
 from handan.training.probe import Probe
+from handan.training.stop import StopRequest
 
 # Where a run lies, who watches it and who may push it does not change what it is.
 NOT_RECORDED = (
@@ -109,6 +112,7 @@ class Run:
     tokenizer: Any
     peft_config: Any
     ledger: Ledger
+    stop: StopRequest
     callbacks: list[TrainerCallback]
     settings: dict
 
@@ -127,22 +131,26 @@ class Run:
     def _train(self, trainer: Any, details: dict) -> None:
         checkpoint = checkpoint_to_resume(self.run_dir, self.recipe.resume)
         if self.world.rank == 0:
+            fingerprint = self.settings["model_fingerprint"]
+            origin = started_from(self.settings["model_name_or_path"], fingerprint)
+            details = {**details, "model_fingerprint": fingerprint, "started_from": origin}
             rundir.record(self.run_dir, "training", self.settings, arm=self.recipe.arm, **details)
             forget_after(self.run_dir, int(checkpoint.split("-")[-1]) if checkpoint else -1)
         self.ledger.restore(checkpoint)
+        trainer.add_callback(self.stop)
         trainer.train(resume_from_checkpoint=checkpoint)
+        self.stop.leave_if_asked(trainer.state.global_step)
         trainer.save_model(str(self.run_dir))
         if self.world.rank == 0:
             self.tokenizer.save_pretrained(self.run_dir)
-            model = trainer.accelerator.unwrap_model(trainer.model)
-            parameters = model.num_parameters(exclude_embeddings=True)
+            size = size_of(trainer.accelerator.unwrap_model(trainer.model))
             rundir.add(
                 self.run_dir,
                 "training",
                 finished=True,
                 steps=trainer.state.global_step,
-                parameters_without_embeddings=parameters,
-                budget=self.ledger.budget(parameters),
+                parameters=size._asdict(),
+                budget=self.ledger.budget(size),
             )
             print(f"{self.recipe.arm}: trained, model in {self.run_dir}", flush=True)
 
@@ -171,6 +179,7 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
     """
     recipe, config, model_config = parse((recipe_kind, config_kind, ModelConfig), required)
     world = processes(recipe.num_threads)
+    stop = StopRequest(recipe.arm, world)  # from here on a signal is not lost
     run_dir = Path(config.output_dir)
     model, tokenizer, fingerprint = load_model(
         model_config.model_name_or_path,
@@ -201,6 +210,7 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
         tokenizer=tokenizer,
         peft_config=get_peft_config(model_config),
         ledger=ledger,
+        stop=stop,
         callbacks=[ledger, MetricsFile(run_dir, world), probe],
         settings=settings,
     )

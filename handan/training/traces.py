@@ -18,6 +18,7 @@ from handan.generate import Decoding
 from handan.launch import Processes, processes
 from handan.records import content_hash, file_hash, read_jsonl, write_jsonl
 from handan.responses import Plan, Question, collect
+from handan.size import size_of_named
 from handan.thinking import ReasoningTags
 from handan.training.label_audit import tokenizer_fingerprint
 from handan.training.prompts import load_prompts
@@ -87,6 +88,7 @@ def make_traces(settings: TraceSettings, world: Processes) -> None:
         collect(model, tokenizer, plan, run_dir / "generations.jsonl", labels, world)
         if world.rank == 0:
             _filter(run_dir, questions, tokenizer_fingerprint(tokenizer), settings.keep)
+            _record_budget(run_dir, settings.model_name_or_path)
         world.gather([])  # the other processes wait until the file is there
 
 
@@ -142,10 +144,24 @@ def _filter(run_dir: Path, questions: Sequence[Question], tokenizer: str, keep: 
         "traces",
         counts=counts,
         traces_sha256=file_hash(path),
-        budget={
-            "generated_tokens": sum(len(row["completion_ids"]) for row in generations),
-            "device_seconds": round(sum(row["device_seconds"] for row in generations), 1),
-            "peak_memory_gib": rundir.peak_memory_gib(),
-        },
     )
     print(f"{path}: kept {len(kept)} of {len(generations)}; dropped {dict(reasons)}", flush=True)
+
+
+def _record_budget(run_dir: Path, teacher: str) -> None:
+    """All that the teacher wrote, what is dropped too."""
+    generations = read_jsonl(run_dir / "generations.jsonl")
+    generated = sum(len(row["completion_ids"]) for row in generations)
+    parameters = size_of_named(teacher)
+    rundir.add(
+        run_dir,
+        "traces",
+        parameters=parameters,
+        budget={
+            "generated_tokens": generated,
+            "model_flops": 2.0 * parameters * generated if parameters is not None else None,
+            "device_seconds": round(sum(row["device_seconds"] for row in generations), 1),
+            "peak_memory_gib": rundir.peak_memory_gib(),
+            "peak_gpu_memory_gib": rundir.peak_gpu_memory_gib(),
+        },
+    )
