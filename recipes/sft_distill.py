@@ -18,7 +18,7 @@ from handan.errors import run_main
 from handan.records import file_hash
 from handan.training.label_audit import audit, load_traces, training_rows
 from handan.training.run import RecipeArguments, begin
-from handan.training.traces import ensure_traces, teacher_of
+from handan.traces.generate import ensure_traces, teacher_of
 from handan.training.trainers import LedgerSFTTrainer
 
 REQUIRED = (
