@@ -16,9 +16,9 @@ from trl import SFTConfig
 
 from handan.errors import run_main
 from handan.records import file_hash
+from handan.traces.make import ensure_traces, teacher_of
 from handan.training.label_audit import audit, load_traces, training_rows
 from handan.training.run import RecipeArguments, begin
-from handan.traces.generate import ensure_traces, teacher_of
 from handan.training.trainers import LedgerSFTTrainer
 
 REQUIRED = (

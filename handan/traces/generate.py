@@ -4,71 +4,42 @@ Filtering changes length: wrong and cut-off responses are longer as a rule. So w
 counted by reason, and the mean length of what stays and what goes is recorded.
 """
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from handan import rundir
-from handan.arguments import parse
-from handan.config import load_yaml, read_yaml
-from handan.errors import UserError
 from handan.evaluate import load_model
-from handan.formats import AUTO, choose
-from handan.generate import Decoding
-from handan.launch import Processes, processes
-from handan.records import content_hash, file_hash, read_jsonl, write_jsonl
+from handan.formats import ReasoningFormat, choose
+from handan.generate import Decoding, prompt_ids
+from handan.launch import Processes
+from handan.records import content_hash, read_jsonl
 from handan.responses import Plan, Question, collect
+from handan.thinking import opened_by_prompt, split_completion
+from handan.traces.settings import GenerateSettings
+from handan.traces.tally import Tally, write_traces
 from handan.training.label_audit import tokenizer_fingerprint
 from handan.training.prompts import load_prompts
 
-
-@dataclass
-class TraceSettings:
-    """How a teacher's traces are made; every key is set in the YAML."""
-
-    output_dir: str = field(metadata={"help": "run directory of the traces"})
-    arm: str = field(metadata={"help": "name of the teacher in all tables"})
-    model_name_or_path: str = field(metadata={"help": "the teacher"})
-    prompts: str = field(metadata={"help": "training prompts, the same as the students'"})
-    samples: int = field(metadata={"help": "responses to each prompt"})
-    temperature: float = field(metadata={"help": "0 is greedy"})
-    top_p: float = field(metadata={"help": "nucleus; 1 is off"})
-    max_new_tokens: int = field(metadata={"help": "the cap on a response"})
-    batch_size: int = field(metadata={"help": "responses generated together"})
-    seed: int = field(metadata={"help": "of the samples"})
-    keep: str = field(metadata={"help": "correct: complete and right responses; all: complete"})
-    reasoning_format: str = field(
-        default=AUTO,
-        metadata={"help": "how the teacher marks its reasoning; auto: as its template"},
-    )
+COLUMNS = (
+    "task",
+    "item",
+    "sample",
+    "correct",
+    "reasoning_tokens",
+    "reasoning_characters",
+    "text",
+    "completion_ids",
+)
 
 
-def main() -> None:
-    """Command line of recipes/traces.py."""
-    (settings,) = parse((TraceSettings,))
-    make_traces(settings, processes())
-
-
-def ensure_traces(path: Path, config: str | None, world: Processes) -> None:
-    """Make a trace file that does not exist yet, if a config says how."""
-    if path.exists() or config is None:
-        return
-    settings = load_yaml(Path(config), TraceSettings)
-    wanted = Path(settings.output_dir) / "traces.jsonl"
-    if wanted != path:
-        raise UserError(f"{config}: makes {wanted}, but 'traces' is {path}; let both agree")
-    make_traces(settings, world)
-
-
-def make_traces(settings: TraceSettings, world: Processes) -> None:
+def generate_traces(settings: GenerateSettings, world: Processes) -> None:
     """Draw all responses, keep those that may be imitated, and count the rest.
 
     Raises:
         UserError: a setting is impossible, or nothing is left to keep.
     """
-    if settings.keep not in ("correct", "all"):
-        raise UserError(f"keep is '{settings.keep}'; use correct or all")
     run_dir = Path(settings.output_dir)
     questions = load_prompts(Path(settings.prompts))
     model, tokenizer, fingerprint = load_model(settings.model_name_or_path, device=world.device)
@@ -95,69 +66,74 @@ def make_traces(settings: TraceSettings, world: Processes) -> None:
     }
     with rundir.lock(run_dir, world.rank):
         if world.rank == 0:
-            rundir.record(run_dir, "traces", config, arm=settings.arm)
+            teacher = {"arm": settings.arm, "model_fingerprint": fingerprint}
+            rundir.record(run_dir, "traces", config, arm=settings.arm, teacher=teacher)
         collect(model, tokenizer, plan, run_dir / "generations.jsonl", labels, world)
         if world.rank == 0:
-            _filter(run_dir, questions, tokenizer_fingerprint(tokenizer), settings.keep)
+            _filter(run_dir, questions, tokenizer, form, settings)
         world.gather([])  # the other processes wait until the file is there
 
 
-def teacher_of(traces: Path) -> dict | None:
-    """Who made a trace file, if it lies in the run directory it was made in."""
-    path = traces.with_name("config.yaml")
-    if not path.exists():
-        return None
-    made = read_yaml(path)["traces"]
-    return {"arm": made["arm"], "model_fingerprint": made["model_fingerprint"]}
-
-
-def _filter(run_dir: Path, questions: Sequence[Question], tokenizer: str, keep: str) -> None:
+def _filter(
+    run_dir: Path,
+    questions: Sequence[Question],
+    tokenizer: Any,
+    form: ReasoningFormat,
+    settings: GenerateSettings,
+) -> None:
+    fingerprint = tokenizer_fingerprint(tokenizer)
     generations = read_jsonl(run_dir / "generations.jsonl")
     by_key = {(q.item.task, q.item.key): q for q in questions}
-    kept, dropped, reasons = [], [], Counter[str]()
+    kept, tally = [], Tally("reasoning_tokens")
     # The order in the file depends on batches; training must not.
     generations.sort(key=lambda row: (row["task"], row["item"], row["sample"]))
     for row in generations:
+        tally.outcomes[_outcome(row)] += 1
+        reason = _reason_to_drop(row, settings.keep)
+        if reason is not None:
+            tally.drop(row["task"], reason, row["reasoning_tokens"])
+            continue
+        tally.keep(row["task"], row["reasoning_tokens"])
         question = by_key[row["task"], row["item"]]
-        if row["status"] in ("truncated", "unparsed"):
-            reasons[row["status"]] += 1
-            dropped.append(row)
-        elif keep == "correct" and not row["correct"]:
-            reasons["wrong"] += 1
-            dropped.append(row)
-        else:
-            item = question.item
-            extra = {"question": item.question, "answer": item.answer}
-            columns = ("task", "item", "sample", "reasoning_tokens", "text", "completion_ids")
-            kept.append(
-                {column: row[column] for column in columns}
-                | extra
-                | {"wording": question.wording, "tokenizer": tokenizer}
-            )
-    if not kept:
-        raise UserError(f"{run_dir}: none of {len(generations)} responses can be kept: {reasons}")
-    path = run_dir / "traces.jsonl"
-    write_jsonl(path, kept)
-
-    def mean_tokens(rows: Sequence[dict]) -> float | None:
-        return sum(r["reasoning_tokens"] for r in rows) / len(rows) if rows else None
-
-    counts = {
-        "responses": len(generations),
-        "kept": len(kept),
-        "dropped": dict(reasons),
-        "mean_reasoning_tokens_kept": mean_tokens(kept),
-        "mean_reasoning_tokens_dropped": mean_tokens(dropped),
-    }
-    rundir.add(
+        kept.append(
+            {column: row[column] for column in COLUMNS}
+            | {"wording": question.wording, "question": question.item.question}
+            | {"answer": question.item.answer, "source": settings.arm, "tokenizer": fingerprint}
+            | _parts(tokenizer, question.item.question, row["completion_ids"], form)
+        )
+    write_traces(
         run_dir,
-        "traces",
-        counts=counts,
-        traces_sha256=file_hash(path),
+        kept,
+        tally,
         budget={
             "generated_tokens": sum(len(row["completion_ids"]) for row in generations),
             "device_seconds": round(sum(row["device_seconds"] for row in generations), 1),
             "peak_memory_gib": rundir.peak_memory_gib(),
         },
     )
-    print(f"{path}: kept {len(kept)} of {len(generations)}; dropped {dict(reasons)}", flush=True)
+
+
+def _outcome(row: dict) -> str:
+    if row["answer"] is None:
+        return "unreadable"
+    return {True: "correct", False: "wrong", None: "timeout"}[row["correct"]]
+
+
+def _reason_to_drop(row: dict, keep: str) -> str | None:
+    if row["status"] in ("truncated", "unparsed"):
+        return row["status"]
+    if keep == "all" or row["correct"]:
+        return None
+    # No verdict is no mistake.
+    return "ungraded" if row["correct"] is None else "wrong"
+
+
+def _parts(tokenizer: Any, question: str, ids: Sequence[int], form: ReasoningFormat) -> dict:
+    """Reasoning and answer as text, for students with another tokenizer or format."""
+    opened = opened_by_prompt(tokenizer, prompt_ids(tokenizer, question, form), form)
+    # A whole response ends with a token that ends sequences, whichever of them it is.
+    split = split_completion(tokenizer, ids, form, opened, ids[-1:])
+    return {
+        "reasoning_text": tokenizer.decode(split.reasoning_ids).strip(),
+        "answer_text": tokenizer.decode(split.answer_ids, skip_special_tokens=True).strip(),
+    }

@@ -43,12 +43,13 @@ class VerifiableReward:
         self.ends = eos_ids(model, tokenizer)
         self.cap, self.ledger = max_completion_length, ledger
         self.capped: list[bool] = []
-        self.rewards: list[float] = []
+        self.rewards: list[float | None] = []
         self.calls = 0
 
     def __call__(self, prompts: list, completion_ids: list[list[int]], **columns: Any) -> list:
         """Rewards of one generation batch; dataset columns come as keyword arguments."""
-        rewards, read = [], []
+        rewards: list[float | None] = []
+        read = []
         for index, ids in enumerate(completion_ids):
             keys = ("task", "item", "wording", "question", "answer")
             question = question_from_row({key: columns[key][index] for key in keys})
@@ -56,7 +57,10 @@ class VerifiableReward:
             row = read_completion(self.tokenizer, question, self.form, prompt, ids, self.ends)
             read.append(row)
             price = self.length_price * row["reasoning_tokens"] / 100
-            rewards.append(float(row["correct"]) - price)
+            # No verdict within the grader's limits is no reward: TRL then leaves the completion out
+            # of its group's mean and gives it no advantage.
+            right = row["correct"]
+            rewards.append(None if right is None else float(right) - price)
         self._count(columns, completion_ids)
         self._log(columns["log_metric"], read)
         self._guard(read, rewards)
@@ -76,12 +80,13 @@ class VerifiableReward:
     def _log(self, log_metric: Any, read: list[dict]) -> None:
         log_metric("cost/reasoning_tokens", sum(r["reasoning_tokens"] for r in read) / len(read))
         log_metric("cost/answer_tokens", sum(r["answer_tokens"] for r in read) / len(read))
-        log_metric("status/accuracy", sum(r["correct"] for r in read) / len(read))
+        log_metric("status/accuracy", sum(r["correct"] is True for r in read) / len(read))
+        log_metric("status/ungraded_rate", sum(r["correct"] is None for r in read) / len(read))
         for status in ("truncated", "unparsed", "no_reasoning"):
             share = sum(r["status"] == status for r in read) / len(read)
             log_metric(f"status/{status}_rate", share)
 
-    def _guard(self, read: list[dict], rewards: list[float]) -> None:
+    def _guard(self, read: list[dict], rewards: list[float | None]) -> None:
         self.calls += 1
         if self.calls > GUARD_BATCHES:
             return
@@ -95,8 +100,14 @@ class VerifiableReward:
                 f"{share:.0%} of the first {len(self.capped)} completions reached "
                 f"max_completion_length = {self.cap}; raise it, or start from a model that stops"
             )
-        if len(set(self.rewards)) == 1:
+        known = [reward for reward in self.rewards if reward is not None]
+        if not known:
             raise UserError(
-                f"all of the first {len(self.rewards)} rewards are {self.rewards[0]:g}, so there "
+                f"none of the first {len(self.rewards)} completions could be graded within the "
+                "grader's limits; choose prompts with simpler answers"
+            )
+        if len(set(known)) == 1:
+            raise UserError(
+                f"all of the first {len(known)} rewards are {known[0]:g}, so there "
                 "is no advantage to learn from; choose easier or harder prompts or another model"
             )
