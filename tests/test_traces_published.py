@@ -171,7 +171,7 @@ def test_what_is_wrong_is_named(tmp_path, changes, message):
 
 def test_a_set_that_cannot_be_reached_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
-    with pytest.raises(UserError, match="open-thoughts/OpenThoughts3-1.2M: cannot be opened"):
+    with pytest.raises(UserError, match=r"open-thoughts/OpenThoughts3-1\.2M: cannot be opened"):
         open_set(known.load(CONFIGS / "openthoughts3.yaml"))
 
 

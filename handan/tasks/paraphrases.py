@@ -27,7 +27,7 @@ WORD = re.compile(r"[^\W_]+|[-+%/=<>\N{MULTIPLICATION SIGN}]")
 
 def words(text: str) -> list[str]:
     """Words, numbers and operators of a text, in one spelling, without punctuation."""
-    text = unicodedata.normalize("NFKC", plain(text)).casefold()
+    text = " ".join(unicodedata.normalize("NFKC", plain(text)).casefold().split())
     text = BASE.sub("", text)
     for pattern, symbol in SPELLED:
         text = pattern.sub(f" {symbol} ", text)
