@@ -100,12 +100,18 @@ def generate_batch(
 
 
 def complete(
-    model: Any, prompts: Sequence[Sequence[int]], decoding: Decoding, ends: list[int]
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    decoding: Decoding,
+    ends: list[int],
+    seeds: Sequence[int] | None = None,
 ) -> list[list[int]]:
     """Completions of prompts, each up to and including its end-of-sequence token.
 
     Lengths of reasoning are very unequal, and a batch takes as long as its longest row. So it is
     generated in stages of 32, 64, 128, ... tokens, and only unfinished rows go on to the next one.
+    With ``seeds``, one a prompt, a completion does not depend on the batch it is drawn in; without,
+    all of them are drawn from the process's random state.
     """
     import torch
 
@@ -117,7 +123,9 @@ def complete(
         while unfinished and remaining:
             stage = min(stage, remaining)
             contexts = [[*prompts[i], *completions[i]] for i in unfinished]
-            rows = _generate(model, contexts, decoding, stage, ends)
+            drawn = decoding.max_new_tokens - remaining
+            own = None if seeds is None else ([seeds[i] for i in unfinished], drawn)
+            rows = _generate(model, contexts, decoding, stage, ends, own)
             for i, row in zip(unfinished, rows, strict=True):
                 completions[i] += row
             unfinished = [i for i in unfinished if completions[i][-1] not in ends]
@@ -127,13 +135,21 @@ def complete(
 
 
 def _generate(
-    model: Any, contexts: list[list[int]], decoding: Decoding, num_tokens: int, ends: list[int]
+    model: Any,
+    contexts: list[list[int]],
+    decoding: Decoding,
+    num_tokens: int,
+    ends: list[int],
+    seeded: tuple[list[int], int] | None,
 ) -> list[list[int]]:
-    """At most ``num_tokens`` more ids for each context, up to and including an end of sequence."""
-    import torch
-    from transformers import GenerationConfig
+    """At most ``num_tokens`` more ids for each context, up to and including an end of sequence.
 
-    sampled = decoding.temperature > 0
+    ``seeded`` holds the rows' seeds and how many tokens each of them has drawn already.
+    """
+    import torch
+    from transformers import GenerationConfig, LogitsProcessorList
+
+    sampled = decoding.temperature > 0 and seeded is None
     config = GenerationConfig(
         max_new_tokens=num_tokens,
         do_sample=sampled,
@@ -149,12 +165,22 @@ def _generate(
     for row, context in enumerate(contexts):
         input_ids[row, longest - len(context) :] = torch.tensor(context)
         attention_mask[row, longest - len(context) :] = 1
+    processors = LogitsProcessorList()
+    if seeded and decoding.temperature > 0:
+        from handan.sampling import SeededSampling
+
+        drawing = (decoding.temperature, decoding.top_p, longest, seeded[1])
+        processors.append(SeededSampling(seeded[0], *drawing))
     # What a configuration leaves open, generate() takes from the one saved with the model, which
     # may hold a repetition penalty, a minimum length, ...: so that one is put aside meanwhile.
     saved, model.generation_config = model.generation_config, config
     try:
         output = model.generate(
-            input_ids=input_ids.to(model.device), attention_mask=attention_mask.to(model.device)
+            input_ids=input_ids.to(model.device),
+            attention_mask=attention_mask.to(model.device),
+            logits_processor=processors,
+            # Whole weights are on every process, and each of them ends when its rows do.
+            synced_gpus=False,
         )
     finally:
         model.generation_config = saved

@@ -14,7 +14,7 @@ from handan import rundir
 from handan.arguments import given_keys, parse
 from handan.errors import UserError
 from handan.evaluate import load_model
-from handan.launch import Processes, check_engine, processes
+from handan.launch import Processes, check_engine, check_wrapped, processes
 from handan.records import read_json, recover_jsonl, write_jsonl
 from handan.suite import Suite, load_suite
 from handan.training.ledger import Ledger, MetricsFile, complete_checkpoints
@@ -50,6 +50,16 @@ class RecipeArguments:
         default="auto",
         metadata={"help": "auto: go on from the newest checkpoint; never: refuse if there is one"},
     )
+
+
+class WrappedModelCheck(TrainerCallback):
+    """Looks, before the first step, at what really holds the model."""
+
+    def __init__(self, trainer: Any, engine: dict) -> None:
+        self.trainer, self.engine = trainer, engine
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        check_wrapped(self.trainer.model_wrapped, self.engine)
 
 
 def resolved(*parts: Any) -> dict:
@@ -114,15 +124,17 @@ class Run:
 
     def train(self, trainer: Any, details: dict) -> None:
         """Train from the newest complete checkpoint on, save the model, write the ledger."""
-        check_engine(trainer.accelerator)
+        engine = check_engine(trainer.accelerator, self.config)
+        launched = {"processes": self.world.size, "nodes": self.world.nodes, **engine}
+        trainer.add_callback(WrappedModelCheck(trainer, engine))
         probe = next(c for c in self.callbacks if isinstance(c, Probe))
         probe.trainer = trainer
         with rundir.lock(self.run_dir, self.world.rank):
             self.world.gather([])  # the other processes wait for the lock too
-            engine = trainer.accelerator.distributed_type.name
             if self.world.rank == 0:
-                print(f"{self.recipe.arm}: {self.world.size} process(es), engine {engine}")
-            self._train(trainer, details)
+                shown = ", ".join(f"{key} {value}" for key, value in launched.items())
+                print(f"{self.recipe.arm}: {shown}", flush=True)
+            self._train(trainer, {"launch": launched, **details})
 
     def _train(self, trainer: Any, details: dict) -> None:
         checkpoint = checkpoint_to_resume(self.run_dir, self.recipe.resume)
