@@ -17,6 +17,7 @@ from handan.launch import Processes
 from handan.records import (
     content_hash,
     file_hash,
+    read_json,
     read_jsonl,
     write_csv,
     write_json,
@@ -255,6 +256,8 @@ def load_model(
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     local = Path(model_name)
+    if (local / "adapter_config.json").exists():
+        return load_adapter(local, dtype, device, **options)
     if local.is_dir():
         fingerprint = rundir.model_fingerprint(local)
     elif model_name.startswith((".", "/")) or model_name.count("/") != 1:
@@ -270,3 +273,34 @@ def load_model(
     if not local.is_dir():
         fingerprint = content_hash([model_name, model.config._commit_hash])
     return model.to(device).eval(), tokenizer, fingerprint
+
+
+def load_adapter(
+    folder: Path, dtype: str = "auto", device: Any = "cpu", **options: Any
+) -> tuple[Any, Any, str]:
+    """Load a low-rank adapter, such as a checkpoint of a run with ``use_peft``, on its base.
+
+    Args:
+        folder: with ``adapter_config.json`` and a tokenizer.
+        dtype, device, options: as ``load_model``.
+
+    Returns:
+        The model with the adapter merged, its tokenizer, and the hash of adapter and base.
+
+    Raises:
+        UserError: the base or the adapter cannot be loaded.
+    """
+    from peft import PeftModel
+    from transformers import AutoTokenizer
+
+    settings = read_json(folder / "adapter_config.json")
+    base, revision = settings["base_model_name_or_path"], settings.get("revision")
+    model, _, fingerprint = load_model(base, revision, dtype, device, **options)
+    try:
+        model = PeftModel.from_pretrained(model, folder).merge_and_unload()
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise UserError(f"{folder}: cannot be loaded as an adapter of {base} ({first})") from None
+    weights = file_hash(folder / "adapter_model.safetensors")
+    return model.to(device).eval(), tokenizer, content_hash([fingerprint, weights])

@@ -94,9 +94,9 @@ def count_nodes(found: list[dict], num_processes: int, num_nodes: int | None) ->
     num_nodes = len(launchers) if num_nodes is None else num_nodes
     if len(processes) != num_processes or len(launchers) != num_nodes:
         raise UserError(
-            f"{num_processes} processes of {num_nodes} launchers were promised, but {len(processes)}"
-            f" of {len(launchers)} answered; give every machine the same config, --main_process_ip "
-            "and --main_process_port, and a --machine_rank of its own"
+            f"{num_processes} processes of {num_nodes} launchers were promised, but "
+            f"{len(processes)} of {len(launchers)} answered; give every machine the same config, "
+            "--main_process_ip and --main_process_port, and a --machine_rank of its own"
         )
     return num_nodes
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
-from trl.models import unwrap_model_for_generation
 
 from handan.alignment.data.cost_table import GREEDY_SUFFIX
 from handan.alignment.measure import align
@@ -18,6 +17,7 @@ from handan.launch import Processes
 from handan.records import append_jsonl, content_hash
 from handan.responses import draw
 from handan.suite import Suite, suite_items
+from handan.training.generation import generating
 from handan.training.ledger import Ledger
 
 BOOTSTRAP = 1_000
@@ -67,11 +67,7 @@ class Probe(TrainerCallback):
             "settings": content_hash([self.suite.fingerprint, step]),
             "seed": self.suite.seed,
         }
-        with unwrap_model_for_generation(
-            trainer.model_wrapped,
-            trainer.accelerator,
-            gradient_checkpointing_kwargs=trainer.args.gradient_checkpointing_kwargs,
-        ) as model:
+        with generating(trainer) as model:
             mine = [r for rows in draw(model, tokenizer, plan, batches, labels) for r in rows]
         rows = self.world.gather(mine)
         self.last_step = step

@@ -1,6 +1,7 @@
 """What the recipes share: arguments, resume, budget ledger, and the end of a run."""
 
 import dataclasses
+import importlib.util
 import json
 import os
 from dataclasses import dataclass, field
@@ -17,8 +18,11 @@ from handan.evaluate import load_model
 from handan.launch import Processes, check_engine, check_wrapped, processes
 from handan.records import read_json, recover_jsonl, write_jsonl
 from handan.suite import Suite, load_suite
+from handan.training import adapters
 from handan.training.ledger import Ledger, MetricsFile, complete_checkpoints
+from handan.training.lineage import check_sources, count_parameters, lineage
 from handan.training.probe import Probe
+from handan.training.rollouts import FILE as ROLLOUTS
 
 # Where a run lies, who watches it and who may push it does not change what it is.
 NOT_RECORDED = (
@@ -91,12 +95,12 @@ def checkpoint_to_resume(run_dir: Path, resume: str) -> str | None:
 
 
 def forget_after(run_dir: Path, step: int) -> None:
-    """Remove metrics and probes of steps that are about to be trained again.
+    """Remove metrics, probes and rollouts of steps that are about to be trained again.
 
     They were made by a process that died after its last checkpoint; leaving them would show two
     policy versions under one step.
     """
-    for name in ("metrics.jsonl", "probe.jsonl"):
+    for name in ("metrics.jsonl", "probe.jsonl", ROLLOUTS):
         path = run_dir / name
         rows = recover_jsonl(path, ("step",), unique=False)
         kept = [row for row in rows if row["step"] <= step]
@@ -105,12 +109,30 @@ def forget_after(run_dir: Path, step: int) -> None:
             write_jsonl(path, kept)
 
 
+def check_installed(config: Any) -> None:
+    """Stop if a setting needs a package that is not there.
+
+    Raises:
+        UserError: names the setting and how to install the package.
+    """
+    for key, package, extra in (
+        ("use_vllm", "vllm", "vllm"),
+        ("use_liger_kernel", "liger_kernel", "liger"),
+    ):
+        if getattr(config, key, False) and importlib.util.find_spec(package) is None:
+            raise UserError(
+                f"{key} is true, but {package} is not installed: pip install 'handan[{extra}]', or "
+                f"set {key} to false"
+            )
+
+
 @dataclass
 class Run:
     """One training run, from its parsed arguments to its ledger."""
 
     recipe: Any
     config: Any
+    model_config: Any
     given: set[str]
     run_dir: Path
     world: Processes
@@ -121,11 +143,13 @@ class Run:
     ledger: Ledger
     callbacks: list[TrainerCallback]
     settings: dict
+    num_parameters: int
 
     def train(self, trainer: Any, details: dict) -> None:
         """Train from the newest complete checkpoint on, save the model, write the ledger."""
         engine = check_engine(trainer.accelerator, self.config)
         launched = {"processes": self.world.size, "nodes": self.world.nodes, **engine}
+        started_from = lineage(Path(self.model_config.model_name_or_path))
         trainer.add_callback(WrappedModelCheck(trainer, engine))
         probe = next(c for c in self.callbacks if isinstance(c, Probe))
         probe.trainer = trainer
@@ -134,20 +158,25 @@ class Run:
             if self.world.rank == 0:
                 shown = ", ".join(f"{key} {value}" for key, value in launched.items())
                 print(f"{self.recipe.arm}: {shown}", flush=True)
-            self._train(trainer, {"launch": launched, **details})
+            facts = {"launch": launched, "started_from": started_from}
+            self._train(trainer, {**facts, **details})
 
     def _train(self, trainer: Any, details: dict) -> None:
         checkpoint = checkpoint_to_resume(self.run_dir, self.recipe.resume)
+        if checkpoint:
+            check_sources(self.run_dir, details)
         if self.world.rank == 0:
             rundir.record(self.run_dir, "training", self.settings, arm=self.recipe.arm, **details)
             forget_after(self.run_dir, int(checkpoint.split("-")[-1]) if checkpoint else -1)
         self.ledger.restore(checkpoint)
         trainer.train(resume_from_checkpoint=checkpoint)
-        trainer.save_model(str(self.run_dir))
+        if self.peft_config:
+            adapters.save_merged(trainer, self.model_config, self.run_dir, self.world.rank)
+        else:
+            trainer.save_model(str(self.run_dir))
         if self.world.rank == 0:
             self.tokenizer.save_pretrained(self.run_dir)
-            model = trainer.accelerator.unwrap_model(trainer.model)
-            parameters = model.num_parameters(exclude_embeddings=True)
+            parameters = self.num_parameters
             rundir.add(
                 self.run_dir,
                 "training",
@@ -182,12 +211,16 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
         UserError: an argument, a file or the launch is not as it must be.
     """
     recipe, config, model_config = parse((recipe_kind, config_kind, ModelConfig), required)
+    given = given_keys()[1]
+    adapters.check_settings(model_config, given)
+    check_installed(config)
     world = processes(recipe.num_threads)
     run_dir = Path(config.output_dir)
     model, tokenizer, fingerprint = load_model(
         model_config.model_name_or_path,
         revision=model_config.model_revision,
-        dtype=model_config.dtype or "auto",
+        # Updates are smaller than bf16 can tell from nothing; mixed precision computes in bf16.
+        dtype=model_config.dtype or "float32",
         attn_implementation=model_config.attn_implementation,
     )
     settings = {**resolved(recipe, model_config, config), "model_fingerprint": fingerprint}
@@ -205,7 +238,8 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
     return Run(
         recipe=recipe,
         config=config,
-        given=given_keys()[1],
+        model_config=model_config,
+        given=given,
         run_dir=run_dir,
         world=world,
         suite=suite,
@@ -215,4 +249,5 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
         ledger=ledger,
         callbacks=[ledger, MetricsFile(run_dir, world), probe],
         settings=settings,
+        num_parameters=count_parameters(model),
     )
