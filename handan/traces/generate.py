@@ -7,16 +7,15 @@ counted by reason, and the mean length of what stays and what goes is recorded.
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from handan import rundir
-from handan.evaluate import load_model
-from handan.formats import ReasoningFormat, choose
+from handan.engines import Engine, load_engine, open_engine
 from handan.generate import Decoding, prompt_ids
 from handan.launch import Processes
+from handan.reading import Question
 from handan.records import content_hash, read_jsonl
-from handan.responses import Plan, Question, collect
-from handan.thinking import opened_by_prompt, split_completion
+from handan.responses import Plan, collect
+from handan.thinking import opened_by_prompt, split_completion, split_text
 from handan.traces.settings import GenerateSettings
 from handan.traces.tally import Tally, write_traces
 from handan.training.label_audit import tokenizer_fingerprint
@@ -29,6 +28,7 @@ COLUMNS = (
     "correct",
     "reasoning_tokens",
     "reasoning_characters",
+    "counted_by",
     "text",
     "completion_ids",
 )
@@ -42,46 +42,46 @@ def generate_traces(settings: GenerateSettings, world: Processes) -> None:
     """
     run_dir = Path(settings.output_dir)
     questions = load_prompts(Path(settings.prompts))
-    model, tokenizer, fingerprint = load_model(settings.model_name_or_path, device=world.device)
-    form = choose(settings.reasoning_format, tokenizer)
+    engine = open_engine(
+        load_engine(Path(settings.engine) if settings.engine else None),
+        settings.model_name_or_path,
+        reasoning_format=settings.reasoning_format,
+        device=world.device,
+    )
     config = {
         **asdict(settings),
-        "reasoning_format": asdict(form),
-        "model_fingerprint": fingerprint,
+        "engine": engine.identity,
+        "reasoning_format": asdict(engine.form),
+        "model_fingerprint": engine.fingerprint,
     }
     del config["output_dir"]
     decoding = Decoding(settings.temperature, settings.top_p, settings.max_new_tokens)
     plan = Plan(
         questions=questions,
         decodings=dict.fromkeys(range(settings.samples), decoding),
-        form=form,
         batch_size=settings.batch_size,
         seed=settings.seed,
     )
     labels = {
         "model": settings.arm,
         "settings": content_hash(config),
-        "reasoning_format": form.name,
+        "reasoning_format": engine.form.name,
         "seed": settings.seed,
     }
     with rundir.lock(run_dir, world.rank):
         if world.rank == 0:
-            teacher = {"arm": settings.arm, "model_fingerprint": fingerprint}
+            teacher = {"arm": settings.arm, "model_fingerprint": engine.fingerprint}
             rundir.record(run_dir, "traces", config, arm=settings.arm, teacher=teacher)
-        collect(model, tokenizer, plan, run_dir / "generations.jsonl", labels, world)
+        collect(engine, plan, run_dir / "generations.jsonl", labels, world)
         if world.rank == 0:
-            _filter(run_dir, questions, tokenizer, form, settings)
+            _filter(run_dir, questions, engine, settings)
         world.gather([])  # the other processes wait until the file is there
 
 
 def _filter(
-    run_dir: Path,
-    questions: Sequence[Question],
-    tokenizer: Any,
-    form: ReasoningFormat,
-    settings: GenerateSettings,
+    run_dir: Path, questions: Sequence[Question], engine: Engine, settings: GenerateSettings
 ) -> None:
-    fingerprint = tokenizer_fingerprint(tokenizer)
+    tokenizer = tokenizer_fingerprint(engine.tokenizer) if engine.tokenizer else None
     generations = read_jsonl(run_dir / "generations.jsonl")
     by_key = {(q.item.task, q.item.key): q for q in questions}
     kept, tally = [], Tally("reasoning_tokens")
@@ -98,15 +98,16 @@ def _filter(
         kept.append(
             {column: row[column] for column in COLUMNS}
             | {"wording": question.wording, "question": question.item.question}
-            | {"answer": question.item.answer, "source": settings.arm, "tokenizer": fingerprint}
-            | _parts(tokenizer, question.item.question, row["completion_ids"], form)
+            | {"answer": question.item.answer, "source": settings.arm}
+            | {"tokenizer": tokenizer if row["completion_ids"] else None}
+            | _parts(engine, question.item.question, row)
         )
     write_traces(
         run_dir,
         kept,
         tally,
         budget={
-            "generated_tokens": sum(len(row["completion_ids"]) for row in generations),
+            "generated_tokens": sum(row["generated_tokens"] for row in generations),
             "device_seconds": round(sum(row["device_seconds"] for row in generations), 1),
             "peak_memory_gib": rundir.peak_memory_gib(),
         },
@@ -122,18 +123,25 @@ def _outcome(row: dict) -> str:
 def _reason_to_drop(row: dict, keep: str) -> str | None:
     if row["status"] in ("truncated", "unparsed"):
         return row["status"]
+    if row["reasoning_tokens"] and not row["reasoning_characters"]:
+        return "hidden_reasoning"  # a server counted it and did not show it
     if keep == "all" or row["correct"]:
         return None
     # No verdict is no mistake.
     return "ungraded" if row["correct"] is None else "wrong"
 
 
-def _parts(tokenizer: Any, question: str, ids: Sequence[int], form: ReasoningFormat) -> dict:
+def _parts(engine: Engine, question: str, row: dict) -> dict[str, str]:
     """Reasoning and answer as text, for students with another tokenizer or format."""
-    opened = opened_by_prompt(tokenizer, prompt_ids(tokenizer, question, form), form)
-    # A whole response ends with a token that ends sequences, whichever of them it is.
-    split = split_completion(tokenizer, ids, form, opened, ids[-1:])
-    return {
-        "reasoning_text": tokenizer.decode(split.reasoning_ids).strip(),
-        "answer_text": tokenizer.decode(split.answer_ids, skip_special_tokens=True).strip(),
-    }
+    form, ids, tokenizer = engine.form, row["completion_ids"], engine.tokenizer
+    if ids:
+        opened = opened_by_prompt(tokenizer, prompt_ids(tokenizer, question, form), form)
+        split = split_completion(tokenizer, ids, form, opened, engine.ends)
+        reasoning = tokenizer.decode(split.reasoning_ids)
+        answer = tokenizer.decode(split.answer_ids, skip_special_tokens=True)
+    elif row["reasoning_characters"]:
+        opened = form.open is not None and not row["text"].startswith(form.open)
+        reasoning, answer, _ = split_text(row["text"], form, opened)
+    else:
+        reasoning, answer = "", row["text"]
+    return {"reasoning_text": reasoning.strip(), "answer_text": answer.strip()}

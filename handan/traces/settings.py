@@ -32,6 +32,9 @@ class GenerateSettings:
     seed: int = field(metadata={"help": "of the samples"})
     keep: str = field(metadata={"help": "correct: complete and right responses; all: complete"})
     source: str = field(default="generate", metadata={"help": "generate"})
+    engine: str | None = field(
+        default=None, metadata={"help": "YAML of the engine; null: transformers in this process"}
+    )
     reasoning_format: str = field(
         default=AUTO,
         metadata={"help": "how the teacher marks its reasoning; auto: as its template"},

@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
-from trl.models import unwrap_model_for_generation
 
 from handan.alignment.data.cost_table import GREEDY_SUFFIX
 from handan.alignment.measure import align
 from handan.cost_rows import cost_rows
+from handan.engines.transformers import TransformersEngine
 from handan.evaluate import suite_plan
 from handan.formats import ReasoningFormat
 from handan.launch import Processes
 from handan.records import append_jsonl, content_hash
 from handan.responses import draw
 from handan.suite import Suite, suite_items
+from handan.training.generation import generating
 from handan.training.ledger import Ledger
 
 BOOTSTRAP = 1_000
@@ -68,8 +69,7 @@ class Probe(TrainerCallback):
         started = time.monotonic()
         trainer = self.trainer
         tokenizer = trainer.processing_class
-        plan = suite_plan(self.suite, self.items, self.form)
-        batches = plan.batches(tokenizer)[self.world.rank :: self.world.size]
+        plan = suite_plan(self.suite, self.items)
         labels = {
             "model": self.arm,
             "step": step,
@@ -77,12 +77,10 @@ class Probe(TrainerCallback):
             "reasoning_format": self.form.name,
             "seed": self.suite.seed,
         }
-        with unwrap_model_for_generation(
-            trainer.model_wrapped,
-            trainer.accelerator,
-            gradient_checkpointing_kwargs=trainer.args.gradient_checkpointing_kwargs,
-        ) as model:
-            mine = [r for rows in draw(model, tokenizer, plan, batches, labels) for r in rows]
+        with generating(trainer) as model:
+            engine = TransformersEngine(model, tokenizer, self.form)
+            batches = plan.batches(engine)[self.world.rank :: self.world.size]
+            mine = [row for rows in draw(engine, plan, batches, labels) for row in rows]
         rows = self.world.gather(mine)
         self.last_step = step
         self.ledger.pause(time.monotonic() - started)
