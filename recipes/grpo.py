@@ -8,6 +8,7 @@ own grader. Running the same command again goes on from the newest complete chec
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from datasets import Dataset
@@ -72,15 +73,16 @@ def main() -> None:
         return
     questions = load_prompts(Path(run.recipe.prompts))
     check_resumable(run.config)
-    rows = prompt_rows(questions, run.tokenizer)
+    rows = prompt_rows(questions, run.tokenizer, run.form)
     reward = VerifiableReward(
         tokenizer=run.tokenizer,
         model=run.model,
-        tags=run.suite.reasoning,
+        form=run.form,
         length_price=run.recipe.length_price,
         max_completion_length=run.config.max_completion_length,
         ledger=run.ledger,
     )
+    run.config.chat_template_kwargs = dict(run.form.template)
     trainer = LengthSortedGRPOTrainer(
         model=run.model,
         args=run.config,
@@ -90,7 +92,7 @@ def main() -> None:
         callbacks=run.callbacks,
         peft_config=run.peft_config,
         # vLLM has a faster loop of its own.
-        rollout_func=None if run.config.use_vllm else rollout,
+        rollout_func=None if run.config.use_vllm else partial(rollout, run.form),
     )
     run.train(trainer, {"recipe": "grpo", "num_prompts": len(rows)})
 

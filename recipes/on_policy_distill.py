@@ -14,8 +14,8 @@ from pathlib import Path
 from datasets import Dataset
 from trl import DistillationConfig
 
+from handan.engines.transformers import load_model
 from handan.errors import run_main
-from handan.evaluate import load_model
 from handan.records import read_json
 from handan.training.lineage import check_shared_vocabulary, count_parameters
 from handan.training.prompts import load_prompts, prompt_rows
@@ -51,7 +51,7 @@ def main() -> None:
         place, revision=run.config.teacher_model_revision, dtype=run.model_config.dtype or "auto"
     )
     check_shared_vocabulary(run.model, run.tokenizer, teacher, tokenizer, place)
-    rows = prompt_rows(load_prompts(Path(run.recipe.prompts)), run.tokenizer)
+    rows = prompt_rows(load_prompts(Path(run.recipe.prompts)), run.tokenizer, run.form)
     trained = Path(place) / "run.json"
     about_teacher = {
         "arm": read_json(trained).get("arm") if trained.exists() else Path(place).name,
@@ -70,7 +70,7 @@ def main() -> None:
     trainer.rollouts = Rollouts(
         run.tokenizer,
         run.model,
-        run.suite.reasoning,
+        run.form,
         run.config.max_completion_length,
         run.ledger,
     )

@@ -56,7 +56,7 @@ def main() -> None:
     path = Path(run.recipe.traces)
     ensure_traces(path, run.recipe.traces_config, run.world)
     traces = load_traces(path, Path(run.recipe.prompts))
-    rows = training_rows(traces, run.tokenizer, str(path))
+    rows = training_rows(traces, run.tokenizer, run.form, str(path))
     longest = max(len(row["input_ids"]) for row in rows)
     if run.config.packing and run.config.packing_strategy == "wrapped":
         raise UserError("packing_strategy 'wrapped' cuts traces; use bfd")
@@ -78,8 +78,7 @@ def main() -> None:
     trainer.ledger = run.ledger
     if run.config.packing:
         trainer.add_callback(LeakCheck(trainer))
-    place = str(path)
-    counts = audit(trainer.train_dataset, rows, traces, run.tokenizer, run.suite.reasoning, place)
+    counts = audit(trainer.train_dataset, rows, traces, run.tokenizer, run.form, str(path))
     print(
         f"{run.recipe.arm}: {counts['traces']} traces, all {counts['trained_tokens']} completion "
         f"tokens trained, longest row {longest} tokens",

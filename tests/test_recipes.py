@@ -15,7 +15,9 @@ import yaml
 from embedded import ROOT, SUITES, WEIGHTS, launch, run_script, small_suite
 from safetensors.torch import load_file
 
-from handan.evaluate import evaluate, load_model
+from handan.engines.transformers import TransformersEngine, load_model
+from handan.evaluate import evaluate
+from handan.formats import FORMATS
 from handan.launch import SINGLE
 from handan.records import file_hash, read_json, read_jsonl
 from handan.suite import load_suite
@@ -263,7 +265,8 @@ def test_an_adapter_is_trained_saved_and_evaluated_like_any_other_arm(small, tmp
     assert not torch.allclose(logits[0], logits[3], atol=1e-4)
     # The evaluator reads the merged model as the last probe read the adapted one.
     suite = load_suite(small / "suite.yaml")
-    evaluate(merged, tokenizer, suite, folder, "sft", str(folder), fingerprint, SINGLE)
+    engine = TransformersEngine(merged, tokenizer, FORMATS["tiny"], fingerprint)
+    evaluate(engine, suite, folder, "sft", str(folder), SINGLE)
     costs = {
         (r["task"], r["item"], r["sample"]): r["reasoning_tokens"]
         for r in read_jsonl(folder / "generations.jsonl")

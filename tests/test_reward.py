@@ -4,9 +4,9 @@ import pytest
 from embedded import load
 
 from handan.errors import UserError
+from handan.formats import FORMATS
 from handan.launch import SINGLE
 from handan.records import read_jsonl
-from handan.thinking import ReasoningTags
 from handan.training.ledger import Ledger
 from handan.training.reward import VerifiableReward
 from handan.training.rollouts import GUARD_BATCHES
@@ -41,8 +41,7 @@ def rewards(reward, texts, metrics=None, step=0):
 
 def make(ledger, length_price=0.0):
     model, tokenizer = load()
-    tags = ReasoningTags("<think>", "</think>")
-    return VerifiableReward(tokenizer, model, tags, length_price, 9, ledger)
+    return VerifiableReward(tokenizer, model, FORMATS["tiny"], length_price, 9, ledger)
 
 
 RIGHT = "1 + 1 = 0 , </think> 0 1 <eos>"

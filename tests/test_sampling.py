@@ -4,6 +4,8 @@ from embedded import load
 from scipy import stats
 
 from handan import generate
+from handan.engines.transformers import complete, eos_ids
+from handan.formats import FORMATS
 from handan.generate import Decoding
 from handan.sampling import SeededSampling, gumbel_noise, response_seed
 
@@ -12,8 +14,8 @@ DECODING = Decoding(temperature=1.0, top_p=1.0, max_new_tokens=80)
 
 def completions(questions, seeds, decoding=DECODING):
     model, tokenizer = load()
-    prompts = [generate.prompt_ids(tokenizer, q) for q in questions]
-    return generate.complete(model, prompts, decoding, generate.eos_ids(model, tokenizer), seeds)
+    prompts = [generate.prompt_ids(tokenizer, q, FORMATS["tiny"]) for q in questions]
+    return complete(model, prompts, decoding, eos_ids(model, tokenizer), seeds)
 
 
 QUESTIONS = ["+ 1 1 ; 0 1 ; =", "sum 5 2 ; 4 7 ; =", "B > C ; A > B ; ? C A =", "+ 1 0 ; ="]

@@ -7,7 +7,7 @@ from typing import Any
 from torch.distributed.fsdp import FSDPModule
 from trl.models import unwrap_model_for_generation
 
-from handan import generate
+from handan.engines.transformers import complete, eos_ids
 from handan.generate import Decoding
 from handan.sampling import response_seed
 
@@ -56,5 +56,5 @@ def draw(trainer: Any, prompt_ids: Sequence[Sequence[int]]) -> list[list[int]]:
         for index, ids in enumerate(prompt_ids)
     ]
     with generating(trainer) as model:
-        ends = generate.eos_ids(model, trainer.processing_class)
-        return generate.complete(model, prompt_ids, decoding, ends, seeds)
+        ends = eos_ids(model, trainer.processing_class)
+        return complete(model, prompt_ids, decoding, ends, seeds)

@@ -11,8 +11,9 @@ from typing import Any
 from handan import generate, tasks
 from handan.config import load_yaml
 from handan.errors import UserError
+from handan.formats import ReasoningFormat
+from handan.reading import Question
 from handan.records import read_jsonl
-from handan.responses import Question
 from handan.suite import load_task
 from handan.tasks.base import Item
 
@@ -63,12 +64,12 @@ def question_from_row(row: dict) -> Question:
     return Question(item, load_task(row["task"], row["wording"]), row["wording"])
 
 
-def prompt_rows(questions: Sequence[Question], tokenizer: Any) -> list[dict]:
+def prompt_rows(questions: Sequence[Question], tokenizer: Any, form: ReasoningFormat) -> list[dict]:
     """Rows of the training set of an arm that draws its own completions."""
     return [
         {
-            "prompt": [{"role": "user", "content": question.item.question}],
-            "prompt_ids": list(generate.prompt_ids(tokenizer, question.item.question)),
+            "prompt": form.messages(question.item.question),
+            "prompt_ids": list(generate.prompt_ids(tokenizer, question.item.question, form)),
             "task": question.item.task,
             "item": question.item.key,
             "question": question.item.question,

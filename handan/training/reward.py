@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from handan.thinking import ReasoningTags
+from handan.formats import ReasoningFormat
 from handan.training.ledger import Ledger
 from handan.training.rollouts import Rollouts, metrics
 
@@ -15,7 +15,7 @@ class VerifiableReward:
     Args:
         tokenizer: of the trained model.
         model: its generation config tells which tokens end a sequence.
-        tags: its reasoning tags.
+        form: its reasoning format.
         length_price: reward lost per 100 reasoning tokens; 0 for none.
         max_completion_length: the cap, named in messages.
         ledger: counts the tokens.
@@ -30,13 +30,13 @@ class VerifiableReward:
         self,
         tokenizer: Any,
         model: Any,
-        tags: ReasoningTags,
+        form: ReasoningFormat,
         length_price: float,
         max_completion_length: int,
         ledger: Ledger,
     ) -> None:
         self.rollouts = Rollouts(
-            tokenizer, model, tags, max_completion_length, ledger, length_price, True
+            tokenizer, model, form, max_completion_length, ledger, length_price, True
         )
 
     def __call__(self, prompts: list, completion_ids: list[list[int]], **columns: Any) -> list:

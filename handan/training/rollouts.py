@@ -7,11 +7,11 @@ Two signs that a run is wasted stop it.
 from collections.abc import Sequence
 from typing import Any
 
+from handan.engines.transformers import eos_ids
 from handan.errors import UserError
-from handan.generate import eos_ids
+from handan.formats import ReasoningFormat
+from handan.reading import read_completion
 from handan.records import append_jsonl
-from handan.responses import read_completion
-from handan.thinking import ReasoningTags
 from handan.training.ledger import Ledger
 from handan.training.prompts import COLUMNS, question_from_row
 
@@ -26,7 +26,7 @@ class Rollouts:
     Args:
         tokenizer: of the trained model.
         model: its generation config tells which tokens end a sequence.
-        tags: its reasoning tags.
+        form: its reasoning format.
         max_completion_length: the cap, named in messages.
         ledger: counts the tokens.
         length_price: reward lost per 100 reasoning tokens; 0 for none.
@@ -37,13 +37,13 @@ class Rollouts:
         self,
         tokenizer: Any,
         model: Any,
-        tags: ReasoningTags,
+        form: ReasoningFormat,
         max_completion_length: int,
         ledger: Ledger,
         length_price: float = 0.0,
         learns_from_reward: bool = False,
     ) -> None:
-        self.tokenizer, self.tags, self.length_price = tokenizer, tags, length_price
+        self.tokenizer, self.form, self.length_price = tokenizer, form, length_price
         self.ends = eos_ids(model, tokenizer)
         self.cap, self.ledger = max_completion_length, ledger
         self.learns_from_reward = learns_from_reward
@@ -71,7 +71,7 @@ class Rollouts:
         for prompt, ids in zip(prompts, completion_ids, strict=True):
             question = question_from_row({key: prompt[key] for key in COLUMNS})
             read = read_completion(
-                self.tokenizer, question, self.tags, prompt["prompt_ids"], ids, self.ends
+                self.tokenizer, question, self.form, prompt["prompt_ids"], ids, self.ends
             )
             price = self.length_price * read["reasoning_tokens"] / 100
             row = {"step": step, "task": prompt["task"], "item": prompt["item"]}

@@ -6,6 +6,7 @@ import torch
 from trl import DistillationTrainer, GRPOTrainer, SFTTrainer
 
 from handan import generate
+from handan.formats import ReasoningFormat
 from handan.training.generation import draw
 from handan.training.label_audit import IGNORED
 from handan.training.ledger import Ledger
@@ -64,6 +65,10 @@ class LedgerDistillationTrainer(DistillationTrainer):
         self._prompts = inputs
         return super()._generate_and_score_completions(inputs)
 
+    def _tokenize_prompts(self, prompts: list) -> tuple[list, None, dict]:
+        # As everywhere else, doubled beginnings and unknown words having been looked for.
+        return [list(row["prompt_ids"]) for row in self._prompts], None, {}
+
     def _generate_single_turn(self, prompt_ids: list, *rest: Any, **more: Any) -> list:
         if self.use_vllm:
             completion_ids = super()._generate_single_turn(prompt_ids, *rest, **more)
@@ -116,13 +121,13 @@ def regroup_by_length(batches: list[dict]) -> list[dict]:
     return out
 
 
-def rollout(prompts: list, trainer: Any) -> dict:
-    """TRL's ``rollout_func``: completions that do not depend on the number of processes.
+def rollout(form: ReasoningFormat, prompts: list, trainer: Any) -> dict:
+    """TRL's ``rollout_func`` once ``form`` is bound: the same on any number of processes.
 
     TRL's own loop keeps a whole batch running until its longest completion ends.
     """
     tokenizer = trainer.processing_class
-    prompt_ids = [list(generate.prompt_ids(tokenizer, p[-1]["content"])) for p in prompts]
+    prompt_ids = [list(generate.prompt_ids(tokenizer, p[-1]["content"], form)) for p in prompts]
     return {
         "prompt_ids": prompt_ids,
         "completion_ids": draw(trainer, prompt_ids),
