@@ -17,8 +17,6 @@ from handan.formats import ReasoningFormat, choose_for
 from handan.generate import Decoding, Request
 from handan.records import content_hash, file_hash, read_json
 
-ADAPTER = "adapter_config.json"
-
 
 @dataclass(frozen=True)
 class Settings(EngineSettings):
@@ -104,8 +102,8 @@ def fingerprint_of(model_name: str, revision: str | None = None) -> str:
         UserError: there is no such model.
     """
     local = Path(model_name)
-    if (local / ADAPTER).exists():
-        base, base_revision = _base_of(local)
+    if (local / "adapter_config.json").exists():
+        base, base_revision = adapter_base(local)
         weights = file_hash(local / "adapter_model.safetensors")
         return content_hash([fingerprint_of(base, base_revision), weights])
     if local.is_dir():
@@ -131,9 +129,11 @@ def load_model(
 ) -> tuple[Any, Any, str]:
     """Load a model and its tokenizer, and fingerprint them.
 
+    A directory with a low-rank adapter, such as a checkpoint of a run with ``use_peft``, is loaded
+    as its base with the adapter merged.
+
     Args:
-        model_name: a local directory or ``owner/name`` on the hub. The directory of a low-rank
-            adapter, such as a checkpoint of a run with ``use_peft``, is loaded on its base.
+        model_name: a local directory or ``owner/name`` on the hub.
         revision: of the hub repository.
         dtype: of the weights.
         device: where to put the model; trainers put theirs where it belongs themselves.
@@ -149,25 +149,25 @@ def load_model(
     from transformers import AutoModelForCausalLM
 
     fingerprint = fingerprint_of(model_name, revision)
-    adapter = (Path(model_name) / ADAPTER).exists()
-    base, base_revision = _base_of(Path(model_name)) if adapter else (model_name, revision)
+    adapter = Path(model_name) if (Path(model_name) / "adapter_config.json").exists() else None
+    base, revision = adapter_base(adapter) if adapter else (model_name, revision)
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            base, revision=base_revision, dtype=dtype, **options
+            base, revision=revision, dtype=dtype, **options
         )
         if adapter:
             from peft import PeftModel
 
-            model = PeftModel.from_pretrained(model, model_name).merge_and_unload()
+            model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise UserError(f"{model_name}: cannot be loaded as a model ({first})") from None
     return model.to(device).eval(), load_tokenizer(model_name, revision), fingerprint
 
 
-def _base_of(folder: Path) -> tuple[str, str | None]:
-    """The base of a low-rank adapter, and its revision."""
-    settings = read_json(folder / ADAPTER)
+def adapter_base(folder: Path) -> tuple[str, str | None]:
+    """Name and revision of the model that a low-rank adapter belongs to."""
+    settings = read_json(folder / "adapter_config.json")
     return settings["base_model_name_or_path"], settings.get("revision")
 
 

@@ -122,7 +122,7 @@ def regroup_by_length(batches: list[dict]) -> list[dict]:
 
 
 def rollout(form: ReasoningFormat, prompts: list, trainer: Any) -> dict:
-    """TRL's ``rollout_func`` once ``form`` is bound: the same on any number of processes.
+    """TRL's ``rollout_func`` once ``form`` is bound; the number of processes changes nothing.
 
     TRL's own loop keeps a whole batch running until its longest completion ends.
     """
