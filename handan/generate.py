@@ -5,6 +5,7 @@ run that was killed and continued, or that ran on more processes, draws the same
 """
 
 import datetime
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,17 +50,12 @@ def prompt_ids(tokenizer: Any, question: str, form: ReasoningFormat) -> tuple[in
     the system prompt, and a run that goes on tomorrow would ask other prompts.
 
     Raises:
-        UserError: the beginning-of-sequence token is doubled, or a word is unknown to the
-            tokenizer; both would change what is measured without a trace.
+        UserError: the beginning-of-sequence token is doubled, the chat template drops the question,
+            or a word is unknown to the tokenizer; all would change what is measured without a
+            trace.
     """
     if tokenizer.chat_template:
-        ids = tokenizer.apply_chat_template(
-            form.messages(question),
-            add_generation_prompt=True,
-            return_dict=True,
-            strftime_now=PROMPT_DATE.strftime,
-            **form.template,
-        )["input_ids"]
+        ids = _templated(tokenizer, question, form)
     else:
         ids = tokenizer(question)["input_ids"]
     bos, unknown = tokenizer.bos_token_id, tokenizer.unk_token_id
@@ -74,6 +70,46 @@ def prompt_ids(tokenizer: Any, question: str, form: ReasoningFormat) -> tuple[in
             f"{question!r}; choose a suite whose wording fits this model"
         )
     return tuple(ids)
+
+
+def _templated(tokenizer: Any, question: str, form: ReasoningFormat) -> list[int]:
+    """The ids of a question in the chat template.
+
+    The text is tokenised without special tokens, as the template writes them itself.
+    """
+    import jinja2
+
+    try:
+        text = tokenizer.apply_chat_template(
+            form.messages(question),
+            chat_template=_dated(tokenizer.get_chat_template()),
+            add_generation_prompt=True,
+            tokenize=False,
+            **form.template,
+        )
+    except jinja2.TemplateError as error:
+        raise UserError(
+            f"{tokenizer.name_or_path}: its chat template does not take a plain question ({error})"
+        ) from None
+    if question.strip() not in text:
+        raise UserError(
+            f"{tokenizer.name_or_path}: its chat template drops the question {question!r}; choose "
+            "a model for text"
+        )
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def _dated(template: str) -> str:
+    """The template with a fixed date where it asks for today's.
+
+    It asks by a function, and functions cannot be handed to a template, but a macro shadows it.
+    """
+    asked = sorted(set(re.findall(r"strftime_now\(\s*[\"']([^\"']+)[\"']\s*\)", template)))
+    if not asked:
+        return template
+    dates = {form: PROMPT_DATE.strftime(form) for form in asked}
+    macro = "{%- macro strftime_now(form) -%}{{- " + repr(dates) + "[form] -}}{%- endmacro -%}"
+    return macro + template
 
 
 def eos_ids(model: Any, tokenizer: Any) -> list[int]:
