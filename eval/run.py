@@ -11,9 +11,9 @@ from pathlib import Path
 
 from handan.alignment.output.tables import alignment_text
 from handan.arguments import parse
+from handan.engines import load_engine, open_engine
 from handan.errors import run_main
-from handan.evaluate import evaluate, load_model
-from handan.formats import choose_for
+from handan.evaluate import evaluate
 from handan.launch import processes
 from handan.records import read_json
 from handan.suite import load_suite
@@ -23,7 +23,7 @@ from handan.suite import load_suite
 class Arguments:
     """Arguments of this script."""
 
-    model: str = field(metadata={"help": "model directory, or owner/name on the hub"})
+    model: str = field(metadata={"help": "model directory, or owner/name on the hub or a server"})
     suite: str = field(metadata={"help": "YAML of the suite"})
     output_dir: str = field(metadata={"help": "run directory"})
     arm: str | None = field(
@@ -31,6 +31,10 @@ class Arguments:
         metadata={"help": "name in all tables; default: the run's, or else the directory's name"},
     )
     revision: str | None = field(default=None, metadata={"help": "revision of a hub model"})
+    engine: str | None = field(
+        default=None,
+        metadata={"help": "YAML of eval/engines; default: transformers in this process"},
+    )
     reasoning_format: str = field(
         default="auto",
         metadata={
@@ -48,20 +52,15 @@ def main() -> None:
     suite = load_suite(Path(arguments.suite))
     run_dir = Path(arguments.output_dir)
     recorded = read_json(run_dir / "run.json") if (run_dir / "run.json").exists() else {}
-    model, tokenizer, fingerprint = load_model(
-        arguments.model, arguments.revision, device=world.device
+    engine = open_engine(
+        load_engine(Path(arguments.engine) if arguments.engine else None),
+        arguments.model,
+        arguments.revision,
+        arguments.reasoning_format,
+        world.device,
     )
-    result = evaluate(
-        model,
-        tokenizer,
-        choose_for(arguments.model, arguments.reasoning_format, tokenizer),
-        suite,
-        run_dir,
-        arm=arguments.arm or recorded.get("arm") or run_dir.name,
-        model_name=arguments.model,
-        fingerprint=fingerprint,
-        world=world,
-    )
+    arm = arguments.arm or recorded.get("arm") or run_dir.name
+    result = evaluate(engine, suite, run_dir, arm, arguments.model, world)
     if result is not None:
         print(alignment_text(result))
         print(f"written: {run_dir}/costs.csv and alignment.json", flush=True)
