@@ -8,7 +8,7 @@ from embedded import ROOT, SUITES, run_script
 from families import FAMILIES, ROWS, family, make_tokenizer
 
 from handan import generate
-from handan.evaluate import load_model
+from handan.engines.transformers import eos_ids, load_model
 from handan.formats import detect
 from handan.records import read_json, read_jsonl
 
@@ -39,7 +39,7 @@ def test_a_family_loads_with_its_own_words_and_tokens(loaded):
 
 def test_every_end_of_a_family_ends_a_response(loaded):
     kind, model, tokenizer = loaded
-    ends = {tokenizer.convert_ids_to_tokens(i) for i in generate.eos_ids(model, tokenizer)}
+    ends = {tokenizer.convert_ids_to_tokens(i) for i in eos_ids(model, tokenizer)}
     assert ends == {*kind.ends, kind.eos}
 
 
