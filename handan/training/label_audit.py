@@ -2,8 +2,8 @@
 
 Known ways to lose it: a chat template that drops the thinking span from the labels, truncation at
 a default length, a missing end-of-sequence token, text tokenised anew to another length. So rows
-are built here, from token ids where teacher and student share a tokenizer, and what the trainer
-made of them is compared with the traces before the first step.
+are built here, from token ids where teacher and student share them (``render.py``), and what the
+trainer made of them is compared with the traces before the first step.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from handan import generate
 from handan.errors import UserError
 from handan.formats import ReasoningFormat
 from handan.records import content_hash, read_jsonl
-from handan.thinking import find_tag
 from handan.training.prompts import check_held_out, load_prompts
+from handan.training.render import completion_ids, lost_text, reasoning_ids
 
 IGNORED = -100
 COLUMNS = ("task", "item", "wording", "question", "text", "completion_ids", "tokenizer")
@@ -67,14 +67,16 @@ def training_rows(
     rows = []
     for number, trace in enumerate(traces, start=1):
         prompt = list(generate.prompt_ids(tokenizer, trace["question"], form))
-        if trace["tokenizer"] == same:
-            completion = list(trace["completion_ids"])
-        else:
-            completion = tokenizer(trace["text"], add_special_tokens=False)["input_ids"]
+        completion, _ = completion_ids(trace, prompt, tokenizer, form, same)
         if not completion or completion[-1] != tokenizer.eos_token_id:
             raise UserError(
                 f"{place}, line {number}: the trace does not end with '{tokenizer.eos_token}', so "
                 "the student would never learn to stop; end each text with it"
+            )
+        if tokenizer.eos_token_id in completion[:-1]:
+            raise UserError(
+                f"{place}, line {number}: '{tokenizer.eos_token}' stands in the middle of the "
+                "trace, so the student would learn to stop there; remove the trace"
             )
         rows.append(
             {
@@ -104,7 +106,8 @@ def audit(
         place: the trace file.
 
     Returns:
-        Counts for ``run.json``: traces, trained tokens, reasoning tokens among them.
+        Counts for ``run.json``: traces, trained tokens, reasoning tokens among them, and how many
+        traces are not the teacher's own token ids.
 
     Raises:
         UserError: rows are missing or shortened, or the thinking span is not trained.
@@ -115,6 +118,7 @@ def audit(
             f"least {max(len(row['input_ids']) for row in rows)} and packing to false"
         )
     counts = {"traces": len(rows), "trained_tokens": 0, "reasoning_tokens": 0}
+    counts["tokenised_anew"] = 0
     for number, (got, row, trace) in enumerate(zip(trained, rows, traces, strict=True), start=1):
         labels = [token for token in got["labels"] if token != IGNORED]
         wanted = [token for token in row["labels"] if token != IGNORED]
@@ -124,17 +128,34 @@ def audit(
                 f"set max_length to at least {len(row['input_ids'])} and remove other settings "
                 "that change rows"
             )
-        closing = find_tag(tokenizer, labels, form.close) if form.close else None
-        if trace["reasoning_tokens"] and form.close is None:
-            raise UserError(
-                f"{place}, line {number}: the trace reasons, but the student's reasoning format "
-                f"'{form.name}' has no span; set reasoning_format to the one it shall learn"
-            )
-        if trace["reasoning_tokens"] and closing is None:
-            raise UserError(
-                f"{place}, line {number}: '{form.close}' is not among the trained tokens, so the "
-                "thinking span is lost; check reasoning_format and the chat template"
-            )
+        prompt = row["input_ids"][: len(row["input_ids"]) - len(wanted)]
+        span = reasoning_ids(labels, prompt, tokenizer, form)
+        _check_span(trace, span, tokenizer, form, f"{place}, line {number}")
         counts["trained_tokens"] += len(labels)
-        counts["reasoning_tokens"] += closing[0] if closing else 0
+        counts["reasoning_tokens"] += len(span)
+        counts["tokenised_anew"] += labels != trace["completion_ids"]
     return counts
+
+
+def _check_span(
+    trace: dict, span: Sequence[int], tokenizer: Any, form: ReasoningFormat, place: str
+) -> None:
+    """Stop if a trace reasons and the trained tokens do not, or say something else."""
+    if not (trace["reasoning_tokens"] or trace.get("reasoning_text")):
+        return
+    if form.close is None:
+        raise UserError(
+            f"{place}: the trace reasons, but the student's reasoning format '{form.name}' has no "
+            "span; set reasoning_format to the one it shall learn"
+        )
+    if not span:
+        raise UserError(
+            f"{place}: '{form.close}' is not among the trained tokens, so the thinking span is "
+            "lost; check reasoning_format and the chat template"
+        )
+    if trace.get("reasoning_text") and lost_text(trace, span, tokenizer):
+        raise UserError(
+            f"{place}: the trained tokens read otherwise than the reasoning of the trace; the "
+            "tokenizer does not know a word of it, or it holds a mark of the reasoning format: "
+            "remove the trace or choose another student"
+        )
