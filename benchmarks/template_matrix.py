@@ -92,7 +92,10 @@ trained with `assistant_only_loss`, without which TRL trains on the questions to
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE.md")
-    arguments = parser.parse_args()
-    arguments.output.write_text(document(), encoding="utf-8")
-    print(f"wrote {arguments.output}")
+    parser.add_argument("--output", type=Path, metavar="FILE.md", help="default: the terminal")
+    output = parser.parse_args().output
+    if output is None:
+        print(document())
+    else:
+        output.write_text(document(), encoding="utf-8")
+        print(f"wrote {output}")

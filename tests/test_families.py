@@ -1,6 +1,7 @@
 """The tiny stand-ins of real families behave as the families do, through the project's own code."""
 
 import json
+import os
 
 import pytest
 import yaml
@@ -10,8 +11,12 @@ from families import FAMILIES, ROWS, family, make_tokenizer
 from handan import generate
 from handan.engines.transformers import eos_ids, load_model
 from handan.formats import detect
+from handan.publish import files_of, publish
 from handan.records import read_json, read_jsonl
 
+# Of the environment; nothing of a run may hold them.
+SECRETS = {"HF_TOKEN": "planted-3f1c9", "OPENAI_API_KEY": "planted-77ab0"}
+SECRETS |= {"WANDB_API_KEY": "planted-c0ffee"}
 TEXT = "<think>\nWhere is ship 1234?\n</think>\n\nnorth"
 
 
@@ -88,8 +93,9 @@ def natural_suite(folder):
     return folder / "suite.yaml"
 
 
-def evaluated(model, suite, run_dir, *more):
-    run_script("eval/run.py", "--model", model, "--suite", suite, "--output_dir", run_dir, *more)
+def evaluated(model, suite, run_dir):
+    words = ["--model", model, "--suite", suite, "--output_dir", run_dir]
+    run_script("eval/run.py", *words, env=os.environ | SECRETS)
     rows = read_jsonl(run_dir / "generations.jsonl")
     assert len(rows) == 2 * 3 * 2
     return rows
@@ -114,7 +120,9 @@ def test_a_family_is_trained_on_text_traces_and_evaluated(name, tmp_path):
     settings |= {"traces": str(tmp_path / "traces.jsonl"), "reasoning_format": form}
     settings |= {"max_steps": 2, "probe_steps": 0, "per_device_train_batch_size": 2}
     (tmp_path / "sft.yaml").write_text(yaml.safe_dump(settings))
-    run_script("recipes/sft_distill.py", "--config", tmp_path / "sft.yaml")
+    run_script(
+        "recipes/sft_distill.py", "--config", tmp_path / "sft.yaml", env=os.environ | SECRETS
+    )
 
     training = read_json(run_dir / "run.json")["training"]
     tokenizer = make_tokenizer(FAMILIES[name])
@@ -136,3 +144,12 @@ def test_a_family_is_trained_on_text_traces_and_evaluated(name, tmp_path):
         assert cut and all(row["reasoning_tokens"] == 24 for row in cut)
     if name == "llama":
         assert read_json(run_dir / "run.json")["training"]["reasoning_format"] == "deepseek_r1"
+
+    publish(run_dir, "me/arm", push=False, private=False)
+    card = (run_dir / "README.md").read_text()
+    assert "| sft " in card and "products" in card and "generated_from_trainer" not in card
+    assert {"model.safetensors", "tokenizer.json", "README.md"} <= set(files_of(run_dir))
+    assert "training_args.bin" not in files_of(run_dir)
+    for path in run_dir.rglob("*"):
+        content = path.read_bytes() if path.is_file() else b""
+        assert not any(value.encode() in content for value in SECRETS.values()), path
