@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from handan.evaluate import load_model, suite_plan
+from handan.formats import FORMATS
 from handan.generate import complete, eos_ids
 from handan.suite import load_suite, suite_items
 
@@ -28,7 +29,7 @@ def main() -> None:
     torch.set_num_threads(1)
     model, tokenizer, _ = load_model(arguments.model)
     suite = load_suite(arguments.suite)
-    batches = suite_plan(suite, suite_items(suite)).batches(tokenizer)
+    batches = suite_plan(suite, suite_items(suite), FORMATS["tiny"]).batches(tokenizer)
     full = [b for b in batches if len(b) == suite.batch_size and b[0].decoding.temperature > 0]
     batch = full[-1]
     decoding, ends = batch[0].decoding, eos_ids(model, tokenizer)

@@ -19,6 +19,7 @@ from handan.alignment.output.tables import alignment_text
 from handan.arguments import parse
 from handan.errors import UserError, run_main
 from handan.evaluate import evaluate, load_model
+from handan.formats import choose_for
 from handan.launch import processes
 from handan.records import read_json
 from handan.suite import load_suite
@@ -38,6 +39,13 @@ class Arguments:
         metadata={"help": "name in all tables; default: the run's, or else the directory's name"},
     )
     revision: str | None = field(default=None, metadata={"help": "revision of a hub model"})
+    reasoning_format: str = field(
+        default="auto",
+        metadata={
+            "help": "how the model marks its reasoning; auto: as it was trained, or else as its "
+            "chat template shows"
+        },
+    )
     num_threads: int | None = field(default=None, metadata={"help": "CPU threads"})
     zoo: str | None = field(default=None, metadata={"help": "YAML of models, instead of --model"})
     only: list[str] | None = field(
@@ -67,6 +75,7 @@ def main() -> None:
     result = evaluate(
         model,
         tokenizer,
+        choose_for(arguments.model, arguments.reasoning_format, tokenizer),
         suite,
         run_dir,
         arm=arguments.arm or recorded.get("arm") or run_dir.name,

@@ -13,6 +13,7 @@ from pathlib import Path
 from handan.arguments import parse
 from handan.errors import UserError, run_main
 from handan.evaluate import evaluate, load_model, write_sweep
+from handan.formats import choose_for
 from handan.launch import processes
 from handan.records import read_json
 from handan.suite import load_suite
@@ -40,8 +41,9 @@ def main() -> None:
     arm = read_json(run_dir / "run.json")["arm"]
     for step, checkpoint in sorted(checkpoints.items()):
         model, tokenizer, fingerprint = load_model(str(checkpoint), device=world.device)
+        form = choose_for(str(checkpoint), "auto", tokenizer)
         target = run_dir / "sweep" / f"step-{step}"
-        evaluate(model, tokenizer, suite, target, arm, str(checkpoint), fingerprint, world)
+        evaluate(model, tokenizer, form, suite, target, arm, str(checkpoint), fingerprint, world)
     if world.rank == 0:
         write_sweep(run_dir / "sweep", suite)
         print(f"written: {run_dir}/sweep/costs.csv and alignment.json", flush=True)

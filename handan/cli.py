@@ -79,6 +79,7 @@ def _measure(
     people: "dict[str, People] | None",
 ) -> None:
     """Compute all figures, print the tables, and write the files that are asked for."""
+    from handan.alignment.data.cost_rule import with_cost_rule
     from handan.alignment.data.pairs import read_pairs
     from handan.alignment.measure import align
     from handan.alignment.output.tables import alignment_text, write_tables
@@ -86,6 +87,8 @@ def _measure(
 
     if arguments.pairs and reference:
         raise UserError("--pairs says what is compared, and so does --reference; give one of them")
+    if arguments.cost_rule is not None:
+        table = with_cost_rule(table, arguments.cost_rule)
     pairs = read_pairs(arguments.pairs, table.names("model")) if arguments.pairs else None
     result = align(
         table,

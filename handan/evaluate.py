@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from handan import rundir
-from handan.alignment.data.cost_table import GREEDY_SUFFIX
 from handan.alignment.measure import align
+from handan.cost_rows import cost_columns, cost_rows
 from handan.errors import UserError
+from handan.formats import ReasoningFormat
 from handan.launch import Processes
 from handan.records import (
     content_hash,
@@ -25,85 +26,18 @@ from handan.records import (
 from handan.responses import Plan, Question, collect
 from handan.suite import Suite, SuiteItem, suite_items
 
-COST_COLUMNS = (
-    "model",
-    "task",
-    "item",
-    "sample",
-    "step",
-    "human_rt_s",
-    "norms",
-    "analytic_cost",
-    "oracle_tokens",
-    "prompt_tokens",
-    "reasoning_tokens",
-    "answer_tokens",
-    "reasoning_characters",
-    "counted_by",
-    "status",
-    "looping",
-    "correct",
-)
-# What an item has beside the figures that have columns of their own.
-NO_COVARIATES = ("analytic_cost", "oracle_tokens")
-GREEDY = -1  # number of the sample at temperature 0
 BOOTSTRAP = 10_000
 
 
-def suite_plan(suite: Suite, items: Sequence[SuiteItem]) -> Plan:
+def suite_plan(suite: Suite, items: Sequence[SuiteItem], form: ReasoningFormat) -> Plan:
     """The responses a suite asks for."""
     return Plan(
         questions=[Question(entry.item, entry.task, entry.wording) for entry in items],
         decodings=suite.decodings(),
-        reasoning=suite.reasoning,
+        form=form,
         batch_size=suite.batch_size,
         seed=suite.seed,
     )
-
-
-def cost_columns(items: Sequence[SuiteItem]) -> list[str]:
-    """Columns of ``costs.csv``: the fixed ones and a covariate for each property of an item."""
-    names = dict.fromkeys(
-        name
-        for entry in items
-        for name in entry.item.covariates
-        if not name.startswith(NO_COVARIATES)
-    )
-    return [*COST_COLUMNS, *(f"covariate_{name}" for name in names)]
-
-
-def cost_rows(generations: Sequence[dict], items: Sequence[SuiteItem]) -> list[dict]:
-    """Rows of ``costs.csv``: responses joined with what they are compared to.
-
-    Greedy responses form a model of their own, named ``<model> (T=0)``. The order is that of the
-    items, sampled responses first, whatever the order in which they were drawn.
-    """
-    by_key = {(entry.item.task, entry.item.key): entry for entry in items}
-    columns = cost_columns(items)
-    place = {key: index for index, key in enumerate(by_key)}
-
-    def order(row: dict) -> tuple:
-        return row["sample"] == GREEDY, place[row["task"], row["item"]], row["sample"]
-
-    out = []
-    for row in sorted(generations, key=order):
-        entry = by_key[row["task"], row["item"]]
-        greedy = row["sample"] == GREEDY
-        joined = {
-            **row,
-            "model": row["model"] + (GREEDY_SUFFIX if greedy else ""),
-            "sample": 0 if greedy else row["sample"],
-            "step": row.get("step"),
-            "human_rt_s": entry.human_rt_s,
-            "norms": entry.norms,
-            "analytic_cost": entry.analytic_cost,
-            "oracle_tokens": entry.oracle_tokens,
-            "counted_by": "token_ids",
-            **{f"covariate_{name}": value for name, value in entry.item.covariates.items()},
-        }
-        # Responses from before a column was there leave it empty.
-        out.append({column: joined.get(column) for column in columns})
-    return out
 
 
 def write_items(path: Path, items: Sequence[SuiteItem]) -> None:
@@ -130,6 +64,7 @@ def write_items(path: Path, items: Sequence[SuiteItem]) -> None:
 def evaluate(
     model: Any,
     tokenizer: Any,
+    form: ReasoningFormat,
     suite: Suite,
     run_dir: Path,
     arm: str,
@@ -142,6 +77,7 @@ def evaluate(
     Args:
         model: a transformers model on its device.
         tokenizer: its tokenizer.
+        form: its reasoning format.
         suite: what is measured.
         run_dir: receives config.yaml, run.json, items.jsonl, generations.jsonl, costs.csv and
             alignment.json.
@@ -160,7 +96,8 @@ def evaluate(
     path = run_dir / "generations.jsonl"
     labels = {
         "model": arm,
-        "settings": content_hash([suite.fingerprint, fingerprint]),
+        "settings": content_hash([suite.fingerprint, fingerprint, form.fingerprint]),
+        "reasoning_format": form.name,
         "seed": suite.seed,
     }
     with rundir.lock(run_dir, world.rank):
@@ -168,12 +105,18 @@ def evaluate(
             rundir.record(
                 run_dir,
                 "evaluation",
-                {"model": model_name, "model_fingerprint": fingerprint, "suite": asdict(suite)},
+                {
+                    "model": model_name,
+                    "model_fingerprint": fingerprint,
+                    "reasoning_format": asdict(form),
+                    "suite": asdict(suite),
+                },
                 arm=arm,
+                reasoning_format=form.name,
                 comparability=comparability(suite),
             )
             write_items(run_dir / "items.jsonl", items)
-        collect(model, tokenizer, suite_plan(suite, items), path, labels, world)
+        collect(model, tokenizer, suite_plan(suite, items, form), path, labels, world)
         return _results(run_dir, suite, items) if world.rank == 0 else None
 
 
@@ -193,7 +136,7 @@ def comparability(suite: Suite) -> dict:
 def _results(run_dir: Path, suite: Suite, items: Sequence[SuiteItem]) -> dict:
     path = run_dir / "generations.jsonl"
     generations = read_jsonl(path)
-    rows = cost_rows(generations, items)
+    rows = cost_rows(generations, items, suite.cost_without_span)
     write_csv(run_dir / "costs.csv", cost_columns(items), rows)
     result = align(rows, bootstrap=BOOTSTRAP, seed=suite.seed)
     write_json(run_dir / "alignment.json", result)
@@ -222,7 +165,8 @@ def write_sweep(sweep_dir: Path, suite: Suite) -> dict:
     for folder in folders:
         step = int(folder.name[5:])
         generations = read_jsonl(folder / "generations.jsonl")
-        rows += cost_rows([{**row, "step": step} for row in generations], items)
+        stepped = [{**row, "step": step} for row in generations]
+        rows += cost_rows(stepped, items, suite.cost_without_span)
     write_csv(sweep_dir / "costs.csv", cost_columns(items), rows)
     result = align(rows, bootstrap=BOOTSTRAP, seed=suite.seed)
     write_json(sweep_dir / "alignment.json", result)

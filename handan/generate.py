@@ -4,12 +4,17 @@ Requests are sorted by prompt length and cut into batches once; every batch has 
 run that was killed and continued, or that ran on more processes, draws the same samples.
 """
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from handan.errors import UserError
+from handan.formats import ReasoningFormat
 from handan.records import content_hash
+
+# What chat templates take for today.
+PROMPT_DATE = datetime.date(2026, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,11 @@ class Request:
     decoding: Decoding
 
 
-def prompt_ids(tokenizer: Any, question: str) -> tuple[int, ...]:
+def prompt_ids(tokenizer: Any, question: str, form: ReasoningFormat) -> tuple[int, ...]:
     """The ids a model is given for a question: its chat template, or the bare text without one.
+
+    The template gets what the format says, and a fixed date: some write the day of the call into
+    the system prompt, and a run that goes on tomorrow would ask other prompts.
 
     Raises:
         UserError: the beginning-of-sequence token is doubled, or a word is unknown to the
@@ -46,7 +54,11 @@ def prompt_ids(tokenizer: Any, question: str) -> tuple[int, ...]:
     """
     if tokenizer.chat_template:
         ids = tokenizer.apply_chat_template(
-            [{"role": "user", "content": question}], add_generation_prompt=True, return_dict=True
+            form.messages(question),
+            add_generation_prompt=True,
+            return_dict=True,
+            strftime_now=PROMPT_DATE.strftime,
+            **form.template,
         )["input_ids"]
     else:
         ids = tokenizer(question)["input_ids"]

@@ -6,6 +6,8 @@ from typing import NoReturn
 
 from handan.errors import UserError
 
+COST_RULES = ("span", "response")  # of handan.alignment.data.cells, which takes a moment to import
+
 
 def _norms_folder(text: str) -> Path:
     from handan.norms import PACKAGED
@@ -106,6 +108,11 @@ def _add_alignment_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="PAIRS.csv",
         help="compare students with bases and teachers: columns student,base,teacher",
+    )
+    parser.add_argument(
+        "--cost_rule",
+        choices=COST_RULES,
+        help="count all costs by one rule: reasoning span or whole response; default: as recorded",
     )
     parser.add_argument("--output", type=Path, metavar="OUT.json", help="also write JSON here")
     parser.add_argument(

@@ -12,11 +12,12 @@ from typing import Any
 
 from handan import generate
 from handan.errors import UserError
+from handan.formats import ReasoningFormat
 from handan.generate import Decoding, Request
 from handan.launch import Processes
 from handan.records import append_jsonl, recover_jsonl
 from handan.tasks.base import Grade, Item, Task
-from handan.thinking import ReasoningTags, is_looping, split_completion
+from handan.thinking import is_looping, opened_by_prompt, split_completion
 
 KEY = ("settings", "task", "item", "sample")
 
@@ -37,20 +38,22 @@ class Plan:
     Attributes:
         questions: what is asked.
         decodings: decoding of each sample number.
-        reasoning: the model's reasoning tags.
+        form: the model's reasoning format.
         batch_size: requests generated together; it is part of what makes samples reproducible.
         seed: of all samples.
     """
 
     questions: Sequence[Question]
     decodings: Mapping[int, Decoding]
-    reasoning: ReasoningTags
+    form: ReasoningFormat
     batch_size: int
     seed: int
 
     def batches(self, tokenizer: Any) -> list[list[Request]]:
         """Every request, cut into batches once, whatever is done already."""
-        prompts = [generate.prompt_ids(tokenizer, q.item.question) for q in self.questions]
+        prompts = [
+            generate.prompt_ids(tokenizer, q.item.question, self.form) for q in self.questions
+        ]
         requests = [
             Request(index, sample, prompt, decoding)
             for index, prompt in enumerate(prompts)
@@ -62,7 +65,7 @@ class Plan:
 def read_completion(
     tokenizer: Any,
     question: Question,
-    reasoning: ReasoningTags,
+    form: ReasoningFormat,
     prompt_ids: Sequence[int],
     completion_ids: Sequence[int],
     ends: Sequence[int],
@@ -73,8 +76,8 @@ def read_completion(
     span is not closed or no answer can be read, ``no_reasoning`` if the span is empty, and
     otherwise ``complete``. ``looping`` is true of a truncated completion that repeats itself.
     """
-    opened_by_prompt = tokenizer.decode(prompt_ids).rstrip().endswith(reasoning.open)
-    split = split_completion(tokenizer, completion_ids, reasoning, opened_by_prompt, ends)
+    opened = opened_by_prompt(tokenizer, prompt_ids, form)
+    split = split_completion(tokenizer, completion_ids, form, opened, ends)
     answer = tokenizer.decode(split.answer_ids, skip_special_tokens=True)
     grade = question.task.grade(question.item, answer) if split.closed else Grade(None, False)
     if not split.ended:
@@ -90,6 +93,7 @@ def read_completion(
         "reasoning_tokens": len(split.reasoning_ids),
         "answer_tokens": len(split.answer_ids),
         "reasoning_characters": len(tokenizer.decode(split.reasoning_ids)),
+        "answer_characters": len(answer),
         "status": status,
         "looping": not split.ended and is_looping(completion_ids),
         "correct": grade.correct,
@@ -124,7 +128,7 @@ def draw(
                 **read_completion(
                     tokenizer,
                     plan.questions[request.item],
-                    plan.reasoning,
+                    plan.form,
                     request.prompt_ids,
                     ids,
                     ends,

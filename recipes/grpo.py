@@ -8,6 +8,7 @@ own grader. Running the same command again goes on from the newest complete chec
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from datasets import Dataset
@@ -57,8 +58,10 @@ def main() -> None:
     questions = load_prompts(Path(run.recipe.prompts))
     rows = [
         {
-            "prompt": [{"role": "user", "content": question.item.question}],
-            "prompt_ids": list(generate.prompt_ids(run.tokenizer, question.item.question)),
+            "prompt": run.form.messages(question.item.question),
+            "prompt_ids": list(
+                generate.prompt_ids(run.tokenizer, question.item.question, run.form)
+            ),
             "task": question.item.task,
             "item": question.item.key,
             "question": question.item.question,
@@ -70,11 +73,12 @@ def main() -> None:
     reward = VerifiableReward(
         tokenizer=run.tokenizer,
         model=run.model,
-        tags=run.suite.reasoning,
+        form=run.form,
         length_price=run.recipe.length_price,
         max_completion_length=run.config.max_completion_length,
         ledger=run.ledger,
     )
+    run.config.chat_template_kwargs = dict(run.form.template)
     trainer = LengthSortedGRPOTrainer(
         model=run.model,
         args=run.config,
@@ -84,7 +88,7 @@ def main() -> None:
         callbacks=run.callbacks,
         peft_config=run.peft_config,
         # vLLM has a faster loop of its own.
-        rollout_func=None if run.config.use_vllm else rollout,
+        rollout_func=None if run.config.use_vllm else partial(rollout, run.form),
     )
     run.train(trainer, {"recipe": "grpo", "num_prompts": len(rows)})
 

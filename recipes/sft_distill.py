@@ -54,7 +54,7 @@ def main() -> None:
     path = Path(run.recipe.traces)
     ensure_traces(path, run.recipe.traces_config, run.world)
     traces = load_traces(path, Path(run.recipe.prompts))
-    rows = training_rows(traces, run.tokenizer, str(path))
+    rows = training_rows(traces, run.tokenizer, run.form, str(path))
     longest = max(len(row["input_ids"]) for row in rows)
     if run.config.max_length is None or "max_length" not in run.given:
         run.config.max_length = longest  # TRL's default would cut at 1024
@@ -67,8 +67,7 @@ def main() -> None:
         peft_config=run.peft_config,
     )
     trainer.ledger = run.ledger
-    place = str(path)
-    counts = audit(trainer.train_dataset, rows, traces, run.tokenizer, run.suite.reasoning, place)
+    counts = audit(trainer.train_dataset, rows, traces, run.tokenizer, run.form, str(path))
     print(
         f"{run.recipe.arm}: {counts['traces']} traces, all {counts['trained_tokens']} completion "
         f"tokens trained, longest row {longest} tokens",

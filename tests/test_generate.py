@@ -5,6 +5,7 @@ import torch
 from embedded import load
 
 from handan.errors import UserError
+from handan.formats import FORMATS
 from handan.generate import (
     Decoding,
     Request,
@@ -16,6 +17,7 @@ from handan.generate import (
 )
 from handan.tiny.tasks import TASKS
 
+FORM = FORMATS["tiny"]
 SAMPLED = Decoding(1.0, 1.0, 200)
 GREEDY = Decoding(0.0, 1.0, 200)
 
@@ -23,7 +25,7 @@ GREEDY = Decoding(0.0, 1.0, 200)
 def requests(decoding, number=12):
     _, tokenizer = load()
     items = TASKS["binary_addition"].items()[100 : 100 + number]
-    prompts = [prompt_ids(tokenizer, item.question) for item in items]
+    prompts = [prompt_ids(tokenizer, item.question, FORM) for item in items]
     return [Request(i, 0, prompt, decoding) for i, prompt in enumerate(prompts)]
 
 
@@ -90,14 +92,14 @@ def test_a_doubled_beginning_of_sequence_stops():
     tokenizer = copy.deepcopy(load()[1])
     tokenizer.chat_template = "{{ bos_token }} " + tokenizer.chat_template
     with pytest.raises(UserError, match="begins with two '<bos>'"):
-        prompt_ids(tokenizer, "+ 1 1 ; =")
+        prompt_ids(tokenizer, "+ 1 1 ; =", FORM)
 
 
 def test_a_word_the_tokenizer_does_not_know_stops():
     with pytest.raises(UserError, match="does not know a word of the question 'What is"):
-        prompt_ids(load()[1], "What is 1 + 1 ?")
+        prompt_ids(load()[1], "What is 1 + 1 ?", FORM)
 
 
 def test_the_template_opens_the_reasoning_span():
     tokenizer = load()[1]
-    assert tokenizer.decode(prompt_ids(tokenizer, "+ 1 1 ; =")) == "<bos> + 1 1 ; = <think>"
+    assert tokenizer.decode(prompt_ids(tokenizer, "+ 1 1 ; =", FORM)) == "<bos> + 1 1 ; = <think>"

@@ -5,7 +5,7 @@ import pytest
 from embedded import ROOT, load
 
 from handan.errors import UserError
-from handan.thinking import ReasoningTags
+from handan.formats import FORMATS
 from handan.training.label_audit import (
     IGNORED,
     audit,
@@ -16,7 +16,7 @@ from handan.training.label_audit import (
 from handan.training.prompts import load_prompts
 
 PROMPTS = ROOT / "recipes" / "configs" / "tiny" / "prompts.yaml"
-TAGS = ReasoningTags("<think>", "</think>")
+FORM = FORMATS["tiny"]
 
 
 def traces(number=5):
@@ -47,11 +47,11 @@ def write(tmp_path, rows):
 
 
 def prepared(rows):
-    return training_rows(rows, load()[1], "t")
+    return training_rows(rows, load()[1], FORM, "t")
 
 
 def check(trained, rows):
-    return audit(trained, prepared(rows), rows, load()[1], TAGS, "t")
+    return audit(trained, prepared(rows), rows, load()[1], FORM, "t")
 
 
 def test_the_whole_completion_and_nothing_else_is_trained():

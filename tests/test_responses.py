@@ -2,15 +2,15 @@ import pytest
 from embedded import load
 
 from handan.errors import UserError
+from handan.formats import FORMATS
 from handan.generate import Decoding
 from handan.launch import SINGLE
 from handan.records import read_jsonl
 from handan.responses import Plan, Question, collect, draw, read_completion
-from handan.thinking import ReasoningTags
 from handan.tiny.tasks import TASKS
 
-TAGS = ReasoningTags("<think>", "</think>")
-LABELS = {"model": "base", "settings": "s1", "seed": 0}
+FORM = FORMATS["tiny"]
+LABELS = {"model": "base", "settings": "s1", "seed": 0, "reasoning_format": "tiny"}
 
 
 def plan(cap=120):
@@ -21,7 +21,7 @@ def plan(cap=120):
         0: Decoding(1.0, 1.0, cap),
         1: Decoding(1.0, 1.0, cap),
     }
-    return Plan(questions, decodings, TAGS, batch_size=5, seed=3)
+    return Plan(questions, decodings, FORM, batch_size=5, seed=3)
 
 
 def by_key(path):
@@ -90,7 +90,7 @@ def read(text, item_key="0001+0001"):
     prompt = tokenizer("<bos> + 1 1 ; = <think>")["input_ids"]
     ids = tokenizer(text)["input_ids"]
     ends = [tokenizer.eos_token_id]
-    return read_completion(tokenizer, Question(item, task, "compact"), TAGS, prompt, ids, ends)
+    return read_completion(tokenizer, Question(item, task, "compact"), FORM, prompt, ids, ends)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ import pytest
 from embedded import load
 
 from handan.errors import UserError
+from handan.formats import FORMATS
 from handan.launch import SINGLE
-from handan.thinking import ReasoningTags
 from handan.training.ledger import Ledger
 from handan.training.reward import GUARD_BATCHES, VerifiableReward
 
@@ -36,8 +36,7 @@ def rewards(reward, texts, metrics=None):
 
 def make(ledger, length_price=0.0):
     model, tokenizer = load()
-    tags = ReasoningTags("<think>", "</think>")
-    return VerifiableReward(tokenizer, model, tags, length_price, 9, ledger)
+    return VerifiableReward(tokenizer, model, FORMATS["tiny"], length_price, 9, ledger)
 
 
 RIGHT = "1 + 1 = 0 , </think> 0 1 <eos>"

@@ -12,8 +12,9 @@ from typing import Any
 
 from handan import generate
 from handan.errors import UserError
+from handan.formats import ReasoningFormat
 from handan.records import content_hash, read_jsonl
-from handan.thinking import ReasoningTags, find_tag
+from handan.thinking import find_tag
 from handan.training.prompts import check_held_out, load_prompts
 
 IGNORED = -100
@@ -54,7 +55,9 @@ def load_traces(path: Path, prompts: Path) -> list[dict]:
     return rows
 
 
-def training_rows(traces: Sequence[dict], tokenizer: Any, place: str) -> list[dict]:
+def training_rows(
+    traces: Sequence[dict], tokenizer: Any, form: ReasoningFormat, place: str
+) -> list[dict]:
     """``input_ids`` and ``labels`` of every trace; the loss is on the completion alone.
 
     Raises:
@@ -63,7 +66,7 @@ def training_rows(traces: Sequence[dict], tokenizer: Any, place: str) -> list[di
     same = tokenizer_fingerprint(tokenizer)
     rows = []
     for number, trace in enumerate(traces, start=1):
-        prompt = list(generate.prompt_ids(tokenizer, trace["question"]))
+        prompt = list(generate.prompt_ids(tokenizer, trace["question"], form))
         if trace["tokenizer"] == same:
             completion = list(trace["completion_ids"])
         else:
@@ -87,7 +90,7 @@ def audit(
     rows: Sequence[dict],
     traces: Sequence[dict],
     tokenizer: Any,
-    tags: ReasoningTags,
+    form: ReasoningFormat,
     place: str,
 ) -> dict[str, int]:
     """Compare what the trainer will train on with the traces, label by label.
@@ -97,7 +100,7 @@ def audit(
         rows: what ``training_rows`` made.
         traces: the trace rows.
         tokenizer: the student's.
-        tags: the reasoning tags the labels must contain.
+        form: the student's reasoning format; the labels must contain its tags.
         place: the trace file.
 
     Returns:
@@ -121,11 +124,16 @@ def audit(
                 f"set max_length to at least {len(row['input_ids'])} and remove other settings "
                 "that change rows"
             )
-        closing = find_tag(tokenizer, labels, tags.close)
+        closing = find_tag(tokenizer, labels, form.close) if form.close else None
+        if trace["reasoning_tokens"] and form.close is None:
+            raise UserError(
+                f"{place}, line {number}: the trace reasons, but the student's reasoning format "
+                f"'{form.name}' has no span; set reasoning_format to the one it shall learn"
+            )
         if trace["reasoning_tokens"] and closing is None:
             raise UserError(
-                f"{place}, line {number}: '{tags.close}' is not among the trained tokens, so the "
-                "thinking span is lost; check the reasoning tags and the chat template"
+                f"{place}, line {number}: '{form.close}' is not among the trained tokens, so the "
+                "thinking span is lost; check reasoning_format and the chat template"
             )
         counts["trained_tokens"] += len(labels)
         counts["reasoning_tokens"] += closing[0] if closing else 0

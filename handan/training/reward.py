@@ -3,9 +3,9 @@
 from typing import Any
 
 from handan.errors import UserError
+from handan.formats import ReasoningFormat
 from handan.generate import eos_ids
 from handan.responses import read_completion
-from handan.thinking import ReasoningTags
 from handan.training.ledger import Ledger
 from handan.training.prompts import question_from_row
 
@@ -18,7 +18,7 @@ class VerifiableReward:
     Args:
         tokenizer: of the trained model.
         model: its generation config tells which tokens end a sequence.
-        tags: its reasoning tags.
+        form: its reasoning format.
         length_price: reward lost per 100 reasoning tokens; 0 for none.
         max_completion_length: the cap, named in messages.
         ledger: counts the tokens.
@@ -34,12 +34,12 @@ class VerifiableReward:
         self,
         tokenizer: Any,
         model: Any,
-        tags: ReasoningTags,
+        form: ReasoningFormat,
         length_price: float,
         max_completion_length: int,
         ledger: Ledger,
     ) -> None:
-        self.tokenizer, self.tags, self.length_price = tokenizer, tags, length_price
+        self.tokenizer, self.form, self.length_price = tokenizer, form, length_price
         self.ends = eos_ids(model, tokenizer)
         self.cap, self.ledger = max_completion_length, ledger
         self.capped: list[bool] = []
@@ -53,7 +53,7 @@ class VerifiableReward:
             keys = ("task", "item", "wording", "question", "answer")
             question = question_from_row({key: columns[key][index] for key in keys})
             prompt = columns["prompt_ids"][index]
-            row = read_completion(self.tokenizer, question, self.tags, prompt, ids, self.ends)
+            row = read_completion(self.tokenizer, question, self.form, prompt, ids, self.ends)
             read.append(row)
             price = self.length_price * row["reasoning_tokens"] / 100
             rewards.append(float(row["correct"]) - price)

@@ -14,6 +14,7 @@ from handan import rundir
 from handan.arguments import given_keys, parse
 from handan.errors import UserError
 from handan.evaluate import load_model
+from handan.formats import AUTO, ReasoningFormat, choose
 from handan.launch import Processes, check_engine, processes
 from handan.records import read_json, recover_jsonl, write_jsonl
 from handan.suite import Suite, load_suite
@@ -45,6 +46,10 @@ class RecipeArguments:
     num_threads: int | None = field(
         default=None,
         metadata={"help": "CPU threads of each process; their number changes the last bits"},
+    )
+    reasoning_format: str = field(
+        default=AUTO,
+        metadata={"help": "how the model marks its reasoning; auto: as its chat template shows"},
     )
     resume: str = field(
         default="auto",
@@ -107,6 +112,7 @@ class Run:
     suite: Suite
     model: Any
     tokenizer: Any
+    form: ReasoningFormat
     peft_config: Any
     ledger: Ledger
     callbacks: list[TrainerCallback]
@@ -127,6 +133,7 @@ class Run:
     def _train(self, trainer: Any, details: dict) -> None:
         checkpoint = checkpoint_to_resume(self.run_dir, self.recipe.resume)
         if self.world.rank == 0:
+            details = {**details, "reasoning_format": self.form.name}
             rundir.record(self.run_dir, "training", self.settings, arm=self.recipe.arm, **details)
             forget_after(self.run_dir, int(checkpoint.split("-")[-1]) if checkpoint else -1)
         self.ledger.restore(checkpoint)
@@ -178,6 +185,7 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
         dtype=model_config.dtype or "auto",
         attn_implementation=model_config.attn_implementation,
     )
+    form = choose(recipe.reasoning_format, tokenizer)
     settings = {**resolved(recipe, model_config, config), "model_fingerprint": fingerprint}
     if (run_dir / "run.json").exists():
         training = read_json(run_dir / "run.json").get("training", {})
@@ -189,7 +197,7 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
         prepare_wandb(config, run_dir, recipe.arm)
     suite = load_suite(Path(recipe.suite))
     ledger = Ledger(run_dir, world)
-    probe = Probe(suite, recipe.probe_steps, run_dir, recipe.arm, ledger, world)
+    probe = Probe(suite, form, recipe.probe_steps, run_dir, recipe.arm, ledger, world)
     return Run(
         recipe=recipe,
         config=config,
@@ -199,6 +207,7 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
         suite=suite,
         model=model,
         tokenizer=tokenizer,
+        form=form,
         peft_config=get_peft_config(model_config),
         ledger=ledger,
         callbacks=[ledger, MetricsFile(run_dir, world), probe],

@@ -14,11 +14,11 @@ from handan.arguments import parse
 from handan.config import load_yaml, read_yaml
 from handan.errors import UserError
 from handan.evaluate import load_model
+from handan.formats import AUTO, choose
 from handan.generate import Decoding
 from handan.launch import Processes, processes
 from handan.records import content_hash, file_hash, read_jsonl, write_jsonl
 from handan.responses import Plan, Question, collect
-from handan.thinking import ReasoningTags
 from handan.training.label_audit import tokenizer_fingerprint
 from handan.training.prompts import load_prompts
 
@@ -38,8 +38,10 @@ class TraceSettings:
     batch_size: int = field(metadata={"help": "responses generated together"})
     seed: int = field(metadata={"help": "of the samples"})
     keep: str = field(metadata={"help": "correct: complete and right responses; all: complete"})
-    think_open: str = field(metadata={"help": "tag that opens the reasoning span"})
-    think_close: str = field(metadata={"help": "tag that closes it"})
+    reasoning_format: str = field(
+        default=AUTO,
+        metadata={"help": "how the teacher marks its reasoning; auto: as its template"},
+    )
 
 
 def main() -> None:
@@ -70,17 +72,27 @@ def make_traces(settings: TraceSettings, world: Processes) -> None:
     run_dir = Path(settings.output_dir)
     questions = load_prompts(Path(settings.prompts))
     model, tokenizer, fingerprint = load_model(settings.model_name_or_path, device=world.device)
-    config = {**asdict(settings), "model_fingerprint": fingerprint}
+    form = choose(settings.reasoning_format, tokenizer)
+    config = {
+        **asdict(settings),
+        "reasoning_format": asdict(form),
+        "model_fingerprint": fingerprint,
+    }
     del config["output_dir"]
     decoding = Decoding(settings.temperature, settings.top_p, settings.max_new_tokens)
     plan = Plan(
         questions=questions,
         decodings=dict.fromkeys(range(settings.samples), decoding),
-        reasoning=ReasoningTags(settings.think_open, settings.think_close),
+        form=form,
         batch_size=settings.batch_size,
         seed=settings.seed,
     )
-    labels = {"model": settings.arm, "settings": content_hash(config), "seed": settings.seed}
+    labels = {
+        "model": settings.arm,
+        "settings": content_hash(config),
+        "reasoning_format": form.name,
+        "seed": settings.seed,
+    }
     with rundir.lock(run_dir, world.rank):
         if world.rank == 0:
             rundir.record(run_dir, "traces", config, arm=settings.arm)

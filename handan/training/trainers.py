@@ -7,6 +7,7 @@ from trl import GRPOTrainer, SFTTrainer
 from trl.models import unwrap_model_for_generation
 
 from handan import generate
+from handan.formats import ReasoningFormat
 from handan.generate import Decoding
 from handan.training.label_audit import IGNORED
 from handan.training.ledger import Ledger
@@ -78,15 +79,15 @@ def regroup_by_length(batches: list[dict]) -> list[dict]:
     return out
 
 
-def rollout(prompts: list, trainer: Any) -> dict:
-    """TRL's ``rollout_func``: completions drawn by the same staged generation as everywhere else.
+def rollout(form: ReasoningFormat, prompts: list, trainer: Any) -> dict:
+    """TRL's ``rollout_func`` once ``form`` is bound: the same staged generation as everywhere.
 
     TRL's own loop keeps a whole batch running until its longest completion ends. This one draws
     from the trainer's random state too, which checkpoints restore.
     """
     arguments, tokenizer = trainer.args, trainer.processing_class
     decoding = Decoding(arguments.temperature, arguments.top_p, arguments.max_completion_length)
-    prompt_ids = [list(generate.prompt_ids(tokenizer, p[-1]["content"])) for p in prompts]
+    prompt_ids = [list(generate.prompt_ids(tokenizer, p[-1]["content"], form)) for p in prompts]
     with unwrap_model_for_generation(
         trainer.model_wrapped,
         trainer.accelerator,
