@@ -5,7 +5,6 @@ import netrc
 import os
 import shutil
 import threading
-import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +93,7 @@ def has_wandb_key() -> bool:
 
 
 def reaches(url: str) -> bool:
-    """Whether a server answers within two seconds, whatever it answers."""
+    """Whether a server grants a request within two seconds; a proxy that refuses it does not."""
     answered = threading.Event()
 
     def ask() -> None:
@@ -102,10 +101,8 @@ def reaches(url: str) -> bool:
             request = urllib.request.Request(url, method="HEAD")
             with urllib.request.urlopen(request, timeout=SECONDS):
                 answered.set()
-        except urllib.error.HTTPError:
-            answered.set()
         except OSError:
-            pass  # not reachable, which is the answer
+            pass  # not reachable or not granted, which is the answer
 
     # Looking up a name has no time limit of its own.
     threading.Thread(target=ask, daemon=True).start()
