@@ -39,6 +39,10 @@ class Arguments:
         metadata={"help": "name in all tables; default: the run's, or else the directory's name"},
     )
     revision: str | None = field(default=None, metadata={"help": "revision of a hub model"})
+    engine: str | None = field(
+        default=None,
+        metadata={"help": "YAML of eval/engines; default: transformers in this process"},
+    )
     reasoning_format: str = field(
         default="auto",
         metadata={
@@ -102,14 +106,16 @@ def run_a_zoo(arguments: Arguments) -> None:
     zoo, suite_path = load_zoo(Path(arguments.zoo)), Path(arguments.suite)
     suite, entries = load_suite(suite_path), zoo.chosen(arguments.only)
     if arguments.dry_run:
-        print(plan_text(zoo, entries, suite, arguments.gpu))
+        print(plan_text(zoo, entries, suite, arguments.gpu, arguments.engine))
         return
     more = ["--num_threads", str(arguments.num_threads)] if arguments.num_threads else []
     output_dir = Path(arguments.output_dir)
-    result = run_zoo(zoo, entries, suite, suite_path, output_dir, sys.argv[0], more)
+    result = run_zoo(
+        zoo, entries, suite, suite_path, output_dir, sys.argv[0], engine=arguments.engine, more=more
+    )
     if result is not None:
         print(alignment_text(result))
-        print(f"written: {output_dir}/costs.csv, pairs.csv and alignment.json", flush=True)
+        print(f"written: {output_dir}/costs.csv, alignment.json, report/report.html", flush=True)
 
 
 if __name__ == "__main__":

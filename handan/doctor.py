@@ -102,7 +102,9 @@ def hardware(gpus: Sequence[machine.LocalGpu]) -> list[Check]:
     for number, gpu in enumerate(gpus):
         kinds = "bf16" if gpu.bf16 else "no bf16"
         cure = None if gpu.bf16 else "pass --bf16 false --fp16 true to recipes"
-        found.append(Check(f"GPU {number}", f"{gpu.name}, {gpu.memory / 1e9:.0f} GB, {kinds}", cure))
+        found.append(
+            Check(f"GPU {number}", f"{gpu.name}, {gpu.memory / 1e9:.0f} GB, {kinds}", cure)
+        )
     compiler = next((name for name in ("g++", "c++", "clang++") if shutil.which(name)), None)
     cure = None if compiler else "install g++; DeepSpeed compiles operators at first use"
     return [*found, Check("C++ compiler", compiler or "none", cure)]

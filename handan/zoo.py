@@ -158,9 +158,7 @@ def _check(entry: Entry, names: list[str], place: str) -> None:
 def _refuse_cycles(zoo: Zoo, path: Path) -> None:
     related = {entry.name: set(entry.relations().values()) for entry in zoo.models}
     while done := [name for name, others in related.items() if not others]:
-        related = {
-            name: others - set(done) for name, others in related.items() if name not in done
-        }
+        related = {name: others - set(done) for name, others in related.items() if name not in done}
     if related:
         raise UserError(
             f"{path}: {', '.join(related)} are their own base, control or teacher in the end; "

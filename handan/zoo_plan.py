@@ -12,6 +12,7 @@ from handan.plan import GPUS, Gpu, Layout, Work, hours, layout, work_of
 from handan.suite import Suite, suite_items
 from handan.zoo import Entry, Zoo
 
+GPUS_OF_A_NODE = 8
 # One response of reasonable length, for the question whether a model fits at all.
 ONE_REQUEST = Work(1, 100, 16_384, 16_384, 16_384, 1)
 
@@ -71,6 +72,8 @@ def missing(plan: Planned, work: Work, gpus: Sequence[machine.LocalGpu]) -> list
             found.append("gated: accept its licence on the hub, then hf auth login or set HF_TOKEN")
     if plan.engine == "vllm" and machine.installed("vllm") is None:
         found.append("engine vllm is not installed: pip install 'handan[vllm]'")
+    if plan.engine == "vllm" and plan.place is not None and plan.place.gpus > GPUS_OF_A_NODE:
+        found.append("needs more than one node: serve it, and use eval/engines/openai.yaml for it")
     if entry.context is not None and entry.context < work.prompt_tokens + work.cap:
         found.append(f"made for {entry.context:,} tokens, fewer than the suite's cap: censored")
     if plan.sizes is None:
@@ -156,7 +159,14 @@ def _row(plan: Planned, work: Work, gpu: Gpu) -> list[str]:
     expected = hours(plan.sizes, work, place, gpu, plan.kind)
     most = hours(plan.sizes, _at_cap(work, place), place, gpu, plan.kind)
     weights, cache = (f"{size / 1e9:.3g}" for size in (place.weight_bytes, place.cache_bytes))
-    return [*row, str(place.gpus), weights, cache, f"{place.at_once}", *map(_hours, (expected, most))]
+    return [
+        *row,
+        str(place.gpus),
+        weights,
+        cache,
+        f"{place.at_once}",
+        *map(_hours, (expected, most)),
+    ]
 
 
 def _at_cap(work: Work, place: Layout) -> Work:

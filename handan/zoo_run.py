@@ -13,14 +13,18 @@ from pathlib import Path
 
 import yaml
 
+from handan import machine
 from handan.alignment.data.compare import read_runs
 from handan.alignment.data.pairs import read_pairs
 from handan.alignment.measure import align
+from handan.architectures import find
+from handan.config import read_yaml
 from handan.csv_input import read_table
 from handan.errors import UserError
 from handan.evaluate import BOOTSTRAP
+from handan.plan import Gpu, layout, work_of
 from handan.records import content_hash, read_json, write_csv, write_json, write_text
-from handan.suite import Suite
+from handan.suite import Suite, suite_items
 from handan.zoo import Entry, Zoo, pair_rows
 
 LOGS = "logs"
@@ -33,7 +37,8 @@ def run_zoo(
     suite_path: Path,
     output_dir: Path,
     script: str,
-    more: Sequence[str],
+    engine: str | None = None,
+    more: Sequence[str] = (),
 ) -> dict | None:
     """Evaluate ``entries`` one after the other, and compare all once all are there.
 
@@ -44,7 +49,8 @@ def run_zoo(
         suite_path: its YAML.
         output_dir: receives a run directory for each entry, named after it.
         script: path of ``eval/run.py``.
-        more: further words for it, such as an engine.
+        engine: YAML of an engine that goes before the zoo's.
+        more: further words for the script.
 
     Returns:
         The joint content of alignment.json, or None while entries of the zoo are missing.
@@ -56,7 +62,7 @@ def run_zoo(
     logs.mkdir(parents=True, exist_ok=True)
     failed = {}
     for number, entry in enumerate(entries, start=1):
-        words = [script, *_words(zoo, entry, suite, suite_path, output_dir, more)]
+        words = [script, *_words(zoo, entry, suite, suite_path, output_dir, engine, more)]
         done = logs / f"{entry.name}.done.json"
         if _is_done(done, words):
             print(f"{entry.name}: finished already ({number} of {len(entries)})", flush=True)
@@ -73,9 +79,7 @@ def run_zoo(
             f"{len(failed)} of {len(entries)} models failed: {reasons}; logs are in {logs}, and "
             "the same command tries them again"
         )
-    absent = [
-        entry.name for entry in zoo.models if not (logs / f"{entry.name}.done.json").exists()
-    ]
+    absent = [entry.name for entry in zoo.models if not (logs / f"{entry.name}.done.json").exists()]
     if absent:
         print(f"not compared yet: {', '.join(absent)} of the zoo are not evaluated", flush=True)
         return None
@@ -83,7 +87,7 @@ def run_zoo(
 
 
 def join(zoo: Zoo, suite: Suite, output_dir: Path) -> dict:
-    """One costs.csv, pairs.csv and alignment.json over all run directories of a zoo.
+    """One costs.csv, pairs.csv, alignment.json and report over all run directories of a zoo.
 
     Raises:
         UserError: two runs were measured differently, though the zoo asks for one setting.
@@ -92,14 +96,37 @@ def join(zoo: Zoo, suite: Suite, output_dir: Path) -> dict:
     runs = read_runs(run_dirs, allow_different=zoo.decoding != "suite")
     rows = [dict(row) for run_dir in run_dirs for _, row in read_table(run_dir / "costs.csv")[1]]
     write_csv(output_dir / "costs.csv", list(dict.fromkeys(k for row in rows for k in row)), rows)
-    pairs = pair_rows(zoo, suite.greedy)
-    write_csv(output_dir / "pairs.csv", ["student", "base", "teacher"], pairs)
-    names = runs.table.names("model")
-    comparisons = read_pairs(output_dir / "pairs.csv", names) if pairs else None
+    comparisons = None
+    if pairs := pair_rows(zoo, suite.greedy):
+        write_csv(output_dir / "pairs.csv", ["student", "base", "teacher"], pairs)
+        comparisons = read_pairs(output_dir / "pairs.csv", runs.table.names("model"))
     result = align(runs.table, bootstrap=BOOTSTRAP, seed=suite.seed, comparisons=comparisons)
     result["notes"] = runs.notes + result["notes"]
     write_json(output_dir / "alignment.json", result)
+    _tell_relations(zoo, output_dir)
+    from handan import report  # draws, and so takes a moment to import
+
+    report.write(run_dirs, output_dir / "report" / "report.html")
     return result
+
+
+def _tell_relations(zoo: Zoo, output_dir: Path) -> None:
+    """Write into each run.json what the zoo says of the model's training, by hashes of weights."""
+    weights = {
+        entry.name: read_yaml(output_dir / entry.name / "config.yaml")["evaluation"][
+            "model_fingerprint"
+        ]
+        for entry in zoo.models
+    }
+    for entry in zoo.models:
+        told: dict = {"role": entry.role, "inferred": entry.inferred}
+        if entry.base is not None:
+            told["base"] = weights[entry.base]
+        if entry.teacher is not None:
+            teacher = {"arm": entry.teacher, "model_fingerprint": weights[entry.teacher]}
+            told |= {"teacher": teacher, "recipe": "sft_distill"}
+        path = output_dir / entry.name / "run.json"
+        write_json(path, read_json(path) | {"published": told})
 
 
 def _words(
@@ -108,6 +135,7 @@ def _words(
     suite: Suite,
     suite_path: Path,
     output_dir: Path,
+    engine: str | None,
     more: Sequence[str],
 ) -> list[str]:
     """Arguments for this interpreter that evaluate one entry, as a user could type them."""
@@ -120,10 +148,25 @@ def _words(
     words += ["--reasoning_format", entry.reasoning_format]
     if entry.revision is not None:
         words += ["--revision", entry.revision]
-    engine = entry.engine or zoo.engine
-    if engine is not None and "--engine" not in more:
-        words += ["--engine", engine]
+    engine = engine or entry.engine or zoo.engine
+    if engine is not None:
+        words += ["--engine", str(_shared_engine(Path(engine), entry, suite, output_dir))]
     return [*words, *more]
+
+
+def _shared_engine(path: Path, entry: Entry, suite: Suite, output_dir: Path) -> Path:
+    """The engine's YAML, with as many of this machine's GPUs as one model needs."""
+    settings, sizes, gpus = read_yaml(path), find(entry.model), machine.gpus()
+    if settings.get("engine") != "vllm" or sizes is None or not gpus:
+        return path
+    gpu = Gpu(min(gpu.memory for gpu in gpus), 1.0, 1.0)
+    needed = layout(sizes, work_of(suite, suite_items(suite)), gpu, "paged").gpus
+    if not settings["tensor_parallel_size"] < needed <= len(gpus):
+        return path
+    own = output_dir / LOGS / f"{entry.name}.engine.yaml"
+    shared = settings | {"tensor_parallel_size": needed}
+    write_text(own, yaml.safe_dump(shared, sort_keys=False))
+    return own
 
 
 def _identity(words: Sequence[str]) -> dict:
