@@ -4,7 +4,7 @@
         --output_dir runs/base
 
 Works under `accelerate launch` too; every process then answers its share. A zoo of models is
-evaluated one after the other into OUTPUT_DIR/NAME, then all are compared; --dry_run prints the plan:
+evaluated one after the other into OUTPUT_DIR/NAME, then all are compared; --dry_run prints a plan:
 
     python eval/run.py --zoo eval/zoo/tiny.yaml --suite eval/suites/tiny_probe.yaml \\
         --output_dir runs/zoo [--only NAME ...] [--dry_run]
@@ -17,9 +17,9 @@ from pathlib import Path
 
 from handan.alignment.output.tables import alignment_text
 from handan.arguments import parse
+from handan.engines import load_engine, open_engine
 from handan.errors import UserError, run_main
-from handan.evaluate import evaluate, load_model
-from handan.formats import choose_for
+from handan.evaluate import evaluate
 from handan.launch import processes
 from handan.records import read_json
 from handan.suite import load_suite
@@ -32,7 +32,8 @@ class Arguments:
     suite: str = field(metadata={"help": "YAML of the suite"})
     output_dir: str = field(metadata={"help": "run directory"})
     model: str | None = field(
-        default=None, metadata={"help": "model directory, or owner/name on the hub"}
+        default=None,
+        metadata={"help": "model directory, or owner/name on the hub or a server"},
     )
     arm: str | None = field(
         default=None,
@@ -73,20 +74,15 @@ def main() -> None:
     suite = load_suite(Path(arguments.suite))
     run_dir = Path(arguments.output_dir)
     recorded = read_json(run_dir / "run.json") if (run_dir / "run.json").exists() else {}
-    model, tokenizer, fingerprint = load_model(
-        arguments.model, arguments.revision, device=world.device
+    engine = open_engine(
+        load_engine(Path(arguments.engine) if arguments.engine else None),
+        arguments.model,
+        arguments.revision,
+        arguments.reasoning_format,
+        world.device,
     )
-    result = evaluate(
-        model,
-        tokenizer,
-        choose_for(arguments.model, arguments.reasoning_format, tokenizer),
-        suite,
-        run_dir,
-        arm=arguments.arm or recorded.get("arm") or run_dir.name,
-        model_name=arguments.model,
-        fingerprint=fingerprint,
-        world=world,
-    )
+    arm = arguments.arm or recorded.get("arm") or run_dir.name
+    result = evaluate(engine, suite, run_dir, arm, arguments.model, world)
     if result is not None:
         print(alignment_text(result))
         print(f"written: {run_dir}/costs.csv and alignment.json", flush=True)

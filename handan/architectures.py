@@ -50,7 +50,7 @@ class Architecture:
 
     @property
     def cache_bytes_per_token(self) -> int:
-        """Bytes cached for one token: 2 (key and value) x layers x key-value heads x head size x 2."""
+        """Bytes cached for a token: 2 (key, value) x layers x key-value heads x head size x 2."""
         head_size = self.config.get("head_dim") or self.config["hidden_size"] // self.heads
         grouped = self.config.get("num_key_value_heads") or self.heads
         return self.layers * (self.cache_values or 2 * grouped * head_size) * CACHE_BYTES

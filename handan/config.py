@@ -59,6 +59,8 @@ def build(content: Any, kind: type[Settings], place: str) -> Settings:
 
 def _convert(value: Any, hint: Any, place: str) -> Any:
     """``value`` as the annotated type; only an int may stand in for a float."""
+    if hint is Any:
+        return value
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in arguments:

@@ -93,7 +93,6 @@ def cost_rows(
             "norms": entry.norms,
             "analytic_cost": entry.analytic_cost,
             "oracle_tokens": entry.oracle_tokens,
-            "counted_by": "token_ids",
             **{f"covariate_{name}": value for name, value in entry.item.covariates.items()},
         }
         # Responses from before a column was there leave it empty.

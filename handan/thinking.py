@@ -5,9 +5,9 @@ retokenised text has another length, and length is what this project measures.
 """
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -108,45 +108,58 @@ def split_completion(
     ended = bool(ids) and ids[-1] in eos_ids
     if ended:
         ids.pop()
-    if form.open is None or form.close is None:
-        return Split([], ids, True, ended)
-    if form.answer is not None:
-        reasoning, answer, closed = _cut_marked(tokenizer, ids, form)
-    else:
-        reasoning, answer, closed = _cut_once(tokenizer, ids, form, opened)
+
+    def find(part: list[int], tag: str) -> tuple[int, int] | None:
+        return find_tag(tokenizer, part, tag)
+
+    reasoning, answer, closed = _cut(ids, form, opened, find)
     if not tokenizer.decode(reasoning, skip_special_tokens=False).strip():
         reasoning = []  # an empty span, as some models write when thinking is switched off
     return Split(reasoning, answer, closed, ended)
 
 
-Parts = tuple[list[int], list[int], bool]
+def split_text(text: str, form: ReasoningFormat, opened: bool) -> tuple[str, str, bool]:
+    """Reasoning, answer and whether the span is closed, cut from a text by the same rules."""
+
+    def find(part: str, tag: str) -> tuple[int, int] | None:
+        begin = part.find(tag)
+        return (begin, begin + len(tag)) if begin >= 0 else None
+
+    reasoning, answer, closed = _cut(text, form, opened, find)
+    return reasoning if reasoning.strip() else "", answer, closed
 
 
-def _cut_once(tokenizer: Any, ids: list[int], form: ReasoningFormat, opened: bool) -> Parts:
-    """Reasoning, answer, and whether the span is closed, cut at the first closing tag."""
-    assert form.open and form.close
-    opening = None if opened else find_tag(tokenizer, ids, form.open)
+Part = TypeVar("Part", list[int], str)
+Find = Callable[[Part, str], tuple[int, int] | None]
+
+
+def _cut(whole: Part, form: ReasoningFormat, opened: bool, find: Find) -> tuple[Part, Part, bool]:
+    """Reasoning, answer, and whether the span is closed."""
+    if form.open is None or form.close is None:
+        return whole[:0], whole, True
+    if form.answer is not None:
+        return _cut_marked(whole, form.open, form.close, form.answer, find)
+    opening = None if opened else find(whole, form.open)
     start = opening[1] if opening else 0
-    closing = find_tag(tokenizer, ids[start:], form.close)
+    closing = find(whole[start:], form.close)
     if closing:
-        return ids[start : start + closing[0]], ids[start + closing[1] :], True
+        return whole[start : start + closing[0]], whole[start + closing[1] :], True
     if opened or opening:
-        return ids[start:], [], False
-    return [], ids, True
+        return whole[start:], whole[:0], False
+    return whole[:0], whole, True
 
 
-def _cut_marked(tokenizer: Any, ids: list[int], form: ReasoningFormat) -> Parts:
+def _cut_marked(
+    whole: Part, opens: str, closes: str, answers: str, find: Find
+) -> tuple[Part, Part, bool]:
     """The same where all parts are marked: any number of spans, then the answer."""
-    assert form.open and form.close and form.answer
-    mark = find_tag(tokenizer, ids, form.answer)
-    answer = ids[mark[1] :] if mark else []
-    rest = ids[: mark[0]] if mark else ids
-    reasoning: list[int] = []
-    closed = True
-    while closed and (opening := find_tag(tokenizer, rest, form.open)):
+    mark = find(whole, answers)
+    rest = whole[: mark[0]] if mark else whole
+    reasoning, closed = whole[:0], True
+    while closed and (opening := find(rest, opens)):
         rest = rest[opening[1] :]
-        closing = find_tag(tokenizer, rest, form.close)
+        closing = find(rest, closes)
         reasoning += rest[: closing[0]] if closing else rest
         closed = closing is not None
-        rest = rest[closing[1] :] if closing else []
-    return reasoning, answer, closed or mark is not None
+        rest = rest[closing[1] :] if closing else rest[:0]
+    return reasoning, whole[mark[1] :] if mark else whole[:0], closed or mark is not None

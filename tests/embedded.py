@@ -24,6 +24,15 @@ def load(name: str = "base") -> tuple[Any, Any]:
     return model.eval(), AutoTokenizer.from_pretrained(WEIGHTS / name)
 
 
+@cache
+def engine(name: str = "base") -> Any:
+    """The same as an engine."""
+    from handan.engines.transformers import TransformersEngine
+    from handan.formats import FORMATS
+
+    return TransformersEngine(*load(name), FORMATS["tiny"], fingerprint=name)
+
+
 def small_suite(folder: Path, **changes: Any) -> Path:
     """The tiny suite on six items a task, two samples, written to ``folder``."""
     suite = yaml.safe_load((SUITES / "tiny.yaml").read_text())

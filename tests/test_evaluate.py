@@ -3,13 +3,13 @@ import shutil
 
 import pytest
 import yaml
-from embedded import SUITES, WEIGHTS, load, run_script, small_suite
+from embedded import SUITES, WEIGHTS, engine, run_script, small_suite
 
 from handan.alignment.measure import align
 from handan.cost_rows import cost_rows
+from handan.engines.transformers import load_model
 from handan.errors import UserError
-from handan.evaluate import evaluate, load_model
-from handan.formats import FORMATS
+from handan.evaluate import evaluate
 from handan.launch import SINGLE
 from handan.records import file_hash, read_json, read_jsonl
 from handan.suite import load_suite, suite_items
@@ -125,10 +125,9 @@ def test_another_suite_or_model_in_the_same_directory_is_refused(evaluated, tmp_
     done = run_script(*words(other, folder), check=False)
     assert done.returncode == 2
     assert "evaluation was begun with suite" in done.stderr
-    model, tokenizer = load("base_constant")
     with pytest.raises(UserError, match="begun with model"):
         suite = load_suite(evaluated / "suite.yaml")
-        evaluate(model, tokenizer, FORMATS["tiny"], suite, folder, "base", "other", "hash", SINGLE)
+        evaluate(engine("base_constant"), suite, folder, "base", "other", SINGLE)
     assert file_hash(folder / "generations.jsonl") == before
 
 

@@ -4,17 +4,10 @@ import pytest
 import torch
 from embedded import load
 
+from handan.engines.transformers import complete, eos_ids, generate_batch
 from handan.errors import UserError
 from handan.formats import FORMATS
-from handan.generate import (
-    Decoding,
-    Request,
-    batches,
-    complete,
-    eos_ids,
-    generate_batch,
-    prompt_ids,
-)
+from handan.generate import Decoding, Request, batches, prompt_ids
 from handan.tiny.tasks import TASKS
 
 FORM = FORMATS["tiny"]
@@ -25,8 +18,10 @@ GREEDY = Decoding(0.0, 1.0, 200)
 def requests(decoding, number=12):
     _, tokenizer = load()
     items = TASKS["binary_addition"].items()[100 : 100 + number]
-    prompts = [prompt_ids(tokenizer, item.question, FORM) for item in items]
-    return [Request(i, 0, prompt, decoding) for i, prompt in enumerate(prompts)]
+    return [
+        Request(i, 0, item.question, prompt_ids(tokenizer, item.question, FORM), decoding)
+        for i, item in enumerate(items)
+    ]
 
 
 def test_staged_greedy_generation_equals_transformers_own():

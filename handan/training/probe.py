@@ -14,6 +14,7 @@ from trl.models import unwrap_model_for_generation
 from handan.alignment.data.cost_table import GREEDY_SUFFIX
 from handan.alignment.measure import align
 from handan.cost_rows import cost_rows
+from handan.engines.transformers import TransformersEngine
 from handan.evaluate import suite_plan
 from handan.formats import ReasoningFormat
 from handan.launch import Processes
@@ -68,8 +69,7 @@ class Probe(TrainerCallback):
         started = time.monotonic()
         trainer = self.trainer
         tokenizer = trainer.processing_class
-        plan = suite_plan(self.suite, self.items, self.form)
-        batches = plan.batches(tokenizer)[self.world.rank :: self.world.size]
+        plan = suite_plan(self.suite, self.items)
         labels = {
             "model": self.arm,
             "step": step,
@@ -82,7 +82,9 @@ class Probe(TrainerCallback):
             trainer.accelerator,
             gradient_checkpointing_kwargs=trainer.args.gradient_checkpointing_kwargs,
         ) as model:
-            mine = [r for rows in draw(model, tokenizer, plan, batches, labels) for r in rows]
+            engine = TransformersEngine(model, tokenizer, self.form)
+            batches = plan.batches(engine)[self.world.rank :: self.world.size]
+            mine = [row for rows in draw(engine, plan, batches, labels) for row in rows]
         rows = self.world.gather(mine)
         self.last_step = step
         self.ledger.pause(time.monotonic() - started)

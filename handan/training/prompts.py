@@ -10,8 +10,8 @@ from pathlib import Path
 from handan import tasks
 from handan.config import load_yaml
 from handan.errors import UserError
+from handan.reading import Question
 from handan.records import read_jsonl
-from handan.responses import Question
 from handan.suite import load_task
 from handan.tasks.base import Item
 

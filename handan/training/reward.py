@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from handan.engines.transformers import eos_ids
 from handan.errors import UserError
 from handan.formats import ReasoningFormat
-from handan.generate import eos_ids
-from handan.responses import read_completion
+from handan.reading import read_completion
 from handan.training.ledger import Ledger
 from handan.training.prompts import question_from_row
 

@@ -12,8 +12,8 @@ from trl import ModelConfig, get_peft_config
 
 from handan import rundir
 from handan.arguments import given_keys, parse
+from handan.engines.transformers import load_model
 from handan.errors import UserError
-from handan.evaluate import load_model
 from handan.formats import AUTO, ReasoningFormat, choose
 from handan.launch import Processes, check_engine, processes
 from handan.records import read_json, recover_jsonl, write_jsonl

@@ -12,13 +12,14 @@ from pathlib import Path
 from handan import rundir
 from handan.arguments import parse
 from handan.config import load_yaml, read_yaml
+from handan.engines import load_engine, open_engine
 from handan.errors import UserError
-from handan.evaluate import load_model
-from handan.formats import AUTO, choose
+from handan.formats import AUTO
 from handan.generate import Decoding
 from handan.launch import Processes, processes
+from handan.reading import Question
 from handan.records import content_hash, file_hash, read_jsonl, write_jsonl
-from handan.responses import Plan, Question, collect
+from handan.responses import Plan, collect
 from handan.training.label_audit import tokenizer_fingerprint
 from handan.training.prompts import load_prompts
 
@@ -38,6 +39,9 @@ class TraceSettings:
     batch_size: int = field(metadata={"help": "responses generated together"})
     seed: int = field(metadata={"help": "of the samples"})
     keep: str = field(metadata={"help": "correct: complete and right responses; all: complete"})
+    engine: str | None = field(
+        default=None, metadata={"help": "YAML of the engine; null: transformers in this process"}
+    )
     reasoning_format: str = field(
         default=AUTO,
         metadata={"help": "how the teacher marks its reasoning; auto: as its template"},
@@ -71,34 +75,39 @@ def make_traces(settings: TraceSettings, world: Processes) -> None:
         raise UserError(f"keep is '{settings.keep}'; use correct or all")
     run_dir = Path(settings.output_dir)
     questions = load_prompts(Path(settings.prompts))
-    model, tokenizer, fingerprint = load_model(settings.model_name_or_path, device=world.device)
-    form = choose(settings.reasoning_format, tokenizer)
+    engine = open_engine(
+        load_engine(Path(settings.engine) if settings.engine else None),
+        settings.model_name_or_path,
+        reasoning_format=settings.reasoning_format,
+        device=world.device,
+    )
     config = {
         **asdict(settings),
-        "reasoning_format": asdict(form),
-        "model_fingerprint": fingerprint,
+        "engine": engine.identity,
+        "reasoning_format": asdict(engine.form),
+        "model_fingerprint": engine.fingerprint,
     }
     del config["output_dir"]
     decoding = Decoding(settings.temperature, settings.top_p, settings.max_new_tokens)
     plan = Plan(
         questions=questions,
         decodings=dict.fromkeys(range(settings.samples), decoding),
-        form=form,
         batch_size=settings.batch_size,
         seed=settings.seed,
     )
     labels = {
         "model": settings.arm,
         "settings": content_hash(config),
-        "reasoning_format": form.name,
+        "reasoning_format": engine.form.name,
         "seed": settings.seed,
     }
     with rundir.lock(run_dir, world.rank):
         if world.rank == 0:
             rundir.record(run_dir, "traces", config, arm=settings.arm)
-        collect(model, tokenizer, plan, run_dir / "generations.jsonl", labels, world)
+        collect(engine, plan, run_dir / "generations.jsonl", labels, world)
         if world.rank == 0:
-            _filter(run_dir, questions, tokenizer_fingerprint(tokenizer), settings.keep)
+            tokenizer = tokenizer_fingerprint(engine.tokenizer) if engine.tokenizer else None
+            _filter(run_dir, questions, tokenizer, settings.keep)
         world.gather([])  # the other processes wait until the file is there
 
 
@@ -111,7 +120,7 @@ def teacher_of(traces: Path) -> dict | None:
     return {"arm": made["arm"], "model_fingerprint": made["model_fingerprint"]}
 
 
-def _filter(run_dir: Path, questions: Sequence[Question], tokenizer: str, keep: str) -> None:
+def _filter(run_dir: Path, questions: Sequence[Question], tokenizer: str | None, keep: str) -> None:
     generations = read_jsonl(run_dir / "generations.jsonl")
     by_key = {(q.item.task, q.item.key): q for q in questions}
     kept, dropped, reasons = [], [], Counter[str]()
@@ -127,12 +136,16 @@ def _filter(run_dir: Path, questions: Sequence[Question], tokenizer: str, keep: 
             dropped.append(row)
         else:
             item = question.item
-            extra = {"question": item.question, "answer": item.answer}
+            own = tokenizer if row["completion_ids"] else None
+            extra = {"question": item.question, "answer": item.answer, "tokenizer": own}
             columns = ("task", "item", "sample", "reasoning_tokens", "text", "completion_ids")
             kept.append(
                 {column: row[column] for column in columns}
                 | extra
-                | {"wording": question.wording, "tokenizer": tokenizer}
+                | {
+                    "wording": question.wording,
+                    "tokenizer": tokenizer if row["completion_ids"] else None,
+                }
             )
     if not kept:
         raise UserError(f"{run_dir}: none of {len(generations)} responses can be kept: {reasons}")
@@ -155,7 +168,7 @@ def _filter(run_dir: Path, questions: Sequence[Question], tokenizer: str, keep: 
         counts=counts,
         traces_sha256=file_hash(path),
         budget={
-            "generated_tokens": sum(len(row["completion_ids"]) for row in generations),
+            "generated_tokens": sum(row["generated_tokens"] for row in generations),
             "device_seconds": round(sum(row["device_seconds"] for row in generations), 1),
             "peak_memory_gib": rundir.peak_memory_gib(),
         },

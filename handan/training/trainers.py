@@ -7,6 +7,7 @@ from trl import GRPOTrainer, SFTTrainer
 from trl.models import unwrap_model_for_generation
 
 from handan import generate
+from handan.engines.transformers import complete, eos_ids
 from handan.formats import ReasoningFormat
 from handan.generate import Decoding
 from handan.training.label_audit import IGNORED
@@ -93,6 +94,6 @@ def rollout(form: ReasoningFormat, prompts: list, trainer: Any) -> dict:
         trainer.accelerator,
         gradient_checkpointing_kwargs=arguments.gradient_checkpointing_kwargs,
     ) as model:
-        ends = generate.eos_ids(model, tokenizer)
-        completion_ids = generate.complete(model, prompt_ids, decoding, ends)
+        ends = eos_ids(model, tokenizer)
+        completion_ids = complete(model, prompt_ids, decoding, ends)
     return {"prompt_ids": prompt_ids, "completion_ids": completion_ids, "logprobs": None}
