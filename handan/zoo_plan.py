@@ -6,7 +6,7 @@ from pathlib import Path
 
 from handan import architectures, machine
 from handan.architectures import Architecture
-from handan.config import read_yaml
+from handan.engines import load_engine
 from handan.errors import UserError
 from handan.plan import GPUS, Gpu, Layout, Work, hours, layout, work_of
 from handan.suite import Suite, suite_items
@@ -34,7 +34,7 @@ class Planned:
 
 def engine_name(path: str | None) -> str:
     """What the YAML of an engine names; transformers without one."""
-    return str(read_yaml(Path(path)).get("engine")) if path else "transformers"
+    return load_engine(Path(path) if path else None).engine
 
 
 def fits_on(model: str, gpus: Sequence[machine.LocalGpu]) -> bool:

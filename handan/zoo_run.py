@@ -161,7 +161,7 @@ def _shared_engine(path: Path, entry: Entry, suite: Suite, output_dir: Path) -> 
         return path
     gpu = Gpu(min(gpu.memory for gpu in gpus), 1.0, 1.0)
     needed = layout(sizes, work_of(suite, suite_items(suite)), gpu, "paged").gpus
-    if not settings["tensor_parallel_size"] < needed <= len(gpus):
+    if not settings.get("tensor_parallel_size", 1) < needed <= len(gpus):
         return path
     own = output_dir / LOGS / f"{entry.name}.engine.yaml"
     shared = settings | {"tensor_parallel_size": needed}

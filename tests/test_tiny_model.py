@@ -45,9 +45,7 @@ def test_pretraining_prompts_are_those_of_the_chat_template():
     for _ in range(100):
         ids, prompt_length = next(rows)
         question = tokenizer.decode(ids[1 : prompt_length - 1])
-        expected = prompt_ids(
-            tokenizer, question, formats.FORMATS["tiny"]
-        )
+        expected = prompt_ids(tokenizer, question, formats.FORMATS["tiny"])
 
 
 def test_no_evaluation_item_is_in_the_pretraining_corpus():

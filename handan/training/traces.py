@@ -39,6 +39,7 @@ class TraceSettings:
     batch_size: int = field(metadata={"help": "responses generated together"})
     seed: int = field(metadata={"help": "of the samples"})
     keep: str = field(metadata={"help": "correct: complete and right responses; all: complete"})
+    revision: str | None = field(default=None, metadata={"help": "revision of a hub model"})
     engine: str | None = field(
         default=None, metadata={"help": "YAML of the engine; null: transformers in this process"}
     )
@@ -78,6 +79,7 @@ def make_traces(settings: TraceSettings, world: Processes) -> None:
     engine = open_engine(
         load_engine(Path(settings.engine) if settings.engine else None),
         settings.model_name_or_path,
+        settings.revision,
         reasoning_format=settings.reasoning_format,
         device=world.device,
     )
