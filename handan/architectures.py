@@ -60,7 +60,7 @@ class Architecture:
 def published() -> dict[str, Architecture]:
     """Architectures of ``architectures.yaml`` by hub id of each model."""
     content = yaml.safe_load(FILE.read_text(encoding="utf-8"))
-    found = {}
+    found: dict[str, Architecture] = {}
     for entry in content.values():
         architecture = Architecture(
             parameters=entry["parameters"] * 1e9,

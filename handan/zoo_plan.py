@@ -145,7 +145,7 @@ def plan_text(
         for problem in missing(plan, work, local):
             problems.setdefault(problem, []).append(plan.entry.name)
     if problems:
-        lines += ["", "Missing:"]
+        lines += ["", "Missing, or to mind:"]
         lines += [f"- {problem}: {_names(names, plans)}" for problem, names in problems.items()]
     return "\n".join(lines)
 
