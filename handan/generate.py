@@ -6,6 +6,7 @@ processes, draws the same samples.
 """
 
 import datetime
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,15 +64,15 @@ def prompt_ids(tokenizer: Any, question: str, form: ReasoningFormat) -> tuple[in
     the system prompt, and a run that goes on tomorrow would ask other prompts.
 
     Raises:
-        UserError: the beginning-of-sequence token is doubled, or a word is unknown to the
-            tokenizer; both would change what is measured without a trace.
+        UserError: the beginning-of-sequence token is doubled, a word is unknown to the tokenizer,
+            or the prompt depends on the time; each would change what is measured without a trace.
     """
     if tokenizer.chat_template:
         ids = tokenizer.apply_chat_template(
             form.messages(question),
             add_generation_prompt=True,
             return_dict=True,
-            strftime_now=PROMPT_DATE.strftime,
+            chat_template=_dated(tokenizer),
             **form.template,
         )["input_ids"]
     else:
@@ -88,6 +89,22 @@ def prompt_ids(tokenizer: Any, question: str, form: ReasoningFormat) -> tuple[in
             f"{question!r}; choose a suite whose wording fits this model"
         )
     return tuple(ids)
+
+
+def _dated(tokenizer: Any) -> str:
+    """The chat template with a fixed day in place of that of the call."""
+    template = tokenizer.get_chat_template()
+    dated = re.sub(
+        r"""strftime_now\((["'])(.*?)\1\)""",
+        lambda call: repr(PROMPT_DATE.strftime(call[2])),
+        template,
+    )
+    if "strftime_now(" in dated:
+        raise UserError(
+            f"{tokenizer.name_or_path}: its chat template writes the time of the call into the "
+            "prompt, so no two runs would ask the same; set a fixed date in the template"
+        )
+    return dated
 
 
 def batches(requests: Sequence[Request], batch_size: int) -> list[list[Request]]:

@@ -46,6 +46,7 @@ def test_pretraining_prompts_are_those_of_the_chat_template():
         ids, prompt_length = next(rows)
         question = tokenizer.decode(ids[1 : prompt_length - 1])
         expected = prompt_ids(tokenizer, question, formats.FORMATS["tiny"])
+        assert tuple(ids[:prompt_length]) == expected
 
 
 def test_no_evaluation_item_is_in_the_pretraining_corpus():

@@ -15,7 +15,7 @@ from handan.engines.base import Completion, EngineSettings
 from handan.errors import UserError
 from handan.formats import ReasoningFormat, choose_for
 from handan.generate import Decoding, Request
-from handan.records import content_hash
+from handan.records import content_hash, file_hash, read_json
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,10 @@ def fingerprint_of(model_name: str, revision: str | None = None) -> str:
         UserError: there is no such model.
     """
     local = Path(model_name)
+    if (local / "adapter_config.json").exists():
+        base, base_revision = adapter_base(local)
+        weights = file_hash(local / "adapter_model.safetensors")
+        return content_hash([fingerprint_of(base, base_revision), weights])
     if local.is_dir():
         return rundir.model_fingerprint(local)
     if model_name.startswith((".", "/")) or model_name.count("/") != 1:
@@ -125,6 +129,9 @@ def load_model(
 ) -> tuple[Any, Any, str]:
     """Load a model and its tokenizer, and fingerprint them.
 
+    A directory with a low-rank adapter, such as a checkpoint of a run with ``use_peft``, is loaded
+    as its base with the adapter merged.
+
     Args:
         model_name: a local directory or ``owner/name`` on the hub.
         revision: of the hub repository.
@@ -142,14 +149,26 @@ def load_model(
     from transformers import AutoModelForCausalLM
 
     fingerprint = fingerprint_of(model_name, revision)
+    adapter = Path(model_name) if (Path(model_name) / "adapter_config.json").exists() else None
+    base, revision = adapter_base(adapter) if adapter else (model_name, revision)
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            model_name, revision=revision, dtype=dtype, **options
+            base, revision=revision, dtype=dtype, **options
         )
+        if adapter:
+            from peft import PeftModel
+
+            model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise UserError(f"{model_name}: cannot be loaded as a model ({first})") from None
     return model.to(device).eval(), load_tokenizer(model_name, revision), fingerprint
+
+
+def adapter_base(folder: Path) -> tuple[str, str | None]:
+    """Name and revision of the model that a low-rank adapter belongs to."""
+    settings = read_json(folder / "adapter_config.json")
+    return settings["base_model_name_or_path"], settings.get("revision")
 
 
 def eos_ids(model: Any, tokenizer: Any) -> list[int]:
@@ -200,12 +219,18 @@ def generate_batch(
 
 
 def complete(
-    model: Any, prompts: Sequence[Sequence[int]], decoding: Decoding, ends: list[int]
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    decoding: Decoding,
+    ends: list[int],
+    seeds: Sequence[int] | None = None,
 ) -> list[list[int]]:
     """Completions of prompts, each up to and including its end-of-sequence token.
 
     Lengths of reasoning are very unequal, and a batch takes as long as its longest row. So it is
     generated in stages of 32, 64, 128, ... tokens, and only unfinished rows go on to the next one.
+    With ``seeds``, one a prompt, a completion does not depend on the batch it is drawn in; without,
+    all of them are drawn from the process's random state.
     """
     import torch
 
@@ -217,7 +242,9 @@ def complete(
         while unfinished and remaining:
             stage = min(stage, remaining)
             contexts = [[*prompts[i], *completions[i]] for i in unfinished]
-            rows = _generate(model, contexts, decoding, stage, ends)
+            drawn = decoding.max_new_tokens - remaining
+            own = None if seeds is None else ([seeds[i] for i in unfinished], drawn)
+            rows = _generate(model, contexts, decoding, stage, ends, own)
             for i, row in zip(unfinished, rows, strict=True):
                 completions[i] += row
             unfinished = [i for i in unfinished if completions[i][-1] not in ends]
@@ -227,13 +254,21 @@ def complete(
 
 
 def _generate(
-    model: Any, contexts: list[list[int]], decoding: Decoding, num_tokens: int, ends: list[int]
+    model: Any,
+    contexts: list[list[int]],
+    decoding: Decoding,
+    num_tokens: int,
+    ends: list[int],
+    seeded: tuple[list[int], int] | None,
 ) -> list[list[int]]:
-    """At most ``num_tokens`` more ids for each context, up to and including an end of sequence."""
-    import torch
-    from transformers import GenerationConfig
+    """At most ``num_tokens`` more ids for each context, up to and including an end of sequence.
 
-    sampled = decoding.temperature > 0
+    ``seeded`` holds the rows' seeds and how many tokens each of them has drawn already.
+    """
+    import torch
+    from transformers import GenerationConfig, LogitsProcessorList
+
+    sampled = decoding.temperature > 0 and seeded is None
     config = GenerationConfig(
         max_new_tokens=num_tokens,
         do_sample=sampled,
@@ -249,12 +284,22 @@ def _generate(
     for row, context in enumerate(contexts):
         input_ids[row, longest - len(context) :] = torch.tensor(context)
         attention_mask[row, longest - len(context) :] = 1
+    processors = LogitsProcessorList()
+    if seeded and decoding.temperature > 0:
+        from handan.sampling import SeededSampling
+
+        drawing = (decoding.temperature, decoding.top_p, longest, seeded[1])
+        processors.append(SeededSampling(seeded[0], *drawing))
     # What a configuration leaves open, generate() takes from the one saved with the model, which
     # may hold a repetition penalty, a minimum length, ...: so that one is put aside meanwhile.
     saved, model.generation_config = model.generation_config, config
     try:
         output = model.generate(
-            input_ids=input_ids.to(model.device), attention_mask=attention_mask.to(model.device)
+            input_ids=input_ids.to(model.device),
+            attention_mask=attention_mask.to(model.device),
+            logits_processor=processors,
+            # Whole weights are on every process, and each of them ends when its rows do.
+            synced_gpus=False,
         )
     finally:
         model.generation_config = saved

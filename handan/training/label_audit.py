@@ -15,6 +15,7 @@ from handan.errors import UserError
 from handan.formats import ReasoningFormat
 from handan.records import content_hash, read_jsonl
 from handan.thinking import find_tag
+from handan.training.packing import check_whole
 from handan.training.prompts import check_held_out, load_prompts
 
 IGNORED = -100
@@ -96,7 +97,8 @@ def audit(
     """Compare what the trainer will train on with the traces, label by label.
 
     Args:
-        trained: the trainer's prepared data set: rows with ``input_ids`` and ``labels``.
+        trained: the trainer's prepared data set: rows with ``input_ids`` and ``labels``, and with
+            ``seq_lengths`` if they are packed.
         rows: what ``training_rows`` made.
         traces: the trace rows.
         tokenizer: the student's.
@@ -109,6 +111,9 @@ def audit(
     Raises:
         UserError: rows are missing or shortened, or the thinking span is not trained.
     """
+    if len(trained) and "seq_lengths" in trained[0]:
+        check_whole(trained, rows, place)
+        trained = rows  # the same traces in another order
     if len(trained) != len(rows):
         raise UserError(
             f"{place}: the trainer kept {len(trained)} of {len(rows)} traces; set max_length to at "

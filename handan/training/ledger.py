@@ -21,7 +21,9 @@ def complete_checkpoints(run_dir: Path) -> dict[int, Path]:
     """
     out = {}
     for path in run_dir.glob("checkpoint-[0-9]*"):
-        optimizer = (path / "optimizer.pt").exists() or any(path.glob("global_step*"))
+        # One file, or what FSDP or DeepSpeed write.
+        saved = ("optimizer.pt", "optimizer.bin", "optimizer_*", "global_step*")
+        optimizer = any(any(path.glob(name)) for name in saved)
         if (path / LEDGER).exists() and optimizer:
             out[int(path.name.split("-")[1])] = path
     return out
@@ -31,21 +33,22 @@ class Ledger(TrainerCallback):
     """Counts what a run consumes; the counts are saved with every checkpoint and go on from there.
 
     ``counts`` holds trained_tokens (tokens with a loss), processed_tokens (prompt and padding-free
-    completion tokens that went through the model), generated_tokens, train_seconds and
+    completion tokens that went through the model), generated_tokens, teacher_scored_tokens (tokens
+    that went through a teacher that scores them), train_seconds and
     probe_seconds, all summed over processes where they differ.
     """
 
     def __init__(self, run_dir: Path, world: Processes) -> None:
         self.run_dir, self.world = run_dir, world
         self.counts = dict.fromkeys(
-            ("trained_tokens", "processed_tokens", "generated_tokens"), 0
+            ("trained_tokens", "processed_tokens", "generated_tokens", "teacher_scored_tokens"), 0
         ) | {"train_seconds": 0.0, "probe_seconds": 0.0}
         self._clock = time.monotonic()
 
     def restore(self, checkpoint: str | None) -> None:
         """Go on from the counts of a checkpoint."""
         if checkpoint:
-            self.counts = read_json(Path(checkpoint) / LEDGER)
+            self.counts |= read_json(Path(checkpoint) / LEDGER)
 
     def _tick(self) -> None:
         now = time.monotonic()

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
-from trl.models import unwrap_model_for_generation
 
 from handan.alignment.data.cost_table import GREEDY_SUFFIX
 from handan.alignment.measure import align
@@ -21,6 +20,7 @@ from handan.launch import Processes
 from handan.records import append_jsonl, content_hash
 from handan.responses import draw
 from handan.suite import Suite, suite_items
+from handan.training.generation import generating
 from handan.training.ledger import Ledger
 
 BOOTSTRAP = 1_000
@@ -77,11 +77,7 @@ class Probe(TrainerCallback):
             "reasoning_format": self.form.name,
             "seed": self.suite.seed,
         }
-        with unwrap_model_for_generation(
-            trainer.model_wrapped,
-            trainer.accelerator,
-            gradient_checkpointing_kwargs=trainer.args.gradient_checkpointing_kwargs,
-        ) as model:
+        with generating(trainer) as model:
             engine = TransformersEngine(model, tokenizer, self.form)
             batches = plan.batches(engine)[self.world.rank :: self.world.size]
             mine = [row for rows in draw(engine, plan, batches, labels) for row in rows]

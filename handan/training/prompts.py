@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from handan import tasks
+from handan import generate, tasks
 from handan.config import load_yaml
 from handan.errors import UserError
+from handan.formats import ReasoningFormat
 from handan.reading import Question
 from handan.records import read_jsonl
 from handan.suite import load_task
@@ -64,6 +66,22 @@ def question_from_row(row: dict) -> Question:
     """The question of one prompt or trace row."""
     item = Item(task=row["task"], key=row["item"], question=row["question"], answer=row["answer"])
     return Question(item, load_task(row["task"], row["wording"]), row["wording"])
+
+
+def prompt_rows(questions: Sequence[Question], tokenizer: Any, form: ReasoningFormat) -> list[dict]:
+    """Rows of the training set of an arm that draws its own completions."""
+    return [
+        {
+            "prompt": form.messages(question.item.question),
+            "prompt_ids": list(generate.prompt_ids(tokenizer, question.item.question, form)),
+            "task": question.item.task,
+            "item": question.item.key,
+            "question": question.item.question,
+            "answer": question.item.answer,
+            "wording": question.wording,
+        }
+        for question in questions
+    ]
 
 
 def _draw(settings: ProblemSet, path: Path) -> list[dict]:

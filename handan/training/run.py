@@ -1,6 +1,7 @@
 """What the recipes share: arguments, resume, budget ledger, and the end of a run."""
 
 import dataclasses
+import importlib.util
 import json
 import os
 from dataclasses import dataclass, field
@@ -15,12 +16,14 @@ from handan.arguments import given_keys, parse
 from handan.engines.transformers import load_model
 from handan.errors import UserError
 from handan.formats import AUTO, ReasoningFormat, choose
-from handan.launch import Processes, check_engine, processes
+from handan.launch import Processes, check_engine, check_wrapped, processes
 from handan.records import read_json, recover_jsonl, write_jsonl
 from handan.suite import Suite, load_suite
-from handan.training import dry_run
+from handan.training import adapters, dry_run
 from handan.training.ledger import Ledger, MetricsFile, complete_checkpoints
+from handan.training.lineage import check_sources, count_parameters, lineage
 from handan.training.probe import Probe
+from handan.training.rollouts import FILE as ROLLOUTS
 
 # Where a run lies, who watches it and who may push it does not change what it is.
 NOT_RECORDED = (
@@ -60,6 +63,16 @@ class RecipeArguments:
     dry_run: bool = field(default=False, metadata={"help": "print the plan and stop"})
 
 
+class WrappedModelCheck(TrainerCallback):
+    """Looks, before the first step, at what really holds the model."""
+
+    def __init__(self, trainer: Any, engine: dict) -> None:
+        self.trainer, self.engine = trainer, engine
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        check_wrapped(self.trainer.model_wrapped, self.engine)
+
+
 def resolved(*parts: Any) -> dict:
     """The whole configuration of a run as plain values, without places and secrets."""
     values: dict[str, Any] = {}
@@ -89,12 +102,12 @@ def checkpoint_to_resume(run_dir: Path, resume: str) -> str | None:
 
 
 def forget_after(run_dir: Path, step: int) -> None:
-    """Remove metrics and probes of steps that are about to be trained again.
+    """Remove metrics, probes and rollouts of steps that are about to be trained again.
 
     They were made by a process that died after its last checkpoint; leaving them would show two
     policy versions under one step.
     """
-    for name in ("metrics.jsonl", "probe.jsonl"):
+    for name in ("metrics.jsonl", "probe.jsonl", ROLLOUTS):
         path = run_dir / name
         rows = recover_jsonl(path, ("step",), unique=False)
         kept = [row for row in rows if row["step"] <= step]
@@ -103,12 +116,30 @@ def forget_after(run_dir: Path, step: int) -> None:
             write_jsonl(path, kept)
 
 
+def check_installed(config: Any) -> None:
+    """Stop if a setting needs a package that is not there.
+
+    Raises:
+        UserError: names the setting and how to install the package.
+    """
+    for key, package, extra in (
+        ("use_vllm", "vllm", "vllm"),
+        ("use_liger_kernel", "liger_kernel", "liger"),
+    ):
+        if getattr(config, key, False) and importlib.util.find_spec(package) is None:
+            raise UserError(
+                f"{key} is true, but {package} is not installed: pip install 'handan[{extra}]', or "
+                f"set {key} to false"
+            )
+
+
 @dataclass
 class Run:
     """One training run, from its parsed arguments to its ledger."""
 
     recipe: Any
     config: Any
+    model_config: Any
     given: set[str]
     run_dir: Path
     world: Processes
@@ -120,32 +151,41 @@ class Run:
     ledger: Ledger
     callbacks: list[TrainerCallback]
     settings: dict
+    num_parameters: int
 
     def train(self, trainer: Any, details: dict) -> None:
         """Train from the newest complete checkpoint on, save the model, write the ledger."""
-        check_engine(trainer.accelerator)
+        engine = check_engine(trainer.accelerator, self.config)
+        launched = {"processes": self.world.size, "nodes": self.world.nodes, **engine}
+        started_from = lineage(Path(self.model_config.model_name_or_path))
+        trainer.add_callback(WrappedModelCheck(trainer, engine))
         probe = next(c for c in self.callbacks if isinstance(c, Probe))
         probe.trainer = trainer
         with rundir.lock(self.run_dir, self.world.rank):
             self.world.gather([])  # the other processes wait for the lock too
-            engine = trainer.accelerator.distributed_type.name
             if self.world.rank == 0:
-                print(f"{self.recipe.arm}: {self.world.size} process(es), engine {engine}")
-            self._train(trainer, details)
+                shown = ", ".join(f"{key} {value}" for key, value in launched.items())
+                print(f"{self.recipe.arm}: {shown}", flush=True)
+            facts = {"launch": launched, "started_from": started_from}
+            self._train(trainer, {**facts, **details})
 
     def _train(self, trainer: Any, details: dict) -> None:
         checkpoint = checkpoint_to_resume(self.run_dir, self.recipe.resume)
+        if checkpoint:
+            check_sources(self.run_dir, details)
         if self.world.rank == 0:
             details = {**details, "reasoning_format": self.form.name}
             rundir.record(self.run_dir, "training", self.settings, arm=self.recipe.arm, **details)
             forget_after(self.run_dir, int(checkpoint.split("-")[-1]) if checkpoint else -1)
         self.ledger.restore(checkpoint)
         trainer.train(resume_from_checkpoint=checkpoint)
-        trainer.save_model(str(self.run_dir))
+        if self.peft_config:
+            adapters.save_merged(trainer, self.model_config, self.run_dir, self.world.rank)
+        else:
+            trainer.save_model(str(self.run_dir))
         if self.world.rank == 0:
             self.tokenizer.save_pretrained(self.run_dir)
-            model = trainer.accelerator.unwrap_model(trainer.model)
-            parameters = model.num_parameters(exclude_embeddings=True)
+            parameters = self.num_parameters
             rundir.add(
                 self.run_dir,
                 "training",
@@ -181,15 +221,19 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
     """
     kinds = (recipe_kind, config_kind, ModelConfig)
     recipe, config, model_config = parse(kinds, required, dry_run.words())
+    given = given_keys()[1]
+    adapters.check_settings(model_config, given)
     if recipe.dry_run:
         dry_run.show(recipe, config, model_config)
         return None
+    check_installed(config)
     world = processes(recipe.num_threads)
     run_dir = Path(config.output_dir)
     model, tokenizer, fingerprint = load_model(
         model_config.model_name_or_path,
         revision=model_config.model_revision,
-        dtype=model_config.dtype or "auto",
+        # Updates are smaller than bf16 can tell from nothing; mixed precision computes in bf16.
+        dtype=model_config.dtype or "float32",
         attn_implementation=model_config.attn_implementation,
     )
     form = choose(recipe.reasoning_format, tokenizer)
@@ -208,7 +252,8 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
     return Run(
         recipe=recipe,
         config=config,
-        given=given_keys()[1],
+        model_config=model_config,
+        given=given,
         run_dir=run_dir,
         world=world,
         suite=suite,
@@ -219,4 +264,5 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
         ledger=ledger,
         callbacks=[ledger, MetricsFile(run_dir, world), probe],
         settings=settings,
+        num_parameters=count_parameters(model),
     )
