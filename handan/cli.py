@@ -204,6 +204,12 @@ def _demo(arguments: argparse.Namespace) -> None:
     demo.run(output_dir=arguments.output_dir, seed=arguments.seed)
 
 
+def _doctor(arguments: argparse.Namespace) -> None:
+    from handan import doctor
+
+    doctor.main()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="handan",
@@ -252,4 +258,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--output_dir", type=Path, default=Path("runs/demo"), metavar="DIR")
     demo.add_argument("--seed", type=int, default=1, metavar="S", help="default %(default)s")
     demo.set_defaults(run=_demo)
+
+    doctor = commands.add_parser("doctor", help="what this machine has, lacks and can run")
+    doctor.set_defaults(run=_doctor)
     return parser

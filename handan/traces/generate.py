@@ -45,6 +45,7 @@ def generate_traces(settings: GenerateSettings, world: Processes) -> None:
     engine = open_engine(
         load_engine(Path(settings.engine) if settings.engine else None),
         settings.model_name_or_path,
+        settings.revision,
         reasoning_format=settings.reasoning_format,
         device=world.device,
     )
