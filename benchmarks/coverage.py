@@ -66,6 +66,7 @@ def task_costs(model: str, task: str, log_cost, log_time, noise, people, generat
         cost_source="human",
         norms=None,
         counted_by=None,
+        cost_rule="span",
         items=items,
         of_samples={"tokens": np.exp(5 + logs), **of_samples},
         of_items=of_items,

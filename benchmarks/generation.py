@@ -13,8 +13,9 @@ from pathlib import Path
 
 import torch
 
-from handan.evaluate import load_model, suite_plan
-from handan.generate import complete, eos_ids
+from handan.engines import load_engine, open_engine
+from handan.engines.transformers import TransformersEngine, complete
+from handan.evaluate import suite_plan
 from handan.suite import load_suite, suite_items
 
 
@@ -26,12 +27,14 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    model, tokenizer, _ = load_model(arguments.model)
+    engine = open_engine(load_engine(None), arguments.model)
+    assert isinstance(engine, TransformersEngine)
+    model, tokenizer = engine.model, engine.tokenizer
     suite = load_suite(arguments.suite)
-    batches = suite_plan(suite, suite_items(suite)).batches(tokenizer)
+    batches = suite_plan(suite, suite_items(suite)).batches(engine)
     full = [b for b in batches if len(b) == suite.batch_size and b[0].decoding.temperature > 0]
     batch = full[-1]
-    decoding, ends = batch[0].decoding, eos_ids(model, tokenizer)
+    decoding, ends = batch[0].decoding, engine.ends
     prompts = [list(request.prompt_ids) for request in batch]
     longest = max(map(len, prompts))
     padded = [[tokenizer.pad_token_id] * (longest - len(p)) + p for p in prompts]

@@ -9,6 +9,7 @@ import argparse
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,15 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from handan import generate
-from handan.evaluate import load_model
+from handan.engines.transformers import load_model
+from handan.formats import FORMATS
 from handan.launch import SINGLE
-from handan.thinking import ReasoningTags
 from handan.training.ledger import Ledger
 from handan.training.prompts import load_prompts
 from handan.training.reward import VerifiableReward
 from handan.training.trainers import LengthSortedGRPOTrainer, rollout
+
+FORM = FORMATS["tiny"]
 
 
 class StepTimes(TrainerCallback):
@@ -51,7 +54,7 @@ def train(kind: type[GRPOTrainer], steps: int, **more: Any) -> float:
     rows = [
         {
             "prompt": [{"role": "user", "content": question.item.question}],
-            "prompt_ids": list(generate.prompt_ids(tokenizer, question.item.question)),
+            "prompt_ids": list(generate.prompt_ids(tokenizer, question.item.question, FORM)),
             "task": question.item.task,
             "item": question.item.key,
             "question": question.item.question,
@@ -78,12 +81,12 @@ def train(kind: type[GRPOTrainer], steps: int, **more: Any) -> float:
             report_to="none",
             disable_tqdm=True,
         )
-        tags, times = ReasoningTags("<think>", "</think>"), StepTimes()
+        times = StepTimes()
         ledger = Ledger(Path(folder), SINGLE)
         trainer = kind(
             model=model,
             args=config,
-            reward_funcs=VerifiableReward(tokenizer, model, tags, 0.0, 256, ledger),
+            reward_funcs=VerifiableReward(tokenizer, model, FORM, 0.0, 256, ledger),
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
             callbacks=[times],
@@ -104,7 +107,7 @@ def main() -> None:
     transformers.logging.set_verbosity_error()
     pairs = []
     for _ in range(arguments.runs):
-        own = train(LengthSortedGRPOTrainer, arguments.steps, rollout_func=rollout)
+        own = train(LengthSortedGRPOTrainer, arguments.steps, rollout_func=partial(rollout, FORM))
         pairs.append((own, train(GRPOTrainer, arguments.steps)))
     print(
         f"256 completions a step, median of {arguments.steps - 1} steps and {arguments.runs} runs"

@@ -29,7 +29,10 @@ export PATH="$VENV/bin:$PATH"
 say() { echo "[$SECONDS s] $*"; }
 fail() {
   echo "FAILED: $*" >&2
-  tail -n 30 "$work"/*.out "$work"/slurm/*.log >&2 || true
+  for log in "$work"/*.out "$work"/slurm/*.log; do
+    echo "--- $log" >&2
+    tail -n 5 "$log" | cut -c 1-300 >&2
+  done
   exit 1
 }
 
@@ -117,7 +120,7 @@ same_weights() {
 # --- what is shown --------------------------------------------------------------------------------
 
 start_slurm
-say "$(sbatch --version), one node of $(nproc) cores"
+say "$(sbatch --version), one node of $(nproc --all) cores"
 
 cat >"$work/prompts.yaml" <<'YAML'
 families: {binary_addition: 0.5, binary_subtraction: 0.3, ordering: 0.2}
@@ -166,7 +169,11 @@ done
 job=$(train cpu cancelled)
 until_rows "$work/cancelled/metrics.jsonl" 5
 scancel "$job"
-sleep 8
+for _ in {1..90}; do
+  if [[ $(field "$job" JobState) != COMPLETING ]]; then break; fi
+  sleep 1
+done
+sleep 10  # a script that requeued it would have done so
 [[ $(field "$job" JobState) == CANCELLED ]] || fail "job $job: $(field "$job" JobState)"
 say "job $job: cancelled, and stays so"
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from handan.arguments import parse
+from handan.engines import load_engine, open_engine
 from handan.errors import UserError, run_main
-from handan.evaluate import evaluate, load_model, write_sweep
+from handan.evaluate import evaluate, write_sweep
 from handan.launch import processes
 from handan.records import read_json
 from handan.suite import load_suite
@@ -39,9 +40,9 @@ def main() -> None:
         raise UserError(f"{run_dir}: holds no complete checkpoint-N; set save_steps in its YAML")
     arm = read_json(run_dir / "run.json")["arm"]
     for step, checkpoint in sorted(checkpoints.items()):
-        model, tokenizer, fingerprint = load_model(str(checkpoint), device=world.device)
+        engine = open_engine(load_engine(None), str(checkpoint), device=world.device)
         target = run_dir / "sweep" / f"step-{step}"
-        evaluate(model, tokenizer, suite, target, arm, str(checkpoint), fingerprint, world)
+        evaluate(engine, suite, target, arm, str(checkpoint), world)
     if world.rank == 0:
         write_sweep(run_dir / "sweep", suite)
         print(f"written: {run_dir}/sweep/costs.csv and alignment.json", flush=True)

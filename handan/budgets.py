@@ -20,7 +20,7 @@ MEASURES = {
     "device_seconds": "device-seconds (with the teacher's)",
     "peak_memory_gib": "peak memory",
 }
-# Where run.json has what a teacher adds to a measure.
+# Where run.json has what a teacher adds to a measure: 0 without one, null if it is unknown.
 TEACHERS = {
     "generated_tokens": "teacher_generated_tokens",
     "model_flops": "teacher_flops",
@@ -37,54 +37,42 @@ def total(run: Mapping[str, Any]) -> dict[str, float | None] | None:
     Returns:
         None if the run was not trained; a measure of which a part is unknown is None.
     """
-    training = run.get("training") or {}
-    budget = training.get("budget")
-    if budget is None:
+    trainings = [run.get("training") or {}]
+    if "budget" not in trainings[0]:
         return None
-    own = {measure: budget.get(measure) for measure in MEASURES}
+    while before := trainings[-1].get("started_from"):
+        trainings.append(before)
+    parts = [_own(training.get("budget") or {}) for training in trainings]
+    together: dict[str, float | None] = {}
+    for measure in MEASURES:
+        values = [part[measure] for part in parts]
+        known = [value for value in values if value is not None]
+        combine = max if measure == "peak_memory_gib" else sum
+        together[measure] = combine(known) if len(known) == len(values) else None
+    return together
+
+
+def root(training: Mapping[str, Any], began_with: str | None) -> str | None:
+    """Hash of the weights at the start of the first of the trainings that led to an arm.
+
+    Args:
+        training: what run.json says of the last of them.
+        began_with: hash of the weights that the last one began with.
+    """
+    while before := training.get("started_from"):
+        training, began_with = before, before.get("began_with")
+    return began_with
+
+
+def _own(budget: Mapping[str, Any]) -> dict[str, float | None]:
+    """One training's measures, with its teacher's part; what is not recorded is unknown."""
+    own: dict[str, float | None] = {measure: budget.get(measure) for measure in MEASURES}
     if budget.get("peak_gpu_memory_gib") is not None:
         own["peak_memory_gib"] = budget["peak_gpu_memory_gib"]
     for measure, column in TEACHERS.items():
-        taught = training.get("traces") or (
-            measure == "model_flops" and budget.get("teacher_scored_tokens")
-        )
-        if taught:
-            own[measure] = _sum(own[measure], budget.get(column))
-    before = (training.get("started_from") or {}).get("budget")
-    if before is not None:
-        own = {
-            measure: _most(value, before.get(measure))
-            if measure == "peak_memory_gib"
-            else _sum(value, before.get(measure))
-            for measure, value in own.items()
-        }
+        student, teacher = own[measure], budget.get(column)
+        own[measure] = None if student is None or teacher is None else student + teacher
     return own
-
-
-def started_from(model: str, fingerprint: str) -> dict[str, Any] | None:
-    """The run whose weights a training begins with, and all that they had cost.
-
-    Args:
-        model: what the training loads.
-        fingerprint: hash of its weights.
-
-    Returns:
-        ``arm``, ``model_fingerprint``, ``root`` (the weights at the start of the first training)
-        and ``budget``; None if the model was not trained by a recipe.
-    """
-    path = Path(model) / "run.json"
-    run = read_json(path) if path.exists() else {}
-    budget = total(run)
-    if budget is None:
-        return None
-    before = run["training"].get("started_from") or {}
-    root = before.get("root") or run["training"].get("model_fingerprint")
-    return {
-        "arm": run.get("arm"),
-        "model_fingerprint": fingerprint,
-        "root": root,
-        "budget": budget,
-    }
 
 
 def of_traces(traces: Path, sha256: str) -> dict[str, float | None]:
@@ -161,11 +149,3 @@ def _sentence(a: str, b: str, rows: Sequence[Mapping[str, Any]], tolerance: floa
     if unknown := [MEASURES[row["measure"]] for row in named(None)]:
         parts.append(f"unknown: {', '.join(unknown)}")
     return f"Budgets of {a} and {b}: {'; '.join(parts)}."
-
-
-def _sum(left: float | None, right: float | None) -> float | None:
-    return None if left is None or right is None else left + right
-
-
-def _most(left: float | None, right: float | None) -> float | None:
-    return None if left is None or right is None else max(left, right)

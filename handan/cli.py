@@ -20,6 +20,7 @@ from handan.options import (
     add_compute_options,
     add_costs_options,
     add_experiment_options,
+    add_publish_options,
     add_split_options,
     add_tolerance_option,
 )
@@ -86,6 +87,7 @@ def _measure(
 
     ``trained`` is run.json by model, where budgets are to be compared.
     """
+    from handan.alignment.data.cost_rule import with_cost_rule
     from handan.alignment.data.pairs import read_pairs
     from handan.alignment.measure import align
     from handan.alignment.output.tables import alignment_text, write_tables
@@ -94,6 +96,8 @@ def _measure(
 
     if arguments.pairs and reference:
         raise UserError("--pairs says what is compared, and so does --reference; give one of them")
+    if arguments.cost_rule is not None:
+        table = with_cost_rule(table, arguments.cost_rule)
     pairs = read_pairs(arguments.pairs, table.names("model")) if arguments.pairs else None
     result = align(
         table,
@@ -199,6 +203,12 @@ def _report(arguments: argparse.Namespace) -> None:
     print(f"wrote {printable(str(arguments.output))}")
 
 
+def _publish(arguments: argparse.Namespace) -> None:
+    from handan.publish import publish
+
+    publish(arguments.run_dir, arguments.repo, arguments.push_to_hub, arguments.private)
+
+
 def _demo(arguments: argparse.Namespace) -> None:
     from handan import experiment
 
@@ -216,6 +226,12 @@ def _experiment(arguments: argparse.Namespace) -> None:
         only=arguments.only,
         dry_run=arguments.dry_run,
     )
+
+
+def _doctor(arguments: argparse.Namespace) -> None:
+    from handan import doctor
+
+    doctor.main()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -259,6 +275,10 @@ def _parser() -> argparse.ArgumentParser:
     add_tolerance_option(report)
     report.set_defaults(run=_report)
 
+    publish = commands.add_parser("publish", help="the card of a run, and its way to the hub")
+    add_publish_options(publish)
+    publish.set_defaults(run=_publish)
+
     demo = commands.add_parser("demo", help="the whole experiment on the embedded world")
     demo.add_argument("--output_dir", type=Path, default=Path("runs/demo"), metavar="DIR")
     demo.add_argument("--seed", type=int, default=1, metavar="S", help="default %(default)s")
@@ -267,4 +287,7 @@ def _parser() -> argparse.ArgumentParser:
     experiment = commands.add_parser("experiment", help="a matched experiment declared in a YAML")
     add_experiment_options(experiment)
     experiment.set_defaults(run=_experiment)
+
+    doctor = commands.add_parser("doctor", help="what this machine has, lacks and can run")
+    doctor.set_defaults(run=_doctor)
     return parser

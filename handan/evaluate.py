@@ -7,13 +7,13 @@ same directory completes what is missing.
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from handan import rundir
-from handan.alignment.data.cost_table import GREEDY_SUFFIX
 from handan.alignment.measure import align
-from handan.errors import UserError
+from handan.cost_rows import cost_columns, cost_rows
+from handan.engines.base import Engine
 from handan.launch import Processes
+from handan.reading import Question
 from handan.records import (
     content_hash,
     file_hash,
@@ -22,31 +22,9 @@ from handan.records import (
     write_json,
     write_jsonl,
 )
-from handan.responses import Plan, Question, collect
+from handan.responses import Plan, collect
 from handan.suite import Suite, SuiteItem, suite_items
 
-COST_COLUMNS = (
-    "model",
-    "task",
-    "item",
-    "sample",
-    "step",
-    "human_rt_s",
-    "norms",
-    "analytic_cost",
-    "oracle_tokens",
-    "prompt_tokens",
-    "reasoning_tokens",
-    "answer_tokens",
-    "reasoning_characters",
-    "counted_by",
-    "status",
-    "looping",
-    "correct",
-)
-# What an item has beside the figures that have columns of their own.
-NO_COVARIATES = ("analytic_cost", "oracle_tokens")
-GREEDY = -1  # number of the sample at temperature 0
 BOOTSTRAP = 10_000
 
 
@@ -55,55 +33,9 @@ def suite_plan(suite: Suite, items: Sequence[SuiteItem]) -> Plan:
     return Plan(
         questions=[Question(entry.item, entry.task, entry.wording) for entry in items],
         decodings=suite.decodings(),
-        reasoning=suite.reasoning,
         batch_size=suite.batch_size,
         seed=suite.seed,
     )
-
-
-def cost_columns(items: Sequence[SuiteItem]) -> list[str]:
-    """Columns of ``costs.csv``: the fixed ones and a covariate for each property of an item."""
-    names = dict.fromkeys(
-        name
-        for entry in items
-        for name in entry.item.covariates
-        if not name.startswith(NO_COVARIATES)
-    )
-    return [*COST_COLUMNS, *(f"covariate_{name}" for name in names)]
-
-
-def cost_rows(generations: Sequence[dict], items: Sequence[SuiteItem]) -> list[dict]:
-    """Rows of ``costs.csv``: responses joined with what they are compared to.
-
-    Greedy responses form a model of their own, named ``<model> (T=0)``. The order is that of the
-    items, sampled responses first, whatever the order in which they were drawn.
-    """
-    by_key = {(entry.item.task, entry.item.key): entry for entry in items}
-    columns = cost_columns(items)
-    place = {key: index for index, key in enumerate(by_key)}
-
-    def order(row: dict) -> tuple:
-        return row["sample"] == GREEDY, place[row["task"], row["item"]], row["sample"]
-
-    out = []
-    for row in sorted(generations, key=order):
-        entry = by_key[row["task"], row["item"]]
-        greedy = row["sample"] == GREEDY
-        joined = {
-            **row,
-            "model": row["model"] + (GREEDY_SUFFIX if greedy else ""),
-            "sample": 0 if greedy else row["sample"],
-            "step": row.get("step"),
-            "human_rt_s": entry.human_rt_s,
-            "norms": entry.norms,
-            "analytic_cost": entry.analytic_cost,
-            "oracle_tokens": entry.oracle_tokens,
-            "counted_by": "token_ids",
-            **{f"covariate_{name}": value for name, value in entry.item.covariates.items()},
-        }
-        # Responses from before a column was there leave it empty.
-        out.append({column: joined.get(column) for column in columns})
-    return out
 
 
 def write_items(path: Path, items: Sequence[SuiteItem]) -> None:
@@ -128,26 +60,17 @@ def write_items(path: Path, items: Sequence[SuiteItem]) -> None:
 
 
 def evaluate(
-    model: Any,
-    tokenizer: Any,
-    suite: Suite,
-    run_dir: Path,
-    arm: str,
-    model_name: str,
-    fingerprint: str,
-    world: Processes,
+    engine: Engine, suite: Suite, run_dir: Path, arm: str, model_name: str, world: Processes
 ) -> dict | None:
     """Evaluate one model into its run directory.
 
     Args:
-        model: a transformers model on its device.
-        tokenizer: its tokenizer.
+        engine: what generates.
         suite: what is measured.
         run_dir: receives config.yaml, run.json, items.jsonl, generations.jsonl, costs.csv and
             alignment.json.
         arm: name of the model in all tables.
         model_name: where it was loaded from.
-        fingerprint: hash of its weights and tokenizer.
         world: this process among the others.
 
     Returns:
@@ -160,7 +83,10 @@ def evaluate(
     path = run_dir / "generations.jsonl"
     labels = {
         "model": arm,
-        "settings": content_hash([suite.fingerprint, fingerprint]),
+        "settings": content_hash(
+            [suite.fingerprint, engine.fingerprint, engine.form.fingerprint, engine.identity]
+        ),
+        "reasoning_format": engine.form.name,
         "seed": suite.seed,
     }
     with rundir.lock(run_dir, world.rank):
@@ -168,16 +94,24 @@ def evaluate(
             rundir.record(
                 run_dir,
                 "evaluation",
-                {"model": model_name, "model_fingerprint": fingerprint, "suite": asdict(suite)},
+                {
+                    "model": model_name,
+                    "model_fingerprint": engine.fingerprint,
+                    "engine": engine.identity,
+                    "reasoning_format": asdict(engine.form),
+                    "suite": asdict(suite),
+                },
                 arm=arm,
-                comparability=comparability(suite),
+                engine=engine.identity,
+                reasoning_format=engine.form.name,
+                comparability=comparability(suite, engine),
             )
             write_items(run_dir / "items.jsonl", items)
-        collect(model, tokenizer, suite_plan(suite, items), path, labels, world)
+        collect(engine, suite_plan(suite, items), path, labels, world)
         return _results(run_dir, suite, items) if world.rank == 0 else None
 
 
-def comparability(suite: Suite) -> dict:
+def comparability(suite: Suite, engine: Engine) -> dict:
     """What must be equal between runs for their costs to be compared."""
     return {
         "suite": suite.name,
@@ -186,14 +120,14 @@ def comparability(suite: Suite) -> dict:
         "max_new_tokens": suite.max_new_tokens,
         "temperature": suite.temperature,
         "samples": suite.samples,
-        "backend": "transformers",
+        "backend": engine.identity["engine"],
     }
 
 
 def _results(run_dir: Path, suite: Suite, items: Sequence[SuiteItem]) -> dict:
     path = run_dir / "generations.jsonl"
     generations = read_jsonl(path)
-    rows = cost_rows(generations, items)
+    rows = cost_rows(generations, items, suite.cost_without_span)
     write_csv(run_dir / "costs.csv", cost_columns(items), rows)
     result = align(rows, bootstrap=BOOTSTRAP, seed=suite.seed)
     write_json(run_dir / "alignment.json", result)
@@ -202,7 +136,7 @@ def _results(run_dir: Path, suite: Suite, items: Sequence[SuiteItem]) -> dict:
         "evaluation",
         generations_sha256=file_hash(path),
         budget={
-            "generated_tokens": sum(len(row["completion_ids"]) for row in generations),
+            "generated_tokens": sum(row["generated_tokens"] for row in generations),
             "device_seconds": round(sum(row["device_seconds"] for row in generations), 1),
             "peak_memory_gib": rundir.peak_memory_gib(),
         },
@@ -222,51 +156,9 @@ def write_sweep(sweep_dir: Path, suite: Suite) -> dict:
     for folder in folders:
         step = int(folder.name[5:])
         generations = read_jsonl(folder / "generations.jsonl")
-        rows += cost_rows([{**row, "step": step} for row in generations], items)
+        stepped = [{**row, "step": step} for row in generations]
+        rows += cost_rows(stepped, items, suite.cost_without_span)
     write_csv(sweep_dir / "costs.csv", cost_columns(items), rows)
     result = align(rows, bootstrap=BOOTSTRAP, seed=suite.seed)
     write_json(sweep_dir / "alignment.json", result)
     return result
-
-
-def load_model(
-    model_name: str,
-    revision: str | None = None,
-    dtype: str = "auto",
-    device: Any = "cpu",
-    **options: Any,
-) -> tuple[Any, Any, str]:
-    """Load a model and its tokenizer, and fingerprint them.
-
-    Args:
-        model_name: a local directory or ``owner/name`` on the hub.
-        revision: of the hub repository.
-        dtype: of the weights.
-        device: where to put the model; trainers put theirs where it belongs themselves.
-        options: more keyword arguments of ``from_pretrained``.
-
-    Returns:
-        The model in evaluation mode, its tokenizer, and the hash of its files (local directory) or
-        of its revision (hub).
-
-    Raises:
-        UserError: there is no such model.
-    """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    local = Path(model_name)
-    if local.is_dir():
-        fingerprint = rundir.model_fingerprint(local)
-    elif model_name.startswith((".", "/")) or model_name.count("/") != 1:
-        raise UserError(f"{model_name}: no such model directory")
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            model_name, revision=revision, dtype=dtype, **options
-        )
-        tokenizer = AutoTokenizer.from_pretrained(model_name, revision=revision)
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise UserError(f"{model_name}: cannot be loaded as a model ({first})") from None
-    if not local.is_dir():
-        fingerprint = content_hash([model_name, model.config._commit_hash])
-    return model.to(device).eval(), tokenizer, fingerprint

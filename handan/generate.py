@@ -1,15 +1,22 @@
-"""Batched generation with transformers, reproducible batch by batch.
+"""What is asked of a model: prompts, decoding, and batches. ``handan/engines`` answers.
 
-Requests are sorted by prompt length and cut into batches once; every batch has its own seed. So a
-run that was killed and continued, or that ran on more processes, draws the same samples.
+Requests are sorted by prompt length and cut into batches once; every batch, or with some engines
+every request, has a seed of its own. So a run that was killed and continued, or that ran on more
+processes, draws the same samples.
 """
 
+import datetime
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from handan.errors import UserError
+from handan.formats import ReasoningFormat
 from handan.records import content_hash
+
+# What chat templates take for today.
+PROMPT_DATE = datetime.date(2026, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -29,25 +36,40 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Request:
-    """One response to draw: whose it is, the prompt's ids and the decoding."""
+    """One response to draw.
+
+    Attributes:
+        item, sample: whose it is.
+        question: what is asked.
+        prompt_ids: the prompt, () without the model's tokenizer.
+        decoding: how it is drawn.
+    """
 
     item: int
     sample: int
+    question: str
     prompt_ids: tuple[int, ...]
     decoding: Decoding
 
+    def seed(self, seed: int) -> int:
+        """A seed of this request's own, in 31 bits, from that of the run."""
+        own = [seed, self.item, self.sample, self.question]
+        return int(content_hash(own), 16) % 2**31
 
-def prompt_ids(tokenizer: Any, question: str) -> tuple[int, ...]:
+
+def prompt_ids(tokenizer: Any, question: str, form: ReasoningFormat) -> tuple[int, ...]:
     """The ids a model is given for a question: its chat template, or the bare text without one.
 
+    The template gets what the format says, and a fixed date: some write the day of the call into
+    the system prompt, and a run that goes on tomorrow would ask other prompts.
+
     Raises:
-        UserError: the beginning-of-sequence token is doubled, or a word is unknown to the
-            tokenizer; both would change what is measured without a trace.
+        UserError: the beginning-of-sequence token is doubled, the chat template drops the question,
+            a word is unknown to the tokenizer, or the prompt depends on the time; each would
+            change what is measured without a trace.
     """
     if tokenizer.chat_template:
-        ids = tokenizer.apply_chat_template(
-            [{"role": "user", "content": question}], add_generation_prompt=True, return_dict=True
-        )["input_ids"]
+        ids = _templated(tokenizer, question, form)
     else:
         ids = tokenizer(question)["input_ids"]
     bos, unknown = tokenizer.bos_token_id, tokenizer.unk_token_id
@@ -64,11 +86,44 @@ def prompt_ids(tokenizer: Any, question: str) -> tuple[int, ...]:
     return tuple(ids)
 
 
-def eos_ids(model: Any, tokenizer: Any) -> list[int]:
-    """Every id that ends a sequence: the generation config's and the tokenizer's."""
-    configured = model.generation_config.eos_token_id
-    ids = configured if isinstance(configured, list) else [configured]
-    return sorted({i for i in (*ids, tokenizer.eos_token_id) if i is not None})
+def _templated(tokenizer: Any, question: str, form: ReasoningFormat) -> list[int]:
+    """The ids of a question in the chat template, which writes the special tokens itself."""
+    import jinja2
+
+    try:
+        text = tokenizer.apply_chat_template(
+            form.messages(question),
+            add_generation_prompt=True,
+            tokenize=False,
+            chat_template=_dated(tokenizer),
+            **form.template,
+        )
+    except jinja2.TemplateError as error:
+        raise UserError(
+            f"{tokenizer.name_or_path}: its chat template does not take a plain question ({error})"
+        ) from None
+    if question.strip() not in text:
+        raise UserError(
+            f"{tokenizer.name_or_path}: its chat template drops the question {question!r}; choose "
+            "a model for text"
+        )
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def _dated(tokenizer: Any) -> str:
+    """The chat template with a fixed day in place of that of the call."""
+    template = tokenizer.get_chat_template()
+    dated = re.sub(
+        r"""strftime_now\((["'])(.*?)\1\)""",
+        lambda call: repr(PROMPT_DATE.strftime(call[2])),
+        template,
+    )
+    if "strftime_now(" in dated:
+        raise UserError(
+            f"{tokenizer.name_or_path}: its chat template writes the time of the call into the "
+            "prompt, so no two runs would ask the same; set a fixed date in the template"
+        )
+    return dated
 
 
 def batches(requests: Sequence[Request], batch_size: int) -> list[list[Request]]:
@@ -80,87 +135,3 @@ def batches(requests: Sequence[Request], batch_size: int) -> list[list[Request]]
         group.sort(key=lambda r: (len(r.prompt_ids), r.item, r.sample))
         out += [group[i : i + batch_size] for i in range(0, len(group), batch_size)]
     return out
-
-
-def generate_batch(
-    model: Any, tokenizer: Any, batch: Sequence[Request], seed: int
-) -> list[list[int]]:
-    """Completions of one batch, drawn with a seed of its own.
-
-    The random state of the caller is left as it was. The seed is mixed with the batch's content,
-    so no two batches share their draws.
-    """
-    import torch
-
-    identity = content_hash([seed, [[r.item, r.sample, r.prompt_ids] for r in batch]])
-    prompts = [r.prompt_ids for r in batch]
-    with torch.random.fork_rng():
-        torch.manual_seed(int(identity[:15], 16))
-        return complete(model, prompts, batch[0].decoding, eos_ids(model, tokenizer))
-
-
-def complete(
-    model: Any, prompts: Sequence[Sequence[int]], decoding: Decoding, ends: list[int]
-) -> list[list[int]]:
-    """Completions of prompts, each up to and including its end-of-sequence token.
-
-    Lengths of reasoning are very unequal, and a batch takes as long as its longest row. So it is
-    generated in stages of 32, 64, 128, ... tokens, and only unfinished rows go on to the next one.
-    """
-    import torch
-
-    completions: list[list[int]] = [[] for _ in prompts]
-    unfinished, remaining, stage = list(range(len(prompts))), decoding.max_new_tokens, 32
-    was_training = model.training
-    model.eval()
-    with torch.no_grad():
-        while unfinished and remaining:
-            stage = min(stage, remaining)
-            contexts = [[*prompts[i], *completions[i]] for i in unfinished]
-            rows = _generate(model, contexts, decoding, stage, ends)
-            for i, row in zip(unfinished, rows, strict=True):
-                completions[i] += row
-            unfinished = [i for i in unfinished if completions[i][-1] not in ends]
-            remaining, stage = remaining - stage, 2 * stage
-    model.train(was_training)
-    return completions
-
-
-def _generate(
-    model: Any, contexts: list[list[int]], decoding: Decoding, num_tokens: int, ends: list[int]
-) -> list[list[int]]:
-    """At most ``num_tokens`` more ids for each context, up to and including an end of sequence."""
-    import torch
-    from transformers import GenerationConfig
-
-    sampled = decoding.temperature > 0
-    config = GenerationConfig(
-        max_new_tokens=num_tokens,
-        do_sample=sampled,
-        temperature=decoding.temperature if sampled else None,
-        top_p=decoding.top_p if sampled else None,
-        top_k=0 if sampled else None,
-        eos_token_id=ends,
-        pad_token_id=ends[0],
-    )
-    longest = max(map(len, contexts))
-    input_ids = torch.full((len(contexts), longest), ends[0])
-    attention_mask = torch.zeros_like(input_ids)
-    for row, context in enumerate(contexts):
-        input_ids[row, longest - len(context) :] = torch.tensor(context)
-        attention_mask[row, longest - len(context) :] = 1
-    # What a configuration leaves open, generate() takes from the one saved with the model, which
-    # may hold a repetition penalty, a minimum length, ...: so that one is put aside meanwhile.
-    saved, model.generation_config = model.generation_config, config
-    try:
-        output = model.generate(
-            input_ids=input_ids.to(model.device), attention_mask=attention_mask.to(model.device)
-        )
-    finally:
-        model.generation_config = saved
-    return [_until_end(row, ends) for row in output[:, longest:].tolist()]
-
-
-def _until_end(ids: list[int], ends: Sequence[int]) -> list[int]:
-    stop = next((i for i, token in enumerate(ids) if token in ends), len(ids))
-    return ids[: stop + 1]

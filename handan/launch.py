@@ -1,6 +1,7 @@
 """What a launcher promised and what really runs: processes, engine, shared results."""
 
 import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +19,14 @@ class Processes:
         size: number of processes.
         gather: collects a list of rows from every process, in order of rank, on every process.
         device: where this process generates.
+        nodes: number of launchers, one on each machine.
     """
 
     rank: int
     size: int
     gather: Callable[[list[dict]], list[dict]]
     device: Any = "cpu"
+    nodes: int = 1
 
 
 def _alone(rows: list[dict]) -> list[dict]:
@@ -42,8 +45,8 @@ def processes(num_threads: int | None = None) -> Processes:
         num_threads: CPU threads of each process; None leaves them as they are.
 
     Raises:
-        UserError: the launcher asked for more processes than really run together. Such a launch
-            would train on less than it says, and let two runs write one directory.
+        UserError: the launcher asked for more processes, or nodes, than really run together. Such a
+            launch would train on less than it says, and let two runs write one directory.
     """
     import torch
     from accelerate import PartialState
@@ -54,25 +57,136 @@ def processes(num_threads: int | None = None) -> Processes:
     # Training arguments have made the state already; elsewhere it must be told of a CPU machine.
     state = PartialState(cpu=not torch.cuda.is_available())
     promised = int(os.environ.get("WORLD_SIZE", "1"))
+    # accelerate's launcher for one process takes num_processes: 2, sets an address and starts one.
+    lone = "ACCELERATE_DYNAMO_BACKEND" in os.environ and "RANK" not in os.environ
+    if lone and "MASTER_ADDR" in os.environ:
+        raise UserError(
+            "the launcher was asked for several processes, but started one; start them with a "
+            "config of launch/accelerate such as ddp-cpu.yaml, or unset MASTER_ADDR for one process"
+        )
     if state.num_processes != promised:
         raise UserError(
             f"the launcher started {promised} processes, but each of them runs alone; "
             "start them with a config of launch/accelerate, and pass a recipe --use_cpu on a CPU"
         )
     listen(state.process_index)
-    gather = _alone if state.num_processes == 1 else gather_object
-    return Processes(state.process_index, state.num_processes, gather, state.device)
+    if state.num_processes == 1:
+        return Processes(0, 1, _alone, state.device)
+    here = {"machine": socket.gethostname(), "launcher": os.getppid(), "process": os.getpid()}
+    launchers = os.environ.get("GROUP_WORLD_SIZE")
+    nodes = count_nodes(gather_object([here]), promised, int(launchers) if launchers else None)
+    return Processes(state.process_index, state.num_processes, gather_object, state.device, nodes)
 
 
-def check_engine(accelerator: Any) -> None:
-    """Stop if the launch config asks for DeepSpeed and something else runs.
+def count_nodes(found: list[dict], num_processes: int, num_nodes: int | None) -> int:
+    """Count processes and nodes by what they are, not by what they were told.
+
+    Args:
+        found: of every rank, its machine, the launcher that started it and its own number.
+        num_processes: that were promised.
+        num_nodes: launchers that were promised; two on one machine count as two. None if the
+            launcher does not say.
+
+    Returns:
+        The number of launchers.
+
+    Raises:
+        UserError: two ranks are one process, or there are more or fewer launchers.
+    """
+    processes = {(row["machine"], row["launcher"], row["process"]) for row in found}
+    launchers = {(row["machine"], row["launcher"]) for row in found}
+    num_nodes = len(launchers) if num_nodes is None else num_nodes
+    if len(processes) != num_processes or len(launchers) != num_nodes:
+        raise UserError(
+            f"{num_processes} processes of {num_nodes} launchers were promised, but "
+            f"{len(processes)} of {len(launchers)} answered; give every machine the same config, "
+            "--main_process_ip and --main_process_port, and a --machine_rank of its own"
+        )
+    return num_nodes
+
+
+def check_engine(accelerator: Any, config: Any) -> dict:
+    """Stop unless what runs is what the launch config asked for.
+
+    accelerate falls back in silence: a DeepSpeed or FSDP config runs as plain data parallelism on a
+    CPU, FSDP as its first version, and bf16 of the launch config although the recipe says false.
+
+    Args:
+        accelerator: the trainer's.
+        config: the trainer's arguments.
+
+    Returns:
+        What runs, for ``run.json``: engine, and ZeRO stage, FSDP version and precision.
 
     Raises:
         UserError: says what runs, and how to get what was asked for.
     """
-    wants_deepspeed = os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true"
-    if wants_deepspeed and accelerator.distributed_type.name != "DEEPSPEED":
+    environment, runs = os.environ, accelerator.distributed_type.name
+
+    def asked(name: str) -> bool:
+        return environment.get(name, "false").lower() == "true"
+
+    if asked("ACCELERATE_USE_DEEPSPEED") and runs != "DEEPSPEED":
         raise UserError(
-            f"the launch config asks for DeepSpeed, but {accelerator.distributed_type.name} runs; "
+            f"the launch config asks for DeepSpeed, but {runs} runs; "
             "set use_cpu to false in the accelerate config and pass --use_cpu to the script"
         )
+    if asked("ACCELERATE_USE_FSDP") and runs != "FSDP":
+        raise UserError(
+            f"the launch config asks for FSDP, but {runs} runs; FSDP needs GPUs, on a CPU use "
+            "launch/accelerate/zero3-cpu.yaml"
+        )
+    if not config.use_cpu and accelerator.device.type == "cpu":
+        raise UserError("no GPU was found; to train on the CPU pass --use_cpu")
+    facts = {"engine": runs, "mixed_precision": _precision(config)}
+    stage = environment.get("ACCELERATE_DEEPSPEED_ZERO_STAGE")
+    if runs == "DEEPSPEED":
+        facts["zero_stage"] = accelerator.state.deepspeed_plugin.zero_stage
+        if stage is not None and int(stage) != facts["zero_stage"]:
+            raise UserError(
+                f"the launch config asks for ZeRO stage {stage}, but {facts['zero_stage']} runs; "
+                "remove --deepspeed from the recipe's settings"
+            )
+    if runs == "FSDP":
+        facts["fsdp_version"] = accelerator.state.fsdp_plugin.fsdp_version
+        if facts["fsdp_version"] != 2:
+            raise UserError(
+                f"FSDP version {facts['fsdp_version']} runs; set fsdp_version: 2 in the launch "
+                "config's fsdp_config"
+            )
+    launched = environment.get("ACCELERATE_MIXED_PRECISION")
+    if launched is not None and launched != facts["mixed_precision"]:
+        raise UserError(
+            f"the launch config asks for mixed_precision {launched}, the recipe for "
+            f"{facts['mixed_precision']}; let both agree: bf16 true goes with bf16, bf16 and fp16 "
+            "false with no"
+        )
+    return facts
+
+
+def check_wrapped(model: Any, facts: dict) -> None:
+    """Stop unless the model about to be trained is held by the engine that was found.
+
+    Args:
+        model: the trainer's outermost model, once training has begun.
+        facts: from ``check_engine``.
+
+    Raises:
+        UserError: another engine, or none, holds it.
+    """
+    kinds = {kind.__name__ for kind in type(model).__mro__}
+    wanted = {"DEEPSPEED": "DeepSpeedEngine", "FSDP": "FSDPModule"}.get(facts["engine"])
+    if wanted is None and facts["engine"].startswith("MULTI_"):
+        wanted = "DistributedDataParallel"
+    if wanted and wanted not in kinds:
+        raise UserError(f"{facts['engine']} was set up, but {type(model).__name__} is trained")
+    if wanted == "DeepSpeedEngine" and model.zero_optimization_stage() != facts["zero_stage"]:
+        raise UserError(
+            f"ZeRO stage {facts['zero_stage']} was set up, but {model.zero_optimization_stage()} "
+            "runs; remove --deepspeed from the recipe's settings"
+        )
+
+
+def _precision(config: Any) -> str:
+    """Mixed precision as the recipe's own settings have it."""
+    return "bf16" if config.bf16 else "fp16" if config.fp16 else "no"

@@ -7,6 +7,8 @@ from typing import NoReturn
 from handan.budgets import TOLERANCE
 from handan.errors import UserError
 
+COST_RULES = ("span", "response")  # of handan.alignment.data.cells, which takes a moment to import
+
 
 def _norms_folder(text: str) -> Path:
     from handan.norms import PACKAGED
@@ -141,6 +143,11 @@ def _add_alignment_options(parser: argparse.ArgumentParser) -> None:
         metavar="PAIRS.csv",
         help="compare students with bases and teachers: columns student,base,teacher",
     )
+    parser.add_argument(
+        "--cost_rule",
+        choices=COST_RULES,
+        help="count all costs by one rule: reasoning span or whole response; default: as recorded",
+    )
     parser.add_argument("--output", type=Path, metavar="OUT.json", help="also write JSON here")
     parser.add_argument(
         "--tables", type=Path, metavar="DIR", help="also write every table as CSV, Markdown, LaTeX"
@@ -169,6 +176,18 @@ def add_split_options(parser: argparse.ArgumentParser) -> None:
     """Of commands that divide participants at random."""
     parser.add_argument("--splits", type=int, default=5000, metavar="N", help="default %(default)s")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="default %(default)s")
+
+
+def add_publish_options(parser: argparse.ArgumentParser) -> None:
+    """Of ``handan publish``."""
+    parser.add_argument(
+        "run_dir", type=Path, metavar="RUN", help="directory of an evaluated arm, or of traces"
+    )
+    parser.add_argument("--repo", metavar="OWNER/NAME", help="what it is called on the hub")
+    parser.add_argument(
+        "--push_to_hub", action="store_true", help="upload; without it files are only listed"
+    )
+    parser.add_argument("--private", action="store_true", help="a new repository is private")
 
 
 def add_compute_options(parser: argparse.ArgumentParser) -> None:

@@ -1,33 +1,24 @@
 """Drawing responses and keeping them: graded, counted, on disk batch by batch.
 
 Evaluation, teacher traces and probes along training all pass through here, so a response is cut,
-counted and graded in the same way wherever it comes from.
+counted and graded in the same way wherever it comes from, and whichever engine drew it.
 """
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from handan import generate
+from handan.engines.base import Completion, Engine
+from handan.engines.watch import Watch
 from handan.errors import UserError
 from handan.generate import Decoding, Request
 from handan.launch import Processes
+from handan.reading import Question, read_completion, read_text
 from handan.records import append_jsonl, recover_jsonl
-from handan.tasks.base import Grade, Item, Task
-from handan.thinking import ReasoningTags, is_looping, split_completion
 
 KEY = ("settings", "task", "item", "sample")
-
-
-@dataclass(frozen=True)
-class Question:
-    """An item together with the task that grades it and the wording it is in."""
-
-    item: Item
-    task: Task
-    wording: str
 
 
 @dataclass(frozen=True)
@@ -37,124 +28,102 @@ class Plan:
     Attributes:
         questions: what is asked.
         decodings: decoding of each sample number.
-        reasoning: the model's reasoning tags.
         batch_size: requests generated together; it is part of what makes samples reproducible.
         seed: of all samples.
     """
 
     questions: Sequence[Question]
     decodings: Mapping[int, Decoding]
-    reasoning: ReasoningTags
     batch_size: int
     seed: int
 
-    def batches(self, tokenizer: Any) -> list[list[Request]]:
+    def batches(self, engine: Engine) -> list[list[Request]]:
         """Every request, cut into batches once, whatever is done already."""
-        prompts = [generate.prompt_ids(tokenizer, q.item.question) for q in self.questions]
-        requests = [
-            Request(index, sample, prompt, decoding)
-            for index, prompt in enumerate(prompts)
-            for sample, decoding in self.decodings.items()
-        ]
+        requests: list[Request] = []
+        no_prompt: tuple[int, ...] = ()
+        for index, entry in enumerate(self.questions):
+            question, prompt = entry.item.question, no_prompt
+            if engine.tokenizer is not None:
+                prompt = generate.prompt_ids(engine.tokenizer, question, engine.form)
+            for sample, decoding in self.decodings.items():
+                requests.append(Request(index, sample, question, prompt, decoding))
         return generate.batches(requests, self.batch_size)
 
 
-def read_completion(
-    tokenizer: Any,
-    question: Question,
-    reasoning: ReasoningTags,
-    prompt_ids: Sequence[int],
-    completion_ids: Sequence[int],
-    ends: Sequence[int],
-) -> dict:
-    """Counts, status and grade of one completion.
-
-    Status is ``truncated`` if the model did not end the sequence, ``unparsed`` if the reasoning
-    span is not closed or no answer can be read, ``no_reasoning`` if the span is empty, and
-    otherwise ``complete``. ``looping`` is true of a truncated completion that repeats itself.
-    """
-    opened_by_prompt = tokenizer.decode(prompt_ids).rstrip().endswith(reasoning.open)
-    split = split_completion(tokenizer, completion_ids, reasoning, opened_by_prompt, ends)
-    answer = tokenizer.decode(split.answer_ids, skip_special_tokens=True)
-    grade = question.task.grade(question.item, answer) if split.closed else Grade(None, False)
-    if not split.ended:
-        status = "truncated"
-    elif grade.answer is None:
-        status = "unparsed"
-    elif not split.reasoning_ids:
-        status = "no_reasoning"
-    else:
-        status = "complete"
-    return {
-        "prompt_tokens": len(prompt_ids),
-        "reasoning_tokens": len(split.reasoning_ids),
-        "answer_tokens": len(split.answer_ids),
-        "reasoning_characters": len(tokenizer.decode(split.reasoning_ids)),
-        "status": status,
-        "looping": not split.ended and is_looping(completion_ids),
-        "correct": grade.correct,
-        "answer": grade.answer,
-    }
-
-
 def draw(
-    model: Any, tokenizer: Any, plan: Plan, batches: Sequence[list[Request]], labels: dict
+    engine: Engine, plan: Plan, batches: Sequence[list[Request]], labels: dict
 ) -> Iterator[list[dict]]:
     """Generate batch after batch; yields each batch's rows.
 
     Args:
-        model: a transformers model, unwrapped, on its device.
-        tokenizer: its tokenizer.
+        engine: what generates.
         plan: what the requests refer to.
         batches: from ``plan.batches``, all or some of them.
         labels: columns that are the same in every row (model, settings, step, ...).
+
+    Raises:
+        UserError: a request failed; what was drawn beside it has been yielded by then.
     """
-    ends = generate.eos_ids(model, tokenizer)
+    watch = Watch(engine) if engine.remote else None
     for batch in batches:
         started = time.monotonic()
-        completions = generate.generate_batch(model, tokenizer, batch, plan.seed)
+        completions = engine.complete(batch, plan.seed)
         seconds = (time.monotonic() - started) / len(batch)
-        yield [
-            {
-                **labels,
-                "task": plan.questions[request.item].item.task,
-                "item": plan.questions[request.item].item.key,
-                "sample": request.sample,
-                "temperature": request.decoding.temperature,
-                **read_completion(
-                    tokenizer,
-                    plan.questions[request.item],
-                    plan.reasoning,
-                    request.prompt_ids,
-                    ids,
-                    ends,
-                ),
-                "device_seconds": round(seconds, 4),
-                "text": tokenizer.decode(ids),
-                "completion_ids": ids,
-            }
-            for request, ids in zip(batch, completions, strict=True)
-        ]
+        rows, failures = [], []
+        for request, completion in zip(batch, completions, strict=True):
+            question = plan.questions[request.item]
+            named = {"task": question.item.task, "item": question.item.key}
+            if isinstance(completion, UserError):
+                place = f"{question.item.task}, {question.item.key}, sample {request.sample}"
+                failures.append(f"{place}: {completion}")
+                continue
+            rows.append(
+                {
+                    **labels,
+                    **named,
+                    "sample": request.sample,
+                    "temperature": request.decoding.temperature,
+                    **_read(engine, question, request, completion),
+                    "device_seconds": round(seconds, 4),
+                    "completion_ids": completion.ids,
+                }
+            )
+        if watch is not None:
+            watch.check(rows, batch[0].decoding)
+        yield rows
+        if failures:
+            more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+            raise UserError(f"{failures[0]}{more}; what was received is kept: run again to go on")
 
 
-def collect(
-    model: Any, tokenizer: Any, plan: Plan, path: Path, labels: dict, world: Processes
-) -> None:
+def _read(engine: Engine, question: Question, request: Request, completion: Completion) -> dict:
+    tokenizer, form = engine.tokenizer, engine.form
+    prompt = completion.prompt_ids or request.prompt_ids
+    ids = completion.ids
+    if ids is None:
+        row = read_text(tokenizer, question, form, prompt, completion)
+    else:
+        ended = completion.ended
+        row = read_completion(tokenizer, question, form, prompt, ids, engine.ends, ended)
+        row["text"] = tokenizer.decode(ids)
+    return row if completion.served_by is None else {**row, "served_by": completion.served_by}
+
+
+def collect(engine: Engine, plan: Plan, path: Path, labels: dict, world: Processes) -> None:
     """Complete a file of responses: what it holds already is kept, what is missing is drawn.
 
-    Every process generates its share of the batches and the first one writes. Batches have seeds
-    of their own, so neither a restart nor the number of processes changes a sample.
+    Every process generates its share of the batches and the first one writes. Batches, or requests,
+    have seeds of their own, so neither a restart nor the number of processes changes a sample.
 
     Args:
-        model: a transformers model on its device.
-        tokenizer: its tokenizer.
+        engine: what generates.
         plan: all responses the file shall hold.
         path: the JSON-lines file.
-        labels: the same in every row; ``labels["settings"]`` identifies model and plan.
+        labels: the same in every row; ``labels["settings"]`` identifies model, engine and plan.
         world: this process among the others.
 
     Raises:
-        UserError: the file holds responses of other settings.
+        UserError: the file holds responses of other settings, or a request failed.
     """
     done = world.gather(recover_jsonl(path, KEY) if world.rank == 0 else [])
     if any(row["settings"] != labels["settings"] for row in done):
@@ -169,14 +138,17 @@ def collect(
         item = items[request.item]
         return (item.task, item.key, request.sample) not in have
 
-    batches = plan.batches(tokenizer)
+    batches = plan.batches(engine)
     todo = [batch for batch in batches if any(missing(request) for request in batch)]
-    mine = draw(model, tokenizer, plan, todo[world.rank :: world.size], labels)
+    if engine.independent:
+        todo = [[request for request in batch if missing(request)] for batch in todo]
+    mine = draw(engine, plan, todo[world.rank :: world.size], labels)
     total, finished, started = sum(map(len, batches)), len(have), time.monotonic()
-    for _ in range(-(-len(todo) // world.size)):
+    # Once more than there are batches: a failure of the last one is told after its rows are kept.
+    for _ in range(-(-len(todo) // world.size) + 1):
         rows = world.gather(next(mine, []))
         rows = [row for row in rows if (row["task"], row["item"], row["sample"]) not in have]
-        if world.rank == 0:
+        if world.rank == 0 and rows:
             append_jsonl(path, rows)
             finished += len(rows)
             seconds = time.monotonic() - started

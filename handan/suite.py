@@ -11,9 +11,9 @@ from handan.errors import UserError
 from handan.generate import Decoding
 from handan.records import content_hash
 from handan.tasks.base import Item, Task
-from handan.thinking import ReasoningTags
 
 WORDINGS = ("natural", "compact")
+COST_WITHOUT_SPAN = ("response", "none")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class Suite:
         temperature, top_p: of the sampled responses.
         max_new_tokens: the cap on a response.
         batch_size: requests generated together; part of the reproducible state.
-        reasoning: the tags around a reasoning span.
+        cost_without_span: what a model without a reasoning span spends on an item: its whole
+            ``response``, or ``none``.
         seed: of the samples and of the subset.
     """
 
@@ -61,7 +62,7 @@ class Suite:
     top_p: float
     max_new_tokens: int
     batch_size: int
-    reasoning: ReasoningTags
+    cost_without_span: str
     seed: int
 
     @property
@@ -100,6 +101,11 @@ def load_suite(path: Path) -> Suite:
         raise UserError(f"{path}: samples, max_new_tokens and batch_size must be at least 1")
     if suite.temperature <= 0:
         raise UserError(f"{path}: temperature must be above 0; for greedy decoding set 'greedy'")
+    if suite.cost_without_span not in COST_WITHOUT_SPAN:
+        raise UserError(
+            f"{path}: cost_without_span '{suite.cost_without_span}': use "
+            f"{' or '.join(COST_WITHOUT_SPAN)}"
+        )
     names = [entry.task for entry in suite.tasks]
     if not names or len(set(names)) < len(names):
         raise UserError(f"{path}: 'tasks' must name at least one task, and each only once")

@@ -5,22 +5,16 @@ retokenised text has another length, and length is what this project measures.
 """
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from handan.formats import ReasoningFormat
+
 # A loop is a block repeated this often, over at least so many tokens.
 LOOP_REPEATS, LOOP_TOKENS = 4, 32
-
-
-@dataclass(frozen=True)
-class ReasoningTags:
-    """The strings that open and close a reasoning span, e.g. ``<think>`` and ``</think>``."""
-
-    open: str
-    close: str
 
 
 @dataclass(frozen=True)
@@ -28,8 +22,8 @@ class Split:
     """A completion cut in two.
 
     Attributes:
-        reasoning_ids: ids inside the span, without the tags.
-        answer_ids: ids after the span, without tags and end-of-sequence token.
+        reasoning_ids: ids inside the span, or spans, without the tags.
+        answer_ids: ids after it, without tags and end-of-sequence token.
         closed: False if a span was opened and never closed.
         ended: whether the model ended the sequence itself.
     """
@@ -81,36 +75,91 @@ def is_looping(ids: Sequence[int]) -> bool:
     return False
 
 
+def opened_by_prompt(tokenizer: Any, prompt_ids: Sequence[int], form: ReasoningFormat) -> bool:
+    """Whether the prompt ends with the opening tag, as R1's does."""
+    if form.open is None:
+        return False
+    # Only the end is looked at: the tag and white space after it are far fewer tokens than this.
+    end = tokenizer.decode(list(prompt_ids)[-64:], skip_special_tokens=False)
+    return end.rstrip().endswith(form.open)
+
+
 def split_completion(
     tokenizer: Any,
     completion_ids: Sequence[int],
-    tags: ReasoningTags,
-    opened_by_prompt: bool,
+    form: ReasoningFormat,
+    opened: bool,
     eos_ids: Sequence[int],
 ) -> Split:
     """Cut a completion into reasoning and answer.
 
+    The first closing tag ends the span, and what follows it is the answer, whatever tags it holds.
+    Only a format whose answer has a mark of its own may have several spans: they are added up, and
+    other text before the mark belongs to neither part.
+
     Args:
         tokenizer: of the model that generated the ids.
         completion_ids: generated ids, without the prompt, up to and including end of sequence.
-        tags: the model's reasoning tags.
-        opened_by_prompt: whether the prompt already ends with the opening tag, as R1's does.
+        form: the model's reasoning format.
+        opened: whether the prompt already ends with the opening tag.
         eos_ids: every id that ends a sequence for this model.
     """
     ids = list(completion_ids)
     ended = bool(ids) and ids[-1] in eos_ids
     if ended:
         ids.pop()
-    opening = None if opened_by_prompt else find_tag(tokenizer, ids, tags.open)
-    start = opening[1] if opening else 0
-    closing = find_tag(tokenizer, ids[start:], tags.close)
-    if closing:
-        reasoning, answer = ids[start : start + closing[0]], ids[start + closing[1] :]
-    elif opened_by_prompt or opening:
-        reasoning, answer = ids[start:], []
-    else:
-        reasoning, answer = [], ids
+
+    def find(part: list[int], tag: str) -> tuple[int, int] | None:
+        return find_tag(tokenizer, part, tag)
+
+    reasoning, answer, closed = _cut(ids, form, opened, find)
     if not tokenizer.decode(reasoning, skip_special_tokens=False).strip():
         reasoning = []  # an empty span, as some models write when thinking is switched off
-    closed = closing is not None or not (opened_by_prompt or opening)
     return Split(reasoning, answer, closed, ended)
+
+
+def split_text(text: str, form: ReasoningFormat, opened: bool) -> tuple[str, str, bool]:
+    """Reasoning, answer and whether the span is closed, cut from a text by the same rules."""
+
+    def find(part: str, tag: str) -> tuple[int, int] | None:
+        begin = part.find(tag)
+        return (begin, begin + len(tag)) if begin >= 0 else None
+
+    reasoning, answer, closed = _cut(text, form, opened, find)
+    return reasoning if reasoning.strip() else "", answer, closed
+
+
+Part = TypeVar("Part", list[int], str)
+Find = Callable[[Part, str], tuple[int, int] | None]
+
+
+def _cut(whole: Part, form: ReasoningFormat, opened: bool, find: Find) -> tuple[Part, Part, bool]:
+    """Reasoning, answer, and whether the span is closed."""
+    if form.open is None or form.close is None:
+        return whole[:0], whole, True
+    if form.answer is not None:
+        return _cut_marked(whole, form.open, form.close, form.answer, find)
+    opening = None if opened else find(whole, form.open)
+    start = opening[1] if opening else 0
+    closing = find(whole[start:], form.close)
+    if closing:
+        return whole[start : start + closing[0]], whole[start + closing[1] :], True
+    if opened or opening:
+        return whole[start:], whole[:0], False
+    return whole[:0], whole, True
+
+
+def _cut_marked(
+    whole: Part, opens: str, closes: str, answers: str, find: Find
+) -> tuple[Part, Part, bool]:
+    """The same where all parts are marked: any number of spans, then the answer."""
+    mark = find(whole, answers)
+    rest = whole[: mark[0]] if mark else whole
+    reasoning, closed = whole[:0], True
+    while closed and (opening := find(rest, opens)):
+        rest = rest[opening[1] :]
+        closing = find(rest, closes)
+        reasoning += rest[: closing[0]] if closing else rest
+        closed = closing is not None
+        rest = rest[closing[1] :] if closing else rest[:0]
+    return reasoning, whole[mark[1] :] if mark else whole[:0], closed or mark is not None

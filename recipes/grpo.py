@@ -8,14 +8,14 @@ own grader. Running the same command again goes on from the newest complete chec
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from datasets import Dataset
 from trl import GRPOConfig
 
-from handan import generate
-from handan.errors import run_main
-from handan.training.prompts import load_prompts
+from handan.errors import UserError, run_main
+from handan.training.prompts import load_prompts, prompt_rows
 from handan.training.reward import VerifiableReward
 from handan.training.run import RecipeArguments, begin
 from handan.training.trainers import LengthSortedGRPOTrainer, rollout
@@ -33,6 +33,7 @@ REQUIRED = (
     "loss_type",
     "scale_rewards",
     "beta",
+    "mask_truncated_completions",
     "learning_rate",
     "max_steps",
     "seed",
@@ -49,32 +50,39 @@ class GRPOArguments(RecipeArguments):
     )
 
 
+def check_resumable(config: GRPOConfig) -> None:
+    """Stop if a checkpoint could lie between two steps that share their completions.
+
+    Raises:
+        UserError: a run that goes on from such a checkpoint would draw them anew.
+    """
+    shared = config.steps_per_generation * config.num_iterations
+    if config.save_strategy == "steps" and (
+        config.save_steps * config.gradient_accumulation_steps % shared
+    ):
+        raise UserError(
+            f"save_steps is {config.save_steps}, but completions serve "
+            f"{shared / config.gradient_accumulation_steps:g} steps; make it a multiple of that"
+        )
+
+
 def main() -> None:
     """One run: parse, train from the newest checkpoint on, save, write the ledger."""
     run = begin(GRPOArguments, GRPOConfig, REQUIRED)
     if run is None:
         return
     questions = load_prompts(Path(run.recipe.prompts))
-    rows = [
-        {
-            "prompt": [{"role": "user", "content": question.item.question}],
-            "prompt_ids": list(generate.prompt_ids(run.tokenizer, question.item.question)),
-            "task": question.item.task,
-            "item": question.item.key,
-            "question": question.item.question,
-            "answer": question.item.answer,
-            "wording": question.wording,
-        }
-        for question in questions
-    ]
+    check_resumable(run.config)
+    rows = prompt_rows(questions, run.tokenizer, run.form)
     reward = VerifiableReward(
         tokenizer=run.tokenizer,
         model=run.model,
-        tags=run.suite.reasoning,
+        form=run.form,
         length_price=run.recipe.length_price,
         max_completion_length=run.config.max_completion_length,
         ledger=run.ledger,
     )
+    run.config.chat_template_kwargs = dict(run.form.template)
     trainer = LengthSortedGRPOTrainer(
         model=run.model,
         args=run.config,
@@ -84,7 +92,7 @@ def main() -> None:
         callbacks=run.callbacks,
         peft_config=run.peft_config,
         # vLLM has a faster loop of its own.
-        rollout_func=None if run.config.use_vllm else rollout,
+        rollout_func=None if run.config.use_vllm else partial(rollout, run.form),
     )
     run.train(trainer, {"recipe": "grpo", "num_prompts": len(rows)})
 

@@ -15,11 +15,12 @@ from datasets import Dataset
 from trl import SFTConfig
 
 from handan.budgets import of_traces
-from handan.errors import run_main
+from handan.errors import UserError, run_main
 from handan.records import file_hash
+from handan.traces.make import ensure_traces, teacher_of
 from handan.training.label_audit import audit, load_traces, training_rows
+from handan.training.packing import LeakCheck
 from handan.training.run import RecipeArguments, begin
-from handan.training.traces import ensure_traces, teacher_of
 from handan.training.trainers import LedgerSFTTrainer
 
 REQUIRED = (
@@ -34,6 +35,7 @@ REQUIRED = (
     "max_steps",
     "per_device_train_batch_size",
     "seed",
+    "loss_type",
 )
 
 
@@ -55,8 +57,15 @@ def main() -> None:
     path = Path(run.recipe.traces)
     ensure_traces(path, run.recipe.traces_config, run.world)
     traces = load_traces(path, Path(run.recipe.prompts))
-    rows = training_rows(traces, run.tokenizer, str(path))
+    rows = training_rows(traces, run.tokenizer, run.form, str(path))
     longest = max(len(row["input_ids"]) for row in rows)
+    if run.config.packing and run.config.packing_strategy == "wrapped":
+        raise UserError("packing_strategy 'wrapped' cuts traces; use bfd")
+    if not run.config.average_tokens_across_devices:
+        raise UserError(
+            "average_tokens_across_devices is false, so a token's weight would depend on the "
+            "process it is on; remove the key"
+        )
     if run.config.max_length is None or "max_length" not in run.given:
         run.config.max_length = longest  # TRL's default would cut at 1024
     trainer = LedgerSFTTrainer(
@@ -69,8 +78,9 @@ def main() -> None:
     )
     trainer.ledger = run.ledger
     run.ledger.of_traces = of_traces(path, file_hash(path))
-    place = str(path)
-    counts = audit(trainer.train_dataset, rows, traces, run.tokenizer, run.suite.reasoning, place)
+    if run.config.packing:
+        trainer.add_callback(LeakCheck(trainer))
+    counts = audit(trainer.train_dataset, rows, traces, run.tokenizer, run.form, str(path))
     print(
         f"{run.recipe.arm}: {counts['traces']} traces, all {counts['trained_tokens']} completion "
         f"tokens trained, longest row {longest} tokens",

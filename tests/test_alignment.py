@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 FAST = {"bootstrap": 200}
 UNKNOWN = Comparisons([("m", "x")], [], [], {})
 TASK_FIELDS = {
-    *("n", "items_dropped", "cost_source", "counted_by", "ceiling", "mean_tokens"),
+    *("n", "items_dropped", "cost_source", "counted_by", "cost_rule", "ceiling", "mean_tokens"),
     *("geometric_mean_tokens", "inverse_efficiency", "draws_left_out", "flags"),
     *("accuracy", "cap_rate", "loop_rate", "unparsed_rate", "no_reasoning_rate"),
     *("sensitivity", "partial", "wrong_minus_right"),

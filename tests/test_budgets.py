@@ -15,8 +15,11 @@ from handan.training.ledger import Ledger
 KNOWN = {"generated_tokens": 200, "model_flops": 5e9, "peak_memory_gib": 1.0}
 
 
-def run_of(recipe="grpo", teacher=None, **budget):
-    return {"arm": "x", "training": trained(recipe, teacher, **{**KNOWN, **budget})}
+NO_TEACHER = dict.fromkeys(budgets.TEACHERS.values(), 0)
+
+
+def run_of(**budget):
+    return {"arm": "x", "training": trained("grpo", **{**KNOWN, **NO_TEACHER, **budget})}
 
 
 def test_an_untrained_model_has_no_budget():
@@ -24,43 +27,33 @@ def test_an_untrained_model_has_no_budget():
     assert budgets.compare(("a", {}), ("b", run_of()), 0.1) is None
 
 
-def test_the_teachers_part_counts_for_who_imitates_it():
-    teacher = {
-        "teacher_generated_tokens": 1000,
-        "teacher_flops": 1e9,
-        "teacher_device_seconds": 5,
-    }
-    imitates = budgets.total(run_of("sft_distill", "teacher", **teacher))
-    assert imitates["generated_tokens"] == 1200
-    assert imitates["model_flops"] == 6e9
-    assert imitates["device_seconds"] == 15
-    unknown = budgets.total(run_of("sft_distill", "teacher"))
-    assert unknown["generated_tokens"] is None
+def test_the_teachers_part_counts_for_who_learns_from_it():
+    teacher = {"teacher_generated_tokens": 1000, "teacher_flops": 1e9}
+    total = budgets.total(run_of(**teacher, teacher_device_seconds=5))
+    assert total["generated_tokens"] == 1200
+    assert total["model_flops"] == 6e9
+    assert total["device_seconds"] == 15
+    unknown = budgets.total(run_of(teacher_flops=None))
+    assert unknown["model_flops"] is None
     assert unknown["trained_tokens"] == 1000
-    scored = budgets.total(run_of(teacher_scored_tokens=300, teacher_flops=2e9))
-    assert scored["model_flops"] == 7e9
-    assert scored["generated_tokens"] == 200
+    not_recorded = budgets.total({"training": trained("sft_distill")})
+    assert not_recorded["device_seconds"] is None
 
 
-def test_a_sequence_counts_all_its_trainings(tmp_path):
-    first = run_of("sft_distill", peak_memory_gib=3.0)
-    first["training"]["model_fingerprint"] = "root"
-    write_json(tmp_path / "sft" / "run.json", first)
-    origin = budgets.started_from(str(tmp_path / "sft"), "weights of sft")
-    assert origin["root"] == "root" and origin["model_fingerprint"] == "weights of sft"
+def test_a_sequence_counts_all_its_trainings():
+    first = {**run_of(teacher_generated_tokens=50, peak_memory_gib=3.0)["training"]}
     second = run_of()
-    second["training"]["started_from"] = origin
+    second["training"]["started_from"] = {**first, "began_with": "base"}
     total = budgets.total(second)
     assert total["trained_tokens"] == 2000 and total["device_seconds"] == 20
+    assert total["generated_tokens"] == 450
     assert total["peak_memory_gib"] == 3.0
-    write_json(tmp_path / "grpo" / "run.json", second)
-    third = budgets.started_from(str(tmp_path / "grpo"), "weights of grpo")
-    assert third["root"] == "root" and third["budget"]["trained_tokens"] == 2000
-
-
-def test_a_published_model_is_the_start_of_its_sequence(tmp_path):
-    assert budgets.started_from("Qwen/Qwen3-1.7B-Base", "hash") is None
-    assert budgets.started_from(str(tmp_path), "hash") is None
+    assert budgets.root(second["training"], "sft") == "base"
+    assert budgets.root(first, "base") == "base"
+    third = run_of()
+    third["training"]["started_from"] = {**second["training"], "began_with": "sft"}
+    assert budgets.total(third)["trained_tokens"] == 3000
+    assert budgets.root(third["training"], "sft_grpo") == "base"
 
 
 def test_traces_that_were_changed_afterwards_are_not_what_was_counted(tmp_path):
@@ -100,13 +93,13 @@ def test_the_sentence_names_each_measure_once():
 
 
 def test_compare_prints_and_writes_budgets(tmp_path, capsys):
-    plans = {"base": None, "sft": trained("sft_distill")}
-    plans["grpo"] = trained("grpo", device_seconds=25)
+    plans = {"base": None, "sft": trained("sft_distill", **NO_TEACHER)}
+    plans["grpo"] = trained("grpo", device_seconds=25, **NO_TEACHER)
     runs = [
         str(write_run(tmp_path / arm, cost_rows(arm, 0.5, num_items=12), training=training))
         for arm, training in plans.items()
     ]
-    words = ["--bootstrap", "50", "--output", str(tmp_path / "out.json")]
+    words = ["--bootstrap", "100", "--output", str(tmp_path / "out.json")]
     command(["compare", *runs, *words, "--budget_tolerance", "0.5"])
     pairs = read_json(tmp_path / "out.json")["budgets"]
     assert [(pair["a"], pair["b"]) for pair in pairs] == [("sft", "grpo")]
@@ -128,7 +121,7 @@ def test_flops_of_full_training_and_of_adapters(tmp_path, size, per_processed):
 
 def test_flops_of_a_teacher_that_scores(tmp_path):
     ledger = Ledger(tmp_path, SINGLE)
-    assert ledger.budget(Size(1, 1))["teacher_flops"] is None
+    assert ledger.budget(Size(1, 1))["teacher_flops"] == 0
     ledger.counts["teacher_scored_tokens"] = 10
     assert ledger.budget(Size(1, 1))["teacher_flops"] is None
     ledger.teacher_parameters = 1000

@@ -3,11 +3,13 @@ import shutil
 
 import pytest
 import yaml
-from embedded import SUITES, WEIGHTS, load, run_script, small_suite
+from embedded import SUITES, WEIGHTS, engine, run_script, small_suite
 
 from handan.alignment.measure import align
+from handan.cost_rows import cost_rows
+from handan.engines.transformers import load_model
 from handan.errors import UserError
-from handan.evaluate import cost_rows, evaluate, load_model
+from handan.evaluate import evaluate
 from handan.launch import SINGLE
 from handan.records import file_hash, read_json, read_jsonl
 from handan.suite import load_suite, suite_items
@@ -26,6 +28,7 @@ def perfect_rows(cost):
             "reasoning_tokens": round(cost(entry.human_rt_s)),
             "answer_tokens": 5,
             "reasoning_characters": 1,
+            "reasoning_format": "tiny",
             "status": "complete",
             "correct": True,
         }
@@ -35,7 +38,8 @@ def perfect_rows(cost):
 
 
 def mean_r(rows, items):
-    return align(cost_rows(rows, items), bootstrap=200, seed=0)["models"]["people"]["mean_r_loglog"]
+    result = align(cost_rows(rows, items, "none"), bootstrap=200, seed=0)
+    return result["models"]["people"]["mean_r_loglog"]
 
 
 def test_the_human_means_themselves_align_perfectly():
@@ -121,10 +125,9 @@ def test_another_suite_or_model_in_the_same_directory_is_refused(evaluated, tmp_
     done = run_script(*words(other, folder), check=False)
     assert done.returncode == 2
     assert "evaluation was begun with suite" in done.stderr
-    model, tokenizer = load("base_constant")
     with pytest.raises(UserError, match="begun with model"):
         suite = load_suite(evaluated / "suite.yaml")
-        evaluate(model, tokenizer, suite, folder, "base", "other", "hash", SINGLE)
+        evaluate(engine("base_constant"), suite, folder, "base", "other", SINGLE)
     assert file_hash(folder / "generations.jsonl") == before
 
 

@@ -5,7 +5,7 @@ import pytest
 from embedded import ROOT, load
 
 from handan.errors import UserError
-from handan.thinking import ReasoningTags
+from handan.formats import FORMATS
 from handan.training.label_audit import (
     IGNORED,
     audit,
@@ -16,7 +16,7 @@ from handan.training.label_audit import (
 from handan.training.prompts import load_prompts
 
 PROMPTS = ROOT / "recipes" / "configs" / "tiny" / "prompts.yaml"
-TAGS = ReasoningTags("<think>", "</think>")
+FORM = FORMATS["tiny"]
 
 
 def traces(number=5):
@@ -47,11 +47,11 @@ def write(tmp_path, rows):
 
 
 def prepared(rows):
-    return training_rows(rows, load()[1], "t")
+    return training_rows(rows, load()[1], FORM, "t")
 
 
 def check(trained, rows):
-    return audit(trained, prepared(rows), rows, load()[1], TAGS, "t")
+    return audit(trained, prepared(rows), rows, load()[1], FORM, "t")
 
 
 def test_the_whole_completion_and_nothing_else_is_trained():
@@ -96,6 +96,12 @@ def test_a_trace_whose_closing_tag_is_gone_stops():
     rows[0]["completion_ids"] = tokenizer("so now 1 <eos>")["input_ids"]
     with pytest.raises(UserError, match="line 1: '</think>' is not among the trained tokens"):
         check(prepared(rows), rows)
+
+
+def test_a_student_that_has_no_span_cannot_learn_one_unasked():
+    rows = traces()
+    with pytest.raises(UserError, match="'plain' has no span; set reasoning_format"):
+        audit(prepared(rows), prepared(rows), rows, load()[1], FORMATS["plain"], "t")
 
 
 def test_a_trace_that_does_not_end_stops():

@@ -1,16 +1,17 @@
 import pytest
-from embedded import load
+from embedded import engine, load
 
 from handan.errors import UserError
+from handan.formats import FORMATS
 from handan.generate import Decoding
 from handan.launch import SINGLE
+from handan.reading import Question, read_completion
 from handan.records import read_jsonl
-from handan.responses import Plan, Question, collect, draw, read_completion
-from handan.thinking import ReasoningTags
+from handan.responses import Plan, collect, draw
 from handan.tiny.tasks import TASKS
 
-TAGS = ReasoningTags("<think>", "</think>")
-LABELS = {"model": "base", "settings": "s1", "seed": 0}
+FORM = FORMATS["tiny"]
+LABELS = {"model": "base", "settings": "s1", "seed": 0, "reasoning_format": "tiny"}
 
 
 def plan(cap=120):
@@ -21,7 +22,7 @@ def plan(cap=120):
         0: Decoding(1.0, 1.0, cap),
         1: Decoding(1.0, 1.0, cap),
     }
-    return Plan(questions, decodings, TAGS, batch_size=5, seed=3)
+    return Plan(questions, decodings, batch_size=5, seed=3)
 
 
 def by_key(path):
@@ -33,7 +34,7 @@ def by_key(path):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "generations.jsonl"
-    collect(*load(), plan(), path, LABELS, SINGLE)
+    collect(engine(), plan(), path, LABELS, SINGLE)
     return path
 
 
@@ -55,23 +56,23 @@ def test_a_cut_off_file_is_completed_with_the_same_samples(whole, tmp_path, cut)
     path = tmp_path / "generations.jsonl"
     content = whole.read_bytes()
     path.write_bytes(content[: int(cut * len(content))])
-    collect(*load(), plan(), path, LABELS, SINGLE)
+    collect(engine(), plan(), path, LABELS, SINGLE)
     assert by_key(path) == by_key(whole)
     assert len(read_jsonl(path)) == 18
 
 
 def test_a_finished_file_is_left_alone(whole):
     before = whole.read_bytes()
-    collect(*load(), plan(), whole, LABELS, SINGLE)
+    collect(engine(), plan(), whole, LABELS, SINGLE)
     assert whole.read_bytes() == before
 
 
 def test_the_number_of_processes_changes_no_sample(whole):
-    batches = plan().batches(load()[1])
+    batches = plan().batches(engine())
     rows = [
         row
         for rank in range(2)
-        for batch in draw(*load(), plan(), batches[rank::2], LABELS)
+        for batch in draw(engine(), plan(), batches[rank::2], LABELS)
         for row in batch
     ]
     texts = {(row["item"], row["sample"]): row["text"] for row in rows}
@@ -80,7 +81,7 @@ def test_the_number_of_processes_changes_no_sample(whole):
 
 def test_responses_of_other_settings_are_refused(whole):
     with pytest.raises(UserError, match="holds responses of another model"):
-        collect(*load(), plan(), whole, {**LABELS, "settings": "s2"}, SINGLE)
+        collect(engine(), plan(), whole, {**LABELS, "settings": "s2"}, SINGLE)
 
 
 def read(text, item_key="0001+0001"):
@@ -90,7 +91,7 @@ def read(text, item_key="0001+0001"):
     prompt = tokenizer("<bos> + 1 1 ; = <think>")["input_ids"]
     ids = tokenizer(text)["input_ids"]
     ends = [tokenizer.eos_token_id]
-    return read_completion(tokenizer, Question(item, task, "compact"), TAGS, prompt, ids, ends)
+    return read_completion(tokenizer, Question(item, task, "compact"), FORM, prompt, ids, ends)
 
 
 @pytest.mark.parametrize(

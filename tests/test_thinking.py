@@ -6,10 +6,11 @@ from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast
 
-from handan.thinking import ReasoningTags, find_tag, is_looping, split_completion
+from handan.formats import FORMATS
+from handan.thinking import find_tag, is_looping, split_completion
 from handan.tiny.model import make_tokenizer
 
-TAGS = ReasoningTags("<think>", "</think>")
+FORM = FORMATS["tiny"]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def pieces():
 
 def split(tokenizer, text, opened):
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    result = split_completion(tokenizer, ids, TAGS, opened, [tokenizer.eos_token_id])
+    result = split_completion(tokenizer, ids, FORM, opened, [tokenizer.eos_token_id])
     return (
         tokenizer.decode(result.reasoning_ids).strip(),
         tokenizer.decode(result.answer_ids).strip(),
@@ -77,7 +78,7 @@ def test_reasoning_tokens_and_answer_tokens_and_tags_add_up(pieces):
     text = "we add three</think> that is seven"
     ids = pieces(text, add_special_tokens=False)["input_ids"]
     begin, end = find_tag(pieces, ids, "</think>")
-    result = split_completion(pieces, ids, TAGS, True, [pieces.eos_token_id])
+    result = split_completion(pieces, ids, FORM, True, [pieces.eos_token_id])
     assert len(result.reasoning_ids) + (end - begin) + len(result.answer_ids) == len(ids)
 
 

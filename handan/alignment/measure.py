@@ -108,6 +108,16 @@ def align(
         notes += task_notes(entries)
     if not comparisons.contrasts and len(final) > MOST_MODELS_FOR_ALL_PAIRS:
         notes.append(f"no contrasts: {len(final)} models and no reference to compare them with")
+    whole = [
+        model
+        for model, tasks in final.items()
+        if any(entry.cost_rule == "response" for entry in tasks.values())
+    ]
+    if 0 < len(whole) < len(final):
+        notes.append(
+            f"cost is the whole response for {', '.join(whole)} and the reasoning span for the "
+            "others; --cost_rule computes one of them for all"
+        )
     found = contrasts(final, comparisons.contrasts, drawn, equivalence_bound)
     for row in found:
         row["roles"] = list(comparisons.roles.get((row["a"], row["b"]), ())) or None

@@ -1,10 +1,19 @@
 """Tokenizer and transformer of the embedded world, both ordinary transformers objects."""
 
+from typing import Any
+
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
-from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
+from handan.errors import UserError
 from handan.tiny.families import GAP, NAMES
 from handan.tiny.traces import DIALECTS
 
@@ -12,6 +21,10 @@ from handan.tiny.traces import DIALECTS
 # that reward functions and traces are made of.
 SPECIAL = ["<pad>", "<bos>", "<eos>", "<unk>"]
 WORDS = ["<think>", "</think>", *"0123456789", *NAMES, *"+-=;,?>", GAP, "carry", "borrow", "sum"]
+ARCHITECTURES: dict[str, tuple[Any, Any]] = {
+    "qwen3": (Qwen3Config, Qwen3ForCausalLM),
+    "llama": (LlamaConfig, LlamaForCausalLM),
+}
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %} {{ message['content'] }}"
     "{% endfor %}{% if add_generation_prompt %} <think>{% endif %}"
@@ -46,13 +59,28 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     return fast
 
 
-def make_model(hidden_size: int, num_layers: int, num_heads: int, seed: int) -> Qwen3ForCausalLM:
-    """A randomly initialised Qwen3 model that knows the embedded world's vocabulary."""
+def make_model(
+    architecture: str, hidden_size: int, num_layers: int, num_heads: int, seed: int
+) -> Any:
+    """A randomly initialised model that knows the embedded world's vocabulary.
+
+    Args:
+        architecture: qwen3 or llama.
+        hidden_size, num_layers, num_heads: of the transformer.
+        seed: of the weights.
+
+    Raises:
+        UserError: the architecture is neither of them.
+    """
     import torch
 
+    if architecture not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise UserError(f"architecture is '{architecture}'; use one of {known}")
+    make_config, kind = ARCHITECTURES[architecture]
     tokenizer = make_tokenizer()
     torch.manual_seed(seed)
-    config = Qwen3Config(
+    config = make_config(
         vocab_size=len(tokenizer),
         hidden_size=hidden_size,
         intermediate_size=8 * hidden_size // 3,
@@ -67,4 +95,4 @@ def make_model(hidden_size: int, num_layers: int, num_heads: int, seed: int) -> 
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
     )
-    return Qwen3ForCausalLM(config)
+    return kind(config)

@@ -34,6 +34,7 @@ class Pretraining:
         families: share of each family in the corpus, by name.
         widths: operand widths of the binary families; the human width is refused.
         style: how traces are written.
+        architecture: qwen3 or llama.
         hidden_size, num_layers, num_heads: of the transformer.
         num_steps: optimizer steps.
         tokens_per_step: padded tokens in a batch, at most.
@@ -45,6 +46,7 @@ class Pretraining:
     families: dict[str, float]
     widths: list[int]
     style: TraceStyle
+    architecture: str
     hidden_size: int
     num_layers: int
     num_heads: int
@@ -97,7 +99,13 @@ def batches(settings: Pretraining, vocabulary: dict[str, int], pad: int) -> Iter
 def pretrain(settings: Pretraining, output_dir: Path) -> None:
     """Train, and save model and tokenizer in transformers' own layout."""
     tokenizer = make_tokenizer()
-    model = make_model(settings.hidden_size, settings.num_layers, settings.num_heads, settings.seed)
+    model = make_model(
+        settings.architecture,
+        settings.hidden_size,
+        settings.num_layers,
+        settings.num_heads,
+        settings.seed,
+    )
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "layers." in n]
     inside = {id(p) for p in matrices}
     others = [p for p in model.parameters() if id(p) not in inside]

@@ -7,6 +7,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from handan import rundir
+from handan.budgets import TEACHERS
 from handan.launch import Processes
 from handan.records import append_jsonl, read_json, write_json
 from handan.size import Size
@@ -22,7 +23,9 @@ def complete_checkpoints(run_dir: Path) -> dict[int, Path]:
     """
     out = {}
     for path in run_dir.glob("checkpoint-[0-9]*"):
-        optimizer = (path / "optimizer.pt").exists() or any(path.glob("global_step*"))
+        # One file, or what FSDP or DeepSpeed write.
+        saved = ("optimizer.pt", "optimizer.bin", "optimizer_*", "global_step*")
+        optimizer = any(any(path.glob(name)) for name in saved)
         if (path / LEDGER).exists() and optimizer:
             out[int(path.name.split("-")[1])] = path
     return out
@@ -49,7 +52,7 @@ class Ledger(TrainerCallback):
         seconds = ("train_seconds", "probe_seconds", "device_seconds")
         self.counts: dict[str, Any] = dict.fromkeys(tokens, 0) | dict.fromkeys(seconds, 0.0)
         self.counts |= {"peak_memory_gib": 0.0, "peak_gpu_memory_gib": None}
-        self.of_traces: dict[str, float | None] = {}
+        self.of_traces: dict[str, float | None] = dict.fromkeys(TEACHERS.values(), 0)
         self._clock = time.monotonic()
 
     def restore(self, checkpoint: str | None) -> None:
@@ -105,17 +108,14 @@ class Ledger(TrainerCallback):
         counts = self.counts
         processed = counts["processed_tokens"] * (4 * size.multiplied + 2 * size.trained)
         flops = processed + 2 * size.multiplied * counts["generated_tokens"]
-        scored, teacher_flops = counts["teacher_scored_tokens"], self.of_traces.get("teacher_flops")
-        if scored:
+        teacher = dict(self.of_traces)
+        if scored := counts["teacher_scored_tokens"]:
             known = self.teacher_parameters is not None
-            teacher_flops = 2.0 * scored * self.teacher_parameters if known else None
+            teacher["teacher_flops"] = 2.0 * scored * self.teacher_parameters if known else None
         return {
-            "teacher_generated_tokens": None,
-            "teacher_device_seconds": None,
-            **self.of_traces,
+            **teacher,
             **{key: round(v, 3) if isinstance(v, float) else v for key, v in counts.items()},
             "model_flops": float(flops),
-            "teacher_flops": teacher_flops,
         }
 
 

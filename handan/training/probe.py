@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
-from trl.models import unwrap_model_for_generation
 
 from handan.alignment.data.cost_table import GREEDY_SUFFIX
 from handan.alignment.measure import align
-from handan.evaluate import cost_rows, suite_plan
+from handan.cost_rows import cost_rows
+from handan.engines.transformers import TransformersEngine
+from handan.evaluate import suite_plan
+from handan.formats import ReasoningFormat
 from handan.launch import Processes
 from handan.records import append_jsonl, content_hash
 from handan.responses import draw
 from handan.suite import Suite, suite_items
+from handan.training.generation import generating
 from handan.training.ledger import Ledger
 
 BOOTSTRAP = 1_000
@@ -33,9 +36,16 @@ class Probe(TrainerCallback):
     trainer: Any = None
 
     def __init__(
-        self, suite: Suite, every: int, run_dir: Path, arm: str, ledger: Ledger, world: Processes
+        self,
+        suite: Suite,
+        form: ReasoningFormat,
+        every: int,
+        run_dir: Path,
+        arm: str,
+        ledger: Ledger,
+        world: Processes,
     ) -> None:
-        self.suite, self.every, self.arm = suite, every, arm
+        self.suite, self.form, self.every, self.arm = suite, form, every, arm
         self.run_dir, self.ledger, self.world = run_dir, ledger, world
         self.items = suite_items(suite)
         self.last_step = -1
@@ -62,25 +72,23 @@ class Probe(TrainerCallback):
         trainer = self.trainer
         tokenizer = trainer.processing_class
         plan = suite_plan(self.suite, self.items)
-        batches = plan.batches(tokenizer)[self.world.rank :: self.world.size]
         labels = {
             "model": self.arm,
             "step": step,
-            "settings": content_hash([self.suite.fingerprint, step]),
+            "settings": content_hash([self.suite.fingerprint, self.form.fingerprint, step]),
+            "reasoning_format": self.form.name,
             "seed": self.suite.seed,
         }
-        with unwrap_model_for_generation(
-            trainer.model_wrapped,
-            trainer.accelerator,
-            gradient_checkpointing_kwargs=trainer.args.gradient_checkpointing_kwargs,
-        ) as model:
-            mine = [r for rows in draw(model, tokenizer, plan, batches, labels) for r in rows]
+        with generating(trainer) as model:
+            engine = TransformersEngine(model, tokenizer, self.form)
+            batches = plan.batches(engine)[self.world.rank :: self.world.size]
+            mine = [row for rows in draw(engine, plan, batches, labels) for row in rows]
         rows = self.world.gather(mine)
         self.last_step = step
         self.ledger.pause(time.monotonic() - started)
         if self.world.rank > 0:
             return
-        metrics = probe_metrics(rows, self.items)
+        metrics = probe_metrics(rows, self.items, self.suite.cost_without_span)
         append_jsonl(self.run_dir / "probe.jsonl", rows)
         append_jsonl(self.run_dir / "metrics.jsonl", [{"step": step, **metrics}])
         log_to_wandb(trainer, metrics, step)
@@ -93,9 +101,10 @@ class Probe(TrainerCallback):
         )
 
 
-def probe_metrics(rows: list[dict], items: list[Any]) -> dict[str, float]:
+def probe_metrics(rows: list[dict], items: list[Any], cost_without_span: str) -> dict[str, float]:
     """Alignment, accuracy, length and status rates of one probe; what is undefined is left out."""
-    result = align(cost_rows(rows, items), bootstrap=BOOTSTRAP, seed=0)
+    costs = cost_rows(rows, items, cost_without_span)
+    result = align(costs, bootstrap=BOOTSTRAP, seed=0)
     model = next(
         figures for name, figures in result["models"].items() if not name.endswith(GREEDY_SUFFIX)
     )

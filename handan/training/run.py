@@ -1,6 +1,7 @@
 """What the recipes share: arguments, resume, budget ledger, and the end of a run."""
 
 import dataclasses
+import importlib.util
 import json
 import os
 from dataclasses import dataclass, field
@@ -12,15 +13,18 @@ from trl import ModelConfig, get_peft_config
 
 from handan import rundir
 from handan.arguments import given_keys, parse
-from handan.budgets import started_from
+from handan.engines.transformers import load_model
 from handan.errors import UserError
-from handan.evaluate import load_model
-from handan.launch import Processes, check_engine, processes
+from handan.formats import AUTO, ReasoningFormat, choose
+from handan.launch import Processes, check_engine, check_wrapped, processes
 from handan.records import read_json, recover_jsonl, write_jsonl
 from handan.size import size_of
 from handan.suite import Suite, load_suite
+from handan.training import adapters, dry_run
 from handan.training.ledger import Ledger, MetricsFile, complete_checkpoints
+from handan.training.lineage import check_sources, lineage
 from handan.training.probe import Probe
+from handan.training.rollouts import FILE as ROLLOUTS
 from handan.training.stop import StopRequest
 
 # Where a run lies, who watches it and who may push it does not change what it is.
@@ -30,6 +34,7 @@ NOT_RECORDED = (
     "report_to",
     "run_name",
     "disable_tqdm",
+    "dry_run",
     "hub_token",
     "push_to_hub_token",
 )
@@ -49,10 +54,25 @@ class RecipeArguments:
         default=None,
         metadata={"help": "CPU threads of each process; their number changes the last bits"},
     )
+    reasoning_format: str = field(
+        default=AUTO,
+        metadata={"help": "how the model marks its reasoning; auto: as its chat template shows"},
+    )
     resume: str = field(
         default="auto",
         metadata={"help": "auto: go on from the newest checkpoint; never: refuse if there is one"},
     )
+    dry_run: bool = field(default=False, metadata={"help": "print the plan and stop"})
+
+
+class WrappedModelCheck(TrainerCallback):
+    """Looks, before the first step, at what really holds the model."""
+
+    def __init__(self, trainer: Any, engine: dict) -> None:
+        self.trainer, self.engine = trainer, engine
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        check_wrapped(self.trainer.model_wrapped, self.engine)
 
 
 def resolved(*parts: Any) -> dict:
@@ -84,12 +104,12 @@ def checkpoint_to_resume(run_dir: Path, resume: str) -> str | None:
 
 
 def forget_after(run_dir: Path, step: int) -> None:
-    """Remove metrics and probes of steps that are about to be trained again.
+    """Remove metrics, probes and rollouts of steps that are about to be trained again.
 
     They were made by a process that died after its last checkpoint; leaving them would show two
     policy versions under one step.
     """
-    for name in ("metrics.jsonl", "probe.jsonl"):
+    for name in ("metrics.jsonl", "probe.jsonl", ROLLOUTS):
         path = run_dir / name
         rows = recover_jsonl(path, ("step",), unique=False)
         kept = [row for row in rows if row["step"] <= step]
@@ -98,18 +118,37 @@ def forget_after(run_dir: Path, step: int) -> None:
             write_jsonl(path, kept)
 
 
+def check_installed(config: Any) -> None:
+    """Stop if a setting needs a package that is not there.
+
+    Raises:
+        UserError: names the setting and how to install the package.
+    """
+    for key, package, extra in (
+        ("use_vllm", "vllm", "vllm"),
+        ("use_liger_kernel", "liger_kernel", "liger"),
+    ):
+        if getattr(config, key, False) and importlib.util.find_spec(package) is None:
+            raise UserError(
+                f"{key} is true, but {package} is not installed: pip install 'handan[{extra}]', or "
+                f"set {key} to false"
+            )
+
+
 @dataclass
 class Run:
     """One training run, from its parsed arguments to its ledger."""
 
     recipe: Any
     config: Any
+    model_config: Any
     given: set[str]
     run_dir: Path
     world: Processes
     suite: Suite
     model: Any
     tokenizer: Any
+    form: ReasoningFormat
     peft_config: Any
     ledger: Ledger
     stop: StopRequest
@@ -118,32 +157,39 @@ class Run:
 
     def train(self, trainer: Any, details: dict) -> None:
         """Train from the newest complete checkpoint on, save the model, write the ledger."""
-        check_engine(trainer.accelerator)
+        engine = check_engine(trainer.accelerator, self.config)
+        launched = {"processes": self.world.size, "nodes": self.world.nodes, **engine}
+        started_from = lineage(Path(self.model_config.model_name_or_path))
+        trainer.add_callback(WrappedModelCheck(trainer, engine))
         probe = next(c for c in self.callbacks if isinstance(c, Probe))
         probe.trainer = trainer
         with rundir.lock(self.run_dir, self.world.rank):
             self.world.gather([])  # the other processes wait for the lock too
-            engine = trainer.accelerator.distributed_type.name
             if self.world.rank == 0:
-                print(f"{self.recipe.arm}: {self.world.size} process(es), engine {engine}")
-            self._train(trainer, details)
+                shown = ", ".join(f"{key} {value}" for key, value in launched.items())
+                print(f"{self.recipe.arm}: {shown}", flush=True)
+            facts = {"launch": launched, "started_from": started_from}
+            self._train(trainer, {**facts, **details})
 
     def _train(self, trainer: Any, details: dict) -> None:
         checkpoint = checkpoint_to_resume(self.run_dir, self.recipe.resume)
+        if checkpoint:
+            check_sources(self.run_dir, details)
         if self.world.rank == 0:
-            fingerprint = self.settings["model_fingerprint"]
-            origin = started_from(self.settings["model_name_or_path"], fingerprint)
-            details = {**details, "model_fingerprint": fingerprint, "started_from": origin}
+            details = {**details, "reasoning_format": self.form.name}
             rundir.record(self.run_dir, "training", self.settings, arm=self.recipe.arm, **details)
             forget_after(self.run_dir, int(checkpoint.split("-")[-1]) if checkpoint else -1)
         self.ledger.restore(checkpoint)
         trainer.add_callback(self.stop)
         trainer.train(resume_from_checkpoint=checkpoint)
         self.stop.leave_if_asked(trainer.state.global_step)
-        trainer.save_model(str(self.run_dir))
+        size = size_of(trainer.accelerator.unwrap_model(trainer.model))
+        if self.peft_config:
+            adapters.save_merged(trainer, self.model_config, self.run_dir, self.world.rank)
+        else:
+            trainer.save_model(str(self.run_dir))
         if self.world.rank == 0:
             self.tokenizer.save_pretrained(self.run_dir)
-            size = size_of(trainer.accelerator.unwrap_model(trainer.model))
             rundir.add(
                 self.run_dir,
                 "training",
@@ -172,21 +218,35 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
     """Everything up to the trainer: arguments, launch check, model, suite, callbacks.
 
     Returns:
-        The run, or None if it is finished already.
+        The run, or None if it is finished already or was only to be shown.
 
     Raises:
         UserError: an argument, a file or the launch is not as it must be.
     """
-    recipe, config, model_config = parse((recipe_kind, config_kind, ModelConfig), required)
+    kinds = (recipe_kind, config_kind, ModelConfig)
+    recipe, config, model_config = parse(kinds, required, dry_run.words())
+    if config.push_to_hub:
+        raise UserError(
+            "push_to_hub: leave it out; publish the arm when it is trained and evaluated, with "
+            "handan publish RUN_DIR --repo OWNER/NAME --push_to_hub"
+        )
+    given = given_keys()[1]
+    adapters.check_settings(model_config, given)
+    if recipe.dry_run:
+        dry_run.show(recipe, config, model_config)
+        return None
+    check_installed(config)
     world = processes(recipe.num_threads)
     stop = StopRequest(recipe.arm, world)  # from here on a signal is not lost
     run_dir = Path(config.output_dir)
     model, tokenizer, fingerprint = load_model(
         model_config.model_name_or_path,
         revision=model_config.model_revision,
-        dtype=model_config.dtype or "auto",
+        # Updates are smaller than bf16 can tell from nothing; mixed precision computes in bf16.
+        dtype=model_config.dtype or "float32",
         attn_implementation=model_config.attn_implementation,
     )
+    form = choose(recipe.reasoning_format, tokenizer)
     settings = {**resolved(recipe, model_config, config), "model_fingerprint": fingerprint}
     if (run_dir / "run.json").exists():
         training = read_json(run_dir / "run.json").get("training", {})
@@ -198,16 +258,18 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
         prepare_wandb(config, run_dir, recipe.arm)
     suite = load_suite(Path(recipe.suite))
     ledger = Ledger(run_dir, world)
-    probe = Probe(suite, recipe.probe_steps, run_dir, recipe.arm, ledger, world)
+    probe = Probe(suite, form, recipe.probe_steps, run_dir, recipe.arm, ledger, world)
     return Run(
         recipe=recipe,
         config=config,
-        given=given_keys()[1],
+        model_config=model_config,
+        given=given,
         run_dir=run_dir,
         world=world,
         suite=suite,
         model=model,
         tokenizer=tokenizer,
+        form=form,
         peft_config=get_peft_config(model_config),
         ledger=ledger,
         stop=stop,

@@ -3,13 +3,14 @@
 from typing import Any
 
 import torch
-from trl import GRPOTrainer, SFTTrainer
-from trl.models import unwrap_model_for_generation
+from trl import DistillationTrainer, GRPOTrainer, SFTTrainer
 
 from handan import generate
-from handan.generate import Decoding
+from handan.formats import ReasoningFormat
+from handan.training.generation import draw
 from handan.training.label_audit import IGNORED
 from handan.training.ledger import Ledger
+from handan.training.rollouts import Rollouts, metrics
 
 
 class LedgerSFTTrainer(SFTTrainer):
@@ -20,7 +21,9 @@ class LedgerSFTTrainer(SFTTrainer):
     def training_step(self, model: Any, inputs: dict, num_items_in_batch: Any = None) -> Any:
         """Count the micro-batch over all processes, then train on it."""
         trained = (inputs["labels"] != IGNORED).sum()
-        processed = inputs["attention_mask"].sum()
+        # Packed batches are one long row without padding, and without a mask.
+        mask = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"]))
+        processed = mask.sum()
         counts = self.accelerator.reduce(torch.stack([trained, processed])).tolist()
         self.ledger.counts["trained_tokens"] += counts[0]
         self.ledger.counts["processed_tokens"] += counts[1]
@@ -46,6 +49,46 @@ class LengthSortedGRPOTrainer(GRPOTrainer):
             return inputs
         self._buffered_inputs = regroup_by_length(self._buffered_inputs)
         return self._buffered_inputs[0]
+
+
+class LedgerDistillationTrainer(DistillationTrainer):
+    """On-policy distillation with our completions, each of them graded, counted and recorded.
+
+    ``rollouts`` must be set before training. Grades are for the record; the teacher's
+    distribution alone is learned from.
+    """
+
+    rollouts: Rollouts
+    _buffered_inputs: list[dict]
+
+    def _generate_and_score_completions(self, inputs: list[dict]) -> dict:
+        self._prompts = inputs
+        return super()._generate_and_score_completions(inputs)
+
+    def _tokenize_prompts(self, prompts: list) -> tuple[list, None, dict]:
+        # As everywhere else, doubled beginnings and unknown words having been looked for.
+        return [list(row["prompt_ids"]) for row in self._prompts], None, {}
+
+    def _generate_single_turn(self, prompt_ids: list, *rest: Any, **more: Any) -> list:
+        if self.use_vllm:
+            completion_ids = super()._generate_single_turn(prompt_ids, *rest, **more)
+        else:
+            completion_ids = draw(self, prompt_ids)
+        step = self.state.global_step + 1
+        for name, value in metrics(self.rollouts.read(self._prompts, completion_ids, step)).items():
+            self._metrics["train"][name].append(value)
+        tokens = sum(map(len, prompt_ids)) + sum(map(len, completion_ids))
+        counts = self.accelerator.reduce(torch.tensor(tokens, device=self.accelerator.device))
+        self.rollouts.ledger.counts["teacher_scored_tokens"] += int(counts)
+        return completion_ids
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        inputs = super()._prepare_inputs(generation_batch)
+        # The loss is a sum over all tokens of a step, so any grouping gives the same gradient.
+        if self.model.training and self._step % self.args.gradient_accumulation_steps == 0:
+            self._buffered_inputs = regroup_by_length(self._buffered_inputs)
+            return self._buffered_inputs[0]
+        return inputs
 
 
 def regroup_by_length(batches: list[dict]) -> list[dict]:
@@ -78,20 +121,15 @@ def regroup_by_length(batches: list[dict]) -> list[dict]:
     return out
 
 
-def rollout(prompts: list, trainer: Any) -> dict:
-    """TRL's ``rollout_func``: completions drawn by the same staged generation as everywhere else.
+def rollout(form: ReasoningFormat, prompts: list, trainer: Any) -> dict:
+    """TRL's ``rollout_func`` once ``form`` is bound; the number of processes changes nothing.
 
-    TRL's own loop keeps a whole batch running until its longest completion ends. This one draws
-    from the trainer's random state too, which checkpoints restore.
+    TRL's own loop keeps a whole batch running until its longest completion ends.
     """
-    arguments, tokenizer = trainer.args, trainer.processing_class
-    decoding = Decoding(arguments.temperature, arguments.top_p, arguments.max_completion_length)
-    prompt_ids = [list(generate.prompt_ids(tokenizer, p[-1]["content"])) for p in prompts]
-    with unwrap_model_for_generation(
-        trainer.model_wrapped,
-        trainer.accelerator,
-        gradient_checkpointing_kwargs=arguments.gradient_checkpointing_kwargs,
-    ) as model:
-        ends = generate.eos_ids(model, tokenizer)
-        completion_ids = generate.complete(model, prompt_ids, decoding, ends)
-    return {"prompt_ids": prompt_ids, "completion_ids": completion_ids, "logprobs": None}
+    tokenizer = trainer.processing_class
+    prompt_ids = [list(generate.prompt_ids(tokenizer, p[-1]["content"], form)) for p in prompts]
+    return {
+        "prompt_ids": prompt_ids,
+        "completion_ids": draw(trainer, prompt_ids),
+        "logprobs": None,
+    }

@@ -9,13 +9,20 @@ from handan.errors import UserError
 
 REQUIRED = ("task", "item", "reasoning_tokens")
 DEMANDS = ("human_rt_s", "analytic_cost")
-TEXT = ("model", "task", "item", "sample", "participant", "status", "norms", "counted_by")
-COUNTS = ("reasoning_tokens", "prompt_tokens", "answer_tokens", "reasoning_characters")
+TEXT = (
+    *("model", "task", "item", "sample", "participant"),
+    *("status", "norms", "counted_by", "cost_rule"),
+)
+COUNTS = (
+    *("reasoning_tokens", "prompt_tokens", "answer_tokens"),
+    *("reasoning_characters", "answer_characters"),
+)
 POSITIVE = (*DEMANDS, "oracle_tokens")
 YES_OR_NO = ("correct", "looping")
 KNOWN = (*TEXT, "step", *COUNTS, *POSITIVE, *YES_OR_NO)
 NEEDED = ("task", "item", "model")
 STATUSES = ("complete", "truncated", "no_reasoning", "unparsed")
+COST_RULES = ("span", "response")
 
 # Outside these bounds a column was mistaken for another one, or its unit was.
 MOST_COUNT = 10**9
@@ -65,10 +72,18 @@ def _status(place: str, column: str, cell: str) -> str:
     return cell.lower()
 
 
+def _rule(place: str, column: str, cell: str) -> str:
+    if cell not in ("", *COST_RULES):
+        raise UserError(f"{place}: {column} is '{cell}'; use {', '.join(COST_RULES)}")
+    return cell
+
+
 def _parser(name: str) -> Callable[[str, str, str], str | float]:
     """A function of (place, column, cell)."""
     if name in TEXT:
-        return _status if name == "status" else _needed if name in NEEDED else _any_text
+        if name in ("status", "cost_rule"):
+            return _status if name == "status" else _rule
+        return _needed if name in NEEDED else _any_text
     if name in YES_OR_NO:
         return _yes_or_no
     if name == "step":

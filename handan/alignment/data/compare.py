@@ -34,6 +34,7 @@ def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
     models: dict[Path, list[str]] = {}
     trained: dict[str, dict[str, Any]] = {}
     first: dict | None = None
+    first_format: str | None = None
     for run_dir in run_dirs:
         if run_dir in models or not run_dir.is_dir():
             raise UserError(f"{run_dir}: named twice, or not a directory; name each run once")
@@ -48,6 +49,13 @@ def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
             if not allow_different:
                 raise UserError(f"{difference}; evaluate them alike or add --allow-different")
             notes.append(f"warning: runs are not comparable: {difference}")
+        form = (run.get("evaluation") or {}).get("reasoning_format")
+        first_format = form if not models else first_format
+        if form != first_format:
+            # Models of two families mark their reasoning differently, and rightly so.
+            notes.append(
+                f"reasoning_format is {first_format} in {run_dirs[0]} but {form} in {run_dir}"
+            )
         costs = read_costs(run_dir / "costs.csv")
         named = _renamed(costs.table, str(run.get("arm") or run_dir.resolve().name))
         models[run_dir] = named.names("model")

@@ -25,7 +25,8 @@ class CostTable:
 
     Attributes:
         places: file and line of each row, for messages.
-        text: model, task, item, sample, participant, status, norms, counted_by; '' if empty.
+        text: model, task, item, sample, participant, status, norms, counted_by, cost_rule;
+            '' if empty.
         numbers: the other columns of ``costs.csv`` and every ``covariate_...``; NaN if empty.
     """
 
@@ -151,6 +152,12 @@ def check_table(table: CostTable) -> None:
             ("task",),
             ["characters" if by == "characters" else "tokens" for by in text["counted_by"]],
             "costs of task '{task}' are {here} but {there} at {place}; count them all in one unit",
+        ),
+        (
+            ("model", "step", "task"),
+            [name or "span" for name in text["cost_rule"]],
+            "cost_rule of model and task is {here} but {there} at {place}; recompute one of them "
+            "with --cost_rule, or make them equal",
         ),
         (
             ("model", "step", "task", "item"),

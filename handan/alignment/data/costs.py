@@ -16,6 +16,8 @@ Optional columns are listed in ``cells.py``.
 - ``norms``: the source of the human figures; their reliability is taken from there.
 - ``oracle_tokens``: the noise-free length of the format the model was trained to write.
 - ``counted_by``: how the tokens were counted ('token_ids', 'usage', 'retokenized', 'characters').
+- ``cost_rule``: whether ``reasoning_tokens`` is the reasoning span ('span', also if empty) or the
+  whole response ('response', for a model without one).
 - ``covariate_NAME``: a number that describes the item, such as its carries; empty for tasks that
   do not have it.
 

@@ -45,6 +45,7 @@ class TaskCosts:
         norms: the source of the human figures, None if the file brings its own.
         counted_by: how the tokens were counted, ' + ' between several ways; None if the file does
             not say.
+        cost_rule: 'span' or 'response': which tokens of a response are its cost.
         items: item names, the first axis of all arrays.
         of_samples: shape (items, samples) each, NaN where unknown or where an item has fewer
             samples: tokens, characters, prompt_tokens, answer_tokens, and 1 or 0 for correct,
@@ -60,6 +61,7 @@ class TaskCosts:
     cost_source: str
     norms: str | None
     counted_by: str | None
+    cost_rule: str
     items: tuple[str, ...]
     of_samples: Mapping[str, FloatArray]
     of_items: Mapping[str, FloatArray]
@@ -208,8 +210,12 @@ def _task_costs(table: CostTable, rows: np.ndarray, people: Mapping[str, People]
         out[row_items, places] = values
         return out
 
+    cost_rule = table.text["cost_rule"][first] or "span"
     status = np.array([table.text["status"][row] for row in rows])
     of_samples = {name: spread(table.numbers[column][rows]) for name, column in OF_SAMPLES.items()}
+    if cost_rule == "response":
+        # The answer is a part of the cost, so nothing is learned from holding it constant.
+        of_samples["answer_tokens"] = np.full(shape, np.nan)
     for name in ("truncated", "unparsed"):
         of_samples[name] = spread(np.where(status == "", np.nan, status == name))
     heads = rows[starts]
@@ -225,6 +231,7 @@ def _task_costs(table: CostTable, rows: np.ndarray, people: Mapping[str, People]
         cost_source="analytic" if is_analytic else "human",
         norms=table.text["norms"][first] or None,
         counted_by=" + ".join(sorted({table.text["counted_by"][row] for row in rows})) or None,
+        cost_rule=cost_rule,
         items=tuple(names.tolist()),
         of_samples=of_samples,
         of_items=of_items,

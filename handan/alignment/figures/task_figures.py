@@ -109,6 +109,7 @@ def task_report(
         "items_dropped": len(everything.items) - len(costs.items),
         "cost_source": costs.cost_source,
         "counted_by": costs.counted_by,
+        "cost_rule": costs.cost_rule,
         **_with_interval("r_raw", correlations["r_raw"]),
         **_with_interval("r_loglog", r),
         "spearman": finite_or_none(rho),

@@ -1,0 +1,83 @@
+"""What every engine takes and gives, and how a settings file becomes one.
+
+An engine turns prompts into completions. Everything else, from the prompts to the grades, is the
+same whichever engine runs: a dictionary here names the modules, and a module is imported only when
+it is asked for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from handan.errors import UserError
+from handan.formats import ReasoningFormat
+from handan.generate import Request
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What an engine says of one response.
+
+    Attributes:
+        ids: generated ids up to and including the end of sequence; None where a server keeps them.
+        ended: whether the model ended the response itself.
+        prompt_ids: the prompt's ids, where the engine made the prompt itself and tells them.
+        reasoning: the reasoning's text, where a server has set it apart.
+        text: everything else that was said, where there are no ids.
+        prompt_tokens, generated_tokens, reasoning_tokens: a server's own counts, None if unknown.
+        served_by: what a server calls the model that answered.
+    """
+
+    ids: list[int] | None
+    ended: bool
+    prompt_ids: list[int] | None = None
+    reasoning: str | None = None
+    text: str = ""
+    prompt_tokens: int | None = None
+    generated_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    served_by: str | None = None
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """What every settings file has; each engine's module has its own keys beside it.
+
+    Attributes:
+        engine: name of the module of ``handan.engines``.
+    """
+
+    engine: str
+
+
+class Engine(Protocol):
+    """What generates.
+
+    Attributes:
+        tokenizer: of the model; None if a server's is not known here.
+        form: the model's reasoning format.
+        ends: every id that ends a sequence.
+        identity: engine, versions and settings that may change a response; part of the settings
+            hash of every response.
+        fingerprint: hash of the weights, as far as they are known.
+        independent: whether a response depends on its own request and seed alone. If not, batches
+            are drawn whole.
+        remote: whether responses come from a server, which may hide or change things.
+    """
+
+    tokenizer: Any
+    form: ReasoningFormat
+    ends: list[int]
+    identity: dict[str, Any]
+    fingerprint: str
+    independent: bool
+    remote: bool
+
+    def complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
+        """One completion for each request, or what kept it from being drawn.
+
+        Args:
+            batch: requests of one decoding, from ``generate.batches``.
+            seed: of all samples of the run.
+        """
+        ...

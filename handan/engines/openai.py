@@ -1,0 +1,232 @@
+"""Generation by a server that speaks OpenAI's chat completions: vLLM, SGLang, hosted, any.
+
+The question is sent as messages and the server renders the prompt. The key comes from the
+environment and is stored nowhere. Token ids are used where the server returns them (vLLM's
+``return_token_ids``); ``handan.reading`` says what is counted where it does not.
+"""
+
+import asyncio
+import importlib.metadata
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from handan.engines.base import Completion, EngineSettings
+from handan.engines.transformers import load_tokenizer
+from handan.errors import UserError
+from handan.formats import AUTO, FORMATS, ReasoningFormat, choose, choose_for
+from handan.generate import Request
+from handan.records import content_hash
+
+ENDED = ("stop", "eos", "end_turn", "stop_sequence")
+# Of a server without a key; the client wants one, and must not find another server's by itself.
+NO_KEY = "none"
+
+
+@dataclass(frozen=True)
+class Settings(EngineSettings):
+    """Of ``eval/engines/openai.yaml``.
+
+    Attributes:
+        base_url: of the server, up to and including ``/v1``.
+        model: what the server calls the model; null: as ``--model``.
+        tokenizer: counts what the server does not: a directory or hub name; ``auto``: that of
+            ``--model``; null: none, so that the server must count everything.
+        api_key_env: the environment variable that holds the key; null for a server without one.
+        concurrency: requests at a time.
+        timeout_s: for one response.
+        max_retries: of a request that failed, with growing pauses.
+        max_response_mib: a longer answer of the server is refused.
+        cap_field: what the server calls the cap: ``max_tokens`` or ``max_completion_tokens``.
+        extra_body: further fields of every request.
+    """
+
+    base_url: str
+    model: str | None = None
+    tokenizer: str | None = AUTO
+    api_key_env: str | None = None
+    concurrency: int = 32
+    timeout_s: float = 3600.0
+    max_retries: int = 8
+    max_response_mib: int = 64
+    cap_field: str = "max_tokens"
+    extra_body: dict[str, Any] = field(default_factory=dict)
+
+
+class OpenAIEngine:
+    """A server, as an engine.
+
+    Args:
+        settings: of the server.
+        model: what the server calls the model.
+        tokenizer: that of the model, or None.
+        form: its reasoning format.
+        key: for the server.
+    """
+
+    independent, remote = True, True
+
+    def __init__(
+        self, settings: Settings, model: str, tokenizer: Any, form: ReasoningFormat, key: str
+    ) -> None:
+        self.settings, self.model, self._key = settings, model, key
+        self.tokenizer, self.form = tokenizer, form
+        self.ends: list[int] = [] if tokenizer is None else sorted(tokenizer.all_special_ids)
+        counts = None if tokenizer is None else content_hash(tokenizer.backend_tokenizer.to_str())
+        self.fingerprint = content_hash([model, counts])
+        # Not the address: a server that is started again elsewhere is the same.
+        self.identity: dict[str, Any] = {
+            "engine": "openai",
+            "openai": importlib.metadata.version("openai"),
+            "model": model,
+            "tokenizer": counts,
+            "cap_field": settings.cap_field,
+            "extra_body": settings.extra_body,
+        }
+
+    def complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
+        """As ``Engine.complete``; all requests are on their way together."""
+        return asyncio.run(self._complete(batch, seed))
+
+    async def _complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
+        from openai import AsyncOpenAI
+
+        async with AsyncOpenAI(
+            api_key=self._key,
+            base_url=self.settings.base_url,
+            timeout=self.settings.timeout_s,
+            max_retries=self.settings.max_retries,
+        ) as client:
+            gate = asyncio.Semaphore(self.settings.concurrency)
+            failed = asyncio.Event()
+
+            async def one(request: Request) -> Completion | UserError:
+                async with gate:
+                    if failed.is_set():
+                        return UserError("not asked for after another request had failed")
+                    try:
+                        return completion_of(await self._ask(client, request, seed))
+                    except UserError as error:
+                        failed.set()
+                        return error
+
+            return await asyncio.gather(*map(one, batch))
+
+    async def _ask(self, client: Any, request: Request, seed: int) -> dict:
+        """The body of one response.
+
+        Raises:
+            UserError: the server cannot be reached, refuses, or answers with something else.
+        """
+        from openai import APIConnectionError, APIStatusError
+
+        try:
+            from httpx2 import HTTPError  # what the client talks through
+        except ImportError:
+            from httpx import HTTPError  # type: ignore[assignment]  # an older client
+
+        asked = client.chat.completions.with_streaming_response.create(
+            **body(self.settings, self.model, self.form, request, seed)
+        )
+        limit, content = self.settings.max_response_mib * 2**20, bytearray()
+        try:
+            async with asked as response:
+                async for chunk in response.iter_bytes():
+                    content += chunk
+                    if len(content) > limit:
+                        raise UserError(f"the response is over {limit // 2**20} MiB")
+        except APIStatusError as error:
+            said = " ".join(str(error.message).split())[:300]
+            raise UserError(f"{self.settings.base_url} refuses: {said}") from None
+        except (APIConnectionError, HTTPError) as error:
+            cause = error.__cause__ or error
+            raise UserError(
+                f"{self.settings.base_url} does not answer, after {self.settings.max_retries} "
+                f"retries ({type(cause).__name__}: {cause})"
+            ) from None
+        try:
+            found = json.loads(content)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise UserError(f"{self.settings.base_url} answers with something that is not JSON")
+        return found
+
+
+def body(
+    settings: Settings, model: str, form: ReasoningFormat, request: Request, seed: int
+) -> dict[str, Any]:
+    """The fields of a request.
+
+    What the format asks of a chat template goes along as ``chat_template_kwargs``, unless
+    ``extra_body`` says otherwise.
+    """
+    decoding = request.decoding
+    extra = {"chat_template_kwargs": dict(form.template)} if form.template else {}
+    return {
+        "model": model,
+        "messages": form.messages(request.question),
+        "temperature": decoding.temperature,
+        "top_p": decoding.top_p,
+        "seed": request.seed(seed),
+        settings.cap_field: decoding.max_new_tokens,
+        "extra_body": extra | settings.extra_body,
+    }
+
+
+def completion_of(found: dict) -> Completion:
+    """A server's response as a completion.
+
+    Raises:
+        UserError: it is not a chat completion with one choice.
+    """
+    try:
+        (choice,) = found["choices"]
+        message = choice["message"]
+        usage = found.get("usage") or {}
+        details = usage.get("completion_tokens_details") or {}
+        ids = choice.get("token_ids")
+        return Completion(
+            ids=None if ids is None else [int(token) for token in ids],
+            ended=choice.get("finish_reason") in ENDED,
+            prompt_ids=found.get("prompt_token_ids"),
+            reasoning=message.get("reasoning") or message.get("reasoning_content"),
+            text=message.get("content") or "",
+            prompt_tokens=usage.get("prompt_tokens"),
+            generated_tokens=usage.get("completion_tokens"),
+            reasoning_tokens=details.get("reasoning_tokens"),
+            served_by=found.get("model"),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        shown = json.dumps(found)[:200]
+        raise UserError(f"the response is not a chat completion with one choice: {shown}") from None
+
+
+def open_engine(
+    settings: Settings, model_name: str, revision: str | None, form: str, device: Any
+) -> OpenAIEngine:
+    """Make a server ready; ``form`` is the name of its format, or ``auto``."""
+    if settings.cap_field not in ("max_tokens", "max_completion_tokens"):
+        raise UserError(
+            f"cap_field is '{settings.cap_field}'; use max_tokens or max_completion_tokens"
+        )
+    if min(settings.concurrency, settings.max_response_mib) < 1 or settings.timeout_s <= 0:
+        raise UserError("concurrency, timeout_s and max_response_mib of the engine must be above 0")
+    key = NO_KEY
+    if settings.api_key_env is not None:
+        key = os.environ.get(settings.api_key_env, "")
+        if not key:
+            raise UserError(f"the environment variable {settings.api_key_env} is not set")
+    if settings.tokenizer is None:
+        if form not in FORMATS:
+            raise UserError(
+                "without a tokenizer there is no chat template to read a format from; pass "
+                f"--reasoning_format NAME; known: {', '.join(FORMATS)}"
+            )
+        return OpenAIEngine(settings, settings.model or model_name, None, FORMATS[form], key)
+    own = settings.tokenizer == AUTO
+    tokenizer = load_tokenizer(model_name if own else settings.tokenizer, revision if own else None)
+    chosen = choose_for(model_name, form, tokenizer) if own else choose(form, tokenizer)
+    return OpenAIEngine(settings, settings.model or model_name, tokenizer, chosen, key)

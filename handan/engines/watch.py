@@ -1,0 +1,78 @@
+"""What a server may do without saying so, found on its responses: the run then stops.
+
+Length is what is measured. A server that ignores the temperature or the cap, hides the reasoning,
+or runs another model than its tokenizer's changes every length and answers all the same.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from statistics import median
+
+from handan.engines.base import Engine
+from handan.errors import UserError
+from handan.generate import Decoding
+
+# Fewer responses than these may be so by chance.
+LEAST_RESPONSES, LEAST_ITEMS = 8, 16
+# Two samples of so many tokens are not the same by chance; nor is a recount so far off.
+LEAST_TOKENS, LEAST_RECOUNTED, RECOUNT_TOLERANCE = 16, 32, 0.1
+# End of sequence and the tags around a span are generated, and are in no text.
+TOKENS_OUTSIDE_TEXT = 3
+
+
+class Watch:
+    """Looks at all responses one process gets from a server."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.form = engine.form
+        self.responses = self.thinking = 0
+        self.ratios: list[float] = []
+        self.texts: dict[tuple[str, str], list[str]] = defaultdict(list)
+
+    def check(self, rows: Sequence[dict], decoding: Decoding) -> None:
+        """Look at one more batch of rows.
+
+        Raises:
+            UserError: says what the server does, and how to mend it.
+        """
+        for row in rows:
+            self._count(row, decoding)
+        if self.form.thinks and self.responses >= LEAST_RESPONSES and not self.thinking:
+            raise UserError(
+                f"none of {self.responses} responses of the server shows a reasoning span: it "
+                f"removes '{self.form.open}' or hides the span; start it with a reasoning parser, "
+                "let it return token ids, or pass --reasoning_format plain for a model that does "
+                "not think"
+            )
+        if len(self.ratios) >= LEAST_RESPONSES:
+            ratio = median(self.ratios)
+            if abs(ratio - 1) > RECOUNT_TOLERANCE:
+                raise UserError(
+                    f"the tokenizer finds {ratio:.2f} of the tokens that the server generated "
+                    f"(median of {len(self.ratios)}): text is missing, or the tokenizer is another "
+                    "model's; let the server return token ids, or mend 'tokenizer'"
+                )
+        repeated = [texts for texts in self.texts.values() if len(texts) > 1]
+        if len(repeated) >= LEAST_ITEMS and all(len(set(texts)) == 1 for texts in repeated):
+            raise UserError(
+                f"all samples of an item are the same, for {len(repeated)} items at temperature "
+                f"{decoding.temperature:g}: the server ignores temperature or seed; see "
+                "docs/models.md for what it needs in 'extra_body'"
+            )
+
+    def _count(self, row: dict, decoding: Decoding) -> None:
+        if row["generated_tokens"] > decoding.max_new_tokens:
+            raise UserError(
+                f"{row['task']}, {row['item']}: the server generated {row['generated_tokens']} "
+                f"tokens and the cap is {decoding.max_new_tokens}; set 'cap_field' in the YAML of "
+                "the engine to the field it obeys"
+            )
+        self.responses += 1
+        # A span that is open at the end of a response is none, unless the response was cut.
+        closed = row["answer_tokens"] > 0 or row["status"] == "truncated"
+        self.thinking += row["reasoning_tokens"] > 0 and closed
+        counted = row["reasoning_tokens"] + row["answer_tokens"]
+        if row["counted_by"] == "retokenized" and row["generated_tokens"] >= LEAST_RECOUNTED:
+            self.ratios.append((counted + TOKENS_OUTSIDE_TEXT) / row["generated_tokens"])
+        if decoding.temperature > 0 and counted >= LEAST_TOKENS:
+            self.texts[row["task"], row["item"]].append(row["text"])

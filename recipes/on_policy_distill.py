@@ -1,0 +1,86 @@
+"""Between mimicry and mastery: the student's own completions, scored by the teacher token by token.
+
+    accelerate launch --config_file launch/accelerate/cpu.yaml recipes/on_policy_distill.py \\
+        --config recipes/configs/tiny/on_policy_distill.yaml
+
+The student writes, and learns from the teacher's distribution at every token of what it wrote
+(TRL's DistillationTrainer). ``beta`` 1 is the reverse KL divergence, 0 the forward one. Keys on the
+command line override the YAML; unknown keys are errors. Running the same command again goes on from
+the newest complete checkpoint.
+"""
+
+from pathlib import Path
+
+from datasets import Dataset
+from trl import DistillationConfig
+
+from handan.engines.transformers import load_model
+from handan.errors import run_main
+from handan.records import read_json
+from handan.size import size_of
+from handan.training.lineage import check_shared_vocabulary
+from handan.training.prompts import load_prompts, prompt_rows
+from handan.training.rollouts import Rollouts
+from handan.training.run import RecipeArguments, begin
+from handan.training.trainers import LedgerDistillationTrainer
+
+REQUIRED = (
+    "model_name_or_path",
+    "teacher_model_name_or_path",
+    "output_dir",
+    "arm",
+    "prompts",
+    "suite",
+    "probe_steps",
+    "max_completion_length",
+    "temperature",
+    "beta",
+    "learning_rate",
+    "max_steps",
+    "per_device_train_batch_size",
+    "seed",
+)
+
+
+def main() -> None:
+    """One run: parse, load the teacher, train from the newest checkpoint on, save."""
+    run = begin(RecipeArguments, DistillationConfig, REQUIRED)
+    if run is None:
+        return
+    place = run.config.teacher_model_name_or_path
+    teacher, tokenizer, fingerprint = load_model(
+        place, revision=run.config.teacher_model_revision, dtype=run.model_config.dtype or "auto"
+    )
+    check_shared_vocabulary(run.model, run.tokenizer, teacher, tokenizer, place)
+    rows = prompt_rows(load_prompts(Path(run.recipe.prompts)), run.tokenizer, run.form)
+    trained = Path(place) / "run.json"
+    about_teacher = {
+        "arm": read_json(trained).get("arm") if trained.exists() else Path(place).name,
+        "model_fingerprint": fingerprint,
+        "parameters": size_of(teacher).multiplied,
+    }
+    run.ledger.teacher_parameters = about_teacher["parameters"]
+    trainer = LedgerDistillationTrainer(
+        model=run.model,
+        teacher_model=teacher,
+        args=run.config,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=run.tokenizer,
+        callbacks=run.callbacks,
+        peft_config=run.peft_config,
+    )
+    trainer.rollouts = Rollouts(
+        run.tokenizer,
+        run.model,
+        run.form,
+        run.config.max_completion_length,
+        run.ledger,
+    )
+    run.train(
+        trainer,
+        {"recipe": "on_policy_distill", "num_prompts": len(rows), "teacher": about_teacher},
+    )
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,183 @@
+"""Generation through a real server: ``transformers serve`` on the shipped model, killed twice."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import chdir, contextmanager
+
+import pytest
+import yaml
+from embedded import ROOT, WEIGHTS, run_script, small_suite
+
+from handan.engines import load_engine, open_engine
+from handan.evaluate import evaluate
+from handan.launch import SINGLE
+from handan.records import read_json, read_jsonl
+from handan.suite import load_suite
+
+MODEL = "handan/tiny/weights/base"
+COUNTS = ("prompt_tokens", "reasoning_tokens", "answer_tokens", "generated_tokens", "status")
+
+
+@contextmanager
+def serving(port, folder):
+    """The server on a port of this machine; ends with the block, or before if it is killed."""
+    program = os.path.join(os.path.dirname(sys.executable), "transformers")
+    words = [program, "serve", MODEL, "--host", "127.0.0.1", "--port", str(port)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    with open(folder / "server.log", "a") as log:
+        process = subprocess.Popen(
+            [*words, "--device", "cpu"], cwd=ROOT, env=environment, stdout=log, stderr=log
+        )
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            assert process.poll() is None and time.monotonic() < deadline, folder / "server.log"
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def where(tmp_path_factory):
+    """A folder with a suite and the settings of a server, and a free port."""
+    folder = tmp_path_factory.mktemp("server")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    small_suite(folder, items_per_task=8, samples=1, greedy=True, batch_size=8)
+    settings = {
+        "engine": "openai",
+        "base_url": f"http://127.0.0.1:{port}/v1",
+        "concurrency": 4,
+        "timeout_s": 60.0,
+        "max_retries": 1,
+        # It samples only if it is told so twice.
+        "extra_body": {"generation_config": '{"do_sample": true, "top_k": 0}'},
+    }
+    (folder / "engine.yaml").write_text(yaml.safe_dump(settings))
+    return folder, port
+
+
+def words(folder, output_dir, *more):
+    suite = ["--suite", folder / "suite.yaml", "--output_dir", output_dir, "--num_threads", "1"]
+    return ["eval/run.py", "--model", MODEL, *suite, *more]
+
+
+def served(where, output_dir):
+    return words(where[0], output_dir, "--engine", where[0] / "engine.yaml")
+
+
+def in_process(where, output_dir, settings):
+    """As eval/run.py, without the seconds its imports take."""
+    with chdir(ROOT):
+        engine = open_engine(load_engine(settings), MODEL)
+        suite = load_suite(where[0] / "suite.yaml")
+        evaluate(engine, suite, output_dir, output_dir.name, MODEL, SINGLE)
+
+
+def greedy(run_dir):
+    rows = read_jsonl(run_dir / "generations.jsonl")
+    return {(r["task"], r["item"]): r for r in rows if r["sample"] == -1}
+
+
+@pytest.fixture(scope="module")
+def both(where):
+    """The same suite through the server, killed twice on the way, and in process."""
+    folder, port = where
+    in_process(where, folder / "here", None)
+    target = folder / "there"
+    path = target / "generations.jsonl"
+    command = [sys.executable, *map(str, served(where, target))]
+    with serving(port, folder) as server:
+        client = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        wait_for_lines(path, 8, client)
+        client.send_signal(signal.SIGKILL)
+        client.wait()
+        after_client = len(path.read_bytes().splitlines())
+        client = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        wait_for_lines(path, after_client + 8, client)
+        server.send_signal(signal.SIGKILL)
+        said = client.communicate(timeout=120)[1]
+    after_server = len(path.read_bytes().splitlines())
+    with serving(port, folder):
+        in_process(where, target, folder / "engine.yaml")
+    return {
+        "here": folder / "here",
+        "there": target,
+        "code": client.returncode,
+        "said": said,
+        "lines": (after_client, after_server),
+    }
+
+
+def wait_for_lines(path, number, process):
+    deadline = time.monotonic() + 120
+    while not path.exists() or len(path.read_bytes().splitlines()) < number:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_greedy_counts_are_those_of_this_process(both):
+    here, there = greedy(both["here"]), greedy(both["there"])
+    assert here.keys() == there.keys() and len(here) == 32
+    for key, row in here.items():
+        other = there[key]
+        assert [row[name] for name in COUNTS] == [other[name] for name in COUNTS], key
+        assert (row["answer"], row["correct"]) == (other["answer"], other["correct"])
+
+
+def test_killed_in_the_middle_nothing_is_lost_or_doubled(both):
+    after_client, after_server = both["lines"]
+    assert 8 <= after_client < after_server < 64
+    rows = read_jsonl(both["there"] / "generations.jsonl")
+    assert len(rows) == len({(r["task"], r["item"], r["sample"]) for r in rows}) == 64
+
+
+def test_a_server_that_dies_is_told_in_one_sentence(both):
+    assert both["code"] == 2
+    (line,) = [line for line in both["said"].splitlines() if line.startswith("handan: error:")]
+    assert "sample" in line and "does not answer, after 1 retries" in line
+    assert "run again to go on" in line
+    assert "Traceback" not in both["said"]
+
+
+def test_the_way_of_counting_and_the_server_are_recorded(both):
+    rows = read_jsonl(both["there"] / "generations.jsonl")
+    assert {row["counted_by"] for row in rows} == {"retokenized"}
+    assert {row["served_by"] for row in rows} == {f"{MODEL}@main"}
+    assert all(row["completion_ids"] is None for row in rows)
+    run = read_json(both["there"] / "run.json")
+    assert run["comparability"]["backend"] == "openai"
+    assert run["evaluation"]["engine"]["model"] == MODEL
+    assert "127.0.0.1" not in str(run["evaluation"]["engine"])
+    task = read_json(both["there"] / "alignment.json")["models"]["there"]["tasks"]["ordering"]
+    assert task["counted_by"] == "retokenized"
+
+
+def test_another_engine_in_the_same_directory_is_refused(both, where):
+    done = run_script(*words(where[0], both["there"]), check=False)
+    assert done.returncode == 2
+    assert "evaluation was begun with" in done.stderr
+
+
+def test_runs_of_different_engines_are_compared_only_when_told(both):
+    flags = ["-m", "handan", "compare", both["here"], both["there"], "--bootstrap", "100"]
+    done = run_script(*flags, check=False)
+    assert done.returncode == 2
+    assert "backend is transformers in" in done.stderr
+    assert "backend is transformers" in run_script(*flags, "--allow-different").stdout
+
+
+def test_the_model_directory_is_the_one_that_is_shipped():
+    assert (ROOT / MODEL).samefile(WEIGHTS / "base")
