@@ -57,12 +57,13 @@ def dry_run(path, monkeypatch, capsys):
 
 
 def read_traces(path, *_):
-    from handan.training.traces import TraceSettings
+    from handan.traces.settings import GenerateSettings, load
 
-    settings = load_yaml(path, TraceSettings)
-    load_prompts(Path(settings.prompts))
-    load_engine(Path(settings.engine) if settings.engine else None)
-    assert settings.reasoning_format in ("auto", *FORMATS)
+    settings = load(path)
+    if isinstance(settings, GenerateSettings):
+        load_prompts(Path(settings.prompts))
+        load_engine(Path(settings.engine) if settings.engine else None)
+        assert settings.reasoning_format in ("auto", *FORMATS)
 
 
 def load_prompts(path, *_):
@@ -103,7 +104,22 @@ def read_architectures(path, *_):
     assert len(architectures.published()) > len(read_yaml(path))
 
 
+def plan_experiment(path, *_):
+    from handan.experiment.declared import load_experiment
+    from handan.experiment.plan import plan
+
+    made = plan(load_experiment(path), Path("out"))
+    assert made.stages and made.pages
+    assert all((ROOT / stage.script).is_file() for stage in made.stages)
+
+
+def read_skypilot(path, *_):
+    assert (ROOT / read_yaml(path)["envs"]["EXPERIMENT"]).is_file()
+
+
 KINDS = {
+    r"recipes/experiments/[\w.-]+\.yaml": plan_experiment,
+    r"launch/skypilot\.yaml": read_skypilot,
     rf"recipes/configs/[^/]+/({'|'.join(RECIPES)})\.yaml": dry_run,
     r"recipes/configs/[^/]+/traces(_\w+)?\.yaml": read_traces,
     r"recipes/configs/([^/]+/)?prompts\.yaml": load_prompts,
