@@ -232,7 +232,7 @@ def test_a_group_of_another_suite_has_a_section_of_its_own(tmp_path):
 
 def test_traces_count_in_the_students_budget(page_text, tmp_path):
     assert "the run that made them was not found" in page_text
-    training = trained("sft_distill", "teacher")
+    training = trained("sft_distill", "teacher", teacher_generated_tokens=158571)
     run = write_run(tmp_path / "sft", cost_rows("sft", 0.5, num_items=20), training=training)
     traces = tmp_path / "traces_teacher"
     traces.mkdir()
@@ -245,7 +245,6 @@ def test_traces_count_in_the_students_budget(page_text, tmp_path):
             "mean_reasoning_tokens_kept": 47.1,
             "mean_reasoning_tokens_dropped": 44.4,
         },
-        "budget": {"generated_tokens": 158571, "device_seconds": 26.4},
     }
     (traces / "run.json").write_text(json.dumps({"arm": "teacher", "traces": made}))
     page = Page(page_of([run, traces], tmp_path)).text

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from handan.alignment.data.pairs import Comparisons, Pairs, choose_pairs
+from handan.budgets import root
 
 RECIPES = {"grpo": "GRPO", "sft_distill": "SFT"}
 KINDS = ("base", "teacher", "student", "trained", "control", "model")
@@ -58,6 +59,11 @@ class Arm:
     def started_from(self) -> str | None:
         """Hash of the weights its training began with, evaluated or not."""
         return self.training_config.get("model_fingerprint") or self.published.get("base")
+
+    @property
+    def root(self) -> str | None:
+        """Hash of the weights at the start of the first of the trainings that led to this arm."""
+        return root(self.training, self.started_from)
 
     @property
     def evaluation(self) -> Mapping[str, Any]:
@@ -174,11 +180,19 @@ def comparisons(arms: Sequence[Arm]) -> Comparisons:
     """Pairs to contrast, to regress and to compare in effort, each also at temperature 0.
 
     Every arm is contrasted with its teacher and its base, and students with the arms that were
-    trained from the same base on their own answers. Unrelated arms are contrasted all with all,
-    if they are few.
+    trained from the same base on their own answers. An arm that was trained in several stages is
+    contrasted with all that were trained from where it began. Unrelated arms are contrasted all
+    with all, if they are few.
     """
     pairs = [(arm.name, arm.teacher) for arm in arms if arm.teacher]
     pairs += [(arm.name, arm.base) for arm in arms if arm.base]
+    pairs += [
+        (arm.name, other.name)
+        for arm in arms
+        for other in arms
+        if arm.root != arm.started_from and other.started_from == arm.root
+        if other.name != arm.base
+    ]
     pairs += [
         (student.name, other.name)
         for student in arms
