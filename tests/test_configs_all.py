@@ -202,12 +202,11 @@ def test_a_dry_run_counts_work_and_names_what_is_missing(monkeypatch, capsys, tm
     for name in ("HF_HUB_CACHE", "HF_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    monkeypatch.setenv("WORLD_SIZE", "8")
     monkeypatch.setattr(machine, "gpus", lambda: [])
     path = ROOT / "recipes" / "configs" / "qwen3-8b-base" / "on_policy_distill.yaml"
     shown = dry_run(path, monkeypatch, capsys)
-    # 200 steps of 512 completions of at most 4,096 tokens.
-    assert "200 steps of 512 rows on 8 process(es), at most 419.4 M generated tokens" in shown
+    # 200 steps of 64 completions of at most 4,096 tokens.
+    assert "200 steps of 64 rows on 1 process(es), at most 52.4 M generated tokens" in shown
     # 16 bytes a parameter of the student and 2 of the teacher, and activations on top.
     memory = float(re.search(r"about (\d+) GB on each GPU", shown)[1])
     assert 16 * 8.19 + 2 * 32.76 < memory < 250
