@@ -19,6 +19,7 @@ from handan.options import (
     add_compare_options,
     add_compute_options,
     add_costs_options,
+    add_publish_options,
     add_split_options,
 )
 
@@ -191,6 +192,12 @@ def _report(arguments: argparse.Namespace) -> None:
     print(f"wrote {printable(str(arguments.output))}")
 
 
+def _publish(arguments: argparse.Namespace) -> None:
+    from handan.publish import publish
+
+    publish(arguments.run_dir, arguments.repo, arguments.push_to_hub, arguments.private)
+
+
 def _demo(arguments: argparse.Namespace) -> None:
     from handan import demo
 
@@ -242,6 +249,10 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's directory")
     report.add_argument("--output", type=Path, required=True, metavar="report.html")
     report.set_defaults(run=_report)
+
+    publish = commands.add_parser("publish", help="the card of a run, and its way to the hub")
+    add_publish_options(publish)
+    publish.set_defaults(run=_publish)
 
     demo = commands.add_parser("demo", help="the whole experiment on the embedded world")
     demo.add_argument("--output_dir", type=Path, default=Path("runs/demo"), metavar="DIR")

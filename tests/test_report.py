@@ -7,13 +7,14 @@ import sys
 from html.parser import HTMLParser
 
 import pytest
-from report_runs import CONDITIONS, SUITE, cost_rows, experiment, trained, write_run
+from report_runs import CONDITIONS, cost_rows, experiment, trained, write_run
 
 from handan import report
 from handan.errors import UserError
+from handan.formats import FORMATS
 from handan.records import append_jsonl
 from handan.report.notation import correlation
-from handan.report.samples import split_text
+from handan.report.samples import parts_of
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(2)> $x^2$ {{ 7 * 7 }}"
 HOSTILE += " \x1b[31m\u202eright to left\u202c [link](javascript:alert(3))"
@@ -288,7 +289,7 @@ def test_samples_are_those_of_the_stated_rule(tmp_path):
     ],
 )
 def test_the_thinking_span_is_cut_at_the_tags(text, tokens, thinking, answer):
-    assert split_text(text, SUITE["reasoning"], tokens) == (thinking, answer)
+    assert parts_of(text, FORMATS["tiny"], tokens) == (thinking, answer)
 
 
 def test_long_traces_are_cut_and_say_so(tmp_path):

@@ -139,6 +139,8 @@ def facts(study: Study, arm: Arm) -> list[tuple[str, list[tuple[str, str]]]]:
             "seed": arm.suite.get("seed"),
             "suite": conditions.get("suite"),
             "suite, hash": conditions.get("suite_hash"),
+            "reasoning format": arm.evaluation.get("reasoning_format"),
+            "engine": _engine(arm.evaluation.get("engine") or {}),
             "weights, hash": arm.fingerprint,
             "generations.jsonl, SHA-256": arm.evaluation.get("generations_sha256"),
         }
@@ -147,6 +149,11 @@ def facts(study: Study, arm: Arm) -> list[tuple[str, list[tuple[str, str]]]]:
         (title, [(key, str(value)) for key, value in values.items() if value is not None])
         for title, values in stages
     ]
+
+
+def _engine(identity: Mapping[str, Any]) -> str | None:
+    """What generated, with its version and settings."""
+    return ", ".join(f"{key} {value}" for key, value in identity.items() if value) or None
 
 
 def _stage(recorded: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from handan.alignment.figures.verdict import ACCURACY_TOLERANCE
 from handan.report.budget import TOLERANCE, spent, unequal
+from handan.report.counting import counting
 from handan.report.data import Group, Study
 from handan.report.notation import bounds, correlation, listing, name, percent
 from handan.report.roles import same_start
@@ -37,6 +38,7 @@ def confounds(study: Study) -> list[Confound]:
         _accuracy(group),
         *_budgets(study),
         _direct(group),
+        Confound(*counting(group)),
         _repetition(group),
         *_size(group),
     ]

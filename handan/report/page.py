@@ -25,7 +25,8 @@ FOLDER = Path(__file__).parent
 
 GLOSSARY = {
     "Reasoning tokens": "the tokens a model writes between its thinking tags, before the answer; "
-    "counted on the ids it generated. They are its cost of an item.",
+    "counted on the ids it generated unless it is said otherwise. They are its cost of an item; a "
+    "model without such tags may be given its whole response instead.",
     "r": "Pearson correlation over items of log tokens (mean over an item's responses) with log "
     "time (mean over people); 'raw' is without logarithms, Spearman's uses ranks. It runs from "
     "minus 1 over 0 (no relation) to 1; below 0, fewer tokens go where people take longer.",

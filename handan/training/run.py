@@ -221,6 +221,11 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
     """
     kinds = (recipe_kind, config_kind, ModelConfig)
     recipe, config, model_config = parse(kinds, required, dry_run.words())
+    if config.push_to_hub:
+        raise UserError(
+            "push_to_hub: leave it out; publish the arm when it is trained and evaluated, with "
+            "handan publish RUN_DIR --repo OWNER/NAME --push_to_hub"
+        )
     given = given_keys()[1]
     adapters.check_settings(model_config, given)
     if recipe.dry_run:
