@@ -178,6 +178,19 @@ def test_sft_makes_its_traces_if_its_yaml_says_how(small, tmp_path):
     assert read_json(tmp_path / "run" / "run.json")["training"]["finished"]
 
 
+def test_sft_on_the_shortest_trace_of_each_prompt(small, tmp_path):
+    concise = tmp_path / "concise"
+    config = ["--config", "recipes/configs/tiny/traces_concise.yaml", "--run", small / "traces"]
+    run_script("recipes/traces.py", *config, "--output_dir", concise)
+    words = arguments("sft_distill", small, tmp_path / "run", "--max_steps", "1")
+    run_script(*words, "--traces", concise / "traces.jsonl")
+    run = read_json(tmp_path / "run" / "run.json")["training"]
+    made = read_json(concise / "run.json")["traces"]
+    assert run["teacher"] == read_json(small / "traces" / "run.json")["traces"]["teacher"]
+    assert run["audit"]["traces"] == made["counts"]["kept"] > 0
+    assert run["audit"]["tokenised_anew"] == 0
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_two_ranks_under_deepspeed_zero2(small, tmp_path, recipe):
     folder = tmp_path / "run"

@@ -1,14 +1,12 @@
 """Training prompts: where they come from, and the check that no evaluation item is among them."""
 
 import random
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from handan import generate, tasks
+from handan import generate
 from handan.config import load_yaml
 from handan.errors import UserError
 from handan.formats import ReasoningFormat
@@ -16,6 +14,7 @@ from handan.reading import Question
 from handan.records import read_jsonl
 from handan.suite import load_task
 from handan.tasks.base import Item
+from handan.traces.contamination import contaminated
 
 COLUMNS = ("task", "item", "wording", "question", "answer")
 
@@ -106,22 +105,11 @@ def _draw(settings: ProblemSet, path: Path) -> list[dict]:
     )
 
 
-def _normalised(text: str) -> str:
-    """Letters and digits only, case folded, so that layout and punctuation do not matter."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return "".join(character for character in folded if character.isalnum())
-
-
-@cache
-def _evaluation_questions() -> frozenset[str]:
-    return frozenset(_normalised(i.question) for t in tasks.TASKS.values() for i in t.items())
-
-
 def check_held_out(rows: Iterable[dict] | Sequence[dict], place: str) -> None:
     """Stop if a training row is an evaluation item.
 
     In compact wording an item is recognised by what it asks, whatever the gaps and the zeros in
-    front; in natural wording by its letters and digits.
+    front; in natural wording by its words and those of its paraphrases, or by the sum it holds.
 
     Args:
         rows: with the columns task, item, wording and question.
@@ -136,7 +124,7 @@ def check_held_out(rows: Iterable[dict] | Sequence[dict], place: str) -> None:
         if row["wording"] == "compact":
             found = identity_hash(row["task"], row["item"]) in held_out()
         else:
-            found = _normalised(row["question"]) in _evaluation_questions()
+            found = contaminated(row["question"]) is not None
         if found:
             raise UserError(
                 f"{place}, line {number}: '{row['item']}' of {row['task']} is an evaluation item; "
