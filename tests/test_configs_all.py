@@ -57,12 +57,13 @@ def dry_run(path, monkeypatch, capsys):
 
 
 def read_traces(path, *_):
-    from handan.training.traces import TraceSettings
+    from handan.traces import settings as known
 
-    settings = load_yaml(path, TraceSettings)
-    load_prompts(Path(settings.prompts))
-    load_engine(Path(settings.engine) if settings.engine else None)
-    assert settings.reasoning_format in ("auto", *FORMATS)
+    settings = known.load(path)
+    if settings.source == "generate":
+        load_prompts(Path(settings.prompts))
+        load_engine(Path(settings.engine) if settings.engine else None)
+        assert settings.reasoning_format in ("auto", *FORMATS)
 
 
 def load_prompts(path, *_):
@@ -93,6 +94,13 @@ def read_accelerate(path, *_):
     assert config.num_processes >= 1 and config.num_machines >= 1
 
 
+def plan_experiment(path, *_):
+    from handan.experiment import plan as planning
+    from handan.experiment.declared import load_experiment
+
+    assert planning.plan(load_experiment(path), Path("runs/none"))
+
+
 def read_pretraining(path, *_):
     from handan.tiny.pretrain import Pretraining
 
@@ -105,7 +113,8 @@ def read_architectures(path, *_):
 
 KINDS = {
     rf"recipes/configs/[^/]+/({'|'.join(RECIPES)})\.yaml": dry_run,
-    r"recipes/configs/[^/]+/traces(_\w+)?\.yaml": read_traces,
+    r"recipes/configs/([^/]+/traces(_\w+)?|published/\w+)\.yaml": read_traces,
+    r"recipes/experiments/\w+\.yaml": plan_experiment,
     r"recipes/configs/([^/]+/)?prompts\.yaml": load_prompts,
     r"eval/suites/\w+\.yaml": read_suite,
     r"eval/engines/\w+\.yaml": read_engine,
@@ -126,10 +135,11 @@ def test_every_yaml_is_read_by_what_reads_it(name, monkeypatch, capsys):
 
 
 def families():
-    folders = sorted(path for path in (ROOT / "recipes" / "configs").iterdir() if path.is_dir())
-    return {
-        folder.name: {f.stem: read_yaml(f) for f in folder.glob("*.yaml")} for folder in folders
-    }
+    found = {}
+    for path in sorted((ROOT / "recipes" / "configs").glob("*/*.yaml")):
+        if path.parent.name != "published":  # traces of others
+            found.setdefault(path.parent.name, {})[path.stem] = read_yaml(path)
+    return found
 
 
 REAL = sorted(set(families()) - {"tiny"})
