@@ -4,12 +4,13 @@ import fcntl
 import importlib.metadata
 import os
 import platform
+import re
 import resource
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,23 @@ from handan.errors import UserError
 from handan.records import content_hash, file_hash, read_json, write_json, write_text
 
 PACKAGES = ("handan", "torch", "transformers", "trl", "peft", "accelerate", "deepspeed", "datasets")
+
+
+# Options whose value is a secret, as far as anybody may think of giving one there.
+SECRET_OPTION = re.compile(r"--\w*(hub_token|api_key|password|secret)")
+HIDDEN = "(not recorded)"
+
+
+def command_line(words: Sequence[str]) -> str:
+    """The words of a command as one line, without the values of options that hold secrets."""
+    shown: list[str] = []
+    hide = False
+    for word in words:
+        name, equals, _ = word.partition("=")
+        secret = SECRET_OPTION.fullmatch(name) is not None
+        shown.append(HIDDEN if hide else f"{name}={HIDDEN}" if secret and equals else word)
+        hide = secret and not equals
+    return shlex.join(shown)
 
 
 def facts() -> dict[str, Any]:
@@ -35,7 +53,7 @@ def facts() -> dict[str, Any]:
         except importlib.metadata.PackageNotFoundError:
             versions[package] = None
     return {
-        "command": f"{launcher} {shlex.join(sys.argv)}",
+        "command": f"{launcher} {command_line(sys.argv)}",
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "python": platform.python_version(),
         "versions": versions,
@@ -85,6 +103,18 @@ def peak_memory_gib() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)
 
 
+def peak_gpu_memory_gib() -> float | None:
+    """Most memory that torch held on one accelerator of this process; None without one."""
+    if "torch" not in sys.modules:
+        return None
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    peaks = [torch.cuda.max_memory_allocated(i) for i in range(torch.cuda.device_count())]
+    return round(max(peaks) / 2**30, 3)
+
+
 def check_config(run_dir: Path, stage: str, config: dict) -> dict[str, dict]:
     """All recorded configurations of a directory, once it is sure that this one is no other.
 
@@ -129,6 +159,19 @@ def lock(run_dir: Path, rank: int) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def lock_holder(run_dir: Path) -> int | None:
+    """The process that holds a run directory now, None if there is none."""
+    path = run_dir / ".lock"
+    if not path.exists():
+        return None
+    with open(path, encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return int(file.read() or 0) or None
+    return None
 
 
 def record(run_dir: Path, stage: str, config: dict, **details: Any) -> None:

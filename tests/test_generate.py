@@ -3,8 +3,9 @@ import copy
 import pytest
 import torch
 from embedded import load
+from families import family
 
-from handan.engines.transformers import complete, eos_ids, generate_batch
+from handan.engines.transformers import complete, eos_ids, generate_batch, load_model
 from handan.errors import UserError
 from handan.formats import FORMATS
 from handan.generate import Decoding, Request, batches, prompt_ids
@@ -64,6 +65,30 @@ def test_a_generation_config_saved_with_the_model_changes_nothing():
     assert changed.generation_config.repetition_penalty == 3.0  # and is there again afterwards
 
 
+def test_a_mixture_of_experts_generates_the_same_with_its_training_switch_on(tmp_path):
+    """TRL leaves ``output_router_logits`` on in the saved config, with which generation fails."""
+    model, _, _ = load_model(str(family("gpt_oss", tmp_path / "model")))
+    before = complete(model, [[1, 2, 3], [5, 6]], Decoding(0.0, 1.0, 8), [702])
+    model.config.output_router_logits = True
+    assert complete(model, [[1, 2, 3], [5, 6]], Decoding(0.0, 1.0, 8), [702]) == before
+    assert model.config.output_router_logits is True
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{% for m in messages %}{{ m.role }}{% endfor %}", "drops the question"),
+        ("{{ messages[0].content.parts.text }}", "does not take a plain question"),
+    ],
+)
+def test_a_template_that_drops_the_question_stops(template, message):
+    _, tokenizer = load()
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.chat_template = template
+    with pytest.raises(UserError, match=message):
+        prompt_ids(tokenizer, "+ 1 1 ; =", FORM)
+
+
 def test_the_cap_is_kept_exactly():
     model, tokenizer = load()
     short = Decoding(1.0, 1.0, 37)
@@ -98,3 +123,21 @@ def test_a_word_the_tokenizer_does_not_know_stops():
 def test_the_template_opens_the_reasoning_span():
     tokenizer = load()[1]
     assert tokenizer.decode(prompt_ids(tokenizer, "+ 1 1 ; =", FORM)) == "<bos> + 1 1 ; = <think>"
+
+
+def test_padding_with_the_end_of_sequence_token_ends_no_response():
+    model, tokenizer = load()
+    same = copy.deepcopy(tokenizer)
+    same.pad_token = same.eos_token
+    prompts = [request.prompt_ids for request in requests(GREEDY)]
+    rows = complete(model, prompts, GREEDY, eos_ids(model, same))
+    assert len({len(row) for row in rows}) > 1
+    assert all(row.count(same.eos_token_id) == (row[-1] == same.eos_token_id) for row in rows)
+
+
+def test_a_model_that_nothing_ends_is_refused():
+    model, tokenizer = load()
+    endless, words = copy.deepcopy(model), copy.deepcopy(tokenizer)
+    endless.generation_config.eos_token_id, words.eos_token = None, None
+    with pytest.raises(UserError, match="names a token that ends a sequence"):
+        eos_ids(endless, words)

@@ -16,9 +16,9 @@ from handan.formats import ReasoningFormat
 from handan.records import content_hash, read_jsonl
 from handan.training.packing import check_whole
 from handan.training.prompts import check_held_out, load_prompts
-from handan.training.render import completion_ids, lost_text, reasoning_ids
+from handan.training.render import completion_ids, misread, reasoning_ids
+from handan.training.span_audit import IGNORED, span_problem
 
-IGNORED = -100
 COLUMNS = ("task", "item", "wording", "question", "text", "completion_ids", "tokenizer")
 
 
@@ -135,32 +135,13 @@ def audit(
             )
         prompt = row["input_ids"][: len(row["input_ids"]) - len(wanted)]
         span = reasoning_ids(labels, prompt, tokenizer, form)
-        _check_span(trace, span, tokenizer, form, f"{place}, line {number}")
+        if trace["reasoning_tokens"] or trace.get("reasoning_text"):
+            problem = span_problem(tokenizer, prompt, labels, form) or misread(
+                trace, span, tokenizer
+            )
+            if problem is not None:
+                raise UserError(f"{place}, line {number}: {problem}")
         counts["trained_tokens"] += len(labels)
         counts["reasoning_tokens"] += len(span)
         counts["tokenised_anew"] += labels != trace["completion_ids"]
     return counts
-
-
-def _check_span(
-    trace: dict, span: Sequence[int], tokenizer: Any, form: ReasoningFormat, place: str
-) -> None:
-    """Stop if a trace reasons and the trained tokens do not, or say something else."""
-    if not (trace["reasoning_tokens"] or trace.get("reasoning_text")):
-        return
-    if form.close is None:
-        raise UserError(
-            f"{place}: the trace reasons, but the student's reasoning format '{form.name}' has no "
-            "span; set reasoning_format to the one it shall learn"
-        )
-    if not span:
-        raise UserError(
-            f"{place}: '{form.close}' is not among the trained tokens, so the thinking span is "
-            "lost; check reasoning_format and the chat template"
-        )
-    if trace.get("reasoning_text") and lost_text(trace, span, tokenizer):
-        raise UserError(
-            f"{place}: the trained tokens read otherwise than the reasoning of the trace; the "
-            "tokenizer does not know a word of it, or it holds a mark of the reasoning format: "
-            "remove the trace or choose another student"
-        )

@@ -12,6 +12,7 @@ from typing import Any
 from handan.errors import UserError
 from handan.formats import ReasoningFormat
 from handan.thinking import opened_by_prompt, split_completion
+from handan.training.span_audit import span_problem
 
 # In a format of channels each part is a message of its own.
 NEXT_MESSAGE = "<|start|>assistant"
@@ -79,13 +80,23 @@ def _reads_the_same(
     """Whether the student would end these ids and count the reasoning tokens the teacher spent."""
     ids = trace["completion_ids"]
     ends = bool(ids) and ids[-1] == tokenizer.eos_token_id
+    if trace["reasoning_tokens"] and span_problem(tokenizer, prompt, ids, form) is not None:
+        return False
     return ends and len(reasoning_ids(ids, prompt, tokenizer, form)) == trace["reasoning_tokens"]
 
 
-def lost_text(trace: dict, reasoning: Sequence[int], tokenizer: Any) -> bool:
-    """Whether trained ids say something else than the reasoning that was to be imitated."""
+def misread(trace: dict, reasoning: Sequence[int], tokenizer: Any) -> str | None:
+    """What is wrong if trained ids say something else than the reasoning to be imitated."""
 
     def bare(text: str) -> str:
         return "".join(unicodedata.normalize("NFC", text).split())
 
-    return bare(tokenizer.decode(reasoning)) != bare(trace["reasoning_text"])
+    if not trace.get("reasoning_text"):
+        return None
+    if bare(tokenizer.decode(reasoning)) == bare(trace["reasoning_text"]):
+        return None
+    return (
+        "the trained tokens read otherwise than the reasoning of the trace; the tokenizer does not "
+        "know a word of it, or it holds a mark of the reasoning format: remove the trace or choose "
+        "another student"
+    )
