@@ -57,13 +57,16 @@ def dry_run(path, monkeypatch, capsys):
 
 
 def read_traces(path, *_):
-    from handan.traces import settings as known
+    from handan.traces.settings import load
 
-    settings = known.load(path)
+    settings = load(path)
     if settings.source == "generate":
         load_prompts(Path(settings.prompts))
         load_engine(Path(settings.engine) if settings.engine else None)
         assert settings.reasoning_format in ("auto", *FORMATS)
+    if settings.source == "run":
+        made_by = path.with_name(f"{Path(settings.run).name}.yaml")
+        assert load(made_by).output_dir == settings.run
 
 
 def load_prompts(path, *_):
@@ -135,11 +138,10 @@ def test_every_yaml_is_read_by_what_reads_it(name, monkeypatch, capsys):
 
 
 def families():
-    found = {}
-    for path in sorted((ROOT / "recipes" / "configs").glob("*/*.yaml")):
-        if path.parent.name != "published":  # traces of others
-            found.setdefault(path.parent.name, {})[path.stem] = read_yaml(path)
-    return found
+    folders = sorted(path.parent for path in (ROOT / "recipes" / "configs").glob("*/grpo.yaml"))
+    return {
+        folder.name: {f.stem: read_yaml(f) for f in folder.glob("*.yaml")} for folder in folders
+    }
 
 
 REAL = sorted(set(families()) - {"tiny"})
