@@ -7,9 +7,9 @@ Each subcommand imports what it needs when it runs, so that ``handan --help`` is
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from handan import __version__
 from handan.errors import UserError, printable, run_main
@@ -19,8 +19,10 @@ from handan.options import (
     add_compare_options,
     add_compute_options,
     add_costs_options,
+    add_experiment_options,
     add_publish_options,
     add_split_options,
+    add_tolerance_option,
 )
 
 if TYPE_CHECKING:
@@ -69,7 +71,8 @@ def _compare(arguments: argparse.Namespace) -> None:
     from handan.alignment.data.compare import read_runs, reference_model
 
     runs = read_runs(arguments.runs, arguments.allow_different)
-    _measure(arguments, runs.table, runs.notes, reference_model(runs, arguments.reference), None)
+    reference = reference_model(runs, arguments.reference)
+    _measure(arguments, runs.table, runs.notes, reference, None, runs.trained)
 
 
 def _measure(
@@ -78,12 +81,17 @@ def _measure(
     notes: list[str],
     reference: str | None,
     people: "dict[str, People] | None",
+    trained: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
-    """Compute all figures, print the tables, and write the files that are asked for."""
+    """Compute all figures, print the tables, and write the files that are asked for.
+
+    ``trained`` is run.json by model, where budgets are to be compared.
+    """
     from handan.alignment.data.cost_rule import with_cost_rule
     from handan.alignment.data.pairs import read_pairs
     from handan.alignment.measure import align
     from handan.alignment.output.tables import alignment_text, write_tables
+    from handan.budgets import compare_pairs
     from handan.records import write_json
 
     if arguments.pairs and reference:
@@ -102,6 +110,9 @@ def _measure(
         equivalence_bound=arguments.equivalence_bound,
     )
     result["notes"] = notes + result["notes"]
+    if trained is not None:
+        paired = [(row["a"], row["b"]) for row in result["contrasts"]]
+        result["budgets"] = compare_pairs(paired, trained, arguments.budget_tolerance)
     if arguments.output is not None:
         try:
             write_json(arguments.output, result)
@@ -187,7 +198,7 @@ def _costs(arguments: argparse.Namespace) -> None:
 def _report(arguments: argparse.Namespace) -> None:
     from handan import report
 
-    for sentence in report.write(arguments.runs, arguments.output):
+    for sentence in report.write(arguments.runs, arguments.output, arguments.budget_tolerance):
         print(sentence)
     print(f"wrote {printable(str(arguments.output))}")
 
@@ -199,9 +210,28 @@ def _publish(arguments: argparse.Namespace) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> None:
-    from handan import demo
+    from handan import experiment
 
-    demo.run(output_dir=arguments.output_dir, seed=arguments.seed)
+    experiment.run(experiment.DEMO, output_dir=arguments.output_dir, seed=arguments.seed)
+
+
+def _experiment(arguments: argparse.Namespace) -> None:
+    from handan import experiment
+
+    experiment.run(
+        arguments.file,
+        output_dir=arguments.output_dir,
+        seed=arguments.seed,
+        accelerate_config=arguments.accelerate_config,
+        only=arguments.only,
+        dry_run=arguments.dry_run,
+    )
+
+
+def _doctor(arguments: argparse.Namespace) -> None:
+    from handan import doctor
+
+    doctor.main()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -242,6 +272,7 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="one HTML page on one or several runs")
     report.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's directory")
     report.add_argument("--output", type=Path, required=True, metavar="report.html")
+    add_tolerance_option(report)
     report.set_defaults(run=_report)
 
     publish = commands.add_parser("publish", help="the card of a run, and its way to the hub")
@@ -252,4 +283,11 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--output_dir", type=Path, default=Path("runs/demo"), metavar="DIR")
     demo.add_argument("--seed", type=int, default=1, metavar="S", help="default %(default)s")
     demo.set_defaults(run=_demo)
+
+    experiment = commands.add_parser("experiment", help="a matched experiment declared in a YAML")
+    add_experiment_options(experiment)
+    experiment.set_defaults(run=_experiment)
+
+    doctor = commands.add_parser("doctor", help="what this machine has, lacks and can run")
+    doctor.set_defaults(run=_doctor)
     return parser

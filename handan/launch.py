@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from handan.errors import UserError
+from handan.stopping import listen
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ SINGLE = Processes(rank=0, size=1, gather=_alone)
 def processes(num_threads: int | None = None) -> Processes:
     """The processes of this launch, after a check that they know of each other.
 
+    From here on a signal to stop ends the process in order; see ``handan.stopping``.
+
     Args:
         num_threads: CPU threads of each process; None leaves them as they are.
 
@@ -66,6 +69,7 @@ def processes(num_threads: int | None = None) -> Processes:
             f"the launcher started {promised} processes, but each of them runs alone; "
             "start them with a config of launch/accelerate, and pass a recipe --use_cpu on a CPU"
         )
+    listen(state.process_index)
     if state.num_processes == 1:
         return Processes(0, 1, _alone, state.device)
     here = {"machine": socket.gethostname(), "launcher": os.getppid(), "process": os.getpid()}

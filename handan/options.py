@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import NoReturn
 
+from handan.budgets import TOLERANCE
 from handan.errors import UserError
 
 COST_RULES = ("span", "response")  # of handan.alignment.data.cells, which takes a moment to import
@@ -50,7 +51,40 @@ def add_compare_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="warn about runs measured under other conditions instead of refusing them",
     )
+    add_tolerance_option(parser)
     _add_alignment_options(parser)
+
+
+def add_tolerance_option(parser: argparse.ArgumentParser) -> None:
+    """Of commands that compare budgets."""
+    parser.add_argument(
+        "--budget_tolerance",
+        type=float,
+        default=TOLERANCE,
+        metavar="SHARE",
+        help="budgets count as matched within this share, default %(default)s",
+    )
+
+
+def add_experiment_options(parser: argparse.ArgumentParser) -> None:
+    """Of ``handan experiment``."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="a YAML of recipes/experiments")
+    parser.add_argument("--output_dir", type=Path, metavar="DIR", help="instead of the YAML's")
+    parser.add_argument("--seed", type=int, metavar="S", help="instead of the YAML's seeds")
+    parser.add_argument(
+        "--accelerate_config",
+        metavar="YAML",
+        help="launches trainings and traces, instead of the experiment's",
+    )
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="STAGE", help="run only these stages"
+    )
+    parser.add_argument(
+        "--dry_run",
+        "--dry-run",
+        action="store_true",
+        help="print the commands and what is finished, and run nothing",
+    )
 
 
 def add_costs_options(parser: argparse.ArgumentParser) -> None:

@@ -129,6 +129,8 @@ def _texts(
     apart, text = completion.reasoning or "", completion.text
     if apart.strip():
         return apart, text, bool(text.strip()), opened
+    if completion.reasoning_tokens and form.close is not None and form.close not in text:
+        return "", text, bool(text.strip()), opened  # the server counts the reasoning and hides it
     return *split_text(text, form, opened), opened
 
 

@@ -103,6 +103,18 @@ def peak_memory_gib() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)
 
 
+def peak_gpu_memory_gib() -> float | None:
+    """Most memory that torch held on one accelerator of this process; None without one."""
+    if "torch" not in sys.modules:
+        return None
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    peaks = [torch.cuda.max_memory_allocated(i) for i in range(torch.cuda.device_count())]
+    return round(max(peaks) / 2**30, 3)
+
+
 def check_config(run_dir: Path, stage: str, config: dict) -> dict[str, dict]:
     """All recorded configurations of a directory, once it is sure that this one is no other.
 
@@ -147,6 +159,19 @@ def lock(run_dir: Path, rank: int) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def lock_holder(run_dir: Path) -> int | None:
+    """The process that holds a run directory now, None if there is none."""
+    path = run_dir / ".lock"
+    if not path.exists():
+        return None
+    with open(path, encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return int(file.read() or 0) or None
+    return None
 
 
 def record(run_dir: Path, stage: str, config: dict, **details: Any) -> None:

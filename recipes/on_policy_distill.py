@@ -17,7 +17,8 @@ from trl import DistillationConfig
 from handan.engines.transformers import load_model
 from handan.errors import run_main
 from handan.records import read_json
-from handan.training.lineage import check_shared_vocabulary, count_parameters
+from handan.size import size_of
+from handan.training.lineage import check_shared_vocabulary
 from handan.training.prompts import load_prompts, prompt_rows
 from handan.training.rollouts import Rollouts
 from handan.training.run import RecipeArguments, begin
@@ -56,8 +57,9 @@ def main() -> None:
     about_teacher = {
         "arm": read_json(trained).get("arm") if trained.exists() else Path(place).name,
         "model_fingerprint": fingerprint,
-        "parameters_without_embeddings": count_parameters(teacher),
+        "parameters": size_of(teacher).multiplied,
     }
+    run.ledger.teacher_parameters = about_teacher["parameters"]
     trainer = LedgerDistillationTrainer(
         model=run.model,
         teacher_model=teacher,

@@ -14,6 +14,7 @@ from pathlib import Path
 from datasets import Dataset
 from trl import SFTConfig
 
+from handan.budgets import of_traces
 from handan.errors import UserError, run_main
 from handan.records import file_hash
 from handan.traces.make import ensure_traces, teacher_of
@@ -76,6 +77,7 @@ def main() -> None:
         peft_config=run.peft_config,
     )
     trainer.ledger = run.ledger
+    run.ledger.of_traces = of_traces(path, file_hash(path))
     if run.config.packing:
         trainer.add_callback(LeakCheck(trainer))
     counts = audit(trainer.train_dataset, rows, traces, run.tokenizer, run.form, str(path))

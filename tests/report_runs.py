@@ -12,7 +12,7 @@ SUITE = {
     "name": "toy",
     "samples": 4,
     "seed": 0,
-    "reasoning": {"open": "<think>", "close": "</think>"},
+    "cost_without_span": "none",
     "tasks": [{"task": "alpha", "format": "steps"}, {"task": "beta", "format": "steps"}],
 }
 CONDITIONS = {

@@ -1,34 +1,57 @@
+"""The demo is an experiment like others; what its arms are for needs them to be alike."""
+
 from pathlib import Path
 
 import pytest
+import yaml
 from embedded import ROOT
 
-from handan import demo
+from handan.cli import command
 from handan.errors import UserError
+from handan.experiment import DEMO
+from handan.experiment.declared import load_experiment
+from handan.experiment.plan import plan
 
 OUT = Path("runs/demo")
 
 
-def test_every_stage_waits_for_stages_that_exist_and_come_before():
+@pytest.fixture
+def stages(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+    def make(**changes):
+        return plan(load_experiment(DEMO, **changes), OUT).stages
+
+    return make
+
+
+def test_the_demo_has_these_stages_in_this_order(stages):
+    assert [stage.name for stage in stages()] == [
+        *("train-teacher", "train-grpo", "traces_teacher", "train-sft", "traces_own"),
+        *("train-sft_own", "train-grpo_constant"),
+        *("evaluate-base", "evaluate-cold_start", "evaluate-base_constant", "evaluate-teacher"),
+        *("evaluate-grpo", "evaluate-sft", "evaluate-sft_own", "evaluate-grpo_constant"),
+    ]
+
+
+def test_every_stage_waits_for_stages_that_exist_and_come_before(stages):
     seen = set()
-    for stage in demo.stages(OUT, seed=1):
+    for stage in stages():
         assert set(stage.needs) <= seen
         assert stage.name not in seen
         seen.add(stage.name)
 
 
-def test_every_file_a_stage_names_is_in_the_project():
-    for stage in demo.stages(OUT, seed=1):
+def test_every_file_a_stage_names_is_in_the_project(stages):
+    for stage in stages():
         assert (ROOT / stage.script).is_file()
         for word in stage.arguments:
             if word.startswith(("recipes/", "eval/", "handan/")):
                 assert (ROOT / word).exists(), word
 
 
-def test_the_two_students_share_base_prompts_probe_and_seed():
-    by_name = {stage.name: stage for stage in demo.stages(OUT, seed=7)}
-    import yaml
-
+def test_the_two_students_share_base_prompts_probe_and_seed(stages):
+    by_name = {stage.name: stage for stage in stages(seeds=[7])}
     grpo = yaml.safe_load((ROOT / "recipes/configs/tiny/grpo.yaml").read_text())
     sft = yaml.safe_load((ROOT / "recipes/configs/tiny/sft_distill.yaml").read_text())
     traces = yaml.safe_load((ROOT / "recipes/configs/tiny/traces.yaml").read_text())
@@ -40,18 +63,7 @@ def test_the_two_students_share_base_prompts_probe_and_seed():
         assert words[words.index("--seed") + 1] == "7"
 
 
-def test_a_finished_stage_is_done_until_its_command_or_settings_change(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("settings.yaml").write_text("a: 1\n")
-    stage = demo.Stage("s", "recipes/grpo.py", ("--config", "settings.yaml"))
-    assert not demo._is_done(stage, tmp_path)
-    demo.write_json(tmp_path / "s.done.json", demo._identity(stage))
-    assert demo._is_done(stage, tmp_path)
-    Path("settings.yaml").write_text("a: 2\n")
-    assert not demo._is_done(stage, tmp_path)
-
-
 def test_outside_a_clone_the_demo_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"recipes/grpo.py: no such file; run the demo in a clone"):
-        demo.run(tmp_path / "out", seed=1)
+    with pytest.raises(UserError, match=r"tiny.yaml: no such file; run this in a clone"):
+        command(["demo", "--output_dir", str(tmp_path / "out")])

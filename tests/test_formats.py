@@ -26,8 +26,6 @@ MISTRAL = ["<s>", "</s>", "[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROM
 BAR = "\uff5c"  # the full-width bar of DeepSeek's special tokens
 SENTENCE = ("begin▁of▁sentence", "end▁of▁sentence")
 R1 = [f"<{BAR}{name}{BAR}>" for name in (*SENTENCE, "User", "Assistant")]
-    f"<{BAR}{name}{BAR}>" for name in ("begin▁of▁sentence", "end▁of▁sentence", "User", "Assistant")
-]
 HARMONY = ["<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|return|>", "<|call|>"]
 # Of each family: template, special tokens, tags that are tokens but not special, begin, end.
 FAMILIES = {

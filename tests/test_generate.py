@@ -123,3 +123,21 @@ def test_a_word_the_tokenizer_does_not_know_stops():
 def test_the_template_opens_the_reasoning_span():
     tokenizer = load()[1]
     assert tokenizer.decode(prompt_ids(tokenizer, "+ 1 1 ; =", FORM)) == "<bos> + 1 1 ; = <think>"
+
+
+def test_padding_with_the_end_of_sequence_token_ends_no_response():
+    model, tokenizer = load()
+    same = copy.deepcopy(tokenizer)
+    same.pad_token = same.eos_token
+    prompts = [request.prompt_ids for request in requests(GREEDY)]
+    rows = complete(model, prompts, GREEDY, eos_ids(model, same))
+    assert len({len(row) for row in rows}) > 1
+    assert all(row.count(same.eos_token_id) == (row[-1] == same.eos_token_id) for row in rows)
+
+
+def test_a_model_that_nothing_ends_is_refused():
+    model, tokenizer = load()
+    endless, words = copy.deepcopy(model), copy.deepcopy(tokenizer)
+    endless.generation_config.eos_token_id, words.eos_token = None, None
+    with pytest.raises(UserError, match="names a token that ends a sequence"):
+        eos_ids(endless, words)

@@ -98,6 +98,12 @@ def test_a_trace_whose_closing_tag_is_gone_stops():
         check(prepared(rows), rows)
 
 
+def test_a_student_that_has_no_span_cannot_learn_one_unasked():
+    rows = traces()
+    with pytest.raises(UserError, match="'plain' has no span; set reasoning_format"):
+        audit(prepared(rows), prepared(rows), rows, load()[1], FORMATS["plain"], "t")
+
+
 def test_a_trace_that_does_not_end_stops():
     rows = traces()
     rows[3]["completion_ids"] = rows[3]["completion_ids"][:-1]

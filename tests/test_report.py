@@ -7,13 +7,14 @@ import sys
 from html.parser import HTMLParser
 
 import pytest
-from report_runs import CONDITIONS, SUITE, cost_rows, experiment, trained, write_run
+from report_runs import CONDITIONS, cost_rows, experiment, trained, write_run
 
 from handan import report
 from handan.errors import UserError
+from handan.formats import FORMATS
 from handan.records import append_jsonl
 from handan.report.notation import correlation
-from handan.report.samples import split_text
+from handan.report.samples import parts_of
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(2)> $x^2$ {{ 7 * 7 }}"
 HOSTILE += " \x1b[31m\u202eright to left\u202c [link](javascript:alert(3))"
@@ -231,7 +232,7 @@ def test_a_group_of_another_suite_has_a_section_of_its_own(tmp_path):
 
 def test_traces_count_in_the_students_budget(page_text, tmp_path):
     assert "the run that made them was not found" in page_text
-    training = trained("sft_distill", "teacher")
+    training = trained("sft_distill", "teacher", teacher_generated_tokens=158571)
     run = write_run(tmp_path / "sft", cost_rows("sft", 0.5, num_items=20), training=training)
     traces = tmp_path / "traces_teacher"
     traces.mkdir()
@@ -244,7 +245,6 @@ def test_traces_count_in_the_students_budget(page_text, tmp_path):
             "mean_reasoning_tokens_kept": 47.1,
             "mean_reasoning_tokens_dropped": 44.4,
         },
-        "budget": {"generated_tokens": 158571, "device_seconds": 26.4},
     }
     (traces / "run.json").write_text(json.dumps({"arm": "teacher", "traces": made}))
     page = Page(page_of([run, traces], tmp_path)).text
@@ -288,7 +288,7 @@ def test_samples_are_those_of_the_stated_rule(tmp_path):
     ],
 )
 def test_the_thinking_span_is_cut_at_the_tags(text, tokens, thinking, answer):
-    assert split_text(text, SUITE["reasoning"], tokens) == (thinking, answer)
+    assert parts_of(text, FORMATS["tiny"], tokens) == (thinking, answer)
 
 
 def test_long_traces_are_cut_and_say_so(tmp_path):

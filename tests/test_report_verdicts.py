@@ -136,8 +136,8 @@ def test_unequal_budgets_name_the_measure(tmp_path):
     checks = {check.title: check for check in confounds(read_study(runs))}
     check = checks["Unequal budgets of sft and grpo"]
     assert check.applies
-    assert "50\N{NO-BREAK SPACE}% of grpo's trained tokens" in check.text
-    assert "device seconds" not in check.text
+    assert "not matched on trained tokens (grpo used 2 times sft's)" in check.text
+    assert "unknown: generated tokens (with the teacher's)" in check.text
 
 
 def test_the_format_is_named_as_an_explanation(tmp_path):
@@ -168,3 +168,21 @@ def test_a_verdict_that_does_not_survive_correction_says_so(tmp_path):
     labels = {claim.about: claim.label for claim in claims(group)}
     assert labels["student-base"] == "negative transfer, not after correction"
     assert "correction" not in labels["control"]
+
+
+def test_costs_that_are_not_counted_on_ids_of_a_span_are_named(tmp_path):
+    ways = {
+        "ids": {"counted_by": "token_ids"},
+        "served": {"counted_by": "retokenized"},
+        "instruct": {"counted_by": "token_ids", "cost_rule": "response"},
+    }
+    runs = [
+        write_run(tmp_path / arm, [row | way for row in cost_rows(arm, 0.5, num_items=20)])
+        for arm, way in ways.items()
+    ]
+    checks = {check.title: check for check in confounds(read_study(runs))}
+    text = checks["How costs were counted"].text
+    assert "served on its text, tokenised again" in text and "ids" not in text.split()[:3]
+    assert "The cost of instruct is the whole response" in text
+    alone = {check.title: check for check in confounds(read_study(runs[:1]))}
+    assert not alone["How costs were counted"].applies

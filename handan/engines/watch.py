@@ -39,9 +39,10 @@ class Watch:
             self._count(row, decoding)
         if self.form.thinks and self.responses >= LEAST_RESPONSES and not self.thinking:
             raise UserError(
-                f"none of {self.responses} responses of the server shows reasoning: it removes "
-                f"'{self.form.open}' or hides the span; start it with a reasoning parser, let it "
-                "return token ids, or pass --reasoning_format plain for a model that does not think"
+                f"none of {self.responses} responses of the server shows a reasoning span: it "
+                f"removes '{self.form.open}' or hides the span; start it with a reasoning parser, "
+                "let it return token ids, or pass --reasoning_format plain for a model that does "
+                "not think"
             )
         if len(self.ratios) >= LEAST_RESPONSES:
             ratio = median(self.ratios)
@@ -67,7 +68,9 @@ class Watch:
                 "the engine to the field it obeys"
             )
         self.responses += 1
-        self.thinking += row["reasoning_tokens"] > 0
+        # A span that is open at the end of a response is none, unless the response was cut.
+        closed = row["answer_tokens"] > 0 or row["status"] == "truncated"
+        self.thinking += row["reasoning_tokens"] > 0 and closed
         counted = row["reasoning_tokens"] + row["answer_tokens"]
         if row["counted_by"] == "retokenized" and row["generated_tokens"] >= LEAST_RECOUNTED:
             self.ratios.append((counted + TOKENS_OUTSIDE_TEXT) / row["generated_tokens"])

@@ -8,34 +8,38 @@ verdicts from intervals. ``data`` reads and relates, ``verdicts`` and ``confound
 from collections.abc import Sequence
 from pathlib import Path
 
+from handan.budgets import TOLERANCE
 from handan.errors import UserError
 from handan.records import write_json, write_text
+from handan.report.budget import compared
 from handan.report.data import read_study
 from handan.report.page import render, report_command
 from handan.report.summary import summary
 
 
-def write(runs: Sequence[Path], output: Path) -> list[str]:
+def write(runs: Sequence[Path], output: Path, budget_tolerance: float = TOLERANCE) -> list[str]:
     """Write the page to ``output`` and the figures to ``alignment.json`` beside it.
 
     Args:
         runs: directories of evaluated runs; directories of traces may be among them.
         output: the HTML file.
+        budget_tolerance: budgets count as matched within this share.
 
     Returns:
-        The answer in a few sentences, as at the top of the page.
+        The answer in a few sentences, as at the top of the page, and whose budgets are matched.
 
     Raises:
         UserError: a run directory is missing or wrong, or the output cannot be written.
     """
-    study = read_study(runs)
-    page = render(study, report_command(runs, output))
+    study = read_study(runs, budget_tolerance)
+    page = render(study, report_command(runs, output, budget_tolerance))
+    budgets = compared(study)
     alignment = output.with_name("alignment.json")
     if alignment.parent.resolve() in [run.resolve() for run in runs]:
         raise UserError(f"{output}: would replace a run's own alignment.json; write it elsewhere")
     try:
-        write_json(alignment, study.alignment())
+        write_json(alignment, study.alignment() | {"budgets": budgets})
         write_text(output, page)
     except OSError as error:
         raise UserError(f"{output}: cannot be written ({error.strerror})") from None
-    return summary(study.main)
+    return summary(study.main) + [row["sentence"] for row in budgets]

@@ -1,15 +1,14 @@
 """What each arm consumed, the teacher's traces included, and where budgets are unequal."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from handan import budgets
 from handan.report.data import Study
 from handan.report.notation import count, listing, number
 from handan.report.roles import Arm
-
-# Budgets further apart than this are another explanation of a difference.
-TOLERANCE = 0.25
 
 
 @dataclass(frozen=True)
@@ -19,102 +18,44 @@ class Spent:
     Attributes:
         arm: whose training it was.
         steps: optimizer steps.
-        trained_tokens: tokens with a loss.
-        processed_tokens: tokens that went forward and backward.
-        generated_tokens: by the arm itself, in training.
-        trace_tokens: by its teacher, for its traces.
-        train_seconds, trace_seconds: device seconds of training and of making the traces.
-        model_flops: of training, and trace_flops of making the traces, as the ledger counts them.
-        probe_seconds: spent on measuring along training; not part of train_seconds.
-        evaluation_tokens, evaluation_seconds: of the final evaluation.
-        peak_memory_gib: resident size of the training process.
+        own: the budget of its training as run.json has it, of this arm alone.
+        evaluation: the budget of its final evaluation.
+        total: of all that led to its weights, by measure; None if it was not trained.
     """
 
     arm: Arm
     steps: float | None
-    trained_tokens: float | None
-    processed_tokens: float | None
-    generated_tokens: float | None
-    trace_tokens: float | None
-    train_seconds: float | None
-    trace_seconds: float | None
-    model_flops: float | None
-    trace_flops: float | None
-    probe_seconds: float | None
-    evaluation_tokens: float | None
-    evaluation_seconds: float | None
-    peak_memory_gib: float | None
-
-    @property
-    def all_generated(self) -> float | None:
-        """Generated tokens, the teacher's included; None if the teacher's are unknown."""
-        return _total(self.generated_tokens, self.trace_tokens, self._imitates)
-
-    @property
-    def all_seconds(self) -> float | None:
-        """Device seconds of training and of making its traces."""
-        return _total(self.train_seconds, self.trace_seconds, self._imitates)
-
-    @property
-    def all_flops(self) -> float | None:
-        """Model FLOPs of training and of making its traces."""
-        return _total(self.model_flops, self.trace_flops, self._imitates)
-
-    @property
-    def _imitates(self) -> bool:
-        return bool(self.arm.training.get("traces"))
+    own: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
+    total: Mapping[str, float | None] | None
 
 
-MEASURES = {
-    "trained tokens": "trained_tokens",
-    "generated tokens (with the teacher's)": "all_generated",
-    "model FLOPs (with those of the traces)": "all_flops",
-    "device seconds (with those of the traces)": "all_seconds",
-}
-
-
-def spent(study: Study, arm: Arm) -> Spent:
+def spent(arm: Arm) -> Spent:
     """The ledger of one arm."""
-    budget = arm.training.get("budget") or {}
-    evaluation = arm.evaluation.get("budget") or {}
-    traces = (study.traces.get(arm.name) or {}).get("budget") or {}
-    trace_tokens = traces.get("generated_tokens")
-    teacher = next((other for other in study.arms if other.name == arm.teacher), None)
-    size = teacher.training.get("parameters_without_embeddings") if teacher else None
     return Spent(
         arm=arm,
         steps=arm.training.get("steps"),
-        **{
-            key: budget.get(key)
-            for key in (
-                *("trained_tokens", "processed_tokens", "generated_tokens"),
-                *("train_seconds", "probe_seconds", "model_flops", "peak_memory_gib"),
-            )
-        }
-        | {"train_seconds": budget.get("device_seconds")},
-        trace_tokens=trace_tokens,
-        trace_seconds=traces.get("device_seconds"),
-        # 2 N for each generated token, as in the ledger of training.
-        trace_flops=2.0 * size * trace_tokens if size and trace_tokens else None,
-        evaluation_tokens=evaluation.get("generated_tokens"),
-        evaluation_seconds=evaluation.get("device_seconds"),
+        own=defaultdict(lambda: None, arm.training.get("budget") or {}),
+        evaluation=defaultdict(lambda: None, arm.evaluation.get("budget") or {}),
+        total=budgets.total(arm.run),
     )
 
 
-def unequal(a: Spent, b: Spent) -> list[tuple[str, float]]:
-    """Measures on which a's budget is beyond tolerance of b's, with a's share of b's."""
+def compared(study: Study) -> list[dict[str, Any]]:
+    """Budgets of the arms of a group that began with the same weights, pair by pair.
+
+    An arm is not compared with those that its own training went on from.
+    """
     found = []
-    for measure, column in MEASURES.items():
-        of_a, of_b = getattr(a, column), getattr(b, column)
-        if of_a is not None and of_b and abs(of_a / of_b - 1) > TOLERANCE:
-            found.append((measure, of_a / of_b))
+    for group in study.groups:
+        trained = [arm for arm in group.arms if arm.training.get("budget")]
+        for index, a in enumerate(trained):
+            for b in trained[index + 1 :]:
+                if a.root is None or a.root != b.root or a.base == b.name or b.base == a.name:
+                    continue
+                if row := budgets.compare((a.name, a.run), (b.name, b.run), study.tolerance):
+                    found.append(row)
     return found
-
-
-def _total(own: float | None, traces: float | None, has_traces: bool) -> float | None:
-    if not has_traces:
-        return own
-    return None if own is None or traces is None else own + traces
 
 
 def facts(study: Study, arm: Arm) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -139,6 +80,8 @@ def facts(study: Study, arm: Arm) -> list[tuple[str, list[tuple[str, str]]]]:
             "seed": arm.suite.get("seed"),
             "suite": conditions.get("suite"),
             "suite, hash": conditions.get("suite_hash"),
+            "reasoning format": arm.evaluation.get("reasoning_format"),
+            "engine": _engine(arm.evaluation.get("engine") or {}),
             "weights, hash": arm.fingerprint,
             "generations.jsonl, SHA-256": arm.evaluation.get("generations_sha256"),
         }
@@ -147,6 +90,11 @@ def facts(study: Study, arm: Arm) -> list[tuple[str, list[tuple[str, str]]]]:
         (title, [(key, str(value)) for key, value in values.items() if value is not None])
         for title, values in stages
     ]
+
+
+def _engine(identity: Mapping[str, Any]) -> str | None:
+    """What generated, with its version and settings."""
+    return ", ".join(f"{key} {value}" for key, value in identity.items() if value) or None
 
 
 def _stage(recorded: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from handan.alignment.figures.verdict import ACCURACY_TOLERANCE
-from handan.report.budget import TOLERANCE, spent, unequal
+from handan.report.budget import compared
+from handan.report.counting import counting
 from handan.report.data import Group, Study
 from handan.report.notation import bounds, correlation, listing, name, percent
-from handan.report.roles import same_start
 from handan.report.summary import FORMAT_EXPLAINS
 from handan.report.verdicts import RELIABILITY_TOLERANCE
 
@@ -37,6 +37,7 @@ def confounds(study: Study) -> list[Confound]:
         _accuracy(group),
         *_budgets(study),
         _direct(group),
+        Confound(*counting(group)),
         _repetition(group),
         *_size(group),
     ]
@@ -185,22 +186,17 @@ def _accuracy(group: Group) -> Confound:
 
 
 def _budgets(study: Study) -> Iterator[Confound]:
-    group = study.main
-    for student in group.arms:
-        for other in group.arms:
-            if student.kind not in ("student", "control") or other.kind != "trained":
-                continue
-            if not same_start(student, other):
-                continue
-            over = unequal(spent(study, student), spent(study, other))
-            title = f"Unequal budgets of {student.name} and {other.name}"
-            within = f"within ±{percent(TOLERANCE)} on all known measures"
-            shown = [f"{percent(share)} of {other.name}'s {measure}" for measure, share in over]
-            text = (
-                f"{student.name} had {listing(shown)} (tolerated: ±{percent(TOLERANCE)}). A method "
-                "with less to learn from may look worse, or less damaged."
-            )
-            yield Confound(title, bool(over), text if over else within)
+    names = [arm.name for arm in study.main.arms]
+    for row in compared(study):
+        if row["a"] not in names:
+            continue
+        apart = any(of["within"] is False for of in row["measures"])
+        text = "A method with less to learn from may look worse, or less damaged."
+        yield Confound(
+            f"Unequal budgets of {row['a']} and {row['b']}",
+            apart,
+            f"{row['sentence']} {text}" if apart else row["sentence"],
+        )
 
 
 def _direct(group: Group) -> Confound:
@@ -236,12 +232,12 @@ def _size(group: Group) -> Iterator[Confound]:
     sizes = [
         size
         for arm in group.arms
-        if (size := arm.training.get("parameters_without_embeddings")) is not None
+        if (size := (arm.training.get("parameters") or {}).get("multiplied")) is not None
     ]
     if sizes and max(sizes) < SMALL_MODEL_PARAMETERS:
         yield Confound(
             "Small models",
             True,
-            f"The trained models have at most {max(sizes):,} parameters without embeddings. They "
-            "are model organisms: what the methods do to them need not hold for large models.",
+            f"The trained models have at most {max(sizes):,} parameters. They are model "
+            "organisms: what the methods do to them need not hold for large models.",
         )

@@ -12,6 +12,7 @@ from handan.alignment.data.cost_table import GREEDY_SUFFIX, CostTable
 from handan.alignment.data.item_costs import TaskCosts, final_costs, item_costs
 from handan.alignment.measure import align
 from handan.alignment.statistics.basic import finite_or_none, fisher_mean
+from handan.budgets import TOLERANCE
 from handan.config import read_yaml
 from handan.errors import UserError
 from handan.records import content_hash, read_json, read_jsonl
@@ -106,6 +107,7 @@ class Study:
 
     groups: list[Group]
     traces: Mapping[str, Mapping[str, Any]]
+    tolerance: float = TOLERANCE  # of budgets
 
     @property
     def main(self) -> Group:
@@ -147,7 +149,7 @@ class Study:
         }
 
 
-def read_study(run_dirs: Sequence[Path]) -> Study:
+def read_study(run_dirs: Sequence[Path], tolerance: float = TOLERANCE) -> Study:
     """Read run directories, relate them, and compute all figures group by group.
 
     Directories of traces may be among them; they are found by themselves if they lie where they
@@ -188,7 +190,8 @@ def read_study(run_dirs: Sequence[Path]) -> Study:
     ]
     everyone = [arm for group in groups for arm in group.arms]
     found = {arm.name: _traces_of(arm, trace_runs) for arm in everyone}
-    return Study(groups, {name: traces for name, traces in found.items() if traces is not None})
+    known = {name: traces for name, traces in found.items() if traces is not None}
+    return Study(groups, known, tolerance)
 
 
 def _read_run(run_dir: Path) -> dict[str, Any]:

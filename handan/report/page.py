@@ -8,9 +8,9 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from handan import norms
+from handan import budgets, norms
 from handan.report import notation, rows
-from handan.report.budget import facts, spent, trace_sentences
+from handan.report.budget import compared, facts, spent, trace_sentences
 from handan.report.confounds import confounds
 from handan.report.curves import course
 from handan.report.data import Group, Study
@@ -25,7 +25,8 @@ FOLDER = Path(__file__).parent
 
 GLOSSARY = {
     "Reasoning tokens": "the tokens a model writes between its thinking tags, before the answer; "
-    "counted on the ids it generated. They are its cost of an item.",
+    "counted on the ids it generated unless it is said otherwise. They are its cost of an item; a "
+    "model without such tags may be given its whole response instead.",
     "r": "Pearson correlation over items of log tokens (mean over an item's responses) with log "
     "time (mean over people); 'raw' is without logarithms, Spearman's uses ranks. It runs from "
     "minus 1 over 0 (no relation) to 1; below 0, fewer tokens go where people take longer.",
@@ -57,15 +58,16 @@ GLOSSARY = {
 }
 
 
-def report_command(runs: Sequence[Path], output: Path) -> str:
+def report_command(runs: Sequence[Path], output: Path, tolerance: float) -> str:
     """The command that makes this page."""
-    return shlex.join(["handan", "report", *map(str, runs), "--output", str(output)])
+    words = ["handan", "report", *map(str, runs), "--output", str(output)]
+    return shlex.join([*words, "--budget_tolerance", f"{tolerance:g}"])
 
 
 def render(study: Study, command: str) -> str:
     """The whole page as HTML."""
     group, every_look = study.main, looks(study.arms)
-    ledger = [spent(study, arm) for arm in study.arms]
+    ledger = [spent(arm) for arm in study.arms]
     checks = confounds(study)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
@@ -138,6 +140,8 @@ def render(study: Study, command: str) -> str:
         shown=shown_items(study),
         rule=RULE,
         ledger=ledger,
+        budgets=compared(study),
+        measures=budgets.MEASURES,
         trace_sentences=trace_sentences(study),
         facts={arm.name: facts(study, arm) for arm in study.arms},
         settings=group.result["settings"],

@@ -9,9 +9,11 @@ import numpy as np
 
 from handan.alignment.data.item_costs import TaskCosts
 from handan.errors import UserError
+from handan.formats import FORMATS, ReasoningFormat
 from handan.report.data import Study
 from handan.report.notation import plain
 from handan.report.roles import Arm
+from handan.thinking import split_text
 
 SAMPLE = 0
 # Longer texts are shown with their beginning and end.
@@ -127,9 +129,8 @@ def _response(arm: Arm, rows: Sequence[Mapping[str, Any]], key: Key) -> Response
     )
     if row is None:
         return Response(arm, "", "", "")
-    thinking, answer = split_text(
-        str(row.get("text", "")), arm.suite.get("reasoning") or {}, row.get("reasoning_tokens")
-    )
+    form = FORMATS.get(str(row.get("reasoning_format")), FORMATS["tiny"])
+    thinking, answer = parts_of(str(row.get("text", "")), form, row.get("reasoning_tokens"))
     correct = row.get("correct")
     grade = "not graded" if correct is None else "right" if correct else "wrong"
     said = f"{row.get('status', 'status unknown')}, {grade}, "
@@ -137,13 +138,11 @@ def _response(arm: Arm, rows: Sequence[Mapping[str, Any]], key: Key) -> Response
     return Response(arm, said, _clip(plain(thinking)), _clip(plain(answer)))
 
 
-def split_text(text: str, tags: Mapping[str, str], reasoning_tokens: Any) -> tuple[str, str]:
+def parts_of(text: str, form: ReasoningFormat, reasoning_tokens: Any) -> tuple[str, str]:
     """Thinking and answer of a response's text; the counts were made on token ids, not here."""
-    opening, closing = tags.get("open") or "<think>", tags.get("close") or "</think>"
-    thinking, closed, answer = text.partition(closing)
-    if not closed:
-        thinking, answer = (text, "") if reasoning_tokens else ("", text)
-    return thinking.strip().removeprefix(opening).strip(), answer.strip()
+    opened = bool(reasoning_tokens) and form.open is not None and form.open not in text
+    thinking, answer, _ = split_text(text, form, opened)
+    return thinking.strip(), answer.strip()
 
 
 def _clip(text: str) -> str:

@@ -15,6 +15,7 @@ from handan.launch import Processes
 from handan.reading import Question
 from handan.records import content_hash, read_jsonl
 from handan.responses import Plan, collect
+from handan.size import size_of_named
 from handan.thinking import opened_by_prompt, split_completion, split_text
 from handan.traces.settings import GenerateSettings
 from handan.traces.tally import Tally, write_traces
@@ -45,6 +46,7 @@ def generate_traces(settings: GenerateSettings, world: Processes) -> None:
     engine = open_engine(
         load_engine(Path(settings.engine) if settings.engine else None),
         settings.model_name_or_path,
+        settings.revision,
         reasoning_format=settings.reasoning_format,
         device=world.device,
     )
@@ -102,14 +104,19 @@ def _filter(
             | {"tokenizer": tokenizer if row["completion_ids"] else None}
             | _parts(engine, question.item.question, row)
         )
+    parameters = size_of_named(settings.model_name_or_path, settings.revision)
+    generated = sum(row["generated_tokens"] for row in generations)
     write_traces(
         run_dir,
         kept,
         tally,
+        parameters=parameters,
         budget={
-            "generated_tokens": sum(row["generated_tokens"] for row in generations),
+            "generated_tokens": generated,
+            "model_flops": 2.0 * parameters * generated if parameters is not None else None,
             "device_seconds": round(sum(row["device_seconds"] for row in generations), 1),
             "peak_memory_gib": rundir.peak_memory_gib(),
+            "peak_gpu_memory_gib": rundir.peak_gpu_memory_gib(),
         },
     )
 

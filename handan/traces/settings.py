@@ -32,6 +32,7 @@ class GenerateSettings:
     seed: int = field(metadata={"help": "of the samples"})
     keep: str = field(metadata={"help": "correct: complete and right responses; all: complete"})
     source: str = field(default="generate", metadata={"help": "generate"})
+    revision: str | None = field(default=None, metadata={"help": "revision of a hub model"})
     engine: str | None = field(
         default=None, metadata={"help": "YAML of the engine; null: transformers in this process"}
     )

@@ -7,8 +7,10 @@ from typing import Any
 from transformers import TrainerCallback
 
 from handan import rundir
+from handan.budgets import TEACHERS
 from handan.launch import Processes
 from handan.records import append_jsonl, read_json, write_json
+from handan.size import Size
 
 LEDGER = "ledger.json"
 
@@ -33,16 +35,24 @@ class Ledger(TrainerCallback):
     """Counts what a run consumes; the counts are saved with every checkpoint and go on from there.
 
     ``counts`` holds trained_tokens (tokens with a loss), processed_tokens (prompt and padding-free
-    completion tokens that went through the model), generated_tokens, teacher_scored_tokens (tokens
-    that went through a teacher that scores them), train_seconds and
-    probe_seconds, all summed over processes where they differ.
+    completion tokens that went through the model), generated_tokens, teacher_scored_tokens (by a
+    teacher that rates the student's own samples), train_seconds, probe_seconds, device_seconds, all
+    summed over processes where they differ, and peak memory of the process that needed most.
+
+    Attributes:
+        teacher_parameters: N of the teacher that scores, if one does.
+        of_traces: what the traces cost that are trained on, from ``handan.budgets.of_traces``.
     """
+
+    teacher_parameters: int | None = None
 
     def __init__(self, run_dir: Path, world: Processes) -> None:
         self.run_dir, self.world = run_dir, world
-        self.counts = dict.fromkeys(
-            ("trained_tokens", "processed_tokens", "generated_tokens", "teacher_scored_tokens"), 0
-        ) | {"train_seconds": 0.0, "probe_seconds": 0.0}
+        tokens = ("trained_tokens", "processed_tokens", "generated_tokens", "teacher_scored_tokens")
+        seconds = ("train_seconds", "probe_seconds", "device_seconds")
+        self.counts: dict[str, Any] = dict.fromkeys(tokens, 0) | dict.fromkeys(seconds, 0.0)
+        self.counts |= {"peak_memory_gib": 0.0, "peak_gpu_memory_gib": None}
+        self.of_traces: dict[str, float | None] = dict.fromkeys(TEACHERS.values(), 0)
         self._clock = time.monotonic()
 
     def restore(self, checkpoint: str | None) -> None:
@@ -52,41 +62,60 @@ class Ledger(TrainerCallback):
 
     def _tick(self) -> None:
         now = time.monotonic()
-        self.counts["train_seconds"] += now - self._clock
+        self._add_seconds(now - self._clock)
         self._clock = now
+
+    def _add_seconds(self, seconds: float) -> None:
+        self.counts["train_seconds"] += seconds
+        self.counts["device_seconds"] += seconds * self.world.size
 
     def pause(self, probe_seconds: float) -> None:
         """Take the time of a probe out of the training time."""
         self._tick()
-        self.counts["train_seconds"] -= probe_seconds
+        self._add_seconds(-probe_seconds)
         self.counts["probe_seconds"] += probe_seconds
+
+    def _note_peaks(self) -> None:
+        """Every process asks all others, so all of them must come here."""
+        host, accelerator = rundir.peak_memory_gib(), rundir.peak_gpu_memory_gib()
+        own = {"peak_memory_gib": host, "peak_gpu_memory_gib": accelerator}
+        for row in self.world.gather([own]):
+            for key, value in row.items():
+                if value is not None:
+                    self.counts[key] = max(value, self.counts[key] or 0.0)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._clock = time.monotonic()
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._tick()
+        self._note_peaks()
         if self.world.rank == 0:
             checkpoint = self.run_dir / f"checkpoint-{state.global_step}"
             write_json(checkpoint / LEDGER, self.counts)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._tick()
+        self._note_peaks()
 
-    def budget(self, num_parameters: int) -> dict[str, float]:
-        """The ledger of a run.
+    def budget(self, size: Size) -> dict[str, float | None]:
+        """The ledger of a run, as docs/budgets.md defines it.
 
-        Model FLOPs are 6 N per processed and 2 N per generated token, with N the number of
-        parameters without embeddings (Kaplan et al. 2020); attention and the reference policy are
-        not counted.
+        Model FLOPs (after Kaplan et al. 2020): of a processed token 2 N forward, 2 N for the
+        gradients of activations and 2 N for those of the trained parameters, together 6 N if all
+        are trained; of a generated token 2 N; of a token that a teacher scores 2 N of the teacher.
         """
         counts = self.counts
-        flops = num_parameters * (6 * counts["processed_tokens"] + 2 * counts["generated_tokens"])
+        processed = counts["processed_tokens"] * (4 * size.multiplied + 2 * size.trained)
+        flops = processed + 2 * size.multiplied * counts["generated_tokens"]
+        teacher = dict(self.of_traces)
+        if scored := counts["teacher_scored_tokens"]:
+            known = self.teacher_parameters is not None
+            teacher["teacher_flops"] = 2.0 * scored * self.teacher_parameters if known else None
         return {
-            **{key: round(value, 1) for key, value in counts.items()},
-            "device_seconds": round(counts["train_seconds"] * self.world.size, 1),
+            **teacher,
+            **{key: round(v, 3) if isinstance(v, float) else v for key, v in counts.items()},
             "model_flops": float(flops),
-            "peak_memory_gib": rundir.peak_memory_gib(),
         }
 
 

@@ -1,11 +1,10 @@
-"""Where a run comes from: the model it starts with, its traces or teacher, and their sizes."""
+"""Where a run comes from: the model it starts with, its traces or teacher."""
 
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from handan import rundir
+from handan.config import read_yaml
 from handan.errors import UserError
 from handan.records import read_json
 from handan.training.ledger import LEDGER
@@ -33,8 +32,9 @@ def lineage(model_dir: Path) -> dict | None:
         model_dir: a run directory or one of its checkpoints.
 
     Returns:
-        ``arm``, ``model_fingerprint``, ``budget`` and ``started_from`` of that run; None if the
-        model is not one of ours.
+        ``arm``, ``model_fingerprint``, ``budget`` and ``started_from`` of that run, and
+        ``began_with``, the hash of the weights that it began with; None if the model is not one of
+        ours.
 
     Raises:
         UserError: the training there is not finished.
@@ -51,24 +51,17 @@ def lineage(model_dir: Path) -> dict | None:
         raise UserError(f"{model_dir}: its training is not finished; finish it first")
     # The budget of a checkpoint is what was spent until then.
     budget = read_json(model_dir / LEDGER) if checkpoint else training["budget"]
+    config = run_dir / "config.yaml"
+    settings = read_yaml(config).get("training", {}) if config.exists() else {}
     adapter = (model_dir / "adapter_config.json").exists()
     return {
         "arm": run.get("arm"),
         "run": str(model_dir),
         "model_fingerprint": None if adapter else rundir.model_fingerprint(model_dir),
+        "began_with": settings.get("model_fingerprint"),
         "budget": budget,
         "started_from": training.get("started_from"),
     }
-
-
-def count_parameters(model: Any) -> int:
-    """Parameters without embeddings, also of a model whose weights ZeRO-3 has divided."""
-    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
-    return sum(
-        getattr(parameter, "ds_numel", parameter.numel())
-        for parameter in model.parameters()
-        if id(parameter) not in embeddings
-    )
 
 
 def check_shared_vocabulary(

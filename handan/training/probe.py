@@ -61,7 +61,9 @@ class Probe(TrainerCallback):
             self.measure(state.global_step)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.every and state.global_step != self.last_step:
+        # A training that stops for a signal goes on later, and has no time to measure now.
+        ended = state.global_step >= state.max_steps
+        if self.every and ended and state.global_step != self.last_step:
             self.measure(state.global_step)
 
     def measure(self, step: int) -> None:

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +21,27 @@ COLUMNS = ("task", "item", "wording", "question", "answer")
 
 @dataclass(frozen=True)
 class ProblemSet:
-    """Problems of the embedded world, drawn anew from a seed.
+    """Problems drawn anew from a seed.
 
     Attributes:
         families: share of each family, by name.
         widths: operand widths of the binary families.
         num_problems: how many different problems.
         seed: of the draw.
+        wording: ``compact``, of the embedded world, or ``natural``.
+        digits: operand lengths of natural products and differences.
     """
 
     families: dict[str, float]
     widths: list[int]
     num_problems: int
     seed: int
+    wording: str = "compact"
+    digits: list[int] = field(default_factory=list)
 
 
 def load_prompts(path: Path) -> list[Question]:
-    """Training prompts from a YAML problem set (embedded world) or a JSON-lines file.
+    """Training prompts from a YAML problem set or a JSON-lines file.
 
     A line of the latter holds ``task, item, wording, question, answer``; the task's grader decides
     what is right.
@@ -80,29 +84,50 @@ def prompt_rows(questions: Sequence[Question], tokenizer: Any, form: ReasoningFo
 
 
 def _draw(settings: ProblemSet, path: Path) -> list[dict]:
-    from handan.tiny.families import random_problem
-    from handan.tiny.tasks import held_out, identity_hash
-
+    draws = {"compact": _compact_row, "natural": _natural_row}
+    if settings.wording not in draws:
+        raise UserError(f"{path}: wording '{settings.wording}'; use {' or '.join(draws)}")
     rng = random.Random(settings.seed)
     names, shares = zip(*settings.families.items(), strict=True)
     rows: dict[tuple[str, str], dict] = {}
     for _ in range(100 * settings.num_problems):
-        problem = random_problem(rng.choices(names, shares)[0], rng, settings.widths)
-        if identity_hash(problem.family, problem.key) not in held_out():
-            row = {
-                "task": problem.family,
-                "item": problem.key,
-                "wording": "compact",
-                "question": " ".join(problem.prompt),
-                "answer": " ".join(problem.answer),
-            }
-            rows.setdefault((problem.family, problem.key), row)
+        family = rng.choices(names, shares)[0]
+        try:
+            row = draws[settings.wording](family, rng, settings)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+        if row is not None:
+            rows.setdefault((row["task"], row["item"]), row)
         if len(rows) == settings.num_problems:
             return list(rows.values())
     raise UserError(
         f"{path}: only {len(rows)} different problems were found; lower num_problems or add "
         "families or widths"
     )
+
+
+def _compact_row(family: str, rng: random.Random, settings: ProblemSet) -> dict | None:
+    """A problem of the embedded world; None if it is an evaluation item."""
+    from handan.tiny.families import random_problem
+    from handan.tiny.tasks import held_out, identity_hash
+
+    problem = random_problem(family, rng, settings.widths)
+    if identity_hash(problem.family, problem.key) in held_out():
+        return None
+    question, answer = " ".join(problem.prompt), " ".join(problem.answer)
+    return _row(problem.family, problem.key, "compact", question, answer)
+
+
+def _natural_row(family: str, rng: random.Random, settings: ProblemSet) -> dict:
+    """A problem in the human tasks' wording; none of them is an evaluation item."""
+    from handan.training.natural import random_item
+
+    item = random_item(family, rng, settings.widths, settings.digits)
+    return _row(item.task, item.key, "natural", item.question, item.answer)
+
+
+def _row(*values: str) -> dict:
+    return dict(zip(COLUMNS, values, strict=True))
 
 
 def check_held_out(rows: Iterable[dict] | Sequence[dict], place: str) -> None:

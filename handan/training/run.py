@@ -18,12 +18,14 @@ from handan.errors import UserError
 from handan.formats import AUTO, ReasoningFormat, choose
 from handan.launch import Processes, check_engine, check_wrapped, processes
 from handan.records import read_json, recover_jsonl, write_jsonl
+from handan.size import size_of
 from handan.suite import Suite, load_suite
-from handan.training import adapters
+from handan.training import adapters, dry_run
 from handan.training.ledger import Ledger, MetricsFile, complete_checkpoints
-from handan.training.lineage import check_sources, count_parameters, lineage
+from handan.training.lineage import check_sources, lineage
 from handan.training.probe import Probe
 from handan.training.rollouts import FILE as ROLLOUTS
+from handan.training.stop import StopRequest
 
 # Where a run lies, who watches it and who may push it does not change what it is.
 NOT_RECORDED = (
@@ -32,6 +34,7 @@ NOT_RECORDED = (
     "report_to",
     "run_name",
     "disable_tqdm",
+    "dry_run",
     "hub_token",
     "push_to_hub_token",
 )
@@ -59,6 +62,7 @@ class RecipeArguments:
         default="auto",
         metadata={"help": "auto: go on from the newest checkpoint; never: refuse if there is one"},
     )
+    dry_run: bool = field(default=False, metadata={"help": "print the plan and stop"})
 
 
 class WrappedModelCheck(TrainerCallback):
@@ -147,9 +151,9 @@ class Run:
     form: ReasoningFormat
     peft_config: Any
     ledger: Ledger
+    stop: StopRequest
     callbacks: list[TrainerCallback]
     settings: dict
-    num_parameters: int
 
     def train(self, trainer: Any, details: dict) -> None:
         """Train from the newest complete checkpoint on, save the model, write the ledger."""
@@ -176,21 +180,23 @@ class Run:
             rundir.record(self.run_dir, "training", self.settings, arm=self.recipe.arm, **details)
             forget_after(self.run_dir, int(checkpoint.split("-")[-1]) if checkpoint else -1)
         self.ledger.restore(checkpoint)
+        trainer.add_callback(self.stop)
         trainer.train(resume_from_checkpoint=checkpoint)
+        self.stop.leave_if_asked(trainer.state.global_step)
+        size = size_of(trainer.accelerator.unwrap_model(trainer.model))
         if self.peft_config:
             adapters.save_merged(trainer, self.model_config, self.run_dir, self.world.rank)
         else:
             trainer.save_model(str(self.run_dir))
         if self.world.rank == 0:
             self.tokenizer.save_pretrained(self.run_dir)
-            parameters = self.num_parameters
             rundir.add(
                 self.run_dir,
                 "training",
                 finished=True,
                 steps=trainer.state.global_step,
-                parameters_without_embeddings=parameters,
-                budget=self.ledger.budget(parameters),
+                parameters=size._asdict(),
+                budget=self.ledger.budget(size),
             )
             print(f"{self.recipe.arm}: trained, model in {self.run_dir}", flush=True)
 
@@ -212,12 +218,13 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
     """Everything up to the trainer: arguments, launch check, model, suite, callbacks.
 
     Returns:
-        The run, or None if it is finished already.
+        The run, or None if it is finished already or was only to be shown.
 
     Raises:
         UserError: an argument, a file or the launch is not as it must be.
     """
-    recipe, config, model_config = parse((recipe_kind, config_kind, ModelConfig), required)
+    kinds = (recipe_kind, config_kind, ModelConfig)
+    recipe, config, model_config = parse(kinds, required, dry_run.words())
     if config.push_to_hub:
         raise UserError(
             "push_to_hub: leave it out; publish the arm when it is trained and evaluated, with "
@@ -225,8 +232,12 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
         )
     given = given_keys()[1]
     adapters.check_settings(model_config, given)
+    if recipe.dry_run:
+        dry_run.show(recipe, config, model_config)
+        return None
     check_installed(config)
     world = processes(recipe.num_threads)
+    stop = StopRequest(recipe.arm, world)  # from here on a signal is not lost
     run_dir = Path(config.output_dir)
     model, tokenizer, fingerprint = load_model(
         model_config.model_name_or_path,
@@ -261,7 +272,7 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
         form=form,
         peft_config=get_peft_config(model_config),
         ledger=ledger,
+        stop=stop,
         callbacks=[ledger, MetricsFile(run_dir, world), probe],
         settings=settings,
-        num_parameters=count_parameters(model),
     )

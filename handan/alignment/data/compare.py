@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from handan.alignment.data.cost_table import CostTable, check_table, joined
 from handan.alignment.data.costs import read_costs
@@ -11,11 +11,12 @@ from handan.records import read_json
 
 
 class Runs(NamedTuple):
-    """All rows, one sentence a warning, and the models of each run directory."""
+    """All rows, one sentence a warning, the models of each run directory, and run.json by model."""
 
     table: CostTable
     notes: list[str]
     models: dict[Path, list[str]]
+    trained: dict[str, dict[str, Any]]
 
 
 def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
@@ -31,6 +32,7 @@ def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
     tables: list[CostTable] = []
     notes: list[str] = []
     models: dict[Path, list[str]] = {}
+    trained: dict[str, dict[str, Any]] = {}
     first: dict | None = None
     first_format: str | None = None
     for run_dir in run_dirs:
@@ -57,6 +59,7 @@ def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
         costs = read_costs(run_dir / "costs.csv")
         named = _renamed(costs.table, str(run.get("arm") or run_dir.resolve().name))
         models[run_dir] = named.names("model")
+        trained[models[run_dir][0]] = run
         for other, names in models.items():
             if other != run_dir and (same := set(names) & set(models[run_dir])):
                 raise UserError(
@@ -67,7 +70,7 @@ def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
         notes += costs.notes
     table = joined(tables)
     check_table(table)
-    return Runs(table, notes, models)
+    return Runs(table, notes, models, trained)
 
 
 def reference_model(runs: Runs, reference: str | None) -> str | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from handan.alignment.output.render import Table
+from handan.budgets import MEASURES
 
 
 def levels_table(levels: Iterable[Mapping]) -> Table:
@@ -34,6 +35,21 @@ def over_pairs_table(over_pairs: Iterable[Mapping]) -> Table:
     ]
     title = "All pairs and tasks together: mean difference of Fisher's z of a and b"
     return Table("over_pairs", title, kinds, rows)
+
+
+def budgets_table(budgets: Iterable[Mapping]) -> Table:
+    kinds = {"a": "text", "b": "text", "measure": "text", "of a": "tokens", "of b": "tokens"}
+    kinds |= {"ratio": "number", "within": "text"}
+    rows = [
+        [
+            *(pair["a"], pair["b"], MEASURES[row["measure"]], row["a"], row["b"], row["ratio"]),
+            {True: "yes", False: "no", None: "unknown"}[row["within"]],
+        ]
+        for pair in budgets
+        for row in pair["measures"]
+    ]
+    title = "Budgets: everything that led to the weights of a and of b"
+    return Table("budgets", title, kinds, rows)
 
 
 def effort_table(effort: Iterable[Mapping]) -> Table:

@@ -8,6 +8,7 @@ from handan.alignment.data.cost_table import GREEDY_SUFFIX
 from handan.alignment.figures.verdict import in_words
 from handan.alignment.output.render import WRITERS, Table, as_text, known_only
 from handan.alignment.output.study_tables import (
+    budgets_table,
     effort_table,
     levels_table,
     over_pairs_table,
@@ -38,6 +39,7 @@ def tables(result: Mapping) -> list[Table]:
         _checks(result["models"]),
         _partial(result["models"]),
         power_table(result["power"], result["settings"]["equivalence_bound"]),
+        budgets_table(result.get("budgets", [])),
     ]
     return [table for table in made if table.rows]
 
@@ -82,6 +84,8 @@ def alignment_text(result: Mapping, power: bool = False) -> str:
     parts = [as_text(known_only(table)) for table in named.values() if table.rows]
     if claims := _claims(result["contrasts"]):
         parts.append("\n".join(claims))
+    if budgets := result.get("budgets"):
+        parts.append("\n".join(printable(pair["sentence"]) for pair in budgets))
     parts.append("\n".join(f"note: {printable(note)}" for note in notes))
     return "\n\n".join(parts)
 

@@ -1,0 +1,43 @@
+"""What a script does when a scheduler asks it to stop: SIGUSR1 (a warning) or SIGTERM.
+
+A script that appends to files leaves at once; a training first saves at the end of its step
+(``handan.training.stop``). Both end with exit code 75, EX_TEMPFAIL of sysexits.h: run the same
+command again to go on.
+
+Between a batch script and such a script stands a launcher, which dies of SIGUSR1 and turns every
+failure into exit code 1. So the two talk through the folder that HANDAN_JOB names, if it is set:
+``pid`` holds the process to be asked, the first of its launch, and ``stopped`` appears when it has
+left because it was asked.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+STOPPED = 75
+SIGNALS = (signal.SIGUSR1, signal.SIGTERM)
+FOLDER = "HANDAN_JOB"
+
+
+def listen(rank: int) -> None:
+    """From here on a signal to stop ends this process in order; rank 0 says who it is."""
+    on_signal(leave)
+    if FOLDER in os.environ and rank == 0:
+        Path(os.environ[FOLDER], "pid").write_text(str(os.getpid()), encoding="utf-8")
+
+
+def leave() -> NoReturn:
+    """End this process as one that was asked to stop, and say so to whoever started it."""
+    if FOLDER in os.environ:
+        Path(os.environ[FOLDER], "stopped").touch()
+    raise SystemExit(STOPPED)
+
+
+def on_signal(react: Callable[[], object]) -> None:
+    """Call ``react`` at every request to stop; another thread than the main one cannot ask this."""
+    if threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            signal.signal(number, lambda *_: react())
