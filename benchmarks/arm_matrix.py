@@ -36,6 +36,7 @@ ENGINES = {
     "DDP": "ddp-cpu",
     "ZeRO-2": "zero2-cpu",
     "ZeRO-3": "zero3-cpu",
+    "FSDP2": "fsdp2",
     "two nodes": "multi-node",
 }
 LORA = (
@@ -113,6 +114,9 @@ def launches(engine: str) -> list[list[str]]:
     if engine == "single":
         return [words]
     port = ["--main_process_port", str(free_port())]
+    if engine == "FSDP2":
+        two = ["--num_processes", "2", "--mixed_precision", "no"]
+        return [[*words, *two, *port, "benchmarks/fsdp2_on_cpu.py"]]
     if engine != "two nodes":
         return [[*words, *port]]
     two = ["--num_machines", "2", "--num_processes", "2", "--mixed_precision", "no"]

@@ -53,17 +53,20 @@ def dry_run(path, monkeypatch, capsys):
     assert f"{config['arm']}: dry run" in shown
     assert config["model_name_or_path"] in shown and f"{config['max_steps']} steps" in shown
     assert not any(Path(config["output_dir"]).glob("checkpoint-*"))
-    assert architectures.find(config["model_name_or_path"]) or "runs/" in shown
+    return shown
 
 
 def read_traces(path, *_):
-    from handan.traces.settings import GenerateSettings, load
+    from handan.traces.settings import load
 
     settings = load(path)
-    if isinstance(settings, GenerateSettings):
+    if settings.source == "generate":
         load_prompts(Path(settings.prompts))
         load_engine(Path(settings.engine) if settings.engine else None)
         assert settings.reasoning_format in ("auto", *FORMATS)
+    if settings.source == "run":
+        made_by = path.with_name(f"{Path(settings.run).name}.yaml")
+        assert load(made_by).output_dir == settings.run
 
 
 def load_prompts(path, *_):
@@ -121,7 +124,7 @@ KINDS = {
     r"recipes/experiments/[\w.-]+\.yaml": plan_experiment,
     r"launch/skypilot\.yaml": read_skypilot,
     rf"recipes/configs/[^/]+/({'|'.join(RECIPES)})\.yaml": dry_run,
-    r"recipes/configs/[^/]+/traces(_\w+)?\.yaml": read_traces,
+    r"recipes/configs/([^/]+/traces(_\w+)?|published/\w+)\.yaml": read_traces,
     r"recipes/configs/([^/]+/)?prompts\.yaml": load_prompts,
     r"eval/suites/\w+\.yaml": read_suite,
     r"eval/engines/\w+\.yaml": read_engine,
@@ -142,7 +145,7 @@ def test_every_yaml_is_read_by_what_reads_it(name, monkeypatch, capsys):
 
 
 def families():
-    folders = sorted(path for path in (ROOT / "recipes" / "configs").iterdir() if path.is_dir())
+    folders = sorted(path.parent for path in (ROOT / "recipes" / "configs").glob("*/grpo.yaml"))
     return {
         folder.name: {f.stem: read_yaml(f) for f in folder.glob("*.yaml")} for folder in folders
     }
@@ -212,6 +215,22 @@ def test_revisions_are_the_same_wherever_a_model_is_named():
                     found.setdefault(model, set()).add(revision)
     assert len(found) > 20
     assert all(len(revisions) == 1 for revisions in found.values()), found
+
+
+def test_a_dry_run_counts_work_and_names_what_is_missing(monkeypatch, capsys, tmp_path):
+    for name in ("HF_HUB_CACHE", "HF_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setattr(machine, "gpus", lambda: [])
+    path = ROOT / "recipes" / "configs" / "qwen3-8b-base" / "on_policy_distill.yaml"
+    shown = dry_run(path, monkeypatch, capsys)
+    # 200 steps of 64 completions of at most 4,096 tokens.
+    assert "200 steps of 64 rows on 1 process(es), at most 52.4 M generated tokens" in shown
+    # 16 bytes a parameter of the student and 2 of the teacher, and activations on top.
+    memory = float(re.search(r"about (\d+) GB on each GPU", shown)[1])
+    assert 16 * 8.19 + 2 * 32.76 < memory < 250
+    assert "missing: Qwen/Qwen3-32B is not in the hub cache" in shown
+    assert "missing: this machine has no GPU" in shown
 
 
 def test_an_unknown_key_of_a_recipe_is_refused(tmp_path, monkeypatch, capsys):

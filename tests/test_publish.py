@@ -193,6 +193,19 @@ def test_the_hub_needs_a_name_and_a_token(arm, monkeypatch, tmp_path):
         publish(arm, "me/arm", push=True, private=False)
 
 
+def test_recipes_leave_publishing_to_the_command(tmp_path, monkeypatch):
+    from trl import SFTConfig
+
+    from handan.training.run import RecipeArguments, begin
+
+    words = {"arm": "a", "prompts": "p", "suite": "s", "probe_steps": 0, "output_dir": tmp_path}
+    words |= {"model_name_or_path": "m", "use_cpu": True, "bf16": False, "push_to_hub": True}
+    options = [part for key, value in words.items() for part in (f"--{key}", str(value))]
+    monkeypatch.setattr("sys.argv", ["recipe.py", *options])
+    with pytest.raises(UserError, match="push_to_hub: leave it out; publish the arm when"):
+        begin(RecipeArguments, SFTConfig, ())
+
+
 class Hub(BaseHTTPRequestHandler):
     """The four requests of the hub's protocol that an upload of small files makes."""
 

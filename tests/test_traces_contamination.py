@@ -36,6 +36,7 @@ def test_all_items_of_a_task_have_as_many_wordings_and_some_at_least():
         "$0101_{2}+0011_{2}$",
         "A register holds 0101. We add to it: 0101 + 0011. What does it hold now?",
         "In base two, what is 101 plus 11?",
+        "Add two of them: take 0101 and the binary number 0011. What is their sum?",
     ],
 )
 def test_a_short_sum_is_found_in_any_sentence(question):
@@ -55,10 +56,18 @@ def test_a_short_sum_is_found_in_any_sentence(question):
         "Which conclusion about cats and dogs follows with logical necessity? There are some "
         "people of each profession. Choose one of:",
         "Is this statement true or false? 12 \\times 13 = 156.",
+        "Is this statement true or false? 109 - 73 = 45. Answer with true or false only.",
+        "Add the binary numbers 110101 and 0011: 110101 + 0011. Answer with the result as a binary "
+        "number only.",
     ],
 )
 def test_other_problems_are_left_alone(question):
     assert found(question) is None
+
+
+def test_operands_may_stand_in_the_other_order():
+    question = "Subtract the binary number 0011 from the binary number 0101, please, and explain."
+    assert found(question) == ("same_sum", "binary_addition", "0011+0101")
 
 
 def test_an_equation_to_verify_is_found():

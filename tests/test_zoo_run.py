@@ -1,14 +1,18 @@
+import runpy
+import sys
+
 import pytest
 import yaml
-from embedded import WEIGHTS, run_script, small_suite
+from embedded import ROOT, WEIGHTS, run_script, small_suite
 
 from handan import machine
 from handan.alignment.data.pairs import read_pairs
+from handan.errors import UserError
 from handan.machine import LocalGpu
-from handan.records import read_json
+from handan.records import read_json, write_json
 from handan.suite import load_suite
 from handan.zoo import Entry, load_zoo
-from handan.zoo_run import _shared_engine
+from handan.zoo_run import _identity, _is_done, _shared_engine, _words
 
 # The roles are made up: what is tested is the way from a zoo to its report.
 ENTRIES = {
@@ -92,13 +96,14 @@ def test_a_failing_model_does_not_end_the_others_and_is_told_at_the_end(ran, tmp
     assert "no *.safetensors file" in log
 
 
-def test_a_finished_model_is_evaluated_again_only_if_its_suite_changed(ran, tmp_path):
-    folder = ran[0]
-    before = (folder / "suite.yaml").read_text()
-    (folder / "suite.yaml").write_text(before.replace("samples: 2", "samples: 3"))
-    done = run(folder, "--only", "start", check=False)
-    (folder / "suite.yaml").write_text(before)
-    assert done.returncode == 2 and "evaluation was begun with suite" in done.stderr
+def test_a_finished_model_is_one_whose_command_and_settings_are_the_same(tmp_path):
+    suite, mark = small_suite(tmp_path), tmp_path / "m.done.json"
+    words = ["eval/run.py", "--suite", str(suite)]
+    assert not _is_done(mark, words)
+    write_json(mark, _identity(words))
+    assert _is_done(mark, words) and not _is_done(mark, [*words, "--revision", "main"])
+    suite.write_text(suite.read_text().replace("samples: 2", "samples: 3"))
+    assert not _is_done(mark, words)
 
 
 @pytest.mark.parametrize(
@@ -109,9 +114,11 @@ def test_a_finished_model_is_evaluated_again_only_if_its_suite_changed(ran, tmp_
         (["--only", "none"], "no model 'none' in the zoo"),
     ],
 )
-def test_wrong_arguments_are_one_sentence(ran, more, message):
-    done = run(ran[0], *more, check=False)
-    assert done.returncode == 2 and message in done.stderr.splitlines()[-1]
+def test_wrong_arguments_are_one_sentence(ran, monkeypatch, more, message):
+    words = ["--zoo", ran[0] / "zoo.yaml", "--suite", ran[0] / "suite.yaml", "--output_dir", "none"]
+    monkeypatch.setattr(sys, "argv", ["eval/run.py", *map(str, words), *more])
+    with pytest.raises(UserError, match=message):
+        runpy.run_path(str(ROOT / "eval" / "run.py"))["main"]()
 
 
 def test_a_dry_run_writes_nothing(ran, tmp_path):
@@ -138,8 +145,6 @@ def test_recommended_decoding_is_written_into_a_suite_of_its_own(ran, tmp_path):
     write_zoo(tmp_path, {"start": {**ENTRIES["start"], "recommended": own}}, "recommended")
     zoo = load_zoo(tmp_path / "zoo.yaml")
     suite = load_suite(ran[0] / "suite.yaml")
-    from handan.zoo_run import _words
-
     words = _words(zoo, zoo.models[0], suite, ran[0] / "suite.yaml", tmp_path, None, [])
     changed = load_suite(tmp_path / "logs" / "start.suite.yaml")
     assert str(tmp_path / "logs" / "start.suite.yaml") in words

@@ -151,15 +151,16 @@ def _tables(result: Mapping, path: Path) -> list[Markup]:
 
 
 def _lengths(path: Path) -> dict[str, Any]:
-    """Number of traces and of their tasks, and quartiles of their reasoning tokens."""
+    """Number of traces and of their tasks, and quartiles of their lengths."""
     rows = read_jsonl(path)
-    # Imported traces are counted when a student's tokenizer is known.
-    lengths = sorted(row["reasoning_tokens"] for row in rows if row["reasoning_tokens"] is not None)
     out: dict[str, Any] = {"traces": len(rows)}
     out["prompts"] = len({(row["task"], row["item"]) for row in rows})
-    if lengths:
-        last = len(lengths) - 1
-        out |= {f"reasoning tokens, {k}": lengths[round(q * last)] for k, q in QUARTILES.items()}
+    # Imported text has no token count before a student's tokenizer is known.
+    for unit in ("reasoning_tokens", "reasoning_characters"):
+        lengths = sorted(row[unit] for row in rows if row.get(unit) is not None)
+        if lengths:
+            last = len(lengths) - 1
+            out |= {f"{unit}, {name}": lengths[round(q * last)] for name, q in QUARTILES.items()}
     return out
 
 

@@ -19,6 +19,7 @@ SPELLED = [
     (re.compile(r"\bplus\b"), "+"),
     (re.compile(r"\bminus\b"), "-"),
     (re.compile(r"\b(?:mod|modulo)\b"), "%"),
+    (re.compile(r"\bequals?\b(?: to\b)?"), "="),
 ]
 # A numeral's base, as prefix or subscript; the words 'binary' and 'base 2' stay.
 BASE = re.compile(r"\b0b(?=[01])|(?<=[01])\)?_\(?2\b\)?")

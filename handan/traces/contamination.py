@@ -3,8 +3,9 @@
 Three ways, because items differ. *Whole*: the prompt is an item's question or one of its
 paraphrases, word by word. *Sum*: '0101 + 0011' stands in the prompt; such items are shorter than
 any n-gram, so the operands are looked for, and where they could as well be decimal ('101 + 11')
-the prompt must speak of binary numbers. *N-gram*: some words in a row occur in one item and no
-other; words that several items share are the task's instruction and say nothing.
+the prompt must speak of binary numbers. *N-gram*, for the items that are told in sentences: some
+words in a row occur in one item and no other; words that several items share are the task's
+instruction and say nothing.
 """
 
 import re
@@ -13,13 +14,16 @@ from functools import cache
 
 from handan.tasks import binary
 from handan.tasks.base import Item
+from handan.tasks.digits import DIGIT_TASKS
 from handan.tasks.paraphrases import human_items, wordings, words
 
+ARITHMETIC = {*binary.BINARY_TASKS, *DIGIT_TASKS}
 NUMERAL = re.compile(r"[01]+")
 # What may stand between two operands, or between 'subtract 0011 from 0101'.
 OPERATORS = {operation.symbol for operation in binary.OPERATIONS.values()} - {"*"}
 OPERATORS |= {binary.TIMES}
 CONNECTIVES = {"and", "from", "by", "to", "with", "into"}
+FILLERS = {"the", "binary", "number", "numbers"}
 BINARY_CUE = re.compile(
     r"\bbinary\b|\bbase[- ]?(?:2|two)\b|[01]\)?_\{?\(?2\b|\u2082|\b0b[01]", re.I
 )
@@ -51,18 +55,19 @@ def _operands() -> dict[tuple[str | None, int, int], Item]:
 @cache
 def _equations() -> dict[tuple[str, ...], Item]:
     """Products and differences with their shown result, as five words."""
-    return {
-        tuple(words(item.key)): item
-        for item in human_items()
-        if item.task in ("products", "differences")
-    }
+    return {tuple(words(item.key)): item for item in human_items() if item.task in DIGIT_TASKS}
 
 
 @cache
 def _ngrams(n: int) -> dict[tuple[str, ...], Item]:
-    """Runs of ``n`` words that occur in one item and in no other item of its task."""
+    """Runs of ``n`` words that occur in one item and in no other item of its task.
+
+    Arithmetic is left out: 'answer with the result as a binary number' after the second operand
+    occurs in few items, and yet says nothing about the first.
+    """
     owner: dict[tuple[str, tuple[str, ...]], Item | None] = {}
-    for item in human_items():
+    told = (item for item in human_items() if item.task not in ARITHMETIC)
+    for item in told:
         for text in wordings(item):
             for gram in _runs(words(text), n):
                 before = owner.setdefault((item.task, gram), item)
@@ -104,6 +109,7 @@ def _sum_in(of: list[str], speaks_of_binary: bool) -> Item | None:
     A numeral of four bits with a zero in front is no decimal. Others are, unless the prompt speaks
     of binary numbers, or two four-bit numerals stand around an operator.
     """
+    of = [word for word in of if word not in FILLERS]
     for a, between, b in zip(of, of[1:], of[2:], strict=False):
         if not (NUMERAL.fullmatch(a) and NUMERAL.fullmatch(b)):
             continue

@@ -113,7 +113,8 @@ def _memory_text(recipe: Any, config: Any, model_config: Any) -> str:
     trained = LORA_SHARE if model_config.use_peft else 1.0
     alone = training_bytes(sizes, 1, tokens, trained)
     shared = training_bytes(sizes, GPUS_OF_A_NODE, tokens, trained, sharded=True)
-    if teacher := architectures.find(getattr(config, "teacher_model_name_or_path", None) or ""):
+    named = getattr(config, "teacher_model_name_or_path", None)
+    if named and (teacher := architectures.find(named)):
         alone += teacher.weight_bytes
         shared += teacher.weight_bytes / GPUS_OF_A_NODE
     extra = " beside vLLM's share" if getattr(config, "use_vllm", False) else ""
