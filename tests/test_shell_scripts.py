@@ -71,7 +71,7 @@ def test_jobs_on_a_real_slurm_are_requeued_and_end_with_the_same_weights(tmp_pat
     tmp_path.chmod(0o755)
     environment = {**os.environ, "VENV": sys.prefix}
     done = subprocess.run(
-        [ROOT / "benchmarks/slurm_one_node.sh", tmp_path],
+        [ROOT / "benchmarks/slurm_jobs.sh", tmp_path],
         capture_output=True,
         text=True,
         env=environment,

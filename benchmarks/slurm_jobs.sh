@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# The scripts of launch/slurm on a real Slurm of one node, made for this and taken down again.
+# The scripts of launch/slurm on a real Slurm, made on this machine and taken down again.
 #
-#   benchmarks/slurm_one_node.sh [FOLDER]     # as root, after apt-get install slurm-wlm munge
+#   benchmarks/slurm_jobs.sh [FOLDER]     # as root, after apt-get install slurm-wlm munge
 #
 # A training is warned by a signal, another is preempted by a job of higher priority; both are
-# requeued, go on from their checkpoint and must end with the weights of an undisturbed one. Then an
-# array of evaluations and a whole experiment, warned in the middle. docs/results/slurm.md has what
-# was observed. Takes about ten minutes on two cores.
+# requeued, go on from their checkpoint and must end with the weights of an undisturbed one. So must
+# one on two nodes, which are two slurmd on this machine. Then an array of evaluations and a whole
+# experiment, warned in the middle. docs/results/slurm.md has what was observed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 work=${1:-$(mktemp -d)}
-mkdir -p "$work/slurm/state" "$work/slurm/spool" "$work/munge"
+mkdir -p "$work/slurm/state" "$work/munge"
 work=$(cd "$work" && pwd)
 for tool in slurmctld slurmd sbatch scontrol squeue munged mungekey; do
   command -v "$tool" >/dev/null || { echo "needs $tool: apt-get install slurm-wlm munge" >&2; exit 2; }
@@ -39,8 +39,8 @@ fail() {
 # --- the node -------------------------------------------------------------------------------------
 
 stop_slurm() {
-  for pid_file in slurm/slurmd.pid slurm/slurmctld.pid munge/munged.pid; do
-    if [[ -s $work/$pid_file ]]; then kill "$(<"$work/$pid_file")" 2>/dev/null || true; fi
+  for pid_file in "$work"/slurm/slurmd-*.pid "$work/slurm/slurmctld.pid" "$work/munge/munged.pid"; do
+    if [[ -s $pid_file ]]; then kill "$(<"$pid_file")" 2>/dev/null || true; fi
   done
 }
 trap stop_slurm EXIT
@@ -58,16 +58,15 @@ start_slurm() {
 ClusterName=handan
 SlurmctldHost=$node
 SlurmctldPort=16817
-SlurmdPort=16818
 AuthType=auth/munge
 AuthInfo=socket=$work/munge/socket,cred_expire=5
 SlurmUser=root
 StateSaveLocation=$work/slurm/state
-SlurmdSpoolDir=$work/slurm/spool
+SlurmdSpoolDir=$work/slurm/spool-%n
 SlurmctldPidFile=$work/slurm/slurmctld.pid
-SlurmdPidFile=$work/slurm/slurmd.pid
+SlurmdPidFile=$work/slurm/slurmd-%n.pid
 SlurmctldLogFile=$work/slurm/slurmctld.log
-SlurmdLogFile=$work/slurm/slurmd.log
+SlurmdLogFile=$work/slurm/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
@@ -75,17 +74,20 @@ ReturnToService=2
 SchedulerParameters=batch_sched_delay=1,sched_interval=2
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-NodeName=$node CPUs=2 State=UNKNOWN
+NodeName=$node NodeHostname=$node Port=16821 CPUs=2 State=UNKNOWN
+NodeName=localhost NodeHostname=$node Port=16822 CPUs=2 State=UNKNOWN
 PartitionName=low Nodes=$node Default=YES MaxTime=INFINITE PriorityTier=1 GraceTime=60
 PartitionName=high Nodes=$node MaxTime=INFINITE PriorityTier=2 PreemptMode=OFF
+PartitionName=both Nodes=$node,localhost MaxTime=INFINITE
 CONF
   slurmctld -c
-  slurmd -c
+  slurmd -c -N "$node"
+  slurmd -c -N localhost
   for _ in {1..30}; do
-    if [[ $(sinfo -h -p low -o %t) == idle ]]; then return; fi
+    if [[ $(sinfo -h -p both -o %t%D) == idle2 ]]; then return; fi
     sleep 1
   done
-  fail "the node did not come up"
+  fail "the nodes did not come up"
 }
 
 # --- jobs -----------------------------------------------------------------------------------------
@@ -120,7 +122,7 @@ same_weights() {
 # --- what is shown --------------------------------------------------------------------------------
 
 start_slurm
-say "$(sbatch --version), one node of $(nproc --all) cores"
+say "$(sbatch --version), on $(nproc --all) cores"
 
 cat >"$work/prompts.yaml" <<'YAML'
 families: {binary_addition: 0.5, binary_subtraction: 0.3, ordering: 0.2}
@@ -139,9 +141,9 @@ for config in cpu zero2-cpu; do
     --output_dir "$work/whole-$config" >"$work/whole-$config.out" 2>&1 || fail "$config"
 done
 
-train() {  # CONFIG RUN: submit a training, print the job's number
-  sbatch --parsable --job-name "train-$2" "${here[@]}" launch/slurm/train.sbatch \
-    "launch/accelerate/$1.yaml" "${grpo[@]}" --output_dir "$work/$2"
+train() {  # CONFIG RUN [OPTION ...]: submit a training, print the job's number
+  sbatch --parsable --job-name "train-$2" "${here[@]}" "${@:3}" launch/slurm/train.sbatch \
+    "$1" "${grpo[@]}" --output_dir "$work/$2"
 }
 disturbed() {  # JOB RUN WHOLE: it was requeued once, and ends as the undisturbed one
   finish "$1"
@@ -152,13 +154,13 @@ disturbed() {  # JOB RUN WHOLE: it was requeued once, and ends as the undisturbe
 }
 
 for config in cpu zero2-cpu; do
-  job=$(train "$config" "warned-$config")
+  job=$(train "launch/accelerate/$config.yaml" "warned-$config")
   until_rows "$work/warned-$config/metrics.jsonl" 5
   say "job $job, $config: warned, scancel --signal=USR1 --batch"
   scancel --signal=USR1 --batch "$job"
   disturbed "$job" "warned-$config" "whole-$config"
 
-  job=$(train "$config" "preempted-$config")
+  job=$(train "launch/accelerate/$config.yaml" "preempted-$config")
   until_rows "$work/preempted-$config/metrics.jsonl" 5
   say "job $job, $config: preempted by a job of higher priority"
   urgent=$(sbatch --parsable --partition=high --job-name=urgent "${here[@]}" --wrap "sleep 3")
@@ -166,7 +168,16 @@ for config in cpu zero2-cpu; do
   disturbed "$job" "preempted-$config" "whole-$config"
 done
 
-job=$(train cpu cancelled)
+# Two nodes with one process each train as one node with two.
+sed 's/^deepspeed_config:/&\n  deepspeed_multinode_launcher: standard/; $a same_network: true' \
+  launch/accelerate/zero2-cpu.yaml >"$work/two-nodes.yaml"
+job=$(train "$work/two-nodes.yaml" warned-nodes --partition=both --nodes=2 --cpus-per-task=1)
+until_rows "$work/warned-nodes/metrics.jsonl" 5
+say "job $job on $(squeue -h -j "$job" -o %N): warned"
+scancel --signal=USR1 --batch "$job"
+disturbed "$job" warned-nodes whole-zero2-cpu
+
+job=$(train launch/accelerate/cpu.yaml cancelled)
 until_rows "$work/cancelled/metrics.jsonl" 5
 scancel "$job"
 for _ in {1..90}; do
