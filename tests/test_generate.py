@@ -4,7 +4,8 @@ import pytest
 import torch
 from embedded import load
 
-from handan.engines.transformers import complete, eos_ids, generate_batch
+from handan.engines.loading import eos_ids
+from handan.engines.transformers import complete, generate_batch
 from handan.errors import UserError
 from handan.formats import FORMATS
 from handan.generate import Decoding, Request, batches, prompt_ids
