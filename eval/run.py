@@ -3,16 +3,22 @@
     python eval/run.py --model handan/tiny/weights/base --suite eval/suites/tiny.yaml \\
         --output_dir runs/base
 
-Works under `accelerate launch` too; every process then answers its share.
+Works under `accelerate launch` too; every process then answers its share. A zoo of models is
+evaluated one after the other into OUTPUT_DIR/NAME, then all are compared; --dry_run prints a plan:
+
+    python eval/run.py --zoo eval/zoo/tiny.yaml --suite eval/suites/tiny_probe.yaml \\
+        --output_dir runs/zoo [--only NAME ...] [--dry_run]
 """
 
+import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from handan.alignment.output.tables import alignment_text
 from handan.arguments import parse
 from handan.engines import load_engine, open_engine
-from handan.errors import run_main
+from handan.errors import UserError, run_main
 from handan.evaluate import evaluate
 from handan.launch import processes
 from handan.records import read_json
@@ -23,9 +29,12 @@ from handan.suite import load_suite
 class Arguments:
     """Arguments of this script."""
 
-    model: str = field(metadata={"help": "model directory, or owner/name on the hub or a server"})
     suite: str = field(metadata={"help": "YAML of the suite"})
     output_dir: str = field(metadata={"help": "run directory"})
+    model: str | None = field(
+        default=None,
+        metadata={"help": "model directory, or owner/name on the hub or a server"},
+    )
     arm: str | None = field(
         default=None,
         metadata={"help": "name in all tables; default: the run's, or else the directory's name"},
@@ -43,11 +52,24 @@ class Arguments:
         },
     )
     num_threads: int | None = field(default=None, metadata={"help": "CPU threads"})
+    zoo: str | None = field(default=None, metadata={"help": "YAML of models, instead of --model"})
+    only: list[str] | None = field(
+        default=None, metadata={"help": "names of the zoo's models to run now, as in a job array"}
+    )
+    dry_run: bool = field(default=False, metadata={"help": "print the plan of a zoo and stop"})
+    gpu: str = field(default="H100", metadata={"help": "GPU the plan is made for"})
 
 
 def main() -> None:
     """One evaluation."""
     (arguments,) = parse((Arguments,))
+    if (arguments.model is None) == (arguments.zoo is None):
+        raise UserError("give either --model or --zoo")
+    if arguments.zoo is not None:
+        run_a_zoo(arguments)
+        return
+    if arguments.only or arguments.dry_run:
+        raise UserError("--only and --dry_run belong to a --zoo")
     world = processes(arguments.num_threads)
     suite = load_suite(Path(arguments.suite))
     run_dir = Path(arguments.output_dir)
@@ -64,6 +86,32 @@ def main() -> None:
     if result is not None:
         print(alignment_text(result))
         print(f"written: {run_dir}/costs.csv and alignment.json", flush=True)
+
+
+def run_a_zoo(arguments: Arguments) -> None:
+    """Plan or evaluate the models of a zoo."""
+    from handan.zoo import load_zoo
+    from handan.zoo_plan import plan_text
+    from handan.zoo_run import run_zoo
+
+    given = {"arm": arguments.arm, "revision": arguments.revision}
+    if unfit := [key for key, value in given.items() if value is not None]:
+        raise UserError(f"--{unfit[0]} belongs to a --model; a zoo's YAML says it for each")
+    if "WORLD_SIZE" in os.environ:
+        raise UserError("start a zoo with python; an engine's YAML says how it uses several GPUs")
+    zoo, suite_path = load_zoo(Path(arguments.zoo)), Path(arguments.suite)
+    suite, entries = load_suite(suite_path), zoo.chosen(arguments.only)
+    if arguments.dry_run:
+        print(plan_text(zoo, entries, suite, arguments.gpu, arguments.engine))
+        return
+    more = ["--num_threads", str(arguments.num_threads)] if arguments.num_threads else []
+    output_dir = Path(arguments.output_dir)
+    result = run_zoo(
+        zoo, entries, suite, suite_path, output_dir, sys.argv[0], engine=arguments.engine, more=more
+    )
+    if result is not None:
+        print(alignment_text(result))
+        print(f"written: {output_dir}/costs.csv, alignment.json, report/report.html", flush=True)
 
 
 if __name__ == "__main__":

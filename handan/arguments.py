@@ -20,13 +20,16 @@ def given_keys() -> tuple[str, set[str]]:
     return arguments[position], keys | set(read_yaml(Path(arguments[position])))
 
 
-def parse(kinds: tuple[type, ...], required: tuple[str, ...] = ()) -> tuple[Any, ...]:
+def parse(
+    kinds: tuple[type, ...], required: tuple[str, ...] = (), more: tuple[str, ...] = ()
+) -> tuple[Any, ...]:
     """Fill dataclasses from ``--config FILE`` and the command line.
 
     Args:
         kinds: dataclasses whose fields are the known keys.
         required: keys that must be set although a library has a default, because they decide the
             result.
+        more: words to add to the command line.
 
     Returns:
         One instance of each kind.
@@ -49,6 +52,6 @@ def parse(kinds: tuple[type, ...], required: tuple[str, ...] = ()) -> tuple[Any,
         raise UserError(f"{place}: set '{absent[0]}'; it decides the result and has no default")
     try:
         # Without abbreviations: a misspelt key must not pass for another one.
-        return Parser(kinds, allow_abbrev=False).parse_args_and_config()
+        return Parser(kinds, allow_abbrev=False).parse_args_and_config([*sys.argv[1:], *more])
     except (ValueError, TypeError) as error:
         raise UserError(f"{place}: {' '.join(str(error).split())}") from None

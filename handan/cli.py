@@ -19,6 +19,7 @@ from handan.options import (
     add_compare_options,
     add_compute_options,
     add_costs_options,
+    add_publish_options,
     add_split_options,
 )
 
@@ -191,10 +192,22 @@ def _report(arguments: argparse.Namespace) -> None:
     print(f"wrote {printable(str(arguments.output))}")
 
 
+def _publish(arguments: argparse.Namespace) -> None:
+    from handan.publish import publish
+
+    publish(arguments.run_dir, arguments.repo, arguments.push_to_hub, arguments.private)
+
+
 def _demo(arguments: argparse.Namespace) -> None:
     from handan import demo
 
     demo.run(output_dir=arguments.output_dir, seed=arguments.seed)
+
+
+def _doctor(arguments: argparse.Namespace) -> None:
+    from handan import doctor
+
+    doctor.main()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -237,8 +250,15 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--output", type=Path, required=True, metavar="report.html")
     report.set_defaults(run=_report)
 
+    publish = commands.add_parser("publish", help="the card of a run, and its way to the hub")
+    add_publish_options(publish)
+    publish.set_defaults(run=_publish)
+
     demo = commands.add_parser("demo", help="the whole experiment on the embedded world")
     demo.add_argument("--output_dir", type=Path, default=Path("runs/demo"), metavar="DIR")
     demo.add_argument("--seed", type=int, default=1, metavar="S", help="default %(default)s")
     demo.set_defaults(run=_demo)
+
+    doctor = commands.add_parser("doctor", help="what this machine has, lacks and can run")
+    doctor.set_defaults(run=_doctor)
     return parser

@@ -64,17 +64,12 @@ def prompt_ids(tokenizer: Any, question: str, form: ReasoningFormat) -> tuple[in
     the system prompt, and a run that goes on tomorrow would ask other prompts.
 
     Raises:
-        UserError: the beginning-of-sequence token is doubled, a word is unknown to the tokenizer,
-            or the prompt depends on the time; each would change what is measured without a trace.
+        UserError: the beginning-of-sequence token is doubled, the chat template drops the question,
+            a word is unknown to the tokenizer, or the prompt depends on the time; each would
+            change what is measured without a trace.
     """
     if tokenizer.chat_template:
-        ids = tokenizer.apply_chat_template(
-            form.messages(question),
-            add_generation_prompt=True,
-            return_dict=True,
-            chat_template=_dated(tokenizer),
-            **form.template,
-        )["input_ids"]
+        ids = _templated(tokenizer, question, form)
     else:
         ids = tokenizer(question)["input_ids"]
     bos, unknown = tokenizer.bos_token_id, tokenizer.unk_token_id
@@ -89,6 +84,30 @@ def prompt_ids(tokenizer: Any, question: str, form: ReasoningFormat) -> tuple[in
             f"{question!r}; choose a suite whose wording fits this model"
         )
     return tuple(ids)
+
+
+def _templated(tokenizer: Any, question: str, form: ReasoningFormat) -> list[int]:
+    """The ids of a question in the chat template, which writes the special tokens itself."""
+    import jinja2
+
+    try:
+        text = tokenizer.apply_chat_template(
+            form.messages(question),
+            add_generation_prompt=True,
+            tokenize=False,
+            chat_template=_dated(tokenizer),
+            **form.template,
+        )
+    except jinja2.TemplateError as error:
+        raise UserError(
+            f"{tokenizer.name_or_path}: its chat template does not take a plain question ({error})"
+        ) from None
+    if question.strip() not in text:
+        raise UserError(
+            f"{tokenizer.name_or_path}: its chat template drops the question {question!r}; choose "
+            "a model for text"
+        )
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
 def _dated(tokenizer: Any) -> str:

@@ -144,6 +144,18 @@ def add_split_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="default %(default)s")
 
 
+def add_publish_options(parser: argparse.ArgumentParser) -> None:
+    """Of ``handan publish``."""
+    parser.add_argument(
+        "run_dir", type=Path, metavar="RUN", help="directory of an evaluated arm, or of traces"
+    )
+    parser.add_argument("--repo", metavar="OWNER/NAME", help="what it is called on the hub")
+    parser.add_argument(
+        "--push_to_hub", action="store_true", help="upload; without it files are only listed"
+    )
+    parser.add_argument("--private", action="store_true", help="a new repository is private")
+
+
 def add_compute_options(parser: argparse.ArgumentParser) -> None:
     """Of ``handan norms compute``."""
     parser.add_argument("trials", type=Path, metavar="TRIALS.csv", help="one row a trial")

@@ -4,12 +4,13 @@ import fcntl
 import importlib.metadata
 import os
 import platform
+import re
 import resource
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,23 @@ from handan.errors import UserError
 from handan.records import content_hash, file_hash, read_json, write_json, write_text
 
 PACKAGES = ("handan", "torch", "transformers", "trl", "peft", "accelerate", "deepspeed", "datasets")
+
+
+# Options whose value is a secret, as far as anybody may think of giving one there.
+SECRET_OPTION = re.compile(r"--\w*(hub_token|api_key|password|secret)")
+HIDDEN = "(not recorded)"
+
+
+def command_line(words: Sequence[str]) -> str:
+    """The words of a command as one line, without the values of options that hold secrets."""
+    shown: list[str] = []
+    hide = False
+    for word in words:
+        name, equals, _ = word.partition("=")
+        secret = SECRET_OPTION.fullmatch(name) is not None
+        shown.append(HIDDEN if hide else f"{name}={HIDDEN}" if secret and equals else word)
+        hide = secret and not equals
+    return shlex.join(shown)
 
 
 def facts() -> dict[str, Any]:
@@ -35,7 +53,7 @@ def facts() -> dict[str, Any]:
         except importlib.metadata.PackageNotFoundError:
             versions[package] = None
     return {
-        "command": f"{launcher} {shlex.join(sys.argv)}",
+        "command": f"{launcher} {command_line(sys.argv)}",
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "python": platform.python_version(),
         "versions": versions,

@@ -16,10 +16,10 @@ from trl import SFTConfig
 
 from handan.errors import UserError, run_main
 from handan.records import file_hash
+from handan.traces.make import ensure_traces, teacher_of
 from handan.training.label_audit import audit, load_traces, training_rows
 from handan.training.packing import LeakCheck
 from handan.training.run import RecipeArguments, begin
-from handan.training.traces import ensure_traces, teacher_of
 from handan.training.trainers import LedgerSFTTrainer
 
 REQUIRED = (

@@ -8,7 +8,7 @@ All responses stay in ``generations.jsonl``; those that are kept for training ar
 """
 
 from handan.errors import run_main
-from handan.training.traces import main
+from handan.traces.make import main
 
 if __name__ == "__main__":
     run_main(main)

@@ -1,5 +1,6 @@
 """The shipped models of the embedded world and small suites on them, for many tests."""
 
+import socket
 import subprocess
 import sys
 from functools import cache
@@ -52,7 +53,15 @@ def run_script(*words: object, check: bool = True, **more: Any) -> subprocess.Co
     return done
 
 
+def free_port() -> int:
+    """A port that nobody listens on, for launches beside each other."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def launch(config: str, *words: object, check: bool = True) -> subprocess.CompletedProcess:
     """``accelerate launch`` a recipe with a config of launch/accelerate."""
     launcher = ["-m", "accelerate.commands.launch", "--quiet", "--config_file"]
-    return run_script(*launcher, f"launch/accelerate/{config}.yaml", *words, check=check)
+    port = [] if config == "cpu" else ["--main_process_port", free_port()]
+    return run_script(*launcher, f"launch/accelerate/{config}.yaml", *port, *words, check=check)

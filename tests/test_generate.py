@@ -3,8 +3,9 @@ import copy
 import pytest
 import torch
 from embedded import load
+from families import family
 
-from handan.engines.loading import eos_ids
+from handan.engines.loading import eos_ids, load_model
 from handan.engines.transformers import complete, generate_batch
 from handan.errors import UserError
 from handan.formats import FORMATS
@@ -63,6 +64,30 @@ def test_a_generation_config_saved_with_the_model_changes_nothing():
     expected = generate_batch(model, tokenizer, batch, seed=0)
     assert generate_batch(changed, tokenizer, batch, seed=0) == expected
     assert changed.generation_config.repetition_penalty == 3.0  # and is there again afterwards
+
+
+def test_a_mixture_of_experts_generates_the_same_with_its_training_switch_on(tmp_path):
+    """TRL leaves ``output_router_logits`` on in the saved config, with which generation fails."""
+    model, _, _ = load_model(str(family("gpt_oss", tmp_path / "model")))
+    before = complete(model, [[1, 2, 3], [5, 6]], Decoding(0.0, 1.0, 8), [702])
+    model.config.output_router_logits = True
+    assert complete(model, [[1, 2, 3], [5, 6]], Decoding(0.0, 1.0, 8), [702]) == before
+    assert model.config.output_router_logits is True
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{% for m in messages %}{{ m.role }}{% endfor %}", "drops the question"),
+        ("{{ messages[0].content.parts.text }}", "does not take a plain question"),
+    ],
+)
+def test_a_template_that_drops_the_question_stops(template, message):
+    _, tokenizer = load()
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.chat_template = template
+    with pytest.raises(UserError, match=message):
+        prompt_ids(tokenizer, "+ 1 1 ; =", FORM)
 
 
 def test_the_cap_is_kept_exactly():

@@ -2,10 +2,11 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from embedded import run_script
+from accelerate.commands.config.config_args import load_config_from_file
+from embedded import ROOT, free_port, run_script
 
 from handan.errors import UserError
-from handan.launch import SINGLE, check_engine, processes
+from handan.launch import SINGLE, check_engine, check_wrapped, count_nodes, processes
 
 
 def test_a_plain_start_is_one_process():
@@ -22,19 +23,124 @@ def test_processes_that_run_alone_stop(monkeypatch):
         processes()
 
 
-def test_another_engine_than_the_one_asked_for_stops(monkeypatch):
-    plain = SimpleNamespace(distributed_type=SimpleNamespace(name="MULTI_CPU"))
-    check_engine(plain)
+def test_a_launcher_of_one_process_that_was_asked_for_two_stops(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_DYNAMO_BACKEND", "NO")
+    processes()
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    with pytest.raises(UserError, match="asked for several processes, but started one"):
+        processes()
+    monkeypatch.setenv("RANK", "0")
+    processes()
+
+
+def found(*launchers):
+    return [
+        {"machine": "m", "launcher": launcher, "process": index}
+        for index, launcher in enumerate(launchers)
+    ]
+
+
+def test_processes_and_nodes_are_counted_by_what_answers():
+    assert count_nodes(found(1, 1), 2, 1) == 1
+    assert count_nodes(found(1, 2), 2, 2) == 2
+    assert count_nodes(found(1, 2, 3), 3, None) == 3
+    with pytest.raises(UserError, match=r"2 processes of 2 launchers .* but 2 of 1 answered"):
+        count_nodes(found(1, 1), 2, 2)
+    with pytest.raises(UserError, match=r"2 processes of 1 launchers .* but 1 of 1 answered"):
+        count_nodes(found(1)[:1] * 2, 2, 1)
+
+
+def accelerator(engine, device="cpu", **state):
+    return SimpleNamespace(
+        distributed_type=SimpleNamespace(name=engine),
+        device=SimpleNamespace(type=device),
+        state=SimpleNamespace(**state),
+    )
+
+
+CPU = SimpleNamespace(use_cpu=True, bf16=False, fp16=False)
+ZERO2 = accelerator("DEEPSPEED", deepspeed_plugin=SimpleNamespace(zero_stage=2))
+
+
+@pytest.mark.parametrize(
+    ("asked", "runs", "message"),
+    [
+        ({"USE_DEEPSPEED": "true"}, accelerator("MULTI_CPU"), "asks for DeepSpeed, but MULTI_CPU"),
+        ({"USE_FSDP": "true"}, accelerator("MULTI_CPU"), "asks for FSDP, but MULTI_CPU runs"),
+        ({"DEEPSPEED_ZERO_STAGE": "3"}, ZERO2, "asks for ZeRO stage 3, but 2 runs"),
+        ({"MIXED_PRECISION": "bf16"}, ZERO2, "asks for mixed_precision bf16, the recipe for no"),
+        (
+            {"USE_FSDP": "true"},
+            accelerator("FSDP", fsdp_plugin=SimpleNamespace(fsdp_version=1)),
+            "FSDP version 1 runs; set fsdp_version: 2",
+        ),
+    ],
+)
+def test_what_runs_must_be_what_was_asked_for(monkeypatch, asked, runs, message):
+    for key, value in asked.items():
+        monkeypatch.setenv(f"ACCELERATE_{key}", value)
+    with pytest.raises(UserError, match=message):
+        check_engine(runs, CPU)
+
+
+def test_a_right_launch_says_what_it_is(monkeypatch):
+    assert check_engine(accelerator("NO"), CPU) == {"engine": "NO", "mixed_precision": "no"}
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
-    with pytest.raises(UserError, match="asks for DeepSpeed, but MULTI_CPU runs"):
-        check_engine(plain)
-    check_engine(SimpleNamespace(distributed_type=SimpleNamespace(name="DEEPSPEED")))
+    monkeypatch.setenv("ACCELERATE_DEEPSPEED_ZERO_STAGE", "2")
+    assert check_engine(ZERO2, CPU)["zero_stage"] == 2
+    with pytest.raises(UserError, match="no GPU was found; to train on the CPU pass --use_cpu"):
+        check_engine(ZERO2, SimpleNamespace(use_cpu=False, bf16=True, fp16=False))
+
+
+class DeepSpeedEngine:
+    def zero_optimization_stage(self):
+        return 2
+
+
+def test_the_model_must_be_held_by_the_engine_that_was_set_up():
+    check_wrapped(object(), {"engine": "NO"})
+    check_wrapped(DeepSpeedEngine(), {"engine": "DEEPSPEED", "zero_stage": 2})
+    with pytest.raises(UserError, match="MULTI_CPU was set up, but object is trained"):
+        check_wrapped(object(), {"engine": "MULTI_CPU"})
+    with pytest.raises(UserError, match="ZeRO stage 3 was set up, but 2 runs"):
+        check_wrapped(DeepSpeedEngine(), {"engine": "DEEPSPEED", "zero_stage": 3})
+
+
+CONFIGS = sorted((ROOT / "launch" / "accelerate").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_launch_configs_are_what_they_are_named_after(path):
+    config = load_config_from_file(str(path))
+    cpu = path.stem.endswith("cpu")
+    assert config.mixed_precision == ("no" if cpu else "bf16")
+    if path.stem != "cpu":
+        # With use_cpu the launcher leaves DeepSpeed out, or starts processes that run alone.
+        assert not config.use_cpu
+        assert config.num_processes == (2 if cpu else 8 * config.num_machines)
+    stage = config.deepspeed_config.get("zero_stage")
+    assert stage == {"2": 2, "3": 3, "m": 2}.get(path.stem.replace("zero", "")[0])
+    # Clipping is the recipe's max_grad_norm; a second value would win over it.
+    assert not config.deepspeed_config.keys() & {"gradient_clipping", "gradient_accumulation_steps"}
+    assert config.fsdp_config.get("fsdp_version", 2) == 2
+    assert (config.distributed_type.name == "FSDP") == (path.stem == "fsdp2")
+
+
+def test_a_launch_of_two_that_starts_one_stops(tmp_path):
+    launcher = ["-m", "accelerate.commands.launch", "--quiet", "--num_machines", "1"]
+    launcher += ["--cpu", "--num_processes", "2", "--mixed_precision", "no"]
+    recipe = ["recipes/grpo.py", "--config", "recipes/configs/tiny/grpo.yaml"]
+    done = run_script(*launcher, *recipe, "--output_dir", tmp_path / "run", check=False)
+    assert done.returncode != 0
+    assert "asked for several processes, but started one" in done.stderr
+    assert not (tmp_path / "run" / "run.json").exists()
 
 
 def test_a_deepspeed_launch_that_would_run_plain_ddp_stops(tmp_path):
     launcher = ["-m", "accelerate.commands.launch", "--quiet", "--config_file"]
     recipe = ["recipes/grpo.py", "--config", "recipes/configs/tiny/grpo.yaml"]
-    words = ["launch/accelerate/zero2-cpu.yaml", *recipe, "--output_dir", tmp_path / "run"]
+    port = ["--main_process_port", free_port()]
+    words = ["launch/accelerate/zero2-cpu.yaml", *port, *recipe, "--output_dir", tmp_path / "run"]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true"}
     done = run_script(*launcher, *words, check=False, env=environment)
     assert done.returncode != 0

@@ -1,14 +1,18 @@
 import json
+import re
 
 import pytest
+import yaml
 from embedded import ROOT
 
 from handan import tasks
 from handan.errors import UserError
 from handan.tiny.tasks import TASKS
+from handan.training.natural import SYMBOLS
 from handan.training.prompts import load_prompts
 
 PROMPTS = ROOT / "recipes" / "configs" / "tiny" / "prompts.yaml"
+NATURAL = ROOT / "recipes" / "configs" / "prompts.yaml"
 
 
 def write_rows(tmp_path, *rows):
@@ -29,8 +33,52 @@ def test_a_problem_set_is_reproducible_and_without_repeats():
     assert len(set(keys)) == len(keys) == 3000
 
 
-def test_every_answer_of_a_problem_set_is_graded_right():
-    assert all(q.task.grade(q.item, q.item.answer).correct for q in load_prompts(PROMPTS))
+@pytest.mark.parametrize("path", [PROMPTS, NATURAL], ids=["compact", "natural"])
+def test_every_answer_of_a_problem_set_is_graded_right(path):
+    questions = load_prompts(path)
+    assert all(q.task.grade(q.item, q.item.answer).correct for q in questions)
+    assert len({(q.item.task, q.item.key) for q in questions}) == len(questions)
+
+
+def test_another_answer_of_a_natural_problem_is_graded_wrong():
+    for question in load_prompts(NATURAL)[:300]:
+        right = question.item.answer
+        wrong = {"true": "false", "false": "true"}.get(right, right + "1")
+        assert not question.task.grade(question.item, f"The answer is {wrong}.").correct
+
+
+def test_natural_problems_are_larger_than_what_people_were_given():
+    for question in load_prompts(NATURAL):
+        item = question.item
+        assert question.wording == "natural"
+        if item.task in SYMBOLS:
+            left = item.key.split("=")[0]
+            assert all(int(number) > 9 for number in left.split(SYMBOLS[item.task]))
+        else:
+            operands = re.findall("[01]+", item.key)
+            assert max(int(bits, 2) for bits in operands) >= 16
+            assert operands[0] in item.question and operands[1] in item.question
+
+
+def test_true_and_false_results_are_balanced():
+    answers = [q.item.answer for q in load_prompts(NATURAL) if q.item.task in SYMBOLS]
+    assert 0.4 < answers.count("true") / len(answers) < 0.6
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"widths": [4, 5]}, "prompts.yaml: widths .4, 5.: natural binary problems need more"),
+        ({"families": {"products": 1.0}, "digits": [1]}, "digits .1.: natural products"),
+        ({"families": {"syllogisms": 1.0}}, "no natural problems of 'syllogisms'; there are"),
+        ({"wording": "french"}, "wording 'french'; use compact or natural"),
+    ],
+)
+def test_natural_problems_that_would_be_human_items_are_refused(tmp_path, change, message):
+    path = tmp_path / "prompts.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(NATURAL.read_text()) | change))
+    with pytest.raises(UserError, match=message):
+        load_prompts(path)
 
 
 def test_too_many_problems_are_refused(tmp_path):

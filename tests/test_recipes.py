@@ -10,18 +10,24 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
-from embedded import ROOT, SUITES, launch, run_script, small_suite
+from embedded import ROOT, SUITES, WEIGHTS, launch, run_script, small_suite
+from safetensors.torch import load_file
 
+from handan.engines.transformers import TransformersEngine, load_model
+from handan.evaluate import evaluate
+from handan.formats import FORMATS
+from handan.launch import SINGLE
 from handan.records import file_hash, read_json, read_jsonl
+from handan.suite import load_suite
 
 PROMPTS = """families: {binary_addition: 0.5, binary_subtraction: 0.3, ordering: 0.2}
 widths: [1, 2, 3, 5]
 num_problems: 60
 seed: 3
 """
-GRPO = ["--per_device_train_batch_size", "8", "--gradient_accumulation_steps", "2"]
-GRPO += ["--num_generations", "4"]
+TWICE = ["--per_device_train_batch_size", "8", "--gradient_accumulation_steps", "2"]
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +62,11 @@ def arguments(recipe, small, output_dir, *more):
     config = ["--config", f"recipes/configs/tiny/{recipe}.yaml", "--output_dir", output_dir]
     shared = ["--prompts", small / "prompts.yaml", "--suite", small / "suite.yaml"]
     steps = ["--max_steps", "4", "--save_steps", "2", "--probe_steps", "2"]
-    own = ["--traces", small / "traces" / "traces.jsonl"] if recipe == "sft_distill" else GRPO
+    own = {
+        "sft_distill": ["--traces", small / "traces" / "traces.jsonl"],
+        "grpo": [*TWICE, "--num_generations", "4"],
+        "on_policy_distill": TWICE,
+    }[recipe]
     return [f"recipes/{recipe}.py", *config, *shared, *steps, *own, *more]
 
 
@@ -119,7 +129,7 @@ def test_the_probe_does_not_disturb_training(small, trained, tmp_path, recipe):
     assert not (tmp_path / "run" / "probe.jsonl").exists()
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", [*RECIPES, "on_policy_distill"])
 def test_a_killed_run_goes_on_to_the_same_weights(small, trained, tmp_path, recipe):
     folder = tmp_path / "run"
     words = [str(word) for word in arguments(recipe, small, folder)]
@@ -152,6 +162,9 @@ def test_a_killed_run_goes_on_to_the_same_weights(small, trained, tmp_path, reci
         ]
 
     assert probes(folder) == probes(trained(recipe))
+    if recipe != "sft_distill":
+        whole_rollouts = read_jsonl(trained(recipe) / "rollouts.jsonl")
+        assert read_jsonl(folder / "rollouts.jsonl") == whole_rollouts
 
 
 def test_traces_are_the_same_after_a_cut(small, tmp_path):
@@ -178,17 +191,105 @@ def test_sft_makes_its_traces_if_its_yaml_says_how(small, tmp_path):
     assert read_json(tmp_path / "run" / "run.json")["training"]["finished"]
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_two_ranks_under_deepspeed_zero2(small, tmp_path, recipe):
-    folder = tmp_path / "run"
-    more = ["--gradient_accumulation_steps", "1", "--per_device_train_batch_size", "8"]
-    done = launch("zero2-cpu", *arguments(recipe, small, folder, *more))
+def test_sft_on_the_shortest_trace_of_each_prompt(small, tmp_path):
+    concise = tmp_path / "concise"
+    config = ["--config", "recipes/configs/tiny/traces_concise.yaml", "--run", small / "traces"]
+    run_script("recipes/traces.py", *config, "--output_dir", concise)
+    words = arguments("sft_distill", small, tmp_path / "run", "--max_steps", "1")
+    run_script(*words, "--traces", concise / "traces.jsonl")
+    run = read_json(tmp_path / "run" / "run.json")["training"]
+    made = read_json(concise / "run.json")["traces"]
+    assert run["teacher"] == read_json(small / "traces" / "run.json")["traces"]["teacher"]
+    assert run["audit"]["traces"] == made["counts"]["kept"] > 0
+    assert run["audit"]["tokenised_anew"] == 0
+
+
+# As many rows a step as the run of one process.
+CELLS = {"sft_distill": "ddp-cpu", "grpo": "zero2-cpu", "on_policy_distill": "zero3-cpu"}
+
+
+@pytest.mark.parametrize("recipe", CELLS)
+def test_two_ranks_train_the_weights_of_one(small, trained, tmp_path, recipe):
+    engine, folder = CELLS[recipe], tmp_path / "run"
+    one_micro_batch = ["--gradient_accumulation_steps", "1", "--per_device_train_batch_size"]
+    if recipe == "sft_distill":
+        # Groups of similar lengths, and what fills up the last batch of an epoch, depend on the
+        # number of processes; so a random order, and less than an epoch.
+        order, alone = ["--train_sampling_strategy", "random"], tmp_path / "alone"
+        run_script(*arguments(recipe, small, alone, *order, *one_micro_batch, "24"))
+        more = [*order, *one_micro_batch, "12"]
+    else:
+        more, alone = [*one_micro_batch, "8"], trained(recipe)
+    done = launch(engine, *arguments(recipe, small, folder, *more))
     run = read_json(folder / "run.json")["training"]
-    assert run["hardware"]["processes"] == 2
     assert run["finished"] and run["steps"] == 4
-    assert any((folder / "checkpoint-4").glob("global_step*")), done.stdout[-2000:]
+    launched = run["launch"]
+    assert (launched["processes"], launched["nodes"]) == (2, 1)
+    if engine.startswith("zero"):
+        assert launched["engine"] == "DEEPSPEED" and launched["zero_stage"] == int(engine[4])
+        assert any((folder / "checkpoint-4").glob("global_step*")), done.stdout[-2000:]
+    else:
+        assert launched["engine"] == "MULTI_CPU"
     rows = read_jsonl(folder / "probe.jsonl")
     assert len(rows) == len({(r["step"], r["task"], r["item"], r["sample"]) for r in rows}) == 72
+    one = read_json(alone / "run.json")["training"]
+    for count in ("trained_tokens", "processed_tokens", "generated_tokens", "model_flops"):
+        assert run["budget"][count] == one["budget"][count]
+    if recipe != "sft_distill":
+        # The very same completions, whatever the number of processes.
+        assert read_jsonl(folder / "rollouts.jsonl") == read_jsonl(alone / "rollouts.jsonl")
+    assert largest_difference(folder, alone) < 1e-5
+
+
+def largest_difference(one, other):
+    a, b = (load_file(folder / "model.safetensors") for folder in (one, other))
+    return max((a[key] - b[key]).abs().max().item() for key in a)
+
+
+def test_on_policy_distillation_counts_what_the_teacher_scored(trained):
+    run = read_json(trained("on_policy_distill") / "run.json")["training"]
+    rows = read_jsonl(trained("on_policy_distill") / "rollouts.jsonl")
+    assert [row["step"] for row in rows] == sorted([1, 2, 3, 4] * 16)
+    completion = sum(row["completion_tokens"] for row in rows)
+    assert run["budget"]["generated_tokens"] == run["budget"]["trained_tokens"] == completion
+    scored = completion + sum(row["prompt_tokens"] for row in rows)
+    assert run["budget"]["teacher_scored_tokens"] == scored
+    assert run["teacher"]["arm"] == "teacher_cold_start"
+
+
+def test_an_adapter_is_trained_saved_and_evaluated_like_any_other_arm(small, tmp_path):
+    folder = tmp_path / "run"
+    more = ["--use_peft", "true", "--lora_r", "4", "--lora_alpha", "8", "--lora_dropout", "0"]
+    more += ["--lora_target_modules", "all-linear", "--probe_steps", "4"]
+    run_script(*arguments("sft_distill", small, folder, *more))
+    last = folder / "checkpoint-4"
+    assert (last / "adapter_model.safetensors").exists()
+    assert not (last / "model.safetensors").exists()
+    merged, tokenizer, fingerprint = load_model(str(folder))
+    adapted, _, of_checkpoint = load_model(str(last))
+    early, _, of_early = load_model(str(folder / "checkpoint-2"))
+    base, _, of_base = load_model(str(WEIGHTS / "base"))
+    assert len({fingerprint, of_checkpoint, of_early, of_base}) == 4
+    ids = torch.tensor([tokenizer("<bos> + 1 1 ; 0 1 ; = <think>")["input_ids"]])
+    with torch.no_grad():
+        logits = [model(ids).logits for model in (merged, adapted, early, base)]
+    assert torch.allclose(logits[0], logits[1], atol=1e-5)
+    assert not torch.allclose(logits[0], logits[2], atol=1e-4)
+    assert not torch.allclose(logits[0], logits[3], atol=1e-4)
+    # The evaluator reads the merged model as the last probe read the adapted one.
+    suite = load_suite(small / "suite.yaml")
+    engine = TransformersEngine(merged, tokenizer, FORMATS["tiny"], fingerprint)
+    evaluate(engine, suite, folder, "sft", str(folder), SINGLE)
+    costs = {
+        (r["task"], r["item"], r["sample"]): r["reasoning_tokens"]
+        for r in read_jsonl(folder / "generations.jsonl")
+    }
+    probed = {
+        (r["task"], r["item"], r["sample"]): r["reasoning_tokens"]
+        for r in read_jsonl(folder / "probe.jsonl")
+        if r["step"] == 4
+    }
+    assert costs == probed
 
 
 def test_offline_wandb_holds_the_alignment_curve(small, trained, tmp_path):
@@ -225,6 +326,10 @@ def test_offline_wandb_holds_the_alignment_curve(small, trained, tmp_path):
         (["--prompts", "evil.jsonl"], "evil.jsonl, line 1: '0101+0011' of binary_addition"),
         (["--config", "bad.yaml"], "bad.yaml: Unknown arguments from config file: ['--leraning"),
         (["--config", "short.yaml"], "short.yaml: set 'model_name_or_path'; it decides"),
+        (["--use_vllm", "true"], "use_vllm is true, but vllm is not installed: pip install"),
+        (["--use_liger_kernel", "true"], "use_liger_kernel is true, but liger_kernel is not inst"),
+        (["--use_peft", "true"], "use_peft is true: set 'lora_r' too; it decides the result"),
+        (["--steps_per_generation", "8"], "save_steps is 2, but completions serve 4 steps"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(small, tmp_path, more, message):

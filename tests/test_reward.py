@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +8,8 @@ from handan.errors import UserError
 from handan.formats import FORMATS
 from handan.launch import SINGLE
 from handan.records import read_jsonl
+from handan.tasks.base import Grade
+from handan.tiny.tasks import TASKS
 from handan.training.ledger import Ledger
 from handan.training.reward import VerifiableReward
 from handan.training.rollouts import GUARD_BATCHES
@@ -55,6 +58,22 @@ def test_right_is_one_and_everything_else_nothing(ledger):
 
 def test_a_length_price_is_taken_per_hundred_reasoning_tokens(ledger):
     assert rewards(make(ledger, 2.0), [RIGHT, WRONG]) == pytest.approx([1 - 0.12, -0.12])
+
+
+def test_a_completion_without_a_verdict_gets_no_reward(ledger):
+    """As the task 'math' grades an answer that cannot be compared within its limits."""
+    reward = make(ledger)
+    metrics = {}
+    compact = TASKS["binary_addition"]
+
+    def slow(item, text):
+        found = compact.grade(item, text)
+        return found if found.correct else Grade(found.answer, None)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(TASKS, "binary_addition", replace(compact, grade=slow))
+        assert rewards(reward, [RIGHT, WRONG], metrics) == [1, None]
+    assert metrics["status/ungraded_rate"] == 0.5 and metrics["status/accuracy"] == 0.5
 
 
 def test_tokens_are_counted_and_statuses_logged(ledger):

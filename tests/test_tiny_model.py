@@ -7,10 +7,11 @@ from embedded import ROOT, WEIGHTS, load
 
 from handan import formats
 from handan.config import load_yaml
+from handan.errors import UserError
 from handan.generate import prompt_ids
 from handan.records import file_hash
 from handan.tiny.families import FAMILIES, FORMATS, random_problem
-from handan.tiny.model import make_tokenizer
+from handan.tiny.model import make_model, make_tokenizer
 from handan.tiny.pretrain import Pretraining, corpus, pretrain
 from handan.tiny.tasks import TASKS, held_out, identity_hash
 from handan.tiny.traces import DIALECTS, TraceStyle, trace_words
@@ -88,3 +89,14 @@ def test_a_rebuild_of_a_shortened_schedule_is_reproducible(tmp_path):
 def test_held_out_covers_all_human_items():
     assert len(held_out()) == 256 + 136 + 100 + 100
     assert identity_hash("binary_subtraction", "1111-0000") in held_out()
+
+
+def test_the_world_has_models_of_two_architectures():
+    kinds = {name: make_model(name, 16, 1, 2, seed=1).config for name in ("qwen3", "llama")}
+    assert {name: config.model_type for name, config in kinds.items()} == {
+        "qwen3": "qwen3",
+        "llama": "llama",
+    }
+    assert kinds["llama"].vocab_size == kinds["qwen3"].vocab_size == len(make_tokenizer())
+    with pytest.raises(UserError, match="architecture is 'gpt'; use one of qwen3, llama"):
+        make_model("gpt", 16, 1, 2, seed=1)

@@ -172,6 +172,9 @@ def _generate(
     # What a configuration leaves open, generate() takes from the one saved with the model, which
     # may hold a repetition penalty, a minimum length, ...: so that one is put aside meanwhile.
     saved, model.generation_config = model.generation_config, config
+    # Training switches this on in mixtures of experts, for a loss that generating has no use for
+    # and that fails on it.
+    experts = hasattr(model.config, "output_router_logits")
     try:
         output = model.generate(
             input_ids=input_ids.to(model.device),
@@ -179,6 +182,7 @@ def _generate(
             logits_processor=processors,
             # Whole weights are on every process, and each of them ends when its rows do.
             synced_gpus=False,
+            **({"output_router_logits": False} if experts else {}),
         )
     finally:
         model.generation_config = saved

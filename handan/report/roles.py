@@ -50,9 +50,14 @@ class Arm:
         return self.config.get("training", {})
 
     @property
+    def published(self) -> Mapping[str, Any]:
+        """What a zoo says of the training of a published model; empty if it is not of a zoo."""
+        return self.run.get("published", {})
+
+    @property
     def started_from(self) -> str | None:
         """Hash of the weights its training began with, evaluated or not."""
-        return self.training_config.get("model_fingerprint")
+        return self.training_config.get("model_fingerprint") or self.published.get("base")
 
     @property
     def evaluation(self) -> Mapping[str, Any]:
@@ -72,14 +77,18 @@ class Arm:
     @cached_property
     def method(self) -> str | None:
         """How it was trained, in short."""
-        recipe = self.training.get("recipe")
+        recipe = self.training.get("recipe") or self.published.get("recipe")
         return RECIPES.get(str(recipe), str(recipe)) if recipe else None
+
+    @property
+    def taught_by(self) -> Mapping[str, Any]:
+        """Its teacher's name and hash of weights as run.json has them, evaluated or not."""
+        return self.training.get("teacher") or self.published.get("teacher") or {}
 
     @property
     def teacher_said(self) -> str | None:
         """Name of its teacher in run.json, evaluated or not."""
-        teacher = self.training.get("teacher") or {}
-        return teacher.get("arm")
+        return self.taught_by.get("arm")
 
     @property
     def noun(self) -> str:
@@ -127,10 +136,7 @@ def relate(arms: Sequence[Arm]) -> list[Arm]:
         return None if arm is None or arm.name == seeker.name else arm
 
     base_of = {arm.name: found(arm.started_from, arm) for arm in arms}
-    teacher_of = {
-        arm.name: found((arm.training.get("teacher") or {}).get("model_fingerprint"), arm)
-        for arm in arms
-    }
+    teacher_of = {arm.name: found(arm.taught_by.get("model_fingerprint"), arm) for arm in arms}
 
     def control(arm: Arm) -> bool:
         teacher = teacher_of[arm.name]
@@ -142,13 +148,13 @@ def relate(arms: Sequence[Arm]) -> list[Arm]:
     }
 
     def kind(arm: Arm) -> str:
-        if arm.training.get("recipe") and (arm.teacher_said or arm.training.get("traces")):
+        if arm.method and (arm.teacher_said or arm.training.get("traces")):
             return "control" if control(arm) else "student"
-        if arm.name in bases and not arm.training.get("recipe"):
+        if arm.name in bases and not arm.method:
             return "base"
         if arm.name in teachers:
             return "teacher"
-        return "trained" if arm.training.get("recipe") else "model"
+        return "trained" if arm.method else "model"
 
     related = []
     for arm in arms:

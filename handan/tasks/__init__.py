@@ -5,6 +5,7 @@ from handan.tasks.base import Grade, Item, Task
 from handan.tasks.binary import BINARY_TASKS, addition_key, subtraction_key
 from handan.tasks.digits import DIGIT_TASKS
 from handan.tasks.directions import DIRECTION_TASKS
+from handan.tasks.mathematics import MATH, MATH_TASK
 from handan.tasks.syllogism_verification import VERIFICATION_TASKS
 from handan.tasks.syllogisms import SYLLOGISM_TASKS
 
@@ -20,11 +21,13 @@ __all__ = ["TASKS", "Grade", "Item", "Task", "addition_key", "load", "subtractio
 
 
 def load(name: str) -> Task:
-    """The task called ``name``.
+    """The task called ``name``: one of those people were given, or ``math`` of prompt files.
 
     Raises:
         UserError: there is no such task.
     """
+    if name == MATH:
+        return MATH_TASK
     if name not in TASKS:
-        raise UserError(f"unknown task '{name}'; known tasks: {', '.join(TASKS)}")
+        raise UserError(f"unknown task '{name}'; known tasks: {', '.join([*TASKS, MATH])}")
     return TASKS[name]

@@ -28,10 +28,16 @@ class Item:
 
 @dataclass(frozen=True)
 class Grade:
-    """What the grader read: the canonical answer (None if unreadable), and if it is right."""
+    """What the grader read.
+
+    Attributes:
+        answer: the canonical answer; None if the text states none.
+        correct: whether it is right; None if that could not be decided within the grader's limits,
+            in which case the response counts neither as right nor as wrong.
+    """
 
     answer: str | None
-    correct: bool
+    correct: bool | None
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Task:
         name: the task's name, as in suites and ``costs.csv``.
         items: returns all items, always in the same order.
         grade: maps an item and the text after the reasoning span to a ``Grade``. It never
-            evaluates the text, and takes time linear in its length.
+            evaluates the text, and takes time linear in its length or has a limit.
     """
 
     name: str

@@ -48,7 +48,7 @@ def borrows_of_division(a: int, b: int) -> int:
     The study's own files count those of the last digit's subtraction only.
     """
     rest = borrows = 0
-    for position in reversed(range(BITS)):
+    for position in reversed(range(max(BITS, a.bit_length()))):
         rest = 2 * rest + (a >> position & 1)
         if rest >= b:
             borrows += borrows_of_subtraction(rest, b)
@@ -120,9 +120,9 @@ OPERATIONS = {
 }
 
 
-def binary_key(symbol: str, a: int, b: int) -> str:
+def binary_key(symbol: str, a: int, b: int, bits: int = BITS) -> str:
     """Key of an item, e.g. ``0101+0011``: operands of four bits around + - * / or %."""
-    return f"{a:0{BITS}b}{symbol}{b:0{BITS}b}"
+    return f"{a:0{bits}b}{symbol}{b:0{bits}b}"
 
 
 def addition_key(a: int, b: int) -> str:
@@ -141,17 +141,20 @@ def design(name: str) -> list[tuple[int, int]]:
     return [(a, b) for a in NUMBERS for b in NUMBERS if allowed(a, b)]
 
 
-def make_item(name: str, a: int, b: int) -> Item:
-    """The item of task ``name`` with operands ``a`` and ``b``; its answer has no leading zeros."""
+def make_item(name: str, a: int, b: int, bits: int = BITS) -> Item:
+    """The item of task ``name`` with operands ``a`` and ``b``; its answer has no leading zeros.
+
+    Human items have operands of four bits; training problems are wider.
+    """
     operation = OPERATIONS[name]
     result = operation.result(a, b)
     question = (
-        operation.request.format(a=f"{a:0{BITS}b}", b=f"{b:0{BITS}b}")
+        operation.request.format(a=f"{a:0{bits}b}", b=f"{b:0{bits}b}")
         + " Answer with the result as a binary number only."
     )
     return worded(
         name,
-        binary_key(operation.symbol, a, b),
+        binary_key(operation.symbol, a, b, bits),
         question,
         f"{result:b}",
         carries=operation.carries(a, b),

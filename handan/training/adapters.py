@@ -1,6 +1,6 @@
 """Low-rank adapters: settings that must be said, and one whole model at the end.
 
-Checkpoints hold adapters; ``handan.evaluate.load_model`` puts them on their base. The finished run
+Checkpoints hold adapters; ``load_model`` puts them on their base. The finished run
 holds the merged model, like every other arm, and its adapter in ``adapter/``.
 """
 

@@ -2,8 +2,8 @@
 
 Known ways to lose it: a chat template that drops the thinking span from the labels, truncation at
 a default length, a missing end-of-sequence token, text tokenised anew to another length. So rows
-are built here, from token ids where teacher and student share a tokenizer, and what the trainer
-made of them is compared with the traces before the first step.
+are built here, from token ids where teacher and student share them (``render.py``), and what the
+trainer made of them is compared with the traces before the first step.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from handan import generate
 from handan.errors import UserError
 from handan.formats import ReasoningFormat
 from handan.records import content_hash, read_jsonl
-from handan.thinking import find_tag
 from handan.training.packing import check_whole
 from handan.training.prompts import check_held_out, load_prompts
+from handan.training.render import completion_ids, misread, reasoning_ids
+from handan.training.span_audit import IGNORED, span_problem
 
-IGNORED = -100
 COLUMNS = ("task", "item", "wording", "question", "text", "completion_ids", "tokenizer")
 
 
@@ -68,14 +68,16 @@ def training_rows(
     rows = []
     for number, trace in enumerate(traces, start=1):
         prompt = list(generate.prompt_ids(tokenizer, trace["question"], form))
-        if trace["tokenizer"] == same:
-            completion = list(trace["completion_ids"])
-        else:
-            completion = tokenizer(trace["text"], add_special_tokens=False)["input_ids"]
+        completion, _ = completion_ids(trace, prompt, tokenizer, form, same)
         if not completion or completion[-1] != tokenizer.eos_token_id:
             raise UserError(
                 f"{place}, line {number}: the trace does not end with '{tokenizer.eos_token}', so "
                 "the student would never learn to stop; end each text with it"
+            )
+        if tokenizer.eos_token_id in completion[:-1]:
+            raise UserError(
+                f"{place}, line {number}: '{tokenizer.eos_token}' stands in the middle of the "
+                "trace, so the student would learn to stop there; remove the trace"
             )
         rows.append(
             {
@@ -106,7 +108,8 @@ def audit(
         place: the trace file.
 
     Returns:
-        Counts for ``run.json``: traces, trained tokens, reasoning tokens among them.
+        Counts for ``run.json``: traces, trained tokens, reasoning tokens among them, and how many
+        traces are not the teacher's own token ids.
 
     Raises:
         UserError: rows are missing or shortened, or the thinking span is not trained.
@@ -120,6 +123,7 @@ def audit(
             f"least {max(len(row['input_ids']) for row in rows)} and packing to false"
         )
     counts = {"traces": len(rows), "trained_tokens": 0, "reasoning_tokens": 0}
+    counts["tokenised_anew"] = 0
     for number, (got, row, trace) in enumerate(zip(trained, rows, traces, strict=True), start=1):
         labels = [token for token in got["labels"] if token != IGNORED]
         wanted = [token for token in row["labels"] if token != IGNORED]
@@ -129,17 +133,15 @@ def audit(
                 f"set max_length to at least {len(row['input_ids'])} and remove other settings "
                 "that change rows"
             )
-        closing = find_tag(tokenizer, labels, form.close) if form.close else None
-        if trace["reasoning_tokens"] and form.close is None:
-            raise UserError(
-                f"{place}, line {number}: the trace reasons, but the student's reasoning format "
-                f"'{form.name}' has no span; set reasoning_format to the one it shall learn"
+        prompt = row["input_ids"][: len(row["input_ids"]) - len(wanted)]
+        span = reasoning_ids(labels, prompt, tokenizer, form)
+        if trace["reasoning_tokens"] or trace.get("reasoning_text"):
+            problem = span_problem(tokenizer, prompt, labels, form) or misread(
+                trace, span, tokenizer
             )
-        if trace["reasoning_tokens"] and closing is None:
-            raise UserError(
-                f"{place}, line {number}: '{form.close}' is not among the trained tokens, so the "
-                "thinking span is lost; check reasoning_format and the chat template"
-            )
+            if problem is not None:
+                raise UserError(f"{place}, line {number}: {problem}")
         counts["trained_tokens"] += len(labels)
-        counts["reasoning_tokens"] += closing[0] if closing else 0
+        counts["reasoning_tokens"] += len(span)
+        counts["tokenised_anew"] += labels != trace["completion_ids"]
     return counts

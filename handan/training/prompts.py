@@ -1,14 +1,12 @@
 """Training prompts: where they come from, and the check that no evaluation item is among them."""
 
 import random
-import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from handan import generate, tasks
+from handan import generate
 from handan.config import load_yaml
 from handan.errors import UserError
 from handan.formats import ReasoningFormat
@@ -16,29 +14,34 @@ from handan.reading import Question
 from handan.records import read_jsonl
 from handan.suite import load_task
 from handan.tasks.base import Item
+from handan.traces.contamination import contaminated
 
 COLUMNS = ("task", "item", "wording", "question", "answer")
 
 
 @dataclass(frozen=True)
 class ProblemSet:
-    """Problems of the embedded world, drawn anew from a seed.
+    """Problems drawn anew from a seed.
 
     Attributes:
         families: share of each family, by name.
         widths: operand widths of the binary families.
         num_problems: how many different problems.
         seed: of the draw.
+        wording: ``compact``, of the embedded world, or ``natural``.
+        digits: operand lengths of natural products and differences.
     """
 
     families: dict[str, float]
     widths: list[int]
     num_problems: int
     seed: int
+    wording: str = "compact"
+    digits: list[int] = field(default_factory=list)
 
 
 def load_prompts(path: Path) -> list[Question]:
-    """Training prompts from a YAML problem set (embedded world) or a JSON-lines file.
+    """Training prompts from a YAML problem set or a JSON-lines file.
 
     A line of the latter holds ``task, item, wording, question, answer``; the task's grader decides
     what is right.
@@ -81,23 +84,20 @@ def prompt_rows(questions: Sequence[Question], tokenizer: Any, form: ReasoningFo
 
 
 def _draw(settings: ProblemSet, path: Path) -> list[dict]:
-    from handan.tiny.families import random_problem
-    from handan.tiny.tasks import held_out, identity_hash
-
+    draws = {"compact": _compact_row, "natural": _natural_row}
+    if settings.wording not in draws:
+        raise UserError(f"{path}: wording '{settings.wording}'; use {' or '.join(draws)}")
     rng = random.Random(settings.seed)
     names, shares = zip(*settings.families.items(), strict=True)
     rows: dict[tuple[str, str], dict] = {}
     for _ in range(100 * settings.num_problems):
-        problem = random_problem(rng.choices(names, shares)[0], rng, settings.widths)
-        if identity_hash(problem.family, problem.key) not in held_out():
-            row = {
-                "task": problem.family,
-                "item": problem.key,
-                "wording": "compact",
-                "question": " ".join(problem.prompt),
-                "answer": " ".join(problem.answer),
-            }
-            rows.setdefault((problem.family, problem.key), row)
+        family = rng.choices(names, shares)[0]
+        try:
+            row = draws[settings.wording](family, rng, settings)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+        if row is not None:
+            rows.setdefault((row["task"], row["item"]), row)
         if len(rows) == settings.num_problems:
             return list(rows.values())
     raise UserError(
@@ -106,22 +106,35 @@ def _draw(settings: ProblemSet, path: Path) -> list[dict]:
     )
 
 
-def _normalised(text: str) -> str:
-    """Letters and digits only, case folded, so that layout and punctuation do not matter."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return "".join(character for character in folded if character.isalnum())
+def _compact_row(family: str, rng: random.Random, settings: ProblemSet) -> dict | None:
+    """A problem of the embedded world; None if it is an evaluation item."""
+    from handan.tiny.families import random_problem
+    from handan.tiny.tasks import held_out, identity_hash
+
+    problem = random_problem(family, rng, settings.widths)
+    if identity_hash(problem.family, problem.key) in held_out():
+        return None
+    question, answer = " ".join(problem.prompt), " ".join(problem.answer)
+    return _row(problem.family, problem.key, "compact", question, answer)
 
 
-@cache
-def _evaluation_questions() -> frozenset[str]:
-    return frozenset(_normalised(i.question) for t in tasks.TASKS.values() for i in t.items())
+def _natural_row(family: str, rng: random.Random, settings: ProblemSet) -> dict:
+    """A problem in the human tasks' wording; none of them is an evaluation item."""
+    from handan.training.natural import random_item
+
+    item = random_item(family, rng, settings.widths, settings.digits)
+    return _row(item.task, item.key, "natural", item.question, item.answer)
+
+
+def _row(*values: str) -> dict:
+    return dict(zip(COLUMNS, values, strict=True))
 
 
 def check_held_out(rows: Iterable[dict] | Sequence[dict], place: str) -> None:
     """Stop if a training row is an evaluation item.
 
     In compact wording an item is recognised by what it asks, whatever the gaps and the zeros in
-    front; in natural wording by its letters and digits.
+    front; in natural wording by its words and those of its paraphrases, or by the sum it holds.
 
     Args:
         rows: with the columns task, item, wording and question.
@@ -136,7 +149,7 @@ def check_held_out(rows: Iterable[dict] | Sequence[dict], place: str) -> None:
         if row["wording"] == "compact":
             found = identity_hash(row["task"], row["item"]) in held_out()
         else:
-            found = _normalised(row["question"]) in _evaluation_questions()
+            found = contaminated(row["question"]) is not None
         if found:
             raise UserError(
                 f"{place}, line {number}: '{row['item']}' of {row['task']} is an evaluation item; "

@@ -77,7 +77,10 @@ class Rollouts:
             row = {"step": step, "task": prompt["task"], "item": prompt["item"]}
             row |= {key: read[key] for key in RECORDED}
             row |= {"prompt_tokens": read["prompt_tokens"], "completion_tokens": len(ids)}
-            own.append({**row, "reward": float(read["correct"]) - price})
+            # No verdict within the grader's limits is no reward: TRL then leaves the completion out
+            # of its group's mean and gives it no advantage.
+            right = read["correct"]
+            own.append({**row, "reward": None if right is None else float(right) - price})
         rows = self.ledger.world.gather(own)
         self._count(rows)
         if self.ledger.world.rank == 0:
@@ -106,10 +109,15 @@ class Rollouts:
                 f"{share:.0%} of the first {len(self.first)} completions reached "
                 f"max_completion_length = {self.cap}; raise it, or start from a model that stops"
             )
-        rewards = {row["reward"] for row in self.first}
-        if self.learns_from_reward and len(rewards) == 1:
+        rewards = [row["reward"] for row in self.first if row["reward"] is not None]
+        if self.learns_from_reward and not rewards:
             raise UserError(
-                f"all of the first {len(self.first)} rewards are {rewards.pop():g}, so there "
+                f"none of the first {len(self.first)} completions could be graded within the "
+                "grader's limits; choose prompts with simpler answers"
+            )
+        if self.learns_from_reward and len(set(rewards)) == 1:
+            raise UserError(
+                f"all of the first {len(rewards)} rewards are {rewards[0]:g}, so there "
                 "is no advantage to learn from; choose easier or harder prompts or another model"
             )
 
@@ -120,7 +128,8 @@ def metrics(rows: Sequence[dict]) -> dict[str, float]:
         f"cost/{key}": sum(row[key] for row in rows) / len(rows)
         for key in ("reasoning_tokens", "answer_tokens")
     }
-    out["status/accuracy"] = sum(row["correct"] for row in rows) / len(rows)
+    out["status/accuracy"] = sum(row["correct"] is True for row in rows) / len(rows)
+    out["status/ungraded_rate"] = sum(row["correct"] is None for row in rows) / len(rows)
     for status in ("truncated", "unparsed", "no_reasoning"):
         out[f"status/{status}_rate"] = sum(row["status"] == status for row in rows) / len(rows)
     return out

@@ -19,7 +19,7 @@ from handan.formats import AUTO, ReasoningFormat, choose
 from handan.launch import Processes, check_engine, check_wrapped, processes
 from handan.records import read_json, recover_jsonl, write_jsonl
 from handan.suite import Suite, load_suite
-from handan.training import adapters
+from handan.training import adapters, dry_run
 from handan.training.ledger import Ledger, MetricsFile, complete_checkpoints
 from handan.training.lineage import check_sources, count_parameters, lineage
 from handan.training.probe import Probe
@@ -32,6 +32,7 @@ NOT_RECORDED = (
     "report_to",
     "run_name",
     "disable_tqdm",
+    "dry_run",
     "hub_token",
     "push_to_hub_token",
 )
@@ -59,6 +60,7 @@ class RecipeArguments:
         default="auto",
         metadata={"help": "auto: go on from the newest checkpoint; never: refuse if there is one"},
     )
+    dry_run: bool = field(default=False, metadata={"help": "print the plan and stop"})
 
 
 class WrappedModelCheck(TrainerCallback):
@@ -212,14 +214,23 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
     """Everything up to the trainer: arguments, launch check, model, suite, callbacks.
 
     Returns:
-        The run, or None if it is finished already.
+        The run, or None if it is finished already or was only to be shown.
 
     Raises:
         UserError: an argument, a file or the launch is not as it must be.
     """
-    recipe, config, model_config = parse((recipe_kind, config_kind, ModelConfig), required)
+    kinds = (recipe_kind, config_kind, ModelConfig)
+    recipe, config, model_config = parse(kinds, required, dry_run.words())
+    if config.push_to_hub:
+        raise UserError(
+            "push_to_hub: leave it out; publish the arm when it is trained and evaluated, with "
+            "handan publish RUN_DIR --repo OWNER/NAME --push_to_hub"
+        )
     given = given_keys()[1]
     adapters.check_settings(model_config, given)
+    if recipe.dry_run:
+        dry_run.show(recipe, config, model_config)
+        return None
     check_installed(config)
     world = processes(recipe.num_threads)
     run_dir = Path(config.output_dir)

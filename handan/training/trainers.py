@@ -65,6 +65,10 @@ class LedgerDistillationTrainer(DistillationTrainer):
         self._prompts = inputs
         return super()._generate_and_score_completions(inputs)
 
+    def _tokenize_prompts(self, prompts: list) -> tuple[list, None, dict]:
+        # As everywhere else, doubled beginnings and unknown words having been looked for.
+        return [list(row["prompt_ids"]) for row in self._prompts], None, {}
+
     def _generate_single_turn(self, prompt_ids: list, *rest: Any, **more: Any) -> list:
         if self.use_vllm:
             completion_ids = super()._generate_single_turn(prompt_ids, *rest, **more)

@@ -101,7 +101,7 @@ def without(table: Table, columns: Sequence[str]) -> Table:
 def as_markdown(table: Table) -> str:
     """A table of GitHub's Markdown under its title."""
     header, cells = _cells(table)
-    shown = [[_markdown(printable(cell)) for cell in row] for row in cells]
+    shown = [[escaped(cell) for cell in row] for row in cells]
     return f"{table.title}\n\n{_tabulated(table, header, shown, 'pipe')}\n"
 
 
@@ -158,10 +158,12 @@ def _tabulated(table: Table, header: list[str], cells: Iterable[list[str]], form
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 
-def _markdown(cell: str) -> str:
+def escaped(text: str) -> str:
+    """The text for Markdown: printable, and no character of it means anything."""
+    text = printable(text)
     for mark in "\\`*_[]<>|":
-        cell = cell.replace(mark, f"\\{mark}")
-    return cell
+        text = text.replace(mark, f"\\{mark}")
+    return text
 
 
 def _not_a_formula(value: object) -> object:

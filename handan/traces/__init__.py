@@ -1,0 +1,1 @@
+"""Reasoning traces for imitation: generated, published or chosen, always counted."""

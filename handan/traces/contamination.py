@@ -1,0 +1,132 @@
+"""Is a training prompt an evaluation item? By its whole wording, by a sum it holds, by its words.
+
+Three ways, because items differ. *Whole*: the prompt is an item's question or one of its
+paraphrases, word by word. *Sum*: '0101 + 0011' stands in the prompt; such items are shorter than
+any n-gram, so the operands are looked for, and where they could as well be decimal ('101 + 11')
+the prompt must speak of binary numbers. *N-gram*: some words in a row occur in one item and no
+other; words that several items share are the task's instruction and say nothing.
+"""
+
+import re
+from collections.abc import Iterable
+from functools import cache
+
+from handan.tasks import binary
+from handan.tasks.base import Item
+from handan.tasks.paraphrases import human_items, wordings, words
+
+NUMERAL = re.compile(r"[01]+")
+# What may stand between two operands, or between 'subtract 0011 from 0101'.
+OPERATORS = {operation.symbol for operation in binary.OPERATIONS.values()} - {"*"}
+OPERATORS |= {binary.TIMES}
+CONNECTIVES = {"and", "from", "by", "to", "with", "into"}
+BINARY_CUE = re.compile(
+    r"\bbinary\b|\bbase[- ]?(?:2|two)\b|[01]\)?_\{?\(?2\b|\u2082|\b0b[01]", re.I
+)
+EQUATION_CUE = {"true", "false", "correct", "incorrect", "right", "wrong", "verify", "valid"}
+EQUATION_WORDS = 12  # a prompt of so few words around an equation asks about it
+
+Found = tuple[str, Item]
+
+
+@cache
+def _whole() -> dict[tuple[str, ...], Item]:
+    return {tuple(words(text)): item for item in human_items() for text in wordings(item)}
+
+
+@cache
+def _operands() -> dict[tuple[str | None, int, int], Item]:
+    """Items by operation and operands; with None for the operation, by operands alone."""
+    out: dict[tuple[str | None, int, int], Item] = {}
+    for item in human_items():
+        if item.task in binary.OPERATIONS:
+            symbol = binary.OPERATIONS[item.task].symbol
+            a, b = (int(operand, 2) for operand in item.key.split(symbol))
+            sign = binary.TIMES if symbol == "*" else symbol
+            out[sign, a, b] = item
+            out.setdefault((None, a, b), item)
+    return out
+
+
+@cache
+def _equations() -> dict[tuple[str, ...], Item]:
+    """Products and differences with their shown result, as five words."""
+    return {
+        tuple(words(item.key)): item
+        for item in human_items()
+        if item.task in ("products", "differences")
+    }
+
+
+@cache
+def _ngrams(n: int) -> dict[tuple[str, ...], Item]:
+    """Runs of ``n`` words that occur in one item and in no other item of its task."""
+    owner: dict[tuple[str, tuple[str, ...]], Item | None] = {}
+    for item in human_items():
+        for text in wordings(item):
+            for gram in _runs(words(text), n):
+                before = owner.setdefault((item.task, gram), item)
+                if before is not item:
+                    owner[item.task, gram] = None
+    return {gram: item for (_, gram), item in owner.items() if item is not None}
+
+
+def _runs(of: list[str], n: int) -> Iterable[tuple[str, ...]]:
+    return (tuple(of[i : i + n]) for i in range(len(of) - n + 1))
+
+
+def contaminated(question: str, ngram: int | None = None) -> Found | None:
+    """The reason why a prompt must not be trained on and the item it matches, or None.
+
+    Args:
+        question: the prompt in natural language.
+        ngram: length of the runs of words that are compared; None leaves them out.
+
+    Returns:
+        ``same_question``, ``same_sum`` or ``shared_ngram``, and the item.
+    """
+    of = words(question)
+    if item := _whole().get(tuple(of)):
+        return "same_question", item
+    if item := _sum_in(of, bool(BINARY_CUE.search(question))) or _equation_in(of):
+        return "same_sum", item
+    if ngram is not None:
+        known = _ngrams(ngram)
+        for gram in _runs(of, ngram):
+            if item := known.get(gram):
+                return "shared_ngram", item
+    return None
+
+
+def _sum_in(of: list[str], speaks_of_binary: bool) -> Item | None:
+    """The item whose two operands stand in a prompt next to each other.
+
+    A numeral of four bits with a zero in front is no decimal. Others are, unless the prompt speaks
+    of binary numbers, or two four-bit numerals stand around an operator.
+    """
+    for a, between, b in zip(of, of[1:], of[2:], strict=False):
+        if not (NUMERAL.fullmatch(a) and NUMERAL.fullmatch(b)):
+            continue
+        operator = between in OPERATORS
+        if not operator and between not in CONNECTIVES:
+            continue
+        padded = len(a) >= binary.BITS <= len(b)
+        no_decimal = padded and ("0" in (a[0], b[0]) or operator)
+        if not (no_decimal or speaks_of_binary):
+            continue
+        x, y = int(a, 2), int(b, 2)
+        keys = [(between, x, y)] if operator else [(None, x, y), (None, y, x)]
+        for key in keys:
+            if item := _operands().get(key):
+                return item
+    return None
+
+
+def _equation_in(of: list[str]) -> Item | None:
+    """The item whose equation a prompt asks about."""
+    if len(of) > EQUATION_WORDS and not EQUATION_CUE & set(of):
+        return None
+    for five in _runs(of, 5):
+        if item := _equations().get(five):
+            return item
+    return None

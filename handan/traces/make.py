@@ -1,0 +1,46 @@
+"""Makes a trace set from its settings, whatever its source."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from handan.errors import UserError
+from handan.launch import Processes, processes
+from handan.records import read_json
+from handan.traces import settings as known
+from handan.traces.generate import generate_traces
+from handan.traces.policies import choose_traces
+from handan.traces.published import import_traces
+
+SOURCES: dict[str, Callable[[Any, Processes], None]] = {
+    "generate": generate_traces,
+    "published": import_traces,
+    "run": choose_traces,
+}
+
+
+def main() -> None:
+    """Command line of recipes/traces.py."""
+    settings = known.from_command_line()
+    SOURCES[settings.source](settings, processes())
+
+
+def ensure_traces(path: Path, config: str | None, world: Processes) -> None:
+    """Make a trace file that does not exist yet, if a config says how.
+
+    Raises:
+        UserError: the config makes another file.
+    """
+    if path.exists() or config is None:
+        return
+    settings = known.load(Path(config))
+    wanted = Path(settings.output_dir) / "traces.jsonl"
+    if wanted != path:
+        raise UserError(f"{config}: makes {wanted}, but 'traces' is {path}; let both agree")
+    SOURCES[settings.source](settings, world)
+
+
+def teacher_of(traces: Path) -> dict | None:
+    """Who made a trace file, if it lies in the run directory it was made in."""
+    path = traces.with_name("run.json")
+    return read_json(path)["traces"].get("teacher") if path.exists() else None

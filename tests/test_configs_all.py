@@ -1,0 +1,208 @@
+"""Every YAML of the repository is read by what reads it for a user; recipes are dry-run too."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from embedded import ROOT
+
+from handan import architectures, machine
+from handan.config import load_yaml, read_yaml
+from handan.engines import load_engine
+from handan.formats import FORMATS
+from handan.suite import load_suite, suite_items
+from handan.zoo import load_zoo
+from handan.zoo_plan import plan_text
+
+LISTED = subprocess.run(
+    ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.yaml", "*.yml"],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=True,
+).stdout.split()
+RECIPES = ("sft_distill", "grpo", "sft_then_grpo", "on_policy_distill")
+# Keys in which the arms of a family must agree, or they are no pair.
+PAIRED = (
+    *("model_name_or_path", "model_revision", "reasoning_format", "prompts", "suite"),
+    *("probe_steps", "seed"),
+)
+
+
+@pytest.fixture(autouse=True)
+def _in_the_clone(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def dry_run(path, monkeypatch, capsys):
+    """The recipe's own main, up to its plan: real parsing, real files, no model."""
+    config = read_yaml(path)
+    recipe = path.stem if path.stem != "sft_then_grpo" else "grpo"
+    place = ROOT / "recipes" / f"{recipe}.py"
+    spec = importlib.util.spec_from_file_location(recipe, place)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, recipe, module)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(sys, "argv", [str(place), "--config", str(path), "--dry_run"])
+    module.main()
+    shown = capsys.readouterr().out
+    assert f"{config['arm']}: dry run" in shown
+    assert config["model_name_or_path"] in shown and f"{config['max_steps']} steps" in shown
+    assert not any(Path(config["output_dir"]).glob("checkpoint-*"))
+    assert architectures.find(config["model_name_or_path"]) or "runs/" in shown
+
+
+def read_traces(path, *_):
+    from handan.training.traces import TraceSettings
+
+    settings = load_yaml(path, TraceSettings)
+    load_prompts(Path(settings.prompts))
+    load_engine(Path(settings.engine) if settings.engine else None)
+    assert settings.reasoning_format in ("auto", *FORMATS)
+
+
+def load_prompts(path, *_):
+    from handan.training.prompts import load_prompts
+
+    assert load_prompts(path)
+
+
+def read_suite(path, *_):
+    assert suite_items(load_suite(path))
+
+
+def read_engine(path, *_):
+    load_engine(path)
+
+
+def plan_zoo(path, *_):
+    zoo = load_zoo(path)
+    suite = load_suite(ROOT / "eval" / "suites" / "human.yaml")
+    text = plan_text(zoo, zoo.models, suite)
+    assert all(entry.name in text for entry in zoo.models)
+
+
+def read_accelerate(path, *_):
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    config = load_config_from_file(str(path))
+    assert config.num_processes >= 1 and config.num_machines >= 1
+
+
+def read_pretraining(path, *_):
+    from handan.tiny.pretrain import Pretraining
+
+    load_yaml(path, Pretraining)
+
+
+def read_architectures(path, *_):
+    assert len(architectures.published()) > len(read_yaml(path))
+
+
+KINDS = {
+    rf"recipes/configs/[^/]+/({'|'.join(RECIPES)})\.yaml": dry_run,
+    r"recipes/configs/[^/]+/traces(_\w+)?\.yaml": read_traces,
+    r"recipes/configs/([^/]+/)?prompts\.yaml": load_prompts,
+    r"eval/suites/\w+\.yaml": read_suite,
+    r"eval/engines/\w+\.yaml": read_engine,
+    r"eval/zoo/\w+\.yaml": plan_zoo,
+    r"launch/accelerate/[\w-]+\.yaml": read_accelerate,
+    r"handan/tiny/pretraining/\w+\.yaml": read_pretraining,
+    r"handan/architectures\.yaml": read_architectures,
+    r"tests/logs/.*": lambda *_: None,  # tasks of another tool, read by it when logs are made
+}
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_every_yaml_is_read_by_what_reads_it(name, monkeypatch, capsys):
+    readers = [reader for pattern, reader in KINDS.items() if re.fullmatch(pattern, name)]
+    assert len(readers) == 1, f"{name}: of no known kind; add its reader here"
+    monkeypatch.setattr(machine, "gpus", lambda: [])
+    readers[0](ROOT / name, monkeypatch, capsys)
+
+
+def families():
+    folders = sorted(path for path in (ROOT / "recipes" / "configs").iterdir() if path.is_dir())
+    return {
+        folder.name: {f.stem: read_yaml(f) for f in folder.glob("*.yaml")} for folder in folders
+    }
+
+
+REAL = sorted(set(families()) - {"tiny"})
+
+
+@pytest.mark.parametrize("family", families())
+def test_paired_arms_agree_in_everything_but_how_they_learn(family):
+    stems = families()[family]
+    arms = {
+        stem: stems[stem] for stem in ("sft_distill", "grpo", "on_policy_distill") if stem in stems
+    }
+    assert {"sft_distill", "grpo", "traces"} <= set(stems)
+    keys = PAIRED if family != "tiny" else set(PAIRED) - {"probe_steps"}
+    for key in keys:
+        assert len({str(arm.get(key)) for arm in arms.values()}) == 1, key
+    assert stems["traces"]["prompts"] == arms["grpo"]["prompts"]
+    assert arms["sft_distill"]["traces"] == f"{stems['traces']['output_dir']}/traces.jsonl"
+    assert arms["sft_distill"]["traces_config"].endswith(f"{family}/traces.yaml")
+
+
+@pytest.mark.parametrize("family", REAL)
+def test_on_policy_distillation_has_the_traces_teacher_and_its_vocabulary(family):
+    stems = families()[family]
+    if "on_policy_distill" not in stems:
+        student = architectures.find(stems["grpo"]["model_name_or_path"]).config
+        teacher = architectures.find(stems["traces"]["model_name_or_path"]).config
+        # Qwen3 is the one published family here whose tokenizers are one and the same.
+        assert {student["model_type"], teacher["model_type"]} != {"qwen3"}
+        return
+    arm, traces = stems["on_policy_distill"], stems["traces"]
+    assert arm["teacher_model_name_or_path"] == traces["model_name_or_path"]
+    assert arm.get("teacher_model_revision") == traces.get("revision")
+    student, teacher = (
+        architectures.find(model).config
+        for model in (arm["model_name_or_path"], arm["teacher_model_name_or_path"])
+    )
+    for key in ("vocab_size", "model_type"):
+        assert student[key] == teacher[key]
+
+
+@pytest.mark.parametrize("family", REAL)
+def test_real_models_are_pinned_and_their_lengths_fit(family):
+    stems = families()[family]
+    revisions = [stems["traces"]["revision"], stems["grpo"]["model_revision"]]
+    assert all(re.fullmatch("[0-9a-f]{40}", revision) for revision in revisions)
+    grpo = stems["grpo"]
+    assert grpo["max_completion_length"] < grpo["vllm_max_model_length"]
+    completions = grpo["per_device_train_batch_size"] * 8 * grpo["gradient_accumulation_steps"]
+    assert completions == 512 and completions % grpo["num_generations"] == 0
+
+
+def test_revisions_are_the_same_wherever_a_model_is_named():
+    found = {}
+    for name in LISTED:
+        content = yaml.safe_load((ROOT / name).read_text())
+        rows = content.get("models", [content]) if isinstance(content, dict) else []
+        for row in (row for row in rows if isinstance(row, dict)):
+            for model, revision in (
+                (row.get("model"), row.get("revision")),
+                (row.get("model_name_or_path"), row.get("model_revision", row.get("revision"))),
+                (row.get("teacher_model_name_or_path"), row.get("teacher_model_revision")),
+            ):
+                if model and not (ROOT / model).exists() and "/" in model and revision:
+                    found.setdefault(model, set()).add(revision)
+    assert len(found) > 20
+    assert all(len(revisions) == 1 for revisions in found.values()), found
+
+
+def test_an_unknown_key_of_a_recipe_is_refused(tmp_path, monkeypatch, capsys):
+    from handan.errors import UserError
+
+    config = read_yaml(ROOT / "recipes" / "configs" / "llama-3.1-8b" / "grpo.yaml")
+    path = tmp_path / "grpo.yaml"
+    path.write_text(yaml.safe_dump(config | {"leraning_rate": 1.0}))
+    with pytest.raises(UserError, match="leraning_rate"):
+        dry_run(path, monkeypatch, capsys)

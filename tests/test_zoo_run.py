@@ -1,0 +1,146 @@
+import pytest
+import yaml
+from embedded import WEIGHTS, run_script, small_suite
+
+from handan import machine
+from handan.alignment.data.pairs import read_pairs
+from handan.machine import LocalGpu
+from handan.records import read_json
+from handan.suite import load_suite
+from handan.zoo import Entry, load_zoo
+from handan.zoo_run import _shared_engine
+
+# The roles are made up: what is tested is the way from a zoo to its report.
+ENTRIES = {
+    "student": {"model": "base", "role": "student", "base": "start", "teacher": "teacher"},
+    "start": {"model": "base_constant", "role": "initial"},
+    "teacher": {"model": "teacher_cold_start", "role": "teacher"},
+}
+
+
+def write_zoo(folder, entries, decoding="suite"):
+    shared = {"reasoning_format": "tiny", "license": "Apache-2.0", "revision": None}
+    models = [
+        {"name": name, **shared, **entry, "model": str(WEIGHTS / entry["model"])}
+        for name, entry in entries.items()
+    ]
+    zoo = {"name": "test", "decoding": decoding, "engine": None, "models": models}
+    (folder / "zoo.yaml").write_text(yaml.safe_dump(zoo))
+
+
+def run(folder, *more, check=True):
+    where = ["--suite", folder / "suite.yaml", "--output_dir", folder / "out"]
+    words = ["eval/run.py", "--zoo", folder / "zoo.yaml", *where, "--num_threads", "1"]
+    return run_script(*words, *more, check=check)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """A zoo that was run in two parts, as a job array would."""
+    folder = tmp_path_factory.mktemp("zoo")
+    small_suite(folder, greedy=True)
+    write_zoo(folder, ENTRIES)
+    first = run(folder, "--only", "student", "start").stdout
+    return folder, first, run(folder).stdout
+
+
+def test_a_part_of_a_zoo_is_not_compared_yet(ran):
+    _, first, second = ran
+    assert "not compared yet: teacher of the zoo are not evaluated" in first
+    assert "student: finished already" in second and "teacher (3 of 3): python" in second
+
+
+def test_all_models_are_compared_in_their_roles(ran):
+    folder, _, second = ran
+    result = read_json(folder / "out" / "alignment.json")
+    assert set(result["models"]) == {name + suffix for name in ENTRIES for suffix in ("", " (T=0)")}
+    pairs = {(row["a"], row["b"]) for row in result["contrasts"]}
+    assert ("student", "teacher") in pairs and ("student (T=0)", "start (T=0)") in pairs
+    assert ("student", "start (T=0)") not in pairs
+    assert "Contrasts" in second
+
+
+def test_align_on_the_joint_files_says_the_same(ran, tmp_path):
+    out = ran[0] / "out"
+    words = ["-m", "handan", "align", out / "costs.csv", "--pairs", out / "pairs.csv"]
+    run_script(*words, "--output", tmp_path / "again.json")
+    ours, again = read_json(out / "alignment.json"), read_json(tmp_path / "again.json")
+    assert ours["contrasts"] == again["contrasts"]
+    assert ours["inflation"] == again["inflation"]
+    assert read_pairs(out / "pairs.csv", list(ours["models"])).roles["student", "start"]
+
+
+def test_the_report_knows_the_relations(ran):
+    page = (ran[0] / "out" / "report" / "report.html").read_text()
+    assert "student: SFT from start on traces of teacher" in page
+
+
+def test_a_failing_model_does_not_end_the_others_and_is_told_at_the_end(ran, tmp_path):
+    folder = ran[0]
+    (tmp_path / "empty").mkdir()
+    broken = {"broken": {"model": str(tmp_path / "empty"), "role": "initial"}}
+    write_zoo(tmp_path, broken | ENTRIES)
+    more = ["--zoo", tmp_path / "zoo.yaml", "--only", "broken", "start"]
+    done = run(folder, *more, check=False)
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 2
+    assert last.startswith("handan: error: 1 of 2 models failed: broken (")
+    assert "no *.safetensors file" in last
+    assert "start: finished already (2 of 2)" in done.stdout
+    assert "Traceback" not in done.stderr
+    log = (folder / "out" / "logs" / "broken.log").read_text()
+    assert "no *.safetensors file" in log
+
+
+def test_a_finished_model_is_evaluated_again_only_if_its_suite_changed(ran, tmp_path):
+    folder = ran[0]
+    before = (folder / "suite.yaml").read_text()
+    (folder / "suite.yaml").write_text(before.replace("samples: 2", "samples: 3"))
+    done = run(folder, "--only", "start", check=False)
+    (folder / "suite.yaml").write_text(before)
+    assert done.returncode == 2 and "evaluation was begun with suite" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--model", "x"], "give either --model or --zoo"),
+        (["--arm", "x"], "--arm belongs to a --model"),
+        (["--only", "none"], "no model 'none' in the zoo"),
+    ],
+)
+def test_wrong_arguments_are_one_sentence(ran, more, message):
+    done = run(ran[0], *more, check=False)
+    assert done.returncode == 2 and message in done.stderr.splitlines()[-1]
+
+
+def test_a_dry_run_writes_nothing(ran, tmp_path):
+    done = run(ran[0], "--dry-run", "--output_dir", tmp_path / "none")
+    assert "zoo test, 3 models, on suite small" in done.stdout
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_model_too_large_for_one_gpu_is_shared(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "gpus", lambda: [LocalGpu("H100", 80 * 10**9, True)] * 8)
+    engine = tmp_path / "vllm.yaml"
+    engine.write_text("engine: vllm\ntensor_parallel_size: 1\n")
+    suite = load_suite(small_suite(tmp_path))
+    found = {}
+    for model in ("Qwen/Qwen2.5-7B-Instruct", "meta-llama/Llama-3.3-70B-Instruct"):
+        entry = Entry("m", model, "initial", "plain", "any", "main")
+        path = _shared_engine(engine, entry, suite, tmp_path)
+        found[model] = yaml.safe_load(path.read_text())["tensor_parallel_size"]
+    assert list(found.values()) == [1, 2]
+
+
+def test_recommended_decoding_is_written_into_a_suite_of_its_own(ran, tmp_path):
+    own = {"temperature": 0.7, "top_p": 0.8}
+    write_zoo(tmp_path, {"start": {**ENTRIES["start"], "recommended": own}}, "recommended")
+    zoo = load_zoo(tmp_path / "zoo.yaml")
+    suite = load_suite(ran[0] / "suite.yaml")
+    from handan.zoo_run import _words
+
+    words = _words(zoo, zoo.models[0], suite, ran[0] / "suite.yaml", tmp_path, None, [])
+    changed = load_suite(tmp_path / "logs" / "start.suite.yaml")
+    assert str(tmp_path / "logs" / "start.suite.yaml") in words
+    assert (changed.temperature, changed.top_p) == (0.7, 0.8)
