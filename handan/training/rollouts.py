@@ -7,7 +7,7 @@ Two signs that a run is wasted stop it.
 from collections.abc import Sequence
 from typing import Any
 
-from handan.engines.transformers import eos_ids
+from handan.engines.loading import eos_ids
 from handan.errors import UserError
 from handan.formats import ReasoningFormat
 from handan.reading import read_completion
