@@ -97,6 +97,13 @@ def read_accelerate(path, *_):
     assert config.num_processes >= 1 and config.num_machines >= 1
 
 
+def plan_experiment(path, *_):
+    from handan.experiment import plan as planning
+    from handan.experiment.declared import load_experiment
+
+    assert planning.plan(load_experiment(path), Path("runs/none"))
+
+
 def read_pretraining(path, *_):
     from handan.tiny.pretrain import Pretraining
 
@@ -109,8 +116,8 @@ def read_architectures(path, *_):
 
 KINDS = {
     rf"recipes/configs/[^/]+/({'|'.join(RECIPES)})\.yaml": dry_run,
-    r"recipes/configs/[^/]+/traces(_\w+)?\.yaml": read_traces,
-    r"recipes/configs/published/\w+\.yaml": read_traces,
+    r"recipes/configs/([^/]+/traces(_\w+)?|published/\w+)\.yaml": read_traces,
+    r"recipes/experiments/\w+\.yaml": plan_experiment,
     r"recipes/configs/([^/]+/)?prompts\.yaml": load_prompts,
     r"eval/suites/\w+\.yaml": read_suite,
     r"eval/engines/\w+\.yaml": read_engine,
