@@ -97,13 +97,6 @@ def read_accelerate(path, *_):
     assert config.num_processes >= 1 and config.num_machines >= 1
 
 
-def plan_experiment(path, *_):
-    from handan.experiment import plan as planning
-    from handan.experiment.declared import load_experiment
-
-    assert planning.plan(load_experiment(path), Path("runs/none"))
-
-
 def read_pretraining(path, *_):
     from handan.tiny.pretrain import Pretraining
 
@@ -114,10 +107,24 @@ def read_architectures(path, *_):
     assert len(architectures.published()) > len(read_yaml(path))
 
 
+def plan_experiment(path, *_):
+    from handan.experiment.declared import load_experiment
+    from handan.experiment.plan import plan
+
+    made = plan(load_experiment(path), Path("out"))
+    assert made.stages and made.pages
+    assert all((ROOT / stage.script).is_file() for stage in made.stages)
+
+
+def read_skypilot(path, *_):
+    assert (ROOT / read_yaml(path)["envs"]["EXPERIMENT"]).is_file()
+
+
 KINDS = {
+    r"recipes/experiments/[\w.-]+\.yaml": plan_experiment,
+    r"launch/skypilot\.yaml": read_skypilot,
     rf"recipes/configs/[^/]+/({'|'.join(RECIPES)})\.yaml": dry_run,
     r"recipes/configs/([^/]+/traces(_\w+)?|published/\w+)\.yaml": read_traces,
-    r"recipes/experiments/\w+\.yaml": plan_experiment,
     r"recipes/configs/([^/]+/)?prompts\.yaml": load_prompts,
     r"eval/suites/\w+\.yaml": read_suite,
     r"eval/engines/\w+\.yaml": read_engine,
