@@ -105,6 +105,15 @@ def test_tokens_are_counted_and_statuses_logged(ledger):
     assert metrics["cost/reasoning_tokens"] == (6 + 10) / 2
 
 
+def test_a_completion_counts_for_each_pass_unless_it_has_no_loss(ledger):
+    reward = make(ledger)
+    reward.rollouts.passes, reward.rollouts.masks_truncated = 3, True
+    rewards(reward, [RIGHT, CUT])
+    assert ledger.counts["generated_tokens"] == 10 + 10
+    assert ledger.counts["trained_tokens"] == 3 * 10
+    assert ledger.counts["processed_tokens"] == 3 * (10 + 10 + 2 * 7)
+
+
 def test_a_run_whose_completions_all_reach_the_cap_stops(ledger):
     reward = make(ledger)
     with pytest.raises(UserError, match="100% of the first 20 completions reached max_complet"):

@@ -31,7 +31,14 @@ class Rollouts:
         ledger: counts the tokens.
         length_price: reward lost per 100 reasoning tokens; 0 for none.
         learns_from_reward: whether equal rewards leave nothing to learn.
+
+    Attributes:
+        passes: how often a completion is trained on.
+        masks_truncated: whether completions that reach the cap have no loss.
     """
+
+    passes = 1
+    masks_truncated = False
 
     def __init__(
         self,
@@ -90,10 +97,12 @@ class Rollouts:
 
     def _count(self, rows: Sequence[dict]) -> None:
         generated = sum(row["completion_tokens"] for row in rows)
-        self.ledger.counts["generated_tokens"] += generated
-        self.ledger.counts["trained_tokens"] += generated
+        masked = sum(row["completion_tokens"] for row in rows if row["status"] == "truncated")
+        trained = generated - (masked if self.masks_truncated else 0)
         prompts = sum(row["prompt_tokens"] for row in rows)
-        self.ledger.counts["processed_tokens"] += generated + prompts
+        self.ledger.counts["generated_tokens"] += generated
+        self.ledger.counts["trained_tokens"] += trained * self.passes
+        self.ledger.counts["processed_tokens"] += (generated + prompts) * self.passes
 
     def _guard(self, rows: Sequence[dict]) -> None:
         """Look at the first batches of all processes together, so that all of them stop."""
