@@ -156,3 +156,22 @@ def collect(engine: Engine, plan: Plan, path: Path, labels: dict, world: Process
             finished += len(rows)
             seconds = time.monotonic() - started
             print(f"{labels['model']}: {finished}/{total} responses, {seconds:.0f} s", flush=True)
+            _tell_early_cuts(rows, plan)
+
+
+def _tell_early_cuts(rows: Sequence[dict], plan: Plan) -> None:
+    """Say if responses were cut before the cap, because the model's context was full."""
+    early = [
+        row["generated_tokens"]
+        for row in rows
+        if row["status"] == "truncated"
+        and row["generated_tokens"] < plan.decodings[row["sample"]].max_new_tokens
+    ]
+    if early:
+        cap = max(decoding.max_new_tokens for decoding in plan.decodings.values())
+        print(
+            f"note: {len(early)} of {len(rows)} responses were cut at {min(early)} tokens or later, "
+            f"before the cap of {cap}: the context of the model or its engine is full. They count as "
+            "truncated; compare with models cut at the same length",
+            flush=True,
+        )

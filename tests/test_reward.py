@@ -54,6 +54,14 @@ WRONG = "1 + 1 = 0 , </think> 1 1 <eos>"
 CUT = "1 + 1 = 0 , 1 + 1 ="
 
 
+def test_a_model_that_never_thinks_between_its_tags_stops_the_run(ledger):
+    reward = make(ledger)
+    for _ in range(GUARD_BATCHES - 1):
+        rewards(reward, ["</think> 0 1 <eos>", "</think> 1 1 <eos>"])
+    with pytest.raises(UserError, match="none of the first 10 completions reasons between"):
+        rewards(reward, ["</think> 0 1 <eos>", "</think> 1 1 <eos>"])
+
+
 def test_right_is_one_and_everything_else_nothing(ledger):
     assert rewards(make(ledger), [RIGHT, WRONG, CUT, "</think> 0 1 <eos>"]) == [1, 0, 0, 1]
 
