@@ -2,10 +2,10 @@
 
     python benchmarks/arm_matrix.py --output_dir runs/arm_matrix
 
-Prints a Markdown table: seconds of a run of a few steps, launch included, and to the run of a single
-process the largest difference of a weight and the largest relative one of a gradient norm. Adam
-hides a wrong scale of the gradient; its norm does not. Every run is evaluated by eval/run.py.
-Finished cells are not run again. Ends with 1 if a cell failed or differs by more than 1e-5.
+Prints a Markdown table. A cell has, against the run of a single process, the largest difference of
+a weight and the largest relative one of a gradient norm (Adam hides a wrong scale of the gradient,
+its norm does not), and the seconds of a few steps, launch included. Every run is evaluated by
+eval/run.py. Finished cells are not run again. Ends with 1 if one failed or differs by over 1e-5.
 """
 
 import argparse
