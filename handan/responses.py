@@ -170,8 +170,8 @@ def _tell_early_cuts(rows: Sequence[dict], plan: Plan) -> None:
     if early:
         cap = max(decoding.max_new_tokens for decoding in plan.decodings.values())
         print(
-            f"note: {len(early)} of {len(rows)} responses were cut at {min(early)} tokens or later, "
-            f"before the cap of {cap}: the context of the model or its engine is full. They count as "
-            "truncated; compare with models cut at the same length",
+            f"note: {len(early)} of {len(rows)} responses were cut at {min(early)} tokens or "
+            f"later, before the cap of {cap}: the context of the model or its engine is full. They "
+            "count as truncated; compare with models cut at the same length",
             flush=True,
         )
