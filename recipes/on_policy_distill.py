@@ -69,6 +69,7 @@ def main() -> None:
         callbacks=run.callbacks,
         peft_config=run.peft_config,
     )
+    trainer.form = run.form
     trainer.rollouts = Rollouts(
         run.tokenizer,
         run.model,
