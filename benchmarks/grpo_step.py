@@ -20,7 +20,7 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from handan import generate
-from handan.engines.transformers import load_model
+from handan.engines.loading import load_model
 from handan.formats import FORMATS
 from handan.launch import SINGLE
 from handan.training.ledger import Ledger

@@ -66,8 +66,6 @@ def main() -> None:
         for policy in POLICIES:
             chosen, _, report = apply(some, replace(settings, policy=policy), "traces")
             for task, entry in report["tasks"].items():
-                if policy == "as_is" and samples > 2:
-                    continue  # the same trace each time, but for prompts that get a second one
                 lines.append((task, samples, line(task, samples, policy, entry, chosen, costs)))
     print("\n".join(text for _, _, text in sorted(lines, key=lambda entry: entry[:2])))
 

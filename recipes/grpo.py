@@ -82,6 +82,8 @@ def main() -> None:
         max_completion_length=run.config.max_completion_length,
         ledger=run.ledger,
     )
+    reward.rollouts.passes = run.config.num_iterations
+    reward.rollouts.masks_truncated = run.config.mask_truncated_completions
     run.config.chat_template_kwargs = dict(run.form.template)
     trainer = LengthSortedGRPOTrainer(
         model=run.model,

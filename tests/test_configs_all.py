@@ -57,12 +57,16 @@ def dry_run(path, monkeypatch, capsys):
 
 
 def read_traces(path, *_):
-    from handan.training.traces import TraceSettings
+    from handan.traces.settings import load
 
-    settings = load_yaml(path, TraceSettings)
-    load_prompts(Path(settings.prompts))
-    load_engine(Path(settings.engine) if settings.engine else None)
-    assert settings.reasoning_format in ("auto", *FORMATS)
+    settings = load(path)
+    if settings.source == "generate":
+        load_prompts(Path(settings.prompts))
+        load_engine(Path(settings.engine) if settings.engine else None)
+        assert settings.reasoning_format in ("auto", *FORMATS)
+    if settings.source == "run":
+        made_by = path.with_name(f"{Path(settings.run).name}.yaml")
+        assert load(made_by).output_dir == settings.run
 
 
 def load_prompts(path, *_):
@@ -103,9 +107,24 @@ def read_architectures(path, *_):
     assert len(architectures.published()) > len(read_yaml(path))
 
 
+def plan_experiment(path, *_):
+    from handan.experiment.declared import load_experiment
+    from handan.experiment.plan import plan
+
+    made = plan(load_experiment(path), Path("out"))
+    assert made.stages and made.pages
+    assert all((ROOT / stage.script).is_file() for stage in made.stages)
+
+
+def read_skypilot(path, *_):
+    assert (ROOT / read_yaml(path)["envs"]["EXPERIMENT"]).is_file()
+
+
 KINDS = {
+    r"recipes/experiments/[\w.-]+\.yaml": plan_experiment,
+    r"launch/skypilot\.yaml": read_skypilot,
     rf"recipes/configs/[^/]+/({'|'.join(RECIPES)})\.yaml": dry_run,
-    r"recipes/configs/[^/]+/traces(_\w+)?\.yaml": read_traces,
+    r"recipes/configs/([^/]+/traces(_\w+)?|published/\w+)\.yaml": read_traces,
     r"recipes/configs/([^/]+/)?prompts\.yaml": load_prompts,
     r"eval/suites/\w+\.yaml": read_suite,
     r"eval/engines/\w+\.yaml": read_engine,
@@ -126,7 +145,7 @@ def test_every_yaml_is_read_by_what_reads_it(name, monkeypatch, capsys):
 
 
 def families():
-    folders = sorted(path for path in (ROOT / "recipes" / "configs").iterdir() if path.is_dir())
+    folders = sorted(path.parent for path in (ROOT / "recipes" / "configs").glob("*/grpo.yaml"))
     return {
         folder.name: {f.stem: read_yaml(f) for f in folder.glob("*.yaml")} for folder in folders
     }

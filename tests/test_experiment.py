@@ -20,6 +20,7 @@ from handan.records import read_json, write_json
 from handan.stopping import STOPPED
 
 BASE = "handan/tiny/weights/base"
+PINNED = {"models": {"base": {"model": BASE, "revision": "abc"}}}
 
 
 @pytest.fixture(autouse=True)
@@ -55,10 +56,26 @@ def test_a_sequence_starts_from_the_arm_before_and_settings_become_arguments(tmp
     assert next(iter(by_name)) == "evaluate-base"  # one by one, the base comes first
     sequence = by_name["train-sft_grpo"]
     assert sequence.needs == ("train-sft",)
-    assert "--model_name_or_path out/sft --beta 0.1 --top_k 5" in " ".join(sequence.arguments)
+    assert "--model_name_or_path out/sft --model_revision main --beta 0.1" in " ".join(
+        sequence.arguments
+    )
     assert by_name["train-sft"].needs == ("traces",)
     assert "out/traces/traces.jsonl" in by_name["train-sft"].arguments
     assert made.pages[0].runs == [Path("out") / n for n in ("base", "teacher", "sft", "sft_grpo")]
+
+
+def test_a_pair_of_published_models_is_pinned_everywhere():
+    made = planned(Path("recipes/experiments/qwen3-1.7b-base.yaml"))
+    lines = {stage.name: " ".join(stage.command()) for stage in made.stages}
+    teacher = yaml.safe_load(Path("recipes/configs/qwen3-1.7b-base/traces.yaml").read_text())
+    pinned = teacher["revision"]
+    assert f"--revision {pinned}" in lines["traces"]
+    assert f"--teacher_model_revision {pinned}" in lines["train-opd"]
+    assert f"--revision {pinned}" in lines["evaluate-qwen3-32b"]
+    assert lines["evaluate-base"].startswith(
+        "accelerate launch --config_file launch/accelerate/ddp"
+    )
+    assert "--engine eval/engines/vllm.yaml" in lines["evaluate-base"]
 
 
 def test_seeds_share_what_no_training_changes(tmp_path):
@@ -82,6 +99,10 @@ def test_seeds_share_what_no_training_changes(tmp_path):
         ({"arms": {"a/b": {"recipe": "grpo"}}}, "'a/b' is no name for a folder"),
         ({"arms": {"base": {"recipe": "grpo"}}}, "'base' names two things"),
         ({"models": {"teacher": BASE + "_constant"}}, "starts from handan/tiny/weights/base, "),
+        (
+            {"traces": {}, "arms": {"a": {"recipe": "grpo"}}} | PINNED,
+            "from revision None of handan",
+        ),
         ({"parallel": 2, "accelerate_config": "launch/accelerate/zero2-cpu.yaml"}, "parallel is 2"),
     ],
 )

@@ -252,6 +252,47 @@ def test_traces_count_in_the_students_budget(page_text, tmp_path):
     assert "2,839 of 3,000 responses kept; dropped: 150 wrong and 11 truncated" in page
 
 
+def test_budgets_are_compared_among_arms_that_began_alike(tmp_path):
+    runs = experiment(tmp_path / "runs")
+    pairs = page_pairs(runs, tmp_path, 0.1)
+    # The teacher began with other weights, the base was not trained.
+    assert set(pairs) == {("sft", "grpo"), ("grpo", "sft_own"), ("sft", "sft_own")}
+    trained_tokens = pairs["sft", "grpo"]["measures"][0]
+    assert trained_tokens["ratio"] == 1 and trained_tokens["within"]
+    text = Page((tmp_path / "report.html").read_text()).text
+    assert "Whose budgets are matched" in text
+    assert pairs["sft", "grpo"]["sentence"] in text
+
+
+def test_a_sequence_is_compared_with_arms_that_began_where_it_began(tmp_path):
+    first = trained("sft_distill", "teacher")
+    chain = {"arm": "sft", "began_with": "base weights", "budget": first["budget"]}
+    plans = {
+        "base": (None, None),
+        "sft": (first, "base weights"),
+        "grpo": (trained("grpo", trained_tokens=2000), "base weights"),
+        "sft_grpo": (trained("grpo") | {"started_from": chain}, "sft weights"),
+    }
+    runs = [
+        write_run(tmp_path / arm, cost_rows(arm, 0.5, num_items=20), training=plan, start=start)
+        for arm, (plan, start) in plans.items()
+    ]
+    pairs = page_pairs(runs, tmp_path, 0.1)
+    assert set(pairs) == {("sft", "grpo"), ("grpo", "sft_grpo")}  # not with what it went on from
+    assert pairs["grpo", "sft_grpo"]["measures"][0] | {"measure": None} == {
+        **{"measure": None, "a": 2000, "b": 2000, "ratio": 1.0, "within": True}
+    }
+    contrasts = json.loads((tmp_path / "alignment.json").read_text())["contrasts"]
+    assert ("sft_grpo", "grpo") in {(row["a"], row["b"]) for row in contrasts}
+
+
+def page_pairs(runs, folder, tolerance):
+    """Budgets in the alignment.json beside the page, by pair."""
+    report.write(runs, folder / "report.html", tolerance)
+    found = json.loads((folder / "alignment.json").read_text())["budgets"]
+    return {(row["a"], row["b"]): row for row in found}
+
+
 def test_samples_are_those_of_the_stated_rule(tmp_path):
     rows = cost_rows("one", 0.5, num_items=21, tasks=("alpha",))
     times = sorted((row["human_rt_s"], row["item"]) for row in rows if row["sample"] == 0)

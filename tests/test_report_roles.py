@@ -37,6 +37,19 @@ def test_roles_do_not_depend_on_names_or_order(tmp_path):
     assert kinds == {"x": "base", "y": "teacher", "z": "student"}
 
 
+def test_a_student_of_its_own_samples_has_scores_and_no_traces(tmp_path):
+    opd = trained("on_policy_distill")
+    opd["teacher"] = {"arm": "y", "model_fingerprint": "y weights"}
+    runs = [
+        write_run(tmp_path / "x", cost_rows("x", 0.5, num_items=20)),
+        write_run(
+            tmp_path / "opd", cost_rows("opd", 0.5, num_items=20), training=opd, start="x weights"
+        ),
+    ]
+    arm = arms_of(runs)["opd"]
+    assert arm.role == "student: on-policy distillation from x with scores of y"
+
+
 def test_a_teacher_that_was_not_evaluated_is_named(tmp_path):
     runs = [run for run in experiment(tmp_path) if run.name != "teacher"]
     sft = arms_of(runs)["sft"]

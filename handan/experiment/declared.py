@@ -163,14 +163,20 @@ def _problems(experiment: Experiment) -> Iterator[str]:
     for key, path in files.items():
         if path and not Path(path).is_file():
             yield f"{key} is {path}: no such file; run this in a clone of the project"
-    known = {model.model for model in models.values()}
+    known = {model.model: model.revision for model in models.values()}
     for name, arm in arms.items():
         config = experiment.config_of(arm)
-        begins = read_yaml(Path(config)).get("model_name_or_path")
+        settings = read_yaml(Path(config))
+        begins, revision = str(settings.get("model_name_or_path")), settings.get("model_revision")
         if arm.start is None and begins not in known:
             yield (
                 f"arms.{name}: {config} starts from {begins}, which is not under models; "
                 "add it there, so that it is evaluated too, or set start"
+            )
+        elif arm.start is None and revision != known[begins]:
+            yield (
+                f"arms.{name}: {config} starts from revision {revision} of {begins}, "
+                f"models has {known[begins]}; let both agree"
             )
     processes = read_yaml(Path(experiment.accelerate_config)).get("num_processes", 1)
     if experiment.parallel > 1 and processes > 1:

@@ -164,6 +164,9 @@ class _OneSeed:
         words = ["--config", self.experiment.config_of(entry), "--output_dir", str(self._dir(name))]
         if entry.teacher is not None:
             words += ["--arm", entry.teacher, "--model_name_or_path", self._weights(entry.teacher)]
+            model = self.experiment.models.get(entry.teacher)
+            if model is not None and model.revision is not None:
+                words += ["--revision", model.revision]
         if self._is_trained(name):
             words += ["--seed", str(self.seed)]
         return Stage(
@@ -199,9 +202,8 @@ class _OneSeed:
             return []
         model = self.experiment.models.get(name)
         words = [f"--{key}_name_or_path", self._weights(name)]
-        return words + (
-            ["--" + key + "_revision", model.revision] if model and model.revision else []
-        )
+        # The YAML's revision is that of another model.
+        return [*words, f"--{key}_revision", model.revision if model and model.revision else "main"]
 
 
 def _words(settings: Mapping[str, Any]) -> list[str]:

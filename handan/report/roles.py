@@ -9,7 +9,7 @@ from typing import Any
 from handan.alignment.data.pairs import Comparisons, Pairs, choose_pairs
 from handan.budgets import root
 
-RECIPES = {"grpo": "GRPO", "sft_distill": "SFT"}
+RECIPES = {"grpo": "GRPO", "sft_distill": "SFT", "on_policy_distill": "on-policy distillation"}
 KINDS = ("base", "teacher", "student", "trained", "control", "model")
 
 
@@ -122,7 +122,9 @@ class Arm:
         if self.kind in ("student", "control"):
             whom = self.teacher or self.teacher_said or "an unrecorded teacher"
             relation = ", which has the same base" if self.kind == "control" else ""
-            return f"{self.kind}: {self.method}{start} on traces of {whom}{relation}"
+            imitates = self.method != RECIPES["on_policy_distill"]
+            how = "on traces of" if imitates else "with scores of"
+            return f"{self.kind}: {self.method}{start} {how} {whom}{relation}"
         if self.kind == "trained":
             return f"{self.method}{start}"
         return "not related to another arm"

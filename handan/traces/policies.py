@@ -106,7 +106,8 @@ def choose_traces(settings: RunSettings, world: Processes) -> None:
         if world.rank == 0:
             rundir.record(run_dir, "traces", config, arm=settings.arm, teacher=made.get("teacher"))
             kept, tally, lengths = apply(read_jsonl(path), settings, str(path))
-            write_traces(run_dir, kept, tally, lengths=lengths, budget=made.get("budget"))
+            spent = {key: made.get(key) for key in ("budget", "parameters")}
+            write_traces(run_dir, kept, tally, lengths=lengths, **spent)
         world.gather([])
 
 

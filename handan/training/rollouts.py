@@ -7,7 +7,7 @@ Two signs that a run is wasted stop it.
 from collections.abc import Sequence
 from typing import Any
 
-from handan.engines.transformers import eos_ids
+from handan.engines.loading import eos_ids
 from handan.errors import UserError
 from handan.formats import ReasoningFormat
 from handan.reading import read_completion
@@ -31,7 +31,14 @@ class Rollouts:
         ledger: counts the tokens.
         length_price: reward lost per 100 reasoning tokens; 0 for none.
         learns_from_reward: whether equal rewards leave nothing to learn.
+
+    Attributes:
+        passes: how often a completion is trained on.
+        masks_truncated: whether completions that reach the cap have no loss.
     """
+
+    passes = 1
+    masks_truncated = False
 
     def __init__(
         self,
@@ -64,8 +71,8 @@ class Rollouts:
             Of each completion what goes into ``rollouts.jsonl``.
 
         Raises:
-            UserError: over the first batches nearly all completions reached the cap, or every
-                reward was equal, so nothing can be learned.
+            UserError: over the first batches nearly all completions reached the cap, none of them
+                reasoned, or every reward was equal, so nothing can be learned.
         """
         own = []
         for prompt, ids in zip(prompts, completion_ids, strict=True):
@@ -90,10 +97,12 @@ class Rollouts:
 
     def _count(self, rows: Sequence[dict]) -> None:
         generated = sum(row["completion_tokens"] for row in rows)
-        self.ledger.counts["generated_tokens"] += generated
-        self.ledger.counts["trained_tokens"] += generated
+        masked = sum(row["completion_tokens"] for row in rows if row["status"] == "truncated")
+        trained = generated - (masked if self.masks_truncated else 0)
         prompts = sum(row["prompt_tokens"] for row in rows)
-        self.ledger.counts["processed_tokens"] += generated + prompts
+        self.ledger.counts["generated_tokens"] += generated
+        self.ledger.counts["trained_tokens"] += trained * self.passes
+        self.ledger.counts["processed_tokens"] += (generated + prompts) * self.passes
 
     def _guard(self, rows: Sequence[dict]) -> None:
         """Look at the first batches of all processes together, so that all of them stop."""
@@ -108,6 +117,13 @@ class Rollouts:
             raise UserError(
                 f"{share:.0%} of the first {len(self.first)} completions reached "
                 f"max_completion_length = {self.cap}; raise it, or start from a model that stops"
+            )
+        if self.form.thinks and not any(row["reasoning_tokens"] for row in self.first):
+            raise UserError(
+                f"none of the first {len(self.first)} completions reasons between "
+                f"'{self.form.open}' and '{self.form.close}', so every cost would be 0; set "
+                "reasoning_format to asked_to_think, to plain to count whole responses, or start "
+                "from a model that thinks"
             )
         rewards = [row["reward"] for row in self.first if row["reward"] is not None]
         if self.learns_from_reward and not rewards:

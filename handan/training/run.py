@@ -13,18 +13,18 @@ from trl import ModelConfig, get_peft_config
 
 from handan import rundir
 from handan.arguments import given_keys, parse
-from handan.engines.transformers import load_model
+from handan.engines.loading import load_model
 from handan.errors import UserError
 from handan.formats import AUTO, ReasoningFormat, choose
 from handan.launch import Processes, check_engine, check_wrapped, processes
-from handan.records import read_json, recover_jsonl, write_jsonl
+from handan.records import read_json
 from handan.size import size_of
 from handan.suite import Suite, load_suite
 from handan.training import adapters, dry_run
-from handan.training.ledger import Ledger, MetricsFile, complete_checkpoints
+from handan.training.ledger import Ledger, MetricsFile
 from handan.training.lineage import check_sources, lineage
 from handan.training.probe import Probe
-from handan.training.rollouts import FILE as ROLLOUTS
+from handan.training.resume import checkpoint_to_resume, forget_after
 from handan.training.stop import StopRequest
 
 # Where a run lies, who watches it and who may push it does not change what it is.
@@ -83,39 +83,6 @@ def resolved(*parts: Any) -> dict:
             if entry.init and entry.name not in NOT_RECORDED:
                 values[entry.name] = getattr(part, entry.name)
     return json.loads(json.dumps(values, default=str))
-
-
-def checkpoint_to_resume(run_dir: Path, resume: str) -> str | None:
-    """The newest complete checkpoint of a run, or None for a fresh start.
-
-    Transformers takes the newest directory unchecked, and trains on with a fresh optimizer if that
-    part is missing.
-
-    Raises:
-        UserError: a checkpoint exists and ``resume`` is never.
-    """
-    complete = complete_checkpoints(run_dir)
-    for path in run_dir.glob("checkpoint-[0-9]*"):
-        if resume == "never":
-            raise UserError(f"{path}: exists and resume is 'never'; remove it or set resume: auto")
-        if path not in complete.values():
-            print(f"{path}: incomplete, left by a run that was cut off; not used", flush=True)
-    return str(complete[max(complete)]) if complete else None
-
-
-def forget_after(run_dir: Path, step: int) -> None:
-    """Remove metrics, probes and rollouts of steps that are about to be trained again.
-
-    They were made by a process that died after its last checkpoint; leaving them would show two
-    policy versions under one step.
-    """
-    for name in ("metrics.jsonl", "probe.jsonl", ROLLOUTS):
-        path = run_dir / name
-        rows = recover_jsonl(path, ("step",), unique=False)
-        kept = [row for row in rows if row["step"] <= step]
-        if len(kept) < len(rows):
-            print(f"{path}: {len(rows) - len(kept)} rows after step {step} are made again")
-            write_jsonl(path, kept)
 
 
 def check_installed(config: Any) -> None:
