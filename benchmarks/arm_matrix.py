@@ -2,9 +2,10 @@
 
     python benchmarks/arm_matrix.py --output_dir runs/arm_matrix
 
-Prints a Markdown table: seconds of a run of a few steps, launch included, and the largest
-difference of a weight to the run of a single process. Every run is evaluated by eval/run.py.
-Finished cells are not run again. Ends with 1 if a cell failed or differs by more than 1e-5.
+Prints a Markdown table. A cell has, against the run of a single process, the largest difference of
+a weight and the largest relative one of a gradient norm (Adam hides a wrong scale of the gradient,
+its norm does not), and the seconds of a few steps, launch included. Every run is evaluated by
+eval/run.py. Finished cells are not run again. Ends with 1 if one failed or differs by over 1e-5.
 """
 
 import argparse
@@ -143,6 +144,9 @@ def recipe(out: Path, folder: Path, start: Path, arm: Arm, engine: str) -> list[
         "save_steps": STEPS,
         "probe_steps": STEPS,
         "warmup_steps": 0,
+        "logging_steps": 1,
+        # Where a gradient is as small as its rounding error, Adam makes a whole step of either.
+        "adam_epsilon": 1e-6,
         # The same 16 rows a step: two micro-batches of one process, or one on each of two.
         "per_device_train_batch_size": 8,
         "gradient_accumulation_steps": 2 if engine == "single" else 1,
@@ -181,6 +185,7 @@ def cell(out: Path, architecture: str, base: Path, name: str, engine: str) -> di
     result = {
         "seconds": round(seconds, 1),
         "difference": difference(folder / "model.safetensors", single),
+        "gradient_norm": norm_difference(folder, single.parent),
         "change": difference(folder / "model.safetensors", start / "model.safetensors"),
         "launch": read_json(folder / "run.json")["training"]["launch"],
         "other_nodes_exit_codes": codes,
@@ -195,6 +200,17 @@ def difference(one: Path, other: Path) -> float:
     a, b = load_file(one), load_file(other)
     assert a.keys() == b.keys()
     return max((a[key].double() - b[key].double()).abs().max().item() for key in a)
+
+
+def norm_difference(folder: Path, single: Path) -> float:
+    """Largest relative difference between the gradient norms of two runs, over all steps."""
+    ours, theirs = (
+        [row["grad_norm"] for row in read_jsonl(run / "metrics.jsonl") if "grad_norm" in row]
+        for run in (folder, single)
+    )
+    assert len(ours) == len(theirs) == STEPS
+    # A step of GRPO whose rewards are all equal has no gradient at all.
+    return max(abs(a - b) / max(b, 1e-3) for a, b in zip(ours, theirs, strict=True))
 
 
 def main() -> None:
@@ -226,8 +242,9 @@ def main() -> None:
                     change = f"{got['change']:.1e}"
                     shown.append(f"{got['seconds']:.0f} s")
                 else:
-                    failed += got["difference"] > TOLERANCE
-                    shown.append(f"{got['difference']:.1e}, {got['seconds']:.0f} s")
+                    differences = got["difference"], got["gradient_norm"]
+                    failed += max(differences) > TOLERANCE
+                    shown.append("{:.1e}, {:.1e}, {:.0f} s".format(*differences, got["seconds"]))
             print(f"| {name} | {architecture} | {' | '.join(shown)} | {change} |", flush=True)
     if failed:
         sys.exit(f"{failed} cells failed or differ by more than {TOLERANCE:g}")

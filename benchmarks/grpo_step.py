@@ -9,7 +9,6 @@ import argparse
 import statistics
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from handan import generate
-from handan.engines.transformers import load_model
+from handan.engines.loading import load_model
 from handan.formats import FORMATS
 from handan.launch import SINGLE
 from handan.training.ledger import Ledger
@@ -92,6 +91,7 @@ def train(kind: type[GRPOTrainer], steps: int, **more: Any) -> float:
             callbacks=[times],
             **more,
         )
+        trainer.form = FORM  # TRL's own trainer does not look at it
         trainer.remove_callback(PrinterCallback)
         trainer.train()
     return times.median()
@@ -107,7 +107,7 @@ def main() -> None:
     transformers.logging.set_verbosity_error()
     pairs = []
     for _ in range(arguments.runs):
-        own = train(LengthSortedGRPOTrainer, arguments.steps, rollout_func=partial(rollout, FORM))
+        own = train(LengthSortedGRPOTrainer, arguments.steps, rollout_func=rollout)
         pairs.append((own, train(GRPOTrainer, arguments.steps)))
     print(
         f"256 completions a step, median of {arguments.steps - 1} steps and {arguments.runs} runs"

@@ -103,6 +103,7 @@ def evaluate(
                 },
                 arm=arm,
                 engine=engine.identity,
+                server=engine.address,
                 reasoning_format=engine.form.name,
                 comparability=comparability(suite, engine),
             )

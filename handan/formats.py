@@ -38,6 +38,11 @@ _MAGISTRAL_2506_PROMPT = (
     "and presents a clear final answer to the user. Don't mention that this is a "
     "summary.\n\nProblem:\n\n"
 )
+# In the manner of DeepSeek-R1-Zero (arXiv 2501.12948, table 1), in our words.
+_ASK_TO_THINK = (
+    "First think about the problem between <think> and </think>. Then write the answer after "
+    "</think>."
+)
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,11 @@ FORMATS: dict[str, ReasoningFormat] = {
             "magistral_2506",
             "Magistral 2506 card; the system prompt asks for the span",
             system_prompt=_MAGISTRAL_2506_PROMPT,
+        ),
+        _think(
+            "asked_to_think",
+            "any Instruct or base model, asked to think by a system prompt like that of R1-Zero",
+            system_prompt=_ASK_TO_THINK,
         ),
         ReasoningFormat("plain", None, None, "Instruct and base models without a span"),
     )

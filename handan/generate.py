@@ -60,6 +60,8 @@ class Request:
 def prompt_ids(tokenizer: Any, question: str, form: ReasoningFormat) -> tuple[int, ...]:
     """The ids a model is given for a question: its chat template, or the bare text without one.
 
+    A format's system prompt stands before the bare text.
+
     The template gets what the format says, and a fixed date: some write the day of the call into
     the system prompt, and a run that goes on tomorrow would ask other prompts.
 
@@ -71,7 +73,8 @@ def prompt_ids(tokenizer: Any, question: str, form: ReasoningFormat) -> tuple[in
     if tokenizer.chat_template:
         ids = _templated(tokenizer, question, form)
     else:
-        ids = tokenizer(question)["input_ids"]
+        system = form.system_prompt
+        ids = tokenizer(question if system is None else f"{system}\n\n{question}\n")["input_ids"]
     bos, unknown = tokenizer.bos_token_id, tokenizer.unk_token_id
     if bos is not None and list(ids[:2]) == [bos, bos]:
         raise UserError(

@@ -69,7 +69,8 @@ def draw(
         started = time.monotonic()
         completions = engine.complete(batch, plan.seed)
         seconds = (time.monotonic() - started) / len(batch)
-        rows, failures = [], []
+        rows: list[dict] = []
+        failures = []
         for request, completion in zip(batch, completions, strict=True):
             question = plan.questions[request.item]
             named = {"task": question.item.task, "item": question.item.key}
@@ -88,8 +89,10 @@ def draw(
                     "completion_ids": completion.ids,
                 }
             )
+            if watch is not None:
+                watch.count(request, rows[-1])
         if watch is not None:
-            watch.check(rows, batch[0].decoding)
+            watch.check()
         yield rows
         if failures:
             more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
@@ -100,7 +103,7 @@ def _read(engine: Engine, question: Question, request: Request, completion: Comp
     tokenizer, form = engine.tokenizer, engine.form
     prompt = completion.prompt_ids or request.prompt_ids
     ids = completion.ids
-    if ids is None:
+    if ids is None or tokenizer is None:
         row = read_text(tokenizer, question, form, prompt, completion)
     else:
         ended = completion.ended
@@ -153,3 +156,22 @@ def collect(engine: Engine, plan: Plan, path: Path, labels: dict, world: Process
             finished += len(rows)
             seconds = time.monotonic() - started
             print(f"{labels['model']}: {finished}/{total} responses, {seconds:.0f} s", flush=True)
+            _tell_early_cuts(rows, plan)
+
+
+def _tell_early_cuts(rows: Sequence[dict], plan: Plan) -> None:
+    """Say if responses were cut before the cap, because the model's context was full."""
+    early = [
+        row["generated_tokens"]
+        for row in rows
+        if row["status"] == "truncated"
+        and row["generated_tokens"] < plan.decodings[row["sample"]].max_new_tokens
+    ]
+    if early:
+        cap = max(decoding.max_new_tokens for decoding in plan.decodings.values())
+        print(
+            f"note: {len(early)} of {len(rows)} responses were cut at {min(early)} tokens or "
+            f"later, before the cap of {cap}: the context of the model or its engine is full. They "
+            "count as truncated; compare with models cut at the same length",
+            flush=True,
+        )

@@ -8,7 +8,6 @@ own grader. Running the same command again goes on from the newest complete chec
 """
 
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from datasets import Dataset
@@ -84,7 +83,6 @@ def main() -> None:
     )
     reward.rollouts.passes = run.config.num_iterations
     reward.rollouts.masks_truncated = run.config.mask_truncated_completions
-    run.config.chat_template_kwargs = dict(run.form.template)
     trainer = LengthSortedGRPOTrainer(
         model=run.model,
         args=run.config,
@@ -94,8 +92,9 @@ def main() -> None:
         callbacks=run.callbacks,
         peft_config=run.peft_config,
         # vLLM has a faster loop of its own.
-        rollout_func=None if run.config.use_vllm else partial(rollout, run.form),
+        rollout_func=None if run.config.use_vllm else rollout,
     )
+    trainer.form = run.form
     run.train(trainer, {"recipe": "grpo", "num_prompts": len(rows)})
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from datasets import Dataset
 from trl import DistillationConfig
 
-from handan.engines.transformers import load_model
+from handan.engines.loading import load_model
 from handan.errors import run_main
 from handan.records import read_json
 from handan.size import size_of
@@ -69,6 +69,7 @@ def main() -> None:
         callbacks=run.callbacks,
         peft_config=run.peft_config,
     )
+    trainer.form = run.form
     trainer.rollouts = Rollouts(
         run.tokenizer,
         run.model,

@@ -320,9 +320,9 @@ SAMPLED = Decoding(1.0, 1.0, 64)
             r"the tokenizer finds 0\.62 of the tokens that the server generated",
         ),
         (
-            always(said("0 1", "1 +", usage={"completion_tokens": 65})),
+            always(said("0 1", "1 +", usage={"completion_tokens": 99})),
             plan(),
-            "generated 65 tokens and the cap is 64; set 'cap_field'",
+            "generated 99 tokens and the cap is 64; set 'cap_field'",
         ),
     ],
 )
@@ -335,3 +335,9 @@ def test_formats_whose_text_is_marked_are_put_together_again(tmp_path):
     rows, _ = ask(tmp_path, always(said("0 1", "so now")), form="gpt_oss", extra_body={})
     form = FORMATS["gpt_oss"]
     assert rows[0]["text"] == f"{form.open}so now{form.close}{form.answer}0 1"
+
+
+def test_a_prompt_of_another_length_than_here_is_noted_once(tmp_path, capsys):
+    ask(tmp_path, always(said(reasoning="1 +", usage={"prompt_tokens": 99})))
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert len(notes) == 1 and "has 99 tokens, and 17 as the chat template" in notes[0]

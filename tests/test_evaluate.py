@@ -7,7 +7,7 @@ from embedded import SUITES, WEIGHTS, engine, run_script, small_suite
 
 from handan.alignment.measure import align
 from handan.cost_rows import cost_rows
-from handan.engines.transformers import load_model
+from handan.engines.loading import load_model
 from handan.errors import UserError
 from handan.evaluate import evaluate
 from handan.launch import SINGLE

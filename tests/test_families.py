@@ -10,7 +10,7 @@ from families import FAMILIES, ROWS, family, make_tokenizer
 
 from handan import generate
 from handan.engines.transformers import eos_ids, load_model
-from handan.formats import detect
+from handan.formats import FORMATS, detect
 from handan.publish import files_of, publish
 from handan.records import read_json, read_jsonl
 
@@ -113,7 +113,7 @@ def test_a_family_is_trained_on_text_traces_and_evaluated(name, tmp_path):
     base, run_dir = family(name, tmp_path / "base"), tmp_path / "sft"
     published(tmp_path)
     suite = natural_suite(tmp_path)
-    form = {"qwen2": "deepseek_r1", "llama": "deepseek_r1"}.get(name, "auto")
+    form = {"qwen2": "asked_to_think", "llama": "asked_to_think"}.get(name, "auto")
     settings = yaml.safe_load((ROOT / "recipes/configs/tiny/sft_distill.yaml").read_text())
     settings |= {"model_name_or_path": str(base), "output_dir": str(run_dir), "suite": str(suite)}
     settings |= {"prompts": str(tmp_path / "prompts.jsonl"), "traces_config": None}
@@ -143,7 +143,7 @@ def test_a_family_is_trained_on_text_traces_and_evaluated(name, tmp_path):
         cut = [row for row in rows if row["status"] == "truncated"]
         assert cut and all(row["reasoning_tokens"] == 24 for row in cut)
     if name == "llama":
-        assert read_json(run_dir / "run.json")["training"]["reasoning_format"] == "deepseek_r1"
+        assert read_json(run_dir / "run.json")["training"]["reasoning_format"] == "asked_to_think"
 
     publish(run_dir, "me/arm", push=False, private=False)
     card = (run_dir / "README.md").read_text()
@@ -153,3 +153,28 @@ def test_a_family_is_trained_on_text_traces_and_evaluated(name, tmp_path):
     for path in run_dir.rglob("*"):
         content = path.read_bytes() if path.is_file() else b""
         assert not any(value.encode() in content for value in SECRETS.values()), path
+
+
+def test_a_base_without_a_chat_template_is_asked_in_training_as_in_an_evaluation(tmp_path):
+    base = family("qwen2", tmp_path / "base")
+    (base / "chat_template.jinja").unlink()
+    published(tmp_path)
+    suite = natural_suite(tmp_path)
+    settings = yaml.safe_load((ROOT / "recipes/configs/tiny/on_policy_distill.yaml").read_text())
+    settings |= {"model_name_or_path": str(base), "teacher_model_name_or_path": str(base)}
+    settings |= {"output_dir": str(tmp_path / "opd"), "suite": str(suite), "max_steps": 1}
+    settings |= {"prompts": str(tmp_path / "prompts.jsonl"), "reasoning_format": "asked_to_think"}
+    settings |= {"max_completion_length": 8, "probe_steps": 0, "save_strategy": "no"}
+    settings |= {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 1}
+    (tmp_path / "opd.yaml").write_text(yaml.safe_dump(settings))
+    run_script("recipes/on_policy_distill.py", "--config", tmp_path / "opd.yaml")
+    tokenizer, form = load_model(str(base))[1], FORMATS["asked_to_think"]
+    asked = {
+        row["item"]: generate.prompt_ids(tokenizer, row["question"], form)
+        for row in read_jsonl(tmp_path / "prompts.jsonl")
+    }
+    assert tokenizer.decode(asked["12+34"]).startswith(form.system_prompt)
+    rows = read_jsonl(tmp_path / "opd" / "rollouts.jsonl")
+    assert {row["item"]: row["prompt_tokens"] for row in rows} == {
+        k: len(v) for k, v in asked.items()
+    }

@@ -137,6 +137,16 @@ NEXT = "<|end|><|start|>assistant"
             f"<think>{THOUGHT}</think>{ANSWER}</s>",
             *(N[THOUGHT], N[ANSWER]),
         ),
+        (
+            *("qwen2_5", "asked_to_think", False),
+            f"<think>{THOUGHT}</think>{ANSWER}<|im_end|>",
+            *(N[THOUGHT], N[ANSWER]),
+        ),
+        (
+            *("base", "asked_to_think", False),
+            f"<think>{THOUGHT}</think>{ANSWER}<|endoftext|>",
+            *(N[THOUGHT], N[ANSWER]),
+        ),
         ("qwen2_5", "plain", False, f"{THOUGHT}{ANSWER}<|im_end|>", 0, N[THOUGHT] + N[ANSWER]),
         ("base", "plain", False, f"{THOUGHT}{ANSWER}<|endoftext|>", 0, N[THOUGHT] + N[ANSWER]),
     ],
@@ -226,6 +236,14 @@ def test_magistral_is_asked_to_think():
     text = words.decode(prompt_ids(words, "3 + 4?", FORMATS["magistral"]))
     assert text.startswith("<s>[SYSTEM_PROMPT]First draft your thinking process")
     assert text.endswith("[/SYSTEM_PROMPT][INST]3 + 4?[/INST]")
+
+
+def test_any_model_can_be_asked_to_think():
+    form = FORMATS["asked_to_think"]
+    chat, base = tokenizer("qwen2_5"), tokenizer("base")
+    text = chat.decode(prompt_ids(chat, "3 + 4?", form))
+    assert text.startswith(f"<|im_start|>system\n{form.system_prompt}<|im_end|>")
+    assert base.decode(prompt_ids(base, "3 + 4?", form)) == f"{form.system_prompt}\n\n3 + 4?\n"
 
 
 def test_a_prompt_is_the_same_on_every_day():

@@ -5,7 +5,8 @@ import torch
 from embedded import load
 from families import family
 
-from handan.engines.transformers import complete, eos_ids, generate_batch, load_model
+from handan.engines.loading import eos_ids, load_model
+from handan.engines.transformers import complete, generate_batch
 from handan.errors import UserError
 from handan.formats import FORMATS
 from handan.generate import Decoding, Request, batches, prompt_ids

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 from embedded import engine, load
 
+from handan.engines.transformers import TransformersEngine
 from handan.errors import UserError
 from handan.formats import FORMATS
 from handan.generate import Decoding
@@ -113,3 +116,20 @@ def test_status_grade_and_cost(text, status, correct, reasoning_tokens):
         correct,
         reasoning_tokens,
     )
+
+
+class ShortContext(TransformersEngine):
+    """An engine whose context is full after nine tokens, as vLLM's is at ``max_model_len``."""
+
+    def complete(self, batch, seed):
+        nine = Decoding(batch[0].decoding.temperature, 1.0, 9)
+        return super().complete([replace(request, decoding=nine) for request in batch], seed)
+
+
+def test_responses_cut_before_the_cap_are_told(tmp_path, capsys):
+    model, tokenizer = load()
+    collect(ShortContext(model, tokenizer, FORM), plan(), tmp_path / "g.jsonl", LABELS, SINGLE)
+    said = capsys.readouterr().out
+    assert "were cut at 9 tokens or later, before the cap of 120" in said
+    collect(engine(), plan(9), tmp_path / "h.jsonl", LABELS, SINGLE)
+    assert "before the cap" not in capsys.readouterr().out

@@ -1,15 +1,17 @@
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from embedded import load
+from families import family
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from handan.errors import UserError
 from handan.formats import FORMATS
+from handan.generate import prompt_ids
 from handan.launch import SINGLE
 from handan.records import read_jsonl
-from handan.tasks.base import Grade
-from handan.tiny.tasks import TASKS
+from handan.tasks import math_pool
+from handan.tasks.math_pool import Pool
 from handan.training.ledger import Ledger
 from handan.training.reward import VerifiableReward
 from handan.training.rollouts import GUARD_BATCHES
@@ -52,6 +54,14 @@ WRONG = "1 + 1 = 0 , </think> 1 1 <eos>"
 CUT = "1 + 1 = 0 , 1 + 1 ="
 
 
+def test_a_model_that_never_thinks_between_its_tags_stops_the_run(ledger):
+    reward = make(ledger)
+    for _ in range(GUARD_BATCHES - 1):
+        rewards(reward, ["</think> 0 1 <eos>", "</think> 1 1 <eos>"])
+    with pytest.raises(UserError, match="none of the first 10 completions reasons between"):
+        rewards(reward, ["</think> 0 1 <eos>", "</think> 1 1 <eos>"])
+
+
 def test_right_is_one_and_everything_else_nothing(ledger):
     assert rewards(make(ledger), [RIGHT, WRONG, CUT, "</think> 0 1 <eos>"]) == [1, 0, 0, 1]
 
@@ -60,20 +70,38 @@ def test_a_length_price_is_taken_per_hundred_reasoning_tokens(ledger):
     assert rewards(make(ledger, 2.0), [RIGHT, WRONG]) == pytest.approx([1 - 0.12, -0.12])
 
 
-def test_a_completion_without_a_verdict_gets_no_reward(ledger):
-    """As the task 'math' grades an answer that cannot be compared within its limits."""
-    reward = make(ledger)
+def test_mathematics_is_rewarded_by_its_value_and_not_at_all_without_a_verdict(
+    ledger, tmp_path, monkeypatch
+):
+    pool = Pool(size=1, cpu_seconds=1.0)
+    monkeypatch.setattr(math_pool, "shared", lambda: pool)
+    folder = family("qwen3", tmp_path / "qwen3")
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    form = FORMATS["qwen3"]
+    reward = VerifiableReward(tokenizer, model, form, 0.0, 99, ledger)
+    question = "Find x if 2x = 10."
+    columns = {"task": "math", "item": "m", "wording": "natural", "question": question}
+    columns |= {"answer": "5", "prompt_ids": list(prompt_ids(tokenizer, question, form))}
+    answers = ["\\boxed{\\frac{10}{2}}", "\\boxed{6}", "\\boxed{9^{9^{9}}}", "no idea"]
+    texts = [f"<think>\nHalf of it.\n</think>\n\n{answer}<|im_end|>" for answer in answers]
     metrics = {}
-    compact = TASKS["binary_addition"]
-
-    def slow(item, text):
-        found = compact.grade(item, text)
-        return found if found.correct else Grade(found.answer, None)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(TASKS, "binary_addition", replace(compact, grade=slow))
-        assert rewards(reward, [RIGHT, WRONG], metrics) == [1, None]
-    assert metrics["status/ungraded_rate"] == 0.5 and metrics["status/accuracy"] == 0.5
+    found = reward(
+        prompts=[[]] * 4,
+        completion_ids=[tokenizer(text)["input_ids"] for text in texts],
+        trainer_state=SimpleNamespace(global_step=0),
+        log_metric=metrics.__setitem__,
+        **{key: [value] * 4 for key, value in columns.items()},
+    )
+    pool.close()
+    assert found == [1, 0, None, 0]
+    assert metrics["status/ungraded_rate"] == metrics["status/accuracy"] == 0.25
+    assert [row["correct"] for row in read_jsonl(tmp_path / "rollouts.jsonl")] == [
+        True,
+        False,
+        None,
+        False,
+    ]
 
 
 def test_tokens_are_counted_and_statuses_logged(ledger):

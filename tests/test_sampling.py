@@ -4,7 +4,8 @@ from embedded import load
 from scipy import stats
 
 from handan import generate
-from handan.engines.transformers import complete, eos_ids
+from handan.engines.loading import eos_ids
+from handan.engines.transformers import complete
 from handan.formats import FORMATS
 from handan.generate import Decoding
 from handan.sampling import SeededSampling, gumbel_noise, response_seed

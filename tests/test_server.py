@@ -11,9 +11,11 @@ from contextlib import chdir, contextmanager
 
 import pytest
 import yaml
-from embedded import ROOT, WEIGHTS, run_script, small_suite
+from embedded import ROOT, small_suite
 
+from handan.cli import command
 from handan.engines import load_engine, open_engine
+from handan.errors import UserError
 from handan.evaluate import evaluate
 from handan.launch import SINGLE
 from handan.records import read_json, read_jsonl
@@ -166,18 +168,13 @@ def test_the_way_of_counting_and_the_server_are_recorded(both):
 
 
 def test_another_engine_in_the_same_directory_is_refused(both, where):
-    done = run_script(*words(where[0], both["there"]), check=False)
-    assert done.returncode == 2
-    assert "evaluation was begun with" in done.stderr
+    with pytest.raises(UserError, match="evaluation was begun with"):
+        in_process(where, both["there"], None)
 
 
-def test_runs_of_different_engines_are_compared_only_when_told(both):
-    flags = ["-m", "handan", "compare", both["here"], both["there"], "--bootstrap", "100"]
-    done = run_script(*flags, check=False)
-    assert done.returncode == 2
-    assert "backend is transformers in" in done.stderr
-    assert "backend is transformers" in run_script(*flags, "--allow-different").stdout
-
-
-def test_the_model_directory_is_the_one_that_is_shipped():
-    assert (ROOT / MODEL).samefile(WEIGHTS / "base")
+def test_runs_of_different_engines_are_compared_only_when_told(both, capsys):
+    flags = ["compare", str(both["here"]), str(both["there"]), "--bootstrap", "100"]
+    with pytest.raises(UserError, match="backend is transformers in"):
+        command(flags)
+    command([*flags, "--allow-different"])
+    assert "backend is transformers" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 import pytest
 from embedded import load
+from families import FAMILIES, make_tokenizer
 
 from handan import generate
 from handan.errors import UserError
@@ -124,3 +125,34 @@ def test_a_prompt_that_opens_the_span_is_not_opened_again():
     prompt = generate.prompt_ids(tokenizer, "+ 1 1 ; =", TINY)
     text = written(trace(reasoning_text="R", answer_text="A"), prompt, tokenizer, TINY)
     assert text == "\nR\n</think>\n\nA"
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("qwen2", "deepseek_r1"),
+        ("qwen3", "qwen3"),
+        ("r1_distill", "deepseek_r1"),
+        ("llama", "deepseek_r1"),
+        ("gpt_oss", "gpt_oss"),
+        ("olmo3", "olmo3_think"),
+    ],
+)
+def test_every_family_trains_the_same_reasoning_of_a_published_trace(name, form):
+    tokenizer = make_tokenizer(FAMILIES[name])
+    reasoning = "First, 17 + 25 = 42.\n\nLet me check: $\\frac{84}{2} = 42$ — naïve, but right."
+    row = trace(
+        task="math",
+        wording="natural",
+        question="What is 17 + 25?",
+        reasoning_text=reasoning,
+        answer_text="The sum is $\\boxed{42}$.",
+    )
+    (made,) = training_rows([row], tokenizer, FORMATS[form], "t")
+    audit([made], [made], [row], tokenizer, FORMATS[form], "t")
+    trained = tokenizer.decode(labels_of(made))
+    assert reasoning in trained
+    assert trained.endswith(f"The sum is $\\boxed{{42}}$.{tokenizer.eos_token}")
+    # Whether the prompt or the trace opens the span: it is opened once.
+    whole = tokenizer.decode(made["input_ids"])
+    assert whole.count(FORMATS[form].open) == trained.count(FORMATS[form].close) == 1

@@ -1,6 +1,16 @@
-import torch
+from types import SimpleNamespace
 
-from handan.training.trainers import regroup_by_length
+import pytest
+import torch
+from families import FAMILIES, make_tokenizer
+
+from handan.formats import FORMATS
+from handan.generate import prompt_ids
+from handan.training.trainers import (
+    LedgerDistillationTrainer,
+    LengthSortedGRPOTrainer,
+    regroup_by_length,
+)
 
 
 def batches():
@@ -44,3 +54,14 @@ def test_no_token_and_no_shared_value_is_lost():
     for key in ("completion_mask", "advantages", "old_per_token_logps"):
         assert sum(b[key].sum() for b in before) == sum(b[key].sum() for b in after)
     assert all(batch["num_items_in_batch"] == 16 for batch in after)
+
+
+@pytest.mark.parametrize("kind", [LedgerDistillationTrainer, LengthSortedGRPOTrainer])
+@pytest.mark.parametrize("name", ["qwen3_no_thinking", "asked_to_think"])
+def test_training_asks_as_an_evaluation_does(kind, name):
+    tokenizer, form = make_tokenizer(FAMILIES["qwen3"]), FORMATS[name]
+    trainer = SimpleNamespace(processing_class=tokenizer, form=form)
+    messages = [form.messages(question) for question in ("3 + 4?", "Where?")]
+    ids, images, more = kind._tokenize_prompts(trainer, messages)
+    assert ids == [list(prompt_ids(tokenizer, q, form)) for q in ("3 + 4?", "Where?")]
+    assert images is None and more == {}

@@ -62,6 +62,7 @@ class Engine(Protocol):
         fingerprint: hash of the weights, as far as they are known.
         independent: whether a response depends on its own request and seed alone. If not, batches
             are drawn whole.
+        address: of the server; None in this process.
         remote: whether responses come from a server, which may hide or change things.
     """
 
@@ -70,6 +71,7 @@ class Engine(Protocol):
     ends: list[int]
     identity: dict[str, Any]
     fingerprint: str
+    address: str | None
     independent: bool
     remote: bool
 

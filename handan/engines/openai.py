@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from handan.engines.base import Completion, EngineSettings
-from handan.engines.transformers import load_tokenizer
+from handan.engines.loading import load_tokenizer
 from handan.errors import UserError
 from handan.formats import AUTO, FORMATS, ReasoningFormat, choose, choose_for
 from handan.generate import Request
@@ -73,6 +73,7 @@ class OpenAIEngine:
     ) -> None:
         self.settings, self.model, self._key = settings, model, key
         self.tokenizer, self.form = tokenizer, form
+        self.address: str | None = settings.base_url
         self.ends: list[int] = [] if tokenizer is None else sorted(tokenizer.all_special_ids)
         counts = None if tokenizer is None else content_hash(tokenizer.backend_tokenizer.to_str())
         self.fingerprint = content_hash([model, counts])
@@ -227,6 +228,12 @@ def open_engine(
             )
         return OpenAIEngine(settings, settings.model or model_name, None, FORMATS[form], key)
     own = settings.tokenizer == AUTO
-    tokenizer = load_tokenizer(model_name if own else settings.tokenizer, revision if own else None)
+    try:
+        tokenizer = load_tokenizer(
+            model_name if own else settings.tokenizer, revision if own else None
+        )
+    except UserError as error:
+        cure = "name the model's 'tokenizer' in the YAML of the engine"
+        raise UserError(f"{error}; {cure}") from None
     chosen = choose_for(model_name, form, tokenizer) if own else choose(form, tokenizer)
     return OpenAIEngine(settings, settings.model or model_name, tokenizer, chosen, key)

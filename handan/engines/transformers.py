@@ -7,15 +7,14 @@ processes, and beside training, because a batch has a random state of its own.
 import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from handan import rundir
 from handan.engines.base import Completion, EngineSettings
+from handan.engines.loading import eos_ids, load_model
 from handan.errors import UserError
 from handan.formats import ReasoningFormat, choose_for
 from handan.generate import Decoding, Request
-from handan.records import content_hash, file_hash, read_json
+from handan.records import content_hash
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,7 @@ class TransformersEngine:
         fingerprint: hash of its weights and tokenizer.
     """
 
+    address: str | None = None
     independent, remote = False, False
 
     def __init__(
@@ -78,127 +78,6 @@ def open_engine(
     )
     chosen = choose_for(model_name, form, tokenizer)
     return TransformersEngine(model, tokenizer, chosen, fingerprint)
-
-
-def load_tokenizer(name: str, revision: str | None = None) -> Any:
-    """The tokenizer of a local directory or of ``owner/name`` on the hub.
-
-    Raises:
-        UserError: there is none.
-    """
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(name, revision=revision)
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise UserError(f"{name}: cannot be loaded as a tokenizer ({first})") from None
-
-
-def fingerprint_of(model_name: str, revision: str | None = None) -> str:
-    """Hash of the files of a model (local directory) or of its revision (hub), without loading it.
-
-    Raises:
-        UserError: there is no such model.
-    """
-    local = Path(model_name)
-    if (local / "adapter_config.json").exists():
-        base, base_revision = adapter_base(local)
-        weights = file_hash(local / "adapter_model.safetensors")
-        return content_hash([fingerprint_of(base, base_revision), weights])
-    if local.is_dir():
-        return rundir.model_fingerprint(local)
-    if model_name.startswith((".", "/")) or model_name.count("/") != 1:
-        raise UserError(f"{model_name}: no such model directory")
-    from transformers import AutoConfig
-
-    try:
-        config = AutoConfig.from_pretrained(model_name, revision=revision)
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise UserError(f"{model_name}: cannot be loaded as a model ({first})") from None
-    return content_hash([model_name, config._commit_hash])
-
-
-def load_model(
-    model_name: str,
-    revision: str | None = None,
-    dtype: str = "auto",
-    device: Any = "cpu",
-    **options: Any,
-) -> tuple[Any, Any, str]:
-    """Load a model and its tokenizer, and fingerprint them.
-
-    A directory with a low-rank adapter, such as a checkpoint of a run with ``use_peft``, is loaded
-    as its base with the adapter merged.
-
-    Args:
-        model_name: a local directory or ``owner/name`` on the hub.
-        revision: of the hub repository.
-        dtype: of the weights.
-        device: where to put the model; trainers put theirs where it belongs themselves.
-        options: more keyword arguments of ``from_pretrained``.
-
-    Returns:
-        The model in evaluation mode, its tokenizer, and the hash of its files (local directory) or
-        of its revision (hub).
-
-    Raises:
-        UserError: there is no such model.
-    """
-    from transformers import AutoModelForCausalLM
-
-    fingerprint = fingerprint_of(model_name, revision)
-    adapter = Path(model_name) if (Path(model_name) / "adapter_config.json").exists() else None
-    base, revision = adapter_base(adapter) if adapter else (model_name, revision)
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            base, revision=revision, dtype=dtype, **options
-        )
-        if adapter:
-            from peft import PeftModel
-
-            model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise UserError(f"{model_name}: cannot be loaded as a model ({first})") from None
-    return model.to(device).eval(), load_tokenizer(model_name, revision), fingerprint
-
-
-def adapter_base(folder: Path) -> tuple[str, str | None]:
-    """Name and revision of the model that a low-rank adapter belongs to."""
-    settings = read_json(folder / "adapter_config.json")
-    return settings["base_model_name_or_path"], settings.get("revision")
-
-
-def eos_ids(model: Any, tokenizer: Any) -> list[int]:
-    """Every id that ends a sequence: the generation config's and the tokenizer's.
-
-    Raises:
-        UserError: there is none.
-    """
-    configured = model.generation_config.eos_token_id
-    ids = configured if isinstance(configured, list) else [configured]
-    ends = sorted({i for i in (*ids, tokenizer.eos_token_id) if i is not None})
-    if not ends:
-        raise UserError(
-            f"{tokenizer.name_or_path}: neither tokenizer nor generation config names a token that "
-            "ends a sequence, so every response would be cut; set eos_token"
-        )
-    return ends
-
-
-def ends_of(model_name: str, revision: str | None, tokenizer: Any) -> list[int]:
-    """As ``eos_ids``, for a model that is loaded elsewhere."""
-    from types import SimpleNamespace
-
-    from transformers import GenerationConfig
-
-    try:
-        saved = GenerationConfig.from_pretrained(model_name, revision=revision)
-    except OSError:  # many base models have no such file
-        saved = GenerationConfig()
-    return eos_ids(SimpleNamespace(generation_config=saved), tokenizer)
 
 
 def generate_batch(

@@ -10,10 +10,11 @@ import importlib.metadata
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from handan.engines.base import Completion, EngineSettings
-from handan.engines.transformers import ends_of, fingerprint_of, load_tokenizer
+from handan.engines.loading import ends_of, fingerprint_of, load_tokenizer
 from handan.errors import UserError
 from handan.formats import ReasoningFormat, choose_for
 from handan.generate import Decoding, Request
@@ -39,6 +40,7 @@ class Settings(EngineSettings):
 class VLLMEngine:
     """vLLM's ``LLM``, as an engine."""
 
+    address: str | None = None
     independent, remote = True, False
 
     def __init__(
@@ -127,6 +129,11 @@ def open_engine(
             "engine vllm needs a package: pip install 'handan[vllm]' on a machine with GPUs, or "
             "take eval/engines/transformers.yaml"
         ) from None
+    if (Path(model_name) / "adapter_config.json").exists():
+        raise UserError(
+            f"{model_name}: an adapter, which vLLM takes only merged into its base; merge it, "
+            "or take eval/engines/transformers.yaml"
+        )
     import torch
 
     tokenizer = load_tokenizer(model_name, revision)

@@ -5,12 +5,11 @@ or runs another model than its tokenizer's changes every length and answers all 
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
 from statistics import median
 
 from handan.engines.base import Engine
 from handan.errors import UserError
-from handan.generate import Decoding
+from handan.generate import Request
 
 # Fewer responses than these may be so by chance.
 LEAST_RESPONSES, LEAST_ITEMS = 8, 16
@@ -26,17 +25,47 @@ class Watch:
     def __init__(self, engine: Engine) -> None:
         self.form = engine.form
         self.responses = self.thinking = 0
+        self.noted = False
         self.ratios: list[float] = []
         self.texts: dict[tuple[str, str], list[str]] = defaultdict(list)
 
-    def check(self, rows: Sequence[dict], decoding: Decoding) -> None:
-        """Look at one more batch of rows.
+    def count(self, request: Request, row: dict) -> None:
+        """Look at one response.
+
+        Raises:
+            UserError: it is longer than the cap.
+        """
+        cap = request.decoding.max_new_tokens
+        here, there = len(request.prompt_ids), row["prompt_tokens"]
+        if row["generated_tokens"] > (1 + RECOUNT_TOLERANCE) * cap:
+            raise UserError(
+                f"{row['task']}, {row['item']}: the server generated {row['generated_tokens']} "
+                f"tokens and the cap is {cap}; set 'cap_field' in the YAML of the engine to the "
+                "field it obeys"
+            )
+        self.responses += 1
+        if here not in (0, there) and not self.noted:
+            self.noted = True
+            print(
+                f"note: the server's prompt of {row['task']}, {row['item']} has {there} tokens, "
+                f"and {here} as the chat template makes it here: is it asked as in this process?",
+                flush=True,
+            )
+        # A span that is open at the end of a response is none, unless the response was cut.
+        closed = row["answer_tokens"] > 0 or row["status"] == "truncated"
+        self.thinking += row["reasoning_tokens"] > 0 and closed
+        counted = row["reasoning_tokens"] + row["answer_tokens"]
+        if row["counted_by"] == "retokenized" and row["generated_tokens"] >= LEAST_RECOUNTED:
+            self.ratios.append((counted + TOKENS_OUTSIDE_TEXT) / row["generated_tokens"])
+        if request.decoding.temperature > 0 and counted >= LEAST_TOKENS:
+            self.texts[row["task"], row["item"]].append(row["text"])
+
+    def check(self) -> None:
+        """Judge all responses so far.
 
         Raises:
             UserError: says what the server does, and how to mend it.
         """
-        for row in rows:
-            self._count(row, decoding)
         if self.form.thinks and self.responses >= LEAST_RESPONSES and not self.thinking:
             raise UserError(
                 f"none of {self.responses} responses of the server shows a reasoning span: it "
@@ -55,24 +84,7 @@ class Watch:
         repeated = [texts for texts in self.texts.values() if len(texts) > 1]
         if len(repeated) >= LEAST_ITEMS and all(len(set(texts)) == 1 for texts in repeated):
             raise UserError(
-                f"all samples of an item are the same, for {len(repeated)} items at temperature "
-                f"{decoding.temperature:g}: the server ignores temperature or seed; see "
+                f"all samples of an item are the same, for {len(repeated)} items that "
+                "were sampled: the server ignores temperature or seed; see "
                 "docs/models.md for what it needs in 'extra_body'"
             )
-
-    def _count(self, row: dict, decoding: Decoding) -> None:
-        if row["generated_tokens"] > decoding.max_new_tokens:
-            raise UserError(
-                f"{row['task']}, {row['item']}: the server generated {row['generated_tokens']} "
-                f"tokens and the cap is {decoding.max_new_tokens}; set 'cap_field' in the YAML of "
-                "the engine to the field it obeys"
-            )
-        self.responses += 1
-        # A span that is open at the end of a response is none, unless the response was cut.
-        closed = row["answer_tokens"] > 0 or row["status"] == "truncated"
-        self.thinking += row["reasoning_tokens"] > 0 and closed
-        counted = row["reasoning_tokens"] + row["answer_tokens"]
-        if row["counted_by"] == "retokenized" and row["generated_tokens"] >= LEAST_RECOUNTED:
-            self.ratios.append((counted + TOKENS_OUTSIDE_TEXT) / row["generated_tokens"])
-        if decoding.temperature > 0 and counted >= LEAST_TOKENS:
-            self.texts[row["task"], row["item"]].append(row["text"])

@@ -7,7 +7,8 @@ from typing import Any
 from torch.distributed.fsdp import FSDPModule
 from trl.models import unwrap_model_for_generation
 
-from handan.engines.transformers import complete, eos_ids
+from handan.engines.loading import eos_ids
+from handan.engines.transformers import complete
 from handan.generate import Decoding
 from handan.sampling import response_seed
 

@@ -68,7 +68,7 @@ def training_rows(
     rows = []
     for number, trace in enumerate(traces, start=1):
         prompt = list(generate.prompt_ids(tokenizer, trace["question"], form))
-        completion, _ = completion_ids(trace, prompt, tokenizer, form, same)
+        completion = completion_ids(trace, prompt, tokenizer, form, same)
         if not completion or completion[-1] != tokenizer.eos_token_id:
             raise UserError(
                 f"{place}, line {number}: the trace does not end with '{tokenizer.eos_token}', so "

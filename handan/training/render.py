@@ -20,8 +20,8 @@ NEXT_MESSAGE = "<|start|>assistant"
 
 def completion_ids(
     trace: dict, prompt: Sequence[int], tokenizer: Any, form: ReasoningFormat, fingerprint: str
-) -> tuple[list[int], bool]:
-    """Ids of a trace's completion, and whether they were tokenised anew.
+) -> list[int]:
+    """Ids of a trace's completion.
 
     Args:
         trace: a row of ``traces.jsonl``.
@@ -36,10 +36,10 @@ def completion_ids(
     own = trace["tokenizer"] == fingerprint and trace["completion_ids"] is not None
     in_parts = trace.get("reasoning_text") is not None
     if own and (not in_parts or _reads_the_same(trace, prompt, tokenizer, form)):
-        return list(trace["completion_ids"]), False
+        return list(trace["completion_ids"])
     text = written(trace, prompt, tokenizer, form) if in_parts else trace["text"]
     ids = list(tokenizer(text, add_special_tokens=False)["input_ids"])
-    return ([*ids, tokenizer.eos_token_id] if in_parts else ids), True
+    return [*ids, tokenizer.eos_token_id] if in_parts else ids
 
 
 def written(trace: dict, prompt: Sequence[int], tokenizer: Any, form: ReasoningFormat) -> str:

@@ -7,7 +7,7 @@ Two signs that a run is wasted stop it.
 from collections.abc import Sequence
 from typing import Any
 
-from handan.engines.transformers import eos_ids
+from handan.engines.loading import eos_ids
 from handan.errors import UserError
 from handan.formats import ReasoningFormat
 from handan.reading import read_completion
@@ -71,8 +71,8 @@ class Rollouts:
             Of each completion what goes into ``rollouts.jsonl``.
 
         Raises:
-            UserError: over the first batches nearly all completions reached the cap, or every
-                reward was equal, so nothing can be learned.
+            UserError: over the first batches nearly all completions reached the cap, none of them
+                reasoned, or every reward was equal, so nothing can be learned.
         """
         own = []
         for prompt, ids in zip(prompts, completion_ids, strict=True):
@@ -117,6 +117,13 @@ class Rollouts:
             raise UserError(
                 f"{share:.0%} of the first {len(self.first)} completions reached "
                 f"max_completion_length = {self.cap}; raise it, or start from a model that stops"
+            )
+        if self.form.thinks and not any(row["reasoning_tokens"] for row in self.first):
+            raise UserError(
+                f"none of the first {len(self.first)} completions reasons between "
+                f"'{self.form.open}' and '{self.form.close}', so every cost would be 0; set "
+                "reasoning_format to asked_to_think, to plain to count whole responses, or start "
+                "from a model that thinks"
             )
         rewards = [row["reward"] for row in self.first if row["reward"] is not None]
         if self.learns_from_reward and not rewards:

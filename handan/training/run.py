@@ -13,7 +13,7 @@ from trl import ModelConfig, get_peft_config
 
 from handan import rundir
 from handan.arguments import given_keys, parse
-from handan.engines.transformers import load_model
+from handan.engines.loading import load_model
 from handan.errors import UserError
 from handan.formats import AUTO, ReasoningFormat, choose
 from handan.launch import Processes, check_engine, check_wrapped, processes

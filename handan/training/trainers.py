@@ -30,7 +30,24 @@ class LedgerSFTTrainer(SFTTrainer):
         return super().training_step(model, inputs, num_items_in_batch)
 
 
-class LengthSortedGRPOTrainer(GRPOTrainer):
+class EvaluationPrompts:
+    """Prompts of training, token by token those of an evaluation.
+
+    TRL renders a chat template by itself: without the format's arguments, with today's date where
+    the template writes it, and not at all for a base model that has none. ``form`` must be set
+    before training.
+    """
+
+    form: ReasoningFormat
+    processing_class: Any
+
+    def _tokenize_prompts(self, prompts: list) -> tuple[list[list[int]], None, dict]:
+        questions = [messages[-1]["content"] for messages in prompts]
+        ids = [list(generate.prompt_ids(self.processing_class, q, self.form)) for q in questions]
+        return ids, None, {}  # neither images nor what belongs to them
+
+
+class LengthSortedGRPOTrainer(EvaluationPrompts, GRPOTrainer):
     """GRPO whose micro-batches hold completions of similar length, without common padding.
 
     TRL pads every micro-batch to the longest completion of the generation batch. The micro-batches
@@ -51,10 +68,10 @@ class LengthSortedGRPOTrainer(GRPOTrainer):
         return self._buffered_inputs[0]
 
 
-class LedgerDistillationTrainer(DistillationTrainer):
+class LedgerDistillationTrainer(EvaluationPrompts, DistillationTrainer):
     """On-policy distillation with our completions, each of them graded, counted and recorded.
 
-    ``rollouts`` must be set before training. Grades are for the record; the teacher's
+    ``rollouts`` too must be set before training. Grades are for the record; the teacher's
     distribution alone is learned from.
     """
 
@@ -64,10 +81,6 @@ class LedgerDistillationTrainer(DistillationTrainer):
     def _generate_and_score_completions(self, inputs: list[dict]) -> dict:
         self._prompts = inputs
         return super()._generate_and_score_completions(inputs)
-
-    def _tokenize_prompts(self, prompts: list) -> tuple[list, None, dict]:
-        # As everywhere else, doubled beginnings and unknown words having been looked for.
-        return [list(row["prompt_ids"]) for row in self._prompts], None, {}
 
     def _generate_single_turn(self, prompt_ids: list, *rest: Any, **more: Any) -> list:
         if self.use_vllm:
@@ -121,13 +134,12 @@ def regroup_by_length(batches: list[dict]) -> list[dict]:
     return out
 
 
-def rollout(form: ReasoningFormat, prompts: list, trainer: Any) -> dict:
-    """TRL's ``rollout_func`` once ``form`` is bound; the number of processes changes nothing.
+def rollout(prompts: list, trainer: Any) -> dict:
+    """TRL's ``rollout_func``: completions that do not depend on the number of processes.
 
     TRL's own loop keeps a whole batch running until its longest completion ends.
     """
-    tokenizer = trainer.processing_class
-    prompt_ids = [list(generate.prompt_ids(tokenizer, p[-1]["content"], form)) for p in prompts]
+    prompt_ids, *_ = trainer._tokenize_prompts(prompts)
     return {
         "prompt_ids": prompt_ids,
         "completion_ids": draw(trainer, prompt_ids),
