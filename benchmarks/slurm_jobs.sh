@@ -11,8 +11,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 work=${1:-$(mktemp -d)}
-mkdir -p "$work/slurm/state" "$work/munge"
+mkdir -p "$work/slurm/state"
 work=$(cd "$work" && pwd)
+munge=$(mktemp -d)  # where another user can go
 for tool in slurmctld slurmd sbatch scontrol squeue munged mungekey; do
   command -v "$tool" >/dev/null || { echo "needs $tool: apt-get install slurm-wlm munge" >&2; exit 2; }
 done
@@ -39,19 +40,20 @@ fail() {
 # --- the node -------------------------------------------------------------------------------------
 
 stop_slurm() {
-  for pid_file in "$work"/slurm/slurmd-*.pid "$work/slurm/slurmctld.pid" "$work/munge/munged.pid"; do
+  for pid_file in "$work"/slurm/slurmd-*.pid "$work/slurm/slurmctld.pid" "$munge/munged.pid"; do
     if [[ -s $pid_file ]]; then kill "$(<"$pid_file")" 2>/dev/null || true; fi
   done
+  rm -rf "$munge"
 }
 trap stop_slurm EXIT
 
 start_slurm() {
-  chown munge "$work/munge"
-  chmod 755 "$work" "$work/munge"
+  chown munge "$munge"
+  chmod 755 "$munge"
   as_munge=(setpriv --reuid=munge --regid=munge --clear-groups)
-  "${as_munge[@]}" mungekey --create --keyfile "$work/munge/key"
-  "${as_munge[@]}" munged --force --socket "$work/munge/socket" --key-file "$work/munge/key" \
-    --pid-file "$work/munge/munged.pid" --log-file "$work/munge/log" --seed-file "$work/munge/seed"
+  "${as_munge[@]}" mungekey --create --keyfile "$munge/key"
+  "${as_munge[@]}" munged --force --socket "$munge/socket" --key-file "$munge/key" \
+    --pid-file "$munge/munged.pid" --log-file "$munge/log" --seed-file "$munge/seed"
   local node
   node=$(hostname)
   cat >"$SLURM_CONF" <<CONF
@@ -59,7 +61,7 @@ ClusterName=handan
 SlurmctldHost=$node
 SlurmctldPort=16817
 AuthType=auth/munge
-AuthInfo=socket=$work/munge/socket,cred_expire=5
+AuthInfo=socket=$munge/socket,cred_expire=5
 SlurmUser=root
 StateSaveLocation=$work/slurm/state
 SlurmdSpoolDir=$work/slurm/spool-%n

@@ -56,9 +56,7 @@ def test_a_sequence_starts_from_the_arm_before_and_settings_become_arguments(tmp
     assert next(iter(by_name)) == "evaluate-base"  # one by one, the base comes first
     sequence = by_name["train-sft_grpo"]
     assert sequence.needs == ("train-sft",)
-    assert "--model_name_or_path out/sft --model_revision main --beta 0.1" in " ".join(
-        sequence.arguments
-    )
+    assert "--model_name_or_path out/sft --beta 0.1 --top_k 5" in " ".join(sequence.arguments)
     assert by_name["train-sft"].needs == ("traces",)
     assert "out/traces/traces.jsonl" in by_name["train-sft"].arguments
     assert made.pages[0].runs == [Path("out") / n for n in ("base", "teacher", "sft", "sft_grpo")]
@@ -75,6 +73,7 @@ def test_a_pair_of_published_models_is_pinned_everywhere():
     assert lines["evaluate-base"].startswith(
         "accelerate launch --config_file launch/accelerate/ddp"
     )
+    assert "--model_name_or_path out/sft --model_revision main" in lines["train-sft_grpo"]
     assert "--engine eval/engines/vllm.yaml" in lines["evaluate-base"]
 
 

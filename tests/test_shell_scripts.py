@@ -76,5 +76,6 @@ def test_jobs_on_a_real_slurm_are_requeued_and_end_with_the_same_weights(tmp_pat
         text=True,
         env=environment,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    print(done.stdout)
+    assert done.returncode == 0, done.stderr
     assert done.stdout.rstrip().endswith("all as it should be")

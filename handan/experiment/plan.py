@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from handan.config import read_yaml
 from handan.errors import UserError
 from handan.experiment.declared import Arm, Experiment, Model
 from handan.experiment.stages import Stage
@@ -181,12 +182,13 @@ class _OneSeed:
 
     def _training(self, name: str) -> Stage:
         arm = self.experiment.arms[name]
-        words = ["--config", self.experiment.config_of(arm), "--arm", name]
+        config = self.experiment.config_of(arm)
+        words = ["--config", config, "--arm", name]
         words += ["--output_dir", str(self._dir(name)), "--seed", str(self.seed)]
-        words += self._model_words("model", arm.start)
+        words += self._model_words("model", arm.start, config)
         if arm.traces is not None:
             words += ["--traces", str(self._dir(arm.traces) / "traces.jsonl")]
-        words += self._model_words("teacher_model", arm.teacher)
+        words += self._model_words("teacher_model", arm.teacher, config)
         return Stage(
             name=self._stage_name("train-", name),
             kind="training",
@@ -197,13 +199,16 @@ class _OneSeed:
             needs=self._needs(arm.start, arm.traces, arm.teacher),
         )
 
-    def _model_words(self, key: str, name: str | None) -> list[str]:
+    def _model_words(self, key: str, name: str | None, config: str) -> list[str]:
         if name is None:
             return []
         model = self.experiment.models.get(name)
         words = [f"--{key}_name_or_path", self._weights(name)]
-        # The YAML's revision is that of another model.
-        return [*words, f"--{key}_revision", model.revision if model and model.revision else "main"]
+        if model is not None and model.revision is not None:
+            return [*words, f"--{key}_revision", model.revision]
+        # A revision in the recipe's YAML is that of another model.
+        foreign = f"{key}_revision" in read_yaml(Path(config))
+        return [*words, f"--{key}_revision", "main"] if foreign else words
 
 
 def _words(settings: Mapping[str, Any]) -> list[str]:
