@@ -149,7 +149,7 @@ def stage(folder, name, code, needs=(), kind="evaluation"):
 
 FINISH = """import json, pathlib, sys, time
 out = pathlib.Path(sys.argv[1]); out.mkdir(exist_ok=True)
-(out / "run.json").write_text(json.dumps({"evaluation": {"budget": {}}}))
+(out / "run.json").write_text(json.dumps({"evaluation": {"generations_sha256": "x"}}))
 (out / "when").write_text(str(time.time()))
 """
 
@@ -232,6 +232,6 @@ def test_marks_without_results_do_not_count(tmp_path):
     assert running.finished([one], tmp_path / "logs") == set()
     write_json(tmp_path / "one" / "run.json", {"evaluation": {}})
     assert running.finished([one], tmp_path / "logs") == set()
-    write_json(tmp_path / "one" / "run.json", {"evaluation": {"budget": {}}})
+    write_json(tmp_path / "one" / "run.json", {"evaluation": {"generations_sha256": "x"}})
     assert running.finished([one], tmp_path / "logs") == {"one"}
     assert "command" in read_json(tmp_path / "logs" / "one.done.json")

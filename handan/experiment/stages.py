@@ -22,6 +22,12 @@ from handan.stopping import SIGNALS, STOPPED
 
 # Lines of a stage that are shown while it runs; everything else is in its log.
 SHOWN = (": step ", " responses, ", "error:", ": kept", ": saved")
+# What each kind of stage adds to its part of run.json at its very end.
+LAST = {
+    "training": "finished",
+    "traces": "traces_sha256",
+    "evaluation": "generations_sha256",
+}
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ def _is_finished(stage: Stage, identity: dict, logs: Path) -> bool:
     mark, run = logs / f"{stage.name}.done.json", stage.output_dir / "run.json"
     if not (mark.exists() and run.exists()) or read_json(mark) != identity:
         return False
-    return "budget" in read_json(run).get(stage.kind, {})  # is written at the end of each
+    return LAST[stage.kind] in read_json(run).get(stage.kind, {})
 
 
 def run(
