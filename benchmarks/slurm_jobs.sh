@@ -48,7 +48,13 @@ stop_slurm() {
     done
   fi
   for pid_file in "$work"/slurm/slurmd-*.pid "$work/slurm/slurmctld.pid" "$munge/munged.pid"; do
-    if [[ -s $pid_file ]]; then kill "$(<"$pid_file")" 2>/dev/null || true; fi
+    [[ -s $pid_file ]] || continue
+    daemon=$(<"$pid_file")
+    kill "$daemon" || continue
+    for _ in {1..50}; do  # until it has put its files in order
+      kill -0 "$daemon" 2>/dev/null || break
+      sleep 0.2
+    done
   done
   rm -rf "$munge"
 }
