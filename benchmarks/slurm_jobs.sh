@@ -40,6 +40,13 @@ fail() {
 # --- the node -------------------------------------------------------------------------------------
 
 stop_slurm() {
+  if [[ -s $work/slurm/slurmctld.pid ]]; then  # no job may outlive what keeps it
+    for partition in low high both; do timeout 10 scancel --partition "$partition" || true; done
+    for _ in {1..40}; do
+      if [[ -z $(timeout 10 squeue -h) ]]; then break; fi
+      sleep 1
+    done
+  fi
   for pid_file in "$work"/slurm/slurmd-*.pid "$work/slurm/slurmctld.pid" "$munge/munged.pid"; do
     if [[ -s $pid_file ]]; then kill "$(<"$pid_file")" 2>/dev/null || true; fi
   done
