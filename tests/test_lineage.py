@@ -61,7 +61,7 @@ def test_a_run_does_not_go_on_with_other_traces_or_another_teacher(tmp_path):
     run_directory(tmp_path, traces="a", teacher={"arm": "t", "model_fingerprint": "1"})
     same = {"traces": "a", "teacher": {"arm": "t", "model_fingerprint": "1"}}
     check_sources(tmp_path, same)
-    with pytest.raises(UserError, match="was begun with another traces"):
+    with pytest.raises(UserError, match="was begun with other traces"):
         check_sources(tmp_path, same | {"traces": "b"})
     with pytest.raises(UserError, match="was begun with another teacher"):
         check_sources(tmp_path, same | {"teacher": {"arm": "t", "model_fingerprint": "2"}})

@@ -350,6 +350,24 @@ def test_bad_input_is_one_line_and_exit_code_2(small, tmp_path, more, message):
     assert "Traceback" not in done.stderr
 
 
+def test_a_finished_run_notices_that_its_files_hold_something_else(small, tmp_path):
+    traces, prompts = tmp_path / "traces.jsonl", tmp_path / "prompts.yaml"
+    shutil.copy(small / "traces" / "traces.jsonl", traces)
+    shutil.copy(small / "prompts.yaml", prompts)
+    more = ["--traces", traces, "--prompts", prompts, "--max_steps", "1", "--probe_steps", "0"]
+    words = arguments("sft_distill", small, tmp_path / "run", *more)
+    run_script(*words)
+    whole = traces.read_text()
+    traces.write_text(whole.partition("\n")[2])
+    done = run_script(*words, check=False)
+    assert done.returncode == 2 and "was begun with other traces" in done.stderr
+    traces.write_text(whole)
+    assert "finished already" in run_script(*words).stdout
+    prompts.write_text(PROMPTS.replace("seed: 3", "seed: 4"))
+    done = run_script(*words, check=False)
+    assert done.returncode == 2 and "training was begun with prompts_sha256" in done.stderr
+
+
 def test_a_finished_run_is_not_trained_again_and_never_mixed(small, trained, tmp_path):
     folder = trained("grpo")
     before = weights(folder)

@@ -17,10 +17,10 @@ def check_sources(run_dir: Path, details: dict) -> None:
         UserError: names what is another one.
     """
     begun = read_json(run_dir / "run.json").get("training", {})
-    for key in ("traces", "teacher"):
+    for key, other in {"traces": "other traces", "teacher": "another teacher"}.items():
         if key in begun and begun[key] != details.get(key):
             raise UserError(
-                f"{run_dir}: was begun with another {key}; choose another output directory or "
+                f"{run_dir}: was begun with {other}; choose another output directory or "
                 "remove this one"
             )
 

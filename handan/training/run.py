@@ -17,7 +17,7 @@ from handan.engines.loading import load_model
 from handan.errors import UserError
 from handan.formats import AUTO, ReasoningFormat, choose
 from handan.launch import Processes, check_engine, check_wrapped, processes
-from handan.records import read_json
+from handan.records import file_hash, read_json
 from handan.size import size_of
 from handan.suite import Suite, load_suite
 from handan.training import adapters, dry_run
@@ -214,16 +214,26 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
         attn_implementation=model_config.attn_implementation,
     )
     form = choose(recipe.reasoning_format, tokenizer)
-    settings = {**resolved(recipe, model_config, config), "model_fingerprint": fingerprint}
+    suite = load_suite(Path(recipe.suite))
+    prompts = Path(recipe.prompts)
+    settings = {
+        **resolved(recipe, model_config, config),
+        "model_fingerprint": fingerprint,
+        # A file of the same name may hold something else tomorrow.
+        "suite_hash": suite.fingerprint,
+        "prompts_sha256": file_hash(prompts) if prompts.exists() else None,
+    }
     if (run_dir / "run.json").exists():
         training = read_json(run_dir / "run.json").get("training", {})
         if training.get("finished"):
             rundir.check_config(run_dir, "training", settings)
+            traces = getattr(recipe, "traces", None)
+            if traces and Path(traces).exists():
+                check_sources(run_dir, {**training, "traces": file_hash(Path(traces))})
             print(f"{run_dir}: finished already", flush=True)
             return None
     if "wandb" in config.report_to and world.rank == 0:
         prepare_wandb(config, run_dir, recipe.arm)
-    suite = load_suite(Path(recipe.suite))
     ledger = Ledger(run_dir, world)
     probe = Probe(suite, form, recipe.probe_steps, run_dir, recipe.arm, ledger, world)
     return Run(
