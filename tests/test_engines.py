@@ -11,7 +11,7 @@ import pytest
 from embedded import ROOT, WEIGHTS, engine, load
 
 from handan.engines import load_engine, open_engine
-from handan.engines.vllm import sampling, visible_devices
+from handan.engines.vllm import context_of, sampling, visible_devices
 from handan.errors import UserError
 from handan.formats import FORMATS
 from handan.generate import Decoding
@@ -145,6 +145,13 @@ def test_vllm_samples_with_nothing_but_what_the_suite_says():
     assert found["seed"] == 7 and found["stop_token_ids"] == [2, 5]
     assert found["repetition_penalty"] == 1 and found["top_k"] == 0 and found["min_tokens"] == 0
     assert not found["skip_special_tokens"]
+
+
+def test_a_context_is_no_longer_than_the_model_was_made_for():
+    base = str(WEIGHTS / "base")
+    assert context_of(base, None, 512) == 512
+    assert context_of(base, None, 18_432) == 1024
+    assert context_of(base, None, None) is None
 
 
 def test_each_process_has_gpus_of_its_own():

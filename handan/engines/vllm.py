@@ -28,7 +28,9 @@ class Settings(EngineSettings):
         dtype: of the weights.
         tensor_parallel_size: GPUs that share one copy of the model.
         gpu_memory_utilization: share of a GPU's memory that vLLM takes.
-        max_model_len: longest prompt and response together; null: that of the model.
+        max_model_len: longest prompt and response together, or what the model was made for if that
+            is less; null: that of the model. vLLM does not start unless the cache of one such
+            response fits beside the weights.
     """
 
     dtype: str = "auto"
@@ -118,6 +120,18 @@ def visible_devices(visible: str | None, count: int, rank: int, group: int) -> s
     return ",".join(mine)
 
 
+def context_of(model_name: str, revision: str | None, wanted: int | None) -> int | None:
+    """``wanted`` tokens of context, or those the model was made for if they are fewer.
+
+    vLLM refuses to go beyond them. Responses that end there are counted as truncated, and told.
+    """
+    from transformers import AutoConfig
+
+    text = AutoConfig.from_pretrained(model_name, revision=revision).get_text_config()
+    made_for = getattr(text, "max_position_embeddings", None)
+    return wanted if wanted is None or made_for is None else min(wanted, made_for)
+
+
 def open_engine(
     settings: Settings, model_name: str, revision: str | None, form: str, device: Any
 ) -> VLLMEngine:
@@ -154,7 +168,7 @@ def open_engine(
         dtype=settings.dtype,
         tensor_parallel_size=settings.tensor_parallel_size,
         gpu_memory_utilization=settings.gpu_memory_utilization,
-        max_model_len=settings.max_model_len,
+        max_model_len=context_of(model_name, revision, settings.max_model_len),
         generation_config="vllm",  # nothing of the file saved with the model
         seed=0,
     )
