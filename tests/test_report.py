@@ -56,8 +56,8 @@ def probes(steps=(0, 10, 20)):
                 "alignment/mean_r_loglog": -0.2 + 0.02 * step,
                 "alignment/mean_r_loglog_ci_low": -0.4,
                 "alignment/mean_r_loglog_ci_high": 0.5,
-                "alignment/accuracy": 0.5,
-                "alignment/reasoning_tokens": 30.0,
+                "status/accuracy": 0.5,
+                "cost/reasoning_tokens": 30.0,
                 "alignment/alpha/r_loglog": 0.1,
                 "alignment/beta/r_loglog": 0.2,
             }

@@ -93,8 +93,8 @@ def course_pictures(study: Study, looks: Looks) -> list[Markup]:
     ceiling = study.main.ceiling()
     wanted: list[tuple[str, str, tuple[str, str, str], float | None]] = [
         ("share", "alignment/mean_r_loglog", ("Mean r over human tasks", share, r), ceiling),
-        ("share", "alignment/accuracy", ("Right answers", share, "share of answers"), None),
-        ("share", "alignment/reasoning_tokens", ("Reasoning tokens", share, "mean tokens"), None),
+        ("share", "status/accuracy", ("Right answers", share, "share of answers"), None),
+        ("share", "cost/reasoning_tokens", ("Reasoning tokens", share, "mean tokens"), None),
     ]
     for task in tasks if len(tasks) > 1 else []:
         own = study.main.task_figure(task, "ceiling")

@@ -19,11 +19,18 @@ from handan.formats import ReasoningFormat
 from handan.launch import Processes
 from handan.records import append_jsonl, content_hash
 from handan.responses import draw
+from handan.size import size_of
 from handan.suite import Suite, suite_items
 from handan.training.generation import generating
 from handan.training.ledger import Ledger
 
 BOOTSTRAP = 1_000
+# Share of responses that ended in each way, by its name.
+RATES = {
+    "cap_rate": "truncated",
+    "no_reasoning_rate": "no_reasoning",
+    "unparsed_rate": "unparsed",
+}
 
 
 class Probe(TrainerCallback):
@@ -89,6 +96,8 @@ class Probe(TrainerCallback):
         if self.world.rank > 0:
             return
         metrics = probe_metrics(rows, self.items, self.suite.cost_without_span)
+        spent = self.ledger.budget(size_of(trainer.accelerator.unwrap_model(trainer.model)))
+        metrics |= {f"budget/{key}": value for key, value in spent.items() if value is not None}
         append_jsonl(self.run_dir / "probe.jsonl", rows)
         append_jsonl(self.run_dir / "metrics.jsonl", [{"step": step, **metrics}])
         log_to_wandb(trainer, metrics, step)
@@ -96,7 +105,7 @@ class Probe(TrainerCallback):
         shown = "undefined" if mean is None else f"{mean:.3f}"
         print(
             f"{self.arm}: step {step}, probe r(log tokens, log RT) {shown}, "
-            f"accuracy {metrics['alignment/accuracy']:.2f}",
+            f"accuracy {metrics['status/accuracy']:.2f}",
             flush=True,
         )
 
@@ -114,17 +123,18 @@ def probe_metrics(rows: list[dict], items: list[Any], cost_without_span: str) ->
         "alignment/mean_r_loglog": model["mean_r_loglog"],
         "alignment/mean_r_loglog_ci_low": mean_low,
         "alignment/mean_r_loglog_ci_high": mean_high,
-        "alignment/accuracy": sum(row["correct"] for row in sampled) / len(sampled),
-        "alignment/reasoning_tokens": sum(r["reasoning_tokens"] for r in sampled) / len(sampled),
-        "alignment/cap_rate": sum(r["status"] == "truncated" for r in sampled) / len(sampled),
+        "cost/reasoning_tokens": sum(r["reasoning_tokens"] for r in sampled) / len(sampled),
+        "status/accuracy": sum(row["correct"] for row in sampled) / len(sampled),
     }
+    for name, status in RATES.items():
+        out[f"status/{name}"] = sum(r["status"] == status for r in sampled) / len(sampled)
     for task, figures in model["tasks"].items():
         low, high = figures["r_loglog_ci"] or (None, None)
         out[f"alignment/{task}/r_loglog"] = figures["r_loglog"]
         out[f"alignment/{task}/r_loglog_ci_low"] = low
         out[f"alignment/{task}/r_loglog_ci_high"] = high
-        out[f"alignment/{task}/accuracy"] = figures["accuracy"]
-        out[f"alignment/{task}/mean_tokens"] = figures["mean_tokens"]
+        out[f"cost/{task}/reasoning_tokens"] = figures["mean_tokens"]
+        out[f"status/{task}/accuracy"] = figures["accuracy"]
     return {key: value for key, value in out.items() if value is not None}
 
 
