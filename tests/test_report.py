@@ -14,7 +14,7 @@ from handan.errors import UserError
 from handan.formats import FORMATS
 from handan.records import append_jsonl
 from handan.report.notation import correlation
-from handan.report.samples import parts_of
+from handan.report.page.samples import parts_of
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(2)> $x^2$ {{ 7 * 7 }}"
 HOSTILE += " \x1b[31m\u202eright to left\u202c [link](javascript:alert(3))"

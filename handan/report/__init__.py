@@ -1,8 +1,8 @@
 """``handan report``: run directories become one self-contained page and its alignment.json.
 
 The page states nothing that is not in the run directories: roles come from hashes of weights,
-verdicts from intervals. ``data`` reads and relates, ``verdicts`` and ``confounds`` speak,
-``figures`` draws, ``page`` puts all into ``page.html.j2``.
+verdicts from intervals. ``data``, ``roles`` and ``course`` read and relate, ``words`` speaks,
+``pictures`` draws, ``page`` puts all into one file.
 """
 
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from pathlib import Path
 from handan.budgets import TOLERANCE
 from handan.errors import UserError
 from handan.records import write_json, write_text
-from handan.report.budget import compared
 from handan.report.data import read_study
-from handan.report.page import render, report_command
-from handan.report.summary import summary
+from handan.report.page.html import render, report_command
+from handan.report.words.budget import compared
+from handan.report.words.summary import summary
 
 
 def write(runs: Sequence[Path], output: Path, budget_tolerance: float = TOLERANCE) -> list[str]:

@@ -5,9 +5,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from handan.report import curves, figures
+from handan.report.course import course
 from handan.report.data import Group, Study
-from handan.report.drawing import Look, svg
 from handan.report.notation import (
     bounds,
     correlation,
@@ -18,6 +17,8 @@ from handan.report.notation import (
     sentence,
     short,
 )
+from handan.report.pictures import curves, figures
+from handan.report.pictures.drawing import Look, svg
 
 Looks = Mapping[str, Look]
 
@@ -80,10 +81,10 @@ def scatter_pictures(group: Group, looks: Looks) -> list[tuple[str, list[Markup]
 
 def course_pictures(study: Study, looks: Looks) -> list[Markup]:
     """Probed measures along training, all arms on the same axes."""
-    arms = [arm for arm in study.arms if len(curves.course(arm)) > 1]
+    arms = [arm for arm in study.arms if len(course(arm)) > 1]
     if not arms:
         return []
-    rows = [row for arm in arms for row in curves.course(arm)]
+    rows = [row for arm in arms for row in course(arm)]
     tasks = [
         task
         for task in study.main.tasks("human")
@@ -117,7 +118,7 @@ def course_pictures(study: Study, looks: Looks) -> list[Markup]:
 def _ends(arms: list[Any], measure: str) -> str:
     parts = []
     for arm in arms:
-        values = [row[measure] for row in curves.course(arm) if row.get(measure) is not None]
+        values = [row[measure] for row in course(arm) if row.get(measure) is not None]
         if values:
             parts.append(
                 f"{plain(arm.name)} from {number(values[0], 2)} to {number(values[-1], 2)}"

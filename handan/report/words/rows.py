@@ -8,7 +8,7 @@ import numpy as np
 from handan.report.data import Group
 from handan.report.notation import bounds, correlation, listing, number
 from handan.report.roles import Arm
-from handan.report.verdicts import shown_verdict
+from handan.report.words.verdicts import shown_verdict
 
 # A slope shown to be within this of 1 is that of a constant multiple.
 SLOPE_BOUND = 0.1

@@ -1,4 +1,4 @@
-"""The page: everything that is said and shown, put into the template."""
+"""The page as HTML: everything that is said and shown, put into ``page.html.j2``."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -9,17 +9,18 @@ import jinja2
 from markupsafe import Markup
 
 from handan import budgets, norms
-from handan.report import notation, rows
-from handan.report.budget import compared, facts, spent, trace_sentences
-from handan.report.confounds import confounds
-from handan.report.curves import course
+from handan.report import notation
+from handan.report.course import course
 from handan.report.data import Group, Study
-from handan.report.drawing import colour, looks, variables
 from handan.report.notation import listing, name, number
-from handan.report.pictures import course_pictures, scatter_pictures, slope_pictures
-from handan.report.samples import RULE, shown_items
-from handan.report.summary import summary
-from handan.report.verdicts import claims, shown_verdict
+from handan.report.page.samples import RULE, shown_items
+from handan.report.pictures.drawing import colour, looks, variables
+from handan.report.pictures.inline import course_pictures, scatter_pictures, slope_pictures
+from handan.report.words import rows
+from handan.report.words.budget import compared, facts, spent, trace_sentences
+from handan.report.words.confounds import confounds
+from handan.report.words.summary import summary
+from handan.report.words.verdicts import claims, shown_verdict
 
 FOLDER = Path(__file__).parent
 

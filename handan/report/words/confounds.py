@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from handan.alignment.figures.verdict import ACCURACY_TOLERANCE
-from handan.report.budget import compared
-from handan.report.counting import counting
 from handan.report.data import Group, Study
 from handan.report.notation import bounds, correlation, listing, name, percent
-from handan.report.summary import FORMAT_EXPLAINS
-from handan.report.verdicts import RELIABILITY_TOLERANCE
+from handan.report.words.budget import compared
+from handan.report.words.counting import counting
+from handan.report.words.summary import FORMAT_EXPLAINS
+from handan.report.words.verdicts import RELIABILITY_TOLERANCE
 
 CAP_TOLERANCE = 0.01
 DIRECT_TOLERANCE = 0.1

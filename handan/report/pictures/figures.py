@@ -10,8 +10,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullFo
 
 from handan.alignment.data.cost_table import GREEDY_SUFFIX
 from handan.report.data import Group
-from handan.report.drawing import INK, MUTED, PAPER, Look, new_figure, style
 from handan.report.notation import bounds, correlation, short
+from handan.report.pictures.drawing import INK, MUTED, PAPER, Look, new_figure, style
 from handan.report.roles import Arm
 
 # Labels of values that would overlap are moved at least this far apart, as a share of the axis.

@@ -2,7 +2,7 @@
 
 from handan.report.data import Group
 from handan.report.notation import bounds, correlation, listing, percent
-from handan.report.verdicts import outcome
+from handan.report.words.verdicts import outcome
 
 # A format whose noise-free length follows people this closely explains a high r by itself.
 FORMAT_EXPLAINS = 0.5

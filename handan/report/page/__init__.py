@@ -1,0 +1,1 @@
+"""The page: its template, its scripts, and the data they show."""

@@ -1,0 +1,1 @@
+"""Figures drawn with matplotlib: for papers, and as inline SVG for the page."""
