@@ -35,7 +35,8 @@ def suite_metrics(costs: Sequence[dict], first: Sequence[dict] | None) -> dict[s
     """Alignment, length, accuracy and status rates of one step; what is undefined is left out.
 
     ``inflation/k`` is the geometric mean ratio of an item's tokens to those of step 0, and
-    ``inflation/b`` the slope of their logs on those of step 0, within tasks, by least squares.
+    ``inflation/b`` the slope of their logs on those of step 0, within tasks, corrected for the
+    noise of few samples at step 0, which would flatten it; it needs two samples an item.
 
     Args:
         costs: of ``sampled_costs``, of one model at one step.
@@ -64,7 +65,7 @@ def suite_metrics(costs: Sequence[dict], first: Sequence[dict] | None) -> dict[s
     for row in result["inflation"]:
         if row["task"] is None:
             out["inflation/k"] = row["geometric_mean_ratio"]
-            out |= _with_interval("inflation/b", row, "b")
+            out |= _with_interval("inflation/b", row["corrected"], "b")
     return {key: value for key, value in out.items() if value is not None}
 
 
