@@ -16,6 +16,7 @@ from embedded import ROOT, WEIGHTS, launch, run_script
 from recipe_runs import PROMPTS, arguments, traces, weights
 from safetensors.torch import load_file
 
+from handan import sweep
 from handan.engines.transformers import TransformersEngine, load_model
 from handan.evaluate import evaluate
 from handan.formats import FORMATS
@@ -237,6 +238,14 @@ def test_an_adapter_is_trained_saved_and_evaluated_like_any_other_arm(small, tmp
         if r["step"] == 4
     }
     assert costs == probed
+    # A sweep computes with the adapter as it was trained, so it says the same word for word.
+    training = sweep.read_training(folder)
+    policy = next(policy for policy in sweep.policies(training) if policy.model == str(last))
+    sweep.evaluate_policy(policy, training, suite, folder / "sweep", SINGLE)
+    keys = ("task", "item", "sample", "text")
+    swept, probes = read_jsonl(folder / "sweep/step-4/generations.jsonl"), folder / "probe.jsonl"
+    said = {tuple(row[key] for key in keys) for row in read_jsonl(probes) if row["step"] == 4}
+    assert {tuple(row[key] for key in keys) for row in swept} == said
 
 
 def test_offline_wandb_holds_the_alignment_curve(small, trained, tmp_path):
