@@ -65,8 +65,8 @@ class Policy:
 
     @property
     def is_checkpoint(self) -> bool:
-        """Whether training may remove it again."""
-        return Path(self.model).name.startswith("checkpoint-")
+        """Whether its training may remove it again."""
+        return self.step > 0 and Path(self.model).name.startswith("checkpoint-")
 
 
 def read_training(run_dir: Path) -> Training:
@@ -113,11 +113,11 @@ def policies(run: Training) -> list[Policy]:
         raise UserError(
             f"{run.run_dir}: holds no complete checkpoint-N; set save_steps in its YAML"
         )
-    begin = _begin(run)
-    return [*([begin] if begin else []), *(found[step] for step in sorted(found))]
+    first = _first(run)
+    return [*([first] if first else []), *(found[step] for step in sorted(found))]
 
 
-def _begin(run: Training) -> Policy | None:
+def _first(run: Training) -> Policy | None:
     """The model a run began with, None if it cannot be had any more."""
     name, revision = (run.settings[key] for key in ("model_name_or_path", "model_revision"))
     try:

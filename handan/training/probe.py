@@ -107,16 +107,20 @@ class Probe(TrainerCallback):
         due = [along for along in self.suites if self._is_due(along, step)]
         if not due:
             return
+        responses: dict[str, list[dict]] = {}
         metrics: dict[str, float] = {}
         for along in due:
             started = time.monotonic()
-            found = self._figures(along, step)
-            metrics |= {PREFIXES[along.name] + key: value for key, value in found.items()}
+            responses[along.name] = self._responses(along, step)
+            if self.world.rank == 0:
+                metrics |= self._figures(along, step, responses[along.name])
             along.seconds = time.monotonic() - started
             self.ledger.pause(along.seconds)
         if self.world.rank > 0:
             return
         metrics |= budget_metrics(self.ledger.budget())
+        for name, rows in responses.items():
+            append_jsonl(self.run_dir / f"{name}.jsonl", rows)
         append_jsonl(self.run_dir / "metrics.jsonl", [{"step": step, **metrics}])
         log_to_wandb(self.trainer, metrics, step)
         self._tell(due, metrics, step)
@@ -137,8 +141,8 @@ class Probe(TrainerCallback):
             )
         return share <= self.most_share
 
-    def _figures(self, along: Along, step: int) -> dict[str, float]:
-        """Answers of all processes, kept; their figures on the first one, nothing on others."""
+    def _responses(self, along: Along, step: int) -> list[dict]:
+        """The answers to a suite; every process draws its share and gets all of them."""
         suite, plan = along.suite, suite_plan(along.suite, along.items)
         labels = {
             "model": self.arm,
@@ -151,15 +155,15 @@ class Probe(TrainerCallback):
             engine = TransformersEngine(model, self.trainer.processing_class, self.form)
             batches = plan.batches(engine)[self.world.rank :: self.world.size]
             mine = [row for rows in draw(engine, plan, batches, labels) for row in rows]
-        rows = self.world.gather(mine)
-        if self.world.rank > 0:
-            return {}
-        append_jsonl(self.run_dir / f"{along.name}.jsonl", rows)
+        return self.world.gather(mine)
+
+    def _figures(self, along: Along, step: int, rows: Sequence[dict]) -> dict[str, float]:
+        """Figures of a suite's responses, by their names in ``metrics.jsonl``."""
         costs = along.costs(rows)
         figures = suite_metrics(costs, along.first)
         if step == 0:
             along.first = costs
-        return figures
+        return {PREFIXES[along.name] + key: value for key, value in figures.items()}
 
     def _recorded_first(self, along: Along) -> list[dict] | None:
         path = self.run_dir / f"{along.name}.jsonl"
