@@ -21,6 +21,7 @@ from handan.records import append_jsonl, content_hash
 from handan.responses import draw
 from handan.size import size_of
 from handan.suite import Suite, suite_items
+from handan.training import trackers
 from handan.training.generation import generating
 from handan.training.ledger import Ledger
 
@@ -100,7 +101,7 @@ class Probe(TrainerCallback):
         metrics |= {f"budget/{key}": value for key, value in spent.items() if value is not None}
         append_jsonl(self.run_dir / "probe.jsonl", rows)
         append_jsonl(self.run_dir / "metrics.jsonl", [{"step": step, **metrics}])
-        log_to_wandb(trainer, metrics, step)
+        trackers.log(trainer, metrics, step, rows)
         mean = metrics.get("alignment/mean_r_loglog")
         shown = "undefined" if mean is None else f"{mean:.3f}"
         print(
@@ -136,12 +137,3 @@ def probe_metrics(rows: list[dict], items: list[Any], cost_without_span: str) ->
         out[f"cost/{task}/reasoning_tokens"] = figures["mean_tokens"]
         out[f"status/{task}/accuracy"] = figures["accuracy"]
     return {key: value for key, value in out.items() if value is not None}
-
-
-def log_to_wandb(trainer: Any, metrics: dict, step: int) -> None:
-    """Log under our own names; through the trainer they would be renamed to ``train/...``."""
-    if "wandb" in trainer.args.report_to:
-        import wandb
-
-        if wandb.run is not None:
-            wandb.run.log({**metrics, "train/global_step": step})

@@ -3,7 +3,6 @@
 import dataclasses
 import importlib.util
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from handan.launch import Processes, check_engine, check_wrapped, processes
 from handan.records import file_hash, read_json
 from handan.size import size_of
 from handan.suite import Suite, load_suite
-from handan.training import adapters, dry_run
+from handan.training import adapters, dry_run, trackers
 from handan.training.ledger import Ledger, MetricsFile
 from handan.training.lineage import check_sources, lineage
 from handan.training.probe import Probe
@@ -100,6 +99,7 @@ def check_installed(config: Any) -> None:
                 f"{key} is true, but {package} is not installed: pip install 'handan[{extra}]', or "
                 f"set {key} to false"
             )
+    trackers.check(config.report_to)
 
 
 @dataclass
@@ -146,9 +146,18 @@ class Run:
             details = {**details, "reasoning_format": self.form.name}
             rundir.record(self.run_dir, "training", self.settings, arm=self.recipe.arm, **details)
             forget_after(self.run_dir, int(checkpoint.split("-")[-1]) if checkpoint else -1)
+            trackers.attach(
+                trainer,
+                self.run_dir,
+                self.recipe.arm,
+                self.settings,
+                details["recipe"],
+                self.suite,
+            )
         self.ledger.restore(checkpoint)
         trainer.add_callback(self.stop)
         trainer.train(resume_from_checkpoint=checkpoint)
+        trackers.finish(trainer)
         self.stop.leave_if_asked(trainer.state.global_step)
         size = size_of(trainer.accelerator.unwrap_model(trainer.model))
         if self.peft_config:
@@ -166,19 +175,6 @@ class Run:
                 budget=self.ledger.budget(size),
             )
             print(f"{self.recipe.arm}: trained, model in {self.run_dir}", flush=True)
-
-
-def prepare_wandb(config: Any, run_dir: Path, arm: str) -> None:
-    """Let Weights & Biases log beside the run, and offline where there is no account."""
-    import wandb
-
-    os.environ.setdefault("WANDB_DIR", str(run_dir))
-    os.environ.setdefault("WANDB_PROJECT", "handan")
-    config.run_name = config.run_name or arm
-    if "WANDB_MODE" not in os.environ and not wandb.login(prompt=False):
-        os.environ["WANDB_MODE"] = "offline"
-        wandb.teardown()  # or the settings it has read already would stay
-        print(f"{arm}: no W&B key, logging offline to {run_dir}/wandb", flush=True)
 
 
 def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Run | None:
@@ -232,8 +228,7 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
                 check_sources(run_dir, {**training, "traces": file_hash(Path(traces))})
             print(f"{run_dir}: finished already", flush=True)
             return None
-    if "wandb" in config.report_to and world.rank == 0:
-        prepare_wandb(config, run_dir, recipe.arm)
+    trackers.prepare(config, run_dir, recipe.arm)
     ledger = Ledger(run_dir, world)
     probe = Probe(suite, form, recipe.probe_steps, run_dir, recipe.arm, ledger, world)
     return Run(

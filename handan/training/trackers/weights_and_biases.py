@@ -1,0 +1,149 @@
+"""Weights & Biases: online, or offline where there is no key or no answer."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from handan import rundir
+from handan.training.trackers.tracker import PROJECT, TOTALS, Tracker, reason
+
+AXIS = "train/global_step"
+INIT_SECONDS = 20
+FINISH_SECONDS = 60
+# What W&B has not written is lost when the process is killed; its own interval is 15 s.
+FLUSH_SECONDS = 1
+TAG_CHARACTERS = 64  # the most that W&B takes
+INSPECT_SECONDS = 120
+
+
+class WeightsAndBiases(Tracker):
+    """A run whose id is kept in ``run.json``, together with where it is found.
+
+    Offline every start adds a file to ``wandb/``, and all of them together are the run. The summary
+    has the last value of each metric, and under ``start/`` that of step 0.
+    """
+
+    name = "wandb"
+
+    def open(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        import wandb
+
+        self.wandb = wandb
+        mode = os.environ.get("WANDB_MODE") or self._mode()
+        try:
+            self.run = self._start(args, mode)
+        except Exception as error:  # every way in which a server can fail, as in Tracker.attempt
+            if mode == "offline":
+                raise
+            self._say(f"W&B cannot be reached ({reason(error)}), logging offline")
+            wandb.teardown()  # or the id would count as being in use
+            self.run = self._start(args, "offline")
+        self.callback.on_train_begin(args, state, control, **kwargs)
+
+    def _mode(self) -> str:
+        """Online if there is a key and a server that knows it."""
+        try:
+            if self.wandb.login(prompt=False):
+                return "online"
+            why = "no W&B key"
+        except Exception as error:  # as in Tracker.attempt
+            why = f"W&B does not take the key ({reason(error)})"
+        self.wandb.teardown()  # or the settings it has read already would stay
+        self._say(f"{why}, logging offline")
+        return "offline"
+
+    def _start(self, args: Any, mode: str) -> Any:
+        facts = self.about.facts
+        where = {
+            "id": self.about.identifier,
+            "name": args.run_name,
+            "project": os.environ.get("WANDB_PROJECT", PROJECT),
+            "entity": os.environ.get("WANDB_ENTITY"),
+            "mode": mode,
+        }
+        run = self.wandb.init(
+            **where,
+            resume="allow",
+            config=facts,
+            group=os.environ.get("WANDB_RUN_GROUP", facts["arm"]),
+            job_type=facts["recipe"],
+            tags=[value[:TAG_CHARACTERS] for value in facts.values()],
+            settings=self.wandb.Settings(
+                init_timeout=INIT_SECONDS,
+                finish_timeout=FINISH_SECONDS,
+                x_transaction_log_flush_interval=FLUSH_SECONDS,
+                # Host, absolute paths and the command line, which may hold a secret; run.json has
+                # what of it matters.
+                x_disable_meta=True,
+            ),
+        )
+        if not run.disabled:
+            where["entity"] = run.entity or None
+            rundir.add(self.about.run_dir, "training", wandb=where)
+        return run
+
+    def _say(self, sentence: str) -> None:
+        print(f"{self.about.facts['arm']}: {sentence}", flush=True)
+
+    def stored(self) -> set[tuple[str, int]]:
+        if self.run.disabled:
+            return set()
+        if self.run.offline:
+            return self._in_files()
+        return self._on_server() if self.run.resumed else set()
+
+    def _in_files(self) -> set[tuple[str, int]]:
+        """What earlier starts have written; a file that was cut off counts as far as it goes."""
+        settings, identifier = self.run.settings, self.about.identifier
+        files = Path(settings.wandb_dir).glob(f"*run-*-{identifier}/run-{identifier}.wandb")
+        earlier = [path for path in files if path.parent != Path(settings.sync_dir)]
+        return {pair for path in earlier for pair in _pairs(_history(path))}
+
+    def _on_server(self) -> set[tuple[str, int]]:
+        path = f"{self.run.entity}/{self.run.project}/{self.run.id}"
+        return _pairs(self.wandb.Api(timeout=INIT_SECONDS).run(path).scan_history())
+
+    def send(self, values: dict[str, float], fresh: dict[str, float], step: int) -> None:
+        curves = {name: value for name, value in fresh.items() if name not in TOTALS}
+        if curves:
+            self.run.log({**curves, AXIS: step})
+        # A file of a resumed run has a summary of its own, also of what another file holds.
+        summary = {
+            name.removeprefix("train/") if name in TOTALS else name: value
+            for name, value in values.items()
+            if name not in curves
+        }
+        if step == 0:
+            summary |= {f"start/{name}": value for name, value in values.items()}
+        if summary:
+            self.run.summary.update(summary)
+
+    def send_table(self, name: str, columns: list[str], rows: list[list], step: int) -> None:
+        self.run.log({name: self.wandb.Table(columns=columns, data=rows), AXIS: step})
+
+    def close(self) -> None:
+        self.run.finish()
+
+
+def _history(path: Path) -> list[dict]:
+    """The logged rows of a file of W&B."""
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=INSPECT_SECONDS
+    )
+    records = (json.loads(line) for line in done.stdout.splitlines())
+    return [record["history"]["item"] for record in records if record["type"] == "history"]
+
+
+def _pairs(history: Iterable[dict]) -> set[tuple[str, int]]:
+    """The (name, step) pairs of logged rows."""
+    return {
+        (name.removesuffix("._type"), row[AXIS])  # a table has several keys in a file
+        for row in history
+        if AXIS in row
+        for name in row
+    }
