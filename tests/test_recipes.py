@@ -1,18 +1,17 @@
 """The recipes as users run them: launched, killed, resumed, logged. Each launch takes seconds."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
 import yaml
-from embedded import ROOT, SUITES, WEIGHTS, launch, run_script, small_suite
+from embedded import ROOT, WEIGHTS, launch, run_script
+from recipe_runs import PROMPTS, RECIPES, arguments, traces
 from safetensors.torch import load_file
 
 from handan.engines.transformers import TransformersEngine, load_model
@@ -22,71 +21,9 @@ from handan.launch import SINGLE
 from handan.records import file_hash, read_json, read_jsonl
 from handan.suite import load_suite
 
-PROMPTS = """families: {binary_addition: 0.5, binary_subtraction: 0.3, ordering: 0.2}
-widths: [1, 2, 3, 5]
-num_problems: 60
-seed: 3
-"""
-TWICE = ["--per_device_train_batch_size", "8", "--gradient_accumulation_steps", "2"]
-
-
-@pytest.fixture(scope="session")
-def small(tmp_path_factory):
-    """Prompts, a probe suite and traces that are small enough for tests."""
-    # One folder for all test workers, made by whoever comes first.
-    root = tmp_path_factory.getbasetemp()
-    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "small"
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        deadline = time.monotonic() + 300
-        while not (folder / "ready").exists():
-            assert time.monotonic() < deadline, f"{folder} was never completed"
-            time.sleep(0.5)
-        return folder
-    (folder / "prompts.yaml").write_text(PROMPTS)
-    human = yaml.safe_load((SUITES / "tiny_probe.yaml").read_text())["tasks"]
-    small_suite(folder, tasks=human, greedy=False)
-    traces(folder, folder / "traces")
-    (folder / "ready").touch()
-    return folder
-
-
-def traces(small, output_dir, check=True):
-    config = ["--config", "recipes/configs/tiny/traces.yaml", "--output_dir", output_dir]
-    more = ["--prompts", small / "prompts.yaml", "--batch_size", "16"]
-    return launch("cpu", "recipes/traces.py", *config, *more, check=check)
-
-
-def arguments(recipe, small, output_dir, *more):
-    config = ["--config", f"recipes/configs/tiny/{recipe}.yaml", "--output_dir", output_dir]
-    shared = ["--prompts", small / "prompts.yaml", "--suite", small / "suite.yaml"]
-    steps = ["--max_steps", "4", "--save_steps", "2", "--probe_steps", "2"]
-    own = {
-        "sft_distill": ["--traces", small / "traces" / "traces.jsonl"],
-        "grpo": [*TWICE, "--num_generations", "4"],
-        "on_policy_distill": TWICE,
-    }[recipe]
-    return [f"recipes/{recipe}.py", *config, *shared, *steps, *own, *more]
-
-
-@pytest.fixture(scope="session")
-def trained(small):
-    """Both recipes run once, uninterrupted, through accelerate launch."""
-
-    def run(recipe):
-        folder = small / f"whole_{recipe}"
-        launch("cpu", *arguments(recipe, small, folder))  # a finished run is left alone
-        return folder
-
-    return run
-
 
 def weights(folder):
     return file_hash(folder / "model.safetensors")
-
-
-RECIPES = ["sft_distill", "grpo"]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -292,32 +229,6 @@ def test_an_adapter_is_trained_saved_and_evaluated_like_any_other_arm(small, tmp
         if r["step"] == 4
     }
     assert costs == probed
-
-
-def test_offline_wandb_holds_the_alignment_curve(small, trained, tmp_path):
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB")}
-    environment |= {"HOME": str(tmp_path)}  # no login of whoever runs the tests
-    words = arguments("sft_distill", small, tmp_path / "run", "--report_to", "wandb")
-    run_script(*words, env=environment)
-    read = subprocess.run(
-        [Path(sys.executable).with_name("wandb"), "leet", "inspect", "--json", "run/wandb"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-        env=environment,
-    )
-    rows = [json.loads(line) for line in read.stdout.splitlines() if '"history"' in line]
-    history = [row["history"]["item"] for row in rows]
-    logged = [row for row in history if "alignment/mean_r_loglog" in row]
-    measured = [
-        row
-        for row in read_jsonl(tmp_path / "run" / "metrics.jsonl")
-        if "alignment/mean_r_loglog" in row
-    ]
-    assert [row["train/global_step"] for row in logged] == [0, 2, 4]
-    for row, own in zip(logged, measured, strict=True):
-        assert row["alignment/mean_r_loglog"] == pytest.approx(own["alignment/mean_r_loglog"])
 
 
 @pytest.mark.parametrize(

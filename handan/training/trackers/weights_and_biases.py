@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -33,40 +34,40 @@ class WeightsAndBiases(Tracker):
         import wandb
 
         self.wandb = wandb
-        mode = os.environ.get("WANDB_MODE") or self._mode()
+        offline = "WANDB_MODE" not in os.environ and not self._logged_in()
         try:
-            self.run = self._start(args, mode)
+            self.run = self._start(args, offline)
         except Exception as error:  # every way in which a server can fail, as in Tracker.attempt
-            if mode == "offline":
+            if offline:
                 raise
             self._say(f"W&B cannot be reached ({reason(error)}), logging offline")
             wandb.teardown()  # or the id would count as being in use
-            self.run = self._start(args, "offline")
+            self.run = self._start(args, offline=True)
         self.callback.on_train_begin(args, state, control, **kwargs)
 
-    def _mode(self) -> str:
-        """Online if there is a key and a server that knows it."""
+    def _logged_in(self) -> bool:
+        """Whether there is a key, and a server that knows it."""
         try:
             if self.wandb.login(prompt=False):
-                return "online"
+                return True
             why = "no W&B key"
         except Exception as error:  # as in Tracker.attempt
             why = f"W&B does not take the key ({reason(error)})"
         self.wandb.teardown()  # or the settings it has read already would stay
         self._say(f"{why}, logging offline")
-        return "offline"
+        return False
 
-    def _start(self, args: Any, mode: str) -> Any:
+    def _start(self, args: Any, offline: bool) -> Any:
         facts = self.about.facts
         where = {
             "id": self.about.identifier,
             "name": args.run_name,
             "project": os.environ.get("WANDB_PROJECT", PROJECT),
             "entity": os.environ.get("WANDB_ENTITY"),
-            "mode": mode,
         }
         run = self.wandb.init(
             **where,
+            mode="offline" if offline else None,
             resume="allow",
             config=facts,
             group=os.environ.get("WANDB_RUN_GROUP", facts["arm"]),
@@ -82,7 +83,7 @@ class WeightsAndBiases(Tracker):
             ),
         )
         if not run.disabled:
-            where["entity"] = run.entity or None
+            where |= {"entity": run.entity or None, "mode": "offline" if run.offline else "online"}
             rundir.add(self.about.run_dir, "training", wandb=where)
         return run
 
@@ -99,9 +100,15 @@ class WeightsAndBiases(Tracker):
     def _in_files(self) -> set[tuple[str, int]]:
         """What earlier starts have written; a file that was cut off counts as far as it goes."""
         settings, identifier = self.run.settings, self.about.identifier
-        files = Path(settings.wandb_dir).glob(f"*run-*-{identifier}/run-{identifier}.wandb")
-        earlier = [path for path in files if path.parent != Path(settings.sync_dir)]
-        return {pair for path in earlier for pair in _pairs(_history(path))}
+        held: set[tuple[str, int]] = set()
+        for path in Path(settings.wandb_dir).glob(f"*run-*-{identifier}/run-{identifier}.wandb"):
+            if path.parent == Path(settings.sync_dir):
+                continue  # this start's own
+            records = _records(path)
+            if not records:
+                shutil.rmtree(path.parent)  # killed in its first second; `wandb sync` stops at it
+            held |= _pairs(r["history"]["item"] for r in records if r["type"] == "history")
+        return held
 
     def _on_server(self) -> set[tuple[str, int]]:
         path = f"{self.run.entity}/{self.run.project}/{self.run.id}"
@@ -118,7 +125,8 @@ class WeightsAndBiases(Tracker):
             if name not in curves
         }
         if step == 0:
-            summary |= {f"start/{name}": value for name, value in values.items()}
+            measured = [name for name in values if not name.startswith("budget/")]
+            summary |= {f"start/{name}": values[name] for name in measured}
         if summary:
             self.run.summary.update(summary)
 
@@ -129,14 +137,13 @@ class WeightsAndBiases(Tracker):
         self.run.finish()
 
 
-def _history(path: Path) -> list[dict]:
-    """The logged rows of a file of W&B."""
+def _records(path: Path) -> list[dict]:
+    """What a file of W&B holds."""
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)]
     done = subprocess.run(
         command, capture_output=True, text=True, check=True, timeout=INSPECT_SECONDS
     )
-    records = (json.loads(line) for line in done.stdout.splitlines())
-    return [record["history"]["item"] for record in records if record["type"] == "history"]
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def _pairs(history: Iterable[dict]) -> set[tuple[str, int]]:
