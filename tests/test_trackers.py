@@ -38,7 +38,8 @@ def environment(folder, **more):
 def command(recipe, small, folder, report_to, *more):
     words = [str(word) for word in arguments(recipe, small, folder, *more)]
     place = words.index("--config") + 1
-    settings = yaml.safe_load((ROOT / words[place]).read_text()) | {"report_to": report_to}
+    settings = yaml.safe_load((ROOT / words[place]).read_text())
+    settings |= {"report_to": report_to, "logging_steps": 1}
     words[place] = str(folder.with_suffix(".yaml"))
     folder.with_suffix(".yaml").write_text(yaml.safe_dump(settings))
     return words
@@ -83,12 +84,16 @@ def resumed(small, tmp_path_factory):
 
 
 def inspect(*words, cwd):
-    """What W&B's own reader prints of a file, as JSON."""
+    """What W&B's own reader prints of a file."""
     reader = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", *map(str, words)]
     read = subprocess.run(
         reader, cwd=cwd, capture_output=True, text=True, check=True, env=environment(cwd)
     )
-    return [json.loads(line) for line in read.stdout.splitlines()]
+    return read.stdout
+
+
+def records(path, folder):
+    return [json.loads(line) for line in inspect(path, cwd=folder).splitlines()]
 
 
 def wandb_history(folder):
@@ -98,7 +103,7 @@ def wandb_history(folder):
     assert len(files) == len(list((folder / "wandb").glob("*run-*-*")))
     out = []
     for path in files:
-        for record in inspect(path, cwd=folder):
+        for record in records(path, folder):
             if record["type"] == "history":
                 row = record["history"]["item"]
                 step = row["train/global_step"]
@@ -168,11 +173,10 @@ def test_what_a_reward_logs_is_no_measurement_of_the_suite(resumed):
 def test_the_summary_of_a_run_has_its_start_and_its_end(resumed, recipe):
     folder = resumed(recipe)
     newest = max((folder / "wandb").glob("offline-run-*"))
-    (summary,) = inspect("--summary", newest, cwd=folder)
+    summary = json.loads(inspect("--summary", newest, cwd=folder))
     rows = [row for row in read_jsonl(folder / "metrics.jsonl") if CURVE in row]
-    found = summary["summary"] if "summary" in summary else summary["metrics"]
-    assert found[f"start/{CURVE}"] == pytest.approx(rows[0][CURVE])
-    assert found[CURVE] == pytest.approx(rows[-1][CURVE])
+    assert summary["summary"][f"start/{CURVE}"] == pytest.approx(rows[0][CURVE])
+    assert summary["summary"][CURVE] == pytest.approx(rows[-1][CURVE])
 
 
 def test_runs_of_an_arm_can_be_found(resumed):
@@ -181,7 +185,7 @@ def test_runs_of_an_arm_can_be_found(resumed):
     where = training["wandb"]
     assert where["name"] == "grpo" and where["project"] == "handan" and where["mode"] == "offline"
     for path in (folder / "wandb").glob("offline-run-*/*.wandb"):
-        (run, *_) = [r["run"] for r in inspect(path, cwd=folder) if r["type"] == "run"]
+        (run, *_) = [r["run"] for r in records(path, folder) if r["type"] == "run"]
         fingerprint = yaml.safe_load((folder / "config.yaml").read_text())["training"][
             "model_fingerprint"
         ]
