@@ -1,5 +1,7 @@
 """The page as HTML: everything that is said and shown, put into ``page.html.j2``."""
 
+import base64
+import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +15,8 @@ from handan.report import notation
 from handan.report.course import course
 from handan.report.data import Group, Study
 from handan.report.notation import listing, name, number
-from handan.report.page.samples import RULE, shown_items
+from handan.report.page.browser_data import browser_data
+from handan.report.page.traces import SAMPLE, read_traces
 from handan.report.pictures.drawing import colour, looks, variables
 from handan.report.pictures.inline import course_pictures, scatter_pictures, slope_pictures
 from handan.report.words import rows
@@ -23,6 +26,7 @@ from handan.report.words.summary import summary
 from handan.report.words.verdicts import claims, shown_verdict
 
 FOLDER = Path(__file__).parent
+SCRIPTS = ("traces.js",)
 
 GLOSSARY = {
     "Reasoning tokens": "the tokens a model writes between its thinking tags, before the answer; "
@@ -70,6 +74,8 @@ def render(study: Study, command: str) -> str:
     group, every_look = study.main, looks(study.arms)
     ledger = [spent(arm) for arm in study.arms]
     checks = confounds(study)
+    traces = read_traces(study)
+    scripts = [(FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
@@ -138,8 +144,11 @@ def render(study: Study, command: str) -> str:
             text for of_group in study.groups for text in rows.inflation_sentences(of_group)
         ],
         contrasts=[row for of_group in study.groups for row in of_group.result["contrasts"]],
-        shown=shown_items(study),
-        rule=RULE,
+        traces=traces,
+        sample=SAMPLE,
+        responses=browser_data(traces, study, every_look),
+        scripts=scripts,
+        script_hashes=script_hashes(scripts),
         ledger=ledger,
         budgets=compared(study),
         measures=budgets.MEASURES,
@@ -149,6 +158,12 @@ def render(study: Study, command: str) -> str:
         notes=[note for of_group in study.groups for note in of_group.result["notes"]],
         glossary=GLOSSARY,
     )
+
+
+def script_hashes(scripts: Sequence[str]) -> str:
+    """The scripts as sources of a content security policy that allows them and no others."""
+    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
+    return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
 
 
 def measured(group: Group) -> list[str]:
