@@ -1,4 +1,4 @@
-"""The data of the trace browser, as JSON inside the page.
+"""The data of the trace browser, for JSON inside the page.
 
 Arms, tasks, items and texts are lists and refer to each other by position, and a text that occurs
 twice is stored once: with thousands of responses names would take more room than what they name.
@@ -7,9 +7,6 @@ twice is stored once: with thousands of responses names would take more room tha
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2.utils import htmlsafe_json_dumps
-from markupsafe import Markup
-
 from handan.report.data import Group, Study
 from handan.report.notation import plain
 from handan.report.page.traces import Traces
@@ -17,8 +14,8 @@ from handan.report.pictures.drawing import Look, colour
 from handan.report.roles import Arm
 
 
-def browser_data(traces: Traces, study: Study, looks: Mapping[str, Look]) -> Markup:
-    """What ``traces.js`` reads, safe inside a script element.
+def browser_data(traces: Traces, study: Study, looks: Mapping[str, Look]) -> dict[str, Any]:
+    """What ``traces.js`` reads.
 
     A response is a list: positions of its item and arm, step (null for the final evaluation),
     number, positions of status and grade among the texts, reasoning and answer tokens (null if
@@ -52,14 +49,13 @@ def browser_data(traces: Traces, study: Study, looks: Mapping[str, Look]) -> Mar
         }
         for shown in traces.shown
     ]
-    data = {
+    return {
         "arms": [_arm(arm, looks[arm.name]) for arm in study.arms],
         "tasks": [_task(study, task) for task in names],
         "items": items,
         "responses": responses,
         "texts": list(texts),
     }
-    return htmlsafe_json_dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
 def _arm(arm: Arm, look: Look) -> dict[str, Any]:

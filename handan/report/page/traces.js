@@ -38,15 +38,15 @@
   const all = {tasks: new Set(data.tasks.map(task => task.name)),
     arms: new Set(data.arms.map(arm => arm.name))};
   const shown = {...all};  // what the filter of the page leaves
-  const chosen = {item: start(), step: null, sample: SAMPLE, arm: null};
+  const chosen = {item: start(0), step: null, sample: SAMPLE, arm: null};
 
   function itemsOf(task) {
     return data.items.flatMap((item, index) => (item.task === task ? [index] : []));
   }
 
-  // The item of median time in the first task, of those with a course if there are any.
-  function start() {
-    const items = itemsOf(0), along = items.filter(hasCourse);
+  // The item of median time in a task, of those asked along training if there are any.
+  function start(task) {
+    const items = itemsOf(task), along = items.filter(hasCourse);
     const candidates = along.length ? along : items;
     return candidates[Math.floor((candidates.length - 1) / 2)];
   }
@@ -218,27 +218,34 @@
     draw();
   }
 
-  // A choice of the reader is kept in the address, beside what else is kept there.
+  // A choice of the reader is kept in the address, #traces&item=TASK/ITEM&step=STEP, beside what
+  // the filter keeps there.
+  const address = () => new URLSearchParams(location.hash.split("&").slice(1).join("&"));
+
   function chooseAndKeep(changes) {
     choose(changes);
-    const fragment = location.hash.slice(1), item = data.items[chosen.item];
-    const kept = new URLSearchParams(document.getElementById(fragment) ? "" : fragment);
+    const kept = address(), item = data.items[chosen.item];
     kept.set("item", `${taskOf(item).name}/${item.name}`);
     kept.delete("step");
     if (chosen.step !== null) kept.set("step", chosen.step);
-    history.replaceState(null, "", `#${kept}`);
+    history.replaceState(null, "", `#traces&${kept}`);
   }
 
-  function indexOf(task, name) {
-    return data.items.findIndex(item => taskOf(item).name === task && item.name === name);
-  }
-
-  function openFromFragment() {
-    const kept = new URLSearchParams(location.hash.slice(1)), wanted = kept.get("item");
+  function openFromAddress() {
+    const kept = address(), wanted = kept.get("item");
     const item = data.items.findIndex(one => `${taskOf(one).name}/${one.name}` === wanted);
     if (item < 0) return;
     choose({item, step: kept.has("step") ? momentOf(Number(kept.get("step"))) : null});
     document.getElementById("traces").scrollIntoView();
+  }
+
+  // The item to open for a point of a chart. In a chart of the course of training it has no item,
+  // and if the chart is over all tasks no task.
+  function indexFor(task, name) {
+    if (name) return data.items.findIndex(item => taskOf(item).name === task && item.name === name);
+    const now = data.items[chosen.item];
+    const wanted = task ? data.tasks.findIndex(one => one.name === task) : now.task;
+    return wanted === now.task && hasCourse(chosen.item) ? chosen.item : start(wanted);
   }
 
   // The moment on the slider that shows a step; null, the final evaluation, if there is none.
@@ -253,10 +260,8 @@
     if (item !== undefined) chooseAndKeep({item});
   }
 
-  part("task").addEventListener("change", event => {
-    const items = itemsOf(Number(event.target.value));
-    chooseAndKeep({item: items[Math.floor((items.length - 1) / 2)]});
-  });
+  part("task").addEventListener("change",
+    event => chooseAndKeep({item: start(Number(event.target.value))}));
   part("item").addEventListener("change", event => chooseAndKeep({item: Number(event.target.value)}));
   part("sample").addEventListener("change", event => choose({sample: Number(event.target.value)}));
   part("step").addEventListener("input", event => chooseAndKeep({step: moments[event.target.value]}));
@@ -275,16 +280,16 @@
     fillTasks();
     const task = data.tasks.findIndex(one => shown.tasks.has(one.name));
     const hidden = !shown.tasks.has(taskOf(data.items[chosen.item]).name);
-    choose(hidden && task >= 0 ? {item: itemsOf(task)[0]} : {});
+    choose(hidden && task >= 0 ? {item: start(task)} : {});
   });
   document.addEventListener("handan:item", event => {
-    const {task, item: name, arm, step} = event.detail, item = indexOf(task, name);
+    const {task, item: name, arm, step} = event.detail, item = indexFor(task, name);
     document.getElementById("traces").scrollIntoView();
     part("title").focus({preventScroll: true});
-    if (item >= 0) return chooseAndKeep({item, arm, step: momentOf(step), sample: SAMPLE});
-    part("title").textContent = `No response to item ${name} of ${words(task)} is stored here`;
+    if (item in data.items) chooseAndKeep({item, arm, step: momentOf(step), sample: SAMPLE});
+    else part("title").textContent = `No response to item ${name} of ${words(task)} is stored here`;
   });
-  addEventListener("hashchange", openFromFragment);
+  addEventListener("hashchange", openFromAddress);
 
   part("step").max = moments.length - 1;
   part("sample").append(option(SAMPLE, `number ${SAMPLE}`));
@@ -293,5 +298,5 @@
   fillTasks();
   fillItems(data.items[chosen.item].task);
   draw();
-  openFromFragment();
+  openFromAddress();
 })();
