@@ -67,10 +67,10 @@
 
   // What the item asks, beside the others of its task.
   function standing(item, place, items) {
-    const order = `number ${place + 1} of the task's ${items.length} items in this order`;
+    const order = `number ${place + 1} of ${items.length} items, from least to most`;
     if (item.demand === null) return `People's time is not known; ${order}.`;
     const asks = ofPeople(item) ? `People take ${demandOf(item)}` : sentence(demandOf(item));
-    return `${asks}, ${figure(item.demand / taskOf(item).demand, 2)} times the mean; ${order}.`;
+    return `${asks}, ${figure(item.demand / taskOf(item).demand, 2)} times the task's mean; ${order}.`;
   }
 
   function element(name, classes, text) {
@@ -152,7 +152,7 @@
     made.append(title, element("p", "muted", arm.role),
       element("p", "", `${sentence(moment(row.step))}, ${which}${last}`),
       element("p", `grade ${row.grade.replace(" ", "-")}`,
-        `${signs[row.grade] ?? ""}${row.grade}, ${row.status}`),
+        `${signs[row.grade] ?? ""}${row.grade}, ${words(row.status)}`),
       bar(row, longest), element("p", "muted", lengths(row)));
     if (row.thinking) made.append(span("thinking", "thinking", row.thinking));
     made.append(span("answer", "", row.answer || "–"));
