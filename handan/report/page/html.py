@@ -2,13 +2,13 @@
 
 import base64
 import hashlib
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from handan import budgets, norms
@@ -119,7 +119,9 @@ def render(study: Study, command: str) -> str:
         details=rows.detail_rows(group, "human"),
         slopes=slope_pictures(group, every_look),
         charts=drawn,
-        charts_data=island(drawn.payload | {"marks": _marks(every_look)}),
+        charts_data=htmlsafe_json_dumps(
+            drawn.payload | {"marks": _marks(every_look)}, separators=(",", ":"), allow_nan=False
+        ),
         scripts=[Markup(script) for script in scripts],
         policy=policy(scripts),
         trained_arms=[
@@ -173,11 +175,6 @@ def policy(scripts: Sequence[str]) -> str:
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
-
-
-def island(value: Any) -> Markup:
-    """JSON inside a script element: ASCII alone, and nothing that could end the element."""
-    return Markup(json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))
 
 
 def _marks(of_arms: Mapping[str, Look]) -> dict[str, dict[str, str]]:

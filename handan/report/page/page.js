@@ -14,6 +14,7 @@
   const tables = Object.fromEntries(
     Object.entries(data).map(([name, table]) => [name, rowsOf(table)])
   );
+  tables.items.sort((a, b) => a.seconds - b.seconds);
   const itemsOf = Map.groupBy(tables.items, (row) => row.task);
 
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -156,6 +157,7 @@
     }
     for (const key of Object.keys(axes))
       if (key !== "step" && row[key] !== undefined) lines.push(`${axes[key]}: ${number(row[key])}`);
+    if (probed(panel, row)) lines.push("Click to read a response of this step.");
     return [title, ...lines.map((line) => made("p", line))];
   }
 
@@ -167,8 +169,20 @@
     return [made("p", start, { class: "trace" }), made("p", "Click to read it.", { class: "muted" })];
   }
 
+  // An item to which an arm's response at a step is stored: the first by people's time.
+  function probed(panel, { arm, step }) {
+    for (const task of panel.task ? [panel.task] : shown.task)
+      for (const { item } of itemsOf.get(task) ?? [])
+        if (window.handanTraces?.find({ task, item, arm, step })) return { task, item, arm, step };
+    return null;
+  }
+
   function open(event, panel, row) {
-    if (panel.kind === "course") return tell({ task: panel.task, item: null, arm: row.arm, step: row.step });
+    if (panel.kind === "course") {
+      const response = probed(panel, row);
+      if (response) tell(response);
+      return;
+    }
     // A first tap has no hovering before it: it only shows the item.
     const tapped = event.pointerType === "touch" && chosen[row.task] !== row.item;
     choose(row.task, row.item);
@@ -194,7 +208,7 @@
   function choose(task, item) {
     chosen[task] = item;
     highlight(task, item);
-    const chooser = all(".chooser").find((element) => element.dataset.task === task);
+    const chooser = all(".find-item").find((element) => element.dataset.task === task);
     chooser.querySelector("select").value = item;
     const list = made("ul", "", { class: "legend" });
     for (const row of itemsOf.get(task).filter((row) => row.item === item)) {
@@ -208,14 +222,13 @@
     hideFiltered(chooser);
   }
 
-  for (const chooser of all(".chooser")) {
+  for (const chooser of all(".find-item")) {
     const { task } = chooser.dataset;
     const items = new Map(itemsOf.get(task).map((row) => [row.item, row.seconds]));
     const select = chooser.querySelector("select");
-    for (const [item, seconds] of [...items].sort((a, b) => a[1] - b[1]))
+    for (const [item, seconds] of items)
       select.append(made("option", `${item}, ${number(seconds)} s`, { value: item }));
     select.addEventListener("change", () => choose(task, select.value));
-    chooser.hidden = false;
   }
 
   // ---- The numbers behind the charts of a task, made when they are asked for
@@ -237,7 +250,7 @@
     head.append(made("th", "People, s", { scope: "col" }));
     for (const arm of arms) head.append(made("th", arm, { scope: "col", "data-arm": arm }));
     const body = made("tbody");
-    for (const [item, ofItem] of [...items].sort((a, b) => a[1][0].seconds - b[1][0].seconds)) {
+    for (const [item, ofItem] of items) {
       const line = made("tr");
       line.append(made("th", item, { scope: "row" }), made("td", number(ofItem[0].seconds)));
       for (const arm of arms) {

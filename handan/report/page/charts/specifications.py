@@ -29,6 +29,9 @@ DASHES = {"-": [1, 0], "--": [6, 3], "-.": [6, 2, 1, 2], ":": [2, 2]}
 POINT_SIZE, CHOSEN_SIZE, COURSE_POINT_SIZE, FULL_POINT_SIZE = 42, 150, 40, 110
 HEIGHT = 230
 SHORT_NUMBERS = "~s"  # 1.2M, 400k
+_UNIT_DECADE = {"low": 1, "high": 10, "ticks": [1, 10]}  # what page.js replaces
+# '.8' as in the tables, not '0.8'.
+WITHOUT_ZERO = "abs(datum.value) < 1 ? replace(datum.label, '0.', '.') : datum.label"
 CONFIG = {
     "background": None,
     "padding": {"left": 2, "right": 8, "top": 6, "bottom": 2},
@@ -109,8 +112,8 @@ def _inflation() -> alt.LayerChart:
 
 
 def _panel_parameters() -> list[alt.Parameter]:
-    limits = dict.fromkeys(("x_low", "y_low"), 1) | dict.fromkeys(("x_high", "y_high"), 10)
-    return _parameters(colour="", shape="circle", chosen="", **limits)
+    sides = {f"{side}_{part}": value for side in "xy" for part, value in _UNIT_DECADE.items()}
+    return _parameters(colour="", shape="circle", chosen="", **sides)
 
 
 def _logarithmic(field: str, title: str) -> dict[str, Any]:
@@ -119,7 +122,7 @@ def _logarithmic(field: str, title: str) -> dict[str, Any]:
     limits = [alt.expr(f"{side}_low"), alt.expr(f"{side}_high")]
     return {
         "scale": alt.Scale(type="log", domain=limits, nice=False),
-        "axis": alt.Axis(format="~g", tickCount=5, labelOverlap="greedy"),
+        "axis": alt.Axis(format="~g", values=alt.expr(f"{side}_ticks"), labelOverlap="greedy"),
         "title": title,
     }
 
@@ -183,11 +186,13 @@ def _course(looks: Mapping[str, Look]) -> alt.LayerChart:
         .transform_filter(f"{shown} && isValid(datum.at)")
     )
     measured = rows.transform_filter("isValid(datum.value)")
-    x = alt.X("at:Q", axis=alt.Axis(format=SHORT_NUMBERS, tickCount=5, title=None, grid=False))
+    x = alt.X(
+        "at:Q", axis=alt.Axis(format=SHORT_NUMBERS, tickCount=5, title=None, grid=False, offset=4)
+    )
     y = alt.Y(
         "value:Q",
         scale=alt.Scale(domain=[alt.expr("y_low"), alt.expr("y_high")], nice=False),
-        axis=alt.Axis(format=SHORT_NUMBERS, tickCount=6, title=None),
+        axis=alt.Axis(format=SHORT_NUMBERS, labelExpr=WITHOUT_ZERO, tickCount=6, title=None),
     )
     band = (
         measured.transform_filter("isValid(datum.low) && isValid(datum.high)")
@@ -196,7 +201,7 @@ def _course(looks: Mapping[str, Look]) -> alt.LayerChart:
     )
     line = measured.mark_line(strokeWidth=1.8, clip=True, aria=False).encode(x, y, colours, dashes)
     points = measured.mark_point(
-        size=COURSE_POINT_SIZE, filled=True, opacity=1, cursor="pointer", clip=True, aria=False
+        size=COURSE_POINT_SIZE, filled=True, opacity=1, cursor="pointer", aria=False
     ).encode(x, y, colours, shapes)
     full = (
         rows.transform_filter("isValid(datum.full)")
@@ -205,7 +210,6 @@ def _course(looks: Mapping[str, Look]) -> alt.LayerChart:
             filled=False,
             strokeWidth=2,
             cursor="pointer",
-            clip=True,
             aria=False,
         )
         .encode(x, alt.Y("full:Q"), colours, shapes)
