@@ -155,7 +155,9 @@ def render(study: Study, command: str) -> str:
         contrasts=[row for of_group in study.groups for row in of_group.result["contrasts"]],
         traces=traces,
         sample=SAMPLE,
-        responses=island(browser_data(traces, study, every_look)),
+        responses=htmlsafe_json_dumps(
+            browser_data(traces, study, every_look), ensure_ascii=False, separators=(",", ":")
+        ),
         ledger=ledger,
         budgets=compared(study),
         measures=budgets.MEASURES,

@@ -239,15 +239,6 @@
     document.getElementById("traces").scrollIntoView();
   }
 
-  // The item to open for a point of a chart. In a chart of the course of training it has no item,
-  // and if the chart is over all tasks no task.
-  function indexFor(task, name) {
-    if (name) return data.items.findIndex(item => taskOf(item).name === task && item.name === name);
-    const now = data.items[chosen.item];
-    const wanted = task ? data.tasks.findIndex(one => one.name === task) : now.task;
-    return wanted === now.task && hasCourse(chosen.item) ? chosen.item : start(wanted);
-  }
-
   // The moment on the slider that shows a step; null, the final evaluation, if there is none.
   function momentOf(step) {
     const found = latest(steps, step ?? -1);
@@ -283,10 +274,11 @@
     choose(hidden && task >= 0 ? {item: start(task)} : {});
   });
   document.addEventListener("handan:item", event => {
-    const {task, item: name, arm, step} = event.detail, item = indexFor(task, name);
+    const {task, item: name, arm, step} = event.detail;
+    const item = data.items.findIndex(one => taskOf(one).name === task && one.name === name);
     document.getElementById("traces").scrollIntoView();
     part("title").focus({preventScroll: true});
-    if (item in data.items) chooseAndKeep({item, arm, step: momentOf(step), sample: SAMPLE});
+    if (item >= 0) chooseAndKeep({item, arm, step: momentOf(step), sample: SAMPLE});
     else part("title").textContent = `No response to item ${name} of ${words(task)} is stored here`;
   });
   addEventListener("hashchange", openFromAddress);

@@ -144,7 +144,7 @@ def spread_order(num_items: int) -> list[int]:
     The last, the median, the first, and then what is in the middle of the widest gaps.
     """
     ends = [num_items - 1, (num_items - 1) // 2, 0]
-    order = dict.fromkeys(place for place in ends if place >= 0)
+    order = dict.fromkeys(place for place in ends if 0 <= place < num_items)
     gaps = [(0, (num_items - 1) // 2), ((num_items - 1) // 2, num_items - 1)]
     for low, high in gaps:
         middle = (low + high) // 2
