@@ -328,6 +328,32 @@ def test_an_arm_with_fewer_steps_shows_its_latest_until_then(opened, tmp_path, i
     assert "Step 40, response 0\n" in cards(page)["long"]
 
 
+def test_bars_are_as_long_as_thinking_and_the_tick_is_at_the_arms_share(opened, tmp_path):
+    runs = []
+    for arm, tokens in (("brief", 10), ("wordy", 30)):
+        rows = cost_rows(arm, 0.5, num_items=20, tasks=(TASK,), greedy=False)
+        for row in rows:
+            row |= {"reasoning_tokens": 20, "human_rt_s": 1.0 + (row["item"] == "item-000")}
+        lines = [response("item-000", reasoning_tokens=tokens)]
+        runs.append(write_run(tmp_path / arm, rows, generations=lines))
+    page_of(runs, tmp_path)
+    page = opened(tmp_path / "out" / "report.html")
+    boxes = {
+        (arm, part): page.locator(f".card[data-arm={arm}] .{part}").bounding_box()
+        for arm in ("brief", "wordy")
+        for part in ("effort", "fill", "tick")
+    }
+    # The item asks 2 s, all of them 1.05 s on average: 20 tokens would become 38.
+    ground = boxes["brief", "effort"]["width"]
+    assert boxes["brief", "fill"]["width"] / ground == pytest.approx(10 / 38.1, abs=0.02)
+    assert boxes["wordy", "fill"]["width"] / ground == pytest.approx(30 / 38.1, abs=0.02)
+    assert boxes["wordy", "fill"]["height"] > 5
+    tick, start = boxes["wordy", "tick"], boxes["wordy", "effort"]["x"]
+    assert tick["x"] - start == pytest.approx(ground, abs=4)
+    described = page.locator(".card[data-arm=wordy] .effort").get_attribute("aria-label")
+    assert described == "30 reasoning tokens; in proportion it would be 38"
+
+
 def test_arrow_keys_go_from_item_to_item_and_end_at_the_last(opened, page_path, items):
     page = opened(page_path)
     page.get_by_role("button", name="Next item").focus()
@@ -391,6 +417,12 @@ def test_the_address_leads_back_to_the_item_and_the_step(opened, page_path, item
     address = page.evaluate("location.hash")
     again = opened(page_path, address)
     assert f"thought about {items[5]} in sample 0 at step 10" in cards(again)["grpo"]
+    again.locator("#filter summary").click()
+    again.locator("#filter").get_by_role("checkbox", name="base").uncheck()
+    assert set(cards(again)) == {"grpo"}
+    filtered = opened(page_path, again.evaluate("location.hash"))
+    assert f"thought about {items[5]} in sample 0 at step 10" in cards(filtered)["grpo"]
+    assert set(cards(filtered)) == {"grpo"}
     assert opened(page_path, "#traces&item=alpha/nowhere&step=x").locator(".card:visible").count()
 
 

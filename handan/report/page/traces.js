@@ -108,7 +108,7 @@
 
   function bar(row, longest) {
     const tick = proportionate(row);
-    const made = element("div", "bar");
+    const made = element("div", "effort");
     made.setAttribute("role", "img");
     made.setAttribute("aria-label", `${figure(row.tokens ?? 0)} reasoning tokens`
       + (tick === null ? "" : `; in proportion it would be ${figure(tick)}`));
