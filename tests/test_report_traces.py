@@ -141,6 +141,15 @@ def test_what_responses_say_does_not_decide_which_are_stored(tmp_path, items, mo
     assert len(chosen[0]) == 6
 
 
+def test_both_suites_along_training_are_read(tmp_path, items):
+    run = write_run(tmp_path / "grpo", cost_rows("grpo", 0.5, num_items=21, tasks=(TASK,)))
+    append_jsonl(run / "probe.jsonl", [response(items[0], step=step) for step in (0, 10, 20)])
+    append_jsonl(run / "full.jsonl", [response(items[1], step=20)])
+    first, second = read_traces(read_study([run])).shown
+    assert [r.place.step for _, r in first.responses] == [0, 10, 20]
+    assert [r.place.step for _, r in second.responses] == [20]
+
+
 def test_of_many_steps_the_first_the_last_and_evenly_spaced_ones_are_stored(tmp_path, items):
     rows = cost_rows("grpo", 0.5, num_items=21, tasks=(TASK,))
     run = write_run(tmp_path / "grpo", rows)
@@ -303,13 +312,13 @@ def test_a_reader_chooses_the_item_the_step_and_the_response(opened, page_path, 
     assert "Final evaluation" in along["base"]
 
 
-def test_an_item_that_no_probe_asked_has_no_steps(opened, page_path, items):
+def test_an_item_that_was_not_asked_along_training_has_no_steps(opened, page_path, items):
     page = opened(page_path)
     move_to(page, 0)
     page.get_by_role("button", name="Next item").click()
     assert page.locator("#browser-title").inner_text() == f"Alpha, item {items[11]}"
     assert page.get_by_label("When").is_disabled()
-    assert "no probe asked this item" in page.locator("#browser-moment").inner_text()
+    assert "not asked along training" in page.locator("#browser-moment").inner_text()
     assert f"thought about {items[11]} in sample 0 at the end" in cards(page)["grpo"]
 
 
@@ -364,7 +373,10 @@ def test_arrow_keys_go_from_item_to_item_and_end_at_the_last(opened, page_path, 
     page.keyboard.press("ArrowLeft")
     assert page.locator("#browser-title").inner_text() == f"Alpha, item {items[12]}"
     page.get_by_label("Item", exact=True).select_option(index=20)
-    assert page.get_by_role("button", name="Next item").is_disabled()
+    last = page.get_by_role("button", name="Next item")
+    assert last.get_attribute("aria-disabled") == "true"
+    last.click(force=True)
+    assert page.locator("#browser-title").inner_text() == f"Alpha, item {items[20]}"
     # In the list itself the keys are the list's own.
     page.get_by_label("Item", exact=True).focus()
     page.keyboard.press("ArrowUp")
@@ -382,6 +394,7 @@ def test_a_point_of_a_chart_opens_its_item(opened, page_path, items):
     assert f"thought about {items[6]} in sample 0 at the end" in cards(page)["base"]
     dispatch(page, "handan:item", task=TASK, item="nowhere", arm="base", step=None)
     assert "No response to item nowhere" in page.locator("#browser-title").inner_text()
+    assert cards(page) == {}
 
 
 def test_the_filter_of_the_page_hides_arms(opened, page_path):
