@@ -7,6 +7,7 @@
   );
   const START_OF_TRACE = 180; // characters
   const ERRORS = 1; // of Vega's levels of logging
+  const PAUSE = 30; // milliseconds between two charts that nobody sees yet
   const DRAWN_AHEAD = "600px"; // charts this near to the window are drawn
 
   const rowsOf = ({ columns, rows }) =>
@@ -70,7 +71,7 @@
       if (datum) hover(event, panel, datum);
       else leave(panel);
     });
-    view.addEventListener("pointerout", () => leave(panel));
+    element.addEventListener("pointerleave", () => leave(panel));
     view.addEventListener("click", (event, item) => {
       const datum = point(item);
       if (datum) open(event, panel, datum);
@@ -94,11 +95,10 @@
     (entries) => entries.filter((entry) => entry.isIntersecting).map((entry) => drawNow(entry.target)),
     { rootMargin: DRAWN_AHEAD }
   );
-  // The others follow when there is nothing else to do, so that the page can be printed whole.
-  const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 50));
+  // The others follow one by one, so that the page answers meanwhile and can be printed whole.
   function drawRest() {
     const next = [...waiting].find((element) => element.offsetParent !== null);
-    if (next) drawNow(next).then(() => idle(drawRest));
+    if (next) drawNow(next).then(() => setTimeout(drawRest, PAUSE));
   }
 
   // ---- What is under the pointer
@@ -291,7 +291,7 @@
       if (panels[identity].kind === "course") set(identity, { arms: shown.arm, axis: shown.axis });
     for (const label of all(".axis-label")) label.textContent = axes[shown.axis];
     window.dispatchEvent(new Event("resize")); // charts that were hidden have no width yet
-    idle(drawRest);
+    setTimeout(drawRest, PAUSE);
     document.dispatchEvent(
       new CustomEvent("handan:filter", { detail: { tasks: shown.task, arms: shown.arm } })
     );
