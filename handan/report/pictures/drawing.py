@@ -65,6 +65,8 @@ STYLE = {
     "ytick.color": MUTED,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "savefig.facecolor": "none",
@@ -141,6 +143,7 @@ def svg(figure: Figure, identity: str, title: str, description: str) -> Markup:
     body = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", body)
     body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL)
     body = re.sub(r"\n\s*", "\n", body)
+    body = re.sub(r' id="arm:([^"]*)"', r' data-arm="\1"', body)
     for light in (*DARK, *(look.light for look in LOOKS)):
         body = body.replace(light, f"var({_variable(light)})")
     width, height = (72 * inches for inches in figure.get_size_inches())

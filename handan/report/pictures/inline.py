@@ -17,7 +17,7 @@ from handan.report.notation import (
     sentence,
     short,
 )
-from handan.report.pictures import curves, figures
+from handan.report.pictures import curves
 from handan.report.pictures.drawing import Look, svg
 
 Looks = Mapping[str, Look]
