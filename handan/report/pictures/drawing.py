@@ -99,7 +99,12 @@ def variables() -> list[tuple[str, str, str]]:
 
 def colour(look: Look) -> str:
     """The CSS value of a look's colour."""
-    return f"var({_variable(look.light)})"
+    return css(look.light)
+
+
+def css(light: str) -> str:
+    """The CSS value that is this colour on a light page and its counterpart on a dark one."""
+    return f"var({_variable(light)})"
 
 
 def new_figure(width_inches: float, height_inches: float) -> Figure:
@@ -145,7 +150,7 @@ def svg(figure: Figure, identity: str, title: str, description: str) -> Markup:
     body = re.sub(r"\n\s*", "\n", body)
     body = re.sub(r' id="arm:([^"]*)"', r' data-arm="\1"', body)
     for light in (*DARK, *(look.light for look in LOOKS)):
-        body = body.replace(light, f"var({_variable(light)})")
+        body = body.replace(light, css(light))
     width, height = (72 * inches for inches in figure.get_size_inches())
     size = f"min-width: {1.1 * width:.0f}px; max-width: {1.5 * width:.0f}px"
     return Markup(
