@@ -104,10 +104,13 @@ def legend(figure: Figure, arms: Sequence[Arm], looks: Mapping[str, Look]) -> No
     )
 
 
-def arm_axis(axes: Axes, arms: Sequence[Arm]) -> None:
+def arm_axis(axes: Axes, arms: Sequence[Arm], labelled: bool) -> None:
     """A y axis with one row an arm, the first at the top."""
     axes.set_ylim(len(arms) - 0.4, -0.75)
-    axes.set_yticks(range(len(arms)), [short(arm.name, MOST_LETTERS) for arm in arms])
+    names = [short(arm.name, MOST_LETTERS) if labelled else "" for arm in arms]
+    axes.set_yticks(range(len(arms)), names)
+    for label, arm in zip(axes.get_yticklabels(), arms, strict=True):
+        of_arm(label, arm.name)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
 

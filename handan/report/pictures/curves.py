@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from handan.report.course import course
+from handan.report.course import AXES, FULL, course
 from handan.report.data import Group
 from handan.report.notation import (
     bounds,
@@ -35,12 +35,12 @@ from handan.report.roles import Arm
 
 Looks = Mapping[str, Look]
 MEAN_R = "alignment/mean_r_loglog"
-# Horizontal axes: the key of a row, what is on the axis, and the name of the figure.
-AXES = {
-    "step": ("optimizer step", "step"),
-    "budget/trained_tokens": ("trained tokens", "trained-tokens"),
-    "budget/model_flops": ("model FLOPs of the training", "flops"),
-    "budget/device_seconds": ("device-seconds of the training", "device-seconds"),
+# Horizontal axes of figures for papers, keys of ``course.AXES``, and how they are called in names.
+SHOWN_AXES = {
+    "step": "step",
+    "budget/trained_tokens": "trained_tokens",
+    "budget/model_flops": "model_flops",
+    "budget/device_seconds": "device_seconds",
 }
 
 
@@ -67,10 +67,10 @@ def pictures(group: Group, looks: Looks) -> list[Picture]:
     """Alignment against step and every recorded budget, then the other measures against step."""
     arms = [arm for arm in group.arms if len(course(arm)) > 1]
     out = []
-    for x, (label, part) in AXES.items():
+    for x, part in SHOWN_AXES.items():
         shown = [arm for arm in arms if all(x in row for row in course(arm))]
         if panels := _known(_alignment_panels(group), shown):
-            title = f"Alignment along training, by {label}"
+            title = f"Alignment along training, by {AXES[x]}"
             out.append(_picture(group, looks, shown, x, panels, ("alignment", part), title))
     if panels := _known(OTHERS, arms):
         title = "Accuracy, length and status along training"
@@ -196,9 +196,10 @@ def _draw_panel(axes: Axes, arms: Sequence[Arm], looks: Looks, x: str, panel: Pa
             colour = looks[arm.name].light
             band = axes.fill_between(places, low, high, color=colour, alpha=0.16, linewidth=0)
             of_arm(band, arm.name)
+        _full(axes, arm, looks[arm.name], x, panel.measure)
     axes.set_title(panel.title)
     axes.set_ylabel(panel.label)
-    axes.set_xlabel(AXES[x][0])
+    axes.set_xlabel(AXES[x])
     axes.xaxis.set_major_formatter(FuncFormatter(magnitude))
     axes.margins(x=0.04)
     if is_r:
@@ -208,6 +209,21 @@ def _draw_panel(axes: Axes, arms: Sequence[Arm], looks: Looks, x: str, panel: Pa
         axes.axhline(1, color=INK, linestyle=":", linewidth=1)
     else:
         axes.set_ylim(bottom=0)
+
+
+def _full(axes: Axes, arm: Arm, look: Look, x: str, measure: str) -> None:
+    """The same measure on all items, where these were measured on the way: open points."""
+    rows = [row for row in course(arm) if row.get(FULL + measure) is not None]
+    points = axes.plot(
+        [row[x] for row in rows],
+        [row[FULL + measure] for row in rows],
+        linestyle="none",
+        marker=look.marker,
+        markersize=8,
+        color=look.light,
+        fillstyle="none",
+    )
+    of_arm(points[0], arm.name)
 
 
 def _curve(axes: Axes, arm: Arm, look: Look, at: list[float], values: list[float]) -> None:

@@ -69,11 +69,14 @@ def _numbers(tokens: FloatArray) -> str:
 def draw(group: Group, looks: Mapping[str, Look], task: str) -> Figure:
     """One row an arm; with sampling on the left, at T = 0 on the right, if that was measured."""
     shown = [
-        (label, [(arm, _tokens(group, arm.greedy if cold else arm.name, task)) for arm in arms])
+        (
+            label,
+            [_tokens(group, arm.greedy if cold else arm.name, task) for arm in group.arms],
+        )
         for label, cold in PANELS
-        if (arms := [arm for arm in group.arms if arm.greedy or not cold])
+        if not cold or any(arm.greedy for arm in group.arms)
     ]
-    everything = np.concatenate([tokens for _, rows in shown for _, tokens in rows])
+    everything = np.concatenate([tokens for _, rows in shown for tokens in rows])
     cap = group.conditions.get("max_new_tokens")
     with style():
         figure = new_figure(BOTH_COLUMNS, 0.95 + 0.44 * len(group.arms))
@@ -81,7 +84,8 @@ def draw(group: Group, looks: Mapping[str, Look], task: str) -> Figure:
         figure.suptitle(title, x=0.01, ha="left", fontsize=10)
         panels = figure.subplots(1, len(shown), squeeze=False)[0]
         for axes, (label, rows) in zip(panels, shown, strict=True):
-            _panel(axes, looks, rows, everything)
+            arm_axis(axes, group.arms, labelled=axes is panels[0])
+            _panel(axes, group.arms, looks, rows, everything)
             axes.set_title(label)
             axes.set_xlabel("reasoning tokens (log scale)")
             low, high = axes.get_xlim()
@@ -93,30 +97,31 @@ def draw(group: Group, looks: Mapping[str, Look], task: str) -> Figure:
 
 def _panel(
     axes: Axes,
+    arms: Sequence[Arm],
     looks: Mapping[str, Look],
-    rows: Sequence[tuple[Arm, FloatArray]],
+    rows: Sequence[FloatArray],
     everything: FloatArray,
 ) -> None:
-    arm_axis(axes, [arm for arm, _ in rows])
     logarithmic(axes.xaxis, everything)
     low, high = axes.get_xlim()
     edges = np.geomspace(low, high, BINS + 1)
-    for row, (arm, tokens) in enumerate(rows):
+    for row, (arm, tokens) in enumerate(zip(arms, rows, strict=True)):
         thinking = tokens[tokens > 0]
         if len(thinking):
             _histogram(axes, looks[arm.name], row, thinking, edges, arm.name)
-            _box(axes, row, thinking)
+            _box(axes, row, thinking, arm.name)
         if len(tokens):
             zero = 1 - len(thinking) / len(tokens)
             text = f"n = {count(len(tokens))}\n0 tokens: {percent(zero)}"
-            axes.annotate(
+            label = axes.annotate(
                 text,
                 (1.01, row),
                 xycoords=("axes fraction", "data"),
-                fontsize=SMALL - 0.5,
+                fontsize=SMALL,
                 va="center",
                 annotation_clip=False,
             )
+            of_arm(label, arm.name)
 
 
 def _histogram(
@@ -129,10 +134,14 @@ def _histogram(
     of_arm(axes.stairs(outline, edges, baseline=row, color=look.light, linewidth=0.8), arm)
 
 
-def _box(axes: Axes, row: int, thinking: FloatArray) -> None:
+def _box(axes: Axes, row: int, thinking: FloatArray, arm: str) -> None:
     at = row + 0.14
     first, median, third = np.percentile(thinking, QUARTILES)
     low, high = np.percentile(thinking, WHISKERS)
-    axes.plot([low, high], [at, at], color=MUTED, linewidth=1)
-    axes.plot([first, third], [at, at], color=INK, linewidth=3, solid_capstyle="butt")
-    axes.plot(median, at, marker="|", color=INK, markersize=9, markeredgewidth=1.8)
+    parts = [
+        *axes.plot([low, high], [at, at], color=MUTED, linewidth=1),
+        *axes.plot([first, third], [at, at], color=INK, linewidth=3, solid_capstyle="butt"),
+        *axes.plot(median, at, marker="|", color=INK, markersize=9, markeredgewidth=1.8),
+    ]
+    for part in parts:
+        of_arm(part, arm)

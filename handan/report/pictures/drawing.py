@@ -152,7 +152,7 @@ def svg(figure: Figure, identity: str, title: str, description: str) -> Markup:
     for light in (*DARK, *(look.light for look in LOOKS)):
         body = body.replace(light, css(light))
     width, height = (72 * inches for inches in figure.get_size_inches())
-    size = f"min-width: {1.1 * width:.0f}px; max-width: {1.5 * width:.0f}px"
+    size = f"min-width: {1.3 * width:.0f}px; max-width: {1.5 * width:.0f}px"
     return Markup(
         f'<svg class="figure" role="img" viewBox="0 0 {width:g} {height:g}" '
         f'style="{size}" aria-labelledby="{identity}-t {identity}-d">'

@@ -10,8 +10,6 @@ from matplotlib.figure import Figure
 from handan.report.data import Group
 from handan.report.notation import bounds, correlation, name, plain, sentence, short
 from handan.report.pictures.axes import (
-    BOTH_COLUMNS,
-    SMALL,
     ceiling_line,
     of_arm,
     of_correlations,
@@ -22,6 +20,7 @@ from handan.report.roles import Arm
 
 # Labels of values that would overlap are moved at least this far apart, as a share of the axis.
 LABEL_GAP = 0.06
+WIDTH = 5.2  # inches
 ONTO = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.6}
 PANELS = (("with sampling", False), ("without sampling (T = 0)", True))
 
@@ -92,7 +91,7 @@ def draw(group: Group, looks: Looks, task: str | None, what: str) -> Figure:
     ]
     low = float(np.floor(10 * min(values, default=0.0) - 0.5)) / 10
     with style():
-        figure = new_figure(BOTH_COLUMNS, 3.3)
+        figure = new_figure(WIDTH, 3.3)
         title = f"{short(what, 50)}, n = {num_items(group, task)} items"
         figure.suptitle(title, x=0.01, ha="left", fontsize=10)
         panels = figure.subplots(1, 2, sharey=True)

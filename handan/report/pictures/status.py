@@ -80,7 +80,7 @@ def draw(group: Group, task: str) -> Figure:
         figure = new_figure(BOTH_COLUMNS, 1.25 + 0.3 * len(group.arms))
         title = f"{sentence(short(name(task), 50))}: what became of the responses"
         figure.suptitle(title, x=0.01, ha="left", fontsize=10)
-        panels = figure.subplots(1, len(parts), sharey=True, squeeze=False)[0]
+        panels = figure.subplots(1, len(parts), squeeze=False)[0]
         for axes, (label, cold) in zip(panels, parts, strict=True):
             _panel(axes, group, task, cold)
             axes.set_title(label)
@@ -98,7 +98,7 @@ def draw(group: Group, task: str) -> Figure:
 
 
 def _panel(axes: Axes, group: Group, task: str, cold: bool) -> None:
-    arm_axis(axes, group.arms)
+    arm_axis(axes, group.arms, labelled=not cold)
     found = {
         row: group.costs[model][task]
         for row, arm in enumerate(group.arms)
