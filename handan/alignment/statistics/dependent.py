@@ -128,6 +128,17 @@ def detectable(r_a: float, r_ab: float, num_items: Sequence[int], wanted: float)
     return float(r_a - brentq(lacking, lowest, r_a))
 
 
+def detectable_from_zero(num_items: Sequence[int], wanted: float) -> float:
+    """The smallest r that is told from 0 at 5 % with the wanted power; NaN under four items.
+
+    Several tasks for a mean of Fisher's z: each z has the variance 1 / (n - 3).
+    """
+    if not num_items or min(num_items) < 4:
+        return float("nan")
+    error = np.sqrt(sum(1 / (n - 3) for n in num_items)) / len(num_items)
+    return float(np.tanh((Z_95 + ndtri(wanted)) * error))
+
+
 def equivalence_power(r: float, r_ab: float, num_items: Sequence[int], bound: float) -> float:
     """How often two models with equal r are shown to be within the bound (TOST at 5 %)."""
     if min(num_items) < 4:

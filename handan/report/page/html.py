@@ -23,8 +23,10 @@ from handan.report.page.traces import SAMPLE, read_traces
 from handan.report.pictures.drawing import Look, colour, looks, variables
 from handan.report.pictures.inline import shown_pictures
 from handan.report.words import rows
+from handan.report.words.along import along_training
 from handan.report.words.budget import compared, facts, spent, trace_sentences
 from handan.report.words.confounds import confounds
+from handan.report.words.missing import missing
 from handan.report.words.summary import summary
 from handan.report.words.verdicts import claims, shown_verdict
 
@@ -112,7 +114,8 @@ def render(study: Study, command: str) -> str:
         analytic_tasks=group.tasks("analytic"),
         measured=measured(group),
         summary=summary(group),
-        claims=claims(group),
+        claims=claims(group, study.tolerance),
+        missing=missing(group),
         applying=[check for check in checks if check.applies],
         clear=[check for check in checks if not check.applies],
         arms=rows.arm_rows(group),
@@ -127,12 +130,13 @@ def render(study: Study, command: str) -> str:
         ],
         swept_arms=[arm.name for arm in study.arms if swept(arm)],
         filters={"arm": [arm.name for arm in study.arms], "task": _tasks(study)},
+        moved=along_training(study.arms),
         formats=[
             {
                 "group": of_group,
                 "rows": rows.format_rows(of_group),
                 "sentences": rows.format_sentences(of_group),
-                "claims": claims(of_group) if of_group is not group else [],
+                "claims": claims(of_group, study.tolerance) if of_group is not group else [],
             }
             for of_group in study.groups
         ],
@@ -147,9 +151,6 @@ def render(study: Study, command: str) -> str:
             if of_group.tasks("analytic")
         ],
         inflation=[row for of_group in study.groups for row in of_group.result["inflation"]],
-        inflation_sentences=[
-            text for of_group in study.groups for text in rows.inflation_sentences(of_group)
-        ],
         contrasts=[row for of_group in study.groups for row in of_group.result["contrasts"]],
         traces=traces,
         sample=SAMPLE,

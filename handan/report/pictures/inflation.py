@@ -83,8 +83,8 @@ def _picture(
         title=f"{plain(arm.name)} against its base {plain(arm.base)}, item by item, {condition}",
         caption=(
             "One point an item: geometric mean tokens of the arm against those of its base, both "
-            "axes logarithmic. Dotted: as many tokens as the base. Dashed: k times as many, with k "
-            "the geometric mean of the ratios. Solid: least-squares line of slope b with its 95 % "
+            "axes logarithmic. Dotted: as many tokens as the base. Solid: k times as many, with k "
+            "the geometric mean of the ratios. Dashed: least-squares line of slope b with its 95 % "
             "band; a constant multiple has b = 1. Below: what is left of each item beside the "
             f"line, as a factor; the grey band is one residual standard deviation. {' '.join(said)}"
         ),
@@ -145,7 +145,7 @@ def _items(axes: Axes, group: Group, arm: Arm, look: Look, points: Points) -> No
     ends = np.array(axes.get_xlim())
     axes.plot(ends, ends, color=MUTED, linestyle=":", linewidth=1.3, label="as many (identity)")
     ratio = points.fit["geometric_mean_ratio"]
-    axes.plot(ends, ratio * ends, color=INK, linestyle="--", linewidth=1.2, label="k times as many")
+    axes.plot(ends, ratio * ends, color=INK, linewidth=1.2, label="k times as many")
     line = band(group, points.task, points.items, points.base, points.student)
     if line is not None:
         inside = (np.exp(part) for part in (line.x, line.low, line.high))
@@ -153,7 +153,7 @@ def _items(axes: Axes, group: Group, arm: Arm, look: Look, points: Points) -> No
             *inside, color=INK, alpha=0.18, linewidth=0, label="95 % band of the line"
         )
         axes.plot(
-            np.exp(line.x), np.exp(line.y), color=INK, linewidth=1.6, label="least squares, slope b"
+            np.exp(line.x), np.exp(line.y), color=INK, linestyle="--", linewidth=1.6, label="least squares, slope b"
         )
     title = sentence(short(name(points.task), 30))
     axes.set_title(f"{title}\n{_numbers(points.fit).replace(', b', chr(10) + 'b')}", fontsize=8)

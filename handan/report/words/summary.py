@@ -2,10 +2,9 @@
 
 from handan.report.data import Group
 from handan.report.notation import bounds, correlation, listing, percent
+from handan.report.words.pair import FORMAT_EXPLAINS
 from handan.report.words.verdicts import outcome
 
-# A format whose noise-free length follows people this closely explains a high r by itself.
-FORMAT_EXPLAINS = 0.5
 COMPARED = {
     "lower": "lower for",
     "higher": "higher for",
@@ -45,14 +44,17 @@ def summary(group: Group) -> list[str]:
             f"{arm.name} {percent(group.over_tasks(arm.name, 'accuracy'))}" for arm in group.arms
         ]
         said.append(f"Right answers on the human tasks: {listing(shown)}.")
-    for arm in group.arms:
-        figures = group.figures(arm.name) or {}
-        interval = figures.get("mean_r_loglog_ci")
-        if interval is not None and interval[1] < 0:
-            said.append(
-                f"Reversed: {arm.noun} spends fewer tokens where people take longer, r = "
-                f"{correlation(figures['mean_r_loglog'])} {bounds(interval)}."
-            )
+    reversed_arms = [
+        f"{arm.noun}, r = {correlation(figures['mean_r_loglog'])} {bounds(interval)}"
+        for arm in group.arms
+        if (figures := group.figures(arm.name))
+        and (interval := figures["mean_r_loglog_ci"]) is not None
+        and interval[1] < 0
+    ]
+    if reversed_arms:
+        said.append(
+            f"Reversed, with fewer tokens where people take longer: {'; '.join(reversed_arms)}."
+        )
     formats = [
         correlation(oracle)
         for task in group.tasks("human")
