@@ -152,6 +152,7 @@ def svg(figure: Figure, identity: str, title: str, description: str) -> Markup:
     text = text[text.index("<svg") :]
     body = text[text.index(">") + 1 : text.rindex("</svg>")]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r' id="arm:([^"]*)"', r' data-arm="\1"', body)
     used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", body))
     body = re.sub(
         r' id="([^"]+)"', lambda m: f' id="{identity}-{m[1]}"' if m[1] in used else "", body
@@ -163,7 +164,6 @@ def svg(figure: Figure, identity: str, title: str, description: str) -> Markup:
     body = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", body)
     body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL)
     body = re.sub(r"\n\s*", "\n", body)
-    body = re.sub(r' id="arm:([^"]*)"', r' data-arm="\1"', body)
     for light in (*DARK, *(look.light for look in LOOKS)):
         body = body.replace(light, css(light))
     width, height = (72 * inches for inches in figure.get_size_inches())
