@@ -2,12 +2,12 @@
 
 import base64
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from handan.report import notation
@@ -47,13 +47,17 @@ def render(study: Study, command: str) -> str:
         colours={arm: colour(look) for arm, look in every_look.items()},
         pictures=shown_pictures(study.main, every_look),
         charts=drawn,
-        charts_data=island(drawn.payload | {"marks": _marks(every_look)}),
+        charts_data=htmlsafe_json_dumps(
+            drawn.payload | {"marks": _marks(every_look)}, separators=(",", ":"), allow_nan=False
+        ),
         scripts=[Markup(script) for script in scripts],
         policy=policy(scripts),
         filters={"arm": [arm.name for arm in study.arms], "task": _tasks(study)},
         traces=traces,
         sample=SAMPLE,
-        responses=island(browser_data(traces, study, every_look)),
+        responses=htmlsafe_json_dumps(
+            browser_data(traces, study, every_look), ensure_ascii=False, separators=(",", ":")
+        ),
     )
 
 
@@ -65,11 +69,6 @@ def policy(scripts: Sequence[str]) -> str:
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
-
-
-def island(value: Any) -> Markup:
-    """JSON inside a script element: ASCII alone, and nothing that could end the element."""
-    return Markup(json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))
 
 
 def _marks(of_arms: Mapping[str, Look]) -> dict[str, dict[str, str]]:

@@ -7,13 +7,14 @@
   );
   const START_OF_TRACE = 180; // characters
   const ERRORS = 1; // of Vega's levels of logging
-  const DRAWN_AHEAD = "600px"; // charts this near to the window are drawn
+  const DRAWN_AHEAD = "300px"; // charts this near to the window are drawn first
 
   const rowsOf = ({ columns, rows }) =>
     rows.map((row) => Object.fromEntries(columns.map((column, place) => [column, row[place]])));
   const tables = Object.fromEntries(
     Object.entries(data).map(([name, table]) => [name, rowsOf(table)])
   );
+  tables.items.sort((a, b) => a.seconds - b.seconds);
   const itemsOf = Map.groupBy(tables.items, (row) => row.task);
 
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -69,7 +70,7 @@
       if (datum) hover(event, panel, datum);
       else leave(panel);
     });
-    view.addEventListener("pointerout", () => leave(panel));
+    element.addEventListener("pointerleave", () => leave(panel));
     view.addEventListener("click", (event, item) => {
       const datum = point(item);
       if (datum) open(event, panel, datum);
@@ -82,23 +83,33 @@
     view.runAsync();
   }
 
+  // Charts are drawn one by one, so that the page answers meanwhile: first those in sight or near
+  // it, then the others, so that the page can be printed whole.
   const waiting = new Set(all(".chart"));
-  function drawNow(element) {
-    if (waiting.delete(element)) {
-      near.unobserve(element);
-      return draw(element);
-    }
+  const near = new Set();
+  let drawing = false;
+
+  async function drawNext() {
+    const unhidden = [...waiting].filter((element) => element.offsetParent !== null);
+    const next = unhidden.find((element) => near.has(element)) ?? unhidden[0];
+    if (drawing || !next) return;
+    drawing = true;
+    waiting.delete(next);
+    sight.unobserve(next);
+    await draw(next);
+    drawing = false;
+    setTimeout(drawNext);
   }
-  const near = new IntersectionObserver(
-    (entries) => entries.filter((entry) => entry.isIntersecting).map((entry) => drawNow(entry.target)),
+
+  const sight = new IntersectionObserver(
+    (entries) => {
+      for (const { target, isIntersecting } of entries)
+        if (isIntersecting) near.add(target);
+        else near.delete(target);
+      drawNext();
+    },
     { rootMargin: DRAWN_AHEAD }
   );
-  // The others follow when there is nothing else to do, so that the page can be printed whole.
-  const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 50));
-  function drawRest() {
-    const next = [...waiting].find((element) => element.offsetParent !== null);
-    if (next) drawNow(next).then(() => idle(drawRest));
-  }
 
   // ---- What is under the pointer
 
@@ -156,6 +167,7 @@
     }
     for (const key of Object.keys(axes))
       if (key !== "step" && row[key] !== undefined) lines.push(`${axes[key]}: ${number(row[key])}`);
+    if (probed(panel, row)) lines.push("Click to read a response of this step.");
     return [title, ...lines.map((line) => made("p", line))];
   }
 
@@ -167,8 +179,20 @@
     return [made("p", start, { class: "trace" }), made("p", "Click to read it.", { class: "muted" })];
   }
 
+  // An item to which an arm's response at a step is stored: the first by people's time.
+  function probed(panel, { arm, step }) {
+    for (const task of panel.task ? [panel.task] : shown.task)
+      for (const { item } of itemsOf.get(task) ?? [])
+        if (window.handanTraces?.find({ task, item, arm, step })) return { task, item, arm, step };
+    return null;
+  }
+
   function open(event, panel, row) {
-    if (panel.kind === "course") return tell({ task: panel.task, item: null, arm: row.arm, step: row.step });
+    if (panel.kind === "course") {
+      const response = probed(panel, row);
+      if (response) tell(response);
+      return;
+    }
     // A first tap has no hovering before it: it only shows the item.
     const tapped = event.pointerType === "touch" && chosen[row.task] !== row.item;
     choose(row.task, row.item);
@@ -194,7 +218,7 @@
   function choose(task, item) {
     chosen[task] = item;
     highlight(task, item);
-    const chooser = all(".chooser").find((element) => element.dataset.task === task);
+    const chooser = all(".find-item").find((element) => element.dataset.task === task);
     chooser.querySelector("select").value = item;
     const list = made("ul", "", { class: "legend" });
     for (const row of itemsOf.get(task).filter((row) => row.item === item)) {
@@ -208,14 +232,13 @@
     hideFiltered(chooser);
   }
 
-  for (const chooser of all(".chooser")) {
+  for (const chooser of all(".find-item")) {
     const { task } = chooser.dataset;
     const items = new Map(itemsOf.get(task).map((row) => [row.item, row.seconds]));
     const select = chooser.querySelector("select");
-    for (const [item, seconds] of [...items].sort((a, b) => a[1] - b[1]))
+    for (const [item, seconds] of items)
       select.append(made("option", `${item}, ${number(seconds)} s`, { value: item }));
     select.addEventListener("change", () => choose(task, select.value));
-    chooser.hidden = false;
   }
 
   // ---- The numbers behind the charts of a task, made when they are asked for
@@ -237,7 +260,7 @@
     head.append(made("th", "People, s", { scope: "col" }));
     for (const arm of arms) head.append(made("th", arm, { scope: "col", "data-arm": arm }));
     const body = made("tbody");
-    for (const [item, ofItem] of [...items].sort((a, b) => a[1][0].seconds - b[1][0].seconds)) {
+    for (const [item, ofItem] of items) {
       const line = made("tr");
       line.append(made("th", item, { scope: "row" }), made("td", number(ofItem[0].seconds)));
       for (const arm of arms) {
@@ -278,7 +301,7 @@
       if (panels[identity].kind === "course") set(identity, { arms: shown.arm, axis: shown.axis });
     for (const label of all(".axis-label")) label.textContent = axes[shown.axis];
     window.dispatchEvent(new Event("resize")); // charts that were hidden have no width yet
-    idle(drawRest);
+    if (document.readyState === "complete") drawNext(); // before, nothing is known to be in sight
     document.dispatchEvent(
       new CustomEvent("handan:filter", { detail: { tasks: shown.task, arms: shown.arm } })
     );
@@ -331,6 +354,6 @@
   addEventListener("DOMContentLoaded", () => {
     for (const control of all(".needs-script")) control.hidden = false;
     read();
-    for (const element of waiting) near.observe(element);
+    for (const element of waiting) sight.observe(element);
   });
 })();

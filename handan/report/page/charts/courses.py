@@ -5,7 +5,7 @@ from typing import Any
 
 from handan.report.course import FULL, course
 from handan.report.data import Group, Study
-from handan.report.notation import correlation, listing, name, number, plain, sentence
+from handan.report.notation import correlation, listing, name, number, plain
 from handan.report.page.charts.panel import Panel, table
 from handan.report.roles import Arm
 
@@ -42,7 +42,7 @@ def course_panels(study: Study, arms: Sequence[Arm]) -> list[Panel]:
             Panel(
                 identity=f"course-{place}",
                 kind="course",
-                title=sentence(title),
+                title=title,
                 caption="",
                 description=f"Line chart along training. {_ends(arms, measure)}",
                 parameters={"measure": measure, "y_low": low, "y_high": high},
@@ -64,7 +64,7 @@ def _measures(study: Study, arms: Sequence[Arm]) -> list[tuple[str, str, str | N
     tasks = study.main.tasks("human")
     wanted: list[tuple[str, str, str | None]] = [(MEAN_R, "Mean r over human tasks", None)]
     if len(tasks) > 1:
-        wanted += [(_task_r(task), f"r, {name(task)}", task) for task in tasks]
+        wanted += [(_task_r(task), f"r on {name(task)}", task) for task in tasks]
     wanted += [(key, title, None) for key, (title, _) in MEASURES.items()]
     rows = [row for arm in arms for row in course(arm)]
     return [
@@ -96,7 +96,7 @@ def _references(group: Group) -> list[list[Any]]:
         reached["status/accuracy"] = group.over_tasks(arm.name, "accuracy")
         reached["cost/reasoning_tokens"] = group.over_tasks(arm.name, "mean_tokens")
         rows += [
-            [measure, arm.name, value, f"teacher {plain(arm.name)}, all items"]
+            [measure, arm.name, value, f"{plain(arm.noun)}, all items"]
             for measure, value in reached.items()
             if value is not None
         ]

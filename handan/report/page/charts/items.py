@@ -1,5 +1,6 @@
 """Charts item by item: tokens against people's time, and against the base's tokens."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from handan.report.pictures.lines import band
 from handan.report.roles import Arm
 
 MARGIN = 1.12  # between the outermost points of a logarithmic axis and its ends
+# Ticks within a decade, for axes of at most so many decades.
+STEPS = ((1, (1, 2, 3, 5, 7)), (2, (1, 2, 5)), (4, (1, 3)), (math.inf, (1,)))
 ITEMS = ("arm", "task", "item", "seconds", "tokens", "right", "samples", "base_tokens", "residual")
 FITS = ("arm", "task", "seconds", "tokens", "low", "high")
 LINES = ("arm", "task", "line", "base_tokens", "tokens")
@@ -162,5 +165,17 @@ def _token_limits(group: Group, task: str) -> tuple[float, float]:
     return _limits([group.costs[arm.name][task].thinking().log_cost for arm in arms])
 
 
-def _axis_parameters(x: tuple[float, float], y: tuple[float, float]) -> dict[str, float]:
-    return {"x_low": x[0], "x_high": x[1], "y_low": y[0], "y_high": y[1]}
+def _axis_parameters(x: tuple[float, float], y: tuple[float, float]) -> dict[str, Any]:
+    return {
+        f"{side}_{part}": value
+        for side, (low, high) in (("x", x), ("y", y))
+        for part, value in {"low": low, "high": high, "ticks": _ticks(low, high)}.items()
+    }
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers for a logarithmic axis, fewer in a decade the more decades there are."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = next(steps for decades_at_most, steps in STEPS if high / low <= 10**decades_at_most)
+    found = (step * 10.0**decade for decade in decades for step in steps)
+    return [tick for tick in found if low <= tick <= high]

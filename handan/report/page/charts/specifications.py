@@ -12,7 +12,7 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from handan.report.pictures.drawing import GRID, INK, MUTED, Look, colour, css
+from handan.report.pictures.drawing import GRID, INK, MUTED, PAPER, Look, colour, css
 
 # Vega's names of matplotlib's markers, and its dashes for matplotlib's lines.
 SHAPES = {
@@ -27,8 +27,12 @@ SHAPES = {
 }
 DASHES = {"-": [1, 0], "--": [6, 3], "-.": [6, 2, 1, 2], ":": [2, 2]}
 POINT_SIZE, CHOSEN_SIZE, COURSE_POINT_SIZE, FULL_POINT_SIZE = 42, 150, 40, 110
-HEIGHT = 230
+HEIGHT = 270  # pixels, with axes; also in style.css
 SHORT_NUMBERS = "~s"  # 1.2M, 400k
+_UNIT_DECADE = {"low": 1, "high": 10, "ticks": [1, 10]}  # what page.js replaces
+# '.8' as in the tables, not '0.8'.
+WITHOUT_ZERO = "abs(datum.value) < 1 ? replace(datum.label, '0.', '.') : datum.label"
+AUTOSIZE = {"type": "fit", "contains": "padding"}
 CONFIG = {
     "background": None,
     "padding": {"left": 2, "right": 8, "top": 6, "bottom": 2},
@@ -55,7 +59,7 @@ def specifications(looks: Mapping[str, Look]) -> dict[str, dict[str, Any]]:
 
 
 def _compiled(chart: alt.LayerChart) -> dict[str, Any]:
-    properties = {"width": "container", "height": HEIGHT, "config": CONFIG}
+    properties = {"width": "container", "height": HEIGHT, "config": CONFIG, "autosize": AUTOSIZE}
     specification: dict[str, Any] = chart.to_dict(context={"pre_transform": False})
     return dict(vl_convert.vegalite_to_vega(specification | properties))
 
@@ -109,8 +113,8 @@ def _inflation() -> alt.LayerChart:
 
 
 def _panel_parameters() -> list[alt.Parameter]:
-    limits = dict.fromkeys(("x_low", "y_low"), 1) | dict.fromkeys(("x_high", "y_high"), 10)
-    return _parameters(colour="", shape="circle", chosen="", **limits)
+    sides = {f"{side}_{part}": value for side in "xy" for part, value in _UNIT_DECADE.items()}
+    return _parameters(colour="", shape="circle", chosen="", **sides)
 
 
 def _logarithmic(field: str, title: str) -> dict[str, Any]:
@@ -119,7 +123,7 @@ def _logarithmic(field: str, title: str) -> dict[str, Any]:
     limits = [alt.expr(f"{side}_low"), alt.expr(f"{side}_high")]
     return {
         "scale": alt.Scale(type="log", domain=limits, nice=False),
-        "axis": alt.Axis(format="~g", tickCount=5, labelOverlap="greedy"),
+        "axis": alt.Axis(format="~g", values=alt.expr(f"{side}_ticks"), labelOverlap="greedy"),
         "title": title,
     }
 
@@ -183,11 +187,13 @@ def _course(looks: Mapping[str, Look]) -> alt.LayerChart:
         .transform_filter(f"{shown} && isValid(datum.at)")
     )
     measured = rows.transform_filter("isValid(datum.value)")
-    x = alt.X("at:Q", axis=alt.Axis(format=SHORT_NUMBERS, tickCount=5, title=None, grid=False))
+    x = alt.X(
+        "at:Q", axis=alt.Axis(format=SHORT_NUMBERS, tickCount=5, title=None, grid=False, offset=4)
+    )
     y = alt.Y(
         "value:Q",
         scale=alt.Scale(domain=[alt.expr("y_low"), alt.expr("y_high")], nice=False),
-        axis=alt.Axis(format=SHORT_NUMBERS, tickCount=6, title=None),
+        axis=alt.Axis(format=SHORT_NUMBERS, labelExpr=WITHOUT_ZERO, tickCount=6, title=None),
     )
     band = (
         measured.transform_filter("isValid(datum.low) && isValid(datum.high)")
@@ -196,7 +202,7 @@ def _course(looks: Mapping[str, Look]) -> alt.LayerChart:
     )
     line = measured.mark_line(strokeWidth=1.8, clip=True, aria=False).encode(x, y, colours, dashes)
     points = measured.mark_point(
-        size=COURSE_POINT_SIZE, filled=True, opacity=1, cursor="pointer", clip=True, aria=False
+        size=COURSE_POINT_SIZE, filled=True, opacity=1, cursor="pointer", aria=False
     ).encode(x, y, colours, shapes)
     full = (
         rows.transform_filter("isValid(datum.full)")
@@ -205,18 +211,21 @@ def _course(looks: Mapping[str, Look]) -> alt.LayerChart:
             filled=False,
             strokeWidth=2,
             cursor="pointer",
-            clip=True,
             aria=False,
         )
         .encode(x, alt.Y("full:Q"), colours, shapes)
     )
-    return alt.layer(*_references(shown, looks), band, line, points, full).add_params(
+    rules, *names = _references(shown, looks)
+    return alt.layer(rules, band, line, points, full, *names).add_params(
         *_parameters(axis="step", measure="", arms=list(looks), y_low=0, y_high=1)
     )
 
 
-def _references(shown: str, looks: Mapping[str, Look]) -> tuple[alt.Chart, alt.Chart]:
-    """Horizontal lines with their names: the human ceiling, a teacher, the value of no change."""
+def _references(shown: str, looks: Mapping[str, Look]) -> list[alt.Chart]:
+    """Horizontal lines: the human ceiling, a teacher, the value of no change; and their names.
+
+    A name is written twice, first as its own ground in the colour of the paper.
+    """
     rows = alt.Chart(alt.NamedData("references")).transform_filter(
         f"datum.measure === measure && (datum.arm === '' || {shown})"
     )
@@ -227,7 +236,10 @@ def _references(shown: str, looks: Mapping[str, Look]) -> tuple[alt.Chart, alt.C
     rules = rows.mark_rule(strokeWidth=1.2, strokeDash=[2, 3], clip=True, aria=False).encode(
         alt.Y("value:Q"), color
     )
-    names = rows.mark_text(align="left", baseline="bottom", dx=3, dy=-2, aria=False).encode(
-        alt.Y("value:Q"), alt.Text("label:N"), x=alt.value(0)
-    )
-    return rules, names
+    text = {"align": "left", "baseline": "bottom", "dx": 3, "dy": -2, "aria": False}
+    ground = {"stroke": css(PAPER), "strokeWidth": 3, "strokeOpacity": 0.8}
+    names = [
+        rows.mark_text(**text, **more).encode(alt.Y("value:Q"), alt.Text("label:N"), x=alt.value(0))
+        for more in (ground, {})
+    ]
+    return [rules, *names]
