@@ -31,13 +31,15 @@
   const rowsOf = data.items.map(() => []);
   for (const row of rows) rowsOf[row.item].push(row);
   const hasCourse = item => rowsOf[item].some(row => row.step !== null);
-  // Places of the slider: every step at which an arm was asked, then the final evaluation.
+  // Places of the slider: every step of which responses are stored, then the final evaluation.
   const steps = [...new Set(rows.map(row => row.step).filter(step => step !== null))];
   const moments = [...steps.sort((a, b) => a - b), null];
 
-  const all = {tasks: new Set(data.tasks.map(task => task.name)),
-    arms: new Set(data.arms.map(arm => arm.name))};
-  const shown = {...all};  // what the filter of the page leaves
+  // What the filter of the page leaves.
+  const shown = {
+    tasks: new Set(data.tasks.map(task => task.name)),
+    arms: new Set(data.arms.map(arm => arm.name)),
+  };
   const chosen = {item: start(0), step: null, sample: SAMPLE, arm: null};
 
   function itemsOf(task) {
@@ -67,10 +69,10 @@
 
   // What the item asks, beside the others of its task.
   function standing(item, place, items) {
-    const order = `number ${place + 1} of the task's ${items.length} items in this order`;
+    const order = `number ${place + 1} of ${items.length} items, from least to most`;
     if (item.demand === null) return `People's time is not known; ${order}.`;
     const asks = ofPeople(item) ? `People take ${demandOf(item)}` : sentence(demandOf(item));
-    return `${asks}, ${figure(item.demand / taskOf(item).demand, 2)} times the mean; ${order}.`;
+    return `${asks}, ${figure(item.demand / taskOf(item).demand, 2)} times the task's mean; ${order}.`;
   }
 
   function element(name, classes, text) {
@@ -98,6 +100,9 @@
       ?? own.find(row => row.step === null && row.sample === chosen.sample) ?? null;
   }
 
+  const tokensOf = row =>
+    `${row.tokens === null ? "unknown number of" : figure(row.tokens)} reasoning tokens`;
+
   // Tokens if the arm spent its mean in proportion to what the item asks; null if unknown.
   function proportionate(row) {
     const item = data.items[row.item], task = taskOf(item);
@@ -108,10 +113,10 @@
 
   function bar(row, longest) {
     const tick = proportionate(row);
-    const made = element("div", "bar");
+    const made = element("div", "effort");
     made.setAttribute("role", "img");
-    made.setAttribute("aria-label", `${figure(row.tokens ?? 0)} reasoning tokens`
-      + (tick === null ? "" : `; in proportion it would be ${figure(tick)}`));
+    made.setAttribute("aria-label",
+      tokensOf(row) + (tick === null ? "" : `; in proportion it would be ${figure(tick)}`));
     const fill = element("div", "fill");
     fill.style.width = `${100 * (row.tokens ?? 0) / longest}%`;
     fill.style.background = data.arms[row.arm].colour;
@@ -127,13 +132,15 @@
   function lengths(row) {
     const usual = data.items[row.item].means[row.arm];
     const drawn = row.step === null && row.sample === SAMPLE && usual !== null;
-    return `${row.tokens === null ? "unknown" : figure(row.tokens)} reasoning tokens`
+    return tokensOf(row)
       + (drawn ? ` (mean of all its responses: ${figure(usual)})` : "")
       + (row.answerTokens === null ? "" : `, ${figure(row.answerTokens)} in the answer`);
   }
 
   function span(name, classes, text) {
     const made = element("div", `trace ${classes}`);
+    made.setAttribute("role", "group");
+    made.setAttribute("aria-label", name);
     made.append(element("span", "tag", name), text);
     return made;
   }
@@ -152,7 +159,7 @@
     made.append(title, element("p", "muted", arm.role),
       element("p", "", `${sentence(moment(row.step))}, ${which}${last}`),
       element("p", `grade ${row.grade.replace(" ", "-")}`,
-        `${signs[row.grade] ?? ""}${row.grade}, ${row.status}`),
+        `${signs[row.grade] ?? ""}${row.grade}, ${words(row.status)}`),
       bar(row, longest), element("p", "muted", lengths(row)));
     if (row.thinking) made.append(span("thinking", "thinking", row.thinking));
     made.append(span("answer", "", row.answer || "–"));
@@ -164,11 +171,12 @@
     const along = hasCourse(chosen.item), place = items.indexOf(chosen.item);
     part("task").value = item.task;
     part("item").value = chosen.item;
-    part("previous").disabled = place === 0;
-    part("next").disabled = place === items.length - 1;
+    // Not 'disabled', which would take the focus from a button that is pressed.
+    part("previous").setAttribute("aria-disabled", place === 0);
+    part("next").setAttribute("aria-disabled", place === items.length - 1);
     part("step").disabled = !along;
     part("step").value = along ? moments.indexOf(chosen.step) : moments.length - 1;
-    const when = along ? moment(chosen.step) : "final evaluation (no probe asked this item)";
+    const when = along ? moment(chosen.step) : "final evaluation (this item was not asked along training)";
     part("moment").textContent = when;
     part("step").setAttribute("aria-valuetext", when);
     part("sample").disabled = along && chosen.step !== null;
@@ -187,6 +195,9 @@
       row => [row.tokens ?? 0, proportionate(row) ?? 0]));
     part("cards").replaceChildren(
       ...found.filter(({row}) => row).map(({row}) => card(row, longest)));
+    // Long texts scroll, also by keyboard.
+    for (const trace of part("cards").querySelectorAll(".trace"))
+      if (trace.scrollHeight > trace.clientHeight) trace.tabIndex = 0;
     const without = found.filter(({row}) => !row).map(({arm}) => arm.name);
     part("note").textContent = standing(item, place, items)
       + (without.length ? ` No such response of ${without.join(", ")}.` : "")
@@ -239,15 +250,6 @@
     document.getElementById("traces").scrollIntoView();
   }
 
-  // The item to open for a point of a chart. In a chart of the course of training it has no item,
-  // and if the chart is over all tasks no task.
-  function indexFor(task, name) {
-    if (name) return data.items.findIndex(item => taskOf(item).name === task && item.name === name);
-    const now = data.items[chosen.item];
-    const wanted = task ? data.tasks.findIndex(one => one.name === task) : now.task;
-    return wanted === now.task && hasCourse(chosen.item) ? chosen.item : start(wanted);
-  }
-
   // The moment on the slider that shows a step; null, the final evaluation, if there is none.
   function momentOf(step) {
     const found = latest(steps, step ?? -1);
@@ -283,11 +285,14 @@
     choose(hidden && task >= 0 ? {item: start(task)} : {});
   });
   document.addEventListener("handan:item", event => {
-    const {task, item: name, arm, step} = event.detail, item = indexFor(task, name);
+    const {task, item: name, arm, step} = event.detail;
+    const item = data.items.findIndex(one => taskOf(one).name === task && one.name === name);
     document.getElementById("traces").scrollIntoView();
     part("title").focus({preventScroll: true});
-    if (item in data.items) chooseAndKeep({item, arm, step: momentOf(step), sample: SAMPLE});
-    else part("title").textContent = `No response to item ${name} of ${words(task)} is stored here`;
+    if (item >= 0) return chooseAndKeep({item, arm, step: momentOf(step), sample: SAMPLE});
+    for (const emptied of ["question", "note", "cards"]) part(emptied).replaceChildren();
+    part("title").textContent = `No response to item ${name} of ${words(task)} is stored here`;
+    part("said").textContent = part("title").textContent;
   });
   addEventListener("hashchange", openFromAddress);
 
