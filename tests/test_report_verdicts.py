@@ -108,7 +108,10 @@ def test_a_negative_r_is_called_reversed_and_keeps_its_sign(tmp_path):
     assert found["teacher"].label == "reversed, r below 0"
     assert "spends less where people take longer" in found["teacher"].statement
     assert "r over 2 tasks \N{MINUS SIGN}." in found["teacher"].evidence
-    assert "Reversed, with fewer tokens where people take longer: the teacher, r = \N{MINUS SIGN}." in text
+    assert (
+        "Reversed, with fewer tokens where people take longer: the teacher, r = \N{MINUS SIGN}."
+        in text
+    )
 
 
 def test_a_teacher_around_zero_is_no_evidence(tmp_path):
