@@ -1,0 +1,29 @@
+"""What ``handan report`` does with its options."""
+
+import argparse
+
+from handan import report
+from handan.errors import UserError, printable
+from handan.report.data import read_study
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write everything that was asked for.
+
+    Raises:
+        UserError: nothing is asked for, or a run or an output is wrong.
+    """
+    runs = [*arguments.runs, *arguments.more_runs]
+    if arguments.output is None and arguments.wandb is None:
+        raise UserError("nothing is asked for; give --output report.html or --wandb ENTITY/PROJECT")
+    if arguments.offline is not None and arguments.wandb is None:
+        raise UserError("--offline writes the report of --wandb ENTITY/PROJECT; give that too")
+    if arguments.output is not None:
+        for sentence in report.write(runs, arguments.output, arguments.budget_tolerance):
+            print(sentence)
+        print(f"wrote {printable(str(arguments.output))}")
+    if arguments.wandb is not None:
+        from handan.report.wandb_report import publish
+
+        study = read_study(runs, arguments.budget_tolerance)
+        print(publish(study, arguments.wandb, arguments.offline))
