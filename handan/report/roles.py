@@ -22,6 +22,7 @@ class Arm:
         run_dir: its directory.
         run, config: run.json and config.yaml.
         metrics: rows of metrics.jsonl.
+        sweep: rows of sweep/metrics.jsonl, which were measured on its checkpoints afterwards.
         greedy: name of its answers at temperature 0, None if there are none.
         base: arm whose weights its training began with, None if that was not evaluated.
         teacher: arm whose traces it was trained on, None if it has none that was evaluated.
@@ -35,6 +36,7 @@ class Arm:
     run: Mapping[str, Any]
     config: Mapping[str, Any]
     metrics: tuple[dict, ...] = ()
+    sweep: tuple[dict, ...] = ()
     greedy: str | None = None
     base: str | None = None
     teacher: str | None = None

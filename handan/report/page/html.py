@@ -1,21 +1,26 @@
 """The page as HTML: everything that is said and shown, put into ``page.html.j2``."""
 
+import base64
+import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from handan import budgets, norms
 from handan.report import notation
-from handan.report.course import course
+from handan.report.course import course, swept
 from handan.report.data import Group, Study
 from handan.report.notation import listing, name, number
+from handan.report.page.charts import charts
+from handan.report.page.charts.specifications import library
 from handan.report.page.samples import RULE, shown_items
-from handan.report.pictures.drawing import colour, looks, variables
-from handan.report.pictures.inline import course_pictures, scatter_pictures, slope_pictures
+from handan.report.pictures.drawing import Look, colour, looks, variables
+from handan.report.pictures.inline import slope_pictures
 from handan.report.words import rows
 from handan.report.words.along import along_training
 from handan.report.words.budget import compared, facts, spent, trace_sentences
@@ -25,6 +30,7 @@ from handan.report.words.summary import summary
 from handan.report.words.verdicts import claims, shown_verdict
 
 FOLDER = Path(__file__).parent
+OWN_SCRIPTS = ("page.js",)
 
 GLOSSARY = {
     "Reasoning tokens": "the tokens a model writes between its thinking tags, before the answer; "
@@ -71,7 +77,8 @@ def render(study: Study, command: str) -> str:
     """The whole page as HTML."""
     group, every_look = study.main, looks(study.arms)
     ledger = [spent(arm) for arm in study.arms]
-    checks = confounds(study)
+    checks, drawn = confounds(study), charts(study, every_look)
+    scripts = [library(), *((FOLDER / name).read_text("utf-8") for name in OWN_SCRIPTS)]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
@@ -112,12 +119,18 @@ def render(study: Study, command: str) -> str:
         arms=rows.arm_rows(group),
         details=rows.detail_rows(group, "human"),
         slopes=slope_pictures(group, every_look),
-        scatters=scatter_pictures(group, every_look),
-        courses=course_pictures(study, every_look),
+        charts=drawn,
+        charts_data=htmlsafe_json_dumps(
+            drawn.payload | {"marks": _marks(every_look)}, separators=(",", ":"), allow_nan=False
+        ),
+        scripts=[Markup(script) for script in scripts],
+        policy=policy(scripts),
         trained_arms=[
             (arm, rows_of[-1]["step"]) for arm in study.arms if len(rows_of := course(arm)) > 1
         ],
         moved=along_training(study.arms),
+        swept_arms=[arm.name for arm in study.arms if swept(arm)],
+        filters={"arm": [arm.name for arm in study.arms], "task": _tasks(study)},
         formats=[
             {
                 "group": of_group,
@@ -150,6 +163,34 @@ def render(study: Study, command: str) -> str:
         notes=[note for of_group in study.groups for note in of_group.result["notes"]],
         glossary=GLOSSARY,
     )
+
+
+def policy(scripts: Sequence[str]) -> str:
+    """The page's Content-Security-Policy: these scripts run, no other does, nothing is loaded."""
+    digests = [hashlib.sha256(script.encode()).digest() for script in scripts]
+    hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _marks(of_arms: Mapping[str, Look]) -> dict[str, dict[str, str]]:
+    return {
+        notation.plain(arm): {"character": look.character, "colour": colour(look)}
+        for arm, look in of_arms.items()
+    }
+
+
+def _tasks(study: Study) -> list[str]:
+    """Names of all tasks of all groups, human ones first."""
+    found = [
+        task
+        for source in ("human", "analytic")
+        for group in study.groups
+        for task in group.tasks(source)
+    ]
+    return list(dict.fromkeys(found))
 
 
 def measured(group: Group) -> list[str]:

@@ -97,7 +97,12 @@ def variables() -> list[tuple[str, str, str]]:
 
 def colour(look: Look) -> str:
     """The CSS value of a look's colour."""
-    return f"var({_variable(look.light)})"
+    return css(look.light)
+
+
+def css(light: str) -> str:
+    """The CSS value that is this colour on a light page and its counterpart on a dark one."""
+    return f"var({_variable(light)})"
 
 
 def new_figure(width_inches: float, height_inches: float) -> Figure:
@@ -142,7 +147,7 @@ def svg(figure: Figure, identity: str, title: str, description: str) -> Markup:
     body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL)
     body = re.sub(r"\n\s*", "\n", body)
     for light in (*DARK, *(look.light for look in LOOKS)):
-        body = body.replace(light, f"var({_variable(light)})")
+        body = body.replace(light, css(light))
     width, height = (72 * inches for inches in figure.get_size_inches())
     size = f"min-width: {1.1 * width:.0f}px; max-width: {1.5 * width:.0f}px"
     return Markup(
