@@ -145,8 +145,8 @@ def test_unequal_budgets_name_the_measure(tmp_path):
     checks = {check.title: check for check in confounds(read_study(runs))}
     check = checks["Unequal budgets"]
     assert check.applies
-    assert "not matched on trained tokens (grpo used 2 times sft's)" in check.text
-    assert "unknown: generated tokens (with the teacher's)" in check.text
+    assert "sft had 0.50 times the trained tokens of grpo" in check.text
+    assert "(generated tokens, model FLOPs and device-seconds unknown)" in check.text
 
 
 def test_the_format_is_named_as_an_explanation(tmp_path):

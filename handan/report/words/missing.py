@@ -36,9 +36,9 @@ def missing(group: Group) -> list[Missing]:
 
 
 def _teacher(group: Group) -> str:
-    named = sorted({arm.teacher_said for arm in group.arms if arm.teacher_said})
-    if named:
-        return f"The teacher {listing(named)} was not evaluated here; {EVALUATE}."
+    students = _kind(group, "student")
+    if named := sorted({arm.teacher_said for arm in students if arm.teacher_said}):
+        return f"The teacher {listing(named)} was not evaluated; {EVALUATE}."
     return (
         "No teacher was evaluated; evaluate one and a student of its traces, which shows its role."
     )
