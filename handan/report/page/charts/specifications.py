@@ -27,11 +27,12 @@ SHAPES = {
 }
 DASHES = {"-": [1, 0], "--": [6, 3], "-.": [6, 2, 1, 2], ":": [2, 2]}
 POINT_SIZE, CHOSEN_SIZE, COURSE_POINT_SIZE, FULL_POINT_SIZE = 42, 150, 40, 110
-HEIGHT = 230
+HEIGHT = 270  # pixels, with axes; also in style.css
 SHORT_NUMBERS = "~s"  # 1.2M, 400k
 _UNIT_DECADE = {"low": 1, "high": 10, "ticks": [1, 10]}  # what page.js replaces
 # '.8' as in the tables, not '0.8'.
 WITHOUT_ZERO = "abs(datum.value) < 1 ? replace(datum.label, '0.', '.') : datum.label"
+AUTOSIZE = {"type": "fit", "contains": "padding"}
 CONFIG = {
     "background": None,
     "padding": {"left": 2, "right": 8, "top": 6, "bottom": 2},
@@ -58,7 +59,7 @@ def specifications(looks: Mapping[str, Look]) -> dict[str, dict[str, Any]]:
 
 
 def _compiled(chart: alt.LayerChart) -> dict[str, Any]:
-    properties = {"width": "container", "height": HEIGHT, "config": CONFIG}
+    properties = {"width": "container", "height": HEIGHT, "config": CONFIG, "autosize": AUTOSIZE}
     specification: dict[str, Any] = chart.to_dict(context={"pre_transform": False})
     return dict(vl_convert.vegalite_to_vega(specification | properties))
 
