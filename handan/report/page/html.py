@@ -16,9 +16,10 @@ from handan.report import notation
 from handan.report.course import course, swept
 from handan.report.data import Group, Study
 from handan.report.notation import listing, name, number
+from handan.report.page.browser_data import browser_data
 from handan.report.page.charts import charts
 from handan.report.page.charts.specifications import library
-from handan.report.page.samples import RULE, shown_items
+from handan.report.page.traces import SAMPLE, read_traces
 from handan.report.pictures.drawing import Look, colour, looks, variables
 from handan.report.pictures.inline import slope_pictures
 from handan.report.words import rows
@@ -30,7 +31,7 @@ from handan.report.words.summary import summary
 from handan.report.words.verdicts import claims, shown_verdict
 
 FOLDER = Path(__file__).parent
-OWN_SCRIPTS = ("page.js",)
+OWN_SCRIPTS = ("page.js", "traces.js")
 
 GLOSSARY = {
     "Reasoning tokens": "the tokens a model writes between its thinking tags, before the answer; "
@@ -78,6 +79,7 @@ def render(study: Study, command: str) -> str:
     group, every_look = study.main, looks(study.arms)
     ledger = [spent(arm) for arm in study.arms]
     checks, drawn = confounds(study), charts(study, every_look)
+    traces = read_traces(study)
     scripts = [library(), *((FOLDER / name).read_text("utf-8") for name in OWN_SCRIPTS)]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
@@ -152,8 +154,11 @@ def render(study: Study, command: str) -> str:
         ],
         inflation=[row for of_group in study.groups for row in of_group.result["inflation"]],
         contrasts=[row for of_group in study.groups for row in of_group.result["contrasts"]],
-        shown=shown_items(study),
-        rule=RULE,
+        traces=traces,
+        sample=SAMPLE,
+        responses=htmlsafe_json_dumps(
+            browser_data(traces, study, every_look), ensure_ascii=False, separators=(",", ":")
+        ),
         ledger=ledger,
         budgets=compared(study),
         measures=budgets.MEASURES,
