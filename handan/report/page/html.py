@@ -21,7 +21,7 @@ from handan.report.page.charts import charts
 from handan.report.page.charts.specifications import library
 from handan.report.page.traces import SAMPLE, read_traces
 from handan.report.pictures.drawing import Look, colour, looks, variables
-from handan.report.pictures.inline import slope_pictures
+from handan.report.pictures.inline import shown_pictures
 from handan.report.words import rows
 from handan.report.words.along import along_training
 from handan.report.words.budget import compared, facts, spent, trace_sentences
@@ -120,7 +120,7 @@ def render(study: Study, command: str) -> str:
         clear=[check for check in checks if not check.applies],
         arms=rows.arm_rows(group),
         details=rows.detail_rows(group, "human"),
-        slopes=slope_pictures(group, every_look),
+        pictures=shown_pictures(group, every_look),
         charts=drawn,
         charts_data=htmlsafe_json_dumps(
             drawn.payload | {"marks": _marks(every_look)}, separators=(",", ":"), allow_nan=False

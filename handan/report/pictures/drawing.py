@@ -65,6 +65,8 @@ STYLE = {
     "ytick.color": MUTED,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "savefig.facecolor": "none",
@@ -146,10 +148,11 @@ def svg(figure: Figure, identity: str, title: str, description: str) -> Markup:
     body = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", body)
     body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL)
     body = re.sub(r"\n\s*", "\n", body)
+    body = re.sub(r' id="arm:([^"]*)"', r' data-arm="\1"', body)
     for light in (*DARK, *(look.light for look in LOOKS)):
         body = body.replace(light, css(light))
     width, height = (72 * inches for inches in figure.get_size_inches())
-    size = f"min-width: {1.1 * width:.0f}px; max-width: {1.5 * width:.0f}px"
+    size = f"min-width: {1.3 * width:.0f}px; max-width: {1.5 * width:.0f}px"
     return Markup(
         f'<svg class="figure" role="img" viewBox="0 0 {width:g} {height:g}" '
         f'style="{size}" aria-labelledby="{identity}-t {identity}-d">'
