@@ -5,6 +5,7 @@ import argparse
 from handan import report
 from handan.errors import UserError, printable
 from handan.report.data import read_study
+from handan.report.wandb_report import publish, read_address
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -18,12 +19,11 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError("nothing is asked for; give --output report.html or --wandb ENTITY/PROJECT")
     if arguments.offline is not None and arguments.wandb is None:
         raise UserError("--offline writes the report of --wandb ENTITY/PROJECT; give that too")
+    address = None if arguments.wandb is None else read_address(arguments.wandb)
     if arguments.output is not None:
         for sentence in report.write(runs, arguments.output, arguments.budget_tolerance):
             print(sentence)
         print(f"wrote {printable(str(arguments.output))}")
-    if arguments.wandb is not None:
-        from handan.report.wandb_report import publish
-
+    if address is not None:
         study = read_study(runs, arguments.budget_tolerance)
-        print(publish(study, arguments.wandb, arguments.offline))
+        print(publish(study, address, arguments.offline))

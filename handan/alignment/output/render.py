@@ -161,7 +161,7 @@ def _tabulated(table: Table, header: list[str], cells: Iterable[list[str]], form
 def escaped(text: str) -> str:
     """The text for Markdown: printable, and no character of it means anything."""
     text = printable(text)
-    for mark in "\\`*_[]<>|":
+    for mark in "\\`*_[]<>|$&~":
         text = text.replace(mark, f"\\{mark}")
     return text
 
