@@ -67,10 +67,8 @@ def test_unequal_accuracy_qualifies_the_verdict(tmp_path):
     claim = found["student-teacher"]
     assert claim.label == "collapse, with unequal accuracy"
     accuracy = next(of.text for of in claim.confounds if of.key == "accuracy")
-    assert re.fullmatch(
-        r"Accuracy: 3\d.% against (8|9)\d.% of answers right; a weaker model is another explanation.",
-        accuracy,
-    )
+    assert re.match(r"Accuracy: 3\d.% against (8|9)\d.% of answers right", accuracy)
+    assert accuracy.endswith("; a weaker model is another explanation.")
     assert "sft" in applying["Unequal accuracy"]
 
 

@@ -57,13 +57,15 @@ def verdicts(group: Group) -> list:
 
 
 def _verdict(claim: Claim) -> list:
-    reported = [f"The study reports: {claim.reported}"] if claim.reported else []
+    explained = [confound.text for confound in claim.confounds]
+    more = [claim.power, *claim.notes, *explained]
+    more += [f"The study reports: {claim.reported}"] if claim.reported else []
     return [
         wr.H3(plain(claim.question)),
         wr.CalloutBlock(plain(f"{claim.between}: {claim.label}")),
         paragraph(claim.statement),
         paragraph(f"{sentence(claim.evidence)}."),
-        *bullets([*claim.notes, *reported]),
+        *bullets(text for text in more if text),
     ]
 
 
