@@ -14,10 +14,11 @@ import jinja2
 import yaml
 from markupsafe import Markup
 
-from handan.alignment.output.render import as_markdown, escaped, known_only, without
+from handan import markdown
+from handan.alignment.output.render import as_markdown, known_only, without
 from handan.alignment.output.tables import tables
 from handan.config import read_yaml
-from handan.errors import UserError, printable
+from handan.errors import UserError
 from handan.records import content_hash, read_json, read_jsonl
 
 FOLDER = Path(__file__).parent
@@ -110,12 +111,12 @@ def _render(
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         undefined=jinja2.StrictUndefined,
-        finalize=lambda value: value if isinstance(value, Markup) else escaped(str(value)),
+        finalize=lambda value: value if isinstance(value, Markup) else markdown.escape(value),
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"code": _code, "block": _block, "listed": _listed}
+    environment.filters |= {"code": markdown.span, "block": _block, "listed": _listed}
     measured = read_json(run_dir / "alignment.json") if stage == "training" else None
     values = {
         "run": run,
@@ -164,16 +165,10 @@ def _lengths(path: Path) -> dict[str, Any]:
     return out
 
 
-def _code(value: object) -> Markup:
-    """As a code span, in which nothing but a backtick means anything."""
-    return Markup("`" + printable(str(value)).replace("`", "'") + "`")
-
-
 def _block(value: object) -> Markup:
-    """As a YAML block, fenced by more backticks than are in it."""
+    """As a YAML block."""
     text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-    return Markup(f"{fence}yaml\n{text}{fence}")
+    return markdown.block(text.rstrip("\n"), "yaml")
 
 
 def _listed(values: Mapping, above: str = "") -> Markup:
@@ -187,7 +182,7 @@ def _lines(values: Mapping, above: str) -> Iterable[str]:
         if isinstance(value, Mapping):
             yield from _lines(value, f"{name}, ")
         elif value is not None:
-            yield f"- {escaped(name)}: {escaped(_number(value))}"
+            yield f"- {markdown.escape(name)}: {markdown.escape(_number(value))}"
 
 
 def _number(value: Any) -> str:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from tabulate import tabulate
 
 from handan.errors import printable
+from handan.markdown import escape
 
 # First characters that make a spreadsheet evaluate a cell.
 FORMULA_MARKS = ("=", "+", "-", "@", "\t", "\r")
@@ -101,7 +102,7 @@ def without(table: Table, columns: Sequence[str]) -> Table:
 def as_markdown(table: Table) -> str:
     """A table of GitHub's Markdown under its title."""
     header, cells = _cells(table)
-    shown = [[escaped(cell) for cell in row] for row in cells]
+    shown = [[escape(cell) for cell in row] for row in cells]
     return f"{table.title}\n\n{_tabulated(table, header, shown, 'pipe')}\n"
 
 
@@ -156,14 +157,6 @@ def _tabulated(table: Table, header: list[str], cells: Iterable[list[str]], form
         colalign=sides,
     )
     return "\n".join(line.rstrip() for line in text.splitlines())
-
-
-def escaped(text: str) -> str:
-    """The text for Markdown: printable, and no character of it means anything."""
-    text = printable(text)
-    for mark in "\\`*_[]<>|$&~":
-        text = text.replace(mark, f"\\{mark}")
-    return text
 
 
 def _not_a_formula(value: object) -> object:

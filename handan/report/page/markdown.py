@@ -1,48 +1,60 @@
-"""Text of others in GitHub's Markdown: it appears as text, whatever is in it."""
+"""The report as Markdown: ``report.md.j2`` with the same words as the page, figures beside it."""
 
-import re
+from pathlib import Path
+from typing import NamedTuple
 
+import jinja2
 from markupsafe import Markup
 
-from handan.report.notation import plain
+from handan import markdown
+from handan.report.data import Study
+from handan.report.page.content import FILTERS, content
+from handan.report.page.traces import SAMPLE, read_traces
+from handan.report.pictures.export import file_name, save
+from handan.report.pictures.gallery import KINDS, gallery
 
-# Marks with a meaning inside a line; an underscore between letters has none. Then characters that
-# HTML and tables need, and those that mean something only after Markdown has been read: dollars
-# (mathematics), at and number signs (people, issues), colons and dots in addresses and emoji.
-MEANING = re.compile(
-    r"(?P<mark>[\\`*\[\]~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))"
-    r"|(?P<entity>[&<>|])"
-    r"|(?P<late>[$@#]|:(?=\S)|(?<=www)\.)",
-    re.IGNORECASE,
-)
-ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
-# At the start of a line: lists and headings.
-LINE_START = re.compile(r"^(\d*)([-+=.)])")
+FIGURES = "report_figures"  # the folder of the figures, beside the report
 
 
-def escape(text: object) -> Markup:
-    """The text for Markdown, on one line: it appears as it is, and no character has a meaning.
+class Shown(NamedTuple):
+    """A figure of the report: its title, its caption, and where it is."""
 
-    For paragraphs, lists, tables and descriptions of images, not for code. Control and direction
-    characters become '?'.
+    title: str
+    caption: str
+    path: Markup
+
+
+def render(study: Study, folder: Path, command: str) -> str:
+    """The whole report as GitHub's Markdown; its figures are written into a folder beside it.
+
+    Args:
+        study: what is reported.
+        folder: where the report will be.
+        command: that makes the report.
+
+    Raises:
+        UserError: the figures cannot be written.
     """
-    line = re.sub(r"[ \t\n]+", " ", plain(text)).strip(" ")
-    return Markup(LINE_START.sub(r"\1\\\2", MEANING.sub(_without_meaning, line)))
-
-
-def _without_meaning(found: re.Match) -> str:
-    character = found[0]
-    if found["mark"]:
-        return f"\\{character}"
-    if found["entity"]:
-        return ENTITIES[character]
-    # An element around it takes it out of the text that is searched for such marks.
-    return f"<span>{character}</span>"
-
-
-def code(text: object) -> Markup:
-    """The text as a block of code, its lines kept; the fence is longer than any in the text."""
-    lines = plain(text)
-    ticks = max((len(run) for run in re.findall("`+", lines)), default=0)
-    fence = "`" * max(3, ticks + 1)
-    return Markup(f"{fence}text\n{lines}\n{fence}")
+    pictures, left_out = gallery(study)
+    save(pictures, folder / FIGURES, ("png",))
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        # No text of others, wherever it is printed, means anything in Markdown.
+        finalize=lambda value: value if isinstance(value, Markup) else markdown.escape(value),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= FILTERS | {"block": markdown.block}
+    shown: dict[str, list[Shown]] = {kind: [] for kind in KINDS}
+    for picture in pictures:
+        path = Markup(f"{FIGURES}/{file_name(picture)}.png")
+        shown[picture.kind].append(Shown(picture.title, picture.caption, path))
+    return environment.get_template("report.md.j2").render(
+        **content(study, command),
+        pictures=shown,
+        left_out=[(KINDS[of.kind].title, of.group, of.reason) for of in left_out],
+        traces=read_traces(study),
+        sample=SAMPLE,
+    )

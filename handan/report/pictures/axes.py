@@ -1,7 +1,7 @@
 """What the axes of several kinds of figures have in common: scales, names of arms, legends."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -59,23 +59,23 @@ def of_correlations(axes: Axes, lowest: float, highest: float = 1.0) -> None:
 
 
 def r_tick(value: float, _: Any = None) -> str:
-    """'.5', '−.5', '0', '1'; for ticks."""
+    """'.5', '0', '1' and negative values with their sign; for ticks."""
     return correlation(value, 1) if round(value, 1) % 1 else f"{round(value)}".replace("-", MINUS)
 
 
-def ceiling_line(axes: Axes, ceiling: float | None) -> None:
-    """The human ceiling as a dotted line with its value, if it is known."""
+def ceiling_line(axes: Axes, ceiling: float | None, side: Literal["left", "right"]) -> None:
+    """The human ceiling as a dotted line with its value at one side, if it is known."""
     if ceiling is None:
         return
     axes.axhline(ceiling, color=INK, linestyle=":", linewidth=1)
     axes.annotate(
         f"ceiling {correlation(ceiling)}",
-        (1, ceiling),
+        (float(side == "right"), ceiling),
         xycoords=("axes fraction", "data"),
-        xytext=(-1, 1.5),
+        xytext=(2 if side == "left" else -2, 1.5),
         textcoords="offset points",
         fontsize=SMALL,
-        ha="right",
+        ha=side,
     )
 
 
@@ -92,7 +92,7 @@ def legend(figure: Figure, arms: Sequence[Arm], looks: Mapping[str, Look]) -> No
         )
         for arm in arms
     ]
-    rows, columns = grid(len(handles), MOST_IN_A_LEGEND_ROW)
+    _, columns = grid(len(handles), MOST_IN_A_LEGEND_ROW)
     figure.legend(
         handles=handles,
         loc="outside lower center",

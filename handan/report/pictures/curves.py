@@ -1,7 +1,7 @@
 """Alignment and other measures along training, from what probes wrote to metrics.jsonl."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
@@ -107,7 +107,7 @@ def _picture(
     title: str,
 ) -> Picture:
     items = {arm.name: num_probed_items(arm) for arm in arms}
-    counts = listing([f"{plain(arm)} {n if n else 'unknown'}" for arm, n in items.items()])
+    counts = listing([f"{plain(arm)} {n or 'unknown'}" for arm, n in items.items()])
     caption = (
         "A small probe is answered along training; bands are 95 % intervals over its items, where "
         f"they were recorded. Probed items: {counts}. From the first to the last probe: "
@@ -116,6 +116,9 @@ def _picture(
     for panel in panels:
         if panel.ceiling is not None:
             caption += f" {panel.title}: the human ceiling is {correlation(panel.ceiling)}."
+    empty = [panel.title for panel in OTHERS if panel not in panels]
+    if parts[0] == "measures" and empty:
+        caption += f" Left out, as 0 throughout or not recorded: {listing(empty).lower()}."
     if x.startswith("budget/"):
         caption += " Each arm's own training is counted, its teacher's part is not."
     return Picture(
@@ -123,8 +126,16 @@ def _picture(
         parts=parts,
         title=title,
         caption=caption,
-        draw=lambda: draw(arms, looks, x, panels, title),
+        draw=lambda: draw(arms, looks, x, panels, f"{title}, {_of_items(items.values())}"),
     )
+
+
+def _of_items(counts: Iterable[int | None]) -> str:
+    """'n = 128 items', 'n = 64 to 128 items'."""
+    known = sorted({count for count in counts if count})
+    if not known:
+        return "n unknown"
+    return f"n = {' to '.join(map(str, dict.fromkeys((known[0], known[-1]))))} items"
 
 
 def num_probed_items(arm: Arm) -> int | None:
@@ -148,14 +159,19 @@ def _ends(arms: Sequence[Arm], panel: Panel) -> str:
     for arm in arms:
         rows = [row for row in course(arm) if row.get(panel.measure) is not None]
         if rows:
-            first, last = (f"{_said(row, panel.measure)}" for row in (rows[0], rows[-1]))
+            first, last = (_said(row, panel.measure) for row in (rows[0], rows[-1]))
             parts.append(f"{plain(arm.name)} from {first} to {last}")
     return listing(parts) or "no values"
 
 
 def _said(row: Mapping[str, Any], measure: str) -> str:
     interval = _interval(row, measure)
-    return f"{number(row[measure], 2)}{f' {bounds(interval)}' if interval else ''}"
+    value = correlation(row[measure]) if _is_r(measure) else number(row[measure], 2)
+    return f"{value} {bounds(interval)}" if interval else value
+
+
+def _is_r(measure: str) -> bool:
+    return measure.endswith("r_loglog")
 
 
 def _interval(row: Mapping[str, Any], measure: str) -> tuple[float, float] | None:
@@ -163,9 +179,7 @@ def _interval(row: Mapping[str, Any], measure: str) -> tuple[float, float] | Non
     return None if low is None or high is None else (low, high)
 
 
-def draw(
-    arms: Sequence[Arm], looks: Looks, x: str, panels: Sequence[Panel], title: str
-) -> Figure:
+def draw(arms: Sequence[Arm], looks: Looks, x: str, panels: Sequence[Panel], title: str) -> Figure:
     """One panel a measure, all arms on the same axes, with their bands."""
     rows, columns = grid(len(panels), 3)
     with style():
@@ -181,7 +195,6 @@ def draw(
 
 
 def _draw_panel(axes: Axes, arms: Sequence[Arm], looks: Looks, x: str, panel: Panel) -> None:
-    is_r = panel.measure.endswith("r_loglog")
     lowest = 0.0
     for arm in arms:
         rows = [row for row in course(arm) if row.get(panel.measure) is not None]
@@ -202,9 +215,9 @@ def _draw_panel(axes: Axes, arms: Sequence[Arm], looks: Looks, x: str, panel: Pa
     axes.set_xlabel(AXES[x])
     axes.xaxis.set_major_formatter(FuncFormatter(magnitude))
     axes.margins(x=0.04)
-    if is_r:
+    if _is_r(panel.measure):
         of_correlations(axes, lowest)
-        ceiling_line(axes, panel.ceiling)
+        ceiling_line(axes, panel.ceiling, "right")
     elif panel.measure == "inflation/k":
         axes.axhline(1, color=INK, linestyle=":", linewidth=1)
     else:

@@ -12,9 +12,9 @@ from pathlib import Path
 from matplotlib import rc_context
 
 from handan.errors import UserError
+from handan.markdown import escape
 from handan.records import write_text
 from handan.report.data import Study
-from handan.report.page.markdown import escape
 from handan.report.pictures.drawing import style
 from handan.report.pictures.gallery import KINDS, LeftOut, gallery
 from handan.report.pictures.picture import Picture

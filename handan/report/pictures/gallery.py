@@ -38,9 +38,7 @@ KINDS = {
         inflation.pictures,
         "no arm and its base were measured on the same human task",
     ),
-    "distributions": Kind(
-        "Effort", distributions.pictures, "no item has a response that thinks"
-    ),
+    "distributions": Kind("Effort", distributions.pictures, "no item has a response that thinks"),
     "status": Kind("Status", status.pictures, "there are no responses"),
     "similarity": Kind(
         "Fingerprints", similarity.pictures, "no two models' lengths vary over the same items"

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from handan.alignment.data.pairs import shared_tasks
 from handan.alignment.statistics.basic import FloatArray
@@ -26,6 +26,7 @@ from handan.report.pictures.lines import band
 from handan.report.pictures.picture import Picture
 from handan.report.roles import Arm
 
+TIMES = "\N{MULTIPLICATION SIGN}"
 MOST_COLUMNS = 3  # tasks beside each other in one figure
 # Residuals are shown within this factor at least, so that none looks large for want of others.
 LEAST_FACTOR = 1.5
@@ -72,9 +73,7 @@ def _points(group: Group, student: str, base: str) -> list[Points]:
     ]
 
 
-def _picture(
-    group: Group, arm: Arm, look: Look, points: Sequence[Points], cold: bool
-) -> Picture:
+def _picture(group: Group, arm: Arm, look: Look, points: Sequence[Points], cold: bool) -> Picture:
     condition = "at T = 0" if cold else "with sampling"
     said = [f"{sentence(name(of.task))}: {_numbers(of.fit)}." for of in points]
     return Picture(
@@ -104,9 +103,7 @@ def _plain_bounds(fit: Mapping[str, Any]) -> str:
     return bounds(None) if interval is None else f"[{', '.join(number(of, 2) for of in interval)}]"
 
 
-def draw(
-    group: Group, arm: Arm, look: Look, points: Sequence[Points], condition: str
-) -> Figure:
+def draw(group: Group, arm: Arm, look: Look, points: Sequence[Points], condition: str) -> Figure:
     """A column for each task: the items above, their residuals below."""
     columns = len(points)
     with style():
@@ -152,9 +149,8 @@ def _items(axes: Axes, group: Group, arm: Arm, look: Look, points: Points) -> No
         axes.fill_between(
             *inside, color=INK, alpha=0.18, linewidth=0, label="95 % band of the line"
         )
-        axes.plot(
-            np.exp(line.x), np.exp(line.y), color=INK, linestyle="--", linewidth=1.6, label="least squares, slope b"
-        )
+        fitted = np.exp(line.x), np.exp(line.y)
+        axes.plot(*fitted, color=INK, linestyle="--", linewidth=1.6, label="least squares, slope b")
     title = sentence(short(name(points.task), 30))
     axes.set_title(f"{title}\n{_numbers(points.fit).replace(', b', chr(10) + 'b')}", fontsize=8)
 
@@ -182,6 +178,8 @@ def _residuals(axes: Axes, arm: Arm, look: Look, points: Points) -> None:
     most = max(np.log(LEAST_FACTOR), float(np.abs(residuals).max()) * 1.1)
     axes.set_yscale("log")
     axes.set_ylim(np.exp(-most), np.exp(most))
-    axes.yaxis.set_major_locator(LogLocator(base=2, numticks=5))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"×{value:.3g}"))
+    axes.yaxis.set_major_locator(
+        FixedLocator([1 / 1.5, 1, 1.5]) if most < np.log(2) else LogLocator(base=2, numticks=5)
+    )
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{TIMES}{value:.2g}"))
     axes.yaxis.set_minor_locator(NullLocator())

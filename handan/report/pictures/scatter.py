@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from handan.report.data import Group
-from handan.report.notation import bounds, correlation, listing, name, plain, sentence, short
+from handan.report.notation import bounds, correlation, name, plain, sentence, short
 from handan.report.pictures.axes import (
     BOTH_COLUMNS,
     COLUMN,

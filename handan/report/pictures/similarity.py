@@ -11,6 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from handan.alignment.data.cost_table import GREEDY_SUFFIX
 from handan.report.data import Group
 from handan.report.notation import bounds, correlation, plain, short
 from handan.report.pictures.axes import BOTH_COLUMNS, COLUMN, MOST_LETTERS, r_tick
@@ -69,6 +70,7 @@ def draw(models: Sequence[str], rows: Sequence[Mapping[str, Any]], condition: st
     size = len(models)
     values = {frozenset((row["a"], row["b"])): row for row in rows}
     sizes = sorted({row["n"] for row in rows})
+    names = [short(model.removesuffix(GREEDY_SUFFIX), MOST_LETTERS) for model in models]
     n = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     with style():
         width = COLUMN if size <= 3 else BOTH_COLUMNS
@@ -83,8 +85,8 @@ def draw(models: Sequence[str], rows: Sequence[Mapping[str, Any]], condition: st
                     _cell(axes, down, right, row, size)
         axes.set_xlim(-0.5, size - 1.5)
         axes.set_ylim(size - 0.5, 0.5)
-        axes.set_xticks(range(size - 1), [short(of, MOST_LETTERS) for of in models[:-1]])
-        axes.set_yticks(range(1, size), [short(of, MOST_LETTERS) for of in models[1:]])
+        axes.set_xticks(range(size - 1), names[:-1])
+        axes.set_yticks(range(1, size), names[1:])
         axes.tick_params(length=0)
         if size > MOST_WITH_INTERVALS:
             axes.tick_params(axis="x", rotation=90)

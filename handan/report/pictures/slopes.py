@@ -101,7 +101,7 @@ def draw(group: Group, looks: Looks, task: str | None, what: str) -> Figure:
             axes.set_xticks([0, 1], ["base", "trained"])
             axes.grid(visible=False, axis="x")
             of_correlations(axes, low)
-            ceiling_line(axes, _ceiling(group, task))
+            ceiling_line(axes, _ceiling(group, task), "left")
             _teachers(axes, group, looks, task, cold)
             _lines(axes, group, looks, task, cold)
         panels[0].set_ylabel("r of log tokens with log time")
@@ -142,6 +142,7 @@ def _teachers(axes: Axes, group: Group, looks: Looks, task: str | None, cold: bo
 def _lines(axes: Axes, group: Group, looks: Looks, task: str | None, cold: bool) -> None:
     trained = [arm for arm in group.arms if arm.base]
     labels: list[tuple[float, str, str]] = []
+    bases: dict[str, tuple[float, str, str]] = {}
     for place, arm in enumerate(trained):
         base = group.arm(arm.base)
         before, after = (_value(group, of, task, cold) for of in (base, arm))
@@ -155,18 +156,21 @@ def _lines(axes: Axes, group: Group, looks: Looks, task: str | None, cold: bool)
         of_arm(line[0], arm.name)
         _point(axes, 0, before, looks[base.name], base.name)
         _point(axes, x, after, look, arm.name)
-        axes.text(
-            -0.1, before.r, correlation(before.r), ha="right", va="center", fontsize=8, bbox=ONTO
-        )
+        bases[base.name] = (before.r, correlation(before.r), base.name)
         labels.append((after.r, f"{correlation(after.r)} {short(arm.name, 14)}", arm.name))
     for arm in (arm for arm in group.arms if arm.kind == "teacher" and not arm.base):
         value = _value(group, arm, task, cold)
         if value.r is not None:
             label = f"{correlation(value.r)} {short(arm.name, 14)}"
             labels.append((value.r, label, arm.name))
-    for (_, text, name_of), height in zip(sorted(labels), _apart(sorted(labels), axes), strict=True):
-        label = axes.text(1.24, height, text, va="center", fontsize=8, bbox=ONTO)
-        of_arm(label, name_of)
+    _labels(axes, -0.1, "right", sorted(bases.values()))
+    _labels(axes, 1.24, "left", sorted(labels))
+
+
+def _labels(axes: Axes, x: float, side: str, labels: Sequence[tuple[float, str, str]]) -> None:
+    """Height, text and arm of each, from below."""
+    for (_, text, arm), height in zip(labels, _apart(labels, axes), strict=True):
+        of_arm(axes.text(x, height, text, ha=side, va="center", fontsize=8, bbox=ONTO), arm)
 
 
 def _point(axes: Axes, x: float, value: _Value, look: Look, arm: str) -> None:

@@ -75,7 +75,8 @@ def _accuracy(costs: TaskCosts) -> float | None:
 
 def draw(group: Group, task: str) -> Figure:
     """One bar an arm; with sampling on the left, at T = 0 on the right, if that was measured."""
-    parts = [(label, cold) for label, cold in PANELS if not cold or any(a.greedy for a in group.arms)]
+    any_cold = any(arm.greedy for arm in group.arms)
+    parts = [(label, cold) for label, cold in PANELS if any_cold or not cold]
     with style():
         figure = new_figure(BOTH_COLUMNS, 1.25 + 0.3 * len(group.arms))
         title = f"{sentence(short(name(task), 50))}: what became of the responses"
@@ -130,6 +131,8 @@ def _panel(axes: Axes, group: Group, task: str, cold: bool) -> None:
         markersize=5,
         color=INK,
         markeredgecolor="#ffffff",
+        clip_on=False,
+        zorder=5,
         label="right answers",
     )
     for row, costs in found.items():
