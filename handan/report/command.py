@@ -5,6 +5,7 @@ import argparse
 from handan import report
 from handan.errors import UserError, printable
 from handan.report.data import read_study
+from handan.report.notation import plain
 from handan.report.pictures.export import write_figures
 from handan.report.wandb_report import publish, read_address
 
@@ -27,7 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
     study = read_study(runs, arguments.budget_tolerance)
     if arguments.output is not None:
         for sentence in report.write_report(study, runs, arguments.output):
-            print(sentence)
+            print(plain(sentence))
         print(f"wrote {printable(str(arguments.output))}")
     if arguments.figures is not None:
         pictures = write_figures(study, arguments.figures)
