@@ -67,10 +67,8 @@ def test_unequal_accuracy_qualifies_the_verdict(tmp_path):
     claim = found["student-teacher"]
     assert claim.label == "collapse, with unequal accuracy"
     accuracy = next(of.text for of in claim.confounds if of.key == "accuracy")
-    assert re.fullmatch(
-        r"Accuracy: 3\d.% against (8|9)\d.% of answers right; a weaker model is another explanation.",
-        accuracy,
-    )
+    assert re.match(r"Accuracy: 3\d.% against (8|9)\d.% of answers right", accuracy)
+    assert accuracy.endswith("; a weaker model is another explanation.")
     assert "sft" in applying["Unequal accuracy"]
 
 
@@ -108,7 +106,10 @@ def test_a_negative_r_is_called_reversed_and_keeps_its_sign(tmp_path):
     assert found["teacher"].label == "reversed, r below 0"
     assert "spends less where people take longer" in found["teacher"].statement
     assert "r over 2 tasks \N{MINUS SIGN}." in found["teacher"].evidence
-    assert "Reversed, with fewer tokens where people take longer: the teacher, r = \N{MINUS SIGN}." in text
+    assert (
+        "Reversed, with fewer tokens where people take longer: the teacher, r = \N{MINUS SIGN}."
+        in text
+    )
 
 
 def test_a_teacher_around_zero_is_no_evidence(tmp_path):
@@ -142,8 +143,8 @@ def test_unequal_budgets_name_the_measure(tmp_path):
     checks = {check.title: check for check in confounds(read_study(runs))}
     check = checks["Unequal budgets"]
     assert check.applies
-    assert "not matched on trained tokens (grpo used 2 times sft's)" in check.text
-    assert "unknown: generated tokens (with the teacher's)" in check.text
+    assert "sft had 0.50 times the trained tokens of grpo" in check.text
+    assert "(generated tokens, model FLOPs and device-seconds unknown)" in check.text
 
 
 def test_the_format_is_named_as_an_explanation(tmp_path):

@@ -18,7 +18,7 @@ from handan import markdown
 from handan.alignment.output.render import as_markdown, known_only, without
 from handan.alignment.output.tables import tables
 from handan.config import read_yaml
-from handan.errors import UserError
+from handan.errors import UserError, printable
 from handan.records import content_hash, read_json, read_jsonl
 
 FOLDER = Path(__file__).parent
@@ -30,6 +30,8 @@ RECIPES = {
 }
 QUARTILES = {"shortest": 0.0, "lower quartile": 0.25, "median": 0.5, "upper quartile": 0.75}
 QUARTILES |= {"longest": 1.0}
+# How the hub names a repository: OWNER/NAME.
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 MARK = re.compile(r"<!-- handan publish ([0-9a-f]+); an edited card is kept -->\n\Z")
 
 
@@ -87,7 +89,7 @@ def make_card(run_dir: Path, repo: str | None) -> str:
             base_model=base if _on_hub(base) else None,
             library_name="peft" if adapter else "transformers",
             pipeline_tag="text-generation",
-            tags=["handan", "trl", run["training"]["recipe"]],
+            tags=["handan", "trl", printable(str(run["training"]["recipe"]))],
         )
         body = _render("model.md.j2", run_dir, run, config, repo, "training")
     text = f"---\n{data.to_yaml()}\n---\n\n{body}".rstrip()
@@ -102,7 +104,7 @@ def is_own(text: str) -> bool:
 
 
 def _on_hub(name: str) -> bool:
-    return name.count("/") == 1 and not name.startswith((".", "/")) and not Path(name).exists()
+    return HUB_NAME.fullmatch(name) is not None and not Path(name).exists()
 
 
 def _render(

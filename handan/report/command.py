@@ -5,7 +5,9 @@ import argparse
 from handan import report
 from handan.errors import UserError, printable
 from handan.report.data import read_study
+from handan.report.notation import plain
 from handan.report.pictures.export import write_figures
+from handan.report.wandb_report import publish, read_address
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -22,15 +24,14 @@ def run(arguments: argparse.Namespace) -> None:
         )
     if arguments.offline is not None and arguments.wandb is None:
         raise UserError("--offline writes the report of --wandb ENTITY/PROJECT; give that too")
+    address = None if arguments.wandb is None else read_address(arguments.wandb)
     study = read_study(runs, arguments.budget_tolerance)
     if arguments.output is not None:
         for sentence in report.write_report(study, runs, arguments.output):
-            print(sentence)
+            print(plain(sentence))
         print(f"wrote {printable(str(arguments.output))}")
     if arguments.figures is not None:
         pictures = write_figures(study, arguments.figures)
         print(f"wrote {len(pictures)} figures to {printable(str(arguments.figures))}")
-    if arguments.wandb is not None:
-        from handan.report.wandb_report import publish
-
-        print(publish(study, arguments.wandb, arguments.offline))
+    if address is not None:
+        print(publish(study, address, arguments.offline))

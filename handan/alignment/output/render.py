@@ -1,8 +1,9 @@
 """A table of results as text for a terminal, CSV, Markdown or LaTeX.
 
-Names of models and tasks come from files of others. In a terminal everything goes through
-``printable``, so that no name can move the cursor or hide text; Markdown and LaTeX are escaped;
-and in CSV a name that a spreadsheet would take for a formula gets an apostrophe in front.
+Names of models and tasks come from files of others. Everything goes through ``printable``, so that
+no name can move a cursor or hide text; Markdown and LaTeX are escaped; and in CSV a name that a
+spreadsheet would take for a formula gets an apostrophe in front (OWASP, 'CSV injection'). Nothing
+reads these tables back; ``costs.csv``, which is read, is quoted and never changed.
 """
 
 import csv
@@ -125,7 +126,7 @@ def as_csv(table: Table) -> str:
                 number, bounds = value
                 out += [number, *(bounds or (None, None))]
             else:
-                out.append(_not_a_formula(value))
+                out.append(_harmless(value))
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows([header, *rows])
     return buffer.getvalue()
@@ -159,7 +160,8 @@ def _tabulated(table: Table, header: list[str], cells: Iterable[list[str]], form
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 
-def _not_a_formula(value: object) -> object:
-    if isinstance(value, str) and value.startswith(FORMULA_MARKS):
-        return f"'{value}"
-    return value
+def _harmless(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    shown = printable(value)
+    return f"'{shown}" if value.startswith(FORMULA_MARKS) else shown

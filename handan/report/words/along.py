@@ -57,9 +57,9 @@ def _from_start_to_end(probes: Sequence[_Probe]) -> str:
     if start.interval is None or end.interval is None:
         return f"{text}; without intervals that shows no change."
     if _above(end, start):
-        text += "; it rose, the intervals do not overlap"
+        text += "; it rose: the intervals do not overlap"
     elif _above(start, end):
-        text += "; it fell, the intervals do not overlap"
+        text += "; it fell: the intervals do not overlap"
     else:
         text += "; the intervals overlap, so the probe does not show that it changed"
     if end.interval[1] < 0:

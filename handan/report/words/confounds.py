@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from handan.report.data import Group, Study
-from handan.report.notation import bounds, correlation, listing, name, percent
+from handan.report.notation import bounds, correlation, listing, name, percent, sentence
 from handan.report.words.budget import compared
 from handan.report.words.counting import counting
 from handan.report.words.pair import (
@@ -12,8 +12,9 @@ from handan.report.words.pair import (
     DIRECT_TOLERANCE,
     FORMAT_EXPLAINS,
     RELIABILITY_TOLERANCE,
+    WITH_TEACHERS,
     accuracy_gap,
-    unequal,
+    budget_difference,
 )
 
 # An arm that lost more than this share of its base's right answers no longer solves the tasks.
@@ -206,12 +207,11 @@ def _budgets(study: Study) -> Check | None:
     rows = [row for row in compared(study) if row["a"] in names]
     if not rows:
         return None
-    apart = [row for row in rows if unequal(row)]
+    apart = [said for row in rows if (said := budget_difference(row))]
     if not apart:
         return "Unequal budgets", False, " ".join(row["sentence"] for row in rows)
-    said = " ".join(row["sentence"] for row in apart)
-    text = f"{said} A method with less to learn from may look worse, or less damaged."
-    return "Unequal budgets", True, text
+    text = f"{sentence(WITH_TEACHERS)}: {'; '.join(apart)}. A method with less to learn from may "
+    return "Unequal budgets", True, f"{text}look worse, or less damaged."
 
 
 def _direct(group: Group) -> Check:

@@ -36,12 +36,11 @@ def missing(group: Group) -> list[Missing]:
 
 
 def _teacher(group: Group) -> str:
-    named = sorted({arm.teacher_said for arm in group.arms if arm.teacher_said})
-    if named:
-        return f"The teacher {listing(named)} was not evaluated here; {EVALUATE}."
+    students = _kind(group, "student")
+    if named := sorted({arm.teacher_said for arm in students if arm.teacher_said}):
+        return f"The teacher {listing(named)} was not evaluated; {EVALUATE}."
     return (
-        "No model whose traces others imitate was evaluated; evaluate a student of it, too, so "
-        "that the two are known to belong together."
+        "No teacher was evaluated; evaluate one and a student of its traces, which shows its role."
     )
 
 
@@ -51,7 +50,7 @@ def _teacher_base(group: Group) -> str:
             f"The model that {listing([arm.name for arm in teachers])} was trained from was not "
             f"evaluated; {EVALUATE}."
         )
-    return "Neither a teacher nor the model it was trained from was evaluated."
+    return "No teacher was evaluated; evaluate one, its student and the model it was trained from."
 
 
 def _student_teacher(group: Group) -> str:

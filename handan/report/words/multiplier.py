@@ -1,6 +1,6 @@
 """Is an arm its base times a constant? The Linear Inflation Law, judged by its interval."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from handan.report.notation import bounds, correlation, number
 from handan.report.notation import sentence as capital
 from handan.report.roles import Arm
 from handan.report.words import pair
-from handan.report.words.claim import Claim
+from handan.report.words.claim import Applying, Claim
 
 # A slope shown to be within this of 1 is that of a constant multiple.
 SLOPE_BOUND = 0.1
@@ -26,7 +26,7 @@ class Slope(NamedTuple):
 
 
 def multiplier_claims(group: Group) -> list[Claim]:
-    """One claim an arm with a known base, at T = 0 if both were measured there.
+    """One claim an arm with a known base: with sampling, and whether T = 0 says otherwise.
 
     b = 1 is a constant multiple. Whether it is one is 'yes' only where the whole interval is
     within ``SLOPE_BOUND`` of 1, 'no' only where 1 is outside the interval, and open otherwise.
@@ -38,17 +38,19 @@ def _claim(group: Group, arm: Arm) -> Claim | None:
     if arm.base is None:
         return None
     base = group.arm(arm.base)
-    cold = arm.greedy is not None and base.greedy is not None
-    models = (str(arm.greedy), str(base.greedy)) if cold else (arm.name, base.name)
-    fit = _pooled(group, *models)
-    if fit is None or (slope := slope_of(fit)) is None:
+    warm = _fit(group, arm.name, base.name)
+    cold = _fit(group, arm.greedy, base.greedy)
+    # A slope that is not corrected for the noise of samples is flattened by it.
+    first_cold = cold is not None and (warm is None or not slope_of(warm).corrected)
+    fit, other = (cold, warm) if first_cold else (warm, cold)
+    if fit is None:
         return None
-    label, tone, statement = judged(slope)
-    ratio, its_bounds = fit["geometric_mean_ratio"], fit["geometric_mean_ratio_ci"]
-    where = "at T = 0" if cold else "with sampling"
-    how = ", corrected for the noise of the base's lengths" if slope.corrected else ""
-    shown = f"b = {correlation(slope.b)} {bounds((slope.low, slope.high))}"
-    times = f"k = {number(ratio, 2)} {_ratios(its_bounds)}"
+    slope = slope_of(fit)
+    label, tone, statement = judged(slope, fit["geometric_mean_ratio_ci"])
+    places = ("at T = 0", "with sampling") if first_cold else ("with sampling", "at T = 0")
+    if other is not None:
+        otherwise = judged(slope_of(other), other["geometric_mean_ratio_ci"])[0]
+        label += f"; {places[1]}: {otherwise}" if otherwise != label else ""
     return Claim(
         about="multiplier",
         question="Is it the model it was trained from, times a constant?",
@@ -56,66 +58,79 @@ def _claim(group: Group, arm: Arm) -> Claim | None:
         label=label,
         tone=tone,
         statement=capital(statement.format(a=arm.noun)),
-        evidence=f"{where}, {shown}{how}; {times} times its base's tokens, n = {fit['n']} items",
-        notes=_notes(group, arm, base, fit, cold),
+        evidence=f"{places[0]}, {_figures(fit)}, where k is the mean ratio of tokens, "
+        f"n = {fit['n']} items",
+        notes=_notes(fit, f"{capital(places[1])}, {_figures(other)}." if other else None),
         arms=(arm.name, base.name),
-        effect=f"{shown}, {times}",
+        effect=_figures(fit),
         num_items=fit["n"],
-        power=_power(slope),
-        confounds=pair.of_lengths(group, models),
+        power=_precision(slope),
+        confounds=_confounds(group, fit, slope, first_cold),
     )
 
 
-def slope_of(fit: Mapping[str, Any]) -> Slope | None:
-    """The slope of a fit of ``handan.alignment.figures.inflation``; None without interval."""
+def _fit(group: Group, student: str | None, base: str | None) -> Mapping[str, Any] | None:
+    """The fit over all tasks, if it has an interval."""
+    for fit in group.result["inflation"]:
+        if (fit["student"], fit["base"], fit["task"]) == (student, base, None):
+            known = fit["b_ci"] is not None and fit["residual_sd"] is not None
+            return dict(fit) if known else None
+    return None
+
+
+def slope_of(fit: Mapping[str, Any]) -> Slope:
+    """The slope of a fit of ``handan.alignment.figures.inflation`` that has an interval."""
     corrected = fit["corrected"]["b_ci"] is not None
     chosen = fit["corrected"] if corrected else fit
-    if chosen["b_ci"] is None or fit["residual_sd"] is None:
-        return None
     low, high = chosen["b_ci"]
     return Slope(chosen["b"], low, high, corrected)
 
 
-def judged(slope: Slope) -> tuple[str, str, str]:
-    """Label, tone and statement, with a place for the arm, as far as the interval allows."""
-    inside = slope.low > 1 - SLOPE_BOUND and slope.high < 1 + SLOPE_BOUND
+def judged(slope: Slope, ratio: Sequence[float] | None) -> tuple[str, str, str]:
+    """Label, tone and statement, with a place for the arm, as far as the intervals allow."""
     bound = correlation(SLOPE_BOUND, 1)
-    if inside:
+    if _near_one((slope.low, slope.high)):
         exact = "" if slope.low <= 1 <= slope.high else ", but is not 1"
-        statement = f"{{a}} is a constant multiple of its base, to within ±{bound} of the slope."
-        return f"yes, b is within ±{bound} of 1{exact}", "same", statement
+        statement = f"{{a}} is a constant multiple of its base, to within ±{bound} of the slope"
+        if ratio is not None and _near_one(ratio):
+            label = f"yes, b is within ±{bound} of 1{exact}, and so is k"
+            return label, "same", f"{statement}, and writes about as much as its base."
+        return f"yes, b is within ±{bound} of 1{exact}", "same", f"{statement}."
     if slope.low <= 1 <= slope.high:
         statement = "These items do not tell whether {a} is a constant multiple of its base."
         return "no evidence either way", "open", statement
-    if slope.high < 1:
-        statement = "{a} is no constant multiple of its base: where its base writes more, the "
-        return "no, b below 1", "lower", statement + "factor is smaller."
     statement = "{a} is no constant multiple of its base: where its base writes more, the factor "
-    return "no, b above 1", "higher", statement + "is larger."
+    if slope.high < 1:
+        return "no, b below 1", "lower", f"{statement}is smaller."
+    return "no, b above 1", "higher", f"{statement}is larger."
 
 
-def _notes(group: Group, arm: Arm, base: Arm, fit: Mapping[str, Any], cold: bool) -> list[str]:
-    notes = []
-    if cold and (warm := _pooled(group, arm.name, base.name)) is not None:
-        of_ratio = number(warm["geometric_mean_ratio"], 2)
-        text = f"With sampling, k = {of_ratio} {_ratios(warm['geometric_mean_ratio_ci'])}"
-        if (slope := slope_of(warm)) is not None:
-            text += f" and b = {correlation(slope.b)} {bounds((slope.low, slope.high))}"
-        notes.append(f"{text}.")
-    factor = number(float(np.exp(fit["residual_sd"])), 2)
-    notes.append(
-        f"Single items depart from the line by a factor of about {factor}. A constant multiple "
-        "leaves r as it was, so only a slope below 0 or these departures can change it."
-    )
+def _near_one(interval: Sequence[float]) -> bool:
+    return interval[0] > 1 - SLOPE_BOUND and interval[1] < 1 + SLOPE_BOUND
+
+
+def _figures(fit: Mapping[str, Any]) -> str:
+    slope, ratio = slope_of(fit), fit["geometric_mean_ratio_ci"]
+    text = f"b = {correlation(slope.b)} {bounds((slope.low, slope.high))}, "
+    text += f"k = {number(fit['geometric_mean_ratio'], 2)}"
+    return text if ratio is None else f"{text} [{number(ratio[0], 2)}, {number(ratio[1], 2)}]"
+
+
+def _notes(fit: Mapping[str, Any], otherwise: str | None) -> list[str]:
+    departs = number(float(np.exp(fit["residual_sd"])), 2)
+    text = f"Single items depart from the line by a factor of about {departs}"
+    if fit["noise_sd"] is not None:
+        text += f"; sampling alone makes {number(float(np.exp(fit['noise_sd'])), 2)}"
+    notes = [f"{text}. A constant multiple alone would leave r as it was."]
     if fit["law"] is not None:
         notes.append(
             "Of a constant multiple, a constant number of tokens more, and no relation, the "
             f"interval of b leaves: {fit['law']}."
         )
-    return notes
+    return notes + ([otherwise] if otherwise else [])
 
 
-def _power(slope: Slope) -> str | None:
+def _precision(slope: Slope) -> str | None:
     wide, most = slope.high - slope.low, 2 * SLOPE_BOUND
     if wide < most:
         return None
@@ -125,13 +140,9 @@ def _power(slope: Slope) -> str | None:
     )
 
 
-def _ratios(interval: Any) -> str:
-    return "" if interval is None else f"[{number(interval[0], 2)}, {number(interval[1], 2)}]"
-
-
-def _pooled(group: Group, student: str, base: str) -> Mapping[str, Any] | None:
-    """The fit over all tasks."""
-    for fit in group.result["inflation"]:
-        if (fit["student"], fit["base"], fit["task"]) == (student, base, None):
-            return dict(fit)
-    return None
+def _confounds(group: Group, fit: Mapping[str, Any], slope: Slope, cold: bool) -> list[Applying]:
+    found = pair.of_lengths(group, (fit["student"], fit["base"]))
+    if not cold and not slope.corrected:
+        text = "Sampling noise flattens b, and one response an item does not tell by how much."
+        found.append(Applying("noise", text))
+    return found

@@ -6,7 +6,7 @@ from typing import Any
 from handan import budgets
 from handan.alignment.figures.verdict import ACCURACY_TOLERANCE
 from handan.report.data import Group
-from handan.report.notation import correlation, listing, name, percent
+from handan.report.notation import correlation, listing, name, number, percent
 from handan.report.roles import Arm
 from handan.report.words.budget import compared_pair
 from handan.report.words.claim import Applying
@@ -20,6 +20,7 @@ DIRECT_TOLERANCE = 0.1
 RELIABILITY_TOLERANCE = 0.1
 # A format whose noise-free length follows people this closely explains a high r by itself.
 FORMAT_EXPLAINS = 0.5
+WITH_TEACHERS = "the teacher's part counted"
 # .4 - .3 is a little more than .1 in floating point.
 _ROUNDING = 1e-9
 
@@ -72,23 +73,27 @@ def of_budgets(a: Arm, b: Arm, tolerance: float) -> Iterator[Applying]:
     row = compared_pair(a, b, tolerance)
     if row is None:
         return
-    parts = []
-    for of_measure in unequal(row):
-        what, ratio = budgets.MEASURES[of_measure["measure"]], of_measure["ratio"]
-        parts.append(
-            f"{what} where {b.name} had none" if ratio is None else f"{ratio:.3g} times the {what}"
-        )
-    if parts:
-        yield Applying("budget", f"Unequal budgets: {a.name} had {listing(parts)} of {b.name}.")
+    if said := budget_difference(row):
+        yield Applying("budget", f"Unequal budgets, {WITH_TEACHERS}: {said}.")
 
 
-def unequal(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The measures on which two budgets are apart and that could matter: memory could not."""
-    return [
-        of_measure
-        for of_measure in row["measures"]
-        if of_measure["within"] is False and of_measure["measure"] != "peak_memory_gib"
-    ]
+def budget_difference(row: Mapping[str, Any]) -> str | None:
+    """How far two budgets are apart on measures that could matter; None if on none of them."""
+    # The memory that a training needed changes nothing of what it learns.
+    measures = [of for of in row["measures"] if of["measure"] != "peak_memory_gib"]
+    apart, unknown = [], []
+    for of_measure in measures:
+        what = budgets.MEASURES[of_measure["measure"]].removesuffix(" (with the teacher's)")
+        if of_measure["within"] is None:
+            unknown.append(what)
+        elif not of_measure["within"]:
+            ratio = of_measure["ratio"]
+            none = f"{what} where {row['b']} had none"
+            apart.append(none if ratio is None else f"{number(ratio, 2)} times the {what}")
+    if not apart:
+        return None
+    text = f"{row['a']} had {listing(apart)} of {row['b']}"
+    return f"{text} ({listing(unknown)} unknown)" if unknown else text
 
 
 def accuracy_gap(row: Mapping[str, Any]) -> float | None:

@@ -3,7 +3,7 @@
 from handan.report.data import Group
 from handan.report.notation import bounds, correlation, listing, percent
 from handan.report.words.pair import FORMAT_EXPLAINS
-from handan.report.words.verdicts import outcome
+from handan.report.words.verdicts import lost_by_correction, outcome
 
 COMPARED = {
     "lower": "lower for",
@@ -22,7 +22,7 @@ def summary(group: Group) -> list[str]:
     temperature = group.conditions.get("temperature")
     label = f"T = {temperature:g}" if isinstance(temperature, (int, float)) else "T unknown"
     bases = sorted({arm.base for arm in group.arms if arm.base})
-    base = group.arm(bases[0]).noun if len(bases) == 1 else "its base"
+    base = group.arm(bases[0]).noun if len(bases) == 1 else "the model each was trained from"
     said = []
     for condition, cold in ((f"With sampling ({label})", False), ("Without it (T = 0)", True)):
         outcomes: dict[str, list[str]] = {}
@@ -32,6 +32,8 @@ def summary(group: Group) -> list[str]:
             row = group.contrast(*pair)
             if row is not None:
                 words = COMPARED[outcome(row)]
+                if lost_by_correction(row):
+                    words = words.replace(" for", ", though not after correction, for")
                 bound = correlation(row["equivalence_bound"], 1)
                 outcomes.setdefault(words.format(bound=bound), []).append(arm.noun)
         if outcomes:

@@ -16,6 +16,7 @@ from handan.report.words.power import power_of_contrast, power_of_r
 
 # After Holm's correction; a verdict rests on an uncorrected interval, so it may not survive.
 SIGNIFICANT = 0.05
+NOT_CORRECTED = ", not after correction"
 
 SAID = {
     "lower": "{a} follows human time less closely than {b}.",
@@ -48,6 +49,12 @@ def outcome(contrast: Mapping[str, Any]) -> str:
     if direction not in ("lower", "higher"):
         return "open"
     return f"{direction}, but" if "," in verdict else direction
+
+
+def lost_by_correction(contrast: Mapping[str, Any]) -> bool:
+    """Whether a difference that its interval shows does not survive Holm's correction."""
+    differs = outcome(contrast).split(",")[0] in ("lower", "higher")
+    return differs and not (contrast["p_holm"] is not None and contrast["p_holm"] < SIGNIFICANT)
 
 
 def shown_verdict(contrast: Mapping[str, Any]) -> str:
@@ -143,7 +150,7 @@ def _contrast(group: Group, row: Mapping[str, Any], a: Arm, b: Arm, tolerance: f
         arms=(a.name, b.name),
         effect=difference,
         num_items=row["n"],
-        power=power_of_contrast(group),
+        power=power_of_contrast(group, row, found),
         confounds=_confounds(group, row, a, b, tolerance),
     )
 
@@ -158,11 +165,15 @@ def _label(row: Mapping[str, Any], cold: Mapping[str, Any] | None, a: Arm, b: Ar
     gap = pair.accuracy_gap(row)
     if gap is not None:
         label += ", accuracy unknown" if gap != gap else ", with unequal accuracy"
-    if found.split(",")[0] in ("lower", "higher") and not _survives_correction(row):
-        label += ", not after correction"
+    if lost_by_correction(row):
+        label += NOT_CORRECTED
     if cold is not None and _size(cold) != _size(row):
-        label += f"; at T = 0: {shown_verdict(cold)}"
+        label += f"; at T = 0: {_qualified(cold)}"
     return label
+
+
+def _qualified(contrast: Mapping[str, Any]) -> str:
+    return shown_verdict(contrast) + (NOT_CORRECTED if lost_by_correction(contrast) else "")
 
 
 def _confounds(
@@ -200,10 +211,6 @@ def _mean_of(group: Group, arm: Arm) -> str:
     return f"mean r over {num_tasks} tasks" if num_tasks > 1 else "r"
 
 
-def _survives_correction(row: Mapping[str, Any]) -> bool:
-    return row["p_holm"] is not None and row["p_holm"] < SIGNIFICANT
-
-
 def _levels(group: Group, a: Arm, b: Arm) -> list[str]:
     """Where an arm is reversed, or the one compared with has no alignment to speak of."""
     said = []
@@ -231,15 +238,21 @@ def _cold(row: Mapping[str, Any], cold: Mapping[str, Any] | None) -> str | None:
     if cold is None or cold["ci"] is None:
         return None
     warm, found = (outcome(contrast).split(",")[0] for contrast in (row, cold))
-    text = f"At T = 0: {shown_verdict(cold)}, difference {correlation(cold['difference'])} "
+    text = f"At T = 0: {_qualified(cold)}, difference {correlation(cold['difference'])} "
     text += f"{bounds(cold['ci'])}"
-    if warm in ("lower", "higher"):
+    differs = ("lower", "higher")
+    if warm in differs:
+        same = "so sampling noise alone does not explain it"
         left = {
-            warm: "so sampling noise alone does not explain it",
+            warm: "so some of it may be left without sampling"
+            if lost_by_correction(cold)
+            else same,
             "preserved": "so the difference comes with sampling and is gone without it",
             "open": "so without sampling the difference is not shown",
         }
         text += f"; {left.get(found, 'so the direction reverses without sampling')}"
+    elif found in differs:
+        text += f"; so sampling {'may hide' if lost_by_correction(cold) else 'hides'} a difference"
     return f"{text}."
 
 
