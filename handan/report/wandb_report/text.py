@@ -11,7 +11,8 @@ from handan.report.notation import bounds, correlation, listing, plain, sentence
 from handan.report.wandb_report.run_sets import TrackedArm
 from handan.report.words.budget import compared
 from handan.report.words.confounds import Confound, confounds
-from handan.report.words.rows import arm_rows, inflation_sentences
+from handan.report.words.multiplier import multiplier_claims
+from handan.report.words.rows import arm_rows
 from handan.report.words.summary import summary
 from handan.report.words.verdicts import Claim, claims
 
@@ -52,18 +53,21 @@ def answer(study: Study) -> list:
 
 
 def verdicts(group: Group) -> list:
-    """Every claim of the study: verdict, effect, interval, n and what qualifies it."""
-    return [block for claim in claims(group) for block in _verdict(claim)]
+    """Every claim of the study but multipliers: verdict, effect, interval, n, qualifications."""
+    shown = [claim for claim in claims(group) if claim.about != "multiplier"]
+    return [block for claim in shown for block in _verdict(claim)]
 
 
 def _verdict(claim: Claim) -> list:
-    reported = [f"The study reports: {claim.reported}"] if claim.reported else []
+    explained = [confound.text for confound in claim.confounds]
+    more = [claim.power, *claim.notes, *explained]
+    more += [f"The study reports: {claim.reported}"] if claim.reported else []
     return [
         wr.H3(plain(claim.question)),
         wr.CalloutBlock(plain(f"{claim.between}: {claim.label}")),
         paragraph(claim.statement),
         paragraph(f"{sentence(claim.evidence)}."),
-        *bullets([*claim.notes, *reported]),
+        *bullets(text for text in more if text),
     ]
 
 
@@ -117,7 +121,11 @@ def how_to_read(group: Group, runs: Sequence[TrackedArm]) -> wr.P:
 
 def inflation(study: Study) -> list:
     """Whether arms are their base times a constant, from the final evaluation."""
-    return bullets(text for group in study.groups for text in inflation_sentences(group))
+    found = [claim for group in study.groups for claim in multiplier_claims(group)]
+    return bullets(
+        f"{claim.between}: {claim.label}. {claim.statement} {sentence(claim.evidence)}."
+        for claim in found
+    )
 
 
 def final_tables(study: Study) -> list:
