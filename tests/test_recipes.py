@@ -12,79 +12,17 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from embedded import ROOT, SUITES, WEIGHTS, launch, run_script, small_suite
+from embedded import ROOT, WEIGHTS, launch, run_script
+from recipe_runs import PROMPTS, arguments, traces, weights
 from safetensors.torch import load_file
 
+from handan import sweep
 from handan.engines.transformers import TransformersEngine, load_model
 from handan.evaluate import evaluate
 from handan.formats import FORMATS
 from handan.launch import SINGLE
 from handan.records import file_hash, read_json, read_jsonl
 from handan.suite import load_suite
-
-PROMPTS = """families: {binary_addition: 0.5, binary_subtraction: 0.3, ordering: 0.2}
-widths: [1, 2, 3, 5]
-num_problems: 60
-seed: 3
-"""
-TWICE = ["--per_device_train_batch_size", "8", "--gradient_accumulation_steps", "2"]
-
-
-@pytest.fixture(scope="session")
-def small(tmp_path_factory):
-    """Prompts, a probe suite and traces that are small enough for tests."""
-    # One folder for all test workers, made by whoever comes first.
-    root = tmp_path_factory.getbasetemp()
-    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "small"
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        deadline = time.monotonic() + 300
-        while not (folder / "ready").exists():
-            assert time.monotonic() < deadline, f"{folder} was never completed"
-            time.sleep(0.5)
-        return folder
-    (folder / "prompts.yaml").write_text(PROMPTS)
-    human = yaml.safe_load((SUITES / "tiny_probe.yaml").read_text())["tasks"]
-    small_suite(folder, tasks=human, greedy=False)
-    traces(folder, folder / "traces")
-    (folder / "ready").touch()
-    return folder
-
-
-def traces(small, output_dir, check=True):
-    config = ["--config", "recipes/configs/tiny/traces.yaml", "--output_dir", output_dir]
-    more = ["--prompts", small / "prompts.yaml", "--batch_size", "16"]
-    return launch("cpu", "recipes/traces.py", *config, *more, check=check)
-
-
-def arguments(recipe, small, output_dir, *more):
-    config = ["--config", f"recipes/configs/tiny/{recipe}.yaml", "--output_dir", output_dir]
-    shared = ["--prompts", small / "prompts.yaml", "--suite", small / "suite.yaml"]
-    steps = ["--max_steps", "4", "--save_steps", "2", "--probe_steps", "2"]
-    own = {
-        "sft_distill": ["--traces", small / "traces" / "traces.jsonl"],
-        "grpo": [*TWICE, "--num_generations", "4"],
-        "on_policy_distill": TWICE,
-    }[recipe]
-    return [f"recipes/{recipe}.py", *config, *shared, *steps, *own, *more]
-
-
-@pytest.fixture(scope="session")
-def trained(small):
-    """Both recipes run once, uninterrupted, through accelerate launch."""
-
-    def run(recipe):
-        folder = small / f"whole_{recipe}"
-        launch("cpu", *arguments(recipe, small, folder))  # a finished run is left alone
-        return folder
-
-    return run
-
-
-def weights(folder):
-    return file_hash(folder / "model.safetensors")
-
 
 RECIPES = ["sft_distill", "grpo"]
 
@@ -156,14 +94,22 @@ def test_a_killed_run_goes_on_to_the_same_weights(small, trained, tmp_path, reci
     for count in ("trained_tokens", "processed_tokens", "generated_tokens", "model_flops"):
         assert resumed[count] == whole[count]
 
+    kept = ("step", "alignment", "inflation", "cost", "status")
+
     def probes(of):
         return [
-            {k: v for k, v in row.items() if k.startswith("alignment") or k == "step"}
+            {k: v for k, v in row.items() if k.startswith(kept)}
             for row in read_jsonl(of / "metrics.jsonl")
             if "alignment/mean_r_loglog" in row
         ]
 
+    def responses(of):
+        rows = read_jsonl(of / "probe.jsonl")
+        return [{k: v for k, v in row.items() if k != "device_seconds"} for row in rows]
+
     assert probes(folder) == probes(trained(recipe))
+    assert "inflation/k" in probes(folder)[-1]  # against step 0, which the first process measured
+    assert responses(folder) == responses(trained(recipe))
     if recipe != "sft_distill":
         whole_rollouts = read_jsonl(trained(recipe) / "rollouts.jsonl")
         assert read_jsonl(folder / "rollouts.jsonl") == whole_rollouts
@@ -292,6 +238,14 @@ def test_an_adapter_is_trained_saved_and_evaluated_like_any_other_arm(small, tmp
         if r["step"] == 4
     }
     assert costs == probed
+    # A sweep computes with the adapter as it was trained, so it says the same word for word.
+    training = sweep.read_training(folder)
+    policy = next(policy for policy in sweep.policies(training) if policy.model == str(last))
+    sweep.evaluate_policy(policy, training, suite, folder / "sweep", SINGLE)
+    keys = ("task", "item", "sample", "text")
+    swept, probes = read_jsonl(folder / "sweep/step-4/generations.jsonl"), folder / "probe.jsonl"
+    said = {tuple(row[key] for key in keys) for row in read_jsonl(probes) if row["step"] == 4}
+    assert {tuple(row[key] for key in keys) for row in swept} == said
 
 
 def test_offline_wandb_holds_the_alignment_curve(small, trained, tmp_path):

@@ -23,8 +23,9 @@ from handan.suite import Suite, load_suite
 from handan.training import adapters, dry_run
 from handan.training.ledger import Ledger, MetricsFile
 from handan.training.lineage import check_sources, lineage
-from handan.training.probe import Probe
+from handan.training.probe import Along, Probe
 from handan.training.resume import checkpoint_to_resume, forget_after
+from handan.training.schedule import SCHEDULE, check_schedule
 from handan.training.stop import StopRequest
 
 # Where a run lies, who watches it and who may push it does not change what it is.
@@ -48,7 +49,29 @@ class RecipeArguments:
     prompts: str = field(metadata={"help": "training prompts: a problem set (YAML) or JSON lines"})
     suite: str = field(metadata={"help": "suite that is probed along training"})
     probe_steps: int = field(
-        metadata={"help": "probe every so many steps, at step 0 and the end; 0: never"}
+        metadata={
+            "help": "probe every so many steps, at step 0 and the end; 0: never, or only as "
+            "probe_log_spaced says"
+        }
+    )
+    probe_log_spaced: int = field(
+        default=0,
+        metadata={
+            "help": "probe also at so many steps, evenly spaced in log steps from 1 to the end"
+        },
+    )
+    full_suite: str | None = field(
+        default=None, metadata={"help": "a larger suite that is measured at step 0 and the end"}
+    )
+    full_suite_steps: int = field(
+        default=0, metadata={"help": "measure the larger suite every so many steps too"}
+    )
+    probe_time_share: float | None = field(
+        default=None,
+        metadata={
+            "help": "skip measurements between the first and the last while measuring would take "
+            "more than this share of the time"
+        },
     )
     num_threads: int | None = field(
         default=None,
@@ -130,6 +153,7 @@ class Run:
         trainer.add_callback(WrappedModelCheck(trainer, engine))
         probe = next(c for c in self.callbacks if isinstance(c, Probe))
         probe.trainer = trainer
+        self.ledger.size = size_of(trainer.accelerator.unwrap_model(trainer.model))
         with rundir.lock(self.run_dir, self.world.rank):
             self.world.gather([])  # the other processes wait for the lock too
             if self.world.rank == 0:
@@ -143,14 +167,14 @@ class Run:
         if checkpoint:
             check_sources(self.run_dir, details)
         if self.world.rank == 0:
-            details = {**details, "reasoning_format": self.form.name}
-            rundir.record(self.run_dir, "training", self.settings, arm=self.recipe.arm, **details)
+            details |= {"arm": self.recipe.arm, "reasoning_format": self.form.name}
+            details["budget_at_start"] = self.ledger.budget()
+            rundir.record(self.run_dir, "training", self.settings, SCHEDULE, **details)
             forget_after(self.run_dir, int(checkpoint.split("-")[-1]) if checkpoint else -1)
         self.ledger.restore(checkpoint)
         trainer.add_callback(self.stop)
         trainer.train(resume_from_checkpoint=checkpoint)
         self.stop.leave_if_asked(trainer.state.global_step)
-        size = size_of(trainer.accelerator.unwrap_model(trainer.model))
         if self.peft_config:
             adapters.save_merged(trainer, self.model_config, self.run_dir, self.world.rank)
         else:
@@ -162,8 +186,8 @@ class Run:
                 "training",
                 finished=True,
                 steps=trainer.state.global_step,
-                parameters=size._asdict(),
-                budget=self.ledger.budget(size),
+                parameters=self.ledger.size._asdict(),
+                budget=self.ledger.budget(),
             )
             print(f"{self.recipe.arm}: trained, model in {self.run_dir}", flush=True)
 
@@ -179,6 +203,16 @@ def prepare_wandb(config: Any, run_dir: Path, arm: str) -> None:
         os.environ["WANDB_MODE"] = "offline"
         wandb.teardown()  # or the settings it has read already would stay
         print(f"{arm}: no W&B key, logging offline to {run_dir}/wandb", flush=True)
+
+
+def measured_suites(recipe: RecipeArguments, suite: Suite, full_suite: Suite | None) -> list[Along]:
+    """The suites that a run measures along its training, with their schedules."""
+    out = []
+    if recipe.probe_steps or recipe.probe_log_spaced:
+        out.append(Along("probe", suite, recipe.probe_steps, recipe.probe_log_spaced))
+    if full_suite is not None:
+        out.append(Along("full", full_suite, recipe.full_suite_steps))
+    return out
 
 
 def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Run | None:
@@ -199,6 +233,7 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
         )
     given = given_keys()[1]
     adapters.check_settings(model_config, given)
+    check_schedule(recipe)
     if recipe.dry_run:
         dry_run.show(recipe, config, model_config)
         return None
@@ -215,18 +250,20 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
     )
     form = choose(recipe.reasoning_format, tokenizer)
     suite = load_suite(Path(recipe.suite))
+    full_suite = load_suite(Path(recipe.full_suite)) if recipe.full_suite else None
     prompts = Path(recipe.prompts)
     settings = {
         **resolved(recipe, model_config, config),
         "model_fingerprint": fingerprint,
         # A file of the same name may hold something else tomorrow.
         "suite_hash": suite.fingerprint,
+        "full_suite_hash": full_suite.fingerprint if full_suite else None,
         "prompts_sha256": file_hash(prompts) if prompts.exists() else None,
     }
     if (run_dir / "run.json").exists():
         training = read_json(run_dir / "run.json").get("training", {})
         if training.get("finished"):
-            rundir.check_config(run_dir, "training", settings)
+            rundir.check_config(run_dir, "training", settings, SCHEDULE)
             traces = getattr(recipe, "traces", None)
             if traces and Path(traces).exists():
                 check_sources(run_dir, {**training, "traces": file_hash(Path(traces))})
@@ -235,7 +272,8 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
     if "wandb" in config.report_to and world.rank == 0:
         prepare_wandb(config, run_dir, recipe.arm)
     ledger = Ledger(run_dir, world)
-    probe = Probe(suite, form, recipe.probe_steps, run_dir, recipe.arm, ledger, world)
+    suites = measured_suites(recipe, suite, full_suite)
+    probe = Probe(suites, form, run_dir, recipe.arm, ledger, world, recipe.probe_time_share)
     return Run(
         recipe=recipe,
         config=config,
