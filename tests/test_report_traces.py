@@ -141,6 +141,15 @@ def test_what_responses_say_does_not_decide_which_are_stored(tmp_path, items, mo
     assert len(chosen[0]) == 6
 
 
+def test_both_suites_along_training_are_read(tmp_path, items):
+    run = write_run(tmp_path / "grpo", cost_rows("grpo", 0.5, num_items=21, tasks=(TASK,)))
+    append_jsonl(run / "probe.jsonl", [response(items[0], step=step) for step in (0, 10, 20)])
+    append_jsonl(run / "full.jsonl", [response(items[1], step=20)])
+    first, second = read_traces(read_study([run])).shown
+    assert [r.place.step for _, r in first.responses] == [0, 10, 20]
+    assert [r.place.step for _, r in second.responses] == [20]
+
+
 def test_of_many_steps_the_first_the_last_and_evenly_spaced_ones_are_stored(tmp_path, items):
     rows = cost_rows("grpo", 0.5, num_items=21, tasks=(TASK,))
     run = write_run(tmp_path / "grpo", rows)
@@ -303,13 +312,13 @@ def test_a_reader_chooses_the_item_the_step_and_the_response(opened, page_path, 
     assert "Final evaluation" in along["base"]
 
 
-def test_an_item_that_no_probe_asked_has_no_steps(opened, page_path, items):
+def test_an_item_that_was_not_asked_along_training_has_no_steps(opened, page_path, items):
     page = opened(page_path)
     move_to(page, 0)
     page.get_by_role("button", name="Next item").click()
     assert page.locator("#browser-title").inner_text() == f"Alpha, item {items[11]}"
     assert page.get_by_label("When").is_disabled()
-    assert "no probe asked this item" in page.locator("#browser-moment").inner_text()
+    assert "not asked along training" in page.locator("#browser-moment").inner_text()
     assert f"thought about {items[11]} in sample 0 at the end" in cards(page)["grpo"]
 
 
@@ -328,6 +337,32 @@ def test_an_arm_with_fewer_steps_shows_its_latest_until_then(opened, tmp_path, i
     assert "Step 40, response 0\n" in cards(page)["long"]
 
 
+def test_bars_are_as_long_as_thinking_and_the_tick_is_at_the_arms_share(opened, tmp_path):
+    runs = []
+    for arm, tokens in (("brief", 10), ("wordy", 30)):
+        rows = cost_rows(arm, 0.5, num_items=20, tasks=(TASK,), greedy=False)
+        for row in rows:
+            row |= {"reasoning_tokens": 20, "human_rt_s": 1.0 + (row["item"] == "item-000")}
+        lines = [response("item-000", reasoning_tokens=tokens)]
+        runs.append(write_run(tmp_path / arm, rows, generations=lines))
+    page_of(runs, tmp_path)
+    page = opened(tmp_path / "out" / "report.html")
+    boxes = {
+        (arm, part): page.locator(f".card[data-arm={arm}] .{part}").bounding_box()
+        for arm in ("brief", "wordy")
+        for part in ("effort", "fill", "tick")
+    }
+    # The item asks 2 s, all of them 1.05 s on average: 20 tokens would become 38.
+    ground = boxes["brief", "effort"]["width"]
+    assert boxes["brief", "fill"]["width"] / ground == pytest.approx(10 / 38.1, abs=0.02)
+    assert boxes["wordy", "fill"]["width"] / ground == pytest.approx(30 / 38.1, abs=0.02)
+    assert boxes["wordy", "fill"]["height"] > 5
+    tick, start = boxes["wordy", "tick"], boxes["wordy", "effort"]["x"]
+    assert tick["x"] - start == pytest.approx(ground, abs=4)
+    described = page.locator(".card[data-arm=wordy] .effort").get_attribute("aria-label")
+    assert described == "30 reasoning tokens; in proportion it would be 38"
+
+
 def test_arrow_keys_go_from_item_to_item_and_end_at_the_last(opened, page_path, items):
     page = opened(page_path)
     page.get_by_role("button", name="Next item").focus()
@@ -338,7 +373,10 @@ def test_arrow_keys_go_from_item_to_item_and_end_at_the_last(opened, page_path, 
     page.keyboard.press("ArrowLeft")
     assert page.locator("#browser-title").inner_text() == f"Alpha, item {items[12]}"
     page.get_by_label("Item", exact=True).select_option(index=20)
-    assert page.get_by_role("button", name="Next item").is_disabled()
+    last = page.get_by_role("button", name="Next item")
+    assert last.get_attribute("aria-disabled") == "true"
+    last.click(force=True)
+    assert page.locator("#browser-title").inner_text() == f"Alpha, item {items[20]}"
     # In the list itself the keys are the list's own.
     page.get_by_label("Item", exact=True).focus()
     page.keyboard.press("ArrowUp")
@@ -356,6 +394,7 @@ def test_a_point_of_a_chart_opens_its_item(opened, page_path, items):
     assert f"thought about {items[6]} in sample 0 at the end" in cards(page)["base"]
     dispatch(page, "handan:item", task=TASK, item="nowhere", arm="base", step=None)
     assert "No response to item nowhere" in page.locator("#browser-title").inner_text()
+    assert cards(page) == {}
 
 
 def test_the_filter_of_the_page_hides_arms(opened, page_path):
@@ -391,6 +430,12 @@ def test_the_address_leads_back_to_the_item_and_the_step(opened, page_path, item
     address = page.evaluate("location.hash")
     again = opened(page_path, address)
     assert f"thought about {items[5]} in sample 0 at step 10" in cards(again)["grpo"]
+    again.locator("#filter summary").click()
+    again.locator("#filter").get_by_role("checkbox", name="base").uncheck()
+    assert set(cards(again)) == {"grpo"}
+    filtered = opened(page_path, again.evaluate("location.hash"))
+    assert f"thought about {items[5]} in sample 0 at step 10" in cards(filtered)["grpo"]
+    assert set(cards(filtered)) == {"grpo"}
     assert opened(page_path, "#traces&item=alpha/nowhere&step=x").locator(".card:visible").count()
 
 

@@ -7,6 +7,7 @@ twice is stored once: with thousands of responses names would take more room tha
 from collections.abc import Mapping
 from typing import Any
 
+from handan.alignment.statistics.basic import finite_or_none
 from handan.report.data import Group, Study
 from handan.report.notation import plain
 from handan.report.page.traces import Traces
@@ -79,7 +80,7 @@ def _task(study: Study, task: str) -> dict[str, Any]:
     return {
         "name": plain(task),
         "source": known[0].cost_source if known else None,
-        "demand": float(known[0].demand.mean()) if known else None,
+        "demand": finite_or_none(known[0].demand.mean()) if known else None,
         "means": [
             [_mean(group, model, task) for model in (arm.name, arm.greedy)]
             for group in study.groups
@@ -91,4 +92,4 @@ def _task(study: Study, task: str) -> dict[str, Any]:
 def _mean(group: Group, model: str | None, task: str) -> float | None:
     """Mean reasoning tokens of a model over the items of a task."""
     costs = group.costs[model].get(task) if model is not None else None
-    return float(costs.mean_tokens.mean()) if costs else None
+    return finite_or_none(costs.mean_tokens.mean()) if costs else None

@@ -7,7 +7,7 @@
   );
   const START_OF_TRACE = 180; // characters
   const ERRORS = 1; // of Vega's levels of logging
-  const DRAWN_AHEAD = "600px"; // charts this near to the window are drawn
+  const DRAWN_AHEAD = "300px"; // charts this near to the window are drawn first
 
   const rowsOf = ({ columns, rows }) =>
     rows.map((row) => Object.fromEntries(columns.map((column, place) => [column, row[place]])));
@@ -70,7 +70,7 @@
       if (datum) hover(event, panel, datum);
       else leave(panel);
     });
-    view.addEventListener("pointerout", () => leave(panel));
+    element.addEventListener("pointerleave", () => leave(panel));
     view.addEventListener("click", (event, item) => {
       const datum = point(item);
       if (datum) open(event, panel, datum);
@@ -83,23 +83,33 @@
     view.runAsync();
   }
 
+  // Charts are drawn one by one, so that the page answers meanwhile: first those in sight or near
+  // it, then the others, so that the page can be printed whole.
   const waiting = new Set(all(".chart"));
-  function drawNow(element) {
-    if (waiting.delete(element)) {
-      near.unobserve(element);
-      return draw(element);
-    }
+  const near = new Set();
+  let drawing = false;
+
+  async function drawNext() {
+    const unhidden = [...waiting].filter((element) => element.offsetParent !== null);
+    const next = unhidden.find((element) => near.has(element)) ?? unhidden[0];
+    if (drawing || !next) return;
+    drawing = true;
+    waiting.delete(next);
+    sight.unobserve(next);
+    await draw(next);
+    drawing = false;
+    setTimeout(drawNext);
   }
-  const near = new IntersectionObserver(
-    (entries) => entries.filter((entry) => entry.isIntersecting).map((entry) => drawNow(entry.target)),
+
+  const sight = new IntersectionObserver(
+    (entries) => {
+      for (const { target, isIntersecting } of entries)
+        if (isIntersecting) near.add(target);
+        else near.delete(target);
+      drawNext();
+    },
     { rootMargin: DRAWN_AHEAD }
   );
-  // The others follow when there is nothing else to do, so that the page can be printed whole.
-  const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 50));
-  function drawRest() {
-    const next = [...waiting].find((element) => element.offsetParent !== null);
-    if (next) drawNow(next).then(() => idle(drawRest));
-  }
 
   // ---- What is under the pointer
 
@@ -291,7 +301,7 @@
       if (panels[identity].kind === "course") set(identity, { arms: shown.arm, axis: shown.axis });
     for (const label of all(".axis-label")) label.textContent = axes[shown.axis];
     window.dispatchEvent(new Event("resize")); // charts that were hidden have no width yet
-    idle(drawRest);
+    if (document.readyState === "complete") drawNext(); // before, nothing is known to be in sight
     document.dispatchEvent(
       new CustomEvent("handan:filter", { detail: { tasks: shown.task, arms: shown.arm } })
     );
@@ -344,6 +354,6 @@
   addEventListener("DOMContentLoaded", () => {
     for (const control of all(".needs-script")) control.hidden = false;
     read();
-    for (const element of waiting) near.observe(element);
+    for (const element of waiting) sight.observe(element);
   });
 })();

@@ -17,6 +17,7 @@ from handan.report.notation import plain
 from handan.report.roles import Arm
 from handan.thinking import split_text
 
+ALONG = ("probe.jsonl", "full.jsonl")
 # Longer texts are kept with their beginning and end.
 MOST_CHARACTERS, BEGINNING, END = 1_800, 1_200, 500
 # How evaluation and probes write the head of a line. Within a JSON string every quote has a
@@ -64,16 +65,17 @@ class Response(NamedTuple):
 def places(arm: Arm) -> Iterator[Place]:
     """All responses of an arm: of its final evaluation, and along its training.
 
-    Along training they are those of its probes, or of its sweep over checkpoints if it was not
-    probed.
+    Along training they are those to the small and to the full suite, or of a sweep over its
+    checkpoints if it was not measured while it was trained.
 
     Raises:
         UserError: a line is no JSON object.
     """
     yield from _places(arm.run_dir / "generations.jsonl", None)
-    probe = arm.run_dir / "probe.jsonl"
-    if probe.exists():
-        yield from (place for place in _places(probe, None) if place.step is not None)
+    measured = [path for name in ALONG if (path := arm.run_dir / name).exists()]
+    for path in measured:
+        yield from (place for place in _places(path, None) if place.step is not None)
+    if measured:
         return
     for folder in (arm.run_dir / "sweep").glob("step-*"):
         step = folder.name.removeprefix("step-")

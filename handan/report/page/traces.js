@@ -31,13 +31,15 @@
   const rowsOf = data.items.map(() => []);
   for (const row of rows) rowsOf[row.item].push(row);
   const hasCourse = item => rowsOf[item].some(row => row.step !== null);
-  // Places of the slider: every step at which an arm was asked, then the final evaluation.
+  // Places of the slider: every step of which responses are stored, then the final evaluation.
   const steps = [...new Set(rows.map(row => row.step).filter(step => step !== null))];
   const moments = [...steps.sort((a, b) => a - b), null];
 
-  const all = {tasks: new Set(data.tasks.map(task => task.name)),
-    arms: new Set(data.arms.map(arm => arm.name))};
-  const shown = {...all};  // what the filter of the page leaves
+  // What the filter of the page leaves.
+  const shown = {
+    tasks: new Set(data.tasks.map(task => task.name)),
+    arms: new Set(data.arms.map(arm => arm.name)),
+  };
   const chosen = {item: start(0), step: null, sample: SAMPLE, arm: null};
 
   function itemsOf(task) {
@@ -98,6 +100,9 @@
       ?? own.find(row => row.step === null && row.sample === chosen.sample) ?? null;
   }
 
+  const tokensOf = row =>
+    `${row.tokens === null ? "unknown number of" : figure(row.tokens)} reasoning tokens`;
+
   // Tokens if the arm spent its mean in proportion to what the item asks; null if unknown.
   function proportionate(row) {
     const item = data.items[row.item], task = taskOf(item);
@@ -108,10 +113,10 @@
 
   function bar(row, longest) {
     const tick = proportionate(row);
-    const made = element("div", "bar");
+    const made = element("div", "effort");
     made.setAttribute("role", "img");
-    made.setAttribute("aria-label", `${figure(row.tokens ?? 0)} reasoning tokens`
-      + (tick === null ? "" : `; in proportion it would be ${figure(tick)}`));
+    made.setAttribute("aria-label",
+      tokensOf(row) + (tick === null ? "" : `; in proportion it would be ${figure(tick)}`));
     const fill = element("div", "fill");
     fill.style.width = `${100 * (row.tokens ?? 0) / longest}%`;
     fill.style.background = data.arms[row.arm].colour;
@@ -127,13 +132,15 @@
   function lengths(row) {
     const usual = data.items[row.item].means[row.arm];
     const drawn = row.step === null && row.sample === SAMPLE && usual !== null;
-    return `${row.tokens === null ? "unknown" : figure(row.tokens)} reasoning tokens`
+    return tokensOf(row)
       + (drawn ? ` (mean of all its responses: ${figure(usual)})` : "")
       + (row.answerTokens === null ? "" : `, ${figure(row.answerTokens)} in the answer`);
   }
 
   function span(name, classes, text) {
     const made = element("div", `trace ${classes}`);
+    made.setAttribute("role", "group");
+    made.setAttribute("aria-label", name);
     made.append(element("span", "tag", name), text);
     return made;
   }
@@ -164,11 +171,12 @@
     const along = hasCourse(chosen.item), place = items.indexOf(chosen.item);
     part("task").value = item.task;
     part("item").value = chosen.item;
-    part("previous").disabled = place === 0;
-    part("next").disabled = place === items.length - 1;
+    // Not 'disabled', which would take the focus from a button that is pressed.
+    part("previous").setAttribute("aria-disabled", place === 0);
+    part("next").setAttribute("aria-disabled", place === items.length - 1);
     part("step").disabled = !along;
     part("step").value = along ? moments.indexOf(chosen.step) : moments.length - 1;
-    const when = along ? moment(chosen.step) : "final evaluation (no probe asked this item)";
+    const when = along ? moment(chosen.step) : "final evaluation (this item was not asked along training)";
     part("moment").textContent = when;
     part("step").setAttribute("aria-valuetext", when);
     part("sample").disabled = along && chosen.step !== null;
@@ -187,6 +195,9 @@
       row => [row.tokens ?? 0, proportionate(row) ?? 0]));
     part("cards").replaceChildren(
       ...found.filter(({row}) => row).map(({row}) => card(row, longest)));
+    // Long texts scroll, also by keyboard.
+    for (const trace of part("cards").querySelectorAll(".trace"))
+      if (trace.scrollHeight > trace.clientHeight) trace.tabIndex = 0;
     const without = found.filter(({row}) => !row).map(({arm}) => arm.name);
     part("note").textContent = standing(item, place, items)
       + (without.length ? ` No such response of ${without.join(", ")}.` : "")
@@ -278,8 +289,10 @@
     const item = data.items.findIndex(one => taskOf(one).name === task && one.name === name);
     document.getElementById("traces").scrollIntoView();
     part("title").focus({preventScroll: true});
-    if (item >= 0) chooseAndKeep({item, arm, step: momentOf(step), sample: SAMPLE});
-    else part("title").textContent = `No response to item ${name} of ${words(task)} is stored here`;
+    if (item >= 0) return chooseAndKeep({item, arm, step: momentOf(step), sample: SAMPLE});
+    for (const emptied of ["question", "note", "cards"]) part(emptied).replaceChildren();
+    part("title").textContent = `No response to item ${name} of ${words(task)} is stored here`;
+    part("said").textContent = part("title").textContent;
   });
   addEventListener("hashchange", openFromAddress);
 

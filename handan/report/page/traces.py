@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from handan.alignment.statistics.basic import finite_or_none
 from handan.cost_rows import GREEDY
 from handan.report.data import Study
 from handan.report.page.responses import (
@@ -41,7 +42,7 @@ class Asked(NamedTuple):
 
     source: str | None
     demand: float | None
-    means: dict[str, float]
+    means: dict[str, float | None]
 
 
 UNKNOWN = Asked(None, None, {})
@@ -79,7 +80,7 @@ class Traces(NamedTuple):
         """Which responses these are, and how many of how many."""
         text = (
             f"Here are response {SAMPLE} and the response at T = 0 of every arm's final "
-            f"evaluation, and response {SAMPLE} at up to {MOST_STEPS} probed steps of its "
+            f"evaluation, and response {SAMPLE} at up to {MOST_STEPS} measured steps of its "
             "training, whatever they say: "
         )
         stored = sum(len(item.responses) for item in self.shown)
@@ -101,7 +102,7 @@ def read_traces(study: Study) -> Traces:
     """Find the responses of all arms and read as many as there is room for.
 
     Raises:
-        UserError: a line of generations.jsonl, probe.jsonl or items.jsonl is no JSON object.
+        UserError: a line of a file of responses or of items.jsonl is no JSON object.
     """
     found: dict[Key, list[tuple[Arm, Place]]] = {}
     for arm in study.arms:
@@ -181,8 +182,8 @@ def _asked(study: Study) -> dict[Key, Asked]:
                 for item, demand, mean in zip(
                     costs.items, costs.demand, costs.mean_tokens, strict=True
                 ):
-                    new = Asked(costs.cost_source, float(demand), {})
-                    out.setdefault((task, item), new).means[arm.name] = float(mean)
+                    new = Asked(costs.cost_source, finite_or_none(demand), {})
+                    out.setdefault((task, item), new).means[arm.name] = finite_or_none(mean)
     return out
 
 

@@ -63,16 +63,18 @@ def r_tick(value: float, _: Any = None) -> str:
     return correlation(value, 1) if round(value, 1) % 1 else f"{round(value)}".replace("-", MINUS)
 
 
-def ceiling_line(axes: Axes, ceiling: float | None, side: Literal["left", "right"]) -> None:
-    """The human ceiling as a dotted line with its value at one side, if it is known."""
+def ceiling_line(
+    axes: Axes, ceiling: float | None, side: Literal["center", "right"] = "right"
+) -> None:
+    """The human ceiling as a dotted line with its value over it, if it is known."""
     if ceiling is None:
         return
     axes.axhline(ceiling, color=INK, linestyle=":", linewidth=1)
     axes.annotate(
         f"ceiling {correlation(ceiling)}",
-        (float(side == "right"), ceiling),
+        (1 if side == "right" else 0.4, ceiling),
         xycoords=("axes fraction", "data"),
-        xytext=(2 if side == "left" else -2, 1.5),
+        xytext=(0, 1.5),
         textcoords="offset points",
         fontsize=SMALL,
         ha=side,

@@ -217,7 +217,7 @@ def _draw_panel(axes: Axes, arms: Sequence[Arm], looks: Looks, x: str, panel: Pa
     axes.margins(x=0.04)
     if _is_r(panel.measure):
         of_correlations(axes, lowest)
-        ceiling_line(axes, panel.ceiling, "right")
+        ceiling_line(axes, panel.ceiling)
     elif panel.measure == "inflation/k":
         axes.axhline(1, color=INK, linestyle=":", linewidth=1)
     else:

@@ -15,14 +15,14 @@ from handan.errors import UserError
 from handan.markdown import escape
 from handan.records import write_text
 from handan.report.data import Study
-from handan.report.pictures.drawing import style
+from handan.report.pictures.drawing import style, write_figure
 from handan.report.pictures.gallery import KINDS, LeftOut, gallery
 from handan.report.pictures.picture import Picture
 
 DOTS_PER_INCH = 300
 INDEX = "figures.md"
 # Fonts in PDF as TrueType: text in the figure can be selected, and journals accept it.
-PAPER_STYLE = {"pdf.fonttype": 42, "savefig.facecolor": "white", "savefig.dpi": DOTS_PER_INCH}
+PAPER_STYLE = {"pdf.fonttype": 42}
 WITHOUT_DATE = {
     "png": {"Software": None},
     "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
@@ -63,14 +63,13 @@ def save(pictures: Sequence[Picture], folder: Path, formats: Sequence[str]) -> N
 
 def _save(picture: Picture, folder: Path, formats: Sequence[str]) -> None:
     figure = picture.draw()
+    figure.set(dpi=DOTS_PER_INCH, facecolor="white")
     with style(), rc_context(PAPER_STYLE), warnings.catch_warnings():
         # Names may have letters that the font has not; the caption shows them.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         for form in formats:
             path = folder / f"{file_name(picture)}.{form}"
-            figure.savefig(path, metadata=WITHOUT_DATE[form])
-            # The parts have found their places; the next format need not look for them again.
-            figure.set_layout_engine("none")
+            write_figure(figure, path, form, WITHOUT_DATE[form])
 
 
 def file_name(picture: Picture) -> str:

@@ -64,10 +64,16 @@ def gallery(study: Study) -> tuple[list[Picture], list[LeftOut]]:
             of_kind = pictures(group, every_look)
             if not of_kind:
                 left_out.append(LeftOut(kind, group_name(group), needs))
-            # Groups are measured on other items; their figures share tasks but nothing else.
-            more = () if place == 1 else (f"group{place}",)
-            found += [picture._replace(parts=(*picture.parts, *more)) for picture in of_kind]
+            found += (
+                of_kind if place == 1 else [_of_group(picture, group, place) for picture in of_kind]
+            )
     return found, left_out
+
+
+def _of_group(picture: Picture, group: Group, place: int) -> Picture:
+    """The picture, told from those of the first group: groups may share tasks, but not items."""
+    title = f"{picture.title} ({group_name(group)})"
+    return picture._replace(parts=(*picture.parts, f"group{place}"), title=title)
 
 
 def group_name(group: Group) -> str:

@@ -28,26 +28,32 @@ def shown_pictures(group: Group, looks: Mapping[str, Look]) -> dict[str, list[Sh
                 picture.task,
                 picture.arm,
             )
-            for place, picture in enumerate(choose(KINDS[kind].pictures(group, looks)))
+            for place, picture in enumerate(choose(group, KINDS[kind].pictures(group, looks)))
         ]
         for kind, choose in ON_THE_PAGE.items()
     }
 
 
-def _all(pictures: Sequence[Picture]) -> Sequence[Picture]:
+def _all(group: Group, pictures: Sequence[Picture]) -> Sequence[Picture]:
     return pictures
 
 
-def _coldest(pictures: Sequence[Picture]) -> Sequence[Picture]:
+def _human(group: Group, pictures: Sequence[Picture]) -> Sequence[Picture]:
+    """Those of human tasks, or of the analytic ones of a group that has no others."""
+    tasks = group.tasks("human")
+    return [picture for picture in pictures if picture.task in tasks] if tasks else pictures
+
+
+def _coldest(group: Group, pictures: Sequence[Picture]) -> Sequence[Picture]:
     """Of each arm those at T = 0, where lengths have no noise, or else those with sampling."""
     cold = {picture.arm for picture in pictures if "t0" in picture.parts}
     return [picture for picture in pictures if ("t0" in picture.parts) == (picture.arm in cold)]
 
 
-ON_THE_PAGE: dict[str, Callable[[Sequence[Picture]], Sequence[Picture]]] = {
+ON_THE_PAGE: dict[str, Callable[[Group, Sequence[Picture]], Sequence[Picture]]] = {
     "slopes": _all,
     "inflation": _coldest,
-    "distributions": _all,
-    "status": _all,
+    "distributions": _human,
+    "status": _human,
     "similarity": _all,
 }

@@ -74,7 +74,7 @@ def draw(models: Sequence[str], rows: Sequence[Mapping[str, Any]], condition: st
     n = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     with style():
         width = COLUMN if size <= 3 else BOTH_COLUMNS
-        figure = new_figure(width, max(2.4, min(0.62 * size, 6.0)) + 0.6)
+        figure = new_figure(width, max(2.2, min(0.5 * size, 6.0)) + 0.6)
         title = f"Similarity of fingerprints {condition}\nn = {n} items"
         figure.suptitle(title, x=0.01, ha="left", fontsize=10)
         axes = figure.subplots()

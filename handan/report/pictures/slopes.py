@@ -101,7 +101,7 @@ def draw(group: Group, looks: Looks, task: str | None, what: str) -> Figure:
             axes.set_xticks([0, 1], ["base", "trained"])
             axes.grid(visible=False, axis="x")
             of_correlations(axes, low)
-            ceiling_line(axes, _ceiling(group, task), "left")
+            ceiling_line(axes, _ceiling(group, task), "center")
             _teachers(axes, group, looks, task, cold)
             _lines(axes, group, looks, task, cold)
         panels[0].set_ylabel("r of log tokens with log time")
@@ -156,7 +156,8 @@ def _lines(axes: Axes, group: Group, looks: Looks, task: str | None, cold: bool)
         of_arm(line[0], arm.name)
         _point(axes, 0, before, looks[base.name], base.name)
         _point(axes, x, after, look, arm.name)
-        bases[base.name] = (before.r, correlation(before.r), base.name)
+        # Bases that are alike to two digits share a label.
+        bases.setdefault(correlation(before.r), (before.r, correlation(before.r), base.name))
         labels.append((after.r, f"{correlation(after.r)} {short(arm.name, 14)}", arm.name))
     for arm in (arm for arm in group.arms if arm.kind == "teacher" and not arm.base):
         value = _value(group, arm, task, cold)

@@ -19,9 +19,9 @@ from handan.report.pictures.slopes import PANELS
 FILLS = {
     "complete": (GRID, ""),
     "cut at the cap": ("#d55e00", "////"),
-    "unparsed": ("#e69f00", "...."),
+    "unparsed": ("#e69f00", "xxxx"),
     "no reasoning": ("#56b4e9", "\\\\\\\\"),
-    "status not recorded": ("none", "xx"),
+    "status not recorded": ("none", "++"),
 }
 
 

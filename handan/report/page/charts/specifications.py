@@ -12,7 +12,7 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from handan.report.pictures.drawing import GRID, INK, MUTED, Look, colour, css
+from handan.report.pictures.drawing import GRID, INK, MUTED, PAPER, Look, colour, css
 
 # Vega's names of matplotlib's markers, and its dashes for matplotlib's lines.
 SHAPES = {
@@ -215,13 +215,17 @@ def _course(looks: Mapping[str, Look]) -> alt.LayerChart:
         )
         .encode(x, alt.Y("full:Q"), colours, shapes)
     )
-    return alt.layer(*_references(shown, looks), band, line, points, full).add_params(
+    rules, *names = _references(shown, looks)
+    return alt.layer(rules, band, line, points, full, *names).add_params(
         *_parameters(axis="step", measure="", arms=list(looks), y_low=0, y_high=1)
     )
 
 
-def _references(shown: str, looks: Mapping[str, Look]) -> tuple[alt.Chart, alt.Chart]:
-    """Horizontal lines with their names: the human ceiling, a teacher, the value of no change."""
+def _references(shown: str, looks: Mapping[str, Look]) -> list[alt.Chart]:
+    """Horizontal lines: the human ceiling, a teacher, the value of no change; and their names.
+
+    A name is written twice, first as its own ground in the colour of the paper.
+    """
     rows = alt.Chart(alt.NamedData("references")).transform_filter(
         f"datum.measure === measure && (datum.arm === '' || {shown})"
     )
@@ -232,7 +236,10 @@ def _references(shown: str, looks: Mapping[str, Look]) -> tuple[alt.Chart, alt.C
     rules = rows.mark_rule(strokeWidth=1.2, strokeDash=[2, 3], clip=True, aria=False).encode(
         alt.Y("value:Q"), color
     )
-    names = rows.mark_text(align="left", baseline="bottom", dx=3, dy=-2, aria=False).encode(
-        alt.Y("value:Q"), alt.Text("label:N"), x=alt.value(0)
-    )
-    return rules, names
+    text = {"align": "left", "baseline": "bottom", "dx": 3, "dy": -2, "aria": False}
+    ground = {"stroke": css(PAPER), "strokeWidth": 3, "strokeOpacity": 0.8}
+    names = [
+        rows.mark_text(**text, **more).encode(alt.Y("value:Q"), alt.Text("label:N"), x=alt.value(0))
+        for more in (ground, {})
+    ]
+    return [rules, *names]
