@@ -5,7 +5,9 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import unicodedata
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import matplotlib
 import pytest
@@ -24,11 +26,13 @@ from handan.report.wandb_report.panels import AXES, MEAN_R, START, STEP
 from handan.report.wandb_report.spec import read_back, validated
 from handan.size import Size
 from handan.training.ledger import Ledger
+from handan.training.trackers.tables import COLUMNS
 
 ADDRESS = Address("team", "handan")
 TRAINED = ("sft", "grpo", "sft_own")
 HOSTILE = "it's \"a\" == 'b' or Config('x') = 1 <b>bold</b> [l](javascript:alert(2)) ${run:id} "
 HOSTILE += "$x^2$ [[ ${x} ]] \x1b[31m \u202eright to left| *b* &lt; ~~c~~ `d`"
+KEY = "0123456789" * 4
 NO_NETWORK = """
 import socket, sys
 
@@ -175,6 +179,14 @@ def test_panels_name_only_what_these_runs_log(runs, study, spec):
         assert {column["accessor"] for column in panel["config"]["columns"]} <= summary
 
 
+def test_the_item_panels_name_columns_of_the_items_that_trackers_get(spec):
+    (scatter,), (table,) = panels(spec, "Vega2"), panels(spec, "Weave")
+    assert set(scatter["config"]["fieldSettings"].values()) <= set(COLUMNS)
+    (asked,) = scatter["config"]["userQuery"]["queryFields"][0]["fields"][0]["args"]
+    inputs = table["config"]["panel2Config"]["exp"]["fromOp"]["inputs"]
+    assert asked["value"] == inputs["key"]["val"] == "tables/probe"
+
+
 def test_alignment_is_drawn_over_every_axis_with_its_bounds(spec):
     drawn = [of for of in lines(spec).values() if of["metrics"][0] == MEAN_R]
     assert [of["xAxis"] for of in drawn] == list(AXES)
@@ -241,15 +253,16 @@ def test_hostile_names_stay_text_and_are_asked_for_as_they_are(tmp_path):
             assert not re.search(r"(?<!\\)(?:[<>$&~`*]|\[l)", content), content
 
 
-def run_without_network(tmp_path, *words):
+def run_report(tmp_path, program, *words, **environment):
+    """``handan report`` in a process of its own, of a user who is not logged in to W&B."""
     home = tmp_path / "home"
     home.mkdir(exist_ok=True)
     kept = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
     result = subprocess.run(
-        [sys.executable, "-c", NO_NETWORK, "report", *map(str, words)],
+        [sys.executable, *program, "report", *map(str, words)],
         capture_output=True,
         text=True,
-        env={**kept, "HOME": str(home), "MPLCONFIGDIR": matplotlib.get_configdir()},
+        env={**kept, "HOME": str(home), "MPLCONFIGDIR": matplotlib.get_configdir()} | environment,
         check=False,
     )
     assert not (home / ".netrc").exists()
@@ -259,7 +272,7 @@ def run_without_network(tmp_path, *words):
 def test_offline_needs_no_network_no_key_and_no_home(runs, tmp_path, spec):
     output = tmp_path / "out" / "spec.json"
     words = ("--wandb", "team/handan", "--offline", output, "--runs", *runs)
-    result = run_without_network(tmp_path, *words)
+    result = run_report(tmp_path, ("-c", NO_NETWORK), *words)
     assert (result.returncode, result.stderr) == (0, "")
     assert f"wrote {output}" in result.stdout
     assert json.loads(output.read_text()) == spec
@@ -268,16 +281,91 @@ def test_offline_needs_no_network_no_key_and_no_home(runs, tmp_path, spec):
 def test_without_a_key_the_cure_is_named_and_the_page_is_there(runs, tmp_path):
     page = tmp_path / "out" / "report.html"
     words = (runs[0], "--wandb", "team/handan", "--output", page)
-    result = run_without_network(tmp_path, *words)
+    result = run_report(tmp_path, ("-c", NO_NETWORK), *words)
     assert result.returncode == 2
     (sentence,) = result.stderr.splitlines()
     assert "wandb login" in sentence and "--offline" in sentence
     assert page.exists()
 
 
+@pytest.fixture
+def server():
+    """What W&B answers to the questions that saving a report asks; it knows one project."""
+    saved = {}
+
+    def answer(query, variables):
+        if "upsertView" in query:
+            saved.update(variables)
+            project = {"name": variables["projectName"], "entityName": variables["entityName"]}
+            view = {"id": "Vmlldzox", "displayName": variables["displayName"], "project": project}
+            return {"upsertView": {"view": view | {"spec": variables["spec"]}}}
+        if "internalId" in query:
+            known = variables["projectName"] == "handan"
+            return {"project": {"id": "1", "internalId": "one"} if known else None}
+        if "viewer" in query:
+            return {"viewer": {"id": "1", "entity": "team", "username": "me", "flags": "{}"}}
+        node = {"id": "1", "name": "handan", "entityName": "team", "createdAt": "2026-01-01"}
+        pages = {"endCursor": None, "hasNextPage": False}
+        edge = {"node": node | {"isBenchmark": False, "user": None}, "cursor": "one"}
+        return {"models": {"edges": [edge], "pageInfo": pages}}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            asked = json.loads(body) if self.path == "/graphql" else {"query": "", "variables": {}}
+            data = json.dumps({"data": answer(asked["query"], asked.get("variables") or {})})
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(data.encode())
+
+        def log_message(self, *arguments):
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    yield {
+        "saved": saved,
+        "WANDB_BASE_URL": f"http://127.0.0.1:{http.server_port}",
+        "WANDB_API_KEY": KEY,
+    }
+    http.shutdown()
+    http.server_close()
+
+
+def save_to(server, tmp_path, project):
+    run = write_run(tmp_path / "one", cost_rows("one", 0.5, num_items=20), training=trained("grpo"))
+    log_to_wandb(run)
+    environment = {name: value for name, value in server.items() if name.startswith("WANDB")}
+    words = (run, "--wandb", f"team/{project}")
+    return run, run_report(tmp_path, ("-m", "handan"), *words, **environment)
+
+
+def test_the_saved_report_is_the_validated_one_with_its_project_looked_up(server, tmp_path):
+    run, result = save_to(server, tmp_path, "handan")
+    assert result.returncode == 0, result.stderr
+    assert f"saved {server['WANDB_BASE_URL']}/team/handan/reports/" in result.stdout
+    sent = {"spec": json.loads(server["saved"]["spec"])}
+    expected = json.loads(validated(read_study([run]), ADDRESS))
+    for grid in grids(sent):
+        for run_set in grid["runSets"]:
+            assert run_set["project"].pop("id") == "one"
+    assert sent["spec"] == expected["spec"]
+    assert KEY not in result.stdout + result.stderr + server["saved"]["spec"]
+
+
+def test_an_unknown_project_is_named_with_the_cure(server, tmp_path):
+    _, result = save_to(server, tmp_path, "elsewhere")
+    assert result.returncode == 2
+    sentence = result.stderr.splitlines()[-1]
+    assert "team/elsewhere" in sentence and "--offline" in sentence
+    assert "Traceback" not in result.stderr
+    assert server["saved"] == {}
+
+
 def test_no_key_is_in_the_spec(study, monkeypatch):
-    monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
-    assert "0123456789" not in validated(study, ADDRESS)
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    assert KEY not in validated(study, ADDRESS)
 
 
 def test_the_page_alone_loads_nothing_of_wandb(runs, tmp_path):

@@ -1,5 +1,6 @@
 """The panels of the report, each over metrics that these runs have logged, and no others."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 import wandb_workspaces.reports.v2 as wr
@@ -32,7 +33,7 @@ INFLATION = {
 }
 FULL = "full/"
 TABLE = "tables/probe"
-TABLE_X, TABLE_Y = "human_rt_s", "reasoning_tokens"
+TABLE_X, TABLE_Y = "human_rt_s", "mean_reasoning_tokens"
 SCATTER_PRESET = "wandb/scatter/v0"
 INTERVAL = ("_ci_low", "_ci_high")
 WHOLE_WIDTH, HEIGHT = 24, 9  # of W&B's grid
@@ -157,13 +158,29 @@ def before_and_after_panels(runs: Sequence[TrackedArm]) -> list[Panel]:
             wr.ParallelCoordinatesPlotColumn(last, display_name="mean r at the last probe"),
         ],
     )
-    panels = [slope, wr.ScatterPlot(title="Mean r: after (y) against before (x)", x=first, y=last)]
+    limits = _limits(runs)
+    panels = [
+        slope,
+        wr.ScatterPlot(
+            title="Mean r: after (y) against before (x)",
+            x=first,
+            y=last,
+            range_x=limits,
+            range_y=limits,
+        ),
+    ]
     if ACCURACY in names:
         accuracy = wr.SummaryMetric(ACCURACY)
         panels.append(
             wr.ScatterPlot(title="Mean r (y) against accuracy (x), last probe", x=accuracy, y=last)
         )
     return rows_of(panels, columns=3)
+
+
+def _limits(runs: Sequence[TrackedArm]) -> tuple[float, float]:
+    """Tenths around every mean r, so that both axes can have one range."""
+    tenths = [10 * row[MEAN_R] for run in runs for row in run.arm.metrics if MEAN_R in row]
+    return math.floor(min(tenths)) / 10, math.ceil(max(tenths)) / 10
 
 
 def item_panels() -> list[Panel]:

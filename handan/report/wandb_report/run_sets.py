@@ -107,7 +107,8 @@ def tracked_arms(study: Study, address: Address) -> list[TrackedArm]:
     for arm in study.arms:
         if not arm.training:
             continue
-        run: dict[str, Any] = arm.training.get("wandb") or {}
+        recorded = arm.training.get("wandb")
+        run: dict[str, Any] = recorded if isinstance(recorded, dict) else {}
         if run.get("id"):
             asked = ("run", "name", str(run["id"]))
         elif run.get("name"):

@@ -11,7 +11,7 @@ from handan.report.notation import listing, plain
 from handan.report.wandb_report import Address, panels, text
 from handan.report.wandb_report.run_sets import TrackedArm, tracked_arms
 
-TITLE = "Alignment with people's time over training"
+TITLE = "Alignment with human time over training"
 
 
 def report_of(study: Study, address: Address, placed: bool) -> wr.Report:

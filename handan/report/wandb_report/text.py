@@ -24,8 +24,8 @@ HOW_TO_READ = (
 )
 SLOPES = (
     "Each axis of the slopes has a range of its own, so a line that falls on the screen need not "
-    "be a fall: compare the numbers, or the scatter beside it, where a run below the diagonal "
-    "has fallen."
+    "be a fall. The scatter beside it has one range for both axes: a run above the diagonal from "
+    "corner to corner has risen, one below it has fallen."
 )
 ITEMS = (
     "One row an item of the last probe. For the traces behind the points see the page of "
