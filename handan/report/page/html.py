@@ -47,9 +47,7 @@ def render(study: Study, command: str) -> str:
         pictures=shown_pictures(study.main, every_look),
         charts=drawn,
         charts_data=htmlsafe_json_dumps(
-            {**drawn.payload} | {"marks": _marks(every_look)},
-            separators=(",", ":"),
-            allow_nan=False,
+            {**drawn.payload, "marks": _marks(every_look)}, separators=(",", ":"), allow_nan=False
         ),
         scripts=[Markup(script) for script in scripts],
         policy=policy(scripts),
