@@ -67,7 +67,18 @@ def add_report_options(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="the same, anywhere among the options",
     )
-    parser.add_argument("--output", type=Path, metavar="report.html", help="write one HTML page")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="report.html",
+        help="write one HTML page; as report.md Markdown, its figures in report_figures/ beside it",
+    )
+    parser.add_argument(
+        "--figures",
+        type=Path,
+        metavar="DIR",
+        help="write every figure as PNG and PDF for papers, and figures.md with their captions",
+    )
     parser.add_argument(
         "--wandb", metavar="ENTITY/PROJECT", help="save a W&B report of these runs there"
     )

@@ -308,14 +308,15 @@
   }
 
   function written() {
-    const state = new URLSearchParams();
+    const [section, ...others] = location.hash.slice(1).split("&");
+    const state = new URLSearchParams(others.join("&"));
+    for (const key of ["arm", "task", "axis"]) state.delete(key);
     for (const kind of ["arm", "task"]) {
       const names = ticked(kind);
       if (names.length === boxes(kind).length) continue;
       for (const name of names.length ? names : [""]) state.append(kind, name);
     }
     if (shown.axis !== Object.keys(axes)[0]) state.append("axis", shown.axis);
-    const section = location.hash.slice(1).split("&")[0];
     const fragment = [section, ...(state.size ? [state] : [])].join("&");
     history.replaceState(null, "", fragment ? `#${fragment}` : location.pathname + location.search);
   }
