@@ -1,23 +1,22 @@
-"""Evaluate every checkpoint of a training run, out of process, on one suite.
+"""Evaluate the models that a training run went through, out of process, on one suite.
 
     python eval/sweep.py --run runs/tiny/grpo --suite eval/suites/tiny_probe.yaml
 
-Each checkpoint is evaluated into RUN/sweep/step-N; RUN/sweep/costs.csv and alignment.json then
-hold all of them with a `step` column. Running it again completes it, also while training goes on:
-a checkpoint counts once its ledger is there, which is written last.
+The model it began with, each complete checkpoint and the end are evaluated into RUN/sweep/step-N;
+RUN/sweep/metrics.jsonl, costs.csv and alignment.json then hold all of them with their steps. The
+figures are those that a probe within the training has at the same steps. Running it again completes
+it, also while training goes on: a checkpoint counts once its ledger is there, which is written
+last. Each suite needs a directory of its own, RUN/sweep unless --output_dir says otherwise.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from handan import sweep
 from handan.arguments import parse
-from handan.engines import load_engine, open_engine
-from handan.errors import UserError, run_main
-from handan.evaluate import evaluate, write_sweep
+from handan.errors import run_main
 from handan.launch import processes
-from handan.records import read_json
 from handan.suite import load_suite
-from handan.training.ledger import complete_checkpoints
 
 
 @dataclass
@@ -26,26 +25,29 @@ class Arguments:
 
     run: str = field(metadata={"help": "run directory of a training"})
     suite: str = field(metadata={"help": "YAML of the suite"})
-    num_threads: int | None = field(default=None, metadata={"help": "CPU threads"})
+    output_dir: str | None = field(default=None, metadata={"help": "RUN/sweep by default"})
+    num_threads: int | None = field(
+        default=None, metadata={"help": "CPU threads; those of the training by default"}
+    )
 
 
 def main() -> None:
-    """Evaluate what is there, then put the steps together."""
+    """Evaluate what is there and not evaluated yet, then put the steps together."""
     (arguments,) = parse((Arguments,))
-    world = processes(arguments.num_threads)
-    run_dir = Path(arguments.run)
+    run = sweep.read_training(Path(arguments.run))
     suite = load_suite(Path(arguments.suite))
-    checkpoints = complete_checkpoints(run_dir)
-    if not checkpoints:
-        raise UserError(f"{run_dir}: holds no complete checkpoint-N; set save_steps in its YAML")
-    arm = read_json(run_dir / "run.json")["arm"]
-    for step, checkpoint in sorted(checkpoints.items()):
-        engine = open_engine(load_engine(None), str(checkpoint), device=world.device)
-        target = run_dir / "sweep" / f"step-{step}"
-        evaluate(engine, suite, target, arm, str(checkpoint), world)
+    world = processes(arguments.num_threads or run.settings["num_threads"])
+    sweep_dir = Path(arguments.output_dir or run.run_dir / "sweep")
+    todo = []
     if world.rank == 0:
-        write_sweep(run_dir / "sweep", suite)
-        print(f"written: {run_dir}/sweep/costs.csv and alignment.json", flush=True)
+        sweep.begin(sweep_dir, run, suite)
+        found = sweep.policies(run)
+        todo = [asdict(policy) for policy in found if not sweep.is_evaluated(sweep_dir, policy)]
+    for row in world.gather(todo):
+        sweep.evaluate_policy(sweep.Policy(**row), run, suite, sweep_dir, world)
+    if world.rank == 0:
+        steps = ", ".join(map(str, sweep.write_sweep(sweep_dir, suite)))
+        print(f"{run.arm}: steps {steps} in {sweep_dir}/metrics.jsonl and costs.csv", flush=True)
 
 
 if __name__ == "__main__":

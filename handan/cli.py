@@ -21,8 +21,8 @@ from handan.options import (
     add_costs_options,
     add_experiment_options,
     add_publish_options,
+    add_report_options,
     add_split_options,
-    add_tolerance_option,
 )
 
 if TYPE_CHECKING:
@@ -196,11 +196,9 @@ def _costs(arguments: argparse.Namespace) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from handan import report
+    from handan.report import command
 
-    for sentence in report.write(arguments.runs, arguments.output, arguments.budget_tolerance):
-        print(sentence)
-    print(f"wrote {printable(str(arguments.output))}")
+    command.run(arguments)
 
 
 def _publish(arguments: argparse.Namespace) -> None:
@@ -269,10 +267,8 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--norms", type=Path, metavar="DIR", help="list the tables in DIR too")
     listing.set_defaults(run=_norms_list)
 
-    report = commands.add_parser("report", help="one HTML page on one or several runs")
-    report.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's directory")
-    report.add_argument("--output", type=Path, required=True, metavar="report.html")
-    add_tolerance_option(report)
+    report = commands.add_parser("report", help="what one or several runs say, as a page or in W&B")
+    add_report_options(report)
     report.set_defaults(run=_report)
 
     publish = commands.add_parser("publish", help="the card of a run, and its way to the hub")

@@ -143,23 +143,3 @@ def _results(run_dir: Path, suite: Suite, items: Sequence[SuiteItem]) -> dict:
         },
     )
     return result
-
-
-def write_sweep(sweep_dir: Path, suite: Suite) -> dict:
-    """Put the evaluations in ``sweep_dir/step-N`` together into one costs.csv and alignment.json.
-
-    Returns:
-        The content of alignment.json, whose models have a list ``steps``.
-    """
-    items = suite_items(suite)
-    rows = []
-    folders = sorted(sweep_dir.glob("step-[0-9]*"), key=lambda path: int(path.name[5:]))
-    for folder in folders:
-        step = int(folder.name[5:])
-        generations = read_jsonl(folder / "generations.jsonl")
-        stepped = [{**row, "step": step} for row in generations]
-        rows += cost_rows(stepped, items, suite.cost_without_span)
-    write_csv(sweep_dir / "costs.csv", cost_columns(items), rows)
-    result = align(rows, bootstrap=BOOTSTRAP, seed=suite.seed)
-    write_json(sweep_dir / "alignment.json", result)
-    return result

@@ -55,6 +55,42 @@ def add_compare_options(parser: argparse.ArgumentParser) -> None:
     _add_alignment_options(parser)
 
 
+def add_report_options(parser: argparse.ArgumentParser) -> None:
+    """Of ``handan report``."""
+    parser.add_argument("runs", type=Path, nargs="*", metavar="RUN", help="a run's directory")
+    parser.add_argument(
+        "--runs",
+        dest="more_runs",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="RUN",
+        help="the same, anywhere among the options",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="report.html",
+        help="write one HTML page; as report.md Markdown, its figures in report_figures/ beside it",
+    )
+    parser.add_argument(
+        "--figures",
+        type=Path,
+        metavar="DIR",
+        help="write every figure as PNG and PDF for papers, and figures.md with their captions",
+    )
+    parser.add_argument(
+        "--wandb", metavar="ENTITY/PROJECT", help="save a W&B report of these runs there"
+    )
+    parser.add_argument(
+        "--offline",
+        type=Path,
+        metavar="OUT.json",
+        help="with --wandb: write the report's validated spec here instead, without network",
+    )
+    add_tolerance_option(parser)
+
+
 def add_tolerance_option(parser: argparse.ArgumentParser) -> None:
     """Of commands that compare budgets."""
     parser.add_argument(

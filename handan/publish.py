@@ -9,7 +9,7 @@ import os
 import re
 from pathlib import Path
 
-from handan.cards import is_own, kind_of, make_card
+from handan.cards import HUB_NAME, is_own, kind_of, make_card
 from handan.errors import UserError
 from handan.records import write_text
 
@@ -24,7 +24,6 @@ FILES = {
     "dataset": RECORDS | {"traces.jsonl"},
 }
 WEIGHTS = re.compile(r"(adapter_)?model(-\d+-of-\d+)?\.safetensors")
-REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 # Variables of the environment whose value must not be in a file, and what tokens look like.
 SECRET_NAMES = re.compile(r"(TOKEN|KEY|SECRET|PASSWORD)(_|$)")
 SHORTEST_SECRET = 8
@@ -89,7 +88,7 @@ def publish(run_dir: Path, repo: str | None, push: bool, private: bool) -> None:
     """
     if push and repo is None:
         raise UserError("--push_to_hub needs --repo OWNER/NAME")
-    if repo is not None and not REPOSITORY.fullmatch(repo):
+    if repo is not None and not HUB_NAME.fullmatch(repo):
         raise UserError(f"--repo {repo}: give OWNER/NAME, of letters, digits, '-', '_' and '.'")
     kind = kind_of(run_dir)
     written = write_card(run_dir, repo)

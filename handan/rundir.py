@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -115,8 +115,16 @@ def peak_gpu_memory_gib() -> float | None:
     return round(max(peaks) / 2**30, 3)
 
 
-def check_config(run_dir: Path, stage: str, config: dict) -> dict[str, dict]:
+def check_config(
+    run_dir: Path, stage: str, config: dict, may_change: Collection[str] = ()
+) -> dict[str, dict]:
     """All recorded configurations of a directory, once it is sure that this one is no other.
+
+    Args:
+        run_dir: the directory.
+        stage: training, evaluation or traces.
+        config: what is about to be done there.
+        may_change: keys that make no difference to what lies there.
 
     Raises:
         UserError: the directory already holds this stage with another configuration, so what lies
@@ -127,7 +135,11 @@ def check_config(run_dir: Path, stage: str, config: dict) -> dict[str, dict]:
         return {}
     recorded = read_yaml(path)
     before = recorded.get(stage, config)
-    changed = [key for key in (*config, *before) if config.get(key) != before.get(key)]
+    changed = [
+        key
+        for key in (*config, *before)
+        if config.get(key) != before.get(key) and key not in may_change
+    ]
     if changed:
         key = changed[0]
         raise UserError(
@@ -174,7 +186,9 @@ def lock_holder(run_dir: Path) -> int | None:
     return None
 
 
-def record(run_dir: Path, stage: str, config: dict, **details: Any) -> None:
+def record(
+    run_dir: Path, stage: str, config: dict, may_change: Collection[str] = (), **details: Any
+) -> None:
     """Write one stage (training, evaluation, traces) into ``config.yaml`` and ``run.json``.
 
     A directory can hold several stages of one arm, such as its training and its evaluation.
@@ -182,7 +196,7 @@ def record(run_dir: Path, stage: str, config: dict, **details: Any) -> None:
     Raises:
         UserError: as ``check_config``.
     """
-    configs = check_config(run_dir, stage, config)
+    configs = check_config(run_dir, stage, config, may_change)
     run = read_json(run_dir / "run.json") if (run_dir / "run.json").exists() else {}
     # What was found at the end of an earlier pass, such as the budget, stays.
     run[stage] = {**run.get(stage, {}), **facts(), **details}

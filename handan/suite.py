@@ -1,7 +1,9 @@
 """A suite: which items are put to a model, in which wording, how often and how decoded."""
 
+import itertools
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -41,7 +43,8 @@ class Suite:
         name: of the suite.
         version: raised whenever scores would change.
         tasks: what is asked.
-        items_per_task: size of a fixed random subset of each task; null for all items.
+        items_per_task: size of a fixed subset of each task, as ``stratified`` chooses it; null for
+            all items.
         samples: sampled responses to each item at ``temperature``.
         greedy: whether one more response at temperature 0 is drawn, reported as a model of its own.
         temperature, top_p: of the sampled responses.
@@ -99,6 +102,8 @@ def load_suite(path: Path) -> Suite:
     suite = load_yaml(path, Suite)
     if suite.samples < 1 or suite.max_new_tokens < 1 or suite.batch_size < 1:
         raise UserError(f"{path}: samples, max_new_tokens and batch_size must be at least 1")
+    if suite.items_per_task is not None and suite.items_per_task < 1:
+        raise UserError(f"{path}: items_per_task must be at least 1, or null for all items")
     if suite.temperature <= 0:
         raise UserError(f"{path}: temperature must be above 0; for greedy decoding set 'greedy'")
     if suite.cost_without_span not in COST_WITHOUT_SPAN:
@@ -132,32 +137,62 @@ def suite_items(suite: Suite) -> list[SuiteItem]:
     """All items of a suite in a fixed order, with human response times where there are any.
 
     The response time is the geometric mean over correct trials, so that its logarithm is the item
-    mean of log response time.
+    mean of log response time. A suite of ``items_per_task`` has the ``stratified`` part of a task.
     """
     out = []
     for entry in suite.tasks:
-        task = load_task(entry.task, entry.wording)
-        items = task.items()
-        table = norms.load(entry.task, entry.norms).items if entry.norms else None
-        if table is not None:
-            items = [item for item in items if item.key in table]
+        items = _task_items(entry)
         if suite.items_per_task and suite.items_per_task < len(items):
-            chosen = random.Random(f"{suite.seed} {entry.task}").sample(
-                range(len(items)), suite.items_per_task
-            )
-            items = [items[i] for i in sorted(chosen)]
-        for item in items:
-            out.append(
-                SuiteItem(
-                    item=item,
-                    task=task,
-                    wording=entry.wording,
-                    norms=entry.norms,
-                    human_rt_s=math.exp(table[item.key].mean_log_rt) if table else None,
-                    analytic_cost=None if table else item.covariates["analytic_cost"],
-                    oracle_tokens=item.covariates[f"oracle_tokens_{entry.format}"]
-                    if entry.format
-                    else None,
-                )
-            )
+            items = stratified(items, suite.items_per_task, f"{suite.seed} {entry.task}")
+        out += items
     return out
+
+
+def _task_items(entry: SuiteTask) -> list[SuiteItem]:
+    """All items of one task, with what their cost is compared to."""
+    task = load_task(entry.task, entry.wording)
+    table = norms.load(entry.task, entry.norms).items if entry.norms else None
+    return [
+        SuiteItem(
+            item=item,
+            task=task,
+            wording=entry.wording,
+            norms=entry.norms,
+            human_rt_s=math.exp(table[item.key].mean_log_rt) if table else None,
+            analytic_cost=None if table else item.covariates["analytic_cost"],
+            oracle_tokens=item.covariates[f"oracle_tokens_{entry.format}"]
+            if entry.format
+            else None,
+        )
+        for item in task.items()
+        if table is None or item.key in table
+    ]
+
+
+def stratified(items: Sequence[SuiteItem], number: int, seed: str) -> list[SuiteItem]:
+    """A part of one task's items that covers its range of difficulty.
+
+    The items are sorted by what they cost people (or by their analytic cost), cut into ``number``
+    strata of equal size, or of sizes that differ by one, and one item is drawn from each. So a
+    small part has about the distribution of difficulty of the whole. Which items these are depends
+    on the items, their costs and the seed, not on the order in which they are given.
+
+    Args:
+        items: of one task.
+        number: of items to choose, at most as many as there are.
+        seed: of the draws.
+
+    Returns:
+        The chosen items in the order of ``items``.
+    """
+
+    def difficulty(index: int) -> tuple[float, str]:
+        entry = items[index]
+        demand = entry.analytic_cost if entry.human_rt_s is None else entry.human_rt_s
+        return demand or 0.0, entry.item.key
+
+    order = sorted(range(len(items)), key=difficulty)
+    edges = [len(order) * stratum // number for stratum in range(number + 1)]
+    draw = random.Random(seed)
+    chosen = [draw.choice(order[low:high]) for low, high in itertools.pairwise(edges)]
+    return [items[index] for index in sorted(chosen)]

@@ -5,6 +5,8 @@ from pathlib import Path
 import yaml
 from embedded import SUITES, launch, small_suite
 
+from handan.records import file_hash
+
 PROMPTS = """families: {binary_addition: 0.5, binary_subtraction: 0.3, ordering: 0.2}
 widths: [1, 2, 3, 5]
 num_problems: 60
@@ -39,3 +41,7 @@ def arguments(recipe, small, output_dir, *more):
         "on_policy_distill": TWICE,
     }[recipe]
     return [f"recipes/{recipe}.py", *config, *shared, *steps, *own, *more]
+
+
+def weights(folder):
+    return file_hash(folder / "model.safetensors")

@@ -34,6 +34,7 @@ def cost_rows(
     noise: float = 0.1,
     cap_rate: float = 0.0,
     num_items: int = 120,
+    num_samples: int = SUITE["samples"],
     tasks: Sequence[str] = ("alpha", "beta"),
     analytic: Sequence[str] = (),
     demand: str = "human_rt_s",
@@ -55,7 +56,7 @@ def cost_rows(
             wanted = cold_r if cold and cold_r is not None else r
             log_cost = 4 + 0.5 * (wanted * log_time + np.sqrt(1 - wanted**2) * shared)
             for item in range(num_items):
-                for sample in range(1 if cold else SUITE["samples"]):
+                for sample in range(1 if cold else num_samples):
                     tokens = np.exp(log_cost[item] + (0 if cold else noise) * own.normal())
                     rows.append(
                         {

@@ -219,6 +219,6 @@ def test_names_are_escaped_in_markdown_and_latex(tmp_path, capsys):
     path.write_text(rows(*[{"model": name}] * 8))
     handan(capsys, "align", path, "--bootstrap", "200", "--tables", tmp_path / "t")
     markdown = (tmp_path / "t" / "alignment.md").read_text()
-    assert r"\<b\>\|50%\_&$#{x}~^" in markdown
+    assert r"&lt;b&gt;&#124;50%\_&amp;<span>$</span><span>#</span>{x}\~^" in markdown
     latex = (tmp_path / "t" / "alignment.tex").read_text()
     assert r"50\%\_\&\$\#\{x\}" in latex and "%_" not in latex

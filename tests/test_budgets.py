@@ -1,6 +1,7 @@
 """What led to an arm's weights, and whether two arms had the same of it."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from report_runs import cost_rows, trained, write_run
@@ -115,23 +116,28 @@ def test_compare_prints_and_writes_budgets(tmp_path, capsys):
 )
 def test_flops_of_full_training_and_of_adapters(tmp_path, size, per_processed):
     ledger = Ledger(tmp_path, SINGLE)
+    ledger.size = size
     ledger.counts |= {"processed_tokens": 10, "generated_tokens": 5}
-    assert ledger.budget(size)["model_flops"] == 10 * per_processed + 5 * 200
+    assert ledger.budget()["model_flops"] == 10 * per_processed + 5 * 200
 
 
 def test_flops_of_a_teacher_that_scores(tmp_path):
     ledger = Ledger(tmp_path, SINGLE)
-    assert ledger.budget(Size(1, 1))["teacher_flops"] == 0
+    ledger.size = Size(1, 1)
+    assert ledger.budget()["teacher_flops"] == 0
     ledger.counts["teacher_scored_tokens"] = 10
-    assert ledger.budget(Size(1, 1))["teacher_flops"] is None
+    assert ledger.budget()["teacher_flops"] is None
     ledger.teacher_parameters = 1000
-    assert ledger.budget(Size(1, 1))["teacher_flops"] == 20_000
+    assert ledger.budget()["teacher_flops"] == 20_000
 
 
 def test_a_resumed_ledger_goes_on_with_counts_and_peaks(tmp_path):
     first = Ledger(tmp_path, SINGLE)
     first.counts |= {"trained_tokens": 7, "peak_memory_gib": 999.0}
-    write_json(tmp_path / "checkpoint-3" / "ledger.json", first.counts)
+    first.size = Size(1, 1)
+    first.on_save(None, SimpleNamespace(global_step=3), None)
+    saved = read_json(tmp_path / "checkpoint-3" / "ledger.json")
+    assert saved["model_flops"] == 0.0
     second = Ledger(tmp_path, SINGLE)
     second.restore(str(tmp_path / "checkpoint-3"))
     second.on_train_begin(None, None, None)

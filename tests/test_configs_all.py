@@ -29,7 +29,7 @@ RECIPES = ("sft_distill", "grpo", "sft_then_grpo", "on_policy_distill")
 # Keys in which the arms of a family must agree, or they are no pair.
 PAIRED = (
     *("model_name_or_path", "model_revision", "reasoning_format", "prompts", "suite"),
-    *("probe_steps", "seed"),
+    *("probe_steps", "probe_log_spaced", "seed"),
 )
 
 

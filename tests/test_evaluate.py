@@ -1,3 +1,4 @@
+import math
 import random
 import shutil
 
@@ -5,13 +6,14 @@ import pytest
 import yaml
 from embedded import SUITES, WEIGHTS, engine, run_script, small_suite
 
+from handan import rundir
 from handan.alignment.measure import align
 from handan.cost_rows import cost_rows
 from handan.engines.loading import load_model
 from handan.errors import UserError
 from handan.evaluate import evaluate
 from handan.launch import SINGLE
-from handan.records import file_hash, read_json, read_jsonl
+from handan.records import file_hash, read_json, read_jsonl, write_json
 from handan.suite import load_suite, suite_items
 
 
@@ -160,19 +162,43 @@ def test_a_wording_the_model_cannot_read_stops(tmp_path):
 
 def test_a_sweep_puts_all_checkpoints_side_by_side(evaluated, tmp_path):
     run = tmp_path / "run"
-    for step, name in ((0, "base"), (10, "base_constant")):
+    for step, name in ((10, "base"), (20, "base_constant")):
         shutil.copytree(WEIGHTS / name, run / f"checkpoint-{step}")
         (run / f"checkpoint-{step}" / "optimizer.pt").write_text("")
-        (run / f"checkpoint-{step}" / "ledger.json").write_text("{}")
-    (run / "checkpoint-20").mkdir()  # still being written
-    (run / "run.json").write_text('{"arm": "grpo"}')
-    flags = ["--run", run, "--suite", evaluated / "suite.yaml", "--num_threads", "1"]
-    run_script("eval/sweep.py", *flags)
+        write_json(run / f"checkpoint-{step}" / "ledger.json", {"trained_tokens": step})
+    (run / "checkpoint-30").mkdir()  # still being written
+    launch = {"engine": "NO", "mixed_precision": "no"}
+    facts = {"launch": launch, "reasoning_format": "tiny", "budget_at_start": {}}
+    settings = {"model_name_or_path": str(WEIGHTS / "base"), "model_revision": None, "dtype": None}
+    settings |= {"attn_implementation": None, "num_threads": 1}
+    settings["model_fingerprint"] = rundir.model_fingerprint(WEIGHTS / "base")
+    rundir.record(run, "training", settings, arm="grpo", **facts)
+    run_script("eval/sweep.py", "--run", run, "--suite", evaluated / "suite.yaml")
     result = read_json(run / "sweep" / "alignment.json")
     steps = result["models"]["grpo"]["steps"]
-    assert [entry["step"] for entry in steps] == [0, 10]
+    assert [entry["step"] for entry in steps] == [0, 10, 20]
     alone = read_json(evaluated / "base" / "alignment.json")["models"]["base"]
     assert steps[0]["mean_r_loglog"] == pytest.approx(alone["mean_r_loglog"])
+    rows = read_jsonl(run / "sweep" / "metrics.jsonl")
+    assert [row.get("budget/trained_tokens") for row in rows] == [None, 10, 20]
+    # The same weights again, and a model of other lengths.
+    first, same, other = (mean_logs(run / f"sweep/step-{row['step']}") for row in rows)
+    assert rows[1]["inflation/k"] == 1.0 and first == same
+    ratios = [other[item] - first[item] for item in first.keys() & other.keys()]
+    assert rows[2]["inflation/k"] == pytest.approx(math.exp(sum(ratios) / len(ratios)))
+    assert rows[2]["inflation/k"] != pytest.approx(1.0)
+
+
+def mean_logs(folder):
+    """Mean log tokens over the sampled responses of each human item that have any."""
+    logs = {}
+    for row in read_jsonl(folder / "generations.jsonl"):
+        human = row["task"] in ("binary_addition", "binary_subtraction")
+        if human and row["sample"] >= 0 and row["reasoning_tokens"]:
+            logs.setdefault((row["task"], row["item"]), []).append(
+                math.log(row["reasoning_tokens"])
+            )
+    return {item: sum(of_item) / len(of_item) for item, of_item in logs.items()}
 
 
 def test_the_suite_file_of_a_run_is_kept_in_full(evaluated):

@@ -11,19 +11,16 @@ import pytest
 import torch
 import yaml
 from embedded import ROOT, WEIGHTS, launch, run_script
-from recipe_runs import PROMPTS, RECIPES, arguments, traces
+from recipe_runs import PROMPTS, RECIPES, arguments, traces, weights
 from safetensors.torch import load_file
 
+from handan import sweep
 from handan.engines.transformers import TransformersEngine, load_model
 from handan.evaluate import evaluate
 from handan.formats import FORMATS
 from handan.launch import SINGLE
 from handan.records import file_hash, read_json, read_jsonl
 from handan.suite import load_suite
-
-
-def weights(folder):
-    return file_hash(folder / "model.safetensors")
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -93,14 +90,22 @@ def test_a_killed_run_goes_on_to_the_same_weights(small, trained, tmp_path, reci
     for count in ("trained_tokens", "processed_tokens", "generated_tokens", "model_flops"):
         assert resumed[count] == whole[count]
 
+    kept = ("step", "alignment", "inflation", "cost", "status")
+
     def probes(of):
         return [
-            {k: v for k, v in row.items() if k.startswith("alignment") or k == "step"}
+            {k: v for k, v in row.items() if k.startswith(kept)}
             for row in read_jsonl(of / "metrics.jsonl")
             if "alignment/mean_r_loglog" in row
         ]
 
+    def responses(of):
+        rows = read_jsonl(of / "probe.jsonl")
+        return [{k: v for k, v in row.items() if k != "device_seconds"} for row in rows]
+
     assert probes(folder) == probes(trained(recipe))
+    assert "inflation/k" in probes(folder)[-1]  # against step 0, which the first process measured
+    assert responses(folder) == responses(trained(recipe))
     if recipe != "sft_distill":
         whole_rollouts = read_jsonl(trained(recipe) / "rollouts.jsonl")
         assert read_jsonl(folder / "rollouts.jsonl") == whole_rollouts
@@ -229,6 +234,14 @@ def test_an_adapter_is_trained_saved_and_evaluated_like_any_other_arm(small, tmp
         if r["step"] == 4
     }
     assert costs == probed
+    # A sweep computes with the adapter as it was trained, so it says the same word for word.
+    training = sweep.read_training(folder)
+    policy = next(policy for policy in sweep.policies(training) if policy.model == str(last))
+    sweep.evaluate_policy(policy, training, suite, folder / "sweep", SINGLE)
+    keys = ("task", "item", "sample", "text")
+    swept, probes = read_jsonl(folder / "sweep/step-4/generations.jsonl"), folder / "probe.jsonl"
+    said = {tuple(row[key] for key in keys) for row in read_jsonl(probes) if row["step"] == 4}
+    assert {tuple(row[key] for key in keys) for row in swept} == said
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,8 @@ from report_runs import CONDITIONS, cost_rows, experiment, trained, write_run
 
 from handan import report
 from handan.errors import UserError
-from handan.formats import FORMATS
 from handan.records import append_jsonl
 from handan.report.notation import correlation
-from handan.report.page.samples import parts_of
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(2)> $x^2$ {{ 7 * 7 }}"
 HOSTILE += " \x1b[31m\u202eright to left\u202c [link](javascript:alert(3))"
@@ -185,7 +183,7 @@ def test_every_part_but_the_costs_may_be_missing(tmp_path):
         "There are no two arms to contrast.",
         "All tasks of these runs have people's times.",
         "so there is no ceiling",
-        "no such response in generations.jsonl",
+        "None of these runs holds a response",
         "the format itself is not controlled",
     ):
         assert plain_statement in page
@@ -293,55 +291,6 @@ def page_pairs(runs, folder, tolerance):
     return {(row["a"], row["b"]): row for row in found}
 
 
-def test_samples_are_those_of_the_stated_rule(tmp_path):
-    rows = cost_rows("one", 0.5, num_items=21, tasks=("alpha",))
-    times = sorted((row["human_rt_s"], row["item"]) for row in rows if row["sample"] == 0)
-    by_time = list(dict.fromkeys(item for _, item in times))
-    generations = [
-        {
-            "task": "alpha",
-            "item": item,
-            "sample": sample,
-            "text": f"thought about {item} in sample {sample} </think> {item}",
-            "status": "complete",
-            "correct": item == by_time[-1],
-            "reasoning_tokens": 5,
-        }
-        for item in by_time
-        for sample in (-1, 0, 1)
-    ]
-    run = write_run(tmp_path / "one", rows, generations=generations)
-    page = Page(page_of([run], tmp_path)).text
-    shown = re.findall(r"thought about (\S+) in sample (-?\d)", page)
-    assert shown == [(by_time[10], "0"), (by_time[-1], "0")]
-    assert "complete, wrong, 5 reasoning tokens" in page
-    assert "complete, right, 5 reasoning tokens" in page
-
-
-@pytest.mark.parametrize(
-    ("text", "tokens", "thinking", "answer"),
-    [
-        ("<think> a </think> b", 1, "a", "b"),
-        ("a </think> b", 1, "a", "b"),
-        ("<think> a", 1, "a", ""),
-        ("b", 0, "", "b"),
-        ("<think></think> b", 0, "", "b"),
-    ],
-)
-def test_the_thinking_span_is_cut_at_the_tags(text, tokens, thinking, answer):
-    assert parts_of(text, FORMATS["tiny"], tokens) == (thinking, answer)
-
-
-def test_long_traces_are_cut_and_say_so(tmp_path):
-    rows = cost_rows("one", 0.5, num_items=5, tasks=("alpha",), greedy=False)
-    item = max(rows, key=lambda row: row["human_rt_s"])["item"]
-    long = {"task": "alpha", "item": item, "sample": 0, "text": "x" * 5000, "reasoning_tokens": 9}
-    run = write_run(tmp_path / "one", rows, generations=[long])
-    text = page_of([run], tmp_path)
-    assert "3,300 characters left out" in text
-    assert "x" * 1300 not in text
-
-
 def test_wrong_input_names_the_file_and_the_cure(tmp_path):
     output = tmp_path / "out" / "report.html"
     with pytest.raises(UserError, match=r"nowhere: no such run directory; name"):
@@ -358,13 +307,6 @@ def test_wrong_input_names_the_file_and_the_cure(tmp_path):
         report.write([run], output)
     with pytest.raises(UserError, match="no evaluated run was named"):
         report.write([], output)
-
-
-def test_a_broken_line_of_generations_is_named(tmp_path):
-    run = write_run(tmp_path / "run", cost_rows("run", 0.5, num_items=5))
-    (run / "generations.jsonl").write_text('{"task": "alpha"}\n{"torn\n')
-    with pytest.raises(UserError, match=r"generations.jsonl, line 2: not valid JSON"):
-        report.write([run], tmp_path / "out" / "report.html")
 
 
 def test_a_runs_own_figures_are_not_replaced(tmp_path):

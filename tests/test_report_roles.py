@@ -79,6 +79,7 @@ def test_contrasts_are_with_teacher_base_and_trained_arm_also_at_zero(tmp_path):
         ("sft", "base"),
         ("sft", "grpo"),
         ("grpo", "base"),
+        ("grpo", "teacher"),
         ("sft_own", "grpo"),
         ("sft_own", "base"),
     }

@@ -1,5 +1,7 @@
 """What the page says follows the numbers."""
 
+import re
+
 import pytest
 from report_runs import cost_rows, experiment, trained, write_run
 
@@ -49,7 +51,7 @@ def test_no_evidence_is_claimed_when_the_interval_is_wide(tmp_path):
 def test_higher_is_claimed_for_reinforcement_learning_alone(tmp_path):
     found, _, _ = told(tmp_path, base={"r": 0.3}, grpo={"r": 0.8})
     assert found["trained-base"].label == "higher"
-    assert found["trained-base"].question == "Does GRPO raise alignment?"
+    assert found["trained-base"].question == "Does GRPO keep the alignment it began with?"
     assert found["student-trained"].label == "lower"
 
 
@@ -64,7 +66,9 @@ def test_unequal_accuracy_qualifies_the_verdict(tmp_path):
     )
     claim = found["student-teacher"]
     assert claim.label == "collapse, with unequal accuracy"
-    assert any("a weaker model is another explanation" in note for note in claim.notes)
+    accuracy = next(of.text for of in claim.confounds if of.key == "accuracy")
+    assert re.match(r"Accuracy: 3\d.% against (8|9)\d.% of answers right", accuracy)
+    assert accuracy.endswith("; a weaker model is another explanation.")
     assert "sft" in applying["Unequal accuracy"]
 
 
@@ -74,7 +78,8 @@ def test_accuracy_that_is_unknown_is_said(tmp_path):
         rows = [row | {"correct": None} for row in cost_rows(arm, 0.5)]
         runs.append(write_run(tmp_path / arm, rows))
     (claim,) = claims(read_study(runs).main)
-    assert "Accuracy is unknown, so a weaker model is a possible explanation." in claim.notes
+    assert claim.confounds[0].key == "accuracy"
+    assert "Accuracy is unknown, so a weaker model is a possible" in claim.confounds[0].text
     assert ", accuracy unknown" in claim.label
 
 
@@ -101,13 +106,15 @@ def test_a_negative_r_is_called_reversed_and_keeps_its_sign(tmp_path):
     assert found["teacher"].label == "reversed, r below 0"
     assert "spends less where people take longer" in found["teacher"].statement
     assert "r over 2 tasks \N{MINUS SIGN}." in found["teacher"].evidence
-    assert "Reversed: the SFT student spends fewer tokens" in text
+    assert (
+        "Reversed, with fewer tokens where people take longer: the teacher, r = \N{MINUS SIGN}."
+        in text
+    )
 
 
 def test_a_teacher_around_zero_is_no_evidence(tmp_path):
     found, _, _ = told(tmp_path, teacher={"r": 0.0})
     assert found["teacher"].label == "no evidence either way"
-    assert any("was not evaluated here" in note for note in found["teacher"].notes)
 
 
 def test_length_without_competence_is_named(tmp_path):
@@ -134,10 +141,10 @@ def test_unequal_budgets_name_the_measure(tmp_path):
         start = "base weights" if training else None
         runs.append(write_run(tmp_path / arm, cost_rows(arm, 0.5), training=training, start=start))
     checks = {check.title: check for check in confounds(read_study(runs))}
-    check = checks["Unequal budgets of sft and grpo"]
+    check = checks["Unequal budgets"]
     assert check.applies
-    assert "not matched on trained tokens (grpo used 2 times sft's)" in check.text
-    assert "unknown: generated tokens (with the teacher's)" in check.text
+    assert "sft had 0.50 times the trained tokens of grpo" in check.text
+    assert "(generated tokens, model FLOPs and device-seconds unknown)" in check.text
 
 
 def test_the_format_is_named_as_an_explanation(tmp_path):

@@ -33,6 +33,16 @@ def test_a_stage_with_another_configuration_is_refused(tmp_path):
         rundir.record(tmp_path, "training", {"seed": 1, "lr": 0.2}, arm="sft")
 
 
+def test_what_makes_no_difference_may_change_and_is_recorded(tmp_path):
+    rundir.record(tmp_path, "training", {"seed": 1}, arm="sft")
+    free = ("probe_steps",)
+    rundir.record(tmp_path, "training", {"seed": 1, "probe_steps": 5}, free, arm="sft")
+    recorded = yaml.safe_load((tmp_path / "config.yaml").read_text())["training"]
+    assert recorded == {"seed": 1, "probe_steps": 5}
+    with pytest.raises(UserError, match="training was begun with seed = 1, now it is 2"):
+        rundir.record(tmp_path, "training", {"seed": 2, "probe_steps": 5}, free, arm="sft")
+
+
 def test_what_an_earlier_pass_found_stays(tmp_path):
     rundir.record(tmp_path, "training", {"seed": 1}, arm="sft")
     rundir.add(tmp_path, "training", budget=3)

@@ -6,7 +6,7 @@ from embedded import SUITES, small_suite
 
 from handan import norms
 from handan.errors import UserError
-from handan.suite import load_suite, suite_items
+from handan.suite import load_suite, stratified, suite_items
 
 
 @pytest.mark.parametrize("path", sorted(SUITES.glob("*.yaml")), ids=lambda path: path.name)
@@ -33,6 +33,28 @@ def test_a_subset_is_always_the_same(tmp_path):
     assert len(first) == 4 * 6
 
 
+@pytest.mark.parametrize("number", [1, 6, 7, 100, 136])
+def test_a_part_has_one_item_of_each_stratum_of_difficulty(number):
+    whole = suite_items(load_suite(SUITES / "tiny.yaml"))
+    items = [entry for entry in whole if entry.item.task == "binary_subtraction"]
+    part = stratified(items, number, "seed")
+    ranked = sorted(items, key=lambda entry: (entry.human_rt_s, entry.item.key))
+    ranks = sorted(ranked.index(entry) for entry in part)
+    assert len(ranks) == number
+    for stratum, rank in enumerate(ranks):
+        low, high = (len(items) * edge // number for edge in (stratum, stratum + 1))
+        assert low <= rank < high
+
+
+def test_a_part_depends_on_the_seed_and_not_on_the_order_of_the_items():
+    whole = suite_items(load_suite(SUITES / "tiny.yaml"))
+    items = [entry for entry in whole if entry.item.task == "ordering"]  # costs with many ties
+    part = [entry.item.key for entry in stratified(items, 10, "seed")]
+    backwards = [entry.item.key for entry in stratified(items[::-1], 10, "seed")]
+    assert backwards == part[::-1]
+    assert {entry.item.key for entry in stratified(items, 10, "other")} != set(part)
+
+
 def test_the_fingerprint_follows_every_setting(tmp_path):
     prints = {
         load_suite(small_suite(tmp_path, **change)).fingerprint
@@ -47,6 +69,7 @@ def test_the_fingerprint_follows_every_setting(tmp_path):
         ({"samples": 0}, "must be at least 1"),
         ({"temperature": 0.0}, "for greedy decoding set 'greedy'"),
         ({"tasks": []}, "at least one task"),
+        ({"items_per_task": 0}, "items_per_task must be at least 1, or null for all items"),
         ({"cap": 5}, "unknown key 'cap'"),
         ({"max_new_tokens": None}, "max_new_tokens: expected int"),
     ],

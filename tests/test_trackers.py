@@ -287,4 +287,4 @@ def test_a_large_table_says_what_it_leaves_out():
     assert len(table) == MOST_ITEMS + 1
     items = [row[columns.index("item")] for row in table[:-1]]
     assert items == [str(number) for number in range(0, 2 * MOST_ITEMS, 2)]
-    assert table[-1][-1] == f"{MOST_ITEMS} more items are in probe.jsonl"
+    assert table[-1][-1] == f"{MOST_ITEMS} more items are in the files of the run"

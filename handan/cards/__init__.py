@@ -14,7 +14,8 @@ import jinja2
 import yaml
 from markupsafe import Markup
 
-from handan.alignment.output.render import as_markdown, escaped, known_only, without
+from handan import markdown
+from handan.alignment.output.render import as_markdown, known_only, without
 from handan.alignment.output.tables import tables
 from handan.config import read_yaml
 from handan.errors import UserError, printable
@@ -29,6 +30,8 @@ RECIPES = {
 }
 QUARTILES = {"shortest": 0.0, "lower quartile": 0.25, "median": 0.5, "upper quartile": 0.75}
 QUARTILES |= {"longest": 1.0}
+# How the hub names a repository: OWNER/NAME.
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 MARK = re.compile(r"<!-- handan publish ([0-9a-f]+); an edited card is kept -->\n\Z")
 
 
@@ -86,7 +89,7 @@ def make_card(run_dir: Path, repo: str | None) -> str:
             base_model=base if _on_hub(base) else None,
             library_name="peft" if adapter else "transformers",
             pipeline_tag="text-generation",
-            tags=["handan", "trl", run["training"]["recipe"]],
+            tags=["handan", "trl", printable(str(run["training"]["recipe"]))],
         )
         body = _render("model.md.j2", run_dir, run, config, repo, "training")
     text = f"---\n{data.to_yaml()}\n---\n\n{body}".rstrip()
@@ -101,7 +104,7 @@ def is_own(text: str) -> bool:
 
 
 def _on_hub(name: str) -> bool:
-    return name.count("/") == 1 and not name.startswith((".", "/")) and not Path(name).exists()
+    return HUB_NAME.fullmatch(name) is not None and not Path(name).exists()
 
 
 def _render(
@@ -110,12 +113,12 @@ def _render(
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         undefined=jinja2.StrictUndefined,
-        finalize=lambda value: value if isinstance(value, Markup) else escaped(str(value)),
+        finalize=lambda value: value if isinstance(value, Markup) else markdown.escape(value),
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"code": _code, "block": _block, "listed": _listed}
+    environment.filters |= {"code": markdown.span, "block": _block, "listed": _listed}
     measured = read_json(run_dir / "alignment.json") if stage == "training" else None
     values = {
         "run": run,
@@ -164,16 +167,10 @@ def _lengths(path: Path) -> dict[str, Any]:
     return out
 
 
-def _code(value: object) -> Markup:
-    """As a code span, in which nothing but a backtick means anything."""
-    return Markup("`" + printable(str(value)).replace("`", "'") + "`")
-
-
 def _block(value: object) -> Markup:
-    """As a YAML block, fenced by more backticks than are in it."""
+    """As a YAML block."""
     text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-    return Markup(f"{fence}yaml\n{text}{fence}")
+    return markdown.block(text.rstrip("\n"), "yaml")
 
 
 def _listed(values: Mapping, above: str = "") -> Markup:
@@ -187,7 +184,7 @@ def _lines(values: Mapping, above: str) -> Iterable[str]:
         if isinstance(value, Mapping):
             yield from _lines(value, f"{name}, ")
         elif value is not None:
-            yield f"- {escaped(name)}: {escaped(_number(value))}"
+            yield f"- {markdown.escape(name)}: {markdown.escape(_number(value))}"
 
 
 def _number(value: Any) -> str:

@@ -54,18 +54,20 @@ def load_model(
     revision: str | None = None,
     dtype: str = "auto",
     device: Any = "cpu",
+    merge: bool = True,
     **options: Any,
 ) -> tuple[Any, Any, str]:
     """Load a model and its tokenizer, and fingerprint them.
 
     A directory with a low-rank adapter, such as a checkpoint of a run with ``use_peft``, is loaded
-    as its base with the adapter merged.
+    as its base with the adapter, merged unless ``merge`` is false.
 
     Args:
         model_name: a local directory or ``owner/name`` on the hub.
         revision: of the hub repository.
         dtype: of the weights.
         device: where to put the model; trainers put theirs where it belongs themselves.
+        merge: whether an adapter is merged into its base, which changes the last bits.
         options: more keyword arguments of ``from_pretrained``.
 
     Returns:
@@ -87,7 +89,8 @@ def load_model(
         if adapter:
             from peft import PeftModel
 
-            model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+            model = PeftModel.from_pretrained(model, adapter)
+            model = model.merge_and_unload() if merge else model
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise UserError(f"{model_name}: cannot be loaded as a model ({first})") from None

@@ -70,7 +70,7 @@ def open_engine(
     settings: Settings, model_name: str, revision: str | None, form: str, device: Any
 ) -> TransformersEngine:
     """Load a model as an engine; ``form`` is the name of its format, or ``auto``."""
-    options = {}
+    options: dict[str, Any] = {}
     if settings.attn_implementation is not None:
         options["attn_implementation"] = settings.attn_implementation
     model, tokenizer, fingerprint = load_model(

@@ -68,7 +68,7 @@ def select(stages: list[Stage], only: Collection[str], done: Collection[str]) ->
 
 def script(made: Plan, done: Collection[str], tolerance: float) -> str:
     """The plan as lines that could be pasted into a shell, with what is finished already."""
-    from handan.report.page.html import report_command  # draws, and so takes a moment to import
+    from handan.report.page.content import report_command  # takes a moment to import
 
     lines = []
     for stage in made.stages:

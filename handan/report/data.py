@@ -212,7 +212,6 @@ def _read_arm(run_dir: Path, models: Sequence[str]) -> Arm:
         for stage in ("training", "evaluation"):
             if not isinstance(part.get(stage, {}), dict):
                 raise UserError(f"{run_dir}: '{stage}' in run.json or config.yaml is no mapping")
-    metrics = run_dir / "metrics.jsonl"
     called = str(run.get("arm") or run_dir.resolve().name)
     name = called if called in models else models[0]
     greedy = called + GREEDY_SUFFIX
@@ -221,9 +220,14 @@ def _read_arm(run_dir: Path, models: Sequence[str]) -> Arm:
         run_dir=run_dir,
         run=run,
         config=config,
-        metrics=tuple(read_jsonl(metrics)) if metrics.exists() else (),
+        metrics=_rows(run_dir / "metrics.jsonl"),
+        sweep=_rows(run_dir / "sweep" / "metrics.jsonl"),
         greedy=greedy if greedy in models and greedy != name else None,
     )
+
+
+def _rows(path: Path) -> tuple[dict, ...]:
+    return tuple(read_jsonl(path)) if path.exists() else ()
 
 
 def _group(arms: list[Arm], table: CostTable, notes: list[str]) -> Group:

@@ -9,6 +9,7 @@ from handan.errors import printable
 UNKNOWN = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 TIE = "\N{NO-BREAK SPACE}"
+_BETWEEN_SPACES = re.compile(f"[^\n\t{TIE}]+")
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -64,10 +65,7 @@ def name(task: str) -> str:
 
 def plain(text: object) -> str:
     """Text of others with '?' for control and direction characters; spaces and breaks stay."""
-    return "".join(
-        character if character in f"\n\t{TIE}" else printable(character)
-        for character in str(text).replace("\r\n", "\n")
-    )
+    return _BETWEEN_SPACES.sub(lambda part: printable(part[0]), str(text).replace("\r\n", "\n"))
 
 
 def short(text: object, most: int) -> str:

@@ -22,6 +22,7 @@ class Arm:
         run_dir: its directory.
         run, config: run.json and config.yaml.
         metrics: rows of metrics.jsonl.
+        sweep: rows of sweep/metrics.jsonl, which were measured on its checkpoints afterwards.
         greedy: name of its answers at temperature 0, None if there are none.
         base: arm whose weights its training began with, None if that was not evaluated.
         teacher: arm whose traces it was trained on, None if it has none that was evaluated.
@@ -35,6 +36,7 @@ class Arm:
     run: Mapping[str, Any]
     config: Mapping[str, Any]
     metrics: tuple[dict, ...] = ()
+    sweep: tuple[dict, ...] = ()
     greedy: str | None = None
     base: str | None = None
     teacher: str | None = None
@@ -181,10 +183,10 @@ def relate(arms: Sequence[Arm]) -> list[Arm]:
 def comparisons(arms: Sequence[Arm]) -> Comparisons:
     """Pairs to contrast, to regress and to compare in effort, each also at temperature 0.
 
-    Every arm is contrasted with its teacher and its base, and students with the arms that were
-    trained from the same base on their own answers. An arm that was trained in several stages is
-    contrasted with all that were trained from where it began. Unrelated arms are contrasted all
-    with all, if they are few.
+    Every arm is contrasted with its teacher and its base, students with the arms that were trained
+    from the same base on their own answers, and those with the students' teachers. An arm that was
+    trained in several stages is contrasted with all that were trained from where it began.
+    Unrelated arms are contrasted all with all, if they are few.
     """
     pairs = [(arm.name, arm.teacher) for arm in arms if arm.teacher]
     pairs += [(arm.name, arm.base) for arm in arms if arm.base]
@@ -195,12 +197,18 @@ def comparisons(arms: Sequence[Arm]) -> Comparisons:
         if arm.root != arm.started_from and other.started_from == arm.root
         if other.name != arm.base
     ]
-    pairs += [
-        (student.name, other.name)
+    beside = [
+        (student, other)
         for student in arms
         for other in arms
         if student.kind == "student" and other.kind == "trained"
         if same_start(student, other)
+    ]
+    pairs += [(student.name, other.name) for student, other in beside]
+    pairs += [
+        (other.name, student.teacher)
+        for student, other in beside
+        if student.teacher and (student.teacher, other.name) not in pairs
     ]
     if not pairs:
         pairs = choose_pairs([arm.name for arm in arms], None)

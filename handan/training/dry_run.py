@@ -12,6 +12,7 @@ from handan.plan import training_bytes
 from handan.records import read_jsonl
 from handan.suite import Suite, load_suite, suite_items
 from handan.training.prompts import load_prompts
+from handan.training.schedule import measured_steps
 
 # Prompts of arithmetic in words, with a chat template.
 PROMPT_TOKENS = 100
@@ -49,6 +50,7 @@ def show(recipe: Any, config: Any, model_config: Any) -> None:
         ("prompts", f"{prompts:,} of {recipe.prompts}, none of them an evaluation item"),
         ("work", _work_text(recipe, config)),
         ("probe", _probe_text(recipe, config, suite)),
+        *_full_suite(recipe, config),
         ("memory", _memory_text(recipe, config, model_config)),
         ("output", config.output_dir),
     ]
@@ -90,11 +92,26 @@ def _work_text(recipe: Any, config: Any) -> str:
 
 
 def _probe_text(recipe: Any, config: Any, suite: Suite) -> str:
-    if not recipe.probe_steps:
+    if not recipe.probe_steps and not recipe.probe_log_spaced:
         return "never"
+    steps = measured_steps(config.max_steps, recipe.probe_steps, recipe.probe_log_spaced)
+    return _measured_text(suite, steps)
+
+
+def _full_suite(recipe: Any, config: Any) -> list[tuple[str, str]]:
+    """The larger suite's row, for runs that measure one."""
+    if recipe.full_suite is None:
+        return []
+    suite = load_suite(Path(recipe.full_suite))
+    steps = measured_steps(config.max_steps, recipe.full_suite_steps)
+    return [("full", _measured_text(suite, steps))]
+
+
+def _measured_text(suite: Suite, steps: list[int]) -> str:
     requests = len(suite_items(suite)) * len(suite.decodings())
-    times = 1 + -(-config.max_steps // recipe.probe_steps)
-    return f"{times} x {requests:,} responses of suite {suite.name}, cap {suite.max_new_tokens:,}"
+    return (
+        f"{len(steps)} x {requests:,} responses of suite {suite.name}, cap {suite.max_new_tokens:,}"
+    )
 
 
 def _longest(recipe: Any, config: Any) -> int:

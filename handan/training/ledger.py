@@ -7,6 +7,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from handan import rundir
+from handan.along import time_share
 from handan.budgets import TEACHERS
 from handan.launch import Processes
 from handan.records import append_jsonl, read_json, write_json
@@ -42,9 +43,11 @@ class Ledger(TrainerCallback):
     Attributes:
         teacher_parameters: N of the teacher that scores, if one does.
         of_traces: what the traces cost that are trained on, from ``handan.budgets.of_traces``.
+        size: of the model that is trained; must be set before training.
     """
 
     teacher_parameters: int | None = None
+    size: Size
 
     def __init__(self, run_dir: Path, world: Processes) -> None:
         self.run_dir, self.world = run_dir, world
@@ -58,7 +61,8 @@ class Ledger(TrainerCallback):
     def restore(self, checkpoint: str | None) -> None:
         """Go on from the counts of a checkpoint."""
         if checkpoint:
-            self.counts |= read_json(Path(checkpoint) / LEDGER)
+            saved = read_json(Path(checkpoint) / LEDGER)
+            self.counts = {key: saved[key] for key in self.counts}
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -74,6 +78,11 @@ class Ledger(TrainerCallback):
         self._tick()
         self._add_seconds(-probe_seconds)
         self.counts["probe_seconds"] += probe_seconds
+
+    def share_with(self, more_s: float) -> float:
+        """Share of the time that goes into measuring, if it takes ``more_s`` seconds more now."""
+        self._tick()
+        return time_share(self.counts["probe_seconds"] + more_s, self.counts["train_seconds"])
 
     def _note_peaks(self) -> None:
         """Every process asks all others, so all of them must come here."""
@@ -92,20 +101,20 @@ class Ledger(TrainerCallback):
         self._note_peaks()
         if self.world.rank == 0:
             checkpoint = self.run_dir / f"checkpoint-{state.global_step}"
-            write_json(checkpoint / LEDGER, self.counts)
+            write_json(checkpoint / LEDGER, self.budget())
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._tick()
         self._note_peaks()
 
-    def budget(self, size: Size) -> dict[str, float | None]:
+    def budget(self) -> dict[str, float | None]:
         """The ledger of a run, as docs/budgets.md defines it.
 
         Model FLOPs (after Kaplan et al. 2020): of a processed token 2 N forward, 2 N for the
         gradients of activations and 2 N for those of the trained parameters, together 6 N if all
         are trained; of a generated token 2 N; of a token that a teacher scores 2 N of the teacher.
         """
-        counts = self.counts
+        counts, size = self.counts, self.size
         processed = counts["processed_tokens"] * (4 * size.multiplied + 2 * size.trained)
         flops = processed + 2 * size.multiplied * counts["generated_tokens"]
         teacher = dict(self.of_traces)

@@ -5,6 +5,7 @@ from pathlib import Path
 from handan.errors import UserError
 from handan.records import recover_jsonl, write_jsonl
 from handan.training.ledger import complete_checkpoints
+from handan.training.probe import RESPONSES
 from handan.training.rollouts import FILE as ROLLOUTS
 
 
@@ -27,12 +28,12 @@ def checkpoint_to_resume(run_dir: Path, resume: str) -> str | None:
 
 
 def forget_after(run_dir: Path, step: int) -> None:
-    """Remove metrics, probes and rollouts of steps that are about to be trained again.
+    """Remove metrics, responses and rollouts of steps that are about to be trained again.
 
     They were made by a process that died after its last checkpoint; leaving them would show two
     policy versions under one step.
     """
-    for name in ("metrics.jsonl", "probe.jsonl", ROLLOUTS):
+    for name in ("metrics.jsonl", *RESPONSES, ROLLOUTS):
         path = run_dir / name
         rows = recover_jsonl(path, ("step",), unique=False)
         kept = [row for row in rows if row["step"] <= step]

@@ -22,8 +22,9 @@ from handan.suite import Suite, load_suite
 from handan.training import adapters, dry_run, trackers
 from handan.training.ledger import Ledger, MetricsFile
 from handan.training.lineage import check_sources, lineage
-from handan.training.probe import Probe
+from handan.training.probe import Along, Probe
 from handan.training.resume import checkpoint_to_resume, forget_after
+from handan.training.schedule import SCHEDULE, check_schedule
 from handan.training.stop import StopRequest
 
 # Where a run lies, who watches it and who may push it does not change what it is.
@@ -47,7 +48,29 @@ class RecipeArguments:
     prompts: str = field(metadata={"help": "training prompts: a problem set (YAML) or JSON lines"})
     suite: str = field(metadata={"help": "suite that is probed along training"})
     probe_steps: int = field(
-        metadata={"help": "probe every so many steps, at step 0 and the end; 0: never"}
+        metadata={
+            "help": "probe every so many steps, at step 0 and the end; 0: never, or only as "
+            "probe_log_spaced says"
+        }
+    )
+    probe_log_spaced: int = field(
+        default=0,
+        metadata={
+            "help": "probe also at so many steps, evenly spaced in log steps from 1 to the end"
+        },
+    )
+    full_suite: str | None = field(
+        default=None, metadata={"help": "a larger suite that is measured at step 0 and the end"}
+    )
+    full_suite_steps: int = field(
+        default=0, metadata={"help": "measure the larger suite every so many steps too"}
+    )
+    probe_time_share: float | None = field(
+        default=None,
+        metadata={
+            "help": "skip measurements between the first and the last while measuring would take "
+            "more than this share of the time"
+        },
     )
     num_threads: int | None = field(
         default=None,
@@ -112,12 +135,12 @@ class Run:
     given: set[str]
     run_dir: Path
     world: Processes
-    suite: Suite
     model: Any
     tokenizer: Any
     form: ReasoningFormat
     peft_config: Any
     ledger: Ledger
+    probe: Probe
     stop: StopRequest
     callbacks: list[TrainerCallback]
     settings: dict
@@ -128,8 +151,8 @@ class Run:
         launched = {"processes": self.world.size, "nodes": self.world.nodes, **engine}
         started_from = lineage(Path(self.model_config.model_name_or_path))
         trainer.add_callback(WrappedModelCheck(trainer, engine))
-        probe = next(c for c in self.callbacks if isinstance(c, Probe))
-        probe.trainer = trainer
+        self.probe.trainer = trainer
+        self.ledger.size = size_of(trainer.accelerator.unwrap_model(trainer.model))
         with rundir.lock(self.run_dir, self.world.rank):
             self.world.gather([])  # the other processes wait for the lock too
             if self.world.rank == 0:
@@ -143,23 +166,19 @@ class Run:
         if checkpoint:
             check_sources(self.run_dir, details)
         if self.world.rank == 0:
-            details = {**details, "reasoning_format": self.form.name}
-            rundir.record(self.run_dir, "training", self.settings, arm=self.recipe.arm, **details)
+            details |= {"arm": self.recipe.arm, "reasoning_format": self.form.name}
+            details["budget_at_start"] = self.ledger.budget()
+            rundir.record(self.run_dir, "training", self.settings, SCHEDULE, **details)
             forget_after(self.run_dir, int(checkpoint.split("-")[-1]) if checkpoint else -1)
-            trackers.attach(
-                trainer,
-                self.run_dir,
-                self.recipe.arm,
-                self.settings,
-                details["recipe"],
-                self.suite,
-            )
+            tracked = {key: details[key] for key in ("arm", "recipe")}
+            tracked["model_fingerprint"] = self.settings["model_fingerprint"]
+            items = [entry for along in self.probe.suites for entry in along.items]
+            trackers.attach(trainer, self.run_dir, tracked, items)
         self.ledger.restore(checkpoint)
         trainer.add_callback(self.stop)
         trainer.train(resume_from_checkpoint=checkpoint)
         trackers.finish(trainer)
         self.stop.leave_if_asked(trainer.state.global_step)
-        size = size_of(trainer.accelerator.unwrap_model(trainer.model))
         if self.peft_config:
             adapters.save_merged(trainer, self.model_config, self.run_dir, self.world.rank)
         else:
@@ -171,10 +190,20 @@ class Run:
                 "training",
                 finished=True,
                 steps=trainer.state.global_step,
-                parameters=size._asdict(),
-                budget=self.ledger.budget(size),
+                parameters=self.ledger.size._asdict(),
+                budget=self.ledger.budget(),
             )
             print(f"{self.recipe.arm}: trained, model in {self.run_dir}", flush=True)
+
+
+def measured_suites(recipe: RecipeArguments, suite: Suite, full_suite: Suite | None) -> list[Along]:
+    """The suites that a run measures along its training, with their schedules."""
+    out = []
+    if recipe.probe_steps or recipe.probe_log_spaced:
+        out.append(Along("probe", suite, recipe.probe_steps, recipe.probe_log_spaced))
+    if full_suite is not None:
+        out.append(Along("full", full_suite, recipe.full_suite_steps))
+    return out
 
 
 def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Run | None:
@@ -195,6 +224,7 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
         )
     given = given_keys()[1]
     adapters.check_settings(model_config, given)
+    check_schedule(recipe)
     if recipe.dry_run:
         dry_run.show(recipe, config, model_config)
         return None
@@ -211,18 +241,20 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
     )
     form = choose(recipe.reasoning_format, tokenizer)
     suite = load_suite(Path(recipe.suite))
+    full_suite = load_suite(Path(recipe.full_suite)) if recipe.full_suite else None
     prompts = Path(recipe.prompts)
     settings = {
         **resolved(recipe, model_config, config),
         "model_fingerprint": fingerprint,
         # A file of the same name may hold something else tomorrow.
         "suite_hash": suite.fingerprint,
+        "full_suite_hash": full_suite.fingerprint if full_suite else None,
         "prompts_sha256": file_hash(prompts) if prompts.exists() else None,
     }
     if (run_dir / "run.json").exists():
         training = read_json(run_dir / "run.json").get("training", {})
         if training.get("finished"):
-            rundir.check_config(run_dir, "training", settings)
+            rundir.check_config(run_dir, "training", settings, SCHEDULE)
             traces = getattr(recipe, "traces", None)
             if traces and Path(traces).exists():
                 check_sources(run_dir, {**training, "traces": file_hash(Path(traces))})
@@ -230,7 +262,8 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
             return None
     trackers.prepare(config, run_dir, recipe.arm)
     ledger = Ledger(run_dir, world)
-    probe = Probe(suite, form, recipe.probe_steps, run_dir, recipe.arm, ledger, world)
+    suites = measured_suites(recipe, suite, full_suite)
+    probe = Probe(suites, form, run_dir, recipe.arm, ledger, world, recipe.probe_time_share)
     return Run(
         recipe=recipe,
         config=config,
@@ -238,12 +271,12 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
         given=given,
         run_dir=run_dir,
         world=world,
-        suite=suite,
         model=model,
         tokenizer=tokenizer,
         form=form,
         peft_config=get_peft_config(model_config),
         ledger=ledger,
+        probe=probe,
         stop=stop,
         callbacks=[ledger, MetricsFile(run_dir, world), probe],
         settings=settings,

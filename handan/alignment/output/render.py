@@ -1,8 +1,9 @@
 """A table of results as text for a terminal, CSV, Markdown or LaTeX.
 
-Names of models and tasks come from files of others. In a terminal everything goes through
-``printable``, so that no name can move the cursor or hide text; Markdown and LaTeX are escaped;
-and in CSV a name that a spreadsheet would take for a formula gets an apostrophe in front.
+Names of models and tasks come from files of others. Everything goes through ``printable``, so that
+no name can move a cursor or hide text; Markdown and LaTeX are escaped; and in CSV a name that a
+spreadsheet would take for a formula gets an apostrophe in front (OWASP, 'CSV injection'). Nothing
+reads these tables back; ``costs.csv``, which is read, is quoted and never changed.
 """
 
 import csv
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from tabulate import tabulate
 
 from handan.errors import printable
+from handan.markdown import escape
 
 # First characters that make a spreadsheet evaluate a cell.
 FORMULA_MARKS = ("=", "+", "-", "@", "\t", "\r")
@@ -101,7 +103,7 @@ def without(table: Table, columns: Sequence[str]) -> Table:
 def as_markdown(table: Table) -> str:
     """A table of GitHub's Markdown under its title."""
     header, cells = _cells(table)
-    shown = [[escaped(cell) for cell in row] for row in cells]
+    shown = [[escape(cell) for cell in row] for row in cells]
     return f"{table.title}\n\n{_tabulated(table, header, shown, 'pipe')}\n"
 
 
@@ -124,7 +126,7 @@ def as_csv(table: Table) -> str:
                 number, bounds = value
                 out += [number, *(bounds or (None, None))]
             else:
-                out.append(_not_a_formula(value))
+                out.append(_harmless(value))
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows([header, *rows])
     return buffer.getvalue()
@@ -158,15 +160,8 @@ def _tabulated(table: Table, header: list[str], cells: Iterable[list[str]], form
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 
-def escaped(text: str) -> str:
-    """The text for Markdown: printable, and no character of it means anything."""
-    text = printable(text)
-    for mark in "\\`*_[]<>|":
-        text = text.replace(mark, f"\\{mark}")
-    return text
-
-
-def _not_a_formula(value: object) -> object:
-    if isinstance(value, str) and value.startswith(FORMULA_MARKS):
-        return f"'{value}"
-    return value
+def _harmless(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    shown = printable(value)
+    return f"'{shown}" if value.startswith(FORMULA_MARKS) else shown

@@ -16,6 +16,8 @@ Z_95 = 1.959963984540054
 # Alignment of teachers and students in the study (arXiv 2601.05019), and how alike models are.
 REPORTED = (0.64, 0.34)
 TYPICAL_R_AB = 0.4
+# Correlations of exact multiples differ from 1 by less than this.
+_ROUNDING = 1e-12
 
 
 class Test(NamedTuple):
@@ -95,8 +97,8 @@ def standard_error(r_a: float, r_b: float, r_ab: float, num_items: Sequence[int]
 
 
 def _possible(r_a: float, r_b: float, r_ab: float) -> bool:
-    """Whether three variables can have these correlations."""
-    return 1 - r_a**2 - r_b**2 - r_ab**2 + 2 * r_a * r_b * r_ab > 0
+    """Whether three variables can have these correlations and are no multiples of each other."""
+    return 1 - r_a**2 - r_b**2 - r_ab**2 + 2 * r_a * r_b * r_ab > _ROUNDING
 
 
 def power(r_a: float, r_b: float, r_ab: float, num_items: Sequence[int]) -> float:
@@ -126,6 +128,17 @@ def detectable(r_a: float, r_ab: float, num_items: Sequence[int], wanted: float)
     if not _possible(r_a, r_a, r_ab) or not lacking(lowest) > 0:
         return float("nan")
     return float(r_a - brentq(lacking, lowest, r_a))
+
+
+def detectable_from_zero(num_items: Sequence[int], wanted: float) -> float:
+    """The smallest r that is told from 0 at 5 % with the wanted power; NaN under four items.
+
+    Several tasks for a mean of Fisher's z: each z has the variance 1 / (n - 3).
+    """
+    if not num_items or min(num_items) < 4:
+        return float("nan")
+    error = np.sqrt(sum(1 / (n - 3) for n in num_items)) / len(num_items)
+    return float(np.tanh((Z_95 + ndtri(wanted)) * error))
 
 
 def equivalence_power(r: float, r_ab: float, num_items: Sequence[int], bound: float) -> float:

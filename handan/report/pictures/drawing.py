@@ -8,16 +8,21 @@ anything outside.
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from pathlib import Path
+from typing import IO, NamedTuple
 
 import matplotlib
 from markupsafe import Markup, escape
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from handan.report.roles import KINDS, Arm
 
+CANVASES = {"svg": FigureCanvasSVG, "png": FigureCanvasAgg, "pdf": FigureCanvasPdf}
 INK, MUTED, GRID, PAPER = "#1b1f24", "#5b6570", "#d8dce1", "#fffffe"
 DARK = {INK: "#e8eaed", MUTED: "#a8b0ba", GRID: "#3a4149", PAPER: "#15181c"}
 
@@ -65,6 +70,8 @@ STYLE = {
     "ytick.color": MUTED,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "savefig.facecolor": "none",
@@ -97,7 +104,12 @@ def variables() -> list[tuple[str, str, str]]:
 
 def colour(look: Look) -> str:
     """The CSS value of a look's colour."""
-    return f"var({_variable(look.light)})"
+    return css(look.light)
+
+
+def css(light: str) -> str:
+    """The CSS value that is this colour on a light page and its counterpart on a dark one."""
+    return f"var({_variable(light)})"
 
 
 def new_figure(width_inches: float, height_inches: float) -> Figure:
@@ -108,6 +120,16 @@ def new_figure(width_inches: float, height_inches: float) -> Figure:
 def style() -> AbstractContextManager[None]:
     """Context manager for everything that is drawn."""
     return matplotlib.rc_context(STYLE)
+
+
+def write_figure(
+    figure: Figure, file: IO | Path, form: str, metadata: Mapping[str, None] | None = None
+) -> None:
+    """Write a figure as 'svg', 'png' or 'pdf'; ``Figure.savefig`` would draw it twice."""
+    canvas = CANVASES[form](figure)
+    getattr(canvas, f"print_{form}")(file, metadata=metadata)
+    # The parts have found their places; another format need not look for them again.
+    figure.set_layout_engine("none")
 
 
 def svg(figure: Figure, identity: str, title: str, description: str) -> Markup:
@@ -125,11 +147,12 @@ def svg(figure: Figure, identity: str, title: str, description: str) -> Markup:
         # The text is laid out with matplotlib's font and shown with the reader's.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         matplotlib.rcParams["svg.hashsalt"] = identity
-        figure.savefig(buffer, format="svg", metadata=empty)
+        write_figure(figure, buffer, "svg", metadata=empty)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     body = text[text.index(">") + 1 : text.rindex("</svg>")]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r' id="arm:([^"]*)"', r' data-arm="\1"', body)
     used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", body))
     body = re.sub(
         r' id="([^"]+)"', lambda m: f' id="{identity}-{m[1]}"' if m[1] in used else "", body
@@ -142,9 +165,9 @@ def svg(figure: Figure, identity: str, title: str, description: str) -> Markup:
     body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL)
     body = re.sub(r"\n\s*", "\n", body)
     for light in (*DARK, *(look.light for look in LOOKS)):
-        body = body.replace(light, f"var({_variable(light)})")
+        body = body.replace(light, css(light))
     width, height = (72 * inches for inches in figure.get_size_inches())
-    size = f"min-width: {1.1 * width:.0f}px; max-width: {1.5 * width:.0f}px"
+    size = f"min-width: {1.3 * width:.0f}px; max-width: {1.5 * width:.0f}px"
     return Markup(
         f'<svg class="figure" role="img" viewBox="0 0 {width:g} {height:g}" '
         f'style="{size}" aria-labelledby="{identity}-t {identity}-d">'

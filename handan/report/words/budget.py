@@ -50,12 +50,15 @@ def compared(study: Study) -> list[dict[str, Any]]:
     for group in study.groups:
         trained = [arm for arm in group.arms if arm.training.get("budget")]
         for index, a in enumerate(trained):
-            for b in trained[index + 1 :]:
-                if a.root is None or a.root != b.root or a.base == b.name or b.base == a.name:
-                    continue
-                if row := budgets.compare((a.name, a.run), (b.name, b.run), study.tolerance):
-                    found.append(row)
-    return found
+            found += [compared_pair(a, b, study.tolerance) for b in trained[index + 1 :]]
+    return [row for row in found if row is not None]
+
+
+def compared_pair(a: Arm, b: Arm, tolerance: float) -> dict[str, Any] | None:
+    """The budgets of two arms; None if they did not begin alike or one went on from the other."""
+    if a.root is None or a.root != b.root or a.base == b.name or b.base == a.name:
+        return None
+    return budgets.compare((a.name, a.run), (b.name, b.run), tolerance)
 
 
 def facts(study: Study, arm: Arm) -> list[tuple[str, list[tuple[str, str]]]]:

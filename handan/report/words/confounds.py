@@ -1,47 +1,60 @@
 """What else could explain the verdicts: each checked on the numbers, named only where it holds."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from handan.alignment.figures.verdict import ACCURACY_TOLERANCE
 from handan.report.data import Group, Study
-from handan.report.notation import bounds, correlation, listing, name, percent
+from handan.report.notation import bounds, correlation, listing, name, percent, sentence
 from handan.report.words.budget import compared
 from handan.report.words.counting import counting
-from handan.report.words.summary import FORMAT_EXPLAINS
-from handan.report.words.verdicts import RELIABILITY_TOLERANCE
+from handan.report.words.pair import (
+    CAP_TOLERANCE,
+    DIRECT_TOLERANCE,
+    FORMAT_EXPLAINS,
+    RELIABILITY_TOLERANCE,
+    WITH_TEACHERS,
+    accuracy_gap,
+    budget_difference,
+)
 
-CAP_TOLERANCE = 0.01
-DIRECT_TOLERANCE = 0.1
 # An arm that lost more than this share of its base's right answers no longer solves the tasks.
 COMPETENCE_LOST = 0.5
 SMALL_MODEL_PARAMETERS = 1e8
 
 
 class Confound(NamedTuple):
-    """Another explanation: its name, whether it applies, and the numbers."""
+    """Another explanation: its name, whether it applies, and the numbers.
+
+    ``key`` is that of ``handan.report.words.claim.Applying``, where claims name it too.
+    """
 
     title: str
     applies: bool
     text: str
+    key: str
+
+
+# Title, whether it applies, text.
+Check = tuple[str, bool, str]
 
 
 def confounds(study: Study) -> list[Confound]:
     """All checks on the main group, those that apply first."""
     group = study.main
-    checks = [
-        _noise(group),
-        _format(group),
-        *_competence(group),
-        _cap(group),
-        _accuracy(group),
-        *_budgets(study),
-        _direct(group),
-        Confound(*counting(group)),
-        _repetition(group),
-        *_size(group),
-    ]
-    return sorted(checks, key=lambda confound: not confound.applies)
+    checks = {
+        "noise": _noise(group),
+        "format": _format(group),
+        "competence": _competence(group),
+        "cap": _cap(group),
+        "accuracy": _accuracy(group),
+        "budget": _budgets(study),
+        "direct": _direct(group),
+        "counting": counting(group),
+        "repetition": _repetition(group),
+        "size": _size(group),
+    }
+    found = [Confound(*check, key) for key, check in checks.items() if check is not None]
+    return sorted(found, key=lambda confound: not confound.applies)
 
 
 def _pairs(group: Group) -> list[Mapping[str, Any]]:
@@ -49,7 +62,7 @@ def _pairs(group: Group) -> list[Mapping[str, Any]]:
     return [r for r in group.result["contrasts"] if r["mean"] == "human" and r["a"] in names]
 
 
-def _noise(group: Group) -> Confound:
+def _noise(group: Group) -> Check:
     title = "Sampling noise"
     known = {
         arm: reliability
@@ -57,9 +70,9 @@ def _noise(group: Group) -> Confound:
         if (reliability := group.over_tasks(arm.name, "reliability_model")) is not None
     }
     if not known:
-        return Confound(title, False, "unknown: there are not several samples an item")
+        return title, False, "unknown: there are not several samples an item"
     if max(known.values()) - min(known.values()) <= RELIABILITY_TOLERANCE:
-        return Confound(title, False, "all arms' lengths repeat equally well")
+        return title, False, "all arms' lengths repeat equally well"
     least, most = min(known, key=lambda arm: known[arm]), max(known, key=lambda arm: known[arm])
     text = (
         "A model whose lengths vary from sample to sample has a lower r with anything, so a rise "
@@ -82,14 +95,14 @@ def _noise(group: Group) -> Confound:
     ]
     if left:
         text += f" What remains of the differences: {listing(left)}."
-    return Confound(title, True, text)
+    return title, True, text
 
 
 def _cold_row(group: Group, pair: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return group.contrast(group.arm(pair["a"]).greedy, group.arm(pair["b"]).greedy)
 
 
-def _format(group: Group) -> Confound:
+def _format(group: Group) -> Check:
     title = "The trace format"
     oracles = {
         task: r
@@ -97,14 +110,14 @@ def _format(group: Group) -> Confound:
         if (r := group.task_figure(task, "oracle_human")) is not None
     }
     if not oracles:
-        return Confound(title, False, "no noise-free length of the format is known")
+        return title, False, "no noise-free length of the format is known"
     shown = listing([f"{correlation(r)} for {name(task)}" for task, r in oracles.items()])
     formats = {group.format_of(task) for task in oracles} - {None}
     called = f" '{listing(sorted(map(str, formats)))}'" if formats else ""
     if max(oracles.values()) < FORMAT_EXPLAINS:
         text = f"the noise-free trace of the format{called} has r = {shown} with human time"
-        return Confound(title, False, text)
-    return Confound(
+        return title, False, text
+    return (
         title,
         True,
         f"The trace format{called} itself has r = {shown} with people: that is the correlation of "
@@ -114,7 +127,7 @@ def _format(group: Group) -> Confound:
     )
 
 
-def _competence(group: Group) -> Iterator[Confound]:
+def _competence(group: Group) -> Check | None:
     found = []
     for arm in group.arms:
         figures = group.figures(arm.name) or {}
@@ -131,15 +144,16 @@ def _competence(group: Group) -> Iterator[Confound]:
                 f"{bounds(interval)}"
             )
     if found:
-        yield Confound(
+        return (
             "Length without competence",
             True,
             f"{'; '.join(found)}. Human-like lengths can be had without right answers: "
             "r alone does not show that the reasoning works.",
         )
+    return None
 
 
-def _cap(group: Group) -> Confound:
+def _cap(group: Group) -> Check:
     title = "Answers cut at the token cap"
     cap = group.conditions.get("max_new_tokens", "unknown")
     rates = [
@@ -149,7 +163,7 @@ def _cap(group: Group) -> Confound:
         if figures["cap_rate"] is not None
     ]
     if not rates:
-        return Confound(title, True, "Unknown: no status is recorded, so a cap may have cut r.")
+        return title, True, "Unknown: no status is recorded, so a cap may have cut r."
     over = [
         f"{arm} {percent(rate)} on {name(task)}"
         for rate, arm, task in rates
@@ -157,8 +171,8 @@ def _cap(group: Group) -> Confound:
     ]
     if not over:
         highest = percent(max(rate for rate, _, _ in rates))
-        return Confound(title, False, f"at most {highest} of any arm's answers on a task")
-    return Confound(
+        return title, False, f"at most {highest} of any arm's answers on a task"
+    return (
         title,
         True,
         f"{listing(over)} of answers reached the cap of {cap} tokens. They count with the length "
@@ -166,18 +180,21 @@ def _cap(group: Group) -> Confound:
     )
 
 
-def _accuracy(group: Group) -> Confound:
+def _accuracy(group: Group) -> Check:
     title = "Unequal accuracy"
     over = []
     for row in _pairs(group):
-        of_a, of_b = row["accuracy_a"], row["accuracy_b"]
-        if of_a is None or of_b is None:
+        gap = accuracy_gap(row)
+        if gap is None:
+            continue
+        if gap != gap:
             over.append(f"{row['a']} against {row['b']}: unknown")
-        elif abs(of_a - of_b) > ACCURACY_TOLERANCE + 1e-9:
-            over.append(f"{row['a']} {percent(of_a)} against {row['b']} {percent(of_b)}")
+        else:
+            of_a, of_b = percent(row["accuracy_a"]), percent(row["accuracy_b"])
+            over.append(f"{row['a']} {of_a} against {row['b']} {of_b}")
     if not over:
-        return Confound(title, False, "no contrast has accuracies more than 10 points apart")
-    return Confound(
+        return title, False, "no contrast has accuracies more than 10 points apart"
+    return (
         title,
         True,
         f"More than 10 points apart: {listing(over)}. A model that fails the items may be long or "
@@ -185,21 +202,19 @@ def _accuracy(group: Group) -> Confound:
     )
 
 
-def _budgets(study: Study) -> Iterator[Confound]:
+def _budgets(study: Study) -> Check | None:
     names = [arm.name for arm in study.main.arms]
-    for row in compared(study):
-        if row["a"] not in names:
-            continue
-        apart = any(of["within"] is False for of in row["measures"])
-        text = "A method with less to learn from may look worse, or less damaged."
-        yield Confound(
-            f"Unequal budgets of {row['a']} and {row['b']}",
-            apart,
-            f"{row['sentence']} {text}" if apart else row["sentence"],
-        )
+    rows = [row for row in compared(study) if row["a"] in names]
+    if not rows:
+        return None
+    apart = [said for row in rows if (said := budget_difference(row))]
+    if not apart:
+        return "Unequal budgets", False, " ".join(row["sentence"] for row in rows)
+    text = f"{sentence(WITH_TEACHERS)}: {'; '.join(apart)}. A method with less to learn from may "
+    return "Unequal budgets", True, f"{text}look worse, or less damaged."
 
 
-def _direct(group: Group) -> Confound:
+def _direct(group: Group) -> Check:
     title = "Answers without reasoning"
     rates = {
         arm.name: rate
@@ -207,9 +222,9 @@ def _direct(group: Group) -> Confound:
         if (rate := group.over_tasks(arm.name, "no_reasoning_rate")) is not None
     }
     if not rates or max(rates.values()) - min(rates.values()) <= DIRECT_TOLERANCE:
-        return Confound(title, False, "equally rare in all arms")
+        return title, False, "equally rare in all arms"
     shown = [f"{model} {percent(rate)}" for model, rate in rates.items()]
-    return Confound(
+    return (
         title,
         True,
         f"{listing(shown)} of answers to human items have no reasoning token. They have no "
@@ -217,7 +232,7 @@ def _direct(group: Group) -> Confound:
     )
 
 
-def _repetition(group: Group) -> Confound:
+def _repetition(group: Group) -> Check:
     text = "Intervals resample items: they hold for these models, these people and these tasks."
     if any(arm.training for arm in group.arms):
         settings = [arm.training_config for arm in group.arms]
@@ -225,19 +240,20 @@ def _repetition(group: Group) -> Confound:
         shown = f" (training seed {listing(seeds)})" if seeds else ""
         text = f"Every arm was trained once{shown}. {text} How a repeated training would come out "
         text += "is not known."
-    return Confound("One run of each arm", True, text)
+    return "One run of each arm", True, text
 
 
-def _size(group: Group) -> Iterator[Confound]:
+def _size(group: Group) -> Check | None:
     sizes = [
         size
         for arm in group.arms
         if (size := (arm.training.get("parameters") or {}).get("multiplied")) is not None
     ]
     if sizes and max(sizes) < SMALL_MODEL_PARAMETERS:
-        yield Confound(
+        return (
             "Small models",
             True,
             f"The trained models have at most {max(sizes):,} parameters. They are model "
             "organisms: what the methods do to them need not hold for large models.",
         )
+    return None

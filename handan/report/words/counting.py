@@ -14,8 +14,8 @@ WAYS = {
 def counting(group: Group) -> tuple[str, bool, str]:
     """Title of the check, whether it applies, and in words how each arm was counted."""
     title = "How costs were counted"
-    ways = {arm.name: sorted(_values(group, arm.name, "counted_by")) for arm in group.arms}
-    whole = [arm.name for arm in group.arms if "response" in _values(group, arm.name, "cost_rule")]
+    ways = {arm.name: sorted(values(group, arm.name, "counted_by")) for arm in group.arms}
+    whole = [arm.name for arm in group.arms if "response" in values(group, arm.name, "cost_rule")]
     other = {name: found for name, found in ways.items() if set(found) - {"token_ids"}}
     if not other and not whole:
         return title, False, "all on the token ids inside the reasoning span"
@@ -39,7 +39,8 @@ def counting(group: Group) -> tuple[str, bool, str]:
     return title, True, text.strip()
 
 
-def _values(group: Group, model: str, column: str) -> set[str]:
+def values(group: Group, model: str, column: str) -> set[str]:
+    """What a column such as 'counted_by' says of a model's tasks."""
     figures = group.figures(model) or {"tasks": {}}
     return {
         way

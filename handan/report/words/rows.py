@@ -6,12 +6,9 @@ from typing import Any
 import numpy as np
 
 from handan.report.data import Group
-from handan.report.notation import bounds, correlation, listing, number
+from handan.report.notation import bounds, correlation, listing
 from handan.report.roles import Arm
 from handan.report.words.verdicts import shown_verdict
-
-# A slope shown to be within this of 1 is that of a constant multiple.
-SLOPE_BOUND = 0.1
 
 
 def arm_rows(group: Group) -> list[dict[str, Any]]:
@@ -102,46 +99,6 @@ def format_rows(group: Group) -> list[dict[str, Any]]:
                 tasks = [figures["tasks"].get(task) for task in group.tasks("human")]
                 rows.append({"model": model, "tasks": tasks})
     return rows
-
-
-def inflation_sentences(group: Group) -> list[str]:
-    """Whether each arm is its base times a constant: at T = 0 if that was measured."""
-    said = []
-    for arm in (arm for arm in group.arms if arm.base):
-        base = group.arm(arm.base)
-        cold = arm.greedy is not None and base.greedy is not None
-        pair = (arm.greedy, base.greedy) if cold else (arm.name, base.name)
-        fit = _pooled(group, *pair)
-        if fit is None or fit["b_ci"] is None or fit["residual_sd"] is None:
-            continue
-        low, high = fit["b_ci"]
-        where = "At T = 0" if cold else "With sampling"
-        if low > 1 - SLOPE_BOUND and high < 1 + SLOPE_BOUND:
-            text = f"{arm.noun} is close to a constant multiple of its base"
-        elif low <= 1 <= high:
-            text = f"{arm.noun} may be a constant multiple of its base or not"
-        else:
-            text = f"{arm.noun} is no constant multiple of its base"
-        ratios = f"{number(fit['geometric_mean_ratio'], 2)} times its base's tokens"
-        if cold and (warm := _pooled(group, arm.name, base.name)) is not None:
-            ratios += f" ({number(warm['geometric_mean_ratio'], 2)} times with sampling)"
-        spread = number(float(np.exp(fit["residual_sd"])), 2)
-        said.append(
-            f"{where}, {text}: b = {correlation(fit['b'])} {bounds(fit['b_ci'])}. On average it "
-            f"writes {ratios}; single items depart from the line by a factor of about {spread}."
-        )
-    return said
-
-
-def _pooled(group: Group, student: str | None, base: str | None) -> Mapping[str, Any] | None:
-    return next(
-        (
-            fit
-            for fit in group.result["inflation"]
-            if (fit["student"], fit["base"], fit["task"]) == (student, base, None)
-        ),
-        None,
-    )
 
 
 def format_sentences(group: Group) -> list[str]:

@@ -2,10 +2,9 @@
 
 from handan.report.data import Group
 from handan.report.notation import bounds, correlation, listing, percent
-from handan.report.words.verdicts import outcome
+from handan.report.words.pair import FORMAT_EXPLAINS
+from handan.report.words.verdicts import lost_by_correction, outcome
 
-# A format whose noise-free length follows people this closely explains a high r by itself.
-FORMAT_EXPLAINS = 0.5
 COMPARED = {
     "lower": "lower for",
     "higher": "higher for",
@@ -23,7 +22,7 @@ def summary(group: Group) -> list[str]:
     temperature = group.conditions.get("temperature")
     label = f"T = {temperature:g}" if isinstance(temperature, (int, float)) else "T unknown"
     bases = sorted({arm.base for arm in group.arms if arm.base})
-    base = group.arm(bases[0]).noun if len(bases) == 1 else "its base"
+    base = group.arm(bases[0]).noun if len(bases) == 1 else "the model each was trained from"
     said = []
     for condition, cold in ((f"With sampling ({label})", False), ("Without it (T = 0)", True)):
         outcomes: dict[str, list[str]] = {}
@@ -33,6 +32,8 @@ def summary(group: Group) -> list[str]:
             row = group.contrast(*pair)
             if row is not None:
                 words = COMPARED[outcome(row)]
+                if lost_by_correction(row):
+                    words = words.replace(" for", ", though not after correction, for")
                 bound = correlation(row["equivalence_bound"], 1)
                 outcomes.setdefault(words.format(bound=bound), []).append(arm.noun)
         if outcomes:
@@ -45,14 +46,17 @@ def summary(group: Group) -> list[str]:
             f"{arm.name} {percent(group.over_tasks(arm.name, 'accuracy'))}" for arm in group.arms
         ]
         said.append(f"Right answers on the human tasks: {listing(shown)}.")
-    for arm in group.arms:
-        figures = group.figures(arm.name) or {}
-        interval = figures.get("mean_r_loglog_ci")
-        if interval is not None and interval[1] < 0:
-            said.append(
-                f"Reversed: {arm.noun} spends fewer tokens where people take longer, r = "
-                f"{correlation(figures['mean_r_loglog'])} {bounds(interval)}."
-            )
+    reversed_arms = [
+        f"{arm.noun}, r = {correlation(figures['mean_r_loglog'])} {bounds(interval)}"
+        for arm in group.arms
+        if (figures := group.figures(arm.name))
+        and (interval := figures["mean_r_loglog_ci"]) is not None
+        and interval[1] < 0
+    ]
+    if reversed_arms:
+        said.append(
+            f"Reversed, with fewer tokens where people take longer: {'; '.join(reversed_arms)}."
+        )
     formats = [
         correlation(oracle)
         for task in group.tasks("human")

@@ -1,20 +1,22 @@
 """Sentences on the study's claims, made from the contrasts; no claim goes beyond its interval."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from handan.alignment.figures.verdict import ACCURACY_TOLERANCE, CLAIMS
+from handan.alignment.figures.verdict import CLAIMS
+from handan.budgets import TOLERANCE
 from handan.report.data import Group
 from handan.report.notation import bounds, correlation, listing, name, p_value, percent
 from handan.report.notation import sentence as capital
 from handan.report.roles import Arm
+from handan.report.words import pair
+from handan.report.words.claim import ORDER, Applying, Claim
+from handan.report.words.multiplier import multiplier_claims
+from handan.report.words.power import power_of_contrast, power_of_r
 
-# Reliabilities further apart than this attenuate two correlations differently.
-RELIABILITY_TOLERANCE = 0.1
 # After Holm's correction; a verdict rests on an uncorrected interval, so it may not survive.
 SIGNIFICANT = 0.05
-ORDER = ("teacher", "student-teacher", "student-base", "trained-base", "student-trained", "control")
+NOT_CORRECTED = ", not after correction"
 
 SAID = {
     "lower": "{a} follows human time less closely than {b}.",
@@ -26,49 +28,14 @@ SAID = {
     "none": "There are too few items for an interval of {a} against {b}.",
 }
 QUESTIONS = {
+    "teacher-base": "Is the teacher above the model it was trained from?",
     "student-teacher": "Does imitation lose the teacher's allocation?",
     "student-base": "Does imitation leave a model below where it began?",
-    "trained-base": "Does {method} raise alignment?",
+    "trained-base": "Does {method} keep the alignment it began with?",
+    "trained-teacher": "Does {method} reach the level of the teacher that others imitate?",
     "student-trained": "From the same base, does imitation end below {other}?",
     "control": "Is alignment lost by imitating a model of the same base?",
 }
-REPORTED = {
-    "teacher": "mean r = .64 for teachers trained by reinforcement learning.",
-    "student-teacher": "yes, 'collapse': mean r = .34 for students, .64 for teachers.",
-    "student-base": "yes, 'negative transfer'.",
-    "student-trained": "yes, it concludes from published checkpoints that human-like allocation "
-    "comes from reinforcement, not from imitation.",
-}
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One question of the study and what the numbers say.
-
-    Attributes:
-        about: one of ``ORDER``, or 'other'.
-        question: that is asked.
-        between: the two arms that are contrasted, or the one that is looked at.
-        label: the verdict in a few words.
-        tone: 'lower', 'higher', 'same' or 'open'.
-        statement: the verdict as a sentence.
-        evidence: effect, interval, n.
-        notes: what qualifies the verdict, one or two sentences each.
-    """
-
-    about: str
-    question: str
-    between: str
-    label: str
-    tone: str
-    statement: str
-    evidence: str
-    notes: list[str]
-
-    @property
-    def reported(self) -> str | None:
-        """What the study reports on this question, if it does."""
-        return REPORTED.get(self.about)
 
 
 def outcome(contrast: Mapping[str, Any]) -> str:
@@ -84,20 +51,32 @@ def outcome(contrast: Mapping[str, Any]) -> str:
     return f"{direction}, but" if "," in verdict else direction
 
 
+def lost_by_correction(contrast: Mapping[str, Any]) -> bool:
+    """Whether a difference that its interval shows does not survive Holm's correction."""
+    differs = outcome(contrast).split(",")[0] in ("lower", "higher")
+    return differs and not (contrast["p_holm"] is not None and contrast["p_holm"] < SIGNIFICANT)
+
+
 def shown_verdict(contrast: Mapping[str, Any]) -> str:
     """The verdict as it is printed."""
     return (contrast["verdict"] or "no interval").replace("±0.", "±.")
 
 
-def claims(group: Group) -> list[Claim]:
-    """Everything a group says about the study's claims, in the order of the study."""
+def claims(group: Group, tolerance: float = TOLERANCE) -> list[Claim]:
+    """Everything a group says about the study's claims, in the order of the study.
+
+    Args:
+        group: arms that were measured alike.
+        tolerance: share by which budgets may differ that count as matched.
+    """
     found = [claim for arm in group.arms if (claim := _teacher(group, arm))]
     for row in group.result["contrasts"]:
         if row["mean"] == "human" and row["a"] in [arm.name for arm in group.arms]:
             a, b = group.arm(row["a"]), group.arm(row["b"])
             # A control answers for its teacher; against its base it is in the table of contrasts.
             if not (a.kind == "control" and b.name == a.base):
-                found.append(_contrast(group, row, a, b))
+                found.append(_contrast(group, row, a, b, tolerance))
+    found += multiplier_claims(group)
     places = {about: place for place, about in enumerate(ORDER)}
     return sorted(found, key=lambda claim: places.get(claim.about, len(ORDER)))
 
@@ -115,8 +94,8 @@ def _teacher(group: Group, arm: Arm) -> Claim | None:
         label, tone, verb = "reversed, r below 0", "lower", "spends less where people take longer"
     else:
         label, tone, verb = "no evidence either way", "open", "is not shown to follow human time"
-    items = sum(len(group.costs[arm.name][task].items) for task in group.tasks("human"))
-    mean = f"{_mean_of(group, arm)} {correlation(figures['mean_r_loglog'])}"
+    sizes = [figures["tasks"][task]["n"] for task in figures["mean_tasks"]]
+    effect = f"{correlation(figures['mean_r_loglog'])} {bounds(interval)}"
     notes = []
     if (ceiling := group.ceiling()) is not None:
         notes.append(
@@ -125,12 +104,8 @@ def _teacher(group: Group, arm: Arm) -> Claim | None:
         )
     cold = group.figures(arm.greedy)
     if cold and cold["mean_r_loglog"] is not None:
-        notes.append(f"At T = 0 its r is {correlation(cold['mean_r_loglog'])}.")
-    if arm.base is None:
-        notes.append(
-            "The model it was trained from was not evaluated here, so this does not say what its "
-            "training added."
-        )
+        shown = f"{correlation(cold['mean_r_loglog'])} {bounds(cold['mean_r_loglog_ci'])}"
+        notes.append(f"At T = 0 its r is {shown}.")
     return Claim(
         about="teacher",
         question="Does the teacher spend tokens where people spend time?",
@@ -138,43 +113,80 @@ def _teacher(group: Group, arm: Arm) -> Claim | None:
         label=label,
         tone=tone,
         statement=f"{capital(arm.noun)} {verb}.",
-        evidence=f"{mean} {bounds(interval)}, n = {items} items",
+        evidence=f"{_mean_of(group, arm)} {effect}, n = {sum(sizes)} items",
         notes=notes,
+        arms=(arm.name,),
+        effect=f"r = {effect}",
+        num_items=sum(sizes),
+        power=power_of_r(sizes),
+        confounds=[*pair.of_lengths(group, [arm.name]), *pair.of_format(group)],
     )
 
 
-def _contrast(group: Group, row: Mapping[str, Any], a: Arm, b: Arm) -> Claim:
+def _contrast(group: Group, row: Mapping[str, Any], a: Arm, b: Arm, tolerance: float) -> Claim:
     found, about = outcome(row), _about(a, b)
     cold = group.contrast(a.greedy, b.greedy)
-    relation = "teacher" if b.name == a.teacher else "base" if b.name == a.base else ""
-    claimed = CLAIMS.get(relation) if a.kind == "student" and found == "lower" else None
-    label = claimed or shown_verdict(row)
-    gap = _accuracy_gap(row)
-    if gap is not None:
-        label += ", accuracy unknown" if gap != gap else ", with unequal accuracy"
-    if found.split(",")[0] in ("lower", "higher") and not _survives_correction(row):
-        label += ", not after correction"
-    if cold is not None and _size(cold) != _size(row):
-        label += f"; at T = 0: {shown_verdict(cold)}"
     question = QUESTIONS.get(about, "Which of the two follows people more closely?")
     bound = correlation(row["equivalence_bound"], 1)
     r_a, r_b = ((group.figures(model) or {}).get("mean_r_loglog") for model in (a.name, b.name))
+    difference = f"{correlation(row['difference'])} {bounds(row['ci'])}"
     evidence = f"{_mean_of(group, a)} {correlation(r_a)} against {correlation(r_b)}, difference "
-    evidence += f"{correlation(row['difference'])} {bounds(row['ci'])}, n = {row['n']} items, "
-    evidence += f"{p_value(row['p_holm'])} (Holm)"
+    evidence += f"{difference}, n = {row['n']} items, {p_value(row['p_holm'])} (Holm)"
     if found == "preserved":
         evidence += f"; 90 % interval {bounds(row['ci90'])} inside ±{bound}"
-    notes = [_accuracy(row, found), _cold(group, row, cold, a, b), _by_task(group, row)]
+    notes = [*_levels(group, a, b), _cold(row, cold), _by_task(group, row)]
+    if pair.accuracy_gap(row) is None:
+        shown = f"{percent(row['accuracy_a'])} against {percent(row['accuracy_b'])}"
+        notes.append(f"Accuracy is similar: {shown} of answers right.")
     return Claim(
         about=about,
         question=question.format(method=a.method, other=b.method),
         between=f"{capital(a.noun)} against {b.noun}",
-        label=label,
+        label=_label(row, cold, a, b),
         tone={"preserved": "same", "none": "open"}.get(found, found.split(",")[0]),
         statement=capital(SAID[found].format(a=a.noun, b=b.noun, bound=bound)),
         evidence=evidence,
         notes=[note for note in notes if note],
+        arms=(a.name, b.name),
+        effect=difference,
+        num_items=row["n"],
+        power=power_of_contrast(group, row, found),
+        confounds=_confounds(group, row, a, b, tolerance),
     )
+
+
+def _label(row: Mapping[str, Any], cold: Mapping[str, Any] | None, a: Arm, b: Arm) -> str:
+    """The verdict in a few words, with what qualifies it at once."""
+    found, relation = outcome(row), ""
+    if b.name in (a.teacher, a.base):
+        relation = "teacher" if b.name == a.teacher else "base"
+    claimed = CLAIMS.get(relation) if a.kind == "student" and found == "lower" else None
+    label = claimed or shown_verdict(row)
+    gap = pair.accuracy_gap(row)
+    if gap is not None:
+        label += ", accuracy unknown" if gap != gap else ", with unequal accuracy"
+    if lost_by_correction(row):
+        label += NOT_CORRECTED
+    if cold is not None and _size(cold) != _size(row):
+        label += f"; at T = 0: {_qualified(cold)}"
+    return label
+
+
+def _qualified(contrast: Mapping[str, Any]) -> str:
+    return shown_verdict(contrast) + (NOT_CORRECTED if lost_by_correction(contrast) else "")
+
+
+def _confounds(
+    group: Group, row: Mapping[str, Any], a: Arm, b: Arm, tolerance: float
+) -> list[Applying]:
+    models = [a.name, b.name]
+    return [
+        *pair.of_accuracy(row, outcome(row)),
+        *pair.of_lengths(group, models),
+        *pair.of_noise(group, models),
+        *pair.of_budgets(a, b, tolerance),
+        *pair.of_format(group),
+    ]
 
 
 def _size(contrast: Mapping[str, Any]) -> str:
@@ -189,7 +201,9 @@ def _about(a: Arm, b: Arm) -> str:
     if a.kind == "student":
         relations = {a.teacher: "student-teacher", a.base: "student-base"}
         return relations.get(b.name, "student-trained" if b.kind == "trained" else "other")
-    return "trained-base" if b.name == a.base else "other"
+    if b.name == a.base:
+        return "teacher-base" if a.kind == "teacher" else "trained-base"
+    return "trained-teacher" if (a.kind, b.kind) == ("trained", "teacher") else "other"
 
 
 def _mean_of(group: Group, arm: Arm) -> str:
@@ -197,58 +211,49 @@ def _mean_of(group: Group, arm: Arm) -> str:
     return f"mean r over {num_tasks} tasks" if num_tasks > 1 else "r"
 
 
-def _accuracy_gap(row: Mapping[str, Any]) -> float | None:
-    """Accuracy of a minus that of b: NaN if unknown, None if within tolerance."""
-    if row["accuracy_a"] is None or row["accuracy_b"] is None:
-        return float("nan")
-    gap = float(row["accuracy_a"] - row["accuracy_b"])
-    return gap if abs(gap) > ACCURACY_TOLERANCE + 1e-9 else None
+def _levels(group: Group, a: Arm, b: Arm) -> list[str]:
+    """Where an arm is reversed, or the one compared with has no alignment to speak of."""
+    said = []
+    for arm in (a, b):
+        figures = group.figures(arm.name) or {}
+        interval = figures.get("mean_r_loglog_ci")
+        if interval is None:
+            continue
+        shown = f"r = {correlation(figures['mean_r_loglog'])} {bounds(interval)}"
+        if interval[1] < 0:
+            said.append(
+                f"{capital(arm.noun)} is reversed, {shown}: it spends fewer tokens where people "
+                "take longer."
+            )
+        elif arm is b and interval[0] <= 0:
+            said.append(
+                f"{capital(arm.noun)} itself is not shown to follow human time, {shown}, so there "
+                "may be nothing to keep or to lose."
+            )
+    return said
 
 
-def _survives_correction(row: Mapping[str, Any]) -> bool:
-    return row["p_holm"] is not None and row["p_holm"] < SIGNIFICANT
-
-
-def _accuracy(row: Mapping[str, Any], found: str) -> str:
-    gap = _accuracy_gap(row)
-    shown = f"{percent(row['accuracy_a'])} of answers right against {percent(row['accuracy_b'])}"
-    if gap is None:
-        return f"Accuracy is similar: {shown}."
-    if gap != gap:
-        return "Accuracy is unknown, so a weaker model is a possible explanation."
-    if found == "preserved":
-        meaning = "similar lengths do not mean similar answers"
-    elif gap < 0 and found.startswith("lower"):
-        meaning = "a weaker model is another explanation, not allocation alone"
-    else:
-        meaning = "the two differ in more than how they allocate tokens"
-    return f"Accuracy differs, {shown}: {meaning}."
-
-
-def _cold(
-    group: Group, row: Mapping[str, Any], cold: Mapping[str, Any] | None, a: Arm, b: Arm
-) -> str | None:
+def _cold(row: Mapping[str, Any], cold: Mapping[str, Any] | None) -> str | None:
     """The same contrast without sampling, and what is left of the one with sampling."""
     if cold is None or cold["ci"] is None:
         return None
     warm, found = (outcome(contrast).split(",")[0] for contrast in (row, cold))
-    text = f"At T = 0: {shown_verdict(cold)}, difference {correlation(cold['difference'])} "
+    text = f"At T = 0: {_qualified(cold)}, difference {correlation(cold['difference'])} "
     text += f"{bounds(cold['ci'])}"
-    if warm in ("lower", "higher"):
+    differs = ("lower", "higher")
+    if warm in differs:
+        same = "so sampling noise alone does not explain it"
         left = {
-            warm: "so sampling noise alone does not explain it",
+            warm: "so some of it may be left without sampling"
+            if lost_by_correction(cold)
+            else same,
             "preserved": "so the difference comes with sampling and is gone without it",
             "open": "so without sampling the difference is not shown",
         }
         text += f"; {left.get(found, 'so the direction reverses without sampling')}"
-    text += "."
-    of_a, of_b = (group.over_tasks(arm.name, "reliability_model") for arm in (a, b))
-    if of_a is not None and of_b is not None and abs(of_a - of_b) > RELIABILITY_TOLERANCE:
-        text += (
-            f" With sampling, the reliability of lengths is {correlation(of_a)} against "
-            f"{correlation(of_b)}, and what is less reliable correlates less with anything."
-        )
-    return text
+    elif found in differs:
+        text += f"; so sampling {'may hide' if lost_by_correction(cold) else 'hides'} a difference"
+    return f"{text}."
 
 
 def _by_task(group: Group, row: Mapping[str, Any]) -> str | None:

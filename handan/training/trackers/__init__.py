@@ -18,13 +18,14 @@ A tracker that fails is left out with one sentence; training goes on.
 
 import os
 import secrets
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from handan import rundir
 from handan.errors import UserError
 from handan.records import read_json
-from handan.suite import Suite, suite_items
+from handan.suite import SuiteItem
 from handan.training.trackers.tracker import About, Tracker
 from handan.training.trackers.views import TensorBoard, Trackio
 from handan.training.trackers.weights_and_biases import WeightsAndBiases
@@ -68,18 +69,14 @@ def prepare(config: Any, run_dir: Path, arm: str) -> None:
     config.run_name = config.run_name or arm
 
 
-def attach(
-    trainer: Any, run_dir: Path, arm: str, settings: dict, recipe: str, suite: Suite
-) -> None:
+def attach(trainer: Any, run_dir: Path, facts: dict[str, str], items: Iterable[SuiteItem]) -> None:
     """Put our trackers in the place of transformers' callbacks; for the first process only.
 
     Args:
         trainer: not started yet.
         run_dir: its ``run.json`` has a training.
-        arm: name of the arm.
-        settings: the resolved configuration.
-        recipe: name of the recipe.
-        suite: the probed one, whose human response times go into the tables.
+        facts: as in ``About``.
+        items: of all measured suites; their human response times go into the tables.
     """
     from transformers.integrations import INTEGRATION_TO_CALLBACK
 
@@ -91,10 +88,8 @@ def attach(
     about = About(
         run_dir=run_dir,
         identifier=identifier(run_dir),
-        facts={"arm": arm, "recipe": recipe, "model_fingerprint": settings["model_fingerprint"]},
-        human_rt_s={
-            (entry.task.name, entry.item.key): entry.human_rt_s for entry in suite_items(suite)
-        },
+        facts=facts,
+        human_rt_s={(entry.task.name, entry.item.key): entry.human_rt_s for entry in items},
     )
     for place in places:
         callbacks[place] = ours[type(callbacks[place])](callbacks[place], about)
@@ -117,17 +112,19 @@ def attached(trainer: Any) -> list[Tracker]:
     return [one for one in trainer.callback_handler.callbacks if isinstance(one, Tracker)]
 
 
-def log(trainer: Any, metrics: dict, step: int, rows: list[dict] | None = None) -> None:
+def log(
+    trainer: Any, metrics: dict, step: int, responses: Mapping[str, list[dict]] | None = None
+) -> None:
     """Send measurements under our own names; through the trainer they would become ``train/...``.
 
     Args:
         trainer: the one that is training.
         metrics: numbers by name, as in ``metrics.jsonl``.
         step: optimizer step they belong to.
-        rows: the responses behind them, for a table of items.
+        responses: those behind them by suite, for tables of items.
     """
     for tracker in attached(trainer):
-        tracker.record({"step": step, **metrics}, rows)
+        tracker.record({"step": step, **metrics}, responses or {})
 
 
 def finish(trainer: Any) -> None:

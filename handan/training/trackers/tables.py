@@ -29,7 +29,8 @@ def item_table(
     taken, and a last row says how many were left out.
 
     Args:
-        responses: rows of ``probe.jsonl`` of one step; greedy ones (sample -1) are left out.
+        responses: rows of ``probe.jsonl`` or ``full.jsonl`` of one step; greedy ones (sample -1)
+            are left out.
         human_rt_s: seconds by task and item.
     """
     items: dict[tuple[str, str], list[dict]] = {}
@@ -41,7 +42,7 @@ def item_table(
         shown = [shown[place * len(items) // MOST_ITEMS] for place in range(MOST_ITEMS)]
     table = [_item_row(items[key], human_rt_s.get(key)) for key in shown]
     if left_out:
-        note = f"{left_out} more items are in probe.jsonl"
+        note = f"{left_out} more items are in the files of the run"
         table.append([responses[0]["step"], *[None] * (len(COLUMNS) - 2), note])
     return COLUMNS, table
 

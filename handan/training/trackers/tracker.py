@@ -1,7 +1,7 @@
 """What all trackers share: names, what is sent at which step, and that none can stop a training."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from handan.training.trackers.tables import item_table
 
 PROJECT = "handan"  # in trackers that sort runs by project
 TRAINERS = "epoch"  # every row that the trainer logs has it, and none of ours
-FULL = "full/"
+SUITES = ("probe", "full")  # their responses are in files of these names
 # Figures of a whole training, which transformers does not log as curves.
 TOTALS = (
     "train/train_runtime",
@@ -115,34 +115,40 @@ class Tracker(TrainerCallback):
     def catch_up(self) -> None:
         """Send what the files of the run have and the tracker has not."""
         self.held = self.stored()
-        metrics, probes = (self.about.run_dir / f"{n}.jsonl" for n in ("metrics", "probe"))
-        for row in read_jsonl(metrics) if metrics.exists() else ():
-            self.record(row)
-        responses: dict[int, list[dict]] = {}
-        for row in read_jsonl(probes) if probes.exists() else ():
-            responses.setdefault(row["step"], []).append(row)
-        for step, rows in responses.items():
-            self.record({"step": step}, rows)
+        for row in self._recorded("metrics"):
+            self.record(row, {})
+        for suite in SUITES if self.tables else ():
+            steps: dict[int, list[dict]] = {}
+            for row in self._recorded(suite):
+                steps.setdefault(row["step"], []).append(row)
+            for step, rows in steps.items():
+                self.record({"step": step}, {suite: rows})
 
-    def record(self, row: dict, responses: list[dict] | None = None) -> None:
-        """Send a row of ``metrics.jsonl``, and the responses behind it, as far as not held."""
+    def _recorded(self, name: str) -> list[dict]:
+        path = self.about.run_dir / f"{name}.jsonl"
+        return read_jsonl(path) if path.exists() else []
+
+    def record(self, row: dict, responses: Mapping[str, list[dict]]) -> None:
+        """Send a row of ``metrics.jsonl``, and the responses behind it by suite, if not held."""
         step, values = row["step"], names(row)
         fresh = {name: v for name, v in values.items() if (name, step) not in self.held}
         self.attempt(lambda: self.send(values, fresh, step))
         self.held |= {(name, step) for name in fresh}
-        if not responses or not self.tables:
+        for suite, rows in responses.items() if self.tables else ():
+            self._record_table(f"tables/{suite}", rows, step)
+
+    def _record_table(self, name: str, responses: list[dict], step: int) -> None:
+        if (name, step) in self.held:
             return
-        table = "tables/full" if any(name.startswith(FULL) for name in row) else "tables/probe"
-        if (table, step) not in self.held:
-            columns, rows = item_table(responses, self.about.human_rt_s)
-            self.attempt(lambda: self.send_table(table, columns, rows, step))
-            self.held.add((table, step))
+        columns, rows = item_table(responses, self.about.human_rt_s)
+        self.attempt(lambda: self.send_table(name, columns, rows, step))
+        self.held.add((name, step))
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict | None = None, **kwargs: Any
     ) -> None:
         if logs:
-            self.record({"step": state.global_step, **logs})
+            self.record({"step": state.global_step, **logs}, {})
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.attempt(lambda: self.callback.on_save(args, state, control, **kwargs))

@@ -1,0 +1,102 @@
+"""How mean r moved along an arm's training, as far as the intervals of its probes allow."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from handan.report.course import course
+from handan.report.notation import bounds, correlation, count, percent
+from handan.report.roles import Arm
+
+MEAN = "alignment/mean_r_loglog"
+
+
+class Moved(NamedTuple):
+    """What a course of training shows: name of the arm, and one to three sentences."""
+
+    arm: str
+    text: str
+
+
+class _Probe(NamedTuple):
+    step: float
+    r: float
+    interval: tuple[float, float] | None
+
+    def __str__(self) -> str:
+        return f"{correlation(self.r)} {bounds(self.interval)}"
+
+
+def along_training(arms: Sequence[Arm]) -> list[Moved]:
+    """One entry an arm whose mean r was probed at two steps or more.
+
+    Two probes are said to differ only where their 95 % intervals do not overlap. As both are of
+    the same items, that asks for more than a test of the difference would.
+    """
+    found = []
+    for arm in arms:
+        rows = course(arm)
+        probes = [_probe(row) for row in rows if MEAN in row]
+        if len(probes) > 1:
+            parts = [_from_start_to_end(probes), _on_the_way(probes), _share(arm, rows)]
+            found.append(Moved(arm.name, " ".join(filter(None, parts))))
+    return found
+
+
+def _probe(row: Mapping[str, Any]) -> _Probe:
+    interval = (row.get(f"{MEAN}_ci_low"), row.get(f"{MEAN}_ci_high"))
+    low, high = interval
+    known = None if low is None or high is None else (float(low), float(high))
+    return _Probe(row["step"], row[MEAN], known)
+
+
+def _from_start_to_end(probes: Sequence[_Probe]) -> str:
+    start, end = probes[0], probes[-1]
+    text = (
+        f"Mean r went from {start} at step {count(start.step)} to {end} at step {count(end.step)}"
+    )
+    if start.interval is None or end.interval is None:
+        return f"{text}; without intervals that shows no change."
+    if _above(end, start):
+        text += "; it rose: the intervals do not overlap"
+    elif _above(start, end):
+        text += "; it fell: the intervals do not overlap"
+    else:
+        text += "; the intervals overlap, so the probe does not show that it changed"
+    if end.interval[1] < 0:
+        text += ". It ends reversed: fewer tokens where people take longer"
+    return f"{text}."
+
+
+def _on_the_way(probes: Sequence[_Probe]) -> str:
+    """The highest and the lowest probe between, where each stands out from both ends."""
+    start, end, between = probes[0], probes[-1], probes[1:-1]
+    if not between:
+        return ""
+    highest, lowest = (choose(between, key=lambda of: of.r) for choose in (max, min))
+    said = []
+    if _above(highest, start) and _above(highest, end):
+        said.append(f"it peaked at step {count(highest.step)} with {highest}, above both ends")
+    if _above(start, lowest) and _above(end, lowest):
+        said.append(f"it fell to {lowest} at step {count(lowest.step)}, below both ends")
+    return f"On the way {' and '.join(said)}." if said else ""
+
+
+def _above(one: _Probe, other: _Probe) -> bool:
+    """Whether the whole interval of one is above that of the other."""
+    if one.interval is None or other.interval is None:
+        return False
+    return one.interval[0] > other.interval[1]
+
+
+def _share(arm: Arm, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Share of the arm's time that went into measuring."""
+    share = next(
+        (row["budget/probe_share"] for row in rows[::-1] if "budget/probe_share" in row), None
+    )
+    budget = arm.training.get("budget") or {}
+    probing, training = budget.get("probe_seconds"), budget.get("train_seconds")
+    if share is None and probing is not None and training:
+        share = probing / (probing + training)
+    if share is None:
+        return ""
+    return f"Measuring took {percent(share)} of its time."
