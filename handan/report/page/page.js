@@ -28,6 +28,9 @@
   // Numbers as the page writes them: a real minus sign, no 0 before the point of a correlation.
   const number = (value, digits = 1) =>
     value.toLocaleString("en-US", { maximumFractionDigits: digits }).replace("-", "\u2212");
+  const spent = (value) => // 1.37T, as on the axes, where all digits would say nothing more
+    value < 1e9 ? number(value)
+      : value.toLocaleString("en-US", { notation: "compact", maximumSignificantDigits: 3 });
   const decimal = (value) => value.toFixed(2).replace(/^(-?)0\./, "$1.").replace("-", "\u2212");
   const inWords = (name) => name.replaceAll("_", " ");
   const named = (arm) => {
@@ -166,7 +169,7 @@
       lines.push(`${panel.title}: ${Math.abs(value) < 10 ? decimal(value) : number(value)}${bounds}, ${on}`);
     }
     for (const key of Object.keys(axes))
-      if (key !== "step" && row[key] !== undefined) lines.push(`${axes[key]}: ${number(row[key])}`);
+      if (key !== "step" && row[key] !== undefined) lines.push(`${axes[key]}: ${spent(row[key])}`);
     if (probed(panel, row)) lines.push("Click to read a response of this step.");
     return [title, ...lines.map((line) => made("p", line))];
   }

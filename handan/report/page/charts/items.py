@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from handan.report.data import Group
-from handan.report.notation import bounds, correlation, name, number, plain
+from handan.report.notation import TIE, bounds, correlation, name, number, plain
 from handan.report.page.charts.panel import Panel, table
 from handan.report.page.charts.specifications import look_parameters
 from handan.report.pictures.drawing import Look
@@ -41,7 +41,7 @@ def scatter_panels(group: Group, looks: Mapping[str, Look]) -> list[Panel]:
         of_task = group.result["models"][arm.name]["tasks"][task]
         r, interval = correlation(of_task["r_loglog"]), bounds(of_task["r_loglog_ci"])
         ceiling = group.task_figure(task, "ceiling")
-        against = f", human ceiling {correlation(ceiling)}" if ceiling is not None else ""
+        against = f", human{TIE}ceiling{TIE}{correlation(ceiling)}" if ceiling is not None else ""
         arms = [other for of, other in _measured(group) if of == task]
         times = [group.costs[other.name][task].thinking().log_demand for other in arms]
         limits = _axis_parameters(_limits(times), _token_limits(group, task))
