@@ -1,9 +1,12 @@
 """TensorBoard and Trackio."""
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from handan import machine
 from handan.training.trackers.tracker import PROJECT, TOTALS, Tracker
 
 TRANSFORMERS_PROJECT = "huggingface"  # its default, which says nothing of the run
@@ -55,7 +58,8 @@ class Trackio(Tracker):
         self.args.run_name = f"{args.run_name}-{self.about.identifier}"
         if args.project == TRANSFORMERS_PROJECT:
             self.args.project = PROJECT
-        self.callback.on_train_begin(self.args, state, control, **kwargs)
+        with hub_or_offline():
+            self.callback.on_train_begin(self.args, state, control, **kwargs)
         self.trackio.config.update(self.about.facts)
 
     def stored(self) -> set[tuple[str, int]]:
@@ -83,3 +87,20 @@ class Trackio(Tracker):
 
     def send_table(self, name: str, columns: list[str], rows: list[list], step: int) -> None:
         self.trackio.log({name: self.trackio.Table(columns=columns, data=rows)}, step=step)
+
+
+@contextmanager
+def hub_or_offline() -> Iterator[None]:
+    """Switch the hub off for a while if it does not answer: its library waits without a limit.
+
+    Trackio asks it who is logged in, also for a store on this machine.
+    """
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    asked = machine.has_hub_token() and not before
+    constants.HF_HUB_OFFLINE = before or (asked and not machine.reaches(constants.ENDPOINT))
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
