@@ -15,7 +15,15 @@ HUB = "https://huggingface.co"
 WEIGHTS = Path(__file__).parent / "tiny" / "weights"
 # Of the embedded world; without the others real models or trackers are out of reach.
 EMBEDDED = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
-SHOWN = (*EMBEDDED, "deepspeed", "vllm", "liger-kernel", "wandb", "math-verify", "openai")
+TRACKERS = ("wandb", "tensorboard", "trackio")
+SHOWN = (*EMBEDDED, "deepspeed", "vllm", "liger-kernel", *TRACKERS, "math-verify", "openai")
+# Extras of the project beside `train`, by what they install.
+EXTRAS = {
+    "vllm": "vllm",
+    "liger-kernel": "liger",
+    "tensorboard": "trackers",
+    "trackio": "trackers",
+}
 ROOM_BYTES = 2e9  # runs and checkpoints of `make demo`, with a margin
 
 
@@ -81,7 +89,7 @@ def packages() -> list[Check]:
         have, bound = machine.installed(name), bounds.get(name)
         needed = name in EMBEDDED
         if have is None:
-            extra = "vllm" if name == "vllm" else "liger" if "liger" in name else "train"
+            extra = EXTRAS.get(name, "train")
             mend = f"pip install 'handan[{extra}]'" if needed or extra == "train" else None
             absent = "not installed" if mend else "not installed (optional)"
             found.append(Check(name, absent, mend, needed))

@@ -1,12 +1,11 @@
-"""What several test files share: small inputs of recipes, and runs of them."""
+"""Fixtures that several modules of tests share."""
 
 import os
 import time
 
 import pytest
-import yaml
-from embedded import SUITES, launch, small_suite
-from recipe_runs import PROMPTS, arguments, traces
+import recipe_runs
+from embedded import launch
 
 
 @pytest.fixture(scope="session")
@@ -23,22 +22,19 @@ def small(tmp_path_factory):
             assert time.monotonic() < deadline, f"{folder} was never completed"
             time.sleep(0.5)
         return folder
-    (folder / "prompts.yaml").write_text(PROMPTS)
-    human = yaml.safe_load((SUITES / "tiny_probe.yaml").read_text())["tasks"]
-    small_suite(folder, tasks=human, greedy=False)
-    traces(folder, folder / "traces")
+    recipe_runs.prepare(folder)
     (folder / "ready").touch()
     return folder
 
 
 @pytest.fixture(scope="session")
 def trained(small):
-    """A recipe run once, uninterrupted, through accelerate launch."""
+    """The recipes run once, uninterrupted, through accelerate launch."""
 
     def run(recipe):
         folder = small / f"whole_{recipe}"
-        if not (folder / "model.safetensors").exists():
-            launch("cpu", *arguments(recipe, small, folder))
+        # A finished run is left alone.
+        launch("cpu", *recipe_runs.arguments(recipe, small, folder))
         return folder
 
     return run

@@ -1,6 +1,9 @@
-"""Recipes as users run them, on settings that are small enough for tests."""
+"""The recipes on prompts, a suite and traces that are small enough for tests."""
 
-from embedded import launch
+from pathlib import Path
+
+import yaml
+from embedded import SUITES, launch, small_suite
 
 from handan.records import file_hash
 
@@ -10,6 +13,15 @@ num_problems: 60
 seed: 3
 """
 TWICE = ["--per_device_train_batch_size", "8", "--gradient_accumulation_steps", "2"]
+RECIPES = ["sft_distill", "grpo"]
+
+
+def prepare(folder: Path) -> None:
+    """Write prompts, a probe suite and traces into an empty folder."""
+    (folder / "prompts.yaml").write_text(PROMPTS)
+    human = yaml.safe_load((SUITES / "tiny_probe.yaml").read_text())["tasks"]
+    small_suite(folder, tasks=human, greedy=False)
+    traces(folder, folder / "traces")
 
 
 def traces(small, output_dir, check=True):
@@ -19,6 +31,7 @@ def traces(small, output_dir, check=True):
 
 
 def arguments(recipe, small, output_dir, *more):
+    """The words of a command that trains four steps, saving and probing every second."""
     config = ["--config", f"recipes/configs/tiny/{recipe}.yaml", "--output_dir", output_dir]
     shared = ["--prompts", small / "prompts.yaml", "--suite", small / "suite.yaml"]
     steps = ["--max_steps", "4", "--save_steps", "2", "--probe_steps", "2"]

@@ -1,3 +1,4 @@
+import math
 import random
 import shutil
 
@@ -180,8 +181,24 @@ def test_a_sweep_puts_all_checkpoints_side_by_side(evaluated, tmp_path):
     assert steps[0]["mean_r_loglog"] == pytest.approx(alone["mean_r_loglog"])
     rows = read_jsonl(run / "sweep" / "metrics.jsonl")
     assert [row.get("budget/trained_tokens") for row in rows] == [None, 10, 20]
-    # The same weights again; and a model of other lengths.
-    assert rows[1]["inflation/k"] == 1.0 and rows[2]["inflation/k"] > 1.2
+    # The same weights again, and a model of other lengths.
+    first, same, other = (mean_logs(run / f"sweep/step-{row['step']}") for row in rows)
+    assert rows[1]["inflation/k"] == 1.0 and first == same
+    ratios = [other[item] - first[item] for item in first.keys() & other.keys()]
+    assert rows[2]["inflation/k"] == pytest.approx(math.exp(sum(ratios) / len(ratios)))
+    assert rows[2]["inflation/k"] != pytest.approx(1.0)
+
+
+def mean_logs(folder):
+    """Mean log tokens over the sampled responses of each human item that have any."""
+    logs = {}
+    for row in read_jsonl(folder / "generations.jsonl"):
+        human = row["task"] in ("binary_addition", "binary_subtraction")
+        if human and row["sample"] >= 0 and row["reasoning_tokens"]:
+            logs.setdefault((row["task"], row["item"]), []).append(
+                math.log(row["reasoning_tokens"])
+            )
+    return {item: sum(of_item) / len(of_item) for item, of_item in logs.items()}
 
 
 def test_the_suite_file_of_a_run_is_kept_in_full(evaluated):

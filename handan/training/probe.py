@@ -20,6 +20,7 @@ from handan.launch import Processes
 from handan.records import append_jsonl, content_hash, read_jsonl
 from handan.responses import draw
 from handan.suite import Suite, SuiteItem, suite_items
+from handan.training import trackers
 from handan.training.generation import generating
 from handan.training.ledger import Ledger
 from handan.training.schedule import measured_steps
@@ -122,7 +123,7 @@ class Probe(TrainerCallback):
         for name, rows in responses.items():
             append_jsonl(self.run_dir / f"{name}.jsonl", rows)
         append_jsonl(self.run_dir / "metrics.jsonl", [{"step": step, **metrics}])
-        log_to_wandb(self.trainer, metrics, step)
+        trackers.log(self.trainer, metrics, step, responses)
         self._tell(due, metrics, step)
 
     def _is_due(self, along: Along, step: int) -> bool:
@@ -182,12 +183,3 @@ class Probe(TrainerCallback):
                 f"measuring took {metrics['budget/probe_share']:.0%} of the time so far",
                 flush=True,
             )
-
-
-def log_to_wandb(trainer: Any, metrics: dict, step: int) -> None:
-    """Log under our own names; through the trainer they would be renamed to ``train/...``."""
-    if "wandb" in trainer.args.report_to:
-        import wandb
-
-        if wandb.run is not None:
-            wandb.run.log({**metrics, "train/global_step": step})

@@ -3,7 +3,6 @@
 import dataclasses
 import importlib.util
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from handan.launch import Processes, check_engine, check_wrapped, processes
 from handan.records import file_hash, read_json
 from handan.size import size_of
 from handan.suite import Suite, load_suite
-from handan.training import adapters, dry_run
+from handan.training import adapters, dry_run, trackers
 from handan.training.ledger import Ledger, MetricsFile
 from handan.training.lineage import check_sources, lineage
 from handan.training.probe import Along, Probe
@@ -123,6 +122,7 @@ def check_installed(config: Any) -> None:
                 f"{key} is true, but {package} is not installed: pip install 'handan[{extra}]', or "
                 f"set {key} to false"
             )
+    trackers.check(config.report_to)
 
 
 @dataclass
@@ -135,12 +135,12 @@ class Run:
     given: set[str]
     run_dir: Path
     world: Processes
-    suite: Suite
     model: Any
     tokenizer: Any
     form: ReasoningFormat
     peft_config: Any
     ledger: Ledger
+    probe: Probe
     stop: StopRequest
     callbacks: list[TrainerCallback]
     settings: dict
@@ -151,8 +151,7 @@ class Run:
         launched = {"processes": self.world.size, "nodes": self.world.nodes, **engine}
         started_from = lineage(Path(self.model_config.model_name_or_path))
         trainer.add_callback(WrappedModelCheck(trainer, engine))
-        probe = next(c for c in self.callbacks if isinstance(c, Probe))
-        probe.trainer = trainer
+        self.probe.trainer = trainer
         self.ledger.size = size_of(trainer.accelerator.unwrap_model(trainer.model))
         with rundir.lock(self.run_dir, self.world.rank):
             self.world.gather([])  # the other processes wait for the lock too
@@ -171,9 +170,14 @@ class Run:
             details["budget_at_start"] = self.ledger.budget()
             rundir.record(self.run_dir, "training", self.settings, SCHEDULE, **details)
             forget_after(self.run_dir, int(checkpoint.split("-")[-1]) if checkpoint else -1)
+            tracked = {key: details[key] for key in ("arm", "recipe")}
+            tracked["model_fingerprint"] = self.settings["model_fingerprint"]
+            items = [entry for along in self.probe.suites for entry in along.items]
+            trackers.attach(trainer, self.run_dir, tracked, items)
         self.ledger.restore(checkpoint)
         trainer.add_callback(self.stop)
         trainer.train(resume_from_checkpoint=checkpoint)
+        trackers.finish(trainer)
         self.stop.leave_if_asked(trainer.state.global_step)
         if self.peft_config:
             adapters.save_merged(trainer, self.model_config, self.run_dir, self.world.rank)
@@ -190,19 +194,6 @@ class Run:
                 budget=self.ledger.budget(),
             )
             print(f"{self.recipe.arm}: trained, model in {self.run_dir}", flush=True)
-
-
-def prepare_wandb(config: Any, run_dir: Path, arm: str) -> None:
-    """Let Weights & Biases log beside the run, and offline where there is no account."""
-    import wandb
-
-    os.environ.setdefault("WANDB_DIR", str(run_dir))
-    os.environ.setdefault("WANDB_PROJECT", "handan")
-    config.run_name = config.run_name or arm
-    if "WANDB_MODE" not in os.environ and not wandb.login(prompt=False):
-        os.environ["WANDB_MODE"] = "offline"
-        wandb.teardown()  # or the settings it has read already would stay
-        print(f"{arm}: no W&B key, logging offline to {run_dir}/wandb", flush=True)
 
 
 def measured_suites(recipe: RecipeArguments, suite: Suite, full_suite: Suite | None) -> list[Along]:
@@ -269,8 +260,7 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
                 check_sources(run_dir, {**training, "traces": file_hash(Path(traces))})
             print(f"{run_dir}: finished already", flush=True)
             return None
-    if "wandb" in config.report_to and world.rank == 0:
-        prepare_wandb(config, run_dir, recipe.arm)
+    trackers.prepare(config, run_dir, recipe.arm)
     ledger = Ledger(run_dir, world)
     suites = measured_suites(recipe, suite, full_suite)
     probe = Probe(suites, form, run_dir, recipe.arm, ledger, world, recipe.probe_time_share)
@@ -281,12 +271,12 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
         given=given,
         run_dir=run_dir,
         world=world,
-        suite=suite,
         model=model,
         tokenizer=tokenizer,
         form=form,
         peft_config=get_peft_config(model_config),
         ledger=ledger,
+        probe=probe,
         stop=stop,
         callbacks=[ledger, MetricsFile(run_dir, world), probe],
         settings=settings,

@@ -103,7 +103,7 @@ def without(table: Table, columns: Sequence[str]) -> Table:
 def as_markdown(table: Table) -> str:
     """A table of GitHub's Markdown under its title."""
     header, cells = _cells(table)
-    shown = [[escape(cell) for cell in row] for row in cells]
+    shown: list[list[str]] = [[escape(cell) for cell in row] for row in cells]
     return f"{table.title}\n\n{_tabulated(table, header, shown, 'pipe')}\n"
 
 

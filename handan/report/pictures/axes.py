@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, XAxis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullLocator
@@ -40,7 +40,7 @@ def logarithmic(axis: Axis, values: Any) -> None:
     known = np.asarray(values, float)
     known = known[np.isfinite(known) & (known > 0)]
     low, high = (known.min(), known.max()) if len(known) else (1.0, 10.0)
-    is_x = axis.axis_name == "x"
+    is_x = isinstance(axis, XAxis)
     (axis.axes.set_xscale if is_x else axis.axes.set_yscale)("log")
     (axis.axes.set_xlim if is_x else axis.axes.set_ylim)(0.85 * low, 1.18 * high)
     places = next((ticks for factor, ticks in TICKS if high < factor * low), (1,))

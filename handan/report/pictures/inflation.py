@@ -145,9 +145,14 @@ def _items(axes: Axes, group: Group, arm: Arm, look: Look, points: Points) -> No
     axes.plot(ends, ratio * ends, color=INK, linewidth=1.2, label="k times as many")
     line = band(group, points.task, points.items, points.base, points.student)
     if line is not None:
-        inside = (np.exp(part) for part in (line.x, line.low, line.high))
         axes.fill_between(
-            *inside, color=INK, alpha=0.18, linewidth=0, label="95 % band of the line"
+            np.exp(line.x),
+            np.exp(line.low),
+            np.exp(line.high),
+            color=INK,
+            alpha=0.18,
+            linewidth=0,
+            label="95 % band of the line",
         )
         fitted = np.exp(line.x), np.exp(line.y)
         axes.plot(*fitted, color=INK, linestyle="--", linewidth=1.6, label="least squares, slope b")

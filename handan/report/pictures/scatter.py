@@ -103,7 +103,9 @@ def _panel(axes: Axes, group: Group, arm: Arm, look: Look, task: str) -> None:
     of_arm(points, arm.name)
     if (line := band(group, task, costs.items, x, y)) is not None:
         axes.fill_between(
-            *(np.exp(part) for part in (line.x, line.low, line.high)),
+            np.exp(line.x),
+            np.exp(line.low),
+            np.exp(line.high),
             color=INK,
             alpha=0.16,
             linewidth=0,

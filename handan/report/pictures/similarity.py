@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -93,7 +92,7 @@ def draw(models: Sequence[str], rows: Sequence[Mapping[str, Any]], condition: st
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
         scale = figure.colorbar(ScalarMappable(Normalize(-1, 1), COLOURS), ax=axes, shrink=0.8)
-        places = np.linspace(-1, 1, 5)
+        places = [-1.0, -0.5, 0.0, 0.5, 1.0]
         scale.set_ticks(places, labels=[r_tick(place) for place in places])
         scale.set_label("r")
     return figure

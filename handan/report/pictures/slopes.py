@@ -177,6 +177,7 @@ def _labels(axes: Axes, x: float, side: str, labels: Sequence[tuple[float, str, 
 def _point(axes: Axes, x: float, value: _Value, look: Look, arm: str) -> None:
     if value.interval is not None:
         of_arm(axes.vlines(x, *value.interval, color=look.light, linewidth=1.3), arm)
+    assert value.r is not None
     point = axes.plot(x, value.r, marker=look.marker, color=look.light, markersize=6)
     of_arm(point[0], arm)
 
