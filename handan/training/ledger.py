@@ -1,5 +1,6 @@
 """What a run consumes and logs, counted so that a resumed run goes on where it was."""
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -138,5 +139,5 @@ class MetricsFile(TrainerCallback):
         self, args: Any, state: Any, control: Any, logs: dict | None = None, **kwargs: Any
     ) -> None:
         if self.world.rank == 0 and logs:
-            row = {k: v for k, v in logs.items() if isinstance(v, (int, float)) and v == v}
+            row = {k: v for k, v in logs.items() if isinstance(v, (int, float)) and math.isfinite(v)}
             append_jsonl(self.path, [{"step": state.global_step, **row}])
