@@ -139,5 +139,7 @@ class MetricsFile(TrainerCallback):
         self, args: Any, state: Any, control: Any, logs: dict | None = None, **kwargs: Any
     ) -> None:
         if self.world.rank == 0 and logs:
-            row = {k: v for k, v in logs.items() if isinstance(v, (int, float)) and math.isfinite(v)}
+            row = {
+                k: v for k, v in logs.items() if isinstance(v, (int, float)) and math.isfinite(v)
+            }
             append_jsonl(self.path, [{"step": state.global_step, **row}])

@@ -146,7 +146,7 @@ def _cells(table: Table) -> tuple[list[str], list[list[str]]]:
     ]
 
 
-def _tabulated(table: Table, header: list[str], cells: Iterable[list[str]], form: str) -> str:
+def _tabulated(table: Table, header: list[str], cells: Iterable[Sequence[str]], form: str) -> str:
     """In plain text the header is a row like others: as a header it would be padded."""
     sides = ["left" if kind == "text" else "right" for kind in table.kinds.values()]
     plain = form == "plain"

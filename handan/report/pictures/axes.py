@@ -40,9 +40,10 @@ def logarithmic(axis: Axis, values: Any) -> None:
     known = np.asarray(values, float)
     known = known[np.isfinite(known) & (known > 0)]
     low, high = (known.min(), known.max()) if len(known) else (1.0, 10.0)
-    is_x = isinstance(axis, XAxis)
-    (axis.axes.set_xscale if is_x else axis.axes.set_yscale)("log")
-    (axis.axes.set_xlim if is_x else axis.axes.set_ylim)(0.85 * low, 1.18 * high)
+    if isinstance(axis, XAxis):
+        axis.axes.set(xscale="log", xlim=(0.85 * low, 1.18 * high))
+    else:
+        axis.axes.set(yscale="log", ylim=(0.85 * low, 1.18 * high))
     places = next((ticks for factor, ticks in TICKS if high < factor * low), (1,))
     axis.set_major_locator(LogLocator(subs=places))
     axis.set_minor_locator(NullLocator())

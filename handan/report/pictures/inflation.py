@@ -145,10 +145,11 @@ def _items(axes: Axes, group: Group, arm: Arm, look: Look, points: Points) -> No
     axes.plot(ends, ratio * ends, color=INK, linewidth=1.2, label="k times as many")
     line = band(group, points.task, points.items, points.base, points.student)
     if line is not None:
+        low, high = np.exp(line.low), np.exp(line.high)
         axes.fill_between(
             np.exp(line.x),
-            np.exp(line.low),
-            np.exp(line.high),
+            low,
+            high,
             color=INK,
             alpha=0.18,
             linewidth=0,

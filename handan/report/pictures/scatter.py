@@ -102,14 +102,8 @@ def _panel(axes: Axes, group: Group, arm: Arm, look: Look, task: str) -> None:
     )
     of_arm(points, arm.name)
     if (line := band(group, task, costs.items, x, y)) is not None:
-        axes.fill_between(
-            np.exp(line.x),
-            np.exp(line.low),
-            np.exp(line.high),
-            color=INK,
-            alpha=0.16,
-            linewidth=0,
-        )
+        low, high = np.exp(line.low), np.exp(line.high)
+        axes.fill_between(np.exp(line.x), low, high, color=INK, alpha=0.16, linewidth=0)
         axes.plot(np.exp(line.x), np.exp(line.y), color=INK, linewidth=1.2)
     r, interval = correlation(figures["r_loglog"]), bounds(figures["r_loglog_ci"])
     axes.set_title(

@@ -18,6 +18,7 @@ from handan.report.pictures.drawing import MUTED, Look, new_figure, style
 from handan.report.pictures.picture import Picture
 
 COLOURS = colormaps["PuOr_r"]  # orange above 0, purple below, white at 0: safe for the colour-blind
+STEPS = 40  # of the scale: few enough to be drawn as shapes, not as an image
 DARK_TEXT, LIGHT_TEXT = "#101010", "#ffffff"  # on the colours of cells, in either theme
 STRONG = 0.7  # beyond this the colour is dark
 MOST_WITH_INTERVALS = 7  # models, so that the intervals can be read
@@ -91,8 +92,10 @@ def draw(models: Sequence[str], rows: Sequence[Mapping[str, Any]], condition: st
             axes.tick_params(axis="x", rotation=90)
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
-        scale = figure.colorbar(ScalarMappable(Normalize(-1, 1), COLOURS), ax=axes, shrink=0.8)
-        places = [-1.0, -0.5, 0.0, 0.5, 1.0]
+        scale = figure.colorbar(
+            ScalarMappable(Normalize(-1, 1), COLOURS.resampled(STEPS)), ax=axes, shrink=0.8
+        )
+        places = [-1, -0.5, 0, 0.5, 1]
         scale.set_ticks(places, labels=[r_tick(place) for place in places])
         scale.set_label("r")
     return figure

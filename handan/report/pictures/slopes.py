@@ -154,8 +154,8 @@ def _lines(axes: Axes, group: Group, looks: Looks, task: str | None, cold: bool)
             [0, x], [before.r, after.r], color=look.light, linestyle=look.line, linewidth=1.8
         )
         of_arm(line[0], arm.name)
-        _point(axes, 0, before, looks[base.name], base.name)
-        _point(axes, x, after, look, arm.name)
+        _point(axes, (0, before.r), before.interval, looks[base.name], base.name)
+        _point(axes, (x, after.r), after.interval, look, arm.name)
         # Bases that are alike to two digits share a label.
         bases.setdefault(correlation(before.r), (before.r, correlation(before.r), base.name))
         labels.append((after.r, f"{correlation(after.r)} {short(arm.name, 14)}", arm.name))
@@ -174,12 +174,16 @@ def _labels(axes: Axes, x: float, side: str, labels: Sequence[tuple[float, str, 
         of_arm(axes.text(x, height, text, ha=side, va="center", fontsize=8, bbox=ONTO), arm)
 
 
-def _point(axes: Axes, x: float, value: _Value, look: Look, arm: str) -> None:
-    if value.interval is not None:
-        of_arm(axes.vlines(x, *value.interval, color=look.light, linewidth=1.3), arm)
-    assert value.r is not None
-    point = axes.plot(x, value.r, marker=look.marker, color=look.light, markersize=6)
-    of_arm(point[0], arm)
+def _point(
+    axes: Axes,
+    at: tuple[float, float],
+    interval: Sequence[float] | None,
+    look: Look,
+    arm: str,
+) -> None:
+    if interval is not None:
+        of_arm(axes.vlines(at[0], *interval, color=look.light, linewidth=1.3), arm)
+    of_arm(axes.plot(*at, marker=look.marker, color=look.light, markersize=6)[0], arm)
 
 
 def _apart(labels: Sequence[tuple[float, str, str]], axes: Axes) -> list[float]:

@@ -137,6 +137,6 @@ def _panel(axes: Axes, group: Group, task: str, cold: bool) -> None:
     )
     for row, costs in found.items():
         text = f"{percent(known.get(row))} right, n = {count(int(np.isfinite(costs.tokens).sum()))}"
-        axes.annotate(text, (102, row), fontsize=SMALL, va="center", annotation_clip=False)
+        axes.annotate(text, (104, row), fontsize=SMALL, va="center", annotation_clip=False)
     axes.set_xlim(0, 100)
     axes.set_xlabel("% of responses")
