@@ -50,6 +50,7 @@ run_main(lambda: command(sys.argv[1:]))
 def rows_of_a_training(arm, run_dir, tasks=("alpha", "beta"), steps=(0, 20)):
     """Rows of metrics.jsonl as a run writes them, by the code that makes them."""
     ledger = Ledger(run_dir, SINGLE)
+    ledger.size = Size(10, 10)
     first = cost_rows(arm, 0.2, num_items=20, tasks=tasks, greedy=False)
     for step in steps:
         costs = cost_rows(arm, 0.2 - 0.03 * step, num_items=20, tasks=tasks, greedy=False)
@@ -57,7 +58,7 @@ def rows_of_a_training(arm, run_dir, tasks=("alpha", "beta"), steps=(0, 20)):
         yield {
             "step": step,
             **suite_metrics(costs, first if step else None),
-            **budget_metrics(ledger.budget(Size(10, 10))),
+            **budget_metrics(ledger.budget()),
         }
 
 
