@@ -117,6 +117,17 @@ def test_negative_correlations_are_shown_negative(tmp_path):
     assert correlation(figures["mean_r_loglog"]) in text
 
 
+def test_every_measured_step_is_there_in_numbers(page_text):
+    table = page_text.split('aria-label="Measured steps"')[1].split("</table>")[0]
+    rows = [re.split("<t[hd]", row) for row in table.split("<tr")[2:]]
+    steps = [[Page(f"<td{cell}").text.strip() for cell in row[1:]] for row in rows]
+    assert [row[1] for row in steps] == ["0", "10", "20"]
+    assert all("grpo" in row[0] for row in steps)
+    minus = "\N{MINUS SIGN}"
+    bounds = f"[{minus}.40, .50]"
+    assert [row[3] for row in steps] == [f"{r}{bounds}" for r in (f"{minus}.20", ".00", ".20")]
+
+
 def policy_of(page):
     """The sources of scripts that the page allows."""
     policy = next(

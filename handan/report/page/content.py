@@ -96,6 +96,7 @@ def content(study: Study, command: str) -> dict[str, Any]:
         ],
         "swept_arms": [arm.name for arm in study.arms if swept(arm)],
         "moved": along_training(study.arms),
+        "course_rows": rows.course_rows(study.arms),
         "formats": [
             {
                 "group": of_group,

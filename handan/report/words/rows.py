@@ -1,10 +1,11 @@
 """Rows of the page's tables, as plain dicts; the template formats the numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from handan.report.course import course
 from handan.report.data import Group
 from handan.report.notation import bounds, correlation, listing
 from handan.report.roles import Arm
@@ -151,3 +152,26 @@ def _rs(group: Group, task: str) -> str:
 def _of_task(group: Group, arm: Arm, task: str) -> Mapping[str, Any] | None:
     figures = group.figures(arm.name)
     return None if figures is None else figures["tasks"].get(task)
+
+
+def course_rows(arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    """What was probed along the training of each arm, one row a step; unknown values are None."""
+    rows = []
+    for arm in arms:
+        for row in course(arm):
+            low, high = (row.get(f"alignment/mean_r_loglog_ci_{end}") for end in ("low", "high"))
+            rows.append(
+                {
+                    "arm": arm,
+                    "step": row["step"],
+                    "mean": row.get("alignment/mean_r_loglog"),
+                    "mean_ci": None if low is None or high is None else (low, high),
+                    "accuracy": row.get("status/accuracy"),
+                    "tokens": row.get("cost/reasoning_tokens"),
+                    "cap_rate": row.get("status/cap_rate"),
+                    "k": row.get("inflation/k"),
+                    "b": row.get("inflation/b"),
+                    "trained_tokens": row.get("budget/trained_tokens"),
+                }
+            )
+    return rows
