@@ -16,7 +16,8 @@ from trl import GRPOConfig
 from handan.errors import UserError, run_main
 from handan.training.prompts import load_prompts, prompt_rows
 from handan.training.reward import VerifiableReward
-from handan.training.run import RecipeArguments, begin
+from handan.training.run import begin
+from handan.training.settings import RecipeArguments
 from handan.training.trainers import LengthSortedGRPOTrainer, rollout
 
 REQUIRED = (

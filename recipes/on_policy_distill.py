@@ -21,7 +21,8 @@ from handan.size import size_of
 from handan.training.lineage import check_shared_vocabulary
 from handan.training.prompts import load_prompts, prompt_rows
 from handan.training.rollouts import Rollouts
-from handan.training.run import RecipeArguments, begin
+from handan.training.run import begin
+from handan.training.settings import RecipeArguments
 from handan.training.trainers import LedgerDistillationTrainer
 
 REQUIRED = (

@@ -20,7 +20,8 @@ from handan.records import file_hash
 from handan.traces.make import ensure_traces, teacher_of
 from handan.training.label_audit import audit, load_traces, training_rows
 from handan.training.packing import LeakCheck
-from handan.training.run import RecipeArguments, begin
+from handan.training.run import begin
+from handan.training.settings import RecipeArguments
 from handan.training.trainers import LedgerSFTTrainer
 
 REQUIRED = (

@@ -196,7 +196,8 @@ def test_the_hub_needs_a_name_and_a_token(arm, monkeypatch, tmp_path):
 def test_recipes_leave_publishing_to_the_command(tmp_path, monkeypatch):
     from trl import SFTConfig
 
-    from handan.training.run import RecipeArguments, begin
+    from handan.training.run import begin
+    from handan.training.settings import RecipeArguments
 
     words = {"arm": "a", "prompts": "p", "suite": "s", "probe_steps": 0, "output_dir": tmp_path}
     words |= {"model_name_or_path": "m", "use_cpu": True, "bf16": False, "push_to_hub": True}

@@ -1,9 +1,6 @@
-"""What the recipes share: arguments, resume, budget ledger, and the end of a run."""
+"""What the recipes share: from parsed arguments to the trainer, resume, and the end of a run."""
 
-import dataclasses
-import importlib.util
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +11,7 @@ from handan import rundir
 from handan.arguments import given_keys, parse
 from handan.engines.loading import load_model
 from handan.errors import UserError
-from handan.formats import AUTO, ReasoningFormat, choose
+from handan.formats import ReasoningFormat, choose
 from handan.launch import Processes, check_engine, check_wrapped, processes
 from handan.records import file_hash, read_json
 from handan.size import size_of
@@ -25,66 +22,8 @@ from handan.training.lineage import check_sources, lineage
 from handan.training.probe import Along, Probe
 from handan.training.resume import checkpoint_to_resume, forget_after
 from handan.training.schedule import SCHEDULE, check_schedule
+from handan.training.settings import RecipeArguments, check_installed, resolved
 from handan.training.stop import StopRequest
-
-# Where a run lies, who watches it and who may push it does not change what it is.
-NOT_RECORDED = (
-    "output_dir",
-    "resume",
-    "report_to",
-    "run_name",
-    "disable_tqdm",
-    "dry_run",
-    "hub_token",
-    "push_to_hub_token",
-)
-
-
-@dataclass
-class RecipeArguments:
-    """Arguments of every training recipe, beside those of TRL and transformers."""
-
-    arm: str = field(metadata={"help": "name of this arm in all tables"})
-    prompts: str = field(metadata={"help": "training prompts: a problem set (YAML) or JSON lines"})
-    suite: str = field(metadata={"help": "suite that is probed along training"})
-    probe_steps: int = field(
-        metadata={
-            "help": "probe every so many steps, at step 0 and the end; 0: never, or only as "
-            "probe_log_spaced says"
-        }
-    )
-    probe_log_spaced: int = field(
-        default=0,
-        metadata={
-            "help": "probe also at so many steps, evenly spaced in log steps from 1 to the end"
-        },
-    )
-    full_suite: str | None = field(
-        default=None, metadata={"help": "a larger suite that is measured at step 0 and the end"}
-    )
-    full_suite_steps: int = field(
-        default=0, metadata={"help": "measure the larger suite every so many steps too"}
-    )
-    probe_time_share: float | None = field(
-        default=None,
-        metadata={
-            "help": "skip measurements between the first and the last while measuring would take "
-            "more than this share of the time"
-        },
-    )
-    num_threads: int | None = field(
-        default=None,
-        metadata={"help": "CPU threads of each process; their number changes the last bits"},
-    )
-    reasoning_format: str = field(
-        default=AUTO,
-        metadata={"help": "how the model marks its reasoning; auto: as its chat template shows"},
-    )
-    resume: str = field(
-        default="auto",
-        metadata={"help": "auto: go on from the newest checkpoint; never: refuse if there is one"},
-    )
-    dry_run: bool = field(default=False, metadata={"help": "print the plan and stop"})
 
 
 class WrappedModelCheck(TrainerCallback):
@@ -95,34 +34,6 @@ class WrappedModelCheck(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         check_wrapped(self.trainer.model_wrapped, self.engine)
-
-
-def resolved(*parts: Any) -> dict:
-    """The whole configuration of a run as plain values, without places and secrets."""
-    values: dict[str, Any] = {}
-    for part in parts:
-        for entry in dataclasses.fields(part):
-            if entry.init and entry.name not in NOT_RECORDED:
-                values[entry.name] = getattr(part, entry.name)
-    return json.loads(json.dumps(values, default=str))
-
-
-def check_installed(config: Any) -> None:
-    """Stop if a setting needs a package that is not there.
-
-    Raises:
-        UserError: names the setting and how to install the package.
-    """
-    for key, package, extra in (
-        ("use_vllm", "vllm", "vllm"),
-        ("use_liger_kernel", "liger_kernel", "liger"),
-    ):
-        if getattr(config, key, False) and importlib.util.find_spec(package) is None:
-            raise UserError(
-                f"{key} is true, but {package} is not installed: pip install 'handan[{extra}]', or "
-                f"set {key} to false"
-            )
-    trackers.check(config.report_to)
 
 
 @dataclass
