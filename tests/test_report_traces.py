@@ -111,8 +111,8 @@ def test_response_0_and_the_one_at_temperature_0_are_stored_at_the_end_and_0_at_
 
 
 def test_readers_without_scripts_get_the_items_of_median_and_longest_time(page_path, items):
-    page = Page(page_path.read_text(encoding="utf-8")).text
-    static = page[page.index("Choosing needs JavaScript") : page.index('{"arms"')]
+    page = page_path.read_text(encoding="utf-8")
+    static = Page(page.split("Choosing needs JavaScript")[1].split("</noscript>")[0]).text
     shown = re.findall(r"thought about (\S+) in sample (-?\d)", static)
     assert shown == [(items[10], "0")] * 2 + [(items[-1], "0")] * 2
     assert "complete, right, 5 reasoning tokens" in static
@@ -299,12 +299,12 @@ def test_a_reader_chooses_the_item_the_step_and_the_response(opened, page_path, 
     page.get_by_label("Item", exact=True).select_option(index=15)
     assert f"thought about {items[15]} in sample 0 at the end" in cards(page)["base"]
     assert "number 16 of 21 items" in page.locator("#browser-note").inner_text()
-    page.get_by_label("Response").select_option("at T = 0")
+    page.get_by_label("Response", exact=True).select_option("at T = 0")
     assert f"thought about {items[15]} in sample -1 at the end" in cards(page)["base"]
 
     move_to(page, 0)
     assert page.get_by_label("When").get_attribute("aria-valuetext") == "step 0"
-    assert page.get_by_label("Response").is_disabled()
+    assert page.get_by_label("Response", exact=True).is_disabled()
     along = cards(page)
     assert f"thought about {items[15]} in sample 0 at step 0" in along["grpo"]
     assert "✗ wrong" in along["grpo"]
