@@ -1,15 +1,20 @@
 """Weights & Biases: online, or offline where there is no key or no answer."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from handan import rundir
+from handan.errors import printable
 from handan.training.trackers.tracker import PROJECT, TOTALS, Tracker, reason
 
 AXIS = "train/global_step"
@@ -19,6 +24,18 @@ FINISH_SECONDS = 60
 FLUSH_SECONDS = 1
 TAG_CHARACTERS = 64  # the most that W&B takes
 INSPECT_SECONDS = 120
+LOGIN_SECONDS = 30
+TEARDOWN_SECONDS = 10
+# In a process of its own: W&B waits without end for its service if a server leaves that waiting.
+LOGIN = """
+import os, wandb
+try:
+    why = "" if wandb.login(prompt=False) else "no W&B key"
+except Exception as error:
+    why = f"W&B does not take the key ({error or type(error).__name__})".replace(chr(10), " ")
+print(why, flush=True)
+os._exit(0)
+"""
 
 
 class WeightsAndBiases(Tracker):
@@ -41,21 +58,39 @@ class WeightsAndBiases(Tracker):
             if offline:
                 raise
             self._say(f"W&B cannot be reached ({reason(error)}), logging offline")
-            wandb.teardown()  # or the id would count as being in use
+            self._tear_down()  # or the id would count as being in use
             self.run = self._start(args, offline=True)
         self.callback.on_train_begin(args, state, control, **kwargs)
 
     def _logged_in(self) -> bool:
         """Whether there is a key, and a server that knows it."""
-        try:
-            if self.wandb.login(prompt=False):
-                return True
-            why = "no W&B key"
-        except Exception as error:  # as in Tracker.attempt
-            why = f"W&B does not take the key ({reason(error)})"
-        self.wandb.teardown()  # or the settings it has read already would stay
-        self._say(f"{why}, logging offline")
-        return False
+        with tempfile.TemporaryFile("w+") as said:
+            process = subprocess.Popen(
+                [sys.executable, "-c", LOGIN],
+                stdout=said,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            try:
+                process.wait(LOGIN_SECONDS)
+                said.seek(0)
+                why = said.read().strip() if process.returncode == 0 else "W&B cannot be asked"
+            except subprocess.TimeoutExpired:
+                why = f"W&B does not answer within {LOGIN_SECONDS} s"
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        if why:
+            self._say(f"{printable(why)}, logging offline")
+        return not why
+
+    def _tear_down(self) -> None:
+        thread = threading.Thread(target=self.wandb.teardown, daemon=True)
+        thread.start()
+        thread.join(TEARDOWN_SECONDS)
+        if thread.is_alive():
+            raise TimeoutError("its service does not end")
 
     def _start(self, args: Any, offline: bool) -> Any:
         facts = self.about.facts
