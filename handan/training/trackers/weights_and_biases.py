@@ -24,7 +24,7 @@ FINISH_SECONDS = 60
 FLUSH_SECONDS = 1
 TAG_CHARACTERS = 64  # the most that W&B takes
 INSPECT_SECONDS = 120
-LOGIN_SECONDS = 30
+LOGIN_SECONDS = 60
 TEARDOWN_SECONDS = 10
 # In a process of its own: W&B waits without end for its service if a server leaves that waiting.
 LOGIN = """
