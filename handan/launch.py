@@ -1,5 +1,6 @@
 """What a launcher promised and what really runs: processes, engine, shared results."""
 
+import atexit
 import os
 import socket
 from collections.abc import Callable
@@ -72,6 +73,10 @@ def processes(num_threads: int | None = None) -> Processes:
     listen(state.process_index)
     if state.num_processes == 1:
         return Processes(0, 1, _alone, state.device)
+    if state.device.type == "cpu":
+        # A process that left its group to the end of the interpreter was seen to abort when done;
+        # its launcher then stops the others while they still write.
+        atexit.register(state.destroy_process_group)
     here = {"machine": socket.gethostname(), "launcher": os.getppid(), "process": os.getpid()}
     launchers = os.environ.get("GROUP_WORLD_SIZE")
     nodes = count_nodes(gather_object([here]), promised, int(launchers) if launchers else None)

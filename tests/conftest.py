@@ -1,11 +1,13 @@
 """Fixtures that several modules of tests share."""
 
 import os
+import shutil
 import time
 
 import pytest
 import recipe_runs
 from embedded import launch
+from playwright.sync_api import sync_playwright
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +40,19 @@ def trained(small):
         return folder
 
     return run
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser to look at pages with."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip(f"no browser to look at the page with: none of {', '.join(BROWSERS)}")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=found, args=[*QUIET])
+        yield running
+        running.close()

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from hostile import MORE_IN_TEXT, PAYLOADS, UNPRINTABLE
 from markdown_it import MarkdownIt
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from report_runs import SUITE, cost_rows, trained, write_run
 from test_report import probes
 
@@ -31,8 +31,6 @@ ARMS = [f"{formula} {' '.join(OTHERS[place::2])}" for place, formula in enumerat
 TASKS = [FORMULAS[2] + PAYLOADS["script"] + PAYLOADS["latex"], FORMULAS[3]]
 ITEMS = list(PAYLOADS.values())
 TEXTS = {**PAYLOADS, **MORE_IN_TEXT}
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking")
 
 
 def hostile_rows(arm, r):
@@ -186,17 +184,6 @@ def test_the_page_has_no_element_of_a_payload(written):
     text = " ".join("".join(page.text).split())
     for arm in ARMS:
         assert " ".join(plain(arm).split()) in text
-
-
-@pytest.fixture(scope="module")
-def browser():
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip(f"no browser to look at the page with: none of {', '.join(BROWSERS)}")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=found, args=[*QUIET])
-        yield running
-        running.close()
 
 
 def test_a_browser_runs_nothing_and_asks_for_nothing(browser, written):

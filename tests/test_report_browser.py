@@ -1,34 +1,20 @@
 """The page in a real browser: it is quiet, fits a phone, filters, tells and can be used by keys."""
 
 import json
-import shutil
 from urllib.parse import parse_qs
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from report_runs import experiment
 from test_report import probes
 
 from handan import report
 from handan.records import append_jsonl
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking")
 PATIENCE = 20_000  # milliseconds
 # Tasks of 5 arms, measures along training, tasks of 3 arms with a base
 NUM_CHARTS = 2 * 5 + 7 + 2 * 3
-
-
-@pytest.fixture(scope="module")
-def browser():
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip(f"no browser to look at the page with: none of {', '.join(BROWSERS)}")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=found, args=[*QUIET])
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")

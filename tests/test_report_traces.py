@@ -2,15 +2,13 @@
 
 import json
 import re
-import shutil
 from itertools import pairwise
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from report_runs import cost_rows, trained, write_run
 from test_report import HOSTILE, Page, page_of
-from test_report_browser import BROWSERS
 
 from handan.errors import UserError
 from handan.formats import FORMATS
@@ -20,7 +18,6 @@ from handan.report.page import traces
 from handan.report.page.responses import parts_of
 from handan.report.page.traces import read_traces, spread_order
 
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking")
 TASK = "alpha"
 STEPS = (0, 10, 20, 40)
 
@@ -235,23 +232,14 @@ def test_lines_of_another_layout_are_read_as_well(tmp_path, items):
 # In a browser
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip(f"no browser to look at the page with: none of {', '.join(BROWSERS)}")
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=found, args=QUIET)
-
-
 @pytest.fixture
-def opened(chromium):
+def opened(browser):
     """Opens a page; in the end it must not have said anything, asked for anything, or run
     anything that is not its own."""
     said, pages = [], []
 
     def open_page(path, fragment=""):
-        page = chromium.new_page()
+        page = browser.new_page()
         pages.append(page)
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
@@ -459,8 +447,8 @@ def test_hostile_texts_are_shown_as_text(opened, tmp_path, items):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1440])
-def test_the_browser_is_accessible_and_fits(chromium, page_path, scheme, width):
-    page = chromium.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
+def test_the_browser_is_accessible_and_fits(browser, page_path, scheme, width):
+    page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
     page.goto(page_path.as_uri())
     move_to(page, 0)
     found = Axe().run(page, context="#traces").response["violations"]
