@@ -36,7 +36,7 @@ def suite_metrics(costs: Sequence[dict], first: Sequence[dict] | None) -> dict[s
 
     ``inflation/k`` is the geometric mean ratio of an item's tokens to those of step 0, and
     ``inflation/b`` the slope of their logs on those of step 0, within tasks, corrected for the
-    noise of few samples at step 0, which would flatten it; it needs two samples an item.
+    noise of few samples at step 0, which would flatten it; it needs items with two samples.
 
     Args:
         costs: of ``sampled_costs``, of one model at one step.

@@ -56,3 +56,19 @@ def test_inflation_recovers_a_slope_and_a_multiplier():
     assert pooled["b_ci"][0] < 0.8 < pooled["b_ci"][1] < 1
     assert pooled["residual_sd"] == pytest.approx(0.3, abs=0.03)
     assert (pooled["n"], pooled["a"]) == (600, None)
+
+
+def test_an_item_with_one_sample_leaves_the_correction_nearly_as_it_is():
+    rows = study({"base": 0.4, "student": 0.4}, num_samples=4, seed=1)
+    first = rows[0]["item"]
+    fewer = [
+        row
+        for row in rows
+        if (row["model"], row["item"]) != ("base", first) or row["sample"] == rows[0]["sample"]
+    ]
+    assert len(fewer) < len(rows)
+    whole, less = (
+        align(some, **FAST, reference="base")["inflation"][0]["corrected"] for some in (rows, fewer)
+    )
+    assert less["b"] == pytest.approx(whole["b"], rel=0.1)
+    assert less["b_ci"] is not None

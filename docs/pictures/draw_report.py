@@ -18,7 +18,7 @@ COLOURS_KEPT = 128
 # First and last element of each picture.
 PICTURES = {
     "report-claims.png": ("#answer h2", "#answer .scroll"),
-    "report-course.png": ("#course .legend", "#course .charts"),
+    "report-course.png": ("#course .legend", "#course .chart"),  # the first row
 }
 
 

@@ -39,7 +39,7 @@ class _Fitted(NamedTuple):
     """What a fit needs of one task: costs of student and base, and the same in every draw.
 
     ``noise`` are the variances of the item means over samples, of base and student, in logs; NaN
-    where there are not two samples an item. ``noise_draws`` are those of the base. Draws, and
+    where no item has two samples. ``noise_draws`` are those of the base. Draws, and
     moments in them, have shape (draws,).
     """
 
@@ -109,14 +109,19 @@ def _fitted(shared: SharedTasks, bootstrap: Bootstrap) -> dict[tuple[str, str], 
 def noise_variances(costs: TaskCosts) -> FloatArray:
     """Variance of each item's mean log cost over its samples, shape (items,).
 
-    That of the item itself where it has two samples; NaN if an item has one.
+    That of the item itself where it has two samples; an item with one, such as one whose other
+    responses do not think, has the mean variance of a sample of the others. NaN if all have one.
     """
     logs = costs.log_tokens
     known = np.isfinite(logs)
     count = known.sum(axis=1)
     deviations = np.where(known, logs - costs.log_cost[:, None], 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray((deviations**2).sum(axis=1) / (count - 1) / count)
+        of_sample = (deviations**2).sum(axis=1) / (count - 1)
+    several = count > 1
+    if several.any():
+        of_sample[~several] = of_sample[several].mean()
+    return np.asarray(of_sample / count)
 
 
 def _row(student: str, base: str, task: str | None, fitted: Sequence[_Fitted]) -> dict:
