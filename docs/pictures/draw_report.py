@@ -35,7 +35,7 @@ def main(page: Path, folder: Path) -> None:
         for name, ends in PICTURES.items():
             window.locator(ends[0]).first.scroll_into_view_if_needed()
             boxes = [window.locator(end).first.bounding_box() for end in ends]
-            top, bottom = boxes[0]["y"] - 12, boxes[1]["y"] + boxes[1]["height"] + 8
+            top, bottom = boxes[0]["y"] - 12, boxes[1]["y"] + boxes[1]["height"] + 28
             clip = {"x": 0, "y": top, "width": WIDTH_PIXELS, "height": bottom - top}
             window.screenshot(path=folder / name, clip=clip)
             with Image.open(folder / name) as picture:
