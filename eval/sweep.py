@@ -12,11 +12,11 @@ last. Each suite needs a directory of its own, RUN/sweep unless --output_dir say
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from handan import sweep
+from handan import rundir, sweep
 from handan.arguments import parse
 from handan.errors import run_main
-from handan.launch import processes
-from handan.suite import load_suite
+from handan.launch import Processes, processes
+from handan.suite import Suite, load_suite
 
 
 @dataclass
@@ -38,6 +38,12 @@ def main() -> None:
     suite = load_suite(Path(arguments.suite))
     world = processes(arguments.num_threads or run.settings["num_threads"])
     sweep_dir = Path(arguments.output_dir or run.run_dir / "sweep")
+    with rundir.lock(sweep_dir, world.rank):
+        evaluate_missing(run, suite, sweep_dir, world)
+
+
+def evaluate_missing(run: sweep.Training, suite: Suite, sweep_dir: Path, world: Processes) -> None:
+    """Evaluate the policies that are there and not evaluated yet, and put all together."""
     todo = []
     if world.rank == 0:
         sweep.begin(sweep_dir, run, suite)

@@ -114,10 +114,7 @@ def _measure(
         paired = [(row["a"], row["b"]) for row in result["contrasts"]]
         result["budgets"] = compare_pairs(paired, trained, arguments.budget_tolerance)
     if arguments.output is not None:
-        try:
-            write_json(arguments.output, result)
-        except OSError as error:
-            raise UserError(f"{arguments.output}: cannot be written ({error.strerror})") from None
+        write_json(arguments.output, result)
     if arguments.tables is not None:
         write_tables(result, arguments.tables)
     print(alignment_text(result, power=arguments.power))

@@ -9,6 +9,7 @@ import os
 import re
 from pathlib import Path
 
+from handan import rundir
 from handan.cards import HUB_NAME, is_own, kind_of, make_card
 from handan.errors import UserError
 from handan.records import write_text
@@ -76,7 +77,9 @@ def write_card(run_dir: Path, repo: str | None) -> bool:
     path = run_dir / CARD
     if path.exists() and not is_own(path.read_text(encoding="utf-8")):
         return False
-    write_text(path, make_card(run_dir, repo))
+    card = make_card(run_dir, repo)
+    with rundir.lock(run_dir, 0):
+        write_text(path, card)
     return True
 
 

@@ -20,7 +20,8 @@ from handan.evaluate import BOOTSTRAP as FINAL_BOOTSTRAP
 from handan.evaluate import evaluate
 from handan.formats import FORMATS
 from handan.launch import Processes
-from handan.records import content_hash, read_json, read_jsonl, write_csv, write_json, write_jsonl
+from handan.records import content_hash, read_json, read_keyed, write_csv, write_json, write_jsonl
+from handan.responses import KEY
 from handan.suite import Suite, suite_items
 from handan.training.ledger import LEDGER, complete_checkpoints
 from handan.training.schedule import SCHEDULE
@@ -219,7 +220,8 @@ def write_sweep(sweep_dir: Path, suite: Suite) -> list[int]:
     rows, metrics, first = [], [], None
     for step in steps:
         folder = sweep_dir / f"step-{step}"
-        responses = [{**row, "step": step} for row in read_jsonl(folder / "generations.jsonl")]
+        drawn = read_keyed(folder / "generations.jsonl", KEY)
+        responses = [{**row, "step": step} for row in drawn]
         rows += cost_rows(responses, items, suite.cost_without_span)
         costs = sampled_costs(responses, items, suite.cost_without_span)
         spent = budget_metrics(read_json(folder / LEDGER))

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from handan import rundir
 from handan.errors import UserError
-from handan.records import recover_jsonl, write_jsonl
+from handan.records import write_jsonl
+from handan.responses import KEY
 from handan.training.ledger import complete_checkpoints
 from handan.training.probe import RESPONSES
 from handan.training.rollouts import FILE as ROLLOUTS
@@ -35,7 +37,10 @@ def forget_after(run_dir: Path, step: int) -> None:
     """
     for name in ("metrics.jsonl", *RESPONSES, ROLLOUTS):
         path = run_dir / name
-        rows = recover_jsonl(path, ("step",), unique=False)
+        if name in RESPONSES:
+            rows = rundir.recover(path, ("step", *KEY))
+        else:  # several rows of a step have no key of their own
+            rows = rundir.recover(path, ("step",), unique=False)
         kept = [row for row in rows if row["step"] <= step]
         if len(kept) < len(rows):
             print(f"{path}: {len(rows) - len(kept)} rows after step {step} are made again")
