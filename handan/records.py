@@ -16,8 +16,8 @@ from typing import Any
 from handan import durable
 from handan.errors import UserError
 
-# What to do about a line that is damaged: all of our commands make what is missing.
-CURE = "remove the line, or the file, and run the command that wrote it again"
+# What to do about a damaged line; of a file of ours, the same command makes what is missing.
+CURE = "mend or remove the line, or write the file again"
 
 
 def content_hash(value: Any) -> str:

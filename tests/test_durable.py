@@ -208,3 +208,22 @@ def test_names_are_on_disk_after_what_they_name(tmp_path):
         ("fsync", "new"),
         ("fsync", "rows.jsonl"),
     ]
+
+
+def test_no_part_of_the_project_writes_files_in_another_way():
+    others = {
+        "durable.py",
+        "rundir.py",
+        "stopping.py",
+        "math_worker.py",
+    }  # a lock, a number, a pipe
+    pattern = re.compile(r"\.write_(text|bytes)\(|open\([^\n]*\"[wax]b?\+?\"|\.savefig\(|to_csv\(")
+    sources = [path for path in (ROOT / "handan").rglob("*.py") if path.name not in others]
+    assert len(sources) > 100
+    found = [
+        f"{path.name}: {line}"
+        for path in sources
+        for line in path.read_text().splitlines()
+        if pattern.search(line)
+    ]
+    assert found == []

@@ -85,7 +85,9 @@ def test_a_damaged_line_in_the_middle_stops_and_says_what_to_do(tmp_path):
     for damage in (b'{"step": 1, "lo\n', b"\xff\xfe\n", b"[" * 100_000 + b"\n", b"\0\0\0\n"):
         path.write_bytes(b'{"step": 0}\n' + damage + b'{"step": 2}\n')
         for read in (read_jsonl, read_appended, lambda path: forget_after(path.parent, 2)):
-            with pytest.raises(UserError, match=r"metrics.jsonl, line 2: .*; remove the line, or"):
+            with pytest.raises(
+                UserError, match=r"metrics.jsonl, line 2: .*; mend or remove the line"
+            ):
                 read(path)
 
 
