@@ -37,8 +37,8 @@ def writing(path: Path) -> Iterator[None]:
 def write(path: Path, content: bytes) -> None:
     """Write a whole file so that a reader sees the old one or the new one, never half of it.
 
-    What a kill leaves behind is ``NAME.partial``, which the next write replaces. A link stays one,
-    and a device or a pipe, where nothing can be renamed to, is written as it is.
+    What a kill leaves behind is ``NAME.partial``, which the next write removes. A link is replaced,
+    never followed; only a device or a pipe, to which nothing can be renamed, is written as it is.
 
     Raises:
         UserError: as ``writing``; the old file, if there was one, is intact.
@@ -49,19 +49,19 @@ def write(path: Path, content: bytes) -> None:
             with open(path, "wb", buffering=0) as file:
                 _write_all(file, content)
             return
-        place = path.resolve()
-        temporary = place.with_name(place.name + ".partial")
+        temporary = path.with_name(path.name + ".partial")
         try:
+            temporary.unlink(missing_ok=True)
             with open(temporary, "wb", buffering=0) as file:
                 _write_all(file, content)
                 os.fsync(file.fileno())
-            os.replace(temporary, place)
+            os.replace(temporary, path)
         except BaseException:
             # A full disk needs the room; that this fails too is not what is to be told.
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
-        sync_directory(place.parent)
+        sync_directory(path.parent)
 
 
 def append(path: Path, content: bytes) -> None:

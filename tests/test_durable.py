@@ -125,18 +125,19 @@ def test_a_directory_that_others_cannot_make_is_told_and_our_own_mistake_is_not(
     assert disk_sentence(OSError(errno.EACCES, "of a connection")) is None
 
 
-def test_a_link_to_a_file_stays_a_link_and_a_device_a_device(tmp_path):
-    (tmp_path / "link").symlink_to(tmp_path / "file")
-    write(tmp_path / "link", b"new")
-    assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "file").read_bytes() == b"new"
-    write(tmp_path / "null", b"")
-    (tmp_path / "null").unlink()
-    (tmp_path / "null").symlink_to("/dev/null")
-    write(tmp_path / "null", b"gone")
-    assert os.stat(tmp_path / "null").st_rdev == os.stat("/dev/null").st_rdev
-    with pytest.raises(UserError, match="No space left"):
-        write_json(Path("/dev/full"), {})
+def test_a_link_is_replaced_and_a_device_stays_one(tmp_path):
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"of others")
+    for name in ("run.json", "run.json.partial"):
+        (tmp_path / name).symlink_to(outside)
+    write(tmp_path / "run.json", b"new")
+    assert (tmp_path / "run.json").read_bytes() == b"new"
+    assert not (tmp_path / "run.json").is_symlink()
+    assert outside.read_bytes() == b"of others"
+    with pytest.raises(UserError, match=r"/dev/full: .*No space left"):
+        write(Path("/dev/full"), b"x")
+    write(Path("/dev/null"), b"x")
+    assert Path("/dev/null").is_char_device()
 
 
 @pytest.mark.parametrize("call", ["os.replace", "os.fsync"])
