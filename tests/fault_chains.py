@@ -17,7 +17,7 @@ from faults import Kill, Reference, Running, Stage
 
 from handan.records import file_hash, read_json, read_jsonl
 from handan.stopping import STOPPED
-from handan.training.ledger import complete_checkpoints
+from handan.training.checkpoints import complete_checkpoints
 
 TIMES = re.compile(r"(seconds|probe_share|step_time|memory_gib)$")
 FACTS = ("budget", "counts", "steps", "finished", "audit")

@@ -29,7 +29,7 @@ def prepare(folder: Path) -> None:
     trained = {"--max_steps": 6, "--save_total_limit": 9, "--probe_steps": 0}
     run_script(*training("sft_distill", folder, str(folder / "sft"), trained))
     for name, model in (("base", WEIGHTS / "base"), ("sft", folder / "sft")):
-        words = evaluation(folder / "suite.yaml", model, str(folder / name))
+        words = evaluation(folder / "suite.yaml", model, str(folder / name), name)
         run_script(*words)
     (folder / "long").mkdir()
     small_suite(folder / "long", items_per_task=16, batch_size=4)
@@ -46,11 +46,10 @@ def training(recipe: str, folder: Path, out: str, more: dict) -> tuple[str, ...]
     return (*map(str, words), *(str(w) for pair in (STEPS | more).items() for w in pair))
 
 
-def evaluation(suite: Path, model: Path, out: str) -> tuple[str, ...]:
+def evaluation(suite: Path, model: Path, out: str, arm: str) -> tuple[str, ...]:
     """The words of an evaluation."""
-    flags = ("--model", model, "--suite", suite, "--output_dir", out, "--num_threads", "1")
-    flags += ("--arm", "arm")  # by default the name of the directory
-    return ("eval/run.py", *map(str, flags))
+    flags = ("--model", model, "--suite", suite, "--output_dir", out, "--arm", arm)
+    return ("eval/run.py", *map(str, flags), "--num_threads", "1")
 
 
 def stages(folder: Path) -> dict[str, Stage]:
@@ -96,7 +95,7 @@ def stages(folder: Path) -> dict[str, Stage]:
         ),
         Stage(
             "evaluation",
-            evaluation(folder / "long/suite.yaml", WEIGHTS / "base", "OUT"),
+            evaluation(folder / "long/suite.yaml", WEIGHTS / "base", "OUT", "base"),
             same=EVALUATED,
             tables=("generations.jsonl",),
             record="evaluation",
