@@ -2,11 +2,12 @@
 
     python eval/sweep.py --run runs/tiny/grpo --suite eval/suites/tiny_probe.yaml
 
-The model it began with, each complete checkpoint and the end are evaluated into RUN/sweep/step-N;
+The model it began with, each whole checkpoint and the end are evaluated into RUN/sweep/step-N;
 RUN/sweep/metrics.jsonl, costs.csv and alignment.json then hold all of them with their steps. The
 figures are those that a probe within the training has at the same steps. Running it again completes
-it, also while training goes on: a checkpoint counts once its ledger is there, which is written
-last. Each suite needs a directory of its own, RUN/sweep unless --output_dir says otherwise.
+it, also while training goes on: a checkpoint counts once its manifest is there, which is written
+last, and if its files agree with it. Each suite needs a directory of its own, RUN/sweep unless
+--output_dir says otherwise.
 """
 
 from dataclasses import asdict, dataclass, field

@@ -22,7 +22,8 @@ from handan.formats import FORMATS
 from handan.launch import Processes
 from handan.records import content_hash, read_json, read_jsonl, write_csv, write_json, write_jsonl
 from handan.suite import Suite, suite_items
-from handan.training.ledger import LEDGER, complete_checkpoints
+from handan.training import checkpoints
+from handan.training.checkpoints import LEDGER, MANIFEST, what_is_wrong
 from handan.training.schedule import SCHEDULE
 
 HALF_PRECISION = {"bf16": "bfloat16", "fp16": "float16"}
@@ -97,22 +98,24 @@ def begin(sweep_dir: Path, run: Training, suite: Suite) -> None:
 
 
 def policies(run: Training) -> list[Policy]:
-    """The models of a run that are there now: its start, complete checkpoints, its end.
+    """The models of a run that are there now: its start, whole checkpoints, its end.
+
+    What is wrong with another checkpoint is printed.
 
     Raises:
         UserError: there is neither a checkpoint nor a finished training.
     """
-    found = {
-        step: Policy(step, str(path), None, read_json(path / LEDGER))
-        for step, path in complete_checkpoints(run.run_dir).items()
-    }
+    found = {}
+    for step, path in checkpoints.found(run.run_dir).items():
+        if reason := what_is_wrong(path, "none"):
+            print(f"{path}: {reason}; left out", flush=True)
+        else:
+            found[step] = Policy(step, str(path), None, read_json(path / LEDGER))
     if run.facts.get("finished") and run.facts["steps"] not in found:
         end = Policy(run.facts["steps"], str(run.run_dir), None, run.facts["budget"])
         found[end.step] = end
     if not found:
-        raise UserError(
-            f"{run.run_dir}: holds no complete checkpoint-N; set save_steps in its YAML"
-        )
+        raise UserError(f"{run.run_dir}: holds no whole checkpoint-N; set save_steps in its YAML")
     first = _first(run)
     return [*([first] if first else []), *(found[step] for step in sorted(found))]
 
@@ -143,15 +146,9 @@ def is_evaluated(sweep_dir: Path, policy: Policy) -> bool:
 def evaluate_policy(
     policy: Policy, run: Training, suite: Suite, sweep_dir: Path, world: Processes
 ) -> None:
-    """Evaluate one policy into ``sweep_dir/step-N``, unless training has removed it meanwhile."""
+    """Evaluate one policy into ``sweep_dir/step-N``, unless its checkpoint is not whole."""
     engine = open_whole(policy, run, world)
     if engine is None:
-        if world.rank == 0:
-            print(
-                f"{policy.model}: removed by its training while it was read; left out. Raise "
-                "save_total_limit to keep more checkpoints",
-                flush=True,
-            )
         return
     folder = sweep_dir / f"step-{policy.step}"
     if world.rank == 0:
@@ -160,23 +157,37 @@ def evaluate_policy(
 
 
 def open_whole(policy: Policy, run: Training, world: Processes) -> TransformersEngine | None:
-    """The engine of a policy; None if its files are not all there until it is loaded.
+    """The engine of a policy; None, and a printed line, if it is a checkpoint that is not whole.
 
     Half a checkpoint can be loaded without an error, as one without its chat template.
     """
     before, engine = _files(policy), None
     try:
         engine = open_as_trained(policy, run, world)
+        reason = _removed(policy, before)
     except (OSError, UserError):
-        if _is_whole(policy, before):
+        reason = _removed(policy, before) or _damaged(policy)
+        if reason is None:
             raise
-    whole = world.gather([{"whole": _is_whole(policy, before)}])
-    return engine if all(row["whole"] for row in whole) else None
+    reasons = [row["reason"] for row in world.gather([{"reason": reason}]) if row["reason"]]
+    if reasons and world.rank == 0:
+        print(f"{policy.model}: {reasons[0]}", flush=True)
+    return None if reasons else engine
 
 
-def _is_whole(policy: Policy, before: set[str]) -> bool:
-    """Whether nothing of a checkpoint is missing that was there; nothing else is ever removed."""
-    return not policy.is_checkpoint or (LEDGER in before and _files(policy) == before)
+def _removed(policy: Policy, before: set[str]) -> str | None:
+    """Whether something of a checkpoint that was there is missing; its manifest goes first."""
+    if not policy.is_checkpoint or (MANIFEST in before and _files(policy) == before):
+        return None
+    return (
+        "removed by its training while it was read; left out. Raise save_total_limit to keep more "
+        "checkpoints"
+    )
+
+
+def _damaged(policy: Policy) -> str | None:
+    reason = what_is_wrong(Path(policy.model), "model") if policy.is_checkpoint else None
+    return f"{reason}; left out" if reason else None
 
 
 def open_as_trained(policy: Policy, run: Training, world: Processes) -> TransformersEngine:

@@ -13,7 +13,7 @@ from pathlib import Path
 from datasets import Dataset
 from trl import GRPOConfig
 
-from handan.errors import UserError, run_main
+from handan.errors import run_main
 from handan.training.prompts import load_prompts, prompt_rows
 from handan.training.reward import VerifiableReward
 from handan.training.run import begin
@@ -50,29 +50,12 @@ class GRPOArguments(RecipeArguments):
     )
 
 
-def check_resumable(config: GRPOConfig) -> None:
-    """Stop if a checkpoint could lie between two steps that share their completions.
-
-    Raises:
-        UserError: a run that goes on from such a checkpoint would draw them anew.
-    """
-    shared = config.steps_per_generation * config.num_iterations
-    if config.save_strategy == "steps" and (
-        config.save_steps * config.gradient_accumulation_steps % shared
-    ):
-        raise UserError(
-            f"save_steps is {config.save_steps}, but completions serve "
-            f"{shared / config.gradient_accumulation_steps:g} steps; make it a multiple of that"
-        )
-
-
 def main() -> None:
     """One run: parse, train from the newest checkpoint on, save, write the ledger."""
     run = begin(GRPOArguments, GRPOConfig, REQUIRED)
     if run is None:
         return
     questions = load_prompts(Path(run.recipe.prompts))
-    check_resumable(run.config)
     rows = prompt_rows(questions, run.tokenizer, run.form)
     reward = VerifiableReward(
         tokenizer=run.tokenizer,

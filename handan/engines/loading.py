@@ -7,6 +7,7 @@ from typing import Any
 from handan import rundir
 from handan.errors import UserError
 from handan.records import content_hash, file_hash, read_json
+from handan.training.checkpoints import check_model
 
 
 def load_tokenizer(name: str, revision: str | None = None) -> Any:
@@ -28,9 +29,10 @@ def fingerprint_of(model_name: str, revision: str | None = None) -> str:
     """Hash of the files of a model (local directory) or of its revision (hub), without loading it.
 
     Raises:
-        UserError: there is no such model.
+        UserError: there is no such model, or it is half a model of a training here.
     """
     local = Path(model_name)
+    check_model(local)
     if (local / "adapter_config.json").exists():
         base, base_revision = adapter_base(local)
         weights = file_hash(local / "adapter_model.safetensors")

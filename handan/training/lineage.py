@@ -7,7 +7,7 @@ from handan import rundir
 from handan.config import read_yaml
 from handan.errors import UserError
 from handan.records import read_json
-from handan.training.ledger import LEDGER
+from handan.training.checkpoints import LEDGER
 
 
 def check_sources(run_dir: Path, details: dict) -> None:
