@@ -13,6 +13,7 @@ from handan.errors import UserError
 from handan.launch import SINGLE
 from handan.records import read_json, read_jsonl, write_json
 from handan.suite import load_suite
+from handan.training.checkpoints import seal
 
 RECIPES = ["sft_distill", "grpo"]
 CLOCKS = ("seconds", "probe_share", "memory_gib")  # ends of names of what no two runs share
@@ -167,11 +168,17 @@ def test_a_checkpoint_that_is_removed_while_it_is_read_is_left_out(
     assert "checkpoint-4: removed" in shown
 
 
-def test_a_damaged_checkpoint_is_no_removed_one(trained, tmp_path, one_item):
+def test_a_damaged_checkpoint_is_left_out_and_the_damage_named(trained, tmp_path, one_item, capsys):
     run, training = copied(trained("sft_distill"), tmp_path)
-    (run / "checkpoint-2" / "config.json").write_text("{}")
-    with pytest.raises(UserError, match="checkpoint-2: cannot be loaded as a model"):
-        swept_steps(training, one_item, run / "sweep")
+    model = run / "checkpoint-2" / "model.safetensors"
+    model.write_bytes(model.read_bytes()[:-1] + b"?")
+    (run / "checkpoint-4" / "config.json").write_text("{}")
+    # The end of the run is the model of its last step too.
+    assert swept_steps(training, one_item, run / "sweep") == [0, 4]
+    shown = capsys.readouterr().out
+    assert "checkpoint-2: damaged: model.safetensors holds other bytes than were saved" in shown
+    assert "checkpoint-4: damaged: config.json has 2 bytes, not the" in shown
+    assert sweep.policies(training)[-1].model == str(run)
 
 
 def test_a_start_that_is_another_model_now_is_left_out(trained, tmp_path, one_item, capsys):
@@ -193,6 +200,7 @@ def test_a_step_that_was_trained_again_is_not_taken_for_evaluated(trained, tmp_p
     assert all(sweep.is_evaluated(run / "sweep", policy) for policy in sweep.policies(training))
     ledger = run / "checkpoint-2" / "ledger.json"
     write_json(ledger, read_json(ledger) | {"train_seconds": 99.0})
+    seal(ledger.parent, training.facts["launch"], SINGLE)
     steps = [p.step for p in sweep.policies(training) if not sweep.is_evaluated(run / "sweep", p)]
     assert steps == [2]
 

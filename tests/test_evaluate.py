@@ -5,6 +5,7 @@ import shutil
 import pytest
 import yaml
 from embedded import SUITES, WEIGHTS, engine, run_script, small_suite
+from saved import checkpoint
 
 from handan import rundir
 from handan.alignment.measure import align
@@ -13,7 +14,7 @@ from handan.engines.loading import load_model
 from handan.errors import UserError
 from handan.evaluate import evaluate
 from handan.launch import SINGLE
-from handan.records import file_hash, read_json, read_jsonl, write_json
+from handan.records import file_hash, read_json, read_jsonl
 from handan.suite import load_suite, suite_items
 
 
@@ -164,8 +165,7 @@ def test_a_sweep_puts_all_checkpoints_side_by_side(evaluated, tmp_path):
     run = tmp_path / "run"
     for step, name in ((10, "base"), (20, "base_constant")):
         shutil.copytree(WEIGHTS / name, run / f"checkpoint-{step}")
-        (run / f"checkpoint-{step}" / "optimizer.pt").write_text("")
-        write_json(run / f"checkpoint-{step}" / "ledger.json", {"trained_tokens": step})
+        checkpoint(run, step)
     (run / "checkpoint-30").mkdir()  # still being written
     launch = {"engine": "NO", "mixed_precision": "no"}
     facts = {"launch": launch, "reasoning_format": "tiny", "budget_at_start": {}}

@@ -16,11 +16,14 @@ from safetensors.torch import load_file
 
 from handan import sweep
 from handan.engines.transformers import TransformersEngine, load_model
+from handan.errors import UserError
 from handan.evaluate import evaluate
 from handan.formats import FORMATS
 from handan.launch import SINGLE
 from handan.records import file_hash, read_json, read_jsonl
 from handan.suite import load_suite
+from handan.training.checkpoints import complete_checkpoints, what_is_wrong
+from handan.training.resume import checkpoint_to_resume
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -72,7 +75,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(small, trained, tmp_path, reci
     process = subprocess.Popen(
         [sys.executable, *words], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    mark = folder / "checkpoint-2" / "ledger.json"
+    mark = folder / "checkpoint-2" / "manifest.json"
     deadline = time.monotonic() + 240
     while not mark.exists():
         assert process.poll() is None and time.monotonic() < deadline
@@ -80,10 +83,16 @@ def test_a_killed_run_goes_on_to_the_same_weights(small, trained, tmp_path, reci
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (folder / "model.safetensors").exists()
-    # What a kill during the next save would leave behind.
-    (folder / "checkpoint-3").mkdir(exist_ok=True)
-    done = run_script(*words)
-    assert "checkpoint-3: incomplete" in done.stdout
+    # What a kill during the next save would leave behind, and what a failing disk.
+    (folder / "checkpoint-3").mkdir()
+    shutil.rmtree(folder / "checkpoint-4", ignore_errors=True)
+    shutil.copytree(folder / "checkpoint-2", folder / "checkpoint-4")
+    done = run_script(*words, "--resume", "must")
+    assert "checkpoint-3: incomplete: no manifest.json" in done.stdout
+    assert "checkpoint-4: damaged: manifest.json is of step 2; not used" in done.stdout
+    assert "checkpoint-3: removed; step 3 is trained again" in done.stdout
+    assert list(complete_checkpoints(folder)) == [2, 4]
+    assert what_is_wrong(folder / "checkpoint-4") is None
     assert weights(folder) == weights(trained(recipe))
     whole = read_json(trained(recipe) / "run.json")["training"]["budget"]
     resumed = read_json(folder / "run.json")["training"]["budget"]
@@ -174,6 +183,11 @@ def test_two_ranks_train_the_weights_of_one(small, trained, tmp_path, recipe):
         assert any((folder / "checkpoint-4").glob("global_step*")), done.stdout[-2000:]
     else:
         assert launched["engine"] == "MULTI_CPU"
+    last = folder / "checkpoint-4"
+    assert what_is_wrong(last) is None
+    assert checkpoint_to_resume(folder, "auto", launched, SINGLE) == str(last)
+    with pytest.raises(UserError, match=r"checkpoint-4: saved by processes 2, .* processes 1"):
+        checkpoint_to_resume(folder, "auto", one_launch(alone), SINGLE)
     rows = read_jsonl(folder / "probe.jsonl")
     assert len(rows) == len({(r["step"], r["task"], r["item"], r["sample"]) for r in rows}) == 72
     one = read_json(alone / "run.json")["training"]
@@ -183,6 +197,10 @@ def test_two_ranks_train_the_weights_of_one(small, trained, tmp_path, recipe):
         # The very same completions, whatever the number of processes.
         assert read_jsonl(folder / "rollouts.jsonl") == read_jsonl(alone / "rollouts.jsonl")
     assert largest_difference(folder, alone) < 1e-5
+
+
+def one_launch(folder):
+    return read_json(folder / "run.json")["training"]["launch"]
 
 
 def largest_difference(one, other):

@@ -13,7 +13,7 @@ from embedded import ROOT
 
 from handan import rundir, stopping
 from handan.launch import Processes
-from handan.training.ledger import complete_checkpoints
+from handan.training.checkpoints import complete_checkpoints
 from handan.training.stop import StopRequest, steps_of_a_generation
 
 
@@ -43,6 +43,7 @@ def world(*others, rank=0):
 @pytest.mark.parametrize("number", stopping.SIGNALS)
 def test_a_signal_is_heeded_at_the_end_of_the_step(number):
     request = StopRequest("arm", world())
+    request.on_train_begin(None, None, None)
     assert not step(request, 1)
     os.kill(os.getpid(), number)
     assert step(request, 2)
