@@ -90,6 +90,8 @@ def main() -> None:
     # A shell lets what it starts in the background ignore Ctrl-C, and all that this starts too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     out, started = arguments.output_dir.absolute(), time.monotonic()
+    if out.exists() and not (out / "given").exists():
+        parser.error(f"{out} is there and no earlier soak's; choose another --output_dir")
     if out.exists():
         shutil.rmtree(out)
     fault_stages.prepare(out / "given")
