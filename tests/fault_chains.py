@@ -148,8 +148,10 @@ def allowed_codes(stage: Stage, kill: Kill, place: str) -> set[int]:
     if kill.number == signal.SIGKILL:
         return {plain, 0}
     documented = 130 if kill.number == signal.SIGINT else STOPPED if stage.listens else plain
-    # Python itself dies of the signal while a script is still importing.
-    return {documented, 0} | ({plain} if place == "before the first write" else set())
+    if place != "before the first write":
+        return {documented, 0}
+    # A script that still imports dies of the signal itself, and at its very start Python with 1.
+    return {documented, 0, plain} | ({1} if kill.number == signal.SIGINT else set())
 
 
 def incomplete_checkpoints(out: Path) -> set[Path]:
