@@ -21,6 +21,7 @@ from handan.training.checkpoints import complete_checkpoints
 
 TIMES = re.compile(r"(seconds|probe_share|step_time|memory_gib)$")
 FACTS = ("budget", "counts", "steps", "finished", "audit")
+PARTIAL = ".partial"
 # A run that is waited for so much longer than it takes undisturbed hangs.
 PATIENCE = 10
 LEAST_PATIENCE_S = 120.0
@@ -103,7 +104,7 @@ def one_start(
 ) -> bool:
     """Start the command, kill it or not, and note what became of it; whether it was killed."""
     limit_s = max(LEAST_PATIENCE_S, PATIENCE * reference.seconds)
-    incomplete = incomplete_checkpoints(out)
+    before = unfinished(out)
     running = Running(stage, out, log)
     struck = kill is not None and running.wait_for_moment(kill, reference)
     if kill is not None and struck:
@@ -118,8 +119,9 @@ def one_start(
         if code != 0:
             tally.faults.append(f"chain {tally.chains}: ended by itself with exit code {code}")
         return False
-    more = incomplete_checkpoints(out) - incomplete
-    place = place or where(stage, out, reference, bool(more))
+    begun = unfinished(out) - before
+    more = {path for path in begun if path.suffix != PARTIAL}
+    place = place or where(stage, out, reference, bool(begun))
     torn = torn_tables(stage, out)
     if kill.number == signal.SIGKILL and not torn and rng.random() < 1 / 3:
         torn = tear(stage, out)
@@ -154,14 +156,15 @@ def allowed_codes(stage: Stage, kill: Kill, place: str) -> set[int]:
     return {documented, 0, plain} | ({1} if kill.number == signal.SIGINT else set())
 
 
-def incomplete_checkpoints(out: Path) -> set[Path]:
-    """Checkpoints that handan does not go on from."""
-    return set(out.glob("checkpoint-*")) - set(complete_checkpoints(out).values())
+def unfinished(out: Path) -> set[Path]:
+    """Checkpoints that handan does not go on from, and files that were to replace others."""
+    incomplete = set(out.glob("checkpoint-*")) - set(complete_checkpoints(out).values())
+    return incomplete | set(out.rglob(f"*{PARTIAL}"))
 
 
 def where(stage: Stage, out: Path, reference: Reference, half_saved: bool) -> str:
     """Where in the life of a run a kill has hit that came after the first write."""
-    if half_saved or any(out.rglob("*.partial")):
+    if half_saved:
         return "during a save"
     rows = [
         sum(len(p.read_bytes().splitlines()) for p in stage.table_files(f))
@@ -228,7 +231,7 @@ def differences(stage: Stage, out: Path, reference: Path) -> list[str]:
         for fact in FACTS:
             if timeless(here.get(fact)) != timeless(there.get(fact)):
                 found.append(f"run.json: {fact} is {here.get(fact)}, not {there.get(fact)}")
-    found += [f"{path.name} is left behind" for path in out.rglob("*.partial")]
+    found += [f"{path.name} is left behind" for path in out.rglob(f"*{PARTIAL}")]
     return found
 
 
