@@ -1,5 +1,5 @@
 # A fresh clone needs Python 3.11 or 3.12 and make; everything else comes from here.
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench soak clean
 
 # The first interpreter that runs and has a supported version; `make PYTHON=...` overrides it.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
@@ -34,7 +34,11 @@ lint: setup
 	.venv/bin/mypy
 
 bench: setup
-	for script in $(filter-out %/arm_matrix.py %/fsdp2_on_cpu.py,$(wildcard benchmarks/*.py)); do .venv/bin/python $$script || exit 1; done
+	for script in $(filter-out %/arm_matrix.py %/fsdp2_on_cpu.py %/soak.py,$(wildcard benchmarks/*.py)); do .venv/bin/python $$script || exit 1; done
+
+# Kills every stage again and again: half an hour.
+soak: setup
+	.venv/bin/python benchmarks/soak.py
 
 clean:
 	rm -rf .venv runs

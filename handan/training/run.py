@@ -92,6 +92,8 @@ class Run:
             items = [entry for along in self.probe.suites for entry in along.items]
             trackers.attach(trainer, self.run_dir, tracked, items)
         self.ledger.restore(checkpoint)
+        # TRL's own count of SFT, which it logs as num_tokens, begins anew in every process.
+        trainer._total_train_tokens = self.ledger.counts["processed_tokens"]
         saving.attach(trainer, self.run_dir, self.world, launched)
         trainer.add_callback(self.stop)
         trainer.train(resume_from_checkpoint=checkpoint)

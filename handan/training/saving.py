@@ -52,6 +52,7 @@ class Seal(TrainerCallback):
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         place = self.run_dir / f"checkpoint-{state.global_step}"
+        self.world.gather([])  # the others wait until the first process has written the ledger
         with tell_of_writing(place):
             checkpoints.seal(place, self.launched, self.world)
         if self.world.rank == 0 and self.keep > 0:
