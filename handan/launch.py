@@ -37,6 +37,20 @@ def _alone(rows: list[dict]) -> list[dict]:
 SINGLE = Processes(rank=0, size=1, gather=_alone)
 
 
+def without_compiling() -> None:
+    """Let DeepSpeed's processes on a CPU talk through gloo alone; before it is set up.
+
+    Otherwise the first launch compiles an operator for shared memory, which takes a minute and a
+    C++ compiler.
+    """
+    import torch
+
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true" and not torch.cuda.is_available():
+        import deepspeed
+
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
 def processes(num_threads: int | None = None) -> Processes:
     """The processes of this launch, after a check that they know of each other.
 

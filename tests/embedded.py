@@ -3,10 +3,12 @@
 import socket
 import subprocess
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import forked
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -43,11 +45,23 @@ def small_suite(folder: Path, **changes: Any) -> Path:
     return path
 
 
-def run_script(*words: object, check: bool = True, **more: Any) -> subprocess.CompletedProcess:
-    """Run a script of the project in its root, as a user does."""
-    done = subprocess.run(
-        [sys.executable, *map(str, words)], cwd=ROOT, capture_output=True, text=True, **more
-    )
+def run_script(*words: object, check: bool = True) -> subprocess.CompletedProcess:
+    """Run a script of the project in its root, as a user does but for the imports; see forked."""
+    with tempfile.TemporaryDirectory() as name:
+        process = forked.start(Path(name), *words)
+        process.join()
+        printed = [(Path(name) / number).read_text() for number in "12"]
+    return _checked(subprocess.CompletedProcess(words, process.exitcode, *printed), check)
+
+
+def run_python(*words: object, check: bool = True, **more: Any) -> subprocess.CompletedProcess:
+    """The same in a new Python, for tests of starting itself and of its environment."""
+    command = [sys.executable, *map(str, words)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **more)
+    return _checked(done, check)
+
+
+def _checked(done: subprocess.CompletedProcess, check: bool) -> subprocess.CompletedProcess:
     if check:
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return done

@@ -13,7 +13,7 @@ from collections import Counter
 
 import pytest
 import yaml
-from embedded import ROOT, free_port, run_script
+from embedded import ROOT, free_port, run_python
 from recipe_runs import RECIPES, arguments
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -75,7 +75,7 @@ def resumed(small, tmp_path_factory):
             around = environment(folder, WANDB_MODE="offline")
             kill_at(3, words, folder, env=around)
             assert not (folder / "checkpoint-4").exists()
-            printed = run_script(*words, env=around).stdout
+            printed = run_python(*words, env=around).stdout
             assert "training goes on without it" not in printed
             done[recipe] = folder
         return done[recipe]
@@ -233,7 +233,7 @@ def test_a_tracker_that_is_down_does_not_stop_a_training(small, tmp_path, server
         hosts = dict.fromkeys(("WANDB_BASE_URL", "HF_ENDPOINT"), f"http://127.0.0.1:{port}")
         hosts |= {"HF_HUB_OFFLINE": "0", "TENSORBOARD_LOGGING_DIR": str(in_the_way)}
         around = environment(folder, **hosts)
-        printed = run_script(*words, env=around).stdout
+        printed = run_python(*words, env=around).stdout
     assert "sft: W&B does not " in printed and "logging offline" in printed
     assert "sft: tensorboard failed (" in printed and "training goes on without it" in printed
     assert read_json(folder / "run.json")["training"]["finished"]
