@@ -88,8 +88,9 @@ def processes(num_threads: int | None = None) -> Processes:
     if state.num_processes == 1:
         return Processes(0, 1, _alone, state.device)
     if state.device.type == "cpu":
-        # A process that left its group to the end of the interpreter was seen to abort when done;
-        # its launcher then stops the others while they still write.
+        # Gloo's threads hold tensors that Python knows; if they are freed while the interpreter
+        # ends, the process aborts (pytorch/pytorch issue 190489), and its launcher then stops the
+        # others while they still write.
         atexit.register(state.destroy_process_group)
     here = {"machine": socket.gethostname(), "launcher": os.getppid(), "process": os.getpid()}
     launchers = os.environ.get("GROUP_WORLD_SIZE")

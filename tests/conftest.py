@@ -11,6 +11,20 @@ from embedded import launch, run_script, small_suite
 from playwright.sync_api import sync_playwright
 
 
+# Modules of runs that take longest, so that no worker is left with one of them at the end.
+LONGEST = ("along", "trackers", "recipes", "zoo_run", "launch", "evaluate", "server", "families")
+ORDER = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+
+
+def pytest_configure():
+    """One thread a process, as in ``make test``; before anything imports torch."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: ORDER.get(item.path.stem, len(ORDER)))
+
+
 def once(made, make):
     """Make a file, and what is beside it, for all test workers: whoever comes first."""
     made.parent.mkdir(exist_ok=True)
@@ -70,13 +84,14 @@ def measured(small, full_suite):
 
 @pytest.fixture(scope="session")
 def two_ranks(small, full_suite):
-    """The same on two processes, as far as the time for measuring allows."""
+    """The same on two processes, as far as the time for measuring allows; GRPO's are new."""
 
     def run(recipe):
         made = small / f"two_ranks_{recipe}" / "model.safetensors"
         more = [*recipe_runs.of_two_ranks(recipe), *full_suite, "--probe_time_share", "0.9"]
         words = recipe_runs.arguments(recipe, small, made.parent, *more)
-        return once(made, lambda: launch(recipe_runs.TWO_RANKS[recipe], *words))
+        engine = recipe_runs.TWO_RANKS[recipe]
+        return once(made, lambda: launch(engine, *words, forks=recipe != "grpo"))
 
     return run
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import forked
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -74,8 +75,22 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def launch(config: str, *words: object, check: bool = True) -> subprocess.CompletedProcess:
-    """``accelerate launch`` a recipe with a config of launch/accelerate."""
+def launch(config: str, *words: object, forks: bool = True) -> subprocess.CompletedProcess:
+    """``accelerate launch`` a recipe with a config of launch/accelerate.
+
+    Args:
+        config: its name there.
+        words: of the recipe.
+        forks: whether several ranks are forks of the launcher instead of new Pythons.
+    """
     launcher = ["-m", "accelerate.commands.launch", "--quiet", "--config_file"]
-    port = [] if config == "cpu" else ["--main_process_port", free_port()]
-    return run_script(*launcher, f"launch/accelerate/{config}.yaml", *port, *words, check=check)
+    launcher += [f"launch/accelerate/{config}.yaml"]
+    if config == "cpu":
+        return run_script(*launcher, *words)
+    launcher += ["--main_process_port", str(free_port())]
+    with pytest.MonkeyPatch.context() as patch:
+        if forks:
+            launcher += ["tests/rank.py"]
+            patch.setenv("PET_START_METHOD", "fork")
+            patch.setenv("PET_RUN_PATH", "1")
+        return run_script(*launcher, *words)

@@ -39,6 +39,10 @@ def start(output: Path, *words: object) -> Any:
 
 def _run(output: Path, words: list[str]) -> None:
     os.chdir(ROOT)
+    # What tests have set up of it is not the script's.
+    importlib.import_module("accelerate.state").AcceleratorState._reset_state(
+        reset_partial_state=True
+    )
     for number in (1, 2):
         os.dup2(os.open(output / str(number), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
