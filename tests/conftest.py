@@ -10,7 +10,6 @@ import recipe_runs
 from embedded import launch, run_script, small_suite
 from playwright.sync_api import sync_playwright
 
-
 # Modules of runs that take longest, so that no worker is left with one of them at the end.
 LONGEST = ("along", "trackers", "recipes", "zoo_run", "launch", "evaluate", "server", "families")
 ORDER = {f"test_{name}": place for place, name in enumerate(LONGEST)}
