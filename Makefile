@@ -26,7 +26,7 @@ demo: setup
 	.venv/bin/handan demo --output_dir runs/demo
 
 test: setup
-	.venv/bin/python -m pytest --numprocesses 2 --dist worksteal
+	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	.venv/bin/ruff check .

@@ -37,6 +37,20 @@ def _alone(rows: list[dict]) -> list[dict]:
 SINGLE = Processes(rank=0, size=1, gather=_alone)
 
 
+def without_compiling() -> None:
+    """Let DeepSpeed's processes on a CPU talk through gloo alone; before it is set up.
+
+    Otherwise the first launch compiles an operator for shared memory, which takes a minute and a
+    C++ compiler.
+    """
+    import torch
+
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true" and not torch.cuda.is_available():
+        import deepspeed
+
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
 def processes(num_threads: int | None = None) -> Processes:
     """The processes of this launch, after a check that they know of each other.
 
@@ -74,8 +88,9 @@ def processes(num_threads: int | None = None) -> Processes:
     if state.num_processes == 1:
         return Processes(0, 1, _alone, state.device)
     if state.device.type == "cpu":
-        # A process that left its group to the end of the interpreter was seen to abort when done;
-        # its launcher then stops the others while they still write.
+        # Gloo's threads hold tensors that Python knows; if they are freed while the interpreter
+        # ends, the process aborts (pytorch/pytorch issue 190489), and its launcher then stops the
+        # others while they still write.
         atexit.register(state.destroy_process_group)
     here = {"machine": socket.gethostname(), "launcher": os.getppid(), "process": os.getpid()}
     launchers = os.environ.get("GROUP_WORLD_SIZE")

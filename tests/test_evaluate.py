@@ -136,6 +136,7 @@ def test_another_suite_or_model_in_the_same_directory_is_refused(evaluated, tmp_
 
 def test_two_processes_give_the_same_file(evaluated, tmp_path):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    launcher += ["--run-path", "--start-method", "fork", "tests/rank.py"]
     run_script(*launcher, *words(evaluated / "suite.yaml", tmp_path / "base"))
     rows = {
         where: sorted(

@@ -12,7 +12,7 @@ from handan.arguments import given_keys, parse
 from handan.engines.loading import load_model
 from handan.errors import UserError
 from handan.formats import ReasoningFormat, choose
-from handan.launch import Processes, check_engine, check_wrapped, processes
+from handan.launch import Processes, check_engine, check_wrapped, processes, without_compiling
 from handan.records import file_hash, read_json
 from handan.size import size_of
 from handan.suite import Suite, load_suite
@@ -138,6 +138,7 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
     Raises:
         UserError: an argument, a file or the launch is not as it must be.
     """
+    without_compiling()
     kinds = (recipe_kind, config_kind, ModelConfig)
     recipe, config, model_config = parse(kinds, required, dry_run.words())
     if config.push_to_hub:
