@@ -4,7 +4,6 @@ import fcntl
 import importlib.metadata
 import os
 import platform
-import re
 import resource
 import shlex
 import subprocess
@@ -17,15 +16,13 @@ from typing import Any
 
 import yaml
 
+from handan import credentials, weights
 from handan.config import read_yaml
 from handan.errors import UserError
 from handan.records import content_hash, file_hash, read_json, write_json, write_text
 
 PACKAGES = ("handan", "torch", "transformers", "trl", "peft", "accelerate", "deepspeed", "datasets")
 
-
-# Options whose value is a secret, as far as anybody may think of giving one there.
-SECRET_OPTION = re.compile(r"--\w*(hub_token|api_key|password|secret)")
 HIDDEN = "(not recorded)"
 
 
@@ -35,7 +32,9 @@ def command_line(words: Sequence[str]) -> str:
     hide = False
     for word in words:
         name, equals, _ = word.partition("=")
-        secret = SECRET_OPTION.fullmatch(name) is not None
+        option = name[2:].replace("-", "_") if name.startswith("--") else ""
+        secret = credentials.KEY.fullmatch(option) is not None
+        word = HIDDEN if not secret and credentials.found_in(word) else word
         shown.append(HIDDEN if hide else f"{name}={HIDDEN}" if secret and equals else word)
         hide = secret and not equals
     return shlex.join(shown)
@@ -159,6 +158,7 @@ def lock(run_dir: Path, rank: int) -> Iterator[None]:
         yield
         return
     run_dir.mkdir(parents=True, exist_ok=True)
+    refuse_links(run_dir)
     with open(run_dir / ".lock", "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -171,6 +171,21 @@ def lock(run_dir: Path, rank: int) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def refuse_links(run_dir: Path) -> None:
+    """Stop at a link in a run directory that leads out of it: what is written there would, too.
+
+    Raises:
+        UserError: names the link.
+    """
+    inside = run_dir.resolve()
+    for path in run_dir.iterdir():
+        if path.is_symlink() and not path.resolve().is_relative_to(inside):
+            raise UserError(
+                f"{path}: a link that leads out of the run directory, where nothing is written; "
+                "put the file or folder itself there"
+            )
 
 
 def lock_holder(run_dir: Path) -> int | None:
@@ -230,5 +245,6 @@ def model_fingerprint(model_dir: str | Path) -> str:
         or path.name in ("config.json", "tokenizer.json", "chat_template.jinja")
     )
     if not any(path.suffix == ".safetensors" for path in files):
+        weights.refuse_pickle(folder)
         raise UserError(f"{folder}: no *.safetensors file; give the directory of a saved model")
     return content_hash({path.name: file_hash(path) for path in files})
