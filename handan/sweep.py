@@ -49,7 +49,7 @@ class Training:
     @property
     def trusted(self) -> str | None:
         """Commit of the code that its model brings along and that its YAML trusts."""
-        return self.settings["model_revision"] if self.settings["trust_remote_code"] else None
+        return self.settings["model_revision"] if self.settings.get("trust_remote_code") else None
 
 
 @dataclass(frozen=True)

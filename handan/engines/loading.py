@@ -74,8 +74,16 @@ def fingerprint_of(model_name: str, revision: str | None = None, trusted: str | 
         return files if trusted is None else content_hash([files, trusted])
     if model_name.startswith((".", "/")) or model_name.count("/") != 1:
         raise UserError(f"{model_name}: no such model directory")
-    config = load_config(model_name, revision, trusted)
-    return content_hash([model_name, config._commit_hash])
+    from huggingface_hub import try_to_load_from_cache
+
+    load_config(model_name, revision, trusted)
+    # Loading has put it into the hub's cache, under the commit that the revision is now.
+    path = try_to_load_from_cache(model_name, "config.json", revision=revision)
+    if not isinstance(path, str):
+        raise UserError(
+            f"{model_name}: not in the hub's cache after it was loaded; set HF_HUB_CACHE"
+        )
+    return content_hash([model_name, Path(path).parent.name])
 
 
 def load_model(
