@@ -34,6 +34,12 @@ lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/python tools/licences.py
+	$(MAKE) audit
+
+# Known vulnerabilities of what is pinned; says so where the service that knows cannot be reached.
+audit: setup
+	.venv/bin/python tools/audit.py
 
 bench: setup
 	for script in $(filter-out %/arm_matrix.py %/fsdp2_on_cpu.py,$(wildcard benchmarks/*.py)); do .venv/bin/python $$script || exit 1; done

@@ -66,7 +66,7 @@ def refuse_key(key: str, place: str) -> None:
     Raises:
         UserError: names the key.
     """
-    if KEY.fullmatch(key):
+    if KEY.fullmatch(key.replace("-", "_")):
         raise UserError(f"{place}: '{key}' is for a secret; {CURE}")
 
 
@@ -78,5 +78,5 @@ def refuse_in_words(words: Iterable[str]) -> None:
     """
     for word in words:
         if word.startswith("--"):
-            refuse_key(word[2:].partition("=")[0].replace("-", "_"), "command line")
+            refuse_key(word[2:].partition("=")[0], "command line")
         refuse_in_text(word, "command line")

@@ -5,7 +5,7 @@ import json
 import socketserver
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from embedded import WEIGHTS
@@ -37,10 +37,8 @@ def serving(answer):
                     return
                 head += line
             seen.append(head.decode())
-            try:
+            with suppress(OSError):  # the client has had enough
                 answer(self.wfile.write, head.decode())
-            except OSError:
-                pass  # the client has had enough
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads, allow_reuse_address = True, True

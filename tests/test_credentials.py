@@ -26,8 +26,8 @@ TOKEN = "hf_" + "Abcde" * 5
         (f"extra_body: {{api_key: {SECRET}}}\n", "'api_key' is for a secret"),
         (f"extra_body:\n- x-api-key: {SECRET}\n", "'x-api-key' is for a secret"),
         (f"arm: {TOKEN}\n", "looks like an access token"),
-        (f"base_url: https://me:{SECRET}@host/v1\n", "an address with a password or key in it"),
-        (f"base_url: https://host/v1?api_key={SECRET}\n", "an address with a password or key"),
+        ("base_url: https://me:short@host/v1\n", "an address with a password or key in it"),
+        ("base_url: https://host/v1?api_key=short\n", "an address with a password or key"),
         (f"# {SECRET}\narm: x\n", "holds SOME_API_KEY"),
     ],
 )

@@ -54,7 +54,7 @@ def mark(tmp_path, monkeypatch):
 @pytest.mark.parametrize("load", [load_model, load_config])
 def test_code_of_a_model_is_not_run_and_the_cure_is_told(tmp_path, mark, load, prefix):
     folder = model_with_code(tmp_path / "model", prefix=prefix)
-    with pytest.raises(UserError, match="brings along, which is not run; .* set trust_remote_code"):
+    with pytest.raises(UserError, match=r"along, which is not run; .* set trust_remote_code"):
         load(str(folder))
     assert size_of_named(str(folder)) is None
     assert not mark.exists()

@@ -80,9 +80,7 @@ def fingerprint_of(model_name: str, revision: str | None = None, trusted: str | 
     # Loading has put it into the hub's cache, under the commit that the revision is now.
     path = try_to_load_from_cache(model_name, "config.json", revision=revision)
     if not isinstance(path, str):
-        raise UserError(
-            f"{model_name}: not in the hub's cache after it was loaded; set HF_HUB_CACHE"
-        )
+        raise UserError(f"{model_name}: loaded, but not in the hub's cache; set HF_HUB_CACHE")
     return content_hash([model_name, Path(path).parent.name])
 
 
