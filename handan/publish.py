@@ -1,7 +1,7 @@
 """What leaves this machine when a run is published, and nothing else.
 
 Without ``--push_to_hub`` the card is written and the files are listed. Files go by an allow-list
-of exact names: no optimizer states, no pickled arguments (they hold hub tokens), no logs. Whatever
+of exact names: no optimizer states, no pickled arguments, no logs. Whatever
 goes is searched for secrets first.
 """
 

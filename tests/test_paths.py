@@ -9,6 +9,7 @@ from embedded import ROOT, WEIGHTS
 from handan import rundir
 from handan.errors import UserError
 from handan.experiment.declared import load_experiment
+from handan.launch import refuse_outputs
 from handan.norms.own_trials import check_file_name
 from handan.publish import publish
 from handan.report.pictures.export import safe
@@ -82,6 +83,21 @@ def test_a_link_that_leads_out_of_a_run_directory_stops(tmp_path, name):
     with pytest.raises(UserError, match=rf"{name}: a link that leads out"), rundir.lock(run, 0):
         pass
     assert outside.read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"csv_monitor": {"enabled": True, "output_path": "/elsewhere"}},
+        {"flops_profiler": {"output_file": "/elsewhere"}},
+        {"zero_optimization": {"offload_optimizer": {"nvme_path": "/elsewhere"}}},
+        {"a": [{"results_dir": "/elsewhere"}]},
+    ],
+)
+def test_deepspeed_writes_no_files_of_its_own(settings):
+    refuse_outputs({"zero_optimization": {"stage": 2}, "steps_per_print": 10})
+    with pytest.raises(UserError, match="which writes outside the run directory"):
+        refuse_outputs(settings)
 
 
 def test_links_within_a_run_directory_are_let_be(tmp_path):
