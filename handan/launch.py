@@ -174,7 +174,7 @@ def check_engine(accelerator: Any, config: Any) -> dict:
 
 
 def refuse_outputs(settings: Any) -> None:
-    """Stop if DeepSpeed is told to write files of its own: they would lie outside the run directory.
+    """Stop if DeepSpeed is told to write files of its own, outside the run directory.
 
     Args:
         settings: of DeepSpeed, mappings and lists within each other.
