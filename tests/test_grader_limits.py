@@ -21,9 +21,9 @@ PIECES += [
     "=",
     "0,",
 ]
-CHARACTERS = 50_000
-# A square of this length takes minutes; the slowest linear one takes 2 s of a core.
-CPU_SECONDS = 30.0
+CHARACTERS = 40_000
+# A square of this length takes minutes; the slowest linear one takes 1 to 3 s of a core.
+CPU_SECONDS = 10.0
 ONE_OF_A_KIND = ["binary_division", "products", "syllogisms", "syllogism_verification"]
 ONE_OF_A_KIND += ["cardinal_directions"]
 
@@ -33,10 +33,9 @@ def longest(check):
     spent = {}
     for piece in PIECES:
         text = (piece * CHARACTERS)[:CHARACTERS]
-        for hostile in (text, f"answer {text}1"):
-            begin = time.process_time()
-            check(hostile)
-            spent[piece] = max(spent.get(piece, 0.0), time.process_time() - begin)
+        begin = time.process_time()
+        check(f"answer {text}1")
+        spent[piece] = time.process_time() - begin
     return max((seconds, piece) for piece, seconds in spent.items())
 
 
