@@ -10,6 +10,9 @@ from typing import Any
 from handan.errors import UserError
 from handan.stopping import listen
 
+# Keys of a DeepSpeed config that say where it writes.
+DEEPSPEED_OUTPUTS = ("output_path", "output_file", "results_dir", "exps_dir", "nvme_path")
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -161,6 +164,7 @@ def check_engine(accelerator: Any, config: Any) -> dict:
     facts = {"engine": runs, "mixed_precision": _precision(config)}
     stage = environment.get("ACCELERATE_DEEPSPEED_ZERO_STAGE")
     if runs == "DEEPSPEED":
+        refuse_outputs(accelerator.state.deepspeed_plugin.deepspeed_config)
         facts["zero_stage"] = accelerator.state.deepspeed_plugin.zero_stage
         if stage is not None and int(stage) != facts["zero_stage"]:
             raise UserError(
@@ -182,6 +186,26 @@ def check_engine(accelerator: Any, config: Any) -> dict:
             "false with no"
         )
     return facts
+
+
+def refuse_outputs(settings: Any) -> None:
+    """Stop if DeepSpeed is told to write files of its own, outside the run directory.
+
+    Args:
+        settings: of DeepSpeed, mappings and lists within each other.
+
+    Raises:
+        UserError: names the key.
+    """
+    if isinstance(settings, dict):
+        if named := [key for key in DEEPSPEED_OUTPUTS if settings.get(key)]:
+            raise UserError(
+                f"the DeepSpeed config sets '{named[0]}', which writes outside the run directory; "
+                "remove it: metrics.jsonl and report_to have the measurements"
+            )
+        settings = list(settings.values())
+    for entry in settings if isinstance(settings, list) else ():
+        refuse_outputs(entry)
 
 
 def check_wrapped(model: Any, facts: dict) -> None:

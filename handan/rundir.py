@@ -5,7 +5,6 @@ import fcntl
 import importlib.metadata
 import os
 import platform
-import re
 import resource
 import shlex
 import subprocess
@@ -18,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from handan import credentials, weights
 from handan.config import read_yaml
 from handan.durable import make_directory, writing
 from handan.errors import UserError
@@ -33,9 +33,6 @@ from handan.records import (
 
 PACKAGES = ("handan", "torch", "transformers", "trl", "peft", "accelerate", "deepspeed", "datasets")
 
-
-# Options whose value is a secret, as far as anybody may think of giving one there.
-SECRET_OPTION = re.compile(r"--\w*(hub_token|api_key|password|secret)")
 HIDDEN = "(not recorded)"
 # How file systems say that they lock no files: NFS without lockd, Lustre without flock, FUSE.
 WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -47,7 +44,9 @@ def command_line(words: Sequence[str]) -> str:
     hide = False
     for word in words:
         name, equals, _ = word.partition("=")
-        secret = SECRET_OPTION.fullmatch(name) is not None
+        option = name[2:].replace("-", "_") if name.startswith("--") else ""
+        secret = credentials.KEY.fullmatch(option) is not None
+        word = HIDDEN if not secret and credentials.found_in(word) else word
         shown.append(HIDDEN if hide else f"{name}={HIDDEN}" if secret and equals else word)
         hide = secret and not equals
     return shlex.join(shown)
@@ -175,6 +174,7 @@ def lock(run_dir: Path, rank: int) -> Iterator[None]:
         yield
         return
     make_directory(run_dir)
+    refuse_links(run_dir)
     path = run_dir / ".lock"
     with writing(path):
         file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (closed by the with below)
@@ -217,6 +217,21 @@ def recover(path: Path, key: Sequence[str], unique: bool = True) -> list[dict]:
         torn[path.name] = torn.get(path.name, 0) + 1
         write_json(path.parent / "run.json", run)
     return read_keyed(path, key, unique)
+
+
+def refuse_links(run_dir: Path) -> None:
+    """Stop at a link in a run directory that leads out of it: what is written there would, too.
+
+    Raises:
+        UserError: names the link.
+    """
+    inside = run_dir.resolve()
+    for path in run_dir.iterdir():
+        if path.is_symlink() and not path.resolve().is_relative_to(inside):
+            raise UserError(
+                f"{path}: a link that leads out of the run directory, where nothing is written; "
+                "put the file or folder itself there"
+            )
 
 
 def lock_holder(run_dir: Path) -> int | None:
@@ -276,5 +291,6 @@ def model_fingerprint(model_dir: str | Path) -> str:
         or path.name in ("config.json", "tokenizer.json", "chat_template.jinja")
     )
     if not any(path.suffix == ".safetensors" for path in files):
+        weights.refuse_pickle(folder)
         raise UserError(f"{folder}: no *.safetensors file; give the directory of a saved model")
     return content_hash({path.name: file_hash(path) for path in files})

@@ -48,6 +48,11 @@ class Training:
     settings: dict[str, Any]
     facts: dict[str, Any]
 
+    @property
+    def trusted(self) -> str | None:
+        """Commit of the code that its model brings along and that its YAML trusts."""
+        return self.settings["model_revision"] if self.settings.get("trust_remote_code") else None
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -125,7 +130,7 @@ def _first(run: Training) -> Policy | None:
     """The model a run began with, None if it cannot be had any more."""
     name, revision = (run.settings[key] for key in ("model_name_or_path", "model_revision"))
     try:
-        same = fingerprint_of(name, revision) == run.settings["model_fingerprint"]
+        same = fingerprint_of(name, revision, run.trusted) == run.settings["model_fingerprint"]
         reason = "is not the one it began with"
     except UserError as error:
         same, reason = False, f"cannot be read ({error})"
@@ -202,7 +207,13 @@ def open_as_trained(policy: Policy, run: Training, world: Processes) -> Transfor
     dtype = HALF_PRECISION[precision] if casts_weights else run.settings["dtype"] or "float32"
     options = {attention: run.settings[attention]} if run.settings[attention] else {}
     model, tokenizer, fingerprint = load_model(
-        policy.model, policy.revision, dtype, world.device, merge=False, **options
+        policy.model,
+        policy.revision,
+        dtype,
+        world.device,
+        merge=False,
+        trusted=run.trusted,
+        **options,
     )
     if precision in HALF_PRECISION and not casts_weights:
         from accelerate import Accelerator

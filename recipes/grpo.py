@@ -57,6 +57,9 @@ def main() -> None:
         return
     questions = load_prompts(Path(run.recipe.prompts))
     rows = prompt_rows(questions, run.tokenizer, run.form)
+    if run.config.beta and run.peft_config is None:
+        # TRL loads the reference anew; by itself it would take another revision.
+        run.config.model_init_kwargs = run.source
     reward = VerifiableReward(
         tokenizer=run.tokenizer,
         model=run.model,

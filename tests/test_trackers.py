@@ -25,6 +25,10 @@ from handan.training.trackers.tracker import names
 
 ALL = ["wandb", "tensorboard", "trackio"]
 SECRETS = {"WANDB_API_KEY": "0123456789abcdef" * 2 + "deadbeef", "HF_TOKEN": "hf_" + "Secret" * 6}
+SECRETS |= {
+    name: f"planted-{name.lower()}-5f1e"
+    for name in ("HUGGING_FACE_HUB_TOKEN", "OPENAI_API_KEY", "HANDAN_SERVER_KEY", "SOME_PASSWORD")
+}
 CURVE = "alignment/mean_r_loglog"
 
 
@@ -71,8 +75,9 @@ def resumed(small, tmp_path_factory):
     around = environment(folder, WANDB_MODE="offline")
     kill_at(3, words, folder, env=around)
     assert not (folder / "checkpoint-4").exists()
-    printed = run_python(*words, env=around).stdout
-    assert "training goes on without it" not in printed
+    finished = run_python(*words, env=around)
+    assert "training goes on without it" not in finished.stdout
+    (folder / "printed.txt").write_text(finished.stdout + finished.stderr)
     return folder
 
 

@@ -9,6 +9,7 @@ from trl import ModelConfig, get_peft_config
 
 from handan import rundir
 from handan.arguments import given_keys, parse
+from handan.engines import trust
 from handan.engines.loading import load_model
 from handan.errors import UserError
 from handan.formats import ReasoningFormat, choose
@@ -22,7 +23,13 @@ from handan.training.lineage import check_sources, lineage
 from handan.training.probe import Along, Probe
 from handan.training.resume import checkpoint_to_resume, forget_after
 from handan.training.schedule import SCHEDULE, check_schedule
-from handan.training.settings import RecipeArguments, check_installed, check_saving, resolved
+from handan.training.settings import (
+    RecipeArguments,
+    check_installed,
+    check_saving,
+    refuse_inert,
+    resolved,
+)
 from handan.training.stop import StopRequest
 
 
@@ -55,6 +62,13 @@ class Run:
     stop: StopRequest
     callbacks: list[TrainerCallback]
     settings: dict
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """Arguments of ``from_pretrained`` for the very weights that the run begins with."""
+        trusted, _ = trust.of_recipe(self.config, self.model_config)
+        revision = {"revision": self.model_config.model_revision}
+        return {"use_safetensors": True, **revision, **trust.options(trusted)}
 
     def train(self, trainer: Any, details: dict) -> None:
         """Train from the newest whole checkpoint on, save the model, write the ledger.
@@ -101,7 +115,8 @@ class Run:
         self.stop.leave_if_asked(trainer.state.global_step)
         with saving.tell_of_writing(self.run_dir):
             if self.peft_config:
-                adapters.save_merged(trainer, self.model_config, self.run_dir, self.world.rank)
+                name = self.model_config.model_name_or_path
+                adapters.save_merged(trainer, name, self.source, self.run_dir, self.world.rank)
             else:
                 trainer.save_model(str(self.run_dir))
             if self.world.rank == 0:
@@ -150,6 +165,8 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
     adapters.check_settings(model_config, given)
     check_schedule(recipe)
     check_saving(recipe.resume, config)
+    refuse_inert(config, given)
+    trusted, _ = trust.of_recipe(config, model_config)
     if recipe.dry_run:
         dry_run.show(recipe, config, model_config)
         return None
@@ -162,6 +179,7 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
         # Updates are smaller than bf16 can tell from nothing; mixed precision computes in bf16.
         dtype=model_config.dtype or "float32",
         attn_implementation=model_config.attn_implementation,
+        trusted=trusted,
     )
     form = choose(recipe.reasoning_format, tokenizer)
     suite = load_suite(Path(recipe.suite))

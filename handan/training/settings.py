@@ -25,6 +25,15 @@ NOT_RECORDED = (
 )
 
 
+# Keys of TRL and transformers that a recipe takes from elsewhere, and what to set instead.
+INERT = {
+    "model_init_kwargs": "set dtype, attn_implementation and model_revision",
+    "teacher_model_init_kwargs": "set teacher_model_revision",
+    "chat_template_path": "save the template with the tokenizer of the model",
+    "resume_from_checkpoint": "set resume",
+}
+
+
 @dataclass
 class RecipeArguments:
     """Arguments of every training recipe, beside those of TRL and transformers."""
@@ -128,6 +137,17 @@ def resolved(*parts: Any) -> dict:
             if entry.init and entry.name not in NOT_RECORDED:
                 values[entry.name] = getattr(part, entry.name)
     return json.loads(json.dumps(values, default=str))
+
+
+def refuse_inert(config: Any, given: set[str]) -> None:
+    """Stop at a key that would make TRL load something past the checks of this package.
+
+    Raises:
+        UserError: names the key and what to set instead.
+    """
+    for key, cure in INERT.items():
+        if key in given and getattr(config, key, None) is not None:
+            raise UserError(f"{key}: not used here; {cure}")
 
 
 def check_installed(config: Any) -> None:
