@@ -1,6 +1,7 @@
 """Settings files: YAML into frozen dataclasses, where an unknown or missing key is an error."""
 
 import dataclasses
+import math
 import types
 import typing
 from pathlib import Path
@@ -79,6 +80,8 @@ def _convert(value: Any, hint: Any, place: str) -> Any:
     expected = origin or hint
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{place}: {value} is no finite number; give one")
     if isinstance(value, expected) and not (isinstance(value, bool) and hint is not bool):
         return value
     raise UserError(f"{place}: expected {expected.__name__}, found {value!r}")

@@ -15,6 +15,7 @@ from typing import Any
 
 from handan.engines.base import Completion, EngineSettings
 from handan.engines.loading import load_tokenizer
+from handan.engines.server_checks import check_server
 from handan.errors import UserError
 from handan.formats import AUTO, FORMATS, ReasoningFormat, choose, choose_for
 from handan.generate import Request
@@ -209,12 +210,7 @@ def open_engine(
     settings: Settings, model_name: str, revision: str | None, form: str, device: Any
 ) -> OpenAIEngine:
     """Make a server ready; ``form`` is the name of its format, or ``auto``."""
-    if settings.cap_field not in ("max_tokens", "max_completion_tokens"):
-        raise UserError(
-            f"cap_field is '{settings.cap_field}'; use max_tokens or max_completion_tokens"
-        )
-    if min(settings.concurrency, settings.max_response_mib) < 1 or settings.timeout_s <= 0:
-        raise UserError("concurrency, timeout_s and max_response_mib of the engine must be above 0")
+    check_server(settings)
     key = NO_KEY
     if settings.api_key_env is not None:
         key = os.environ.get(settings.api_key_env, "")

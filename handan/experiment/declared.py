@@ -142,6 +142,8 @@ def _problems(experiment: Experiment) -> Iterator[str]:
             yield f"'{name}' names two things; every model, trace set and arm needs its own name"
     if experiment.parallel < 1 or not experiment.seeds or experiment.budget_tolerance < 0:
         yield "parallel must be 1 or more, seeds one or more, budget_tolerance 0 or more"
+    if len(set(experiment.seeds)) < len(experiment.seeds):
+        yield "seeds names a seed twice; name each repetition's own"
     files = {"suite": experiment.suite, "accelerate_config": experiment.accelerate_config}
     files["evaluation_accelerate_config"] = experiment.evaluation_accelerate_config or ""
     for name, model in models.items():
