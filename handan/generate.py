@@ -104,7 +104,8 @@ def _templated(tokenizer: Any, question: str, form: ReasoningFormat) -> list[int
         )
     except jinja2.TemplateError as error:
         raise UserError(
-            f"{tokenizer.name_or_path}: its chat template does not take a plain question ({error})"
+            f"{tokenizer.name_or_path}: its chat template does not take a plain question "
+            f"({error}); mend the template or choose another model"
         ) from None
     if question.strip() not in text:
         raise UserError(

@@ -45,6 +45,8 @@ def check_values(content: dict, kinds: Sequence[type], place: str) -> None:
             near = difflib.get_close_matches(str(key), fields, n=1)
             meant = f"did you mean '{near[0]}'?" if near else "remove it"
             raise UserError(f"{place}: unknown key '{key}'; {meant}")
+        if isinstance(value, str) and "\0" in value:
+            raise UserError(f"{place}: {key}: holds a NUL character; remove it")
         if value is None and fields[key].default is None:
             continue
         if not _fits(value, hints[key]):

@@ -138,7 +138,10 @@ class OpenAIEngine:
                 async for chunk in response.iter_bytes():
                     content += chunk
                     if len(content) > limit:
-                        raise UserError(f"the response is over {limit // 2**20} MiB")
+                        raise UserError(
+                            f"the response is over {limit // 2**20} MiB; raise max_response_mib of "
+                            "the engine if that may be"
+                        )
         except APIStatusError as error:
             said = " ".join(str(error.message).split())[:300]
             raise UserError(f"{self.settings.base_url} refuses: {said}") from None
@@ -153,7 +156,10 @@ class OpenAIEngine:
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise UserError(f"{self.settings.base_url} answers with something that is not JSON")
+            raise UserError(
+                f"{self.settings.base_url} answers with something that is not JSON; give the "
+                "address of chat completions, up to and including /v1, as 'base_url'"
+            )
         return found
 
 
@@ -203,7 +209,10 @@ def completion_of(found: dict) -> Completion:
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         shown = json.dumps(found)[:200]
-        raise UserError(f"the response is not a chat completion with one choice: {shown}") from None
+        raise UserError(
+            f"the response is not a chat completion with one choice: {shown}; see docs/models.md "
+            "for servers that are known to work"
+        ) from None
 
 
 def open_engine(
@@ -215,7 +224,10 @@ def open_engine(
     if settings.api_key_env is not None:
         key = os.environ.get(settings.api_key_env, "")
         if not key:
-            raise UserError(f"the environment variable {settings.api_key_env} is not set")
+            raise UserError(
+                f"the environment variable {settings.api_key_env} is not set; set it to "
+                "the key of the server"
+            )
     if settings.tokenizer is None:
         if form not in FORMATS:
             raise UserError(

@@ -116,7 +116,7 @@ def kind_of(place: Path) -> type:
         UserError: its ``source`` is none of the known ones.
     """
     source = read_yaml(place).get("source", "generate")
-    if source not in KINDS:
+    if not isinstance(source, str) or source not in KINDS:
         raise UserError(f"{place}: source '{source}' is not known; use {', '.join(KINDS)}")
     return KINDS[source]
 
