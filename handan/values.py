@@ -38,7 +38,7 @@ def check_values(content: dict, kinds: Sequence[type], place: str) -> None:
     fields: dict[str, Any] = {}
     hints: dict[str, Any] = {}
     for kind in kinds:
-        fields |= {f.name: f for f in dataclasses.fields(kind) if f.init}  # type: ignore[arg-type]
+        fields |= {f.name: f for f in dataclasses.fields(kind) if f.init}
         hints |= typing.get_type_hints(kind)
     for key, value in content.items():
         if key not in fields:

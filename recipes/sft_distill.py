@@ -15,7 +15,7 @@ from datasets import Dataset
 from trl import SFTConfig
 
 from handan.budgets import of_traces
-from handan.errors import UserError, run_main
+from handan.errors import run_main
 from handan.records import file_hash
 from handan.traces.make import ensure_traces, teacher_of
 from handan.training.label_audit import audit, load_traces, training_rows
@@ -62,8 +62,6 @@ def main() -> None:
     traces = load_traces(path, Path(run.recipe.prompts))
     rows = training_rows(traces, run.tokenizer, run.form, str(path))
     longest = max(len(row["input_ids"]) for row in rows)
-    if run.config.packing and run.config.packing_strategy == "wrapped":
-        raise UserError("packing_strategy 'wrapped' cuts traces; use bfd")
     if run.config.max_length is None or "max_length" not in run.given:
         run.config.max_length = longest  # TRL's default would cut at 1024
     trainer = LedgerSFTTrainer(

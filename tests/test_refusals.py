@@ -248,6 +248,10 @@ CONFIGS = {
         sft("{}\n", average_tokens_across_devices=False),
         "average_tokens_across_devices is false",
     ),
+    "packing that cuts": (
+        sft("{}\n", packing=True, packing_strategy="wrapped"),
+        "packing_strategy 'wrapped' cuts traces; use bfd",
+    ),
     "an unknown loss of imitation": (sft("{}\n", loss_type="mean"), "loss_type is 'mean'; use nll"),
     "a loss by micro-batches": (recipe("grpo", loss_type="bnpo"), "loss_type bnpo divides by the"),
     "a penalty on repetition": (

@@ -39,13 +39,15 @@ def check_loss(config: Any, processes: int) -> None:
 
 
 def check_sft_loss(config: Any) -> None:
-    """Stop if the weight of a trained token would depend on the process it is on.
+    """Stop if the weight of a trained token would depend on the process it is on, or traces be cut.
 
     Raises:
         UserError: names the key.
     """
     if config.loss_type not in ("nll", "dft"):
         raise UserError(f"loss_type is '{config.loss_type}'; use nll or dft")
+    if config.packing and config.packing_strategy == "wrapped":
+        raise UserError("packing_strategy 'wrapped' cuts traces; use bfd")
     if not config.average_tokens_across_devices:
         raise UserError(
             "average_tokens_across_devices is false, so a token's weight would depend on the "
