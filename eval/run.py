@@ -21,7 +21,7 @@ from handan.engines import load_engine, open_engine
 from handan.errors import UserError, run_main
 from handan.evaluate import evaluate
 from handan.launch import processes
-from handan.records import read_json
+from handan.run_files import read_run, read_settings
 from handan.suite import load_suite
 
 
@@ -73,7 +73,8 @@ def main() -> None:
     world = processes(arguments.num_threads)
     suite = load_suite(Path(arguments.suite))
     run_dir = Path(arguments.output_dir)
-    recorded = read_json(run_dir / "run.json") if (run_dir / "run.json").exists() else {}
+    recorded = read_run(run_dir)
+    read_settings(run_dir)  # a damaged file is told before a model is loaded
     engine = open_engine(
         load_engine(Path(arguments.engine) if arguments.engine else None),
         arguments.model,

@@ -86,7 +86,7 @@ def of_directory(folder: Path) -> Architecture:
         sizes = Architecture(size / width, size / width, width, config)
         sizes.cache_bytes_per_token  # noqa: B018 - the keys are there
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{folder}: not the directory of a decoder ({error})") from None
+        raise UserError(f"{folder}: not the directory of a decoder ({error}); give one") from None
     if not size:
         raise UserError(f"{folder}: no *.safetensors file; give the directory of a saved model")
     return sizes

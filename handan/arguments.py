@@ -7,6 +7,7 @@ from typing import Any
 from handan import credentials
 from handan.config import read_yaml
 from handan.errors import UserError
+from handan.values import check_finite, check_values
 
 
 def line_keys() -> set[str]:
@@ -22,7 +23,7 @@ def given_keys() -> tuple[str, set[str]]:
     position = arguments.index("--config") + 1
     if position == len(arguments):
         raise UserError("--config needs the path of a YAML file")
-    return arguments[position], keys | set(read_yaml(Path(arguments[position])))
+    return arguments[position], keys | set(map(str, read_yaml(Path(arguments[position]))))
 
 
 def parse(
@@ -40,7 +41,7 @@ def parse(
         One instance of each kind.
 
     Raises:
-        UserError: a key is unknown, missing, or has an impossible value.
+        UserError: a key is unknown, missing, of another kind, or has an impossible value.
     """
     from trl import TrlParser
 
@@ -61,11 +62,15 @@ def parse(
         def error(self, message: str) -> Any:
             raise UserError(f"{place}: {message}")
 
+    if place != "command line":
+        check_values(read_yaml(Path(place)), kinds, place)
     absent = [key for key in required if key not in given]
     if absent and "help" not in given:
         raise UserError(f"{place}: set '{absent[0]}'; it decides the result and has no default")
     try:
         # Without abbreviations: a misspelt key must not pass for another one.
-        return Parser(kinds, allow_abbrev=False).parse_args_and_config([*sys.argv[1:], *more])
+        parsed = Parser(kinds, allow_abbrev=False).parse_args_and_config([*sys.argv[1:], *more])
     except (ValueError, TypeError) as error:
         raise UserError(f"{place}: {' '.join(str(error).split())}") from None
+    check_finite(parsed, given, place)
+    return parsed

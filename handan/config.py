@@ -1,6 +1,7 @@
 """Settings files: YAML into frozen dataclasses, where an unknown or missing key is an error."""
 
 import dataclasses
+import math
 import types
 import typing
 from pathlib import Path
@@ -96,7 +97,7 @@ def build(content: Any, kind: type[Settings], place: str) -> Settings:
         if name in content:
             values[name] = _convert(content[name], hints[name], f"{place}: {name}")
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise UserError(f"{place}: key '{name}' is missing")
+            raise UserError(f"{place}: key '{name}' is missing; add it")
     return kind(**values)
 
 
@@ -122,6 +123,10 @@ def _convert(value: Any, hint: Any, place: str) -> Any:
     expected = origin or hint
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if isinstance(value, str) and "\0" in value:
+        raise UserError(f"{place}: holds a NUL character; remove it")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{place}: {value} is no finite number; give one")
     if isinstance(value, expected) and not (isinstance(value, bool) and hint is not bool):
         return value
     raise UserError(f"{place}: expected {expected.__name__}, found {_shown(value)}")

@@ -17,6 +17,7 @@ from handan.records import content_hash
 
 # What chat templates take for today.
 PROMPT_DATE = datetime.date(2026, 1, 1)
+SHOWN = 60  # characters of a question in a message
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def prompt_ids(tokenizer: Any, question: str, form: ReasoningFormat) -> tuple[in
     if unknown is not None and unknown in ids:
         raise UserError(
             f"{tokenizer.name_or_path}: the tokenizer does not know a word of the question "
-            f"{question!r}; choose a suite whose wording fits this model"
+            f"{question[:SHOWN]!r}; choose a suite whose wording fits this model"
         )
     return tuple(ids)
 
@@ -103,12 +104,13 @@ def _templated(tokenizer: Any, question: str, form: ReasoningFormat) -> list[int
         )
     except jinja2.TemplateError as error:
         raise UserError(
-            f"{tokenizer.name_or_path}: its chat template does not take a plain question ({error})"
+            f"{tokenizer.name_or_path}: its chat template does not take a plain question "
+            f"({error}); mend the template or choose another model"
         ) from None
     if question.strip() not in text:
         raise UserError(
-            f"{tokenizer.name_or_path}: its chat template drops the question {question!r}; choose "
-            "a model for text"
+            f"{tokenizer.name_or_path}: its chat template drops the question "
+            f"{question[:SHOWN]!r}; choose a model for text"
         )
     return tokenizer(text, add_special_tokens=False)["input_ids"]
 

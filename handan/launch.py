@@ -223,7 +223,10 @@ def check_wrapped(model: Any, facts: dict) -> None:
     if wanted is None and facts["engine"].startswith("MULTI_"):
         wanted = "DistributedDataParallel"
     if wanted and wanted not in kinds:
-        raise UserError(f"{facts['engine']} was set up, but {type(model).__name__} is trained")
+        raise UserError(
+            f"{facts['engine']} was set up, but {type(model).__name__} is trained; start it with a "
+            "config of launch/accelerate"
+        )
     if wanted == "DeepSpeedEngine" and model.zero_optimization_stage() != facts["zero_stage"]:
         raise UserError(
             f"ZeRO stage {facts['zero_stage']} was set up, but {model.zero_optimization_stage()} "

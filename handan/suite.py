@@ -106,6 +106,8 @@ def load_suite(path: Path) -> Suite:
         raise UserError(f"{path}: items_per_task must be at least 1, or null for all items")
     if suite.temperature <= 0:
         raise UserError(f"{path}: temperature must be above 0; for greedy decoding set 'greedy'")
+    if not 0 < suite.top_p <= 1:
+        raise UserError(f"{path}: top_p must be above 0 and at most 1")
     if suite.cost_without_span not in COST_WITHOUT_SPAN:
         raise UserError(
             f"{path}: cost_without_span '{suite.cost_without_span}': use "
@@ -152,6 +154,17 @@ def _task_items(entry: SuiteTask) -> list[SuiteItem]:
     """All items of one task, with what their cost is compared to."""
     task = load_task(entry.task, entry.wording)
     table = norms.load(entry.task, entry.norms).items if entry.norms else None
+    items = list(task.items())
+    if table is None and any("analytic_cost" not in item.covariates for item in items):
+        raise UserError(
+            f"{entry.task}: set 'norms' in the suite; in {entry.wording} wording it has no "
+            "analytic cost that could be compared instead"
+        )
+    if entry.format and any(f"oracle_tokens_{entry.format}" not in i.covariates for i in items):
+        raise UserError(
+            f"{entry.task}: no trace format '{entry.format}' in {entry.wording} wording; correct "
+            "'format' in the suite, or set it to null"
+        )
     return [
         SuiteItem(
             item=item,
@@ -164,7 +177,7 @@ def _task_items(entry: SuiteTask) -> list[SuiteItem]:
             if entry.format
             else None,
         )
-        for item in task.items()
+        for item in items
         if table is None or item.key in table
     ]
 

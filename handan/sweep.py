@@ -11,7 +11,6 @@ from typing import Any
 from handan import rundir
 from handan.alignment.measure import align
 from handan.along import budget_metrics, sampled_costs, suite_metrics
-from handan.config import read_yaml
 from handan.cost_rows import cost_columns, cost_rows
 from handan.engines.loading import fingerprint_of, load_model
 from handan.engines.transformers import TransformersEngine
@@ -22,6 +21,7 @@ from handan.formats import FORMATS
 from handan.launch import Processes
 from handan.records import content_hash, read_json, read_keyed, write_csv, write_json, write_jsonl
 from handan.responses import KEY
+from handan.run_files import read_run, read_settings
 from handan.suite import Suite, suite_items
 from handan.training import checkpoints
 from handan.training.checkpoints import LEDGER, MANIFEST, what_is_wrong
@@ -82,7 +82,7 @@ def read_training(run_dir: Path) -> Training:
     Raises:
         UserError: the directory holds none.
     """
-    run, config = read_json(run_dir / "run.json"), read_yaml(run_dir / "config.yaml")
+    run, config = read_run(run_dir, there=True), read_settings(run_dir, there=True)
     if "training" not in run or "training" not in config:
         raise UserError(f"{run_dir}: holds no training; give the output_dir of a recipe")
     return Training(run_dir, run["arm"], config["training"], run["training"])

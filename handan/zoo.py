@@ -12,6 +12,7 @@ from handan.alignment.data.cost_table import GREEDY_SUFFIX
 from handan.config import load_yaml
 from handan.engines.trust import COMMIT
 from handan.errors import UserError
+from handan.formats import AUTO, FORMATS
 from handan.suite import Suite
 
 ROLES = ("teacher", "student", "instruct", "initial")
@@ -146,6 +147,14 @@ def _check(entry: Entry, names: list[str], place: str) -> None:
         raise UserError(f"{place}: a name must be fit for a directory: letters, digits, . _ -")
     if entry.role not in ROLES:
         raise UserError(f"{place}: role '{entry.role}'; use {', '.join(ROLES)}")
+    if entry.reasoning_format not in (AUTO, *FORMATS):
+        known = ", ".join((AUTO, *FORMATS))
+        raise UserError(f"{place}: reasoning_format '{entry.reasoning_format}'; use {known}")
+    own = entry.recommended
+    if own is not None and not (own.temperature > 0 and 0 < own.top_p <= 1):
+        raise UserError(
+            f"{place}: recommended needs a temperature above 0, and top_p above 0 and at most 1"
+        )
     if entry.revision is None and not entry.is_local:
         raise UserError(f"{place}: set 'revision' to a commit, or to main if it is not known")
     for kind, name in entry.relations().items():

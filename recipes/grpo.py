@@ -14,6 +14,7 @@ from datasets import Dataset
 from trl import GRPOConfig
 
 from handan.errors import run_main
+from handan.training.losses import check_drawing, check_loss
 from handan.training.prompts import load_prompts, prompt_rows
 from handan.training.reward import VerifiableReward
 from handan.training.run import begin
@@ -55,6 +56,8 @@ def main() -> None:
     run = begin(GRPOArguments, GRPOConfig, REQUIRED)
     if run is None:
         return
+    check_loss(run.config, run.world.size)
+    check_drawing(run.config, run.given)
     questions = load_prompts(Path(run.recipe.prompts))
     rows = prompt_rows(questions, run.tokenizer, run.form)
     if run.config.beta and run.peft_config is None:

@@ -20,6 +20,7 @@ from handan.errors import run_main
 from handan.records import read_json
 from handan.size import size_of
 from handan.training.lineage import check_shared_vocabulary
+from handan.training.losses import check_drawing
 from handan.training.prompts import load_prompts, prompt_rows
 from handan.training.rollouts import Rollouts
 from handan.training.run import begin
@@ -49,6 +50,7 @@ def main() -> None:
     run = begin(RecipeArguments, DistillationConfig, REQUIRED)
     if run is None:
         return
+    check_drawing(run.config, run.given)
     place = run.config.teacher_model_name_or_path
     teacher, tokenizer, fingerprint = load_model(
         place,

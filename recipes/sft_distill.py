@@ -15,10 +15,11 @@ from datasets import Dataset
 from trl import SFTConfig
 
 from handan.budgets import of_traces
-from handan.errors import UserError, run_main
+from handan.errors import run_main
 from handan.records import file_hash
 from handan.traces.make import ensure_traces, teacher_of
 from handan.training.label_audit import audit, load_traces, training_rows
+from handan.training.losses import check_sft_loss
 from handan.training.packing import LeakCheck
 from handan.training.run import begin
 from handan.training.settings import RecipeArguments
@@ -55,18 +56,12 @@ def main() -> None:
     run = begin(SFTArguments, SFTConfig, REQUIRED)
     if run is None:
         return
+    check_sft_loss(run.config)
     path = Path(run.recipe.traces)
     ensure_traces(path, run.recipe.traces_config, run.world)
     traces = load_traces(path, Path(run.recipe.prompts))
     rows = training_rows(traces, run.tokenizer, run.form, str(path))
     longest = max(len(row["input_ids"]) for row in rows)
-    if run.config.packing and run.config.packing_strategy == "wrapped":
-        raise UserError("packing_strategy 'wrapped' cuts traces; use bfd")
-    if not run.config.average_tokens_across_devices:
-        raise UserError(
-            "average_tokens_across_devices is false, so a token's weight would depend on the "
-            "process it is on; remove the key"
-        )
     if run.config.max_length is None or "max_length" not in run.given:
         run.config.max_length = longest  # TRL's default would cut at 1024
     trainer = LedgerSFTTrainer(

@@ -259,7 +259,10 @@ def test_an_adapter_is_trained_saved_and_evaluated_like_any_other_arm(small, tmp
         (["--learning_rat", "1"], "learning_rat"),
         (["--model_name_or_path", "./nowhere"], "./nowhere: no such model directory"),
         (["--prompts", "evil.jsonl"], "evil.jsonl, line 1: '0101+0011' of binary_addition"),
-        (["--config", "bad.yaml"], "bad.yaml: Unknown arguments from config file: ['--leraning"),
+        (
+            ["--config", "bad.yaml"],
+            "bad.yaml: unknown key 'leraning_rate'; did you mean 'learning_rate'?",
+        ),
         (["--config", "short.yaml"], "short.yaml: set 'model_name_or_path'; it decides"),
         (["--use_vllm", "true"], "use_vllm is true, but vllm is not installed: pip install"),
         (["--use_liger_kernel", "true"], "use_liger_kernel is true, but liger_kernel is not inst"),

@@ -53,7 +53,10 @@ def client(seconds: float, most_bytes: int) -> Any:
                     ) from None
                 length += len(chunk)
                 if length > most_bytes:
-                    raise UserError(f"the response is over {most_bytes / 2**20:g} MiB")
+                    raise UserError(
+                        f"the response is over {most_bytes / 2**20:g} MiB; raise max_response_mib "
+                        "of the engine if that may be"
+                    )
                 yield chunk
 
         async def aclose(self) -> None:

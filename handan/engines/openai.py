@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from handan import credentials
 from handan.engines import bounded
 from handan.engines.base import Completion, EngineSettings
 from handan.engines.loading import load_tokenizer
+from handan.engines.server_checks import check_server
 from handan.errors import UserError
 from handan.formats import AUTO, FORMATS, ReasoningFormat, choose, choose_for
 from handan.generate import Request
@@ -155,7 +155,10 @@ class OpenAIEngine:
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
-            raise UserError(f"{self.settings.base_url} answers with something that is not JSON")
+            raise UserError(
+                f"{self.settings.base_url} answers with something that is not JSON; give the "
+                "address of chat completions, up to and including /v1, as 'base_url'"
+            )
         return found
 
     def _said(self, error: Any) -> str:
@@ -213,25 +216,25 @@ def completion_of(found: dict) -> Completion:
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         shown = json.dumps(found)[:200]
-        raise UserError(f"the response is not a chat completion with one choice: {shown}") from None
+        raise UserError(
+            f"the response is not a chat completion with one choice: {shown}; see docs/models.md "
+            "for servers that are known to work"
+        ) from None
 
 
 def open_engine(
     settings: Settings, model_name: str, revision: str | None, form: str, device: Any
 ) -> OpenAIEngine:
     """Make a server ready; ``form`` is the name of its format, or ``auto``."""
-    if settings.cap_field not in ("max_tokens", "max_completion_tokens"):
-        raise UserError(
-            f"cap_field is '{settings.cap_field}'; use max_tokens or max_completion_tokens"
-        )
-    credentials.refuse_in_text(settings.base_url, "base_url")
-    if min(settings.concurrency, settings.max_response_mib) < 1 or settings.timeout_s <= 0:
-        raise UserError("concurrency, timeout_s and max_response_mib of the engine must be above 0")
+    check_server(settings)
     key = NO_KEY
     if settings.api_key_env is not None:
         key = os.environ.get(settings.api_key_env, "")
         if not key:
-            raise UserError(f"the environment variable {settings.api_key_env} is not set")
+            raise UserError(
+                f"the environment variable {settings.api_key_env} is not set; set it to "
+                "the key of the server"
+            )
     if settings.tokenizer is None:
         if form not in FORMATS:
             raise UserError(

@@ -158,6 +158,8 @@ def _problems(experiment: Experiment) -> Iterator[str]:
         for key in settings:
             if not re.fullmatch(r"[A-Za-z]\w*", str(key)) or key in OWN:
                 yield f"{place}: '{key}' is no argument to give here; names decide where things go"
+    if len(set(experiment.seeds)) < len(experiment.seeds):
+        yield "seeds names a seed twice; name each repetition's own"
     files = {"suite": experiment.suite, "accelerate_config": experiment.accelerate_config}
     files["evaluation_accelerate_config"] = experiment.evaluation_accelerate_config or ""
     for name, model in models.items():

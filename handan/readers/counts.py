@@ -63,7 +63,8 @@ def cost(sample: LoggedSample, tokens: Count | None, characters: bool) -> dict:
     counts: tuple[int, int | None, str]
     if characters and reasoning is None:
         raise UserError(
-            f"{sample.place}: the log hides the reasoning, so nothing counts its characters"
+            f"{sample.place}: the log hides the reasoning, so nothing counts its characters; "
+            "leave the log out"
         )
     if characters:
         counts = len(reasoning or ""), len(sample.said.answer), "characters"

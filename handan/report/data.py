@@ -211,7 +211,9 @@ def _read_arm(run_dir: Path, models: Sequence[str]) -> Arm:
     for part in (run, config):
         for stage in ("training", "evaluation"):
             if not isinstance(part.get(stage, {}), dict):
-                raise UserError(f"{run_dir}: '{stage}' in run.json or config.yaml is no mapping")
+                raise UserError(
+                    f"{run_dir}: '{stage}' in run.json or config.yaml is no mapping; restore it"
+                )
     called = str(run.get("arm") or run_dir.resolve().name)
     name = called if called in models else models[0]
     greedy = called + GREEDY_SUFFIX

@@ -177,6 +177,8 @@ def ordering_problem(chain: list[str], order: list[int], first: str, second: str
 
 
 def _random_binary(operator: str, rng: random.Random, widths: list[int]) -> Problem:
+    if not widths:
+        raise UserError("widths is empty; name widths of the binary families, such as [1, 2, 3]")
     while True:
         width = rng.choice(widths)
         a, b = rng.randrange(2**width), rng.randrange(2**width)

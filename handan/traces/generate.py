@@ -13,7 +13,7 @@ from handan.engines import Engine, load_engine, open_engine
 from handan.generate import Decoding, prompt_ids
 from handan.launch import Processes
 from handan.reading import Question
-from handan.records import content_hash, read_keyed
+from handan.records import content_hash, file_hash, read_keyed
 from handan.responses import KEY, Plan, collect
 from handan.size import size_of_named
 from handan.thinking import opened_by_prompt, split_completion, split_text
@@ -52,6 +52,8 @@ def generate_traces(settings: GenerateSettings, world: Processes) -> None:
     )
     config = {
         **asdict(settings),
+        # A file of the same name may hold other prompts tomorrow.
+        "prompts_sha256": file_hash(Path(settings.prompts)),
         "engine": engine.identity,
         "reasoning_format": asdict(engine.form),
         "model_fingerprint": engine.fingerprint,

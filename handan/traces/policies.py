@@ -20,7 +20,8 @@ from scipy import stats
 from handan import rundir
 from handan.errors import UserError
 from handan.launch import Processes
-from handan.records import file_hash, read_json, read_keyed
+from handan.records import file_hash, read_keyed
+from handan.run_files import read_run
 from handan.traces.settings import RunSettings
 from handan.traces.tally import Tally, write_traces
 
@@ -99,7 +100,9 @@ def choose_traces(settings: RunSettings, world: Processes) -> None:
     _check(settings)
     run_dir, origin = Path(settings.output_dir), Path(settings.run)
     path = origin / "traces.jsonl"
-    made = read_json(origin / "run.json")["traces"]
+    made = read_run(origin, there=True).get("traces")
+    if made is None:
+        raise UserError(f"{origin}: holds no traces; give the output_dir of recipes/traces.py")
     config = {**asdict(settings), "run": str(origin), "traces_of_run": file_hash(path)}
     del config["output_dir"]
     with rundir.lock(run_dir, world.rank):

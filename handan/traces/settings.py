@@ -116,7 +116,7 @@ def kind_of(place: Path) -> type:
         UserError: its ``source`` is none of the known ones.
     """
     source = read_yaml(place).get("source", "generate")
-    if source not in KINDS:
+    if not isinstance(source, str) or source not in KINDS:
         raise UserError(f"{place}: source '{source}' is not known; use {', '.join(KINDS)}")
     return KINDS[source]
 
@@ -145,6 +145,14 @@ def check(settings: Any, place: str) -> Any:
     keep = getattr(settings, "keep", "all")
     if keep not in KEEP:
         raise UserError(f"{place}: keep is '{keep}'; use {' or '.join(KEEP)}")
+    if isinstance(settings, GenerateSettings):
+        for key in ("samples", "max_new_tokens", "batch_size"):
+            if getattr(settings, key) < 1:
+                raise UserError(f"{place}: {key} is {getattr(settings, key)}; give at least 1")
+        if settings.temperature < 0 or not 0 < settings.top_p <= 1:
+            raise UserError(
+                f"{place}: temperature must be 0 or more, and top_p above 0 and at most 1"
+            )
     if isinstance(settings, PublishedSettings):
         if (settings.reasoning is None) != (settings.close is not None):
             raise UserError(

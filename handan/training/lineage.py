@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from handan import rundir
-from handan.config import read_yaml
 from handan.errors import UserError
 from handan.records import read_json
+from handan.run_files import read_run, read_settings
 from handan.training.checkpoints import LEDGER
 
 
@@ -43,7 +43,7 @@ def lineage(model_dir: Path) -> dict | None:
     run_dir = model_dir.parent if checkpoint else model_dir
     if not (run_dir / "run.json").exists():
         return None
-    run = read_json(run_dir / "run.json")
+    run = read_run(run_dir)
     training = run.get("training")
     if training is None:
         return None
@@ -51,8 +51,7 @@ def lineage(model_dir: Path) -> dict | None:
         raise UserError(f"{model_dir}: its training is not finished; finish it first")
     # The budget of a checkpoint is what was spent until then.
     budget = read_json(model_dir / LEDGER) if checkpoint else training["budget"]
-    config = run_dir / "config.yaml"
-    settings = read_yaml(config).get("training", {}) if config.exists() else {}
+    settings = read_settings(run_dir).get("training", {})
     adapter = (model_dir / "adapter_config.json").exists()
     return {
         "arm": run.get("arm"),

@@ -51,7 +51,10 @@ def check_whole(packed: Sequence[dict], rows: Sequence[dict], place: str) -> Non
             )
         found[content(row)] -= 1
     if found.total():
-        raise UserError(f"{place}: packed rows hold {found.total()} pieces that are no traces")
+        raise UserError(
+            f"{place}: packed rows hold {found.total()} pieces that are no traces; set packing to "
+            "false"
+        )
 
 
 class LeakCheck(TrainerCallback):

@@ -12,7 +12,7 @@ from handan.errors import UserError
 from handan.formats import ReasoningFormat
 from handan.reading import Question
 from handan.records import read_jsonl
-from handan.suite import load_task
+from handan.suite import WORDINGS, load_task
 from handan.tasks.base import Item
 from handan.traces.contamination import contaminated
 
@@ -53,10 +53,19 @@ def load_prompts(path: Path) -> list[Question]:
         rows = _draw(load_yaml(path, ProblemSet), path)
     else:
         rows = read_jsonl(path)
+    if not rows:
+        raise UserError(f"{path}: holds no prompts; add some, one JSON object a line")
     for number, row in enumerate(rows, start=1):
+        place = f"{path}, line {number}"
         missing = [column for column in COLUMNS if not isinstance(row.get(column), str)]
         if missing:
-            raise UserError(f"{path}, line {number}: '{missing[0]}' is missing or not a text")
+            raise UserError(f"{place}: '{missing[0]}' is missing or not a text; add it")
+        if row["wording"] not in WORDINGS:
+            raise UserError(f"{place}: wording '{row['wording']}'; use {' or '.join(WORDINGS)}")
+        try:
+            load_task(row["task"], row["wording"])
+        except UserError as error:
+            raise UserError(f"{place}: {error}") from None
     check_held_out(rows, str(path))
     return [question_from_row(row) for row in rows]
 
@@ -87,6 +96,14 @@ def _draw(settings: ProblemSet, path: Path) -> list[dict]:
     draws = {"compact": _compact_row, "natural": _natural_row}
     if settings.wording not in draws:
         raise UserError(f"{path}: wording '{settings.wording}'; use {' or '.join(draws)}")
+    if not settings.families or min(settings.families.values()) <= 0:
+        raise UserError(
+            f"{path}: families must name at least one family, each with a share above 0"
+        )
+    if settings.num_problems < 1:
+        raise UserError(f"{path}: num_problems must be at least 1")
+    if min(settings.widths, default=1) < 1:
+        raise UserError(f"{path}: widths are numbers of bits, at least 1 each")
     rng = random.Random(settings.seed)
     names, shares = zip(*settings.families.items(), strict=True)
     rows: dict[tuple[str, str], dict] = {}

@@ -14,7 +14,8 @@ from handan.engines.loading import load_model
 from handan.errors import UserError
 from handan.formats import ReasoningFormat, choose
 from handan.launch import Processes, check_engine, check_wrapped, processes, without_compiling
-from handan.records import file_hash, read_json
+from handan.records import file_hash
+from handan.run_files import read_run
 from handan.size import size_of
 from handan.suite import Suite, load_suite
 from handan.training import adapters, checkpoints, dry_run, saving, trackers
@@ -194,7 +195,7 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
         "prompts_sha256": file_hash(prompts) if prompts.exists() else None,
     }
     if (run_dir / "run.json").exists():
-        training = read_json(run_dir / "run.json").get("training", {})
+        training = read_run(run_dir).get("training", {})
         if training.get("finished"):
             rundir.check_config(run_dir, "training", settings, SCHEDULE)
             traces = getattr(recipe, "traces", None)

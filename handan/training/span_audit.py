@@ -14,6 +14,7 @@ from handan.formats import ReasoningFormat
 from handan.thinking import opened_by_prompt, split_completion
 
 IGNORED = -100  # label of a token without a loss
+CURE = "train on token ids, as recipes/sft_distill.py makes them, instead of messages"
 
 
 def span_problem(
@@ -75,17 +76,18 @@ def audit_labels(
         UserError: a row is missing, or one does not teach its trace after its prompt.
     """
     if len(trained) != len(traces):
-        raise UserError(f"{place}: {len(trained)} of {len(traces)} traces would be trained")
+        raise UserError(f"{place}: {len(trained)} of {len(traces)} traces would be trained; {CURE}")
     counts = {"traces": len(traces), "trained_tokens": 0, "reasoning_tokens": 0}
     for number, (row, trace) in enumerate(zip(trained, traces, strict=True), start=1):
         prompt = list(generate.prompt_ids(tokenizer, trace["question"], form))
         ids, labels = list(row["input_ids"]), list(row["labels"])
         completion = _to_end(ids[len(prompt) :], tokenizer)
-        problem = (
-            _lost(labels, trace, tokenizer)
-            or _displaced(ids, labels, prompt, completion, tokenizer)
-            or span_problem(tokenizer, prompt, completion, form)
+        lost = _lost(labels, trace, tokenizer) or _displaced(
+            ids, labels, prompt, completion, tokenizer
         )
+        if lost is not None:
+            raise UserError(f"{place}, trace {number}: {lost}; {CURE}")
+        problem = span_problem(tokenizer, prompt, completion, form)
         if problem is not None:
             raise UserError(f"{place}, trace {number}: {problem}")
         opened = opened_by_prompt(tokenizer, prompt, form)
@@ -98,7 +100,7 @@ def audit_labels(
             if tokenizer.decode(ids).strip() != trace[text].strip():
                 raise UserError(
                     f"{place}, trace {number}: in the trained tokens the evaluator finds another "
-                    f"{text.removesuffix('_text')} than the trace has"
+                    f"{text.removesuffix('_text')} than the trace has; {CURE}"
                 )
         counts["trained_tokens"] += sum(label != IGNORED for label in labels)
         counts["reasoning_tokens"] += len(split.reasoning_ids)

@@ -1,0 +1,52 @@
+"""run.json and config.yaml of a run directory, once it is sure that they hold stages."""
+
+from pathlib import Path
+from typing import Any
+
+from handan.config import read_yaml
+from handan.errors import UserError
+from handan.records import read_json
+
+STAGES = ("training", "evaluation", "traces", "sweep")
+
+
+def read_run(run_dir: Path, there: bool = False) -> dict[str, Any]:
+    """What is in ``run.json``.
+
+    Args:
+        run_dir: the directory.
+        there: whether the file must be there.
+
+    Returns:
+        Its content, {} if there is no file.
+
+    Raises:
+        UserError: the file is damaged, or missing though it must be there.
+    """
+    path = run_dir / "run.json"
+    if not there and not path.exists():
+        return {}
+    return _stages(read_json(path), path)
+
+
+def read_settings(run_dir: Path, there: bool = False) -> dict[str, dict[str, Any]]:
+    """The settings of each stage in ``config.yaml``.
+
+    Args, Returns, Raises: as ``read_run``.
+    """
+    path = run_dir / "config.yaml"
+    if not there and not path.exists():
+        return {}
+    return _stages(read_yaml(path), path)
+
+
+def _stages(content: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected a JSON object; restore the file or remove the run")
+    for stage in STAGES:
+        if not isinstance(content.get(stage, {}), dict):
+            raise UserError(
+                f"{path}: '{stage}' holds no settings, but {content[stage]!r}; restore the file or "
+                "remove the run"
+            )
+    return content
