@@ -12,12 +12,11 @@ from handan.training.span_audit import IGNORED
 
 # What one more pass through a model costs, in tokens: the dispatch of its operations, and on an
 # accelerator the cores that idle.
-OVERHEAD_TOKENS = {"cpu": 32}
+OVERHEAD_TOKENS = {"cpu": 64}
 OVERHEAD_TOKENS_OF_ACCELERATORS = 4096
 # Elsewhere a pass through the model is a meeting of all processes, or reduces the gradients.
 FREE_PASSES = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
-# So few logits are computed at once. TRL's tiles save memory, but without Triton they cost more than
-# the logits of a small vocabulary.
+# So few logits are computed at once: TRL's tiles save memory, but without Triton they cost more.
 FEW_LOGITS = 2**22
 
 
@@ -33,6 +32,11 @@ class LedgerSFTTrainer(SFTTrainer):
 
     ledger: Ledger
     _plain = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Of each part so far: tokens with a loss, those the model holds likeliest, their entropy.
+        self._sums: list[torch.Tensor] = []
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple:
         """The micro-batches of a step, rows of similar lengths together."""
@@ -53,20 +57,21 @@ class LedgerSFTTrainer(SFTTrainer):
         self._plain = self._is_plain(inputs, num_items_in_batch)
         if not self._plain:
             return super().training_step(model, inputs, num_items_in_batch)
-        self._logged: list[torch.Tensor] = []
         *first, last = self._parts(inputs)
         loss: Any = 0.0
         for part in first:
             with self.accelerator.no_sync(model):
                 loss += super().training_step(model, part, num_items_in_batch)
         loss += super().training_step(model, last, num_items_in_batch)
-        self._log(processed)
+        self._total_train_tokens += processed
+        if self.accelerator.sync_gradients:
+            self._note_metrics()
         return loss
 
     def compute_loss(
         self, model: Any, inputs: dict, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """TRL's loss; what TRL logs of it is summed over the parts of a micro-batch first."""
+        """TRL's loss; what TRL logs beside it waits for the other parts of the step."""
         if return_outputs or not (self.model.training and self._plain):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         log_probs, entropy, is_top1 = self._read(model, inputs)
@@ -77,7 +82,7 @@ class LedgerSFTTrainer(SFTTrainer):
         if self.args.average_tokens_across_devices:
             loss = loss * self.accelerator.num_processes  # gradients are averaged over them
         valid = (inputs["labels"][:, 1:] != IGNORED).sum()
-        self._logged.append(torch.stack([valid, is_top1.sum(), entropy.detach().sum()]).double())
+        self._sums.append(torch.stack([valid, is_top1.sum(), entropy.detach().sum()]).float())
         return loss
 
     def _read(self, model: Any, inputs: dict) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -118,12 +123,12 @@ class LedgerSFTTrainer(SFTTrainer):
         device = inputs["input_ids"].device.type
         return padding.split(inputs, OVERHEAD_TOKENS.get(device, OVERHEAD_TOKENS_OF_ACCELERATORS))
 
-    def _log(self, processed: int) -> None:
-        """What TRL logs of a micro-batch, over all its parts and all processes."""
-        sums = torch.stack(self._logged).sum(0)
+    def _note_metrics(self) -> None:
+        """What TRL logs, over all tokens of the step, on whatever process they are."""
+        sums = torch.stack(self._sums).sum(0)
+        self._sums.clear()
         valid, correct, entropy = self.accelerator.reduce(sums).tolist()
         values = self._metrics["train"]
-        values["entropy"].append(entropy / valid if valid else 0.0)
-        values["mean_token_accuracy"].append(correct / valid if valid else 0.0)
-        self._total_train_tokens += processed
+        values["entropy"].append(entropy / max(valid, 1))
+        values["mean_token_accuracy"].append(correct / max(valid, 1))
         values["num_tokens"] = [self._total_train_tokens]

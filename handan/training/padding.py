@@ -1,8 +1,8 @@
 """Padded rows of supervised batches, regrouped so that rows of similar lengths go together.
 
-A batch takes as long as its longest row. Which rows belong to an optimizer step is left as it is:
-the loss of a step is a sum over its tokens, so its gradient does not depend on which rows go through
-the model together, but for the order in which numbers are added.
+A batch takes as long as its longest row. Which rows belong to an optimizer step is left as it is.
+The loss of a step is a sum over its tokens, so its gradient does not depend on which of its rows go
+through the model together, but for the order in which numbers are added.
 """
 
 from collections.abc import Sequence
