@@ -205,7 +205,8 @@ def main() -> None:
         loads = {own: (lambda: load_model(own)[:2], arguments.steps, ["R1", "equal"])}
     print(
         "| model | lengths, % quantiles 5 25 50 75 95 | padding of stock, of recipe "
-        "| stock tokens/s | recipe tokens/s | bare loop tokens/s | recipe to stock (wall) | recipe's overhead |\n"
+        "| stock tokens/s | recipe tokens/s | bare loop tokens/s | recipe to stock (wall) "
+        "| recipe's overhead |\n"
         "|---|---|---|---|---|---|---|---|"
     )
     for name, (load, steps, kinds) in loads.items():
