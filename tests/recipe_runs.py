@@ -52,7 +52,7 @@ def of_two_ranks(recipe):
     """More words, for as many rows a step on two processes as on one."""
     one_micro_batch = ["--gradient_accumulation_steps", "1", "--per_device_train_batch_size"]
     return (
-        [*one_micro_batch, "12", *RANDOM_ORDER]
+        [*one_micro_batch, "12", *RANDOM_ORDER, "--logging_steps", "1"]
         if recipe == "sft_distill"
         else [*one_micro_batch, "8"]
     )

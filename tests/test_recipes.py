@@ -187,6 +187,14 @@ def test_two_ranks_train_the_weights_of_one(small, trained, two_ranks, tmp_path,
     if recipe != "sft_distill":
         # The very same completions, whatever the number of processes.
         assert read_jsonl(folder / "rollouts.jsonl") == read_jsonl(alone / "rollouts.jsonl")
+    else:
+        # The rows of a rank go through the model in parts of their own.
+        for name in ("loss", "grad_norm", "entropy", "mean_token_accuracy", "num_tokens"):
+            both = [
+                [row[name] for row in read_jsonl(of / "metrics.jsonl") if name in row]
+                for of in (folder, alone)
+            ]
+            assert both[0] == pytest.approx(both[1], rel=1e-4) and both[0]
     assert largest_difference(folder, alone) < 1e-5
 
 
