@@ -181,7 +181,9 @@ def main() -> None:
     for against in ("scipy, pearsonr", "scipy, whole arrays"):
         measured = f"{times[against]:.1f}x"
         Result(what, against, ">= 20x", measured, times[against] >= 20).tell()
-    Result("its draws and intervals", "scipy's", "equal to 1e-6", f"{max(errors):.0e}", equal).tell()
+    Result(
+        "its draws and intervals", "scipy's", "equal to 1e-6", f"{max(errors):.0e}", equal
+    ).tell()
     if not equal:
         raise SystemExit("the intervals differ")
 
