@@ -84,6 +84,16 @@ def process(arguments: Sequence[str], **options: Any) -> Process:
     return Process(time.monotonic() - started, seconds, usage.ru_maxrss / 1024)
 
 
+def lines_of(arguments: Sequence[str], **options: Any) -> list[str]:
+    """What a process prints, as lines.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+    """
+    done = subprocess.run(arguments, check=True, stdout=subprocess.PIPE, text=True, **options)
+    return done.stdout.splitlines()
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table in Markdown; the first column is text, the others are numbers."""
     print("| " + " | ".join(header) + " |")

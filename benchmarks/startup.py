@@ -2,8 +2,8 @@
 
     python benchmarks/startup.py
 
-``handan --help`` against ``trl --help``, in turn; ``handan align`` of 10,000 rows (5 models, 2 tasks
-of 200 items, 5 samples) and of 49,000 rows (14 models, 7 tasks of 100 items, 5 samples, all
+``handan --help`` against ``trl --help``, in turn; ``handan align`` of 10,000 rows (5 models, 2
+tasks of 200 items, 5 samples) and of 49,000 rows (14 models, 7 tasks of 100 items, 5 samples, all
 contrasts and fits with one model), 10,000 draws, CSV in and JSON out.
 """
 
