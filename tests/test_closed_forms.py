@@ -1,4 +1,4 @@
-"""Telling answers apart without algebra: only where it is certain, and never against math-verify."""
+"""Telling answers apart without algebra: where it is certain, and never against math-verify."""
 
 import itertools
 import logging
@@ -28,7 +28,7 @@ def test_certain_verdicts_agree_with_math_verify():
             equal = verify(parsed[right], parsed[given], timeout_seconds=None)
             assert (outcome == "correct") == equal, (right, given)
     logging.disable(logging.NOTSET)
-    assert decided > 700
+    assert decided > 600
 
 
 @pytest.mark.parametrize(
