@@ -34,7 +34,7 @@ lint: setup
 	.venv/bin/mypy
 
 bench: setup
-	for script in $(filter-out %/arm_matrix.py %/fsdp2_on_cpu.py,$(wildcard benchmarks/*.py)); do .venv/bin/python $$script || exit 1; done
+	.venv/bin/python benchmarks/all.py
 
 clean:
 	rm -rf .venv runs
