@@ -2,8 +2,8 @@
 
     python benchmarks/grpo_step.py
 
-Prints completions a second of both, in turn, and the ratio; both times count, on the wall and of the
-CPU, and the ratio is that of CPU seconds. Then where a step of the recipe goes, against the
+Prints completions a second of both, in turn, and the ratio, by seconds on the wall and of the CPU;
+the result is that of CPU seconds. Then where a step of the recipe goes, against the
 floating-point operations of the model alone at the speed that products of its size reach.
 """
 
