@@ -128,7 +128,7 @@ def collect(folder: Path, factor: int) -> Call:
     engine = open_engine(load_engine(None), "handan/tiny/weights/base")
     suite = load_suite(Path("eval/suites/tiny_probe.yaml"))
     plan = suite_plan(suite, suite_items(suite))
-    plan.questions[:] = plan.questions[:32] * factor
+    plan.questions[:] = plan.questions[:32] * 8 * factor
     path, row = folder / "generations.jsonl", next(responses(1))
     rows = [
         {**row, "task": q.item.task, "item": q.item.key, "sample": sample}
@@ -185,7 +185,7 @@ CASES: dict[str, Callable[[Path, int], Call]] = {
     "align, models: 3 with one reference": align_models,
     "align, steps: 5 of 50 items": align_steps,
     "reading responses again: 4,000": recover,
-    "evaluation without generating: 128 responses": collect,
+    "evaluation without generating: 1,024 responses": collect,
     "resuming: files of 10 steps": resume,
     "report, samples: 1 of 80 items, 2 arms": report,
 }
