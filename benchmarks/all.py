@@ -8,12 +8,14 @@ target that is missed is a row like any other; a script that fails makes this on
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
-from measure import RESULT, table
+from measure import RESULT, Result, table
 
 HERE = Path(__file__).parent
 # Not here: coverage.py, arm_matrix.py, fsdp2_on_cpu.py and soak.py, which take half an hour each or
@@ -44,11 +46,31 @@ def run(script: str) -> tuple[int, list[dict]]:
     for line in running.stdout:
         if line.startswith(RESULT):
             results.append(json.loads(line.removeprefix(RESULT)))
-        else:
-            print(line, end="", flush=True)
+            continue
+        print(line, end="", flush=True)
+        if script == "sft_step.py":
+            results += imitation(line)
     code = running.wait()
     print(f"\n{script}: {time.monotonic() - started:.0f} s\n", flush=True)
     return code, results
+
+
+def imitation(line: str) -> list[dict]:
+    """Results in a line of the table of ``sft_step.py``; none in any other line."""
+    cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+    match = re.match(r"([\d.]+) \(", cells[-2]) if len(cells) == 8 else None
+    if match is None:
+        return []
+    name, lengths = cells[0], cells[1].split(":")[0]
+    least = 1.3 if lengths == "R1" else 1.0
+    what = f"SFT recipe, tokens/s, {name}, lengths {lengths}"
+    speed = Result(what, "stock trl", f">= {least:g}x", f"{match[1]}x", float(match[1]) >= least)
+    # The tiny model's overhead is TRL's chunked loss; it is explained, not bounded.
+    bounded = not name.startswith("tiny")
+    met = not bounded or float(cells[-1].rstrip("%")) < 10
+    target = "< 10 %" if bounded else "explained"
+    own = Result(f"its own overhead, {name}, {lengths}", "a bare loop", target, cells[-1], met)
+    return [asdict(speed), asdict(own)]
 
 
 def main() -> None:
