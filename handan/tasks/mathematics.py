@@ -79,12 +79,20 @@ def quick_outcome(reference: str, answer: str) -> str | None:
 
 def _without_numbers(right: str, given: str) -> str | None:
     """The same for two tidy answers that are not both plain numbers."""
-    lists = [as_list(text) for text in (right, given)]
-    numbers = [(of[0], [plain_number(entry) for entry in of[1]]) for of in lists if of is not None]
-    if len(numbers) < 2 or any(entry is None for _, entries in numbers for entry in entries):
+    lists = _numbers(right), _numbers(given)
+    if lists[0] is None or lists[1] is None:
         return "wrong" if surely_different(right, given) else None
-    same = same_lists(*numbers, ROUNDING)
+    same = same_lists(lists[0], lists[1], ROUNDING)
     return None if same is None else "correct" if same else "wrong"
+
+
+def _numbers(text: str) -> tuple[str, list[Fraction]] | None:
+    """Brackets and entries of a tidy list of plain numbers; None for anything else."""
+    found = as_list(text)
+    if found is None:
+        return None
+    numbers = [number for entry in found[1] if (number := plain_number(entry)) is not None]
+    return (found[0], numbers) if len(numbers) == len(found[1]) else None
 
 
 def stated(text: str) -> str | None:
