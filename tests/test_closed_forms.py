@@ -44,8 +44,8 @@ def test_what_could_be_taken_in_two_ways_has_no_value(text):
 
 
 def test_equal_values_are_left_to_algebra():
-    assert not surely_different("x(x+1)", "x^2+x")
-    assert surely_different("x(x+1)", "x^2+1")
+    assert not surely_different("2(x+1)", "2x+2")
+    assert surely_different("2(x+1)", "2x+1")
 
 
 @pytest.mark.parametrize("answer", ["5cm", "5 m", "5s", "5 min", "5d"])
