@@ -348,7 +348,6 @@ SHARED = {**BATCH, "steps_per_generation": 4}  # completions of two steps
         (SFTConfig, {"ignore_data_skip": True}, "ignore_data_skip: leave it out; a run that goes"),
         (SFTConfig, {"save_on_each_node": True}, "save_on_each_node: leave it out; output_dir is"),
         (SFTConfig, {"enable_jit_checkpoint": True}, "enable_jit_checkpoint: leave it out"),
-        (SFTConfig, {"resume_from_checkpoint": "x"}, "resume_from_checkpoint: leave it out"),
         (
             SFTConfig,
             {"load_best_model_at_end": True, "save_strategy": "epoch", "eval_strategy": "epoch"},

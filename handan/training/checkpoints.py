@@ -62,7 +62,7 @@ def seal(folder: Path, launched: dict[str, Any], world: Processes) -> None:
         OSError: the disk refuses.
     """
     # Each sees at least what it has written itself.
-    rows = world.gather([{"path": path} for path in _files(folder)])
+    rows = world.gather([{"path": path} for path in _files(folder) if path != MANIFEST])
     paths = sorted({row["path"] for row in rows})
     if unseen := [path for path in paths if not (folder / path).exists()]:
         raise UserError(
@@ -178,8 +178,9 @@ def files_to_disk(folder: Path) -> None:
 
 
 def _files(folder: Path) -> list[str]:
-    paths = (path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
-    return sorted(path.relative_to(folder).as_posix() for path in paths)
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    # NFS keeps what is removed while somebody reads it under names like .nfs0001, for a while.
+    return sorted(path.as_posix() for path in files if not path.name.startswith(".nfs"))
 
 
 def _entry(folder: Path, path: Path) -> dict[str, Any]:

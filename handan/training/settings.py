@@ -84,7 +84,6 @@ NOT_RESUMABLE = {
     "ignore_data_skip": "a run that goes on would begin with the first rows again",
     "enable_jit_checkpoint": "a recipe saves by itself when it is asked to stop, at the same step "
     "on all processes",
-    "resume_from_checkpoint": "a run goes on from the newest whole checkpoint in its output_dir",
 }
 
 
