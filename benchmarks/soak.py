@@ -24,7 +24,7 @@ import fault_stages
 from fault_chains import Tally, soak
 from faults import Stage, draw_kills, measure
 
-# A launch of two ranks takes both cores, and is no stage of its own.
+# Variants of a stage get a part of its kills.
 FEWER = {"grpo, completions reused": 3, "sft, two ranks": 3}
 COLUMNS = (
     "stage",
@@ -106,7 +106,11 @@ def main() -> None:
             name: pool.submit(one_stage, known[name], out, numbers[name], arguments.seed)
             for name in names
         }
-        tallies = {name: future.result() for name, future in running.items()}
+        for name, future in running.items():
+            try:
+                tallies[name] = future.result()
+            except RuntimeError as error:  # not even undisturbed; the other stages still count
+                tallies[name] = Tally(faults=[str(error)])
     print(f"\n| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")
     for name, tally in tallies.items():
         print(f"| {' | '.join(cells(name, tally))} |")

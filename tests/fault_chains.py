@@ -36,7 +36,6 @@ class Tally:
     codes: Counter = field(default_factory=Counter)
     whom: Counter = field(default_factory=Counter)
     chains: int = 0
-    resumes: int = 0
     torn_lines: int = 0
     incomplete_checkpoints: int = 0
     survivors: int = 0
@@ -77,7 +76,6 @@ def soak(
             struck = one_start(stage, out, log, kill, reference, tally, rng, say)
             if struck:
                 todo.pop(0)
-                tally.resumes += 1
             elif kill is not None:
                 todo[0] = kill._replace(aim="work", share=rng.random())
             going = struck

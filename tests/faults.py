@@ -23,7 +23,7 @@ GRACE_S = 20.0
 # Where a signal is sent: at any time, after the first file of this run was written, when a table
 # has grown, when a checkpoint or a file that is replaced as a whole appears, when a checkpoint gets
 # its ledger.
-AIMS = {"any": 8, "work": 6, "row": 3, "save": 3, "ledger": 1}
+AIMS = {"any": 8, "work": 6, "row": 3, "save": 4, "ledger": 2}
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGUSR1)
 
 
