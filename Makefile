@@ -44,9 +44,10 @@ audit: setup
 bench: setup
 	for script in $(filter-out %/arm_matrix.py %/fsdp2_on_cpu.py %/soak.py,$(wildcard benchmarks/*.py)); do .venv/bin/python $$script || exit 1; done
 
-# Kills every stage again and again: half an hour.
+# Kills every stage again and again, half an hour; then the tests that take minutes.
 soak: setup
 	.venv/bin/python benchmarks/soak.py
+	.venv/bin/python -m pytest -m slow
 
 # The hashes of all files of the releases in requirements*.in; needs uv.
 pins:
