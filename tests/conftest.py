@@ -11,7 +11,8 @@ from embedded import launch, run_script, small_suite
 from playwright.sync_api import sync_playwright
 
 # Modules of runs that take longest, so that no worker is left with one of them at the end.
-LONGEST = ("along", "trackers", "recipes", "zoo_run", "launch", "evaluate", "server", "families")
+LONGEST = ("along", "trackers", "recipes", "faults", "zoo_run", "launch", "evaluate", "server")
+LONGEST += ("families", "checkpoints", "hostile_text", "wandb_report", "report_traces")
 ORDER = {f"test_{name}": place for place, name in enumerate(LONGEST)}
 
 
