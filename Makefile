@@ -1,5 +1,5 @@
 # A fresh clone needs Python 3.11 or 3.12 and make; everything else comes from here.
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint audit bench soak pins clean
 
 # The first interpreter that runs and has a supported version; `make PYTHON=...` overrides it.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
@@ -13,28 +13,47 @@ export OMP_NUM_THREADS ?= 1
 
 setup: .venv/installed
 
-.venv/installed: requirements.txt pyproject.toml
+.venv/installed: requirements.txt requirements-build.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "needs Python 3.11 or 3.12: make PYTHON=/path/to/python"; exit 1; }
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --upgrade pip
+	.venv/bin/python -m pip install --quiet --require-hashes --no-deps -r requirements-build.txt
+	DS_BUILD_OPS=0 .venv/bin/python -m pip install --quiet --require-hashes --no-deps \
+		--build-constraint requirements-build.txt -r requirements.txt
 	.venv/bin/python -m pip install --quiet $(TORCH_INSTALL) torch==2.13.0
-	DS_BUILD_OPS=0 .venv/bin/python -m pip install --quiet -r requirements.txt
-	.venv/bin/python -m pip install --quiet --no-deps --editable .
+	.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	.venv/bin/python -m pip check
 	touch .venv/installed
 
 demo: setup
 	.venv/bin/handan demo --output_dir runs/demo
 
 test: setup
-	.venv/bin/python -m pytest --numprocesses 2 --dist worksteal
+	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/python tools/licences.py
+	$(MAKE) audit
+
+# Known vulnerabilities of what is pinned; says so where the service that knows cannot be reached.
+audit: setup
+	.venv/bin/python tools/audit.py
 
 bench: setup
-	for script in $(filter-out %/arm_matrix.py %/fsdp2_on_cpu.py,$(wildcard benchmarks/*.py)); do .venv/bin/python $$script || exit 1; done
+	.venv/bin/python benchmarks/all.py
+
+# Kills every stage again and again, half an hour; then the tests that take minutes.
+soak: setup
+	.venv/bin/python benchmarks/soak.py
+	.venv/bin/python -m pytest -m slow
+
+# The hashes of all files of the releases in requirements*.in; needs uv.
+pins:
+	for name in requirements requirements-build; do \
+		uv pip compile $$name.in --output-file $$name.txt --generate-hashes --no-deps --universal \
+		--python-version 3.11 --no-annotate --custom-compile-command "make pins" --quiet || exit 1; done
 
 clean:
 	rm -rf .venv runs

@@ -81,7 +81,8 @@ def main() -> None:
     repeats = parser.parse_args().repeats
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
-        raise SystemExit(f"no browser to open the page with: none of {', '.join(BROWSERS)}")
+        print(f"not measured: no browser to open the page with, none of {', '.join(BROWSERS)}")
+        return
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         runs, output = write_runs(Path(folder)), Path(folder) / "report.html"
         started = time.monotonic()

@@ -2,21 +2,22 @@
 
     python eval/sweep.py --run runs/tiny/grpo --suite eval/suites/tiny_probe.yaml
 
-The model it began with, each complete checkpoint and the end are evaluated into RUN/sweep/step-N;
+The model it began with, each whole checkpoint and the end are evaluated into RUN/sweep/step-N;
 RUN/sweep/metrics.jsonl, costs.csv and alignment.json then hold all of them with their steps. The
 figures are those that a probe within the training has at the same steps. Running it again completes
-it, also while training goes on: a checkpoint counts once its ledger is there, which is written
-last. Each suite needs a directory of its own, RUN/sweep unless --output_dir says otherwise.
+it, also while training goes on: a checkpoint counts once its manifest is there, which is written
+last, and if its files agree with it. Each suite needs a directory of its own, RUN/sweep unless
+--output_dir says otherwise.
 """
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from handan import sweep
+from handan import rundir, sweep
 from handan.arguments import parse
 from handan.errors import run_main
-from handan.launch import processes
-from handan.suite import load_suite
+from handan.launch import Processes, processes
+from handan.suite import Suite, load_suite
 
 
 @dataclass
@@ -38,6 +39,12 @@ def main() -> None:
     suite = load_suite(Path(arguments.suite))
     world = processes(arguments.num_threads or run.settings["num_threads"])
     sweep_dir = Path(arguments.output_dir or run.run_dir / "sweep")
+    with rundir.lock(sweep_dir, world.rank):
+        evaluate_missing(run, suite, sweep_dir, world)
+
+
+def evaluate_missing(run: sweep.Training, suite: Suite, sweep_dir: Path, world: Processes) -> None:
+    """Evaluate the policies that are there and not evaluated yet, and put all together."""
     todo = []
     if world.rank == 0:
         sweep.begin(sweep_dir, run, suite)

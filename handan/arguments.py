@@ -4,15 +4,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from handan import credentials
 from handan.config import read_yaml
 from handan.errors import UserError
 from handan.values import check_finite, check_values
 
 
+def line_keys() -> set[str]:
+    """Every key that is set on the command line."""
+    return {a[2:].split("=")[0].replace("-", "_") for a in sys.argv[1:] if a.startswith("--")}
+
+
 def given_keys() -> tuple[str, set[str]]:
     """Where this command's settings come from, and every key that is set there or on the line."""
-    arguments = sys.argv[1:]
-    keys = {a[2:].split("=")[0].replace("-", "_") for a in arguments if a.startswith("--")}
+    arguments, keys = sys.argv[1:], line_keys()
     if "--config" not in arguments:
         return "command line", keys
     position = arguments.index("--config") + 1
@@ -40,7 +45,16 @@ def parse(
     """
     from trl import TrlParser
 
+    credentials.refuse_in_words(sys.argv[1:])
     place, given = given_keys()
+    if "trust_remote_code" in line_keys():
+        raise UserError(
+            "--trust_remote_code: whose code is trusted is said in a YAML only, with the commit it "
+            "is at"
+        )
+
+    if "env" in given:
+        raise UserError(f"{place}: 'env' would change the environment; set variables there")
 
     class Parser(TrlParser):
         """TRL's parser, with errors of one line."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from handan import __version__
+from handan import __version__, credentials
 from handan.errors import UserError, printable, run_main
 from handan.options import (
     Parser,
@@ -47,6 +47,7 @@ def command(arguments: Sequence[str]) -> None:
     Raises:
         UserError: of the arguments or of what they name.
     """
+    credentials.refuse_in_words(arguments)
     parsed = _parser().parse_args(arguments)
     parsed.run(parsed)
 
@@ -114,10 +115,7 @@ def _measure(
         paired = [(row["a"], row["b"]) for row in result["contrasts"]]
         result["budgets"] = compare_pairs(paired, trained, arguments.budget_tolerance)
     if arguments.output is not None:
-        try:
-            write_json(arguments.output, result)
-        except OSError as error:
-            raise UserError(f"{arguments.output}: cannot be written ({error.strerror})") from None
+        write_json(arguments.output, result)
     if arguments.tables is not None:
         write_tables(result, arguments.tables)
     print(alignment_text(result, power=arguments.power))

@@ -9,26 +9,69 @@ from typing import Any, TypeVar
 
 import yaml
 
+from handan import credentials
 from handan.errors import UserError
 
 Settings = TypeVar("Settings")
+MOST_VALUES = 100_000  # written out; our largest file has under a thousand
+SHOWN_CHARACTERS = 200
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """One YAML mapping, loaded safely.
 
     Raises:
-        UserError: the file is missing, not YAML, or not a mapping.
+        UserError: the file is missing, not YAML, not a mapping, or holds a secret.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = _load(text, str(path))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise UserError(f"{path}: no such file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise UserError(f"{path}: nested too deeply for settings") from None
+    credentials.refuse_in_text(text, str(path))
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected 'key: value' lines")
     return content
+
+
+def _load(text: str, place: str) -> Any:
+    """The content of one document, once it is known not to grow when it is looked at.
+
+    Aliases are shared when they are read, and a few lines of them can stand for billions of values.
+    """
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _values(node, {}, place) > MOST_VALUES:
+            raise UserError(f"{place}: its aliases stand for over {MOST_VALUES:,} values")
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _values(node: yaml.Node, counted: dict[int, int], place: str) -> int:
+    """How many values a node stands for, aliases written out; each node is looked at once."""
+    if id(node) in counted:
+        if not counted[id(node)]:
+            raise UserError(f"{place}: an alias stands for something that it is part of")
+        return counted[id(node)]
+    counted[id(node)] = 0  # until it is known
+    number = 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and not value.tag.endswith(":null"):
+                credentials.refuse_key(key.value, place)
+            number += _values(key, counted, place) + _values(value, counted, place)
+    elif isinstance(node, yaml.SequenceNode):
+        number += sum(_values(entry, counted, place) for entry in node.value)
+    counted[id(node)] = number
+    return number
 
 
 def load_yaml(path: Path, kind: type[Settings]) -> Settings:
@@ -43,7 +86,7 @@ def load_yaml(path: Path, kind: type[Settings]) -> Settings:
 def build(content: Any, kind: type[Settings], place: str) -> Settings:
     """Turn a mapping into the dataclass ``kind``; ``place`` says where it came from."""
     if not isinstance(content, dict):
-        raise UserError(f"{place}: expected 'key: value' lines, found {content!r}")
+        raise UserError(f"{place}: expected 'key: value' lines, found {_shown(content)}")
     hints = typing.get_type_hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = [key for key in content if key not in fields]
@@ -86,4 +129,9 @@ def _convert(value: Any, hint: Any, place: str) -> Any:
         raise UserError(f"{place}: {value} is no finite number; give one")
     if isinstance(value, expected) and not (isinstance(value, bool) and hint is not bool):
         return value
-    raise UserError(f"{place}: expected {expected.__name__}, found {value!r}")
+    raise UserError(f"{place}: expected {expected.__name__}, found {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"

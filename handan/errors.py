@@ -7,9 +7,11 @@ with::
         run_main(main)
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 
@@ -20,12 +22,63 @@ class UserError(Exception):
     """
 
 
+_AGAIN = "run the same command again: what was written before is intact"
+_ELSEWHERE = "choose another path; what was written before is intact"
+_NO_FILE = "choose another path, such as another --output_dir"
+# What the system says of files that a user can mend. Any other error of it is a bug of ours.
+CURES = {
+    errno.ENOSPC: f"free space and {_AGAIN}",
+    errno.EDQUOT: f"free space and {_AGAIN}",
+    errno.EFBIG: f"raise the limit on the size of a file (ulimit -f) and {_AGAIN}",
+    errno.EROFS: _ELSEWHERE,
+    errno.EACCES: f"change its permissions or {_ELSEWHERE}",
+    errno.EPERM: f"change its permissions or {_ELSEWHERE}",
+    errno.EIO: "check the disk and run the same command again",
+    errno.ESTALE: "check the network drive and run the same command again",
+    errno.EISDIR: "give the path of a file",
+    errno.ENOTDIR: _NO_FILE,
+    errno.EEXIST: _NO_FILE,
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+# These are of a file even where none is named; the others may be of a process or a connection.
+OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+def disk_sentence(
+    error: OSError, path: str | None = None, what: str = "cannot be read or written"
+) -> str | None:
+    """What the system has against a file and what to do about it; None if that is a bug of ours.
+
+    Args:
+        error: from the system.
+        path: the file, where the error does not name it or names another one.
+        what: cannot be done with it.
+    """
+    number = error.errno
+    if number not in CURES or error.strerror is None:
+        return None
+    if path is None and isinstance(error.filename, str | bytes | os.PathLike):
+        path = os.fsdecode(error.filename)
+    if path is None and number not in OF_A_DISK:
+        return None
+    reason = error.strerror
+    if number in (errno.EEXIST, errno.ENOTDIR):
+        # Whoever makes a directory that is there already has forgotten to look: no fault of a user.
+        above = [Path(path or "."), *Path(path or ".").parents]
+        found = next((place for place in above if place.exists() and not place.is_dir()), None)
+        if found is None:
+            return None
+        reason = f"{found} is a file, not a directory"
+    return f"{path or 'a file'}: {what} ({reason}); {CURES[number]}"
+
+
 def run_main(function: Callable[[], object], program: str = "handan") -> NoReturn:
     """Run an entry point and end the process, with nothing but one line for what a user can mend.
 
-    A ``UserError`` becomes ``PROGRAM: error: SENTENCE`` on stderr and exit code 2, Ctrl-C exit
-    code 130, and a reader that went away (``handan align costs.csv | head``) silence and 141, as
-    if the signal had ended the process. Any other exception is a bug and keeps its traceback.
+    A ``UserError`` becomes ``PROGRAM: error: SENTENCE`` on stderr and exit code 2, and so does a
+    full disk or a file that cannot be written (``disk_sentence``); Ctrl-C exit code 130, and a
+    reader that went away (``handan align costs.csv | head``) silence and 141, as if the signal had
+    ended the process. Any other exception is a bug and keeps its traceback.
 
     Args:
         function: the entry point; what it returns is ignored.
@@ -42,11 +95,19 @@ def run_main(function: Callable[[], object], program: str = "handan") -> NoRetur
         code = 130
     except BrokenPipeError:
         # Some other pipe (a worker, a tracker) that breaks is no reason for silence.
-        if not _stdout_is_broken():
+        if not _stdout_fails(errno.EPIPE):
             raise
-        # The interpreter flushes stdout once more on its way out: let it flush into nothing.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence_stdout()
         code = 141
+    except OSError as error:
+        path = "standard output" if error.filename is None and _stdout_fails(error.errno) else None
+        sentence = disk_sentence(error, path)
+        if sentence is None:
+            raise
+        if path is not None:
+            _silence_stdout()
+        print(f"{program}: error: {printable(sentence)}", file=sys.stderr)
+        code = 2
     sys.exit(code)
 
 
@@ -57,10 +118,15 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def _stdout_is_broken() -> bool:
-    """Only a write can tell: the failed one has emptied the buffer, so flushing would succeed."""
+def _stdout_fails(number: int | None) -> bool:
+    """Only a write can tell: the failed one may have emptied the buffer, so flushing succeeds."""
     try:
         print(flush=True)
-    except BrokenPipeError:
-        return True
+    except OSError as error:
+        return error.errno == number
     return False
+
+
+def _silence_stdout() -> None:
+    """The interpreter flushes stdout once more on its way out: let it flush into nothing."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -17,12 +17,12 @@ from handan.reading import Question
 from handan.records import (
     content_hash,
     file_hash,
-    read_jsonl,
+    read_keyed,
     write_csv,
     write_json,
     write_jsonl,
 )
-from handan.responses import Plan, collect
+from handan.responses import KEY, Plan, collect
 from handan.suite import Suite, SuiteItem, suite_items
 
 BOOTSTRAP = 10_000
@@ -127,7 +127,7 @@ def comparability(suite: Suite, engine: Engine) -> dict:
 
 def _results(run_dir: Path, suite: Suite, items: Sequence[SuiteItem]) -> dict:
     path = run_dir / "generations.jsonl"
-    generations = read_jsonl(path)
+    generations = read_keyed(path, KEY)
     rows = cost_rows(generations, items, suite.cost_without_span)
     write_csv(run_dir / "costs.csv", cost_columns(items), rows)
     result = align(rows, bootstrap=BOOTSTRAP, seed=suite.seed)

@@ -10,6 +10,9 @@ from typing import Any
 from handan.errors import UserError
 from handan.stopping import listen
 
+# Keys of a DeepSpeed config that say where it writes.
+DEEPSPEED_OUTPUTS = ("output_path", "output_file", "results_dir", "exps_dir", "nvme_path")
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -35,6 +38,20 @@ def _alone(rows: list[dict]) -> list[dict]:
 
 
 SINGLE = Processes(rank=0, size=1, gather=_alone)
+
+
+def without_compiling() -> None:
+    """Let DeepSpeed's processes on a CPU talk through gloo alone; before it is set up.
+
+    Otherwise the first launch compiles an operator for shared memory, which takes a minute and a
+    C++ compiler.
+    """
+    import torch
+
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true" and not torch.cuda.is_available():
+        import deepspeed
+
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
 
 
 def processes(num_threads: int | None = None) -> Processes:
@@ -74,8 +91,9 @@ def processes(num_threads: int | None = None) -> Processes:
     if state.num_processes == 1:
         return Processes(0, 1, _alone, state.device)
     if state.device.type == "cpu":
-        # A process that left its group to the end of the interpreter was seen to abort when done;
-        # its launcher then stops the others while they still write.
+        # Gloo's threads hold tensors that Python knows; if they are freed while the interpreter
+        # ends, the process aborts (pytorch/pytorch issue 190489), and its launcher then stops the
+        # others while they still write.
         atexit.register(state.destroy_process_group)
     here = {"machine": socket.gethostname(), "launcher": os.getppid(), "process": os.getpid()}
     launchers = os.environ.get("GROUP_WORLD_SIZE")
@@ -146,6 +164,7 @@ def check_engine(accelerator: Any, config: Any) -> dict:
     facts = {"engine": runs, "mixed_precision": _precision(config)}
     stage = environment.get("ACCELERATE_DEEPSPEED_ZERO_STAGE")
     if runs == "DEEPSPEED":
+        refuse_outputs(accelerator.state.deepspeed_plugin.deepspeed_config)
         facts["zero_stage"] = accelerator.state.deepspeed_plugin.zero_stage
         if stage is not None and int(stage) != facts["zero_stage"]:
             raise UserError(
@@ -167,6 +186,26 @@ def check_engine(accelerator: Any, config: Any) -> dict:
             "false with no"
         )
     return facts
+
+
+def refuse_outputs(settings: Any) -> None:
+    """Stop if DeepSpeed is told to write files of its own, outside the run directory.
+
+    Args:
+        settings: of DeepSpeed, mappings and lists within each other.
+
+    Raises:
+        UserError: names the key.
+    """
+    if isinstance(settings, dict):
+        if named := [key for key in DEEPSPEED_OUTPUTS if settings.get(key)]:
+            raise UserError(
+                f"the DeepSpeed config sets '{named[0]}', which writes outside the run directory; "
+                "remove it: metrics.jsonl and report_to have the measurements"
+            )
+        settings = list(settings.values())
+    for entry in settings if isinstance(settings, list) else ():
+        refuse_outputs(entry)
 
 
 def check_wrapped(model: Any, facts: dict) -> None:

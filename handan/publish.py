@@ -1,14 +1,14 @@
 """What leaves this machine when a run is published, and nothing else.
 
 Without ``--push_to_hub`` the card is written and the files are listed. Files go by an allow-list
-of exact names: no optimizer states, no pickled arguments (they hold hub tokens), no logs. Whatever
+of exact names: no optimizer states, no pickled arguments, no logs. Whatever
 goes is searched for secrets first.
 """
 
-import os
 import re
 from pathlib import Path
 
+from handan import credentials, rundir
 from handan.cards import HUB_NAME, is_own, kind_of, make_card
 from handan.errors import UserError
 from handan.records import write_text
@@ -24,12 +24,6 @@ FILES = {
     "dataset": RECORDS | {"traces.jsonl"},
 }
 WEIGHTS = re.compile(r"(adapter_)?model(-\d+-of-\d+)?\.safetensors")
-# Variables of the environment whose value must not be in a file, and what tokens look like.
-SECRET_NAMES = re.compile(r"(TOKEN|KEY|SECRET|PASSWORD)(_|$)")
-SHORTEST_SECRET = 8
-SECRET_SHAPES = re.compile(
-    rb"\b(hf_[A-Za-z0-9]{20,}|sk-[A-Za-z0-9_-]{20,}|gh[opsu]_[A-Za-z0-9]{30,})\b"
-)
 
 
 def files_of(run_dir: Path) -> list[str]:
@@ -50,11 +44,7 @@ def check_secrets(run_dir: Path, names: list[str]) -> None:
     """
     from huggingface_hub import get_token
 
-    values = {
-        name: value
-        for name, value in os.environ.items()
-        if SECRET_NAMES.search(name.upper()) and len(value) >= SHORTEST_SECRET
-    }
+    values = credentials.of_environment()
     if stored := get_token():
         values.setdefault("stored Hugging Face token", stored)
     for name in names:
@@ -62,7 +52,7 @@ def check_secrets(run_dir: Path, names: list[str]) -> None:
             continue
         content = (run_dir / name).read_bytes()
         found = [key for key, value in values.items() if value.encode() in content]
-        if not found and SECRET_SHAPES.search(content):
+        if not found and credentials.SHAPES.search(content):
             found = ["something that looks like an access token"]
         if found:
             raise UserError(
@@ -76,7 +66,9 @@ def write_card(run_dir: Path, repo: str | None) -> bool:
     path = run_dir / CARD
     if path.exists() and not is_own(path.read_text(encoding="utf-8")):
         return False
-    write_text(path, make_card(run_dir, repo))
+    card = make_card(run_dir, repo)
+    with rundir.lock(run_dir, 0):
+        write_text(path, card)
     return True
 
 
@@ -90,6 +82,7 @@ def publish(run_dir: Path, repo: str | None, push: bool, private: bool) -> None:
         raise UserError("--push_to_hub needs --repo OWNER/NAME")
     if repo is not None and not HUB_NAME.fullmatch(repo):
         raise UserError(f"--repo {repo}: give OWNER/NAME, of letters, digits, '-', '_' and '.'")
+    rundir.refuse_links(run_dir)
     kind = kind_of(run_dir)
     written = write_card(run_dir, repo)
     print(f"{run_dir / CARD}: {'written' if written else 'edited by hand, so it is kept'}")

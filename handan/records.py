@@ -1,18 +1,23 @@
-"""JSON lines on disk: append-only, flushed per batch, torn last lines dropped and counted.
+"""JSON lines on disk: append-only, synced per batch, torn last lines dropped and counted.
 
-This module imports nothing of ours but the error type, so that every other part can lean on it.
+This module imports nothing of ours but the errors and ``durable``, so that every other part can
+lean on it. Every function that writes raises ``UserError`` if the disk is full or the place cannot
+be written; what was written before is intact then.
 """
 
 import csv
 import hashlib
 import io
 import json
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from handan import durable
 from handan.errors import UserError
+
+# What to do about a damaged line; of a file of ours, the same command makes what is missing.
+CURE = "mend or remove the line, or write the file again"
 
 
 def content_hash(value: Any) -> str:
@@ -29,13 +34,7 @@ def file_hash(path: Path) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Write a whole file so that a reader sees the old one or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".partial")
-    with open(temporary, "w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    durable.write(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -57,20 +56,18 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: not valid JSON ({error}); restore or delete it") from None
 
 
+def _line(row: dict) -> str:
+    return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def append_jsonl(path: Path, rows: Iterable[dict]) -> None:
-    """Append rows and wait until they are on disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a", encoding="utf-8") as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    """Append rows and wait until they are on disk; after an error none of them is in the file."""
+    durable.append(path, "".join(map(_line, rows)).encode())
 
 
 def write_jsonl(path: Path, rows: Iterable[dict]) -> None:
     """Write a whole JSON-lines file, atomically."""
-    lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
-    write_text(path, "".join(lines))
+    write_text(path, "".join(map(_line, rows)))
 
 
 def read_jsonl(path: Path) -> list[dict]:
@@ -80,45 +77,73 @@ def read_jsonl(path: Path) -> list[dict]:
         UserError: the file is missing, or a line is not a JSON object.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        if not line:
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}, line {number}: not valid JSON ({error.msg})") from None
-        if not isinstance(row, dict):
-            raise UserError(f"{path}, line {number}: expected a JSON object")
-        rows.append(row)
-    return rows
+    return [_row(line, path, number) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
-def recover_jsonl(path: Path, key: Sequence[str], unique: bool = True) -> list[dict]:
-    """Rows of a file that a killed run may have left, ready to be appended to.
+def _row(line: bytes, path: Path, number: int) -> dict:
+    try:
+        row = json.loads(line.decode())
+    except (ValueError, RecursionError) as error:
+        why = error.msg if isinstance(error, json.JSONDecodeError) else error
+        raise UserError(f"{path}, line {number}: not valid JSON ({why}); {CURE}") from None
+    if not isinstance(row, dict):
+        raise UserError(f"{path}, line {number}: expected a JSON object; {CURE}")
+    return row
 
-    A last line without its newline was cut off while it was written: it is removed from the file
-    and its work is done again. A repeated key means two writers or a wrong resume, and stops.
+
+def whole_lines(path: Path, tell: bool = True) -> Iterator[bytes]:
+    """The lines of a file that may still be written to, without a last one that is cut off.
 
     Args:
-        path: the file; a missing one has no rows.
+        path: the file.
+        tell: print that a line was left out.
+    """
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n") and not _is_row(line):
+                if tell:
+                    print(
+                        f"{path}, line {number}: cut off, so it is left out; the run that wrote it "
+                        "was killed or is writing now",
+                        flush=True,
+                    )
+                return
+            yield line
+
+
+def _is_row(line: bytes) -> bool:
+    """Whether a line is a JSON object; what is left of one never is."""
+    try:
+        return isinstance(json.loads(line.decode()), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def read_appended(path: Path) -> list[dict]:
+    """The rows of a file that may still be written to; a last line that is cut off is left out.
+
+    Raises:
+        UserError: another line is not a JSON object.
+    """
+    lines = enumerate(whole_lines(path), start=1)
+    return [_row(line, path, number) for number, line in lines if line.strip()]
+
+
+def read_keyed(path: Path, key: Sequence[str], unique: bool = True) -> list[dict]:
+    """All rows of a JSON-lines file whose rows have a key.
+
+    Args:
+        path: the file.
         key: columns every row must have, and that together identify it.
         unique: whether they do.
 
     Raises:
-        UserError: a complete line is not valid JSON, lacks a key column, or repeats a key.
+        UserError: as ``read_jsonl``, or a row lacks a key column or repeats a key: two writers or a
+            wrong resume.
     """
-    if not path.exists():
-        return []
-    content = path.read_bytes()
-    complete = content.rfind(b"\n") + 1
-    if complete < len(content):
-        with open(path, "r+b") as file:
-            file.truncate(complete)
-        print(f"{path}: dropped one half-written line; its work will be done again", flush=True)
     rows = read_jsonl(path)
     seen: dict[tuple, int] = {}
     for number, row in enumerate(rows, start=1):
@@ -127,12 +152,50 @@ def recover_jsonl(path: Path, key: Sequence[str], unique: bool = True) -> list[d
             raise UserError(f"{path}, line {number}: no '{missing[0]}'; move the file away")
         identity = tuple(row[column] for column in key)
         if unique and identity in seen:
-            raise UserError(
-                f"{path}, line {number}: same {', '.join(key)} as line {seen[identity]}; "
-                "two runs wrote this file: move it away and run again"
-            )
+            raise repeated(path, number, key, seen[identity])
         seen[identity] = number
     return rows
+
+
+def repeated(path: Path, number: int, key: Sequence[str], first: int) -> UserError:
+    """The error that line ``number`` of a file has the key of line ``first``."""
+    return UserError(
+        f"{path}, line {number}: same {', '.join(key)} as line {first}; "
+        "two runs wrote this file: move it away and run again"
+    )
+
+
+def drop_torn_line(path: Path) -> bool:
+    """Remove a last line that has no end, as a killed run leaves it; whether there was one.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    content = path.read_bytes()
+    complete = content.rfind(b"\n") + 1
+    if complete == len(content):
+        return False
+    durable.truncate(path, complete)
+    print(f"{path}: dropped one half-written line; its work will be done again", flush=True)
+    return True
+
+
+def recover_jsonl(path: Path, key: Sequence[str], unique: bool = True) -> list[dict]:
+    """Rows of a file that a killed run may have left, ready to be appended to.
+
+    A last line without its end was cut off while it was written: it is removed from the file and
+    its work is done again. A missing file has no rows.
+
+    Args:
+        path, key, unique: as ``read_keyed``.
+
+    Raises:
+        UserError: as ``read_keyed`` of what is left.
+    """
+    if not path.exists():
+        return []
+    drop_torn_line(path)
+    return read_keyed(path, key, unique)
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[dict]) -> None:

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from handan import generate
+from handan import generate, rundir
 from handan.engines.base import Completion, Engine
 from handan.engines.watch import Watch
 from handan.errors import UserError
 from handan.generate import Decoding, Request
 from handan.launch import Processes
 from handan.reading import Question, read_completion, read_text
-from handan.records import append_jsonl, recover_jsonl
+from handan.records import append_jsonl
 
 KEY = ("settings", "task", "item", "sample")
 
@@ -126,9 +126,10 @@ def collect(engine: Engine, plan: Plan, path: Path, labels: dict, world: Process
         world: this process among the others.
 
     Raises:
-        UserError: the file holds responses of other settings, or a request failed.
+        UserError: the file holds responses of other settings or is damaged, a request failed, or
+            the disk is full.
     """
-    done = world.gather(recover_jsonl(path, KEY) if world.rank == 0 else [])
+    done = world.gather(rundir.recover(path, KEY) if world.rank == 0 else [])
     if any(row["settings"] != labels["settings"] for row in done):
         raise UserError(
             f"{path}: holds responses of another model, or drawn with other settings; "

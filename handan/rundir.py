@@ -1,10 +1,10 @@
 """One directory is one run: what was asked for, with what it ran, and what it cost."""
 
+import errno
 import fcntl
 import importlib.metadata
 import os
 import platform
-import re
 import resource
 import shlex
 import subprocess
@@ -17,16 +17,25 @@ from typing import Any
 
 import yaml
 
+from handan import credentials, weights
 from handan.config import read_yaml
+from handan.durable import make_directory, writing
 from handan.errors import UserError
-from handan.records import content_hash, file_hash, read_json, write_json, write_text
+from handan.records import (
+    content_hash,
+    drop_torn_line,
+    file_hash,
+    read_json,
+    read_keyed,
+    write_json,
+    write_text,
+)
 
 PACKAGES = ("handan", "torch", "transformers", "trl", "peft", "accelerate", "deepspeed", "datasets")
 
-
-# Options whose value is a secret, as far as anybody may think of giving one there.
-SECRET_OPTION = re.compile(r"--\w*(hub_token|api_key|password|secret)")
 HIDDEN = "(not recorded)"
+# How file systems say that they lock no files: NFS without lockd, Lustre without flock, FUSE.
+WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 def command_line(words: Sequence[str]) -> str:
@@ -35,7 +44,9 @@ def command_line(words: Sequence[str]) -> str:
     hide = False
     for word in words:
         name, equals, _ = word.partition("=")
-        secret = SECRET_OPTION.fullmatch(name) is not None
+        option = name[2:].replace("-", "_") if name.startswith("--") else ""
+        secret = credentials.KEY.fullmatch(option) is not None
+        word = HIDDEN if not secret and credentials.found_in(word) else word
         shown.append(HIDDEN if hide else f"{name}={HIDDEN}" if secret and equals else word)
         hide = secret and not equals
     return shlex.join(shown)
@@ -153,24 +164,74 @@ def check_config(
 def lock(run_dir: Path, rank: int) -> Iterator[None]:
     """Hold a run directory, so that no two commands write it; waits for the other one to end.
 
-    Only the first process of a command takes the lock; the others pass.
+    Only the first process of a command takes the lock; the others pass. The system frees it with
+    its process, however that ends; what stays in ``.lock`` is only a number.
+
+    Raises:
+        UserError: the directory cannot be written, or its file system has no locks.
     """
     if rank > 0:
         yield
         return
-    run_dir.mkdir(parents=True, exist_ok=True)
-    with open(run_dir / ".lock", "a+", encoding="utf-8") as file:
+    make_directory(run_dir)
+    refuse_links(run_dir)
+    path = run_dir / ".lock"
+    with writing(path):
+        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (closed by the with below)
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            holder = file.read().strip()
+            holder = file.read().strip() or "of another command"
             print(f"{run_dir}: process {holder} is writing here; waiting for it", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
+                raise
+            raise UserError(
+                f"{run_dir}: its file system has no locks ({error.strerror}), so two commands "
+                "could mix their results there; choose a directory on another file system, or "
+                "have this one mounted with flock"
+            ) from None
+        with writing(path):
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
         yield
+
+
+def recover(path: Path, key: Sequence[str], unique: bool = True) -> list[dict]:
+    """Rows of a file of a run, ready to be appended to, as ``records.recover_jsonl``.
+
+    A line that was cut off is counted in the run's ``run.json``, under ``torn_lines``.
+
+    Raises:
+        UserError: as ``records.read_keyed``.
+    """
+    if not path.exists():
+        return []
+    if drop_torn_line(path) and (path.parent / "run.json").exists():
+        run = read_json(path.parent / "run.json")
+        torn = run.setdefault("torn_lines", {})
+        torn[path.name] = torn.get(path.name, 0) + 1
+        write_json(path.parent / "run.json", run)
+    return read_keyed(path, key, unique)
+
+
+def refuse_links(run_dir: Path) -> None:
+    """Stop at a link in a run directory that leads out of it: what is written there would, too.
+
+    Raises:
+        UserError: names the link.
+    """
+    inside = run_dir.resolve()
+    for path in run_dir.iterdir():
+        if path.is_symlink() and not path.resolve().is_relative_to(inside):
+            raise UserError(
+                f"{path}: a link that leads out of the run directory, where nothing is written; "
+                "put the file or folder itself there"
+            )
 
 
 def lock_holder(run_dir: Path) -> int | None:
@@ -230,5 +291,6 @@ def model_fingerprint(model_dir: str | Path) -> str:
         or path.name in ("config.json", "tokenizer.json", "chat_template.jinja")
     )
     if not any(path.suffix == ".safetensors" for path in files):
+        weights.refuse_pickle(folder)
         raise UserError(f"{folder}: no *.safetensors file; give the directory of a saved model")
     return content_hash({path.name: file_hash(path) for path in files})

@@ -42,17 +42,19 @@ def size_of(model: Any) -> Size:
 def size_of_named(name: str, revision: str | None = None) -> int | None:
     """``Size.multiplied`` of a directory or a hub model, from its config alone.
 
-    None if there is no config to be had, as of a model that is known to a server only.
+    None if there is no config to be had, as of a model that is known to a server only or that needs
+    code of its own.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
-        config = AutoConfig.from_pretrained(name, revision=revision)
+        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     except (OSError, ValueError):
         return None
-    with torch.device("meta"):
-        return size_of(AutoModelForCausalLM.from_config(config)).multiplied
+    return size_of(model).multiplied
 
 
 def _expert_share(config: Any) -> float:

@@ -19,10 +19,12 @@ from handan.evaluate import BOOTSTRAP as FINAL_BOOTSTRAP
 from handan.evaluate import evaluate
 from handan.formats import FORMATS
 from handan.launch import Processes
-from handan.records import content_hash, read_json, read_jsonl, write_csv, write_json, write_jsonl
+from handan.records import content_hash, read_json, read_keyed, write_csv, write_json, write_jsonl
+from handan.responses import KEY
 from handan.run_files import read_run, read_settings
 from handan.suite import Suite, suite_items
-from handan.training.ledger import LEDGER, complete_checkpoints
+from handan.training import checkpoints
+from handan.training.checkpoints import LEDGER, MANIFEST, what_is_wrong
 from handan.training.schedule import SCHEDULE
 
 HALF_PRECISION = {"bf16": "bfloat16", "fp16": "float16"}
@@ -45,6 +47,11 @@ class Training:
     arm: str
     settings: dict[str, Any]
     facts: dict[str, Any]
+
+    @property
+    def trusted(self) -> str | None:
+        """Commit of the code that its model brings along and that its YAML trusts."""
+        return self.settings["model_revision"] if self.settings.get("trust_remote_code") else None
 
 
 @dataclass(frozen=True)
@@ -97,22 +104,24 @@ def begin(sweep_dir: Path, run: Training, suite: Suite) -> None:
 
 
 def policies(run: Training) -> list[Policy]:
-    """The models of a run that are there now: its start, complete checkpoints, its end.
+    """The models of a run that are there now: its start, whole checkpoints, its end.
+
+    What is wrong with another checkpoint is printed.
 
     Raises:
         UserError: there is neither a checkpoint nor a finished training.
     """
-    found = {
-        step: Policy(step, str(path), None, read_json(path / LEDGER))
-        for step, path in complete_checkpoints(run.run_dir).items()
-    }
+    found = {}
+    for step, path in checkpoints.found(run.run_dir).items():
+        if reason := what_is_wrong(path, "none"):
+            print(f"{path}: {reason}; left out", flush=True)
+        else:
+            found[step] = Policy(step, str(path), None, read_json(path / LEDGER))
     if run.facts.get("finished") and run.facts["steps"] not in found:
         end = Policy(run.facts["steps"], str(run.run_dir), None, run.facts["budget"])
         found[end.step] = end
     if not found:
-        raise UserError(
-            f"{run.run_dir}: holds no complete checkpoint-N; set save_steps in its YAML"
-        )
+        raise UserError(f"{run.run_dir}: holds no whole checkpoint-N; set save_steps in its YAML")
     first = _first(run)
     return [*([first] if first else []), *(found[step] for step in sorted(found))]
 
@@ -121,7 +130,7 @@ def _first(run: Training) -> Policy | None:
     """The model a run began with, None if it cannot be had any more."""
     name, revision = (run.settings[key] for key in ("model_name_or_path", "model_revision"))
     try:
-        same = fingerprint_of(name, revision) == run.settings["model_fingerprint"]
+        same = fingerprint_of(name, revision, run.trusted) == run.settings["model_fingerprint"]
         reason = "is not the one it began with"
     except UserError as error:
         same, reason = False, f"cannot be read ({error})"
@@ -143,15 +152,9 @@ def is_evaluated(sweep_dir: Path, policy: Policy) -> bool:
 def evaluate_policy(
     policy: Policy, run: Training, suite: Suite, sweep_dir: Path, world: Processes
 ) -> None:
-    """Evaluate one policy into ``sweep_dir/step-N``, unless training has removed it meanwhile."""
+    """Evaluate one policy into ``sweep_dir/step-N``, unless its checkpoint is not whole."""
     engine = open_whole(policy, run, world)
     if engine is None:
-        if world.rank == 0:
-            print(
-                f"{policy.model}: removed by its training while it was read; left out. Raise "
-                "save_total_limit to keep more checkpoints",
-                flush=True,
-            )
         return
     folder = sweep_dir / f"step-{policy.step}"
     if world.rank == 0:
@@ -160,23 +163,37 @@ def evaluate_policy(
 
 
 def open_whole(policy: Policy, run: Training, world: Processes) -> TransformersEngine | None:
-    """The engine of a policy; None if its files are not all there until it is loaded.
+    """The engine of a policy; None, and a printed line, if it is a checkpoint that is not whole.
 
     Half a checkpoint can be loaded without an error, as one without its chat template.
     """
     before, engine = _files(policy), None
     try:
         engine = open_as_trained(policy, run, world)
+        reason = _removed(policy, before)
     except (OSError, UserError):
-        if _is_whole(policy, before):
+        reason = _removed(policy, before) or _damaged(policy)
+        if reason is None:
             raise
-    whole = world.gather([{"whole": _is_whole(policy, before)}])
-    return engine if all(row["whole"] for row in whole) else None
+    reasons = [row["reason"] for row in world.gather([{"reason": reason}]) if row["reason"]]
+    if reasons and world.rank == 0:
+        print(f"{policy.model}: {reasons[0]}", flush=True)
+    return None if reasons else engine
 
 
-def _is_whole(policy: Policy, before: set[str]) -> bool:
-    """Whether nothing of a checkpoint is missing that was there; nothing else is ever removed."""
-    return not policy.is_checkpoint or (LEDGER in before and _files(policy) == before)
+def _removed(policy: Policy, before: set[str]) -> str | None:
+    """Whether something of a checkpoint that was there is missing; its manifest goes first."""
+    if not policy.is_checkpoint or (MANIFEST in before and _files(policy) == before):
+        return None
+    return (
+        "removed by its training while it was read; left out. Raise save_total_limit to keep more "
+        "checkpoints"
+    )
+
+
+def _damaged(policy: Policy) -> str | None:
+    reason = what_is_wrong(Path(policy.model), "model") if policy.is_checkpoint else None
+    return f"{reason}; left out" if reason else None
 
 
 def open_as_trained(policy: Policy, run: Training, world: Processes) -> TransformersEngine:
@@ -190,7 +207,13 @@ def open_as_trained(policy: Policy, run: Training, world: Processes) -> Transfor
     dtype = HALF_PRECISION[precision] if casts_weights else run.settings["dtype"] or "float32"
     options = {attention: run.settings[attention]} if run.settings[attention] else {}
     model, tokenizer, fingerprint = load_model(
-        policy.model, policy.revision, dtype, world.device, merge=False, **options
+        policy.model,
+        policy.revision,
+        dtype,
+        world.device,
+        merge=False,
+        trusted=run.trusted,
+        **options,
     )
     if precision in HALF_PRECISION and not casts_weights:
         from accelerate import Accelerator
@@ -219,7 +242,8 @@ def write_sweep(sweep_dir: Path, suite: Suite) -> list[int]:
     rows, metrics, first = [], [], None
     for step in steps:
         folder = sweep_dir / f"step-{step}"
-        responses = [{**row, "step": step} for row in read_jsonl(folder / "generations.jsonl")]
+        drawn = read_keyed(folder / "generations.jsonl", KEY)
+        responses = [{**row, "step": step} for row in drawn]
         rows += cost_rows(responses, items, suite.cost_without_span)
         costs = sampled_costs(responses, items, suite.cost_without_span)
         spent = budget_metrics(read_json(folder / LEDGER))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from handan.alignment.data.cost_table import GREEDY_SUFFIX
 from handan.config import load_yaml
+from handan.engines.trust import COMMIT
 from handan.errors import UserError
 from handan.formats import AUTO, FORMATS
 from handan.suite import Suite
@@ -18,8 +19,7 @@ ROLES = ("teacher", "student", "instruct", "initial")
 DECODINGS = ("suite", "recommended")
 # Names become directories beside the zoo's own files.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-RESERVED = ("logs",)
-COMMIT = re.compile(r"[0-9a-f]{40}")
+RESERVED = ("logs", "report")
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import yaml
 
-from handan import machine
+from handan import machine, rundir
 from handan.alignment.data.compare import read_runs
 from handan.alignment.data.pairs import read_pairs
 from handan.alignment.measure import align
 from handan.architectures import find
 from handan.config import read_yaml
 from handan.csv_input import read_table
+from handan.durable import append_text, make_directory
 from handan.errors import UserError
 from handan.evaluate import BOOTSTRAP
 from handan.plan import Gpu, layout, work_of
@@ -59,7 +60,7 @@ def run_zoo(
         UserError: entries failed, after the others have run.
     """
     logs = output_dir / LOGS
-    logs.mkdir(parents=True, exist_ok=True)
+    make_directory(logs)
     failed = {}
     for number, entry in enumerate(entries, start=1):
         words = [script, *_words(zoo, entry, suite, suite_path, output_dir, engine, more)]
@@ -83,7 +84,8 @@ def run_zoo(
     if absent:
         print(f"not compared yet: {', '.join(absent)} of the zoo are not evaluated", flush=True)
         return None
-    return join(zoo, suite, output_dir)
+    with rundir.lock(output_dir, 0):  # of a job array two jobs can be the last one
+        return join(zoo, suite, output_dir)
 
 
 def join(zoo: Zoo, suite: Suite, output_dir: Path) -> dict:
@@ -126,7 +128,8 @@ def _tell_relations(zoo: Zoo, output_dir: Path) -> None:
             teacher = {"arm": entry.teacher, "model_fingerprint": weights[entry.teacher]}
             told |= {"teacher": teacher, "recipe": "sft_distill"}
         path = output_dir / entry.name / "run.json"
-        write_json(path, read_json(path) | {"published": told})
+        with rundir.lock(path.parent, 0):
+            write_json(path, read_json(path) | {"published": told})
 
 
 def _words(
@@ -187,12 +190,10 @@ def _follow(words: Sequence[str], log_path: Path) -> tuple[int, str]:
     )
     assert process.stdout is not None
     try:
-        with open(log_path, "a", encoding="utf-8") as log:
-            for line in process.stdout:
-                print(line, end="", flush=True)
-                log.write(line)
-                log.flush()
-                last_line = line.strip() or last_line
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            append_text(log_path, line)
+            last_line = line.strip() or last_line
     except BaseException:
         process.terminate()
         process.wait()

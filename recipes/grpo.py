@@ -13,7 +13,7 @@ from pathlib import Path
 from datasets import Dataset
 from trl import GRPOConfig
 
-from handan.errors import UserError, run_main
+from handan.errors import run_main
 from handan.training.losses import check_drawing, check_loss
 from handan.training.prompts import load_prompts, prompt_rows
 from handan.training.reward import VerifiableReward
@@ -51,22 +51,6 @@ class GRPOArguments(RecipeArguments):
     )
 
 
-def check_resumable(config: GRPOConfig) -> None:
-    """Stop if a checkpoint could lie between two steps that share their completions.
-
-    Raises:
-        UserError: a run that goes on from such a checkpoint would draw them anew.
-    """
-    shared = config.steps_per_generation * config.num_iterations
-    if config.save_strategy == "steps" and (
-        config.save_steps * config.gradient_accumulation_steps % shared
-    ):
-        raise UserError(
-            f"save_steps is {config.save_steps}, but completions serve "
-            f"{shared / config.gradient_accumulation_steps:g} steps; make it a multiple of that"
-        )
-
-
 def main() -> None:
     """One run: parse, train from the newest checkpoint on, save, write the ledger."""
     run = begin(GRPOArguments, GRPOConfig, REQUIRED)
@@ -75,8 +59,10 @@ def main() -> None:
     check_loss(run.config, run.world.size)
     check_drawing(run.config, run.given)
     questions = load_prompts(Path(run.recipe.prompts))
-    check_resumable(run.config)
     rows = prompt_rows(questions, run.tokenizer, run.form)
+    if run.config.beta and run.peft_config is None:
+        # TRL loads the reference anew; by itself it would take another revision.
+        run.config.model_init_kwargs = run.source
     reward = VerifiableReward(
         tokenizer=run.tokenizer,
         model=run.model,

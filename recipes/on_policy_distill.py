@@ -14,6 +14,7 @@ from pathlib import Path
 from datasets import Dataset
 from trl import DistillationConfig
 
+from handan.engines import trust
 from handan.engines.loading import load_model
 from handan.errors import run_main
 from handan.records import read_json
@@ -52,7 +53,10 @@ def main() -> None:
     check_drawing(run.config, run.given)
     place = run.config.teacher_model_name_or_path
     teacher, tokenizer, fingerprint = load_model(
-        place, revision=run.config.teacher_model_revision, dtype=run.model_config.dtype or "auto"
+        place,
+        revision=run.config.teacher_model_revision,
+        dtype=run.model_config.dtype or "auto",
+        trusted=trust.of_recipe(run.config, run.model_config)[1],
     )
     check_shared_vocabulary(run.model, run.tokenizer, teacher, tokenizer, place)
     rows = prompt_rows(load_prompts(Path(run.recipe.prompts)), run.tokenizer, run.form)

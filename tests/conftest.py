@@ -1,43 +1,96 @@
 """Fixtures that several modules of tests share."""
 
+import fcntl
 import os
 import shutil
-import time
+from functools import partial
 
 import pytest
 import recipe_runs
-from embedded import launch
+from embedded import launch, run_script, small_suite
 from playwright.sync_api import sync_playwright
+
+# Modules of runs that take longest, so that no worker is left with one of them at the end.
+LONGEST = ("along", "trackers", "recipes", "zoo_run", "launch", "evaluate", "server", "families")
+ORDER = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+
+
+def pytest_configure():
+    """One thread a process, as in ``make test``; before anything imports torch."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: ORDER.get(item.path.stem, len(ORDER)))
+
+
+def once(made, make):
+    """Make a file, and what is beside it, for all test workers: whoever comes first."""
+    made.parent.mkdir(exist_ok=True)
+    with open(made.parent.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            make()
+    return made.parent
 
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory):
     """Prompts, a probe suite and traces that are small enough for tests."""
-    # One folder for all test workers, made by whoever comes first.
     root = tmp_path_factory.getbasetemp()
     folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "small"
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        deadline = time.monotonic() + 300
-        while not (folder / "ready").exists():
-            assert time.monotonic() < deadline, f"{folder} was never completed"
-            time.sleep(0.5)
-        return folder
-    recipe_runs.prepare(folder)
-    (folder / "ready").touch()
-    return folder
+
+    def make():
+        recipe_runs.prepare(folder)
+        (folder / "ready").touch()
+
+    return once(folder / "ready", make)
 
 
 @pytest.fixture(scope="session")
 def trained(small):
-    """The recipes run once, uninterrupted, through accelerate launch."""
+    """The recipes run once, uninterrupted; supervised fine-tuning through accelerate launch."""
 
     def run(recipe):
-        folder = small / f"whole_{recipe}"
-        # A finished run is left alone.
-        launch("cpu", *recipe_runs.arguments(recipe, small, folder))
-        return folder
+        made = small / f"whole_{recipe}" / "model.safetensors"
+        words = recipe_runs.arguments(recipe, small, made.parent)
+        start = partial(launch, "cpu") if recipe == "sft_distill" else run_script
+        return once(made, lambda: start(*words))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def full_suite(small):
+    """Words of a recipe that measures a full suite too, and the probe at log-spaced steps."""
+    folder = small / "full"
+    more = {"name": "full", "items_per_task": 7, "samples": 1, "greedy": True}
+    once(folder / "suite.yaml", lambda: small_suite(folder, **more))
+    return ["--full_suite", folder / "suite.yaml", "--probe_log_spaced", "3"]
+
+
+@pytest.fixture(scope="session")
+def measured(small, full_suite):
+    """The recipes with all there is to measure."""
+
+    def run(recipe):
+        made = small / f"measured_{recipe}" / "model.safetensors"
+        words = recipe_runs.arguments(recipe, small, made.parent, *full_suite)
+        return once(made, lambda: run_script(*words))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def two_ranks(small, full_suite):
+    """The same on two processes, as far as the time for measuring allows; GRPO's are new."""
+
+    def run(recipe):
+        made = small / f"two_ranks_{recipe}" / "model.safetensors"
+        more = [*recipe_runs.of_two_ranks(recipe), *full_suite, "--probe_time_share", "0.9"]
+        words = recipe_runs.arguments(recipe, small, made.parent, *more)
+        engine = recipe_runs.TWO_RANKS[recipe]
+        return once(made, lambda: launch(engine, *words, forks=recipe != "grpo"))
 
     return run
 

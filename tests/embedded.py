@@ -3,10 +3,13 @@
 import socket
 import subprocess
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import forked
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -43,11 +46,23 @@ def small_suite(folder: Path, **changes: Any) -> Path:
     return path
 
 
-def run_script(*words: object, check: bool = True, **more: Any) -> subprocess.CompletedProcess:
-    """Run a script of the project in its root, as a user does."""
-    done = subprocess.run(
-        [sys.executable, *map(str, words)], cwd=ROOT, capture_output=True, text=True, **more
-    )
+def run_script(*words: object, check: bool = True) -> subprocess.CompletedProcess:
+    """Run a script of the project in its root, as a user does but for the imports; see forked."""
+    with tempfile.TemporaryDirectory() as name:
+        process = forked.start(Path(name), *words)
+        process.join()
+        printed = [(Path(name) / number).read_text() for number in "12"]
+    return _checked(subprocess.CompletedProcess(words, process.exitcode, *printed), check)
+
+
+def run_python(*words: object, check: bool = True, **more: Any) -> subprocess.CompletedProcess:
+    """The same in a new Python, for tests of starting itself and of its environment."""
+    command = [sys.executable, *map(str, words)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **more)
+    return _checked(done, check)
+
+
+def _checked(done: subprocess.CompletedProcess, check: bool) -> subprocess.CompletedProcess:
     if check:
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return done
@@ -60,8 +75,22 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def launch(config: str, *words: object, check: bool = True) -> subprocess.CompletedProcess:
-    """``accelerate launch`` a recipe with a config of launch/accelerate."""
+def launch(config: str, *words: object, forks: bool = True) -> subprocess.CompletedProcess:
+    """``accelerate launch`` a recipe with a config of launch/accelerate.
+
+    Args:
+        config: its name there.
+        words: of the recipe.
+        forks: whether several ranks are forks of the launcher instead of new Pythons.
+    """
     launcher = ["-m", "accelerate.commands.launch", "--quiet", "--config_file"]
-    port = [] if config == "cpu" else ["--main_process_port", free_port()]
-    return run_script(*launcher, f"launch/accelerate/{config}.yaml", *port, *words, check=check)
+    launcher += [f"launch/accelerate/{config}.yaml"]
+    if config == "cpu":
+        return run_script(*launcher, *words)
+    launcher += ["--main_process_port", str(free_port())]
+    with pytest.MonkeyPatch.context() as patch:
+        if forks:
+            launcher += ["tests/rank.py"]
+            patch.setenv("PET_START_METHOD", "fork")
+            patch.setenv("PET_RUN_PATH", "1")
+        return run_script(*launcher, *words)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import yaml
-from embedded import SUITES, launch, small_suite
+from embedded import SUITES, run_python, run_script, small_suite
 
 from handan.records import file_hash
 
@@ -14,6 +14,11 @@ seed: 3
 """
 TWICE = ["--per_device_train_batch_size", "8", "--gradient_accumulation_steps", "2"]
 RECIPES = ["sft_distill", "grpo"]
+# Launch configs of two processes that between them have every engine a CPU can run.
+TWO_RANKS = {"sft_distill": "ddp-cpu", "grpo": "zero2-cpu", "on_policy_distill": "zero3-cpu"}
+# Groups of similar lengths, and what fills up the last batch of an epoch, depend on the number of
+# processes; so a random order, and less than an epoch.
+RANDOM_ORDER = ["--train_sampling_strategy", "random"]
 
 
 def prepare(folder: Path) -> None:
@@ -21,13 +26,13 @@ def prepare(folder: Path) -> None:
     (folder / "prompts.yaml").write_text(PROMPTS)
     human = yaml.safe_load((SUITES / "tiny_probe.yaml").read_text())["tasks"]
     small_suite(folder, tasks=human, greedy=False)
-    traces(folder, folder / "traces")
+    traces(folder, folder / "traces", start=run_python)
 
 
-def traces(small, output_dir, check=True):
+def traces(small, output_dir, check=True, start=run_script):
     config = ["--config", "recipes/configs/tiny/traces.yaml", "--output_dir", output_dir]
     more = ["--prompts", small / "prompts.yaml", "--batch_size", "16"]
-    return launch("cpu", "recipes/traces.py", *config, *more, check=check)
+    return start("recipes/traces.py", *config, *more, check=check)
 
 
 def arguments(recipe, small, output_dir, *more):
@@ -41,6 +46,16 @@ def arguments(recipe, small, output_dir, *more):
         "on_policy_distill": TWICE,
     }[recipe]
     return [f"recipes/{recipe}.py", *config, *shared, *steps, *own, *more]
+
+
+def of_two_ranks(recipe):
+    """More words, for as many rows a step on two processes as on one."""
+    one_micro_batch = ["--gradient_accumulation_steps", "1", "--per_device_train_batch_size"]
+    return (
+        [*one_micro_batch, "12", *RANDOM_ORDER, "--logging_steps", "1"]
+        if recipe == "sft_distill"
+        else [*one_micro_batch, "8"]
+    )
 
 
 def weights(folder):

@@ -5,33 +5,17 @@ from pathlib import Path
 
 import pytest
 import yaml
-from embedded import launch, run_script, small_suite
-from recipe_runs import arguments, weights
+from embedded import launch, run_python, run_script, small_suite
+from recipe_runs import RECIPES, TWO_RANKS, arguments, of_two_ranks, weights
 
 from handan import sweep
 from handan.errors import UserError
 from handan.launch import SINGLE
 from handan.records import read_json, read_jsonl, write_json
 from handan.suite import load_suite
+from handan.training.checkpoints import seal
 
-RECIPES = ["sft_distill", "grpo"]
 CLOCKS = ("seconds", "probe_share", "memory_gib")  # ends of names of what no two runs share
-
-
-@pytest.fixture(scope="session")
-def measured(small):
-    """A recipe run with all there is to measure: a full suite, and log-spaced steps between."""
-    (small / "full").mkdir(exist_ok=True)
-    full = small_suite(small / "full", name="full", items_per_task=7, samples=1, greedy=True)
-    more = ["--full_suite", full, "--probe_log_spaced", "3"]
-
-    def run(recipe, engine="cpu", *other):
-        folder = small / f"measured_{recipe}_{engine}"
-        if not (folder / "model.safetensors").exists():
-            launch(engine, *arguments(recipe, small, folder, *more, *other))
-        return folder
-
-    return run
 
 
 def measurements(path):
@@ -74,7 +58,9 @@ def test_every_suite_is_measured_on_its_schedule_and_weights_stay_the_same(
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_sweep_over_checkpoints_says_what_the_probe_said(small, measured, recipe):
     folder = measured(recipe)
-    done = run_script("eval/sweep.py", "--run", folder, "--suite", small / "suite.yaml")
+    # One of the two in a Python of its own.
+    start = {"sft_distill": run_python, "grpo": run_script}[recipe]
+    done = start("eval/sweep.py", "--run", folder, "--suite", small / "suite.yaml")
     assert "steps 0, 2, 4 in" in done.stdout
     probed, swept = (measurements(folder / p / "metrics.jsonl") for p in ("", "sweep"))
     assert list(swept) == [0, 2, 4]
@@ -94,18 +80,15 @@ def test_a_sweep_over_checkpoints_says_what_the_probe_said(small, measured, reci
     assert done.returncode == 2 and "sweep was begun with suite = 'small'" in done.stderr
 
 
-@pytest.mark.parametrize(("recipe", "engine"), [("sft_distill", "ddp-cpu"), ("grpo", "zero2-cpu")])
-def test_measuring_changes_no_bit_of_what_two_ranks_train(
-    small, measured, tmp_path, recipe, engine
-):
-    short = ["--max_steps", "2", "--gradient_accumulation_steps", "1", "--probe_time_share", "0.9"]
-    with_all = measured(recipe, engine, *short)
-    nothing = [*short, "--probe_steps", "0"]
-    launch(engine, *arguments(recipe, small, tmp_path / "run", *nothing))
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_measuring_changes_no_bit_of_what_two_ranks_train(small, two_ranks, tmp_path, recipe):
+    nothing = [*of_two_ranks(recipe), "--probe_steps", "0"]
+    launch(TWO_RANKS[recipe], *arguments(recipe, small, tmp_path / "run", *nothing))
+    with_all = two_ranks(recipe)
     assert weights(tmp_path / "run") == weights(with_all)
     assert not (tmp_path / "run" / "probe.jsonl").exists()
     steps = measurements(with_all / "metrics.jsonl")
-    assert {0, 2} <= set(steps) and "full/inflation/k" in steps[2]
+    assert {0, 4} <= set(steps) and "full/inflation/k" in steps[4]
 
 
 def test_measuring_is_skipped_while_it_would_take_too_much_time(small, tmp_path):
@@ -167,11 +150,17 @@ def test_a_checkpoint_that_is_removed_while_it_is_read_is_left_out(
     assert "checkpoint-4: removed" in shown
 
 
-def test_a_damaged_checkpoint_is_no_removed_one(trained, tmp_path, one_item):
+def test_a_damaged_checkpoint_is_left_out_and_the_damage_named(trained, tmp_path, one_item, capsys):
     run, training = copied(trained("sft_distill"), tmp_path)
-    (run / "checkpoint-2" / "config.json").write_text("{}")
-    with pytest.raises(UserError, match="checkpoint-2: cannot be loaded as a model"):
-        swept_steps(training, one_item, run / "sweep")
+    model = run / "checkpoint-2" / "model.safetensors"
+    model.write_bytes(model.read_bytes()[:-1] + b"?")
+    (run / "checkpoint-4" / "config.json").write_text("{}")
+    # The end of the run is the model of its last step too.
+    assert swept_steps(training, one_item, run / "sweep") == [0, 4]
+    shown = capsys.readouterr().out
+    assert "checkpoint-2: damaged: model.safetensors holds other bytes than were saved" in shown
+    assert "checkpoint-4: damaged: config.json has 2 bytes, not the" in shown
+    assert sweep.policies(training)[-1].model == str(run)
 
 
 def test_a_start_that_is_another_model_now_is_left_out(trained, tmp_path, one_item, capsys):
@@ -193,6 +182,7 @@ def test_a_step_that_was_trained_again_is_not_taken_for_evaluated(trained, tmp_p
     assert all(sweep.is_evaluated(run / "sweep", policy) for policy in sweep.policies(training))
     ledger = run / "checkpoint-2" / "ledger.json"
     write_json(ledger, read_json(ledger) | {"train_seconds": 99.0})
+    seal(ledger.parent, training.facts["launch"], SINGLE)
     steps = [p.step for p in sweep.policies(training) if not sweep.is_evaluated(run / "sweep", p)]
     assert steps == [2]
 

@@ -57,3 +57,29 @@ def test_a_bad_file_names_the_key(tmp_path, text, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"none.yaml: no such file"):
         load_yaml(tmp_path / "none.yaml", Settings)
+
+
+LEVELS = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+MERGED = [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 12)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\n".join(["a0: &a0 [x, x]", *LEVELS]), "its aliases stand for over 100,000 values"),
+        ("\n".join(["a0: &a0 {x: 1}", *MERGED]), "its aliases stand for over 100,000 values"),
+        ("name: &name [*name]", "an alias stands for something that it is part of"),
+        ("name: " + "[" * 20_000, "nested too deeply"),
+        ("name: !!python/object/apply:os.getcwd []", "not valid YAML"),
+        ("name: [" + "x, " * 5_000 + "x]", r"expected str, found \['x', .*…$"),
+    ],
+)
+def test_a_file_made_to_exhaust_or_to_run_something_is_refused(tmp_path, text, message):
+    with pytest.raises(UserError, match=message) as stopped:
+        read(tmp_path, f"{text}\n")
+    assert len(str(stopped.value)) < 1_000
+
+
+def test_aliases_may_stand_for_a_few_values(tmp_path):
+    text = GOOD.replace("{rate: 1}", "&inner {rate: 1}")
+    assert read(tmp_path, text).inner == Inner(1.0)

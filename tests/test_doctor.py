@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from embedded import ROOT, run_script
+from embedded import ROOT, run_python
 
 from handan import doctor, machine
 from handan.errors import UserError
@@ -24,7 +24,7 @@ def _offline(monkeypatch, tmp_path):
 
 
 def test_this_machine_runs_the_embedded_world():
-    done = run_script("-m", "handan", "doctor")
+    done = run_python("-m", "handan", "doctor")
     assert "the embedded world (make demo" in done.stdout
     assert "switched off by HF_HUB_OFFLINE" in done.stdout
     assert done.stderr == ""

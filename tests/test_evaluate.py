@@ -5,6 +5,7 @@ import shutil
 import pytest
 import yaml
 from embedded import SUITES, WEIGHTS, engine, run_script, small_suite
+from saved import checkpoint
 
 from handan import rundir
 from handan.alignment.measure import align
@@ -13,7 +14,7 @@ from handan.engines.loading import load_model
 from handan.errors import UserError
 from handan.evaluate import evaluate
 from handan.launch import SINGLE
-from handan.records import file_hash, read_json, read_jsonl, write_json
+from handan.records import file_hash, read_json, read_jsonl
 from handan.suite import load_suite, suite_items
 
 
@@ -135,6 +136,7 @@ def test_another_suite_or_model_in_the_same_directory_is_refused(evaluated, tmp_
 
 def test_two_processes_give_the_same_file(evaluated, tmp_path):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    launcher += ["--run-path", "--start-method", "fork", "tests/rank.py"]
     run_script(*launcher, *words(evaluated / "suite.yaml", tmp_path / "base"))
     rows = {
         where: sorted(
@@ -164,8 +166,7 @@ def test_a_sweep_puts_all_checkpoints_side_by_side(evaluated, tmp_path):
     run = tmp_path / "run"
     for step, name in ((10, "base"), (20, "base_constant")):
         shutil.copytree(WEIGHTS / name, run / f"checkpoint-{step}")
-        (run / f"checkpoint-{step}" / "optimizer.pt").write_text("")
-        write_json(run / f"checkpoint-{step}" / "ledger.json", {"trained_tokens": step})
+        checkpoint(run, step)
     (run / "checkpoint-30").mkdir()  # still being written
     launch = {"engine": "NO", "mixed_precision": "no"}
     facts = {"launch": launch, "reasoning_format": "tiny", "budget_at_start": {}}

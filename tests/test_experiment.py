@@ -226,6 +226,22 @@ def test_a_runner_that_is_asked_to_stop_lets_trainings_save(tmp_path):
     assert not (tmp_path / "logs" / "train.done.json").exists()
 
 
+def test_a_log_that_cannot_be_written_holds_no_stage_up(tmp_path, capsys):
+    # More than a pipe holds: a stage that nobody listens to would wait for ever.
+    talk = "print('word ' * 100_000, flush=True)\nprint('arm: step 1', flush=True)\n"
+    one = stage(tmp_path, "one", talk + FINISH)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "one.log").symlink_to("/dev/full")
+    running.run([one], ["one"], set(), tmp_path / "logs", 1)
+    said, deadline = capsys.readouterr().out, time.monotonic() + 60
+    while "one: arm: step 1" not in said:  # the last words come through a thread
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+        said += capsys.readouterr().out
+    assert said.count("one.log: cannot be written (No space left on device)") == 1
+    assert running.finished([one], tmp_path / "logs") == {"one"}
+
+
 def test_marks_without_results_do_not_count(tmp_path):
     one = stage(tmp_path, "one", FINISH)
     write_json(tmp_path / "logs" / "one.done.json", running.identities([one])["one"])

@@ -1,7 +1,6 @@
 """The tiny stand-ins of real families behave as the families do, through the project's own code."""
 
 import json
-import os
 
 import pytest
 import yaml
@@ -95,7 +94,7 @@ def natural_suite(folder):
 
 def evaluated(model, suite, run_dir):
     words = ["--model", model, "--suite", suite, "--output_dir", run_dir]
-    run_script("eval/run.py", *words, env=os.environ | SECRETS)
+    run_script("eval/run.py", *words)
     rows = read_jsonl(run_dir / "generations.jsonl")
     assert len(rows) == 2 * 3 * 2
     return rows
@@ -108,8 +107,10 @@ def evaluated(model, suite, run_dir):
         for name in FAMILIES
     ],
 )
-def test_a_family_is_trained_on_text_traces_and_evaluated(name, tmp_path):
+def test_a_family_is_trained_on_text_traces_and_evaluated(name, tmp_path, monkeypatch):
     """The scripts as users run them, from the family's own model directory to its figures."""
+    for variable, secret in SECRETS.items():
+        monkeypatch.setenv(variable, secret)
     base, run_dir = family(name, tmp_path / "base"), tmp_path / "sft"
     published(tmp_path)
     suite = natural_suite(tmp_path)
@@ -120,9 +121,7 @@ def test_a_family_is_trained_on_text_traces_and_evaluated(name, tmp_path):
     settings |= {"traces": str(tmp_path / "traces.jsonl"), "reasoning_format": form}
     settings |= {"max_steps": 2, "probe_steps": 0, "per_device_train_batch_size": 2}
     (tmp_path / "sft.yaml").write_text(yaml.safe_dump(settings))
-    run_script(
-        "recipes/sft_distill.py", "--config", tmp_path / "sft.yaml", env=os.environ | SECRETS
-    )
+    run_script("recipes/sft_distill.py", "--config", tmp_path / "sft.yaml")
 
     training = read_json(run_dir / "run.json")["training"]
     tokenizer = make_tokenizer(FAMILIES[name])

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
-from embedded import ROOT, free_port, run_script
+from embedded import ROOT, free_port, run_python, run_script
 
 from handan.errors import UserError
 from handan.launch import SINGLE, check_engine, check_wrapped, count_nodes, processes
@@ -142,7 +142,7 @@ def test_a_deepspeed_launch_that_would_run_plain_ddp_stops(tmp_path):
     port = ["--main_process_port", free_port()]
     words = ["launch/accelerate/zero2-cpu.yaml", *port, *recipe, "--output_dir", tmp_path / "run"]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true"}
-    done = run_script(*launcher, *words, check=False, env=environment)
+    done = run_python(*launcher, *words, check=False, env=environment)
     assert done.returncode != 0
     assert "the launch config asks for DeepSpeed, but MULTI_CPU runs" in done.stderr
     assert not (tmp_path / "run" / "run.json").exists()

@@ -2,25 +2,26 @@
 
 import json
 import shutil
-import signal
-import subprocess
-import sys
 import time
 
+import forked
 import pytest
 import torch
 import yaml
-from embedded import ROOT, WEIGHTS, launch, run_script
-from recipe_runs import PROMPTS, RECIPES, arguments, traces, weights
+from embedded import ROOT, WEIGHTS, run_script
+from recipe_runs import PROMPTS, RECIPES, TWO_RANKS, arguments, of_two_ranks, traces, weights
 from safetensors.torch import load_file
 
 from handan import sweep
 from handan.engines.transformers import TransformersEngine, load_model
+from handan.errors import UserError
 from handan.evaluate import evaluate
 from handan.formats import FORMATS
 from handan.launch import SINGLE
 from handan.records import file_hash, read_json, read_jsonl
 from handan.suite import load_suite
+from handan.training.checkpoints import complete_checkpoints, what_is_wrong
+from handan.training.resume import checkpoint_to_resume
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -68,22 +69,26 @@ def test_the_probe_does_not_disturb_training(small, trained, tmp_path, recipe):
 @pytest.mark.parametrize("recipe", [*RECIPES, "on_policy_distill"])
 def test_a_killed_run_goes_on_to_the_same_weights(small, trained, tmp_path, recipe):
     folder = tmp_path / "run"
-    words = [str(word) for word in arguments(recipe, small, folder)]
-    process = subprocess.Popen(
-        [sys.executable, *words], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    mark = folder / "checkpoint-2" / "ledger.json"
+    words = arguments(recipe, small, folder)
+    process = forked.start(tmp_path, *words)
+    mark = folder / "checkpoint-2" / "manifest.json"
     deadline = time.monotonic() + 240
     while not mark.exists():
-        assert process.poll() is None and time.monotonic() < deadline
+        assert process.is_alive() and time.monotonic() < deadline
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
     assert not (folder / "model.safetensors").exists()
-    # What a kill during the next save would leave behind.
-    (folder / "checkpoint-3").mkdir(exist_ok=True)
-    done = run_script(*words)
-    assert "checkpoint-3: incomplete" in done.stdout
+    # What a kill during the next save would leave behind, and what a failing disk.
+    (folder / "checkpoint-3").mkdir()
+    shutil.rmtree(folder / "checkpoint-4", ignore_errors=True)
+    shutil.copytree(folder / "checkpoint-2", folder / "checkpoint-4")
+    done = run_script(*words, "--resume", "must")
+    assert "checkpoint-3: incomplete: no manifest.json" in done.stdout
+    assert "checkpoint-4: damaged: manifest.json is of step 2; not used" in done.stdout
+    assert "checkpoint-3: removed; step 3 is trained again" in done.stdout
+    assert list(complete_checkpoints(folder)) == [2, 4]
+    assert what_is_wrong(folder / "checkpoint-4") is None
     assert weights(folder) == weights(trained(recipe))
     whole = read_json(trained(recipe) / "run.json")["training"]["budget"]
     resumed = read_json(folder / "run.json")["training"]["budget"]
@@ -148,41 +153,53 @@ def test_sft_on_the_shortest_trace_of_each_prompt(small, tmp_path):
     assert run["audit"]["tokenised_anew"] == 0
 
 
-# As many rows a step as the run of one process.
-CELLS = {"sft_distill": "ddp-cpu", "grpo": "zero2-cpu", "on_policy_distill": "zero3-cpu"}
-
-
-@pytest.mark.parametrize("recipe", CELLS)
-def test_two_ranks_train_the_weights_of_one(small, trained, tmp_path, recipe):
-    engine, folder = CELLS[recipe], tmp_path / "run"
-    one_micro_batch = ["--gradient_accumulation_steps", "1", "--per_device_train_batch_size"]
+@pytest.mark.parametrize("recipe", TWO_RANKS)
+def test_two_ranks_train_the_weights_of_one(small, trained, two_ranks, tmp_path, recipe):
+    engine, folder = TWO_RANKS[recipe], two_ranks(recipe)
     if recipe == "sft_distill":
-        # Groups of similar lengths, and what fills up the last batch of an epoch, depend on the
-        # number of processes; so a random order, and less than an epoch.
-        order, alone = ["--train_sampling_strategy", "random"], tmp_path / "alone"
-        run_script(*arguments(recipe, small, alone, *order, *one_micro_batch, "24"))
-        more = [*order, *one_micro_batch, "12"]
+        alone, rows_of_both = tmp_path / "alone", ["--per_device_train_batch_size", "24"]
+        more = [*of_two_ranks(recipe), *rows_of_both]
+        run_script(*arguments(recipe, small, alone, *more, "--probe_steps", "0"))
     else:
-        more, alone = [*one_micro_batch, "8"], trained(recipe)
-    done = launch(engine, *arguments(recipe, small, folder, *more))
+        alone = trained(recipe)
     run = read_json(folder / "run.json")["training"]
     assert run["finished"] and run["steps"] == 4
     launched = run["launch"]
     assert (launched["processes"], launched["nodes"]) == (2, 1)
     if engine.startswith("zero"):
         assert launched["engine"] == "DEEPSPEED" and launched["zero_stage"] == int(engine[4])
-        assert any((folder / "checkpoint-4").glob("global_step*")), done.stdout[-2000:]
+        assert any((folder / "checkpoint-4").glob("global_step*"))
     else:
         assert launched["engine"] == "MULTI_CPU"
+    last = folder / "checkpoint-4"
+    assert what_is_wrong(last) is None
+    assert checkpoint_to_resume(folder, "auto", launched, SINGLE) == str(last)
+    with pytest.raises(UserError, match=r"checkpoint-4: saved by processes 2, .* processes 1"):
+        checkpoint_to_resume(folder, "auto", one_launch(alone), SINGLE)
     rows = read_jsonl(folder / "probe.jsonl")
-    assert len(rows) == len({(r["step"], r["task"], r["item"], r["sample"]) for r in rows}) == 72
+    steps = {row["step"] for row in rows}
+    assert {0, 4} <= steps <= {0, 1, 2, 4}
+    items = {(r["step"], r["task"], r["item"], r["sample"]) for r in rows}
+    assert len(rows) == len(items) == 24 * len(steps)
     one = read_json(alone / "run.json")["training"]
     for count in ("trained_tokens", "processed_tokens", "generated_tokens", "model_flops"):
         assert run["budget"][count] == one["budget"][count]
     if recipe != "sft_distill":
         # The very same completions, whatever the number of processes.
         assert read_jsonl(folder / "rollouts.jsonl") == read_jsonl(alone / "rollouts.jsonl")
+    else:
+        # The rows of a rank go through the model in parts of their own.
+        for name in ("loss", "grad_norm", "entropy", "mean_token_accuracy", "num_tokens"):
+            both = [
+                [row[name] for row in read_jsonl(of / "metrics.jsonl") if name in row]
+                for of in (folder, alone)
+            ]
+            assert both[0] == pytest.approx(both[1], rel=1e-4) and both[0]
     assert largest_difference(folder, alone) < 1e-5
+
+
+def one_launch(folder):
+    return read_json(folder / "run.json")["training"]["launch"]
 
 
 def largest_difference(one, other):

@@ -9,7 +9,6 @@ from embedded import ROOT, WEIGHTS
 from handan import rundir
 from handan.errors import UserError
 from handan.records import read_json
-from handan.training.ledger import complete_checkpoints
 
 
 def test_stages_of_one_arm_share_a_directory(tmp_path):
@@ -89,16 +88,3 @@ def test_a_second_command_waits_for_the_first(tmp_path):
         assert f"process {os.getpid()} is writing here; waiting for it" in waiting
         assert second.poll() is None
     assert second.communicate(timeout=30)[0] == "in\n"
-
-
-def test_a_checkpoint_counts_only_if_it_was_written_to_the_end(tmp_path):
-    for step, names in {
-        10: ("optimizer.pt", "ledger.json"),
-        20: ("optimizer.pt",),
-        30: ("ledger.json",),
-    }.items():
-        folder = tmp_path / f"checkpoint-{step}"
-        folder.mkdir()
-        for name in names:
-            (folder / name).write_text("{}")
-    assert list(complete_checkpoints(tmp_path)) == [10]

@@ -9,6 +9,7 @@ import time
 import urllib.request
 from contextlib import chdir, contextmanager
 
+import forked
 import pytest
 import yaml
 from embedded import ROOT, small_suite
@@ -100,25 +101,24 @@ def both(where):
     in_process(where, folder / "here", None)
     target = folder / "there"
     path = target / "generations.jsonl"
-    command = [sys.executable, *map(str, served(where, target))]
     with serving(port, folder) as server:
-        client = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        client = forked.start(folder, *served(where, target))
         wait_for_lines(path, 8, client)
-        client.send_signal(signal.SIGKILL)
-        client.wait()
+        client.kill()
+        client.join()
         after_client = len(path.read_bytes().splitlines())
-        client = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        client = forked.start(folder, *served(where, target))
         wait_for_lines(path, after_client + 8, client)
         server.send_signal(signal.SIGKILL)
-        said = client.communicate(timeout=120)[1]
+        client.join(timeout=120)
     after_server = len(path.read_bytes().splitlines())
     with serving(port, folder):
         in_process(where, target, folder / "engine.yaml")
     return {
         "here": folder / "here",
         "there": target,
-        "code": client.returncode,
-        "said": said,
+        "code": client.exitcode,
+        "said": (folder / "2").read_text(),
         "lines": (after_client, after_server),
     }
 
@@ -126,7 +126,7 @@ def both(where):
 def wait_for_lines(path, number, process):
     deadline = time.monotonic() + 120
     while not path.exists() or len(path.read_bytes().splitlines()) < number:
-        assert process.poll() is None and time.monotonic() < deadline
+        assert process.is_alive() and time.monotonic() < deadline
         time.sleep(0.01)
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handan.alignment.statistics.basic import (
+    average_ranks,
     benjamini_hochberg,
     finite_or_none,
     fisher_mean,
@@ -76,6 +77,16 @@ def test_benjamini_hochberg_agrees_with_pingouin_and_leaves_unknown_tests_out():
     assert benjamini_hochberg(p_values)[known] == pytest.approx(oracle)
     assert np.isnan(benjamini_hochberg(p_values)[2])
     assert np.isnan(benjamini_hochberg(np.array([np.nan]))).all()
+
+
+def test_ranks_and_false_discovery_rates_are_scipys_bit_for_bit():
+    generator = np.random.default_rng(0)
+    for size in (1, 2, 7, 60):
+        tied = generator.integers(0, 10, size).astype(float)
+        assert np.array_equal(average_ranks(tied), scipy.stats.rankdata(tied))
+        p_values = generator.random(size).round(2)
+        expected = scipy.stats.false_discovery_control(p_values)
+        assert np.array_equal(benjamini_hochberg(p_values), expected)
 
 
 def test_gradient_of_fishers_z_agrees_with_finite_differences():

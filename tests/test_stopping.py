@@ -2,18 +2,16 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import forked
 import pytest
-from embedded import ROOT
 
 from handan import rundir, stopping
 from handan.launch import Processes
-from handan.training.ledger import complete_checkpoints
+from handan.training.checkpoints import complete_checkpoints
 from handan.training.stop import StopRequest, steps_of_a_generation
 
 
@@ -43,6 +41,7 @@ def world(*others, rank=0):
 @pytest.mark.parametrize("number", stopping.SIGNALS)
 def test_a_signal_is_heeded_at_the_end_of_the_step(number):
     request = StopRequest("arm", world())
+    request.on_train_begin(None, None, None)
     assert not step(request, 1)
     os.kill(os.getpid(), number)
     assert step(request, 2)
@@ -107,16 +106,14 @@ def test_a_training_that_was_stopped_leaves_a_complete_checkpoint_and_no_model(t
     config = ["--config", "recipes/configs/tiny/grpo.yaml", "--probe_steps", "0"]
     run = tmp_path / "run"
     words = ["recipes/grpo.py", *config, *sizes, "--prompts", prompts, "--output_dir", run]
-    process = subprocess.Popen(
-        [sys.executable, *map(str, words)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
+    process = forked.start(tmp_path, *words)
     deadline = time.monotonic() + 240
     while not (run / "metrics.jsonl").exists():
-        assert process.poll() is None and time.monotonic() < deadline
+        assert process.is_alive() and time.monotonic() < deadline
         time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
-    printed, _ = process.communicate(timeout=240)
-    assert process.returncode == stopping.STOPPED
+    process.terminate()
+    process.join(timeout=240)
+    assert process.exitcode == stopping.STOPPED
     (number,) = complete_checkpoints(Path(run))
-    assert f"grpo: saved checkpoint-{number} as asked by a signal" in printed
+    assert f"grpo: saved checkpoint-{number} as asked by a signal" in (tmp_path / "1").read_text()
     assert not (run / "model.safetensors").exists()

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 import yaml
-from embedded import ROOT, WEIGHTS, run_script, small_suite
+from embedded import ROOT, WEIGHTS, run_python, run_script, small_suite
 
 from handan import machine
 from handan.alignment.data.pairs import read_pairs
@@ -32,10 +32,10 @@ def write_zoo(folder, entries, decoding="suite"):
     (folder / "zoo.yaml").write_text(yaml.safe_dump(zoo))
 
 
-def run(folder, *more, check=True):
+def run(folder, *more, check=True, start=run_script):
     where = ["--suite", folder / "suite.yaml", "--output_dir", folder / "out"]
     words = ["eval/run.py", "--zoo", folder / "zoo.yaml", *where, "--num_threads", "1"]
-    return run_script(*words, *more, check=check)
+    return start(*words, *more, check=check)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def ran(tmp_path_factory):
     small_suite(folder, greedy=True)
     write_zoo(folder, ENTRIES)
     first = run(folder, "--only", "student", "start").stdout
-    return folder, first, run(folder).stdout
+    return folder, first, run(folder, start=run_python).stdout
 
 
 def test_a_part_of_a_zoo_is_not_compared_yet(ran):

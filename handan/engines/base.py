@@ -6,7 +6,7 @@ it is asked for.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from handan.errors import UserError
@@ -45,9 +45,12 @@ class EngineSettings:
 
     Attributes:
         engine: name of the module of ``handan.engines``.
+        trust_remote_code: commit of the code that a model brings along and that may run; null: none
+            may. A hub model must be at that revision.
     """
 
     engine: str
+    trust_remote_code: str | None = field(default=None, kw_only=True)
 
 
 class Engine(Protocol):

@@ -4,49 +4,86 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from handan import rundir
+from handan import rundir, weights
+from handan.engines import trust
 from handan.errors import UserError
 from handan.records import content_hash, file_hash, read_json
+from handan.training.checkpoints import check_model
 
 
-def load_tokenizer(name: str, revision: str | None = None) -> Any:
+def load_tokenizer(name: str, revision: str | None = None, trusted: str | None = None) -> Any:
     """The tokenizer of a local directory or of ``owner/name`` on the hub.
 
+    Args:
+        name: directory or hub repository.
+        revision: of the hub repository.
+        trusted: as in ``load_model``.
+
     Raises:
-        UserError: there is none.
+        UserError: there is none, or it needs code that is not trusted.
     """
     from transformers import AutoTokenizer
 
+    trust.check(name, revision, trusted)
     try:
-        return AutoTokenizer.from_pretrained(name, revision=revision)
+        return AutoTokenizer.from_pretrained(name, revision=revision, **trust.options(trusted))
     except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise UserError(f"{name}: cannot be loaded as a tokenizer ({first})") from None
+        why = trust.told(error)
+        raise UserError(f"{name}: cannot be loaded as a tokenizer ({why})") from None
 
 
-def fingerprint_of(model_name: str, revision: str | None = None) -> str:
-    """Hash of the files of a model (local directory) or of its revision (hub), without loading it.
+def load_config(name: str, revision: str | None = None, trusted: str | None = None) -> Any:
+    """The configuration of a model.
+
+    Args:
+        name: directory or hub repository.
+        revision: of the hub repository.
+        trusted: as in ``load_model``.
 
     Raises:
-        UserError: there is no such model.
+        UserError: there is none, or it asks for code that is not trusted.
     """
-    local = Path(model_name)
-    if (local / "adapter_config.json").exists():
-        base, base_revision = adapter_base(local)
-        weights = file_hash(local / "adapter_model.safetensors")
-        return content_hash([fingerprint_of(base, base_revision), weights])
-    if local.is_dir():
-        return rundir.model_fingerprint(local)
-    if model_name.startswith((".", "/")) or model_name.count("/") != 1:
-        raise UserError(f"{model_name}: no such model directory")
     from transformers import AutoConfig
 
+    trust.check(name, revision, trusted)
     try:
-        config = AutoConfig.from_pretrained(model_name, revision=revision)
+        config = AutoConfig.from_pretrained(name, revision=revision, **trust.options(trusted))
     except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise UserError(f"{model_name}: cannot be loaded as a model ({first})") from None
-    return content_hash([model_name, config._commit_hash])
+        raise UserError(f"{name}: cannot be loaded as a model ({trust.told(error)})") from None
+    trust.refuse_kernel(config._attn_implementation, name)
+    return config
+
+
+def fingerprint_of(model_name: str, revision: str | None = None, trusted: str | None = None) -> str:
+    """Hash of the files of a model (local directory) or of its revision (hub), without loading it.
+
+    Args:
+        model_name: directory or hub repository.
+        revision: of the hub repository.
+        trusted: as in ``load_model``; of a directory, part of the hash.
+
+    Raises:
+        UserError: there is no such model, or it is half a model of a training here.
+    """
+    local = Path(model_name)
+    check_model(local)
+    if (local / "adapter_config.json").exists():
+        base, base_revision = adapter_base(local)
+        adapter = file_hash(weights.of_adapter(local))
+        return content_hash([fingerprint_of(base, base_revision, trusted), adapter])
+    if local.is_dir():
+        files = rundir.model_fingerprint(local)
+        return files if trusted is None else content_hash([files, trusted])
+    if model_name.startswith((".", "/")) or model_name.count("/") != 1:
+        raise UserError(f"{model_name}: no such model directory")
+    from huggingface_hub import try_to_load_from_cache
+
+    load_config(model_name, revision, trusted)
+    # Loading has put it into the hub's cache, under the commit that the revision is now.
+    path = try_to_load_from_cache(model_name, "config.json", revision=revision)
+    if not isinstance(path, str):
+        raise UserError(f"{model_name}: loaded, but not in the hub's cache; set HF_HUB_CACHE")
+    return content_hash([model_name, Path(path).parent.name])
 
 
 def load_model(
@@ -55,6 +92,7 @@ def load_model(
     dtype: str = "auto",
     device: Any = "cpu",
     merge: bool = True,
+    trusted: str | None = None,
     **options: Any,
 ) -> tuple[Any, Any, str]:
     """Load a model and its tokenizer, and fingerprint them.
@@ -68,6 +106,7 @@ def load_model(
         dtype: of the weights.
         device: where to put the model; trainers put theirs where it belongs themselves.
         merge: whether an adapter is merged into its base, which changes the last bits.
+        trusted: commit of the code that the model brings along and that may run; None: none may.
         options: more keyword arguments of ``from_pretrained``.
 
     Returns:
@@ -75,13 +114,17 @@ def load_model(
         of its revision (hub).
 
     Raises:
-        UserError: there is no such model.
+        UserError: there is no such model, or it has no safetensors, or needs code that is not
+            trusted.
     """
     from transformers import AutoModelForCausalLM
 
-    fingerprint = fingerprint_of(model_name, revision)
+    fingerprint = fingerprint_of(model_name, revision, trusted)
+    trust.refuse_kernel(options.get("attn_implementation"), model_name)
     adapter = Path(model_name) if (Path(model_name) / "adapter_config.json").exists() else None
     base, revision = adapter_base(adapter) if adapter else (model_name, revision)
+    load_config(base, revision, trusted)
+    options |= {"use_safetensors": True, **trust.options(trusted)}
     try:
         model = AutoModelForCausalLM.from_pretrained(
             base, revision=revision, dtype=dtype, **options
@@ -89,12 +132,18 @@ def load_model(
         if adapter:
             from peft import PeftModel
 
+            # peft takes a pickle where there are no safetensors; fingerprint_of has made sure.
             model = PeftModel.from_pretrained(model, adapter)
             model = model.merge_and_unload() if merge else model
     except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise UserError(f"{model_name}: cannot be loaded as a model ({first})") from None
-    return model.to(device).eval(), load_tokenizer(model_name, revision), fingerprint
+        raise UserError(f"{model_name}: cannot be loaded as a model ({_why(error)})") from None
+    return model.to(device).eval(), load_tokenizer(model_name, revision, trusted), fingerprint
+
+
+def _why(error: Exception) -> str:
+    """What loading weights failed with, and what to do about weights that only a pickle holds."""
+    text = trust.told(error)
+    return f"{text}; {weights.CONVERT}" if "safetensors" in text else text
 
 
 def adapter_base(folder: Path) -> tuple[str, str | None]:

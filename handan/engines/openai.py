@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from handan.engines import bounded
 from handan.engines.base import Completion, EngineSettings
 from handan.engines.loading import load_tokenizer
 from handan.engines.server_checks import check_server
@@ -37,7 +38,7 @@ class Settings(EngineSettings):
             ``--model``; null: none, so that the server must count everything.
         api_key_env: the environment variable that holds the key; null for a server without one.
         concurrency: requests at a time.
-        timeout_s: for one response.
+        timeout_s: for one response, to its last byte.
         max_retries: of a request that failed, with growing pauses.
         max_response_mib: a longer answer of the server is refused.
         cap_field: what the server calls the cap: ``max_tokens`` or ``max_completion_tokens``.
@@ -100,6 +101,9 @@ class OpenAIEngine:
             base_url=self.settings.base_url,
             timeout=self.settings.timeout_s,
             max_retries=self.settings.max_retries,
+            http_client=bounded.client(
+                self.settings.timeout_s, self.settings.max_response_mib * 2**20
+            ),
         ) as client:
             gate = asyncio.Semaphore(self.settings.concurrency)
             failed = asyncio.Event()
@@ -132,28 +136,23 @@ class OpenAIEngine:
         asked = client.chat.completions.with_streaming_response.create(
             **body(self.settings, self.model, self.form, request, seed)
         )
-        limit, content = self.settings.max_response_mib * 2**20, bytearray()
+        content = b""
         try:
             async with asked as response:
-                async for chunk in response.iter_bytes():
-                    content += chunk
-                    if len(content) > limit:
-                        raise UserError(
-                            f"the response is over {limit // 2**20} MiB; raise max_response_mib of "
-                            "the engine if that may be"
-                        )
+                content = await response.read()
         except APIStatusError as error:
-            said = " ".join(str(error.message).split())[:300]
-            raise UserError(f"{self.settings.base_url} refuses: {said}") from None
+            raise UserError(f"{self.settings.base_url} refuses: {self._said(error)}") from None
         except (APIConnectionError, HTTPError) as error:
             cause = error.__cause__ or error
             raise UserError(
                 f"{self.settings.base_url} does not answer, after {self.settings.max_retries} "
                 f"retries ({type(cause).__name__}: {cause})"
             ) from None
+        if self._key != NO_KEY and self._key.encode() in content:
+            raise UserError(f"{self.settings.base_url} sends the key back in its answer")
         try:
             found = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             raise UserError(
@@ -161,6 +160,14 @@ class OpenAIEngine:
                 "address of chat completions, up to and including /v1, as 'base_url'"
             )
         return found
+
+    def _said(self, error: Any) -> str:
+        """What a server gives as its reason, without the key that it may repeat."""
+        if error.status_code in range(300, 400):
+            return f"it redirects (status {error.status_code}); set base_url to where the server is"
+        said = str(error.message)
+        said = said if self._key == NO_KEY else said.replace(self._key, "(the key)")
+        return " ".join(said.split())[:300]
 
 
 def body(
@@ -238,7 +245,9 @@ def open_engine(
     own = settings.tokenizer == AUTO
     try:
         tokenizer = load_tokenizer(
-            model_name if own else settings.tokenizer, revision if own else None
+            model_name if own else settings.tokenizer,
+            revision if own else None,
+            settings.trust_remote_code,
         )
     except UserError as error:
         cure = "name the model's 'tokenizer' in the YAML of the engine"

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from handan import credentials
 from handan.errors import UserError
 
 # Fields of a request that the suite or another key of the YAML decides.
@@ -32,6 +33,7 @@ def check_server(settings: Any) -> None:
     Raises:
         UserError: names the key.
     """
+    credentials.refuse_in_text(settings.base_url, "base_url")
     if settings.cap_field not in CAPS:
         raise UserError(f"cap_field is '{settings.cap_field}'; use {' or '.join(CAPS)}")
     if min(settings.concurrency, settings.max_response_mib) < 1 or settings.timeout_s <= 0:

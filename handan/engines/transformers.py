@@ -74,7 +74,12 @@ def open_engine(
     if settings.attn_implementation is not None:
         options["attn_implementation"] = settings.attn_implementation
     model, tokenizer, fingerprint = load_model(
-        model_name, revision, dtype=settings.dtype, device=device, **options
+        model_name,
+        revision,
+        dtype=settings.dtype,
+        device=device,
+        trusted=settings.trust_remote_code,
+        **options,
     )
     chosen = choose_for(model_name, form, tokenizer)
     return TransformersEngine(model, tokenizer, chosen, fingerprint)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from handan.engines import trust
 from handan.engines.base import Completion, EngineSettings
-from handan.engines.loading import ends_of, fingerprint_of, load_tokenizer
+from handan.engines.loading import ends_of, fingerprint_of, load_config, load_tokenizer
 from handan.errors import UserError
 from handan.formats import ReasoningFormat, choose_for
 from handan.generate import Decoding, Request
@@ -120,14 +121,14 @@ def visible_devices(visible: str | None, count: int, rank: int, group: int) -> s
     return ",".join(mine)
 
 
-def context_of(model_name: str, revision: str | None, wanted: int | None) -> int | None:
+def context_of(
+    model_name: str, revision: str | None, wanted: int | None, trusted: str | None = None
+) -> int | None:
     """``wanted`` tokens of context, or those the model was made for if they are fewer.
 
     vLLM refuses to go beyond them. Responses that end there are counted as truncated, and told.
     """
-    from transformers import AutoConfig
-
-    text = AutoConfig.from_pretrained(model_name, revision=revision).get_text_config()
+    text = load_config(model_name, revision, trusted).get_text_config()
     made_for = getattr(text, "max_position_embeddings", None)
     return wanted if wanted is None or made_for is None else min(wanted, made_for)
 
@@ -150,7 +151,10 @@ def open_engine(
         )
     import torch
 
-    tokenizer = load_tokenizer(model_name, revision)
+    trusted = settings.trust_remote_code
+    tokenizer = load_tokenizer(model_name, revision, trusted)
+    # Before vLLM is asked: a directory of pickles has none.
+    fingerprint = fingerprint_of(model_name, revision, trusted)
     chosen = choose_for(model_name, form, tokenizer)
     ends = ends_of(model_name, revision, tokenizer)
     # vLLM's workers take the first GPUs they see, whichever the launcher gave this process.
@@ -168,9 +172,10 @@ def open_engine(
         dtype=settings.dtype,
         tensor_parallel_size=settings.tensor_parallel_size,
         gpu_memory_utilization=settings.gpu_memory_utilization,
-        max_model_len=context_of(model_name, revision, settings.max_model_len),
+        max_model_len=context_of(model_name, revision, settings.max_model_len, trusted),
+        load_format="safetensors",
+        **trust.options(trusted),
         generation_config="vllm",  # nothing of the file saved with the model
         seed=0,
     )
-    fingerprint = fingerprint_of(model_name, revision)
     return VLLMEngine(llm, settings, tokenizer, chosen, ends, fingerprint)

@@ -13,6 +13,9 @@ from handan.budgets import TOLERANCE
 from handan.config import build, read_yaml
 from handan.errors import UserError
 
+# Files and folders beside the run directories, and arguments that the experiment gives itself.
+RESERVED = ("logs", "report.html", "alignment.json")
+OWN = ("output_dir", "config")
 RECIPES = ("sft_distill", "grpo", "on_policy_distill")
 
 
@@ -131,17 +134,30 @@ def load_experiment(path: Path, **changes: Any) -> Experiment:
     return experiment
 
 
+def _more_arguments(experiment: Experiment) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every mapping of further arguments, and where it stands."""
+    yield "evaluation", experiment.evaluation
+    for kind in ("models", "traces", "arms"):
+        for name, entry in getattr(experiment, kind).items():
+            for key in ("settings", "evaluation"):
+                yield f"{kind}.{name}.{key}", getattr(entry, key, {})
+
+
 def _problems(experiment: Experiment) -> Iterator[str]:
     """What does not fit together, in the order in which one would mend it."""
     models, arms, traces = experiment.models, experiment.arms, experiment.traces
     names = [*models, *traces, *arms]
     for name in names:
-        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
+        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name) or name in RESERVED:
             yield f"'{name}' is no name for a folder; use letters, digits, '_', '.' and '-'"
         if names.count(name) > 1:
             yield f"'{name}' names two things; every model, trace set and arm needs its own name"
     if experiment.parallel < 1 or not experiment.seeds or experiment.budget_tolerance < 0:
         yield "parallel must be 1 or more, seeds one or more, budget_tolerance 0 or more"
+    for place, settings in _more_arguments(experiment):
+        for key in settings:
+            if not re.fullmatch(r"[A-Za-z]\w*", str(key)) or key in OWN:
+                yield f"{place}: '{key}' is no argument to give here; names decide where things go"
     if len(set(experiment.seeds)) < len(experiment.seeds):
         yield "seeds names a seed twice; name each repetition's own"
     files = {"suite": experiment.suite, "accelerate_config": experiment.accelerate_config}

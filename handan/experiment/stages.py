@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handan import rundir
+from handan.durable import append_text, make_directory
 from handan.errors import UserError
 from handan.records import content_hash, read_json, write_json
 from handan.stopping import SIGNALS, STOPPED
@@ -111,7 +112,7 @@ def run(
         SystemExit: this process was asked to stop, and so were the stages.
     """
     identity = identities(stages)
-    logs.mkdir(parents=True, exist_ok=True)
+    make_directory(logs)
     started = time.monotonic()
     waiting = [stage for stage in stages if stage.name in chosen and stage.name not in done]
     running: dict[str, tuple[Stage, subprocess.Popen]] = {}
@@ -201,9 +202,13 @@ def _start(stage: Stage, logs: Path, started: float) -> subprocess.Popen:
 def _follow(process: subprocess.Popen, stage: Stage, logs: Path, started: float) -> None:
     """Keep everything a stage prints, and show its progress lines."""
     assert process.stdout is not None
-    with open(logs / f"{stage.name}.log", "a", encoding="utf-8") as log:
-        for line in process.stdout:
-            log.write(line)
-            log.flush()
-            if any(sign in line for sign in SHOWN):
-                say(started, f"{stage.name}: {line.strip()}")
+    log, kept = logs / f"{stage.name}.log", True
+    for line in process.stdout:
+        if kept:
+            try:
+                append_text(log, line)
+            except UserError as error:  # read on, or the stage would wait for ever to be heard
+                kept = False
+                say(started, f"{stage.name}: {error}; its further words are lost")
+        if any(sign in line for sign in SHOWN):
+            say(started, f"{stage.name}: {line.strip()}")

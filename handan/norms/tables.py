@@ -110,12 +110,9 @@ def write_tables(output_dir: Path, tables: list[Table], keep: list[dict[str, str
         (row["task"], row["source"]): row for row in keep
     }
     rows |= {(table.summary["task"], table.summary["source"]): table.summary for table in tables}
-    try:
-        for table in tables:
-            write_csv(output_dir / f"{table.name}.csv", norms.ITEM_COLUMNS, table.items)
-        write_csv(output_dir / "summary.csv", norms.SUMMARY_COLUMNS, rows.values())
-    except OSError as error:
-        raise UserError(f"{output_dir}: cannot be written ({error.strerror})") from None
+    for table in tables:
+        write_csv(output_dir / f"{table.name}.csv", norms.ITEM_COLUMNS, table.items)
+    write_csv(output_dir / "summary.csv", norms.SUMMARY_COLUMNS, rows.values())
 
 
 def item_table(valid: list[Trial], kept: list[Trial]) -> list[dict[str, Any]]:

@@ -69,10 +69,7 @@ def write_costs(
     joined.sort(key=_order(joined, items))
     rows = [_row(sample, items, tokens, characters) for sample in joined]
     extra = [name for name in ("analytic_cost", "norms") if name in items.columns]
-    try:
-        write_csv(output, (*COLUMNS, *extra), rows)
-    except OSError as error:
-        raise UserError(f"{output}: cannot be written ({error.strerror})") from None
+    write_csv(output, (*COLUMNS, *extra), rows)
     if characters:
         notes.append("reasoning_tokens and answer_tokens hold characters, not tokens")
     if compared := agreement(joined, rows):

@@ -15,7 +15,7 @@ from handan.alignment.statistics.basic import finite_or_none, fisher_mean
 from handan.budgets import TOLERANCE
 from handan.config import read_yaml
 from handan.errors import UserError
-from handan.records import content_hash, read_json, read_jsonl
+from handan.records import content_hash, read_appended, read_json
 from handan.report.roles import Arm, comparisons, relate
 
 BOOTSTRAP = 10_000
@@ -229,7 +229,7 @@ def _read_arm(run_dir: Path, models: Sequence[str]) -> Arm:
 
 
 def _rows(path: Path) -> tuple[dict, ...]:
-    return tuple(read_jsonl(path)) if path.exists() else ()
+    return tuple(read_appended(path)) if path.exists() else ()
 
 
 def _group(arms: list[Arm], table: CostTable, notes: list[str]) -> Group:

@@ -4,12 +4,10 @@ import re
 from collections.abc import Sequence
 
 from handan.alignment.output.render import decimal
-from handan.errors import printable
+from handan.text import TIE, plain
 
 UNKNOWN = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
-TIE = "\N{NO-BREAK SPACE}"
-_BETWEEN_SPACES = re.compile(f"[^\n\t{TIE}]+")
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -61,11 +59,6 @@ def p_value(p: float | None) -> str:
 def name(task: str) -> str:
     """A task's name in words."""
     return plain(task).replace("_", " ")
-
-
-def plain(text: object) -> str:
-    """Text of others with '?' for control and direction characters; spaces and breaks stay."""
-    return _BETWEEN_SPACES.sub(lambda part: printable(part[0]), str(text).replace("\r\n", "\n"))
 
 
 def short(text: object, most: int) -> str:

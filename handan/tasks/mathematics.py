@@ -12,6 +12,7 @@ from fractions import Fraction
 from handan.errors import UserError
 from handan.tasks import math_pool
 from handan.tasks.base import Grade, Item, Task
+from handan.tasks.closed_forms import as_list, same_lists, surely_different
 from handan.tasks.reading import last_box
 
 MATH = "math"
@@ -22,16 +23,26 @@ ROUNDING = Fraction(1, 10_000)
 
 # '1 2' is not 12.
 SPACES = re.compile(r"(?<!\d)(?:\\[,;:! ]|~|\s)+|(?:\\[,;:! ]|~|\s)+(?!\d)")
-NUMBER = re.compile(r"(?P<sign>[-+]?)(?P<whole>0|[1-9]\d{0,11})(?P<decimals>\.\d{1,6})?")
+SIZES = re.compile(r"\\(?:left|right)(?=[()\[\]]|\\[{}])")
+NUMBER = re.compile(
+    r"(?P<sign>[-+]?)(?P<whole>0|[1-9]\d{0,2}(?:,\d{3}){1,3}|[1-9]\d{0,11})(?P<decimals>\.\d{1,6})?"
+)
 FRACTION = re.compile(
     r"(?P<sign>-?)(?:\\frac\{(?P<a>[1-9]\d{0,5})\}\{(?P<b>[1-9]\d{0,5})\}"
     r"|(?P<c>[1-9]\d{0,5})/(?P<d>[1-9]\d{0,5}))"
 )
 
 
+# Where math-verify finds the same, because nothing comes after it.
+CLOSING = re.compile(
+    r"(?:\A|[.!?:]\s+|\n)\W{0,4}(?:(?:So|Thus|Hence|Therefore),? )?[Tt]he (?:final )?answer is:?\s+"
+    r"\$(?P<answer>[^$\n]{1,200})\$\.?\s*\Z"
+)
+
+
 def tidy(answer: str) -> str:
     """An answer without spaces, dollar signs and variants of notation that mean the same."""
-    text = SPACES.sub("", answer.replace("$", ""))
+    text = SIZES.sub("", SPACES.sub("", answer.replace("$", "")))
     return text.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
 
 
@@ -45,7 +56,7 @@ def bare(text: str) -> str:
 def plain_number(text: str) -> Fraction | None:
     """The value of a tidy integer, decimal or fraction; None for anything else."""
     if match := NUMBER.fullmatch(text):
-        value = Fraction(match["whole"] + (match["decimals"] or ""))
+        value = Fraction(match["whole"].replace(",", "") + (match["decimals"] or ""))
     elif match := FRACTION.fullmatch(text):
         value = Fraction(int(match["a"] or match["c"]), int(match["b"] or match["d"]))
     else:
@@ -60,10 +71,37 @@ def quick_outcome(reference: str, answer: str) -> str | None:
         return "correct"
     a, b = plain_number(right), plain_number(given)
     if a is None or b is None:
-        return None
+        return _without_numbers(right, given)
     if a == b:
         return "correct"
     return "wrong" if abs(a - b) > ROUNDING else None
+
+
+def _without_numbers(right: str, given: str) -> str | None:
+    """The same for two tidy answers that are not both plain numbers."""
+    lists = _numbers(right), _numbers(given)
+    if lists[0] is None or lists[1] is None:
+        return "wrong" if surely_different(right, given) else None
+    same = same_lists(lists[0], lists[1], ROUNDING)
+    return None if same is None else "correct" if same else "wrong"
+
+
+def _numbers(text: str) -> tuple[str, list[Fraction]] | None:
+    """Brackets and entries of a tidy list of plain numbers; None for anything else."""
+    found = as_list(text)
+    if found is None:
+        return None
+    numbers = [number for entry in found[1] if (number := plain_number(entry)) is not None]
+    return (found[0], numbers) if len(numbers) == len(found[1]) else None
+
+
+def stated(text: str) -> str | None:
+    """The answer of a text without a box, where it is a number alone or its closing sentence."""
+    answer = bare(text)
+    if plain_number(tidy(answer)) is not None:
+        return answer
+    match = CLOSING.search(text)
+    return match["answer"].strip() if match else None
 
 
 def reference_answer(text: str | None) -> str | None:
@@ -89,9 +127,10 @@ def judge(reference: str, text: str, pool: math_pool.Pool) -> tuple[str, str | N
     """
     box, reference = last_box(text), bare(reference)
     if box is None:
-        box = text[-TEXT_CHARACTERS:]
-        if plain_number(tidy(bare(box))) is None:
-            return pool.judge(reference, box)
+        end = text[-TEXT_CHARACTERS:]
+        box = stated(end)
+        if box is None or quick_outcome(reference, box) is None:
+            return pool.judge(reference, end)
     box = bare(box)
     if not box or len(box) > ANSWER_CHARACTERS:
         return "unreadable", None

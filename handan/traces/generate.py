@@ -13,8 +13,8 @@ from handan.engines import Engine, load_engine, open_engine
 from handan.generate import Decoding, prompt_ids
 from handan.launch import Processes
 from handan.reading import Question
-from handan.records import content_hash, file_hash, read_jsonl
-from handan.responses import Plan, collect
+from handan.records import content_hash, file_hash, read_keyed
+from handan.responses import KEY, Plan, collect
 from handan.size import size_of_named
 from handan.thinking import opened_by_prompt, split_completion, split_text
 from handan.traces.settings import GenerateSettings
@@ -86,7 +86,7 @@ def _filter(
     run_dir: Path, questions: Sequence[Question], engine: Engine, settings: GenerateSettings
 ) -> None:
     tokenizer = tokenizer_fingerprint(engine.tokenizer) if engine.tokenizer else None
-    generations = read_jsonl(run_dir / "generations.jsonl")
+    generations = read_keyed(run_dir / "generations.jsonl", KEY)
     by_key = {(q.item.task, q.item.key): q for q in questions}
     kept, tally = [], Tally("reasoning_tokens")
     # The order in the file depends on batches; training must not.

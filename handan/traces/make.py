@@ -26,18 +26,24 @@ def main() -> None:
 
 
 def ensure_traces(path: Path, config: str | None, world: Processes) -> None:
-    """Make a trace file that does not exist yet, if a config says how.
+    """Make a trace file that is not there yet, or not accounted for yet, if a config says how.
 
     Raises:
         UserError: the config makes another file.
     """
-    if path.exists() or config is None:
+    if config is None or (path.exists() and not _is_cut_off(path)):
         return
     settings = known.load(Path(config))
     wanted = Path(settings.output_dir) / "traces.jsonl"
     if wanted != path:
         raise UserError(f"{config}: makes {wanted}, but 'traces' is {path}; let both agree")
     SOURCES[settings.source](settings, world)
+
+
+def _is_cut_off(path: Path) -> bool:
+    """Whether a trace file was written by a run that ended before it wrote what that has cost."""
+    run = path.with_name("run.json")
+    return run.exists() and "traces_sha256" not in read_json(run).get("traces", {})
 
 
 def teacher_of(traces: Path) -> dict | None:

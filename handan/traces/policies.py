@@ -20,7 +20,7 @@ from scipy import stats
 from handan import rundir
 from handan.errors import UserError
 from handan.launch import Processes
-from handan.records import file_hash, read_jsonl
+from handan.records import file_hash, read_keyed
 from handan.run_files import read_run
 from handan.traces.settings import RunSettings
 from handan.traces.tally import Tally, write_traces
@@ -108,7 +108,8 @@ def choose_traces(settings: RunSettings, world: Processes) -> None:
     with rundir.lock(run_dir, world.rank):
         if world.rank == 0:
             rundir.record(run_dir, "traces", config, arm=settings.arm, teacher=made.get("teacher"))
-            kept, tally, lengths = apply(read_jsonl(path), settings, str(path))
+            rows = read_keyed(path, ("task", "item", "sample"))
+            kept, tally, lengths = apply(rows, settings, str(path))
             spent = {key: made.get(key) for key in ("budget", "parameters")}
             write_traces(run_dir, kept, tally, lengths=lengths, **spent)
         world.gather([])

@@ -34,10 +34,11 @@ def check_settings(model_config: Any, given: set[str]) -> None:
         raise UserError(f"'{idle[0]}' has no effect: set use_peft to true, or remove it")
 
 
-def save_merged(trainer: Any, model_config: Any, run_dir: Path, rank: int) -> None:
+def save_merged(trainer: Any, base_name: str, source: dict, run_dir: Path, rank: int) -> None:
     """Save the adapter in ``run_dir/adapter`` and the model with it merged in ``run_dir``.
 
-    The base is loaded anew for that, so it makes no difference how an engine has divided it.
+    The base, ``base_name`` with the arguments ``source``, is loaded anew for that, so it makes no
+    difference how an engine has divided it.
     """
     from transformers import AutoModelForCausalLM
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
@@ -49,8 +50,6 @@ def save_merged(trainer: Any, model_config: Any, run_dir: Path, rank: int) -> No
     from peft import PeftModel
 
     kind = next(p.dtype for p in trainer.model.parameters() if not p.requires_grad)
-    base = AutoModelForCausalLM.from_pretrained(
-        model_config.model_name_or_path, revision=model_config.model_revision, dtype=kind
-    )
+    base = AutoModelForCausalLM.from_pretrained(base_name, dtype=kind, **source)
     merged: Any = PeftModel.from_pretrained(base, run_dir / "adapter").merge_and_unload()
     merged.save_pretrained(run_dir)

@@ -13,24 +13,7 @@ from handan.budgets import TEACHERS
 from handan.launch import Processes
 from handan.records import append_jsonl, read_json, write_json
 from handan.size import Size
-
-LEDGER = "ledger.json"
-
-
-def complete_checkpoints(run_dir: Path) -> dict[int, Path]:
-    """Checkpoints of a run by step, of those that were written to the end.
-
-    The ledger is written last; and without an optimizer a resumed run would silently begin with a
-    fresh one.
-    """
-    out = {}
-    for path in run_dir.glob("checkpoint-[0-9]*"):
-        # One file, or what FSDP or DeepSpeed write.
-        saved = ("optimizer.pt", "optimizer.bin", "optimizer_*", "global_step*")
-        optimizer = any(any(path.glob(name)) for name in saved)
-        if (path / LEDGER).exists() and optimizer:
-            out[int(path.name.split("-")[1])] = path
-    return out
+from handan.training.checkpoints import LEDGER
 
 
 class Ledger(TrainerCallback):

@@ -7,7 +7,7 @@ from handan import rundir
 from handan.errors import UserError
 from handan.records import read_json
 from handan.run_files import read_run, read_settings
-from handan.training.ledger import LEDGER
+from handan.training.checkpoints import LEDGER
 
 
 def check_sources(run_dir: Path, details: dict) -> None:

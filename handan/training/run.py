@@ -9,21 +9,28 @@ from trl import ModelConfig, get_peft_config
 
 from handan import rundir
 from handan.arguments import given_keys, parse
+from handan.engines import trust
 from handan.engines.loading import load_model
 from handan.errors import UserError
 from handan.formats import ReasoningFormat, choose
-from handan.launch import Processes, check_engine, check_wrapped, processes
+from handan.launch import Processes, check_engine, check_wrapped, processes, without_compiling
 from handan.records import file_hash
 from handan.run_files import read_run
 from handan.size import size_of
 from handan.suite import Suite, load_suite
-from handan.training import adapters, dry_run, trackers
+from handan.training import adapters, checkpoints, dry_run, saving, trackers
 from handan.training.ledger import Ledger, MetricsFile
 from handan.training.lineage import check_sources, lineage
 from handan.training.probe import Along, Probe
 from handan.training.resume import checkpoint_to_resume, forget_after
 from handan.training.schedule import SCHEDULE, check_schedule
-from handan.training.settings import RecipeArguments, check_installed, resolved
+from handan.training.settings import (
+    RecipeArguments,
+    check_installed,
+    check_saving,
+    refuse_inert,
+    resolved,
+)
 from handan.training.stop import StopRequest
 
 
@@ -57,8 +64,19 @@ class Run:
     callbacks: list[TrainerCallback]
     settings: dict
 
+    @property
+    def source(self) -> dict[str, Any]:
+        """Arguments of ``from_pretrained`` for the very weights that the run begins with."""
+        trusted, _ = trust.of_recipe(self.config, self.model_config)
+        revision = {"revision": self.model_config.model_revision}
+        return {"use_safetensors": True, **revision, **trust.options(trusted)}
+
     def train(self, trainer: Any, details: dict) -> None:
-        """Train from the newest complete checkpoint on, save the model, write the ledger."""
+        """Train from the newest whole checkpoint on, save the model, write the ledger.
+
+        Raises:
+            UserError: the launch, or what lies in the run directory, is of another run.
+        """
         engine = check_engine(trainer.accelerator, self.config)
         launched = {"processes": self.world.size, "nodes": self.world.nodes, **engine}
         started_from = lineage(Path(self.model_config.model_name_or_path))
@@ -74,7 +92,9 @@ class Run:
             self._train(trainer, {**facts, **details})
 
     def _train(self, trainer: Any, details: dict) -> None:
-        checkpoint = checkpoint_to_resume(self.run_dir, self.recipe.resume)
+        rundir.check_config(self.run_dir, "training", self.settings, SCHEDULE)
+        launched = details["launch"]
+        checkpoint = checkpoint_to_resume(self.run_dir, self.recipe.resume, launched, self.world)
         if checkpoint:
             check_sources(self.run_dir, details)
         if self.world.rank == 0:
@@ -87,16 +107,23 @@ class Run:
             items = [entry for along in self.probe.suites for entry in along.items]
             trackers.attach(trainer, self.run_dir, tracked, items)
         self.ledger.restore(checkpoint)
+        # TRL's own count of SFT, which it logs as num_tokens, begins anew in every process.
+        trainer._total_train_tokens = self.ledger.counts["processed_tokens"]
+        saving.attach(trainer, self.run_dir, self.world, launched)
         trainer.add_callback(self.stop)
         trainer.train(resume_from_checkpoint=checkpoint)
         trackers.finish(trainer)
         self.stop.leave_if_asked(trainer.state.global_step)
-        if self.peft_config:
-            adapters.save_merged(trainer, self.model_config, self.run_dir, self.world.rank)
-        else:
-            trainer.save_model(str(self.run_dir))
+        with saving.tell_of_writing(self.run_dir):
+            if self.peft_config:
+                name = self.model_config.model_name_or_path
+                adapters.save_merged(trainer, name, self.source, self.run_dir, self.world.rank)
+            else:
+                trainer.save_model(str(self.run_dir))
+            if self.world.rank == 0:
+                self.tokenizer.save_pretrained(self.run_dir)
+                checkpoints.files_to_disk(self.run_dir)
         if self.world.rank == 0:
-            self.tokenizer.save_pretrained(self.run_dir)
             rundir.add(
                 self.run_dir,
                 "training",
@@ -127,6 +154,7 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
     Raises:
         UserError: an argument, a file or the launch is not as it must be.
     """
+    without_compiling()
     kinds = (recipe_kind, config_kind, ModelConfig)
     recipe, config, model_config = parse(kinds, required, dry_run.words())
     if config.push_to_hub:
@@ -137,12 +165,14 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
     given = given_keys()[1]
     adapters.check_settings(model_config, given)
     check_schedule(recipe)
+    check_saving(recipe.resume, config)
+    refuse_inert(config, given)
+    trusted, _ = trust.of_recipe(config, model_config)
     if recipe.dry_run:
         dry_run.show(recipe, config, model_config)
         return None
     check_installed(config)
     world = processes(recipe.num_threads)
-    stop = StopRequest(recipe.arm, world)  # from here on a signal is not lost
     run_dir = Path(config.output_dir)
     model, tokenizer, fingerprint = load_model(
         model_config.model_name_or_path,
@@ -150,6 +180,7 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
         # Updates are smaller than bf16 can tell from nothing; mixed precision computes in bf16.
         dtype=model_config.dtype or "float32",
         attn_implementation=model_config.attn_implementation,
+        trusted=trusted,
     )
     form = choose(recipe.reasoning_format, tokenizer)
     suite = load_suite(Path(recipe.suite))
@@ -189,7 +220,7 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
         peft_config=get_peft_config(model_config),
         ledger=ledger,
         probe=probe,
-        stop=stop,
+        stop=StopRequest(recipe.arm, world),
         callbacks=[ledger, MetricsFile(run_dir, world), probe],
         settings=settings,
     )

@@ -3,12 +3,14 @@
 import dataclasses
 import importlib.util
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from handan.errors import UserError
 from handan.formats import AUTO
 from handan.training import trackers
+from handan.training.stop import steps_of_a_generation
 
 # Where a run lies, who watches it and who may push it does not change what it is.
 NOT_RECORDED = (
@@ -21,6 +23,15 @@ NOT_RECORDED = (
     "hub_token",
     "push_to_hub_token",
 )
+
+
+# Keys of TRL and transformers that a recipe takes from elsewhere, and what to set instead.
+INERT = {
+    "model_init_kwargs": "set dtype, attn_implementation and model_revision",
+    "teacher_model_init_kwargs": "set teacher_model_revision",
+    "chat_template_path": "save the template with the tokenizer of the model",
+    "resume_from_checkpoint": "set resume",
+}
 
 
 @dataclass
@@ -65,9 +76,57 @@ class RecipeArguments:
     )
     resume: str = field(
         default="auto",
-        metadata={"help": "auto: go on from the newest checkpoint; never: refuse if there is one"},
+        metadata={
+            "help": "auto: go on from the newest whole checkpoint; never: refuse if there is any; "
+            "must: refuse if there is none"
+        },
     )
     dry_run: bool = field(default=False, metadata={"help": "print the plan and stop"})
+
+
+RESUME = ("auto", "never", "must")
+# Settings of transformers under which a run that goes on would not be the one that was begun.
+NOT_RESUMABLE = {
+    "save_only_model": "no run could go on from a checkpoint without the state of the optimizer",
+    "save_on_each_node": "output_dir is shared by all machines, and one process writes each file",
+    "load_best_model_at_end": "the model of a run is the one at max_steps",
+    "ignore_data_skip": "a run that goes on would begin with the first rows again",
+    "enable_jit_checkpoint": "a recipe saves by itself when it is asked to stop, at the same step "
+    "on all processes",
+}
+
+
+def check_saving(resume: str, config: Any) -> None:
+    """Stop if a run could not go on from its checkpoints to the result it would have had.
+
+    Args:
+        resume: of the recipe.
+        config: of the trainer.
+
+    Raises:
+        UserError: names the key.
+    """
+    if resume not in RESUME:
+        raise UserError(f"resume is {resume!r}; set it to {', '.join(RESUME[:-1])} or {RESUME[-1]}")
+    for key, why in NOT_RESUMABLE.items():
+        if getattr(config, key):
+            raise UserError(f"{key}: leave it out; {why}")
+    strategy = config.save_strategy.value
+    if strategy == "best":
+        raise UserError("save_strategy is 'best', which no recipe measures; set it to steps")
+    shared = steps_of_a_generation(config)
+    if strategy == "epoch" and shared > 1:
+        raise UserError(
+            f"save_strategy is 'epoch', but completions serve {shared} steps, and an epoch may end "
+            "between them; set it to steps, with save_steps a multiple of that"
+        )
+    every = config.save_steps  # below 1: a share of max_steps
+    every = math.ceil(config.max_steps * every) if every < 1 else every
+    if strategy == "steps" and every % shared:
+        raise UserError(
+            f"save_steps is {every:g}, but completions serve {shared} steps; make it a multiple of "
+            "that"
+        )
 
 
 def resolved(*parts: Any) -> dict:
@@ -78,6 +137,17 @@ def resolved(*parts: Any) -> dict:
             if entry.init and entry.name not in NOT_RECORDED:
                 values[entry.name] = getattr(part, entry.name)
     return json.loads(json.dumps(values, default=str))
+
+
+def refuse_inert(config: Any, given: set[str]) -> None:
+    """Stop at a key that would make TRL load something past the checks of this package.
+
+    Raises:
+        UserError: names the key and what to set instead.
+    """
+    for key, cure in INERT.items():
+        if key in given and getattr(config, key, None) is not None:
+            raise UserError(f"{key}: not used here; {cure}")
 
 
 def check_installed(config: Any) -> None:

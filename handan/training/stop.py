@@ -25,6 +25,12 @@ class StopRequest(TrainerCallback):
     def __init__(self, arm: str, world: Processes) -> None:
         self.arm, self.world = arm, world
         self.asked = self.granted = False
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """From here on a signal waits for the end of a step; until then there is nothing to save.
+
+        What else begins with the training, such as measuring step 0, comes before.
+        """
         on_signal(self.ask)
 
     def ask(self) -> None:

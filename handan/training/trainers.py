@@ -1,33 +1,14 @@
-"""TRL's trainers, with tokens counted into the ledger and work on padding left out."""
+"""TRL's trainers of arms with completions of their own, without work on common padding."""
 
 from typing import Any
 
 import torch
-from trl import DistillationTrainer, GRPOTrainer, SFTTrainer
+from trl import DistillationTrainer, GRPOTrainer
 
 from handan import generate
 from handan.formats import ReasoningFormat
 from handan.training.generation import draw
-from handan.training.label_audit import IGNORED
-from handan.training.ledger import Ledger
 from handan.training.rollouts import Rollouts, metrics
-
-
-class LedgerSFTTrainer(SFTTrainer):
-    """SFT whose trained and processed tokens go into ``ledger``."""
-
-    ledger: Ledger
-
-    def training_step(self, model: Any, inputs: dict, num_items_in_batch: Any = None) -> Any:
-        """Count the micro-batch over all processes, then train on it."""
-        trained = (inputs["labels"] != IGNORED).sum()
-        # Packed batches are one long row without padding, and without a mask.
-        mask = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"]))
-        processed = mask.sum()
-        counts = self.accelerator.reduce(torch.stack([trained, processed])).tolist()
-        self.ledger.counts["trained_tokens"] += counts[0]
-        self.ledger.counts["processed_tokens"] += counts[1]
-        return super().training_step(model, inputs, num_items_in_batch)
 
 
 class EvaluationPrompts:

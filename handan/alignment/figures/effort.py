@@ -8,7 +8,6 @@
 """
 
 import numpy as np
-from scipy.stats import gaussian_kde, linregress, t
 
 from handan.alignment.data.item_costs import TaskCosts
 from handan.alignment.data.pairs import CostsByModel, Pairs, shared_tasks
@@ -56,6 +55,8 @@ def kl_divergence(p_effort: FloatArray, q_effort: FloatArray) -> float:
     p_log, q_log = (np.log(effort[effort > 0]) for effort in (p_effort, q_effort))
     if min(len(p_log), len(q_log)) < LEAST_POINTS or np.ptp(p_log) == 0 or np.ptp(q_log) == 0:
         return float("nan")
+    from scipy.stats import gaussian_kde  # takes as long to import as most files to align
+
     p, q = gaussian_kde(p_log), gaussian_kde(q_log)
     both = np.concatenate([p_log, q_log])
     margin = MARGIN * max(float(np.sqrt(of.covariance[0, 0])) for of in (p, q))
@@ -99,6 +100,8 @@ def inverse_efficiency(costs: TaskCosts) -> float:
 
 def _level(name: str, points: FloatArray, logs: bool) -> dict:
     """A line through points of (base, student): in logs, and for the index as it is too."""
+    from scipy.stats import linregress, t
+
     x, y = points.T if logs else np.log(points).T
     out = {"level": name, "n": len(points), "slope": None, "slope_ci": None, "intercept": None}
     if not logs and np.ptp(points[:, 0]) > 0:

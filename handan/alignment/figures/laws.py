@@ -14,7 +14,6 @@ two samples an item, the slope is corrected by the reliability of its costs (``l
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from handan.alignment.statistics.basic import FloatArray
 
@@ -40,6 +39,8 @@ def additive_law(tasks: Sequence[tuple[FloatArray, FloatArray]]) -> tuple[float,
     Args:
         tasks: log costs of base and student, shape (items,) each.
     """
+    from scipy.optimize import minimize_scalar
+
     products, squares, added = 0.0, 0.0, float("nan")
     for x, y in tasks:
         tokens = np.exp(x)

@@ -6,7 +6,6 @@ They use human tasks, or the analytic ones of a file that has no others.
 from itertools import combinations
 
 import numpy as np
-from scipy.stats import ttest_1samp
 
 from handan.alignment.data.pairs import Comparisons, CostsByModel, decoded_alike, shared_tasks
 from handan.alignment.figures.effort import levels, relative_effort
@@ -82,7 +81,11 @@ def _over_pairs(
     if not points:
         return None
     draws_of_mean = np.where(np.isfinite(total), total, np.nan) / len(points)
-    test = ttest_1samp(points, 0.0) if len(points) > 1 else None
+    test = None
+    if len(points) > 1:
+        from scipy.stats import ttest_1samp  # takes as long to import as most files to align
+
+        test = ttest_1samp(points, 0.0)
     of_tasks = list(sizes.values())
     return {
         "a": wanted[0],

@@ -15,7 +15,7 @@ from handan.alignment.output.study_tables import (
     power_table,
     similarity_table,
 )
-from handan.errors import UserError, printable
+from handan.errors import printable
 from handan.records import write_text
 
 if TYPE_CHECKING:
@@ -50,12 +50,9 @@ def write_tables(result: Mapping, folder: Path) -> None:
     Raises:
         UserError: the folder cannot be written.
     """
-    try:
-        for table in tables(result):
-            for suffix, write in WRITERS.items():
-                write_text(folder / f"{table.name}.{suffix}", write(table))
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror})") from None
+    for table in tables(result):
+        for suffix, write in WRITERS.items():
+            write_text(folder / f"{table.name}.{suffix}", write(table))
 
 
 def alignment_text(result: Mapping, power: bool = False) -> str:

@@ -27,8 +27,6 @@ from handan.alignment.statistics.basic import FloatArray, centred, settle
 _DEGENERATE = 1e-10
 # Numbers in each temporary array while resampling: few enough to stay in a processor's cache.
 _CHUNK = 200_000
-# Weights that are kept as floating-point numbers: 80 MB of them.
-_KEPT = 10_000_000
 
 
 def task_generator(seed: int, task: str, purpose: str) -> np.random.Generator:
@@ -62,24 +60,16 @@ class Bootstrap:
         self.num_draws = num_draws
         self.seed = seed
         self._weights: dict[tuple[str, str], NDArray[np.uint8]] = {}
-        self._recent: dict[tuple[str, tuple[str, ...]], FloatArray] = {}
         self._correlations: dict[tuple, FloatArray] = {}
 
-    def weights(self, task: str, items: Sequence[str]) -> FloatArray:
+    def weights(self, task: str, items: Sequence[str]) -> NDArray[np.uint8]:
         """How often each item is in each draw, shape (items, draws)."""
-        key = (task, tuple(items))
-        if key in self._recent:
-            return self._recent[key]
         for item in items:
             if (task, item) not in self._weights:
                 generator = task_generator(self.seed, task, f"item\0{item}")
                 drawn = generator.poisson(1.0, self.num_draws)
                 self._weights[task, item] = drawn.astype(np.uint8)
-        stacked = np.stack([self._weights[task, item] for item in items]).astype(float)
-        while self._recent and sum(w.size for w in self._recent.values()) + stacked.size > _KEPT:
-            del self._recent[next(iter(self._recent))]
-        self._recent[key] = stacked
-        return stacked
+        return np.stack([self._weights[task, item] for item in items])
 
     def sums(self, task: str, items: Sequence[str], columns: FloatArray) -> FloatArray:
         """Weighted sums over items in every draw: (items, columns) become (draws, columns)."""
@@ -95,7 +85,8 @@ class Bootstrap:
         unique[:, place] = columns
         num_chunk = max(1, _CHUNK // max(unique.shape))
         for start in range(0, self.num_draws, num_chunk):
-            sums = weights[:, start : start + num_chunk].T @ unique
+            # As numbers with a fraction only here: all of them at once would fill the memory.
+            sums = weights[:, start : start + num_chunk].astype(float).T @ unique
             yield sums if len(first) == len(place) else sums[:, place]
 
     def means(self, task: str, items: Sequence[str], columns: FloatArray) -> FloatArray:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri, stdtr
 
 Z_95 = 1.959963984540054
@@ -127,7 +126,11 @@ def detectable(r_a: float, r_ab: float, num_items: Sequence[int], wanted: float)
 
     if not _possible(r_a, r_a, r_ab) or not lacking(lowest) > 0:
         return float("nan")
-    return float(r_a - brentq(lacking, lowest, r_a))
+    low, high = lowest, r_a
+    # Halved until no number lies between.
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (middle, high) if lacking(middle) > 0 else (low, middle)
+    return float(r_a - low)
 
 
 def detectable_from_zero(num_items: Sequence[int], wanted: float) -> float:

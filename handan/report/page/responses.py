@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from handan.errors import UserError
 from handan.formats import FORMATS, ReasoningFormat
+from handan.records import repeated, whole_lines
 from handan.report.notation import plain
 from handan.report.roles import Arm
 from handan.thinking import split_text
@@ -69,7 +70,7 @@ def places(arm: Arm) -> Iterator[Place]:
     checkpoints if it was not measured while it was trained.
 
     Raises:
-        UserError: a line is no JSON object.
+        UserError: a line is no JSON object, or repeats a response: two runs wrote the file.
     """
     yield from _places(arm.run_dir / "generations.jsonl", None)
     measured = [path for name in ALONG if (path := arm.run_dir / name).exists()]
@@ -86,15 +87,17 @@ def places(arm: Arm) -> Iterator[Place]:
 def _places(path: Path, step: int | None) -> Iterator[Place]:
     if not path.exists():
         return
-    offset = 0
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip() and (names := _names(line, path, number)):
-                task, item, sample, own_step = names
-                yield Place(
-                    task, item, sample, own_step if step is None else step, path, number, offset
-                )
-            offset += len(line)
+    offset, seen = 0, dict[tuple, int]()
+    for number, line in enumerate(whole_lines(path), start=1):
+        if line.strip() and (names := _names(line, path, number)):
+            if names in seen:
+                raise repeated(path, number, ("task", "item", "sample", "step"), seen[names])
+            seen[names] = number
+            task, item, sample, own_step = names
+            yield Place(
+                task, item, sample, own_step if step is None else step, path, number, offset
+            )
+        offset += len(line)
 
 
 def _names(line: bytes, path: Path, number: int) -> tuple[str, str, int, int | None] | None:

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from handan.errors import UserError
+from handan.records import whole_lines
 from handan.report.course import AXES, FULL, course
 from handan.report.data import Group
 from handan.report.notation import (
@@ -139,19 +142,24 @@ def _of_items(counts: Iterable[int | None]) -> str:
 
 
 def num_probed_items(arm: Arm) -> int | None:
-    """Items of the probe, counted in the responses at its first step; None if they are not kept."""
+    """Items of the probe, counted in the responses at its first step; None if they are not kept.
+
+    Raises:
+        UserError: a line of probe.jsonl is damaged.
+    """
     path = arm.run_dir / "probe.jsonl"
     if not path.exists():
         return None
-    items, first = set(), None
-    with open(path, encoding="utf-8") as file:
-        for line in file:
-            row = json.loads(line)
-            first = row["step"] if first is None else first
-            if row["step"] != first:
-                break
-            items.add((row["task"], row["item"]))
-    return len(items)
+    try:
+        # The file can be large, and every step asks the same items: one step will do.
+        rows = map(json.loads, whole_lines(path, tell=False))
+        first = next(rows)
+        step = takewhile(lambda row: row["step"] == first["step"], rows)
+        return len({(row["task"], row["item"]) for row in (first, *step)})
+    except StopIteration:  # killed in its very first line
+        return None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: a line is damaged; train or probe again") from None
 
 
 def _ends(arms: Sequence[Arm], panel: Panel) -> str:

@@ -10,7 +10,6 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import IO, NamedTuple
 
 import matplotlib
@@ -123,7 +122,7 @@ def style() -> AbstractContextManager[None]:
 
 
 def write_figure(
-    figure: Figure, file: IO | Path, form: str, metadata: Mapping[str, None] | None = None
+    figure: Figure, file: IO, form: str, metadata: Mapping[str, None] | None = None
 ) -> None:
     """Write a figure as 'svg', 'png' or 'pdf'; ``Figure.savefig`` would draw it twice."""
     canvas = CANVASES[form](figure)

@@ -4,6 +4,7 @@ The same runs give the same bytes: files hold no date, and names depend on what 
 """
 
 import hashlib
+import io
 import re
 import warnings
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from matplotlib import rc_context
 
-from handan.errors import UserError
+from handan import durable
 from handan.markdown import escape
 from handan.records import write_text
 from handan.report.data import Study
@@ -40,10 +41,7 @@ def write_figures(study: Study, folder: Path) -> list[Picture]:
     """
     pictures, left_out = gallery(study)
     save(pictures, folder, ("png", "pdf"))
-    try:
-        write_text(folder / INDEX, index(pictures, left_out))
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror})") from None
+    write_text(folder / INDEX, index(pictures, left_out))
     return pictures
 
 
@@ -53,12 +51,9 @@ def save(pictures: Sequence[Picture], folder: Path, formats: Sequence[str]) -> N
     Raises:
         UserError: the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for picture in pictures:
-            _save(picture, folder, formats)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror})") from None
+    durable.make_directory(folder)
+    for picture in pictures:
+        _save(picture, folder, formats)
 
 
 def _save(picture: Picture, folder: Path, formats: Sequence[str]) -> None:
@@ -68,8 +63,9 @@ def _save(picture: Picture, folder: Path, formats: Sequence[str]) -> None:
         # Names may have letters that the font has not; the caption shows them.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         for form in formats:
-            path = folder / f"{file_name(picture)}.{form}"
-            write_figure(figure, path, form, WITHOUT_DATE[form])
+            drawn = io.BytesIO()
+            write_figure(figure, drawn, form, WITHOUT_DATE[form])
+            durable.write(folder / f"{file_name(picture)}.{form}", drawn.getvalue())
 
 
 def file_name(picture: Picture) -> str:

@@ -55,8 +55,5 @@ def publish(study: Study, address: Address, offline: Path | None) -> str:
     text = validated(study, address)
     if offline is None:
         return f"saved {printable(save(study, address))}"
-    try:
-        write_text(offline, text)
-    except OSError as error:
-        raise UserError(f"{offline}: cannot be written ({error.strerror})") from None
+    write_text(offline, text)
     return f"wrote {printable(str(offline))}, which wandb-workspaces reads back unchanged"

@@ -1,15 +1,12 @@
 """The W&B runs of the arms: how each is found, and how it looks in every panel."""
 
-import json
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any
 
 import wandb_workspaces.reports.v2 as wr
 from wandb_workspaces import expr
 from wandb_workspaces.reports.v2 import internal
 
-from handan.errors import UserError
 from handan.records import content_hash
 from handan.report.data import Study
 from handan.report.notation import plain
@@ -66,25 +63,6 @@ class TrackedArm:
         )
         # A filter given as an expression is parsed as code, which a name of others must not be.
         return wr.Runset._from_model(model)
-
-    def num_probed_items(self) -> int | None:
-        """Number of items that are asked along its training; None if no responses are kept.
-
-        Raises:
-            UserError: a line of probe.jsonl is damaged.
-        """
-        path = self.arm.run_dir / "probe.jsonl"
-        if not path.exists():
-            return None
-        try:
-            with path.open(encoding="utf-8") as lines:
-                # The file can be large, and every step asks the same items: one step will do.
-                rows = map(json.loads, lines)
-                first = next(rows)
-                step = takewhile(lambda row: row["step"] == first["step"], rows)
-                return len({(row["task"], row["item"]) for row in (first, *step)})
-        except (ValueError, StopIteration, KeyError, TypeError):
-            raise UserError(f"{path}: a line is damaged; train or probe again") from None
 
     def project(self) -> internal.Project:
         """Its place as the spec has it."""

@@ -8,6 +8,7 @@ from handan.alignment.output.render import Table, as_markdown, without
 from handan.alignment.output.tables import tables
 from handan.report.data import Group, Study
 from handan.report.notation import bounds, correlation, listing, plain, sentence
+from handan.report.pictures.curves import num_probed_items
 from handan.report.wandb_report.run_sets import TrackedArm
 from handan.report.words.budget import compared
 from handan.report.words.confounds import Confound, confounds
@@ -105,7 +106,7 @@ def which_runs(study: Study, runs: Sequence[TrackedArm]) -> list:
 
 def how_to_read(group: Group, runs: Sequence[TrackedArm]) -> wr.P:
     """What the lines are, and the values beside them, which W&B's line plots cannot hold."""
-    asked = sorted({count for run in runs if (count := run.num_probed_items()) is not None})
+    asked = sorted({count for run in runs if (count := num_probed_items(run.arm)) is not None})
     items = f", n = {listing(list(map(str, asked)))} items" if asked else ""
     parts = []
     if (ceiling := group.ceiling()) is not None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from handan.report.notation import plain
+from handan.text import plain
 
 COLUMNS = [
     "step",

@@ -1,0 +1,107 @@
+"""Saving so that a kill or a full disk at any moment leaves a whole checkpoint."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from handan.errors import UserError
+from handan.launch import Processes
+from handan.training import checkpoints
+
+# torch tells a failed write in these words, without those of the system.
+OF_TORCH = re.compile(r"inline_container|PytorchStreamWriter|iostream")
+OF_RUST = re.compile(r"\(os error (\d+)\)")  # safetensors, tokenizers
+PROBE_BYTES = 1 << 20
+
+
+def attach(trainer: Any, run_dir: Path, world: Processes, launched: dict[str, Any]) -> None:
+    """Let a trainer's saves end with a manifest, and their failures in one sentence.
+
+    Must come after the trainer has its ledger.
+
+    Args:
+        trainer: whose checkpoints they are.
+        run_dir: where they lie.
+        world: the processes.
+        launched: what runs, for the manifest.
+    """
+    # Transformers would remove the old checkpoint before the new one is whole.
+    keep, trainer.args.save_total_limit = trainer.args.save_total_limit, None
+    save = trainer._save_checkpoint
+
+    def save_or_tell(*arguments: Any, **more: Any) -> None:
+        with tell_of_writing(run_dir / f"checkpoint-{trainer.state.global_step}"):
+            save(*arguments, **more)
+
+    trainer._save_checkpoint = save_or_tell
+    trainer.add_callback(Seal(run_dir, world, launched, keep or 0))
+
+
+class Seal(TrainerCallback):
+    """Writes the manifest of every checkpoint, then removes all but the newest ``keep`` ones."""
+
+    def __init__(
+        self, run_dir: Path, world: Processes, launched: dict[str, Any], keep: int
+    ) -> None:
+        self.run_dir, self.world, self.launched, self.keep = run_dir, world, launched, keep
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        place = self.run_dir / f"checkpoint-{state.global_step}"
+        self.world.gather([])  # the others wait until the first process has written the ledger
+        with tell_of_writing(place):
+            checkpoints.seal(place, self.launched, self.world)
+        if self.world.rank == 0 and self.keep > 0:
+            for path in list(checkpoints.found(self.run_dir).values())[: -self.keep]:
+                checkpoints.remove(path)
+
+
+@contextmanager
+def tell_of_writing(place: Path) -> Iterator[None]:
+    """Tell a save that the system refused in one sentence, whichever library wrote.
+
+    Raises:
+        UserError: names the place, in the system's words; any other error passes.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # each library has a kind of its own; most are told apart by text
+        words = _of_the_system(error, place)
+        if words is None:
+            raise
+        raise UserError(
+            f"{place}: could not be written ({words}); what was saved before is intact: free "
+            "space or make it writable, then run the same command again to go on from there"
+        ) from error
+
+
+def _of_the_system(error: Exception, place: Path) -> str | None:
+    """Why the system refused to write, None if the error is about something else."""
+    if isinstance(error, OSError):  # without a number it is a library's, about something else
+        return os.strerror(error.errno) if error.errno else None
+    if number := OF_RUST.search(str(error)):
+        return os.strerror(int(number[1]))
+    if not (isinstance(error, RuntimeError) and OF_TORCH.search(str(error))):
+        return None
+    return _refusal(place) or f"torch: {str(error).splitlines()[0]}"
+
+
+def _refusal(place: Path) -> str | None:
+    """What the system says now of a write beside the one that failed."""
+    probe = place.with_name(f".{place.name}.probe")
+    try:
+        with open(probe, "wb") as file:
+            file.write(bytes(PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as refused:
+        return refused.strerror
+    finally:
+        probe.unlink(missing_ok=True)
+    return None

@@ -1,0 +1,59 @@
+"""No text holds a grader up: time grows with its length, never with its square."""
+
+import time
+
+import pytest
+
+from handan.tasks import TASKS
+from handan.tasks.mathematics import bare, last_box, tidy
+from handan.tiny.tasks import TASKS as COMPACT
+
+PIECES = ["1", "0 ", "01 1", "(", "{", "\\boxed{", "not ", "no ", "answer is ", "**", "1 or "]
+PIECES += ["true or ", "0101_", "carry 1 ", "\n", " ", "```", "\\begin{array}", "north ", "N ", "-"]
+PIECES += [
+    "All ",
+    "some dentists ",
+    "in decimal ",
+    "the ",
+    "not valid ",
+    "\\text{",
+    "1. ",
+    "=",
+    "0,",
+]
+CHARACTERS = 40_000
+# A square of this length takes minutes; the slowest linear one takes 1 to 3 s of a core.
+CPU_SECONDS = 10.0
+ONE_OF_A_KIND = ["binary_division", "products", "syllogisms", "syllogism_verification"]
+ONE_OF_A_KIND += ["cardinal_directions"]
+
+
+def longest(check):
+    """CPU seconds of the slowest hostile text."""
+    spent = {}
+    for piece in PIECES:
+        text = (piece * CHARACTERS)[:CHARACTERS]
+        begin = time.process_time()
+        check(f"answer {text}1")
+        spent[piece] = time.process_time() - begin
+    return max((seconds, piece) for piece, seconds in spent.items())
+
+
+@pytest.mark.parametrize("name", ONE_OF_A_KIND)
+def test_hostile_texts_are_graded_in_time_that_grows_with_their_length(name):
+    task = TASKS[name]
+    item = task.items()[5]
+    seconds, piece = longest(lambda text: task.grade(item, text))
+    assert seconds < CPU_SECONDS, piece
+
+
+def test_reading_mathematics_and_compact_answers_is_as_fast():
+    task = next(iter(COMPACT.values()))
+    item = task.items()[5]
+    assert longest(lambda text: task.grade(item, text))[0] < CPU_SECONDS
+    assert longest(lambda text: tidy(bare(last_box(text) or text)))[0] < CPU_SECONDS
+
+
+def test_every_kind_of_grader_is_tried():
+    kinds = {TASKS[name].grade.__code__ for name in ONE_OF_A_KIND}
+    assert {task.grade.__code__ for task in TASKS.values()} == kinds

@@ -1,0 +1,30 @@
+"""The checks of licences and vulnerabilities."""
+
+import audit
+import licences
+
+KNOWN = {"name": "a", "version": "1", "vulns": []}
+SKIPPED = {"name": "b", "version": "1", "skip_reason": "not found"}
+FOUND = {"id": "CVE-1", "fix_versions": ["2"]}
+
+
+def test_a_vulnerability_fails_and_is_named(capsys):
+    assert audit.told([{**KNOWN, "vulns": [FOUND]}, SKIPPED]) == 1
+    printed = capsys.readouterr().out
+    assert (
+        "a 1: CVE-1, fixed in 2" in printed and "1 of 2 pinned packages were looked up" in printed
+    )
+
+
+def test_an_audit_of_nothing_says_so(capsys):
+    assert audit.told([SKIPPED]) == 0
+    assert "audit: nothing was audited" in capsys.readouterr().out
+    assert audit.told([KNOWN]) == 0
+    assert "nothing was audited" not in capsys.readouterr().out
+
+
+def test_licences_here_are_in_order_and_others_are_not(monkeypatch, capsys):
+    assert licences.main() == 0
+    monkeypatch.setattr(licences, "EXCEPTIONS", {})
+    assert licences.main() == 1
+    assert "pingouin: licence 'GPL-3.0' is not in the list" in capsys.readouterr().out
