@@ -119,7 +119,10 @@ def page() -> str:
         found[group_of(refusal.module)].append(refusal)
     parts = [HEAD]
     for group, rows in ((group, rows) for group, rows in found.items() if rows):
-        lines = [f"| {sentence} | `{module}` |" for sentence, module in sorted(rows)]
+        modules: dict[str, list[str]] = {}
+        for sentence, module in sorted(rows):
+            modules.setdefault(sentence, []).append(f"`{module}`")
+        lines = [f"| {sentence} | {', '.join(names)} |" for sentence, names in modules.items()]
         parts.append("\n".join([f"## {group}", "", "| sentence | module |", "|---|---|", *lines]))
     return "\n\n".join(part.strip() for part in parts) + "\n"
 

@@ -125,8 +125,7 @@ class Sources:
                 if isinstance(handed, ast.Constant | ast.JoinedStr | ast.IfExp):
                     found += self.texts(handed, caller, depth)
         # A bare word is a value such as the name of a column.
-        found = found if any(" " in text for text in found) else []
-        return [f"*{name}*", *found] if other and found else found
+        return found if not other and any(" " in text for text in found) else []
 
     def _sayers(self, call: ast.Call, place: Place) -> list[Place]:
         """The functions that a call may mean, if they say what is wrong."""
