@@ -153,7 +153,8 @@ def test_a_checkpoint_that_is_removed_while_it_is_read_is_left_out(
 def test_a_damaged_checkpoint_is_left_out_and_the_damage_named(trained, tmp_path, one_item, capsys):
     run, training = copied(trained("sft_distill"), tmp_path)
     model = run / "checkpoint-2" / "model.safetensors"
-    model.write_bytes(model.read_bytes()[:-1] + b"?")
+    content = model.read_bytes()
+    model.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     (run / "checkpoint-4" / "config.json").write_text("{}")
     # The end of the run is the model of its last step too.
     assert swept_steps(training, one_item, run / "sweep") == [0, 4]

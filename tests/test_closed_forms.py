@@ -28,7 +28,7 @@ def test_certain_verdicts_agree_with_math_verify():
             equal = verify(parsed[right], parsed[given], timeout_seconds=None)
             assert (outcome == "correct") == equal, (right, given)
     logging.disable(logging.NOTSET)
-    assert decided > 600
+    assert decided > 500
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,13 @@ def test_what_could_be_taken_in_two_ways_has_no_value(text):
 
 
 def test_equal_values_are_left_to_algebra():
-    assert not surely_different("(x+1)x", "x^2+x")
-    assert surely_different("(x+1)x", "x^2+1")
+    assert not surely_different("2(x+1)", "2x+2")
+    assert surely_different("2(x+1)", "2x+1")
+
+
+@pytest.mark.parametrize("answer", ["5cm", "5 m", "5s", "5 min", "5d"])
+def test_a_unit_is_left_to_math_verify_which_drops_it(answer):
+    assert quick_outcome("5", answer) is None and quick_outcome("6" + answer[1:], answer) is None
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,11 @@ from handan.launch import SINGLE
 from handan.records import write_jsonl
 from handan.traces.generate import generate_traces
 from handan.traces.settings import GenerateSettings
+from handan.training.imitation import LedgerSFTTrainer
 from handan.training.label_audit import IGNORED
 from handan.training.ledger import Ledger
 from handan.training.losses import LOSSES, check_loss
 from handan.training.settings import resolved
-from handan.training.trainers import LedgerSFTTrainer
 
 PAGE = ROOT / "docs" / "reliability.md"
 CPU = {"use_cpu": True, "bf16": False, "activation_checkpointing": False, "report_to": "none"}

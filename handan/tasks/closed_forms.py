@@ -20,6 +20,8 @@ MOST_TOKENS, MOST_EXPONENT, MOST_SIZE = 60, 12, 1e12
 # Far more than rounding, and than what math-verify rounds away.
 DIFFERENT = 1e-3
 
+WITH_UNIT = re.compile(r"[\d)}][a-z]+$")
+
 LIST = re.compile(r"(\(|\[|\\\{)(.+)(\)|\]|\\\})")
 
 
@@ -28,7 +30,12 @@ class _Unknown(Exception):
 
 
 def surely_different(a: str, b: str) -> bool:
-    """Whether two tidy expressions differ in value; False where that is not certain."""
+    """Whether two tidy expressions differ in value; False where that is not certain.
+
+    Letters at the end may be a unit ('5cm'), which math-verify drops.
+    """
+    if WITH_UNIT.search(a) or WITH_UNIT.search(b):
+        return False
     values = value(a), value(b)
     if values[0] is None or values[1] is None:
         return False
