@@ -33,6 +33,7 @@ GROUPS = {
         "handan/generate",
         "handan/architectures",
         "handan/size",
+        "handan/weights",
         "handan/tiny/model",
     ),
     "Engines and servers": ("handan/engines/", "handan/reading"),
@@ -64,6 +65,7 @@ GROUPS = {
     "Comparison and report": ("handan/alignment/", "handan/report/", "handan/budgets"),
     "Experiments and zoos": ("handan/experiment/", "handan/zoo", "handan/plan", "handan/machine"),
     "Publishing": ("handan/publish", "handan/cards"),
+    "Anything else": ("",),
 }
 HEAD = """\
 # What a command says when it refuses
@@ -107,10 +109,7 @@ def refusals() -> list[Refusal]:
 
 def group_of(module: str) -> str:
     """What the user was doing when a module refuses."""
-    for group, prefixes in GROUPS.items():
-        if module.startswith(prefixes):
-            return group
-    raise ValueError(f"{module}: belongs to no group of docs/list_errors.py; add it to one")
+    return next(group for group, prefixes in GROUPS.items() if module.startswith(prefixes))
 
 
 def page() -> str:
@@ -119,8 +118,11 @@ def page() -> str:
     for refusal in refusals():
         found[group_of(refusal.module)].append(refusal)
     parts = [HEAD]
-    for group, rows in found.items():
-        lines = [f"| {sentence} | `{module}` |" for sentence, module in sorted(rows)]
+    for group, rows in ((group, rows) for group, rows in found.items() if rows):
+        modules: dict[str, list[str]] = {}
+        for sentence, module in sorted(rows):
+            modules.setdefault(sentence, []).append(f"`{module}`")
+        lines = [f"| {sentence} | {', '.join(names)} |" for sentence, names in modules.items()]
         parts.append("\n".join([f"## {group}", "", "| sentence | module |", "|---|---|", *lines]))
     return "\n\n".join(part.strip() for part in parts) + "\n"
 

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 SAYS_WHAT_IS_WRONG = ("str | None", "Iterator[str]")
 MOST_ALTERNATIVES = 24
+# Of these the name says enough, however they are put together.
+PLACES = ("place", "path", "error")
 
 
 class Place(NamedTuple):
@@ -64,8 +66,12 @@ class Sources:
             return self._joined(sides)
         if isinstance(node, ast.IfExp) and depth < 3:
             return [t for part in (node.body, node.orelse) for t in self.texts(part, place, depth)]
+        if isinstance(node, ast.Name) and (constant := self._constant(node.id, place.module)):
+            return constant
         if isinstance(node, ast.Name) and depth < 3:
             return self._meant(node.id, place, depth + 1) or [italic(node)]
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and depth < 3:
+            return self._chosen(node.value.id, place, depth + 1) or [italic(node)]
         if isinstance(node, ast.Call) and depth < 3:
             if isinstance(node.func, ast.Attribute) and node.func.attr == "format":
                 return self.texts(node.func.value, place, depth)
@@ -77,19 +83,36 @@ class Sources:
         found = list(itertools.islice(itertools.product(*parts), MOST_ALTERNATIVES))
         return list(dict.fromkeys(re.sub(r"\*\*(?=\w)", "* *", "".join(one)) for one in found))
 
+    def _chosen(self, name: str, place: Place, depth: int) -> list[str]:
+        """The sentences in a dictionary of the module; none if it holds values."""
+        for node in self.trees[place.module].body:
+            named = isinstance(node, ast.Assign) and _names(name, node.targets)
+            if named and isinstance(node.value, ast.Dict):
+                found = [t for v in node.value.values for t in self.texts(v, place, depth)]
+                return found if all(" " in text for text in found) else []
+        return []
+
+    def _constant(self, name: str, module: str) -> list[str]:
+        """The text that a module calls by a name."""
+        for node in self.trees[module].body:
+            named = isinstance(node, ast.Assign) and _names(name, node.targets)
+            if named and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+                return [plain(node.value.value)]
+        return []
+
     def _meant(self, name: str, place: Place, depth: int) -> list[str]:
         """Texts that a name stands for; none if it is a value."""
+        if name in PLACES:
+            return []
         found: list[str] = []
-        for node in self.trees[place.module].body:  # a constant of the module
-            if isinstance(node, ast.Assign) and _names(name, node.targets):
-                text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-                return self.texts(node.value, place, depth) if text else []
         if place.function is None:
             return []
+        other = False
         for value in _assigned(name, place.function):
             if isinstance(value, ast.Constant | ast.JoinedStr | ast.IfExp):
                 found += self.texts(value, place, depth)
             else:
+                other = other or isinstance(value, ast.Attribute)
                 for call in (c for c in ast.walk(value) if isinstance(c, ast.Call)):
                     for where in self._sayers(call, place):
                         found += self._said_by(where)
@@ -102,7 +125,7 @@ class Sources:
                 if isinstance(handed, ast.Constant | ast.JoinedStr | ast.IfExp):
                     found += self.texts(handed, caller, depth)
         # A bare word is a value such as the name of a column.
-        return found if any(" " in text for text in found) else []
+        return found if not other and any(" " in text for text in found) else []
 
     def _sayers(self, call: ast.Call, place: Place) -> list[Place]:
         """The functions that a call may mean, if they say what is wrong."""
@@ -186,8 +209,8 @@ def _name(node: ast.expr) -> str:
             return _name(node.args[0])
         if isinstance(called, ast.Attribute):
             return _name(called.value)
-    if isinstance(node, ast.Starred):
-        return _name(node.value)
+    if isinstance(node, ast.Starred | ast.BoolOp):
+        return _name(node.value if isinstance(node, ast.Starred) else node.values[0])
     if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)):
         return "…"
     last = node.right.value if isinstance(node.right, ast.Constant) else _name(node.right)

@@ -340,15 +340,15 @@ MODELS = {
     ),
     "half a generation config": (
         model(trimmed("generation_config.json", 0.5)),
-        "cannot be loaded as a model",
+        "generation_config.json: not valid JSON",
     ),
     "an adapter without a base": (
         model(replaced("adapter_config.json", "{}")),
-        "adapter",
+        "adapter_config.json: no 'base_model_name_or_path'",
     ),
-    "an adapter of a base that is gone": (
+    "an adapter without its weights": (
         model(replaced("adapter_config.json", '{"base_model_name_or_path": "./none"}')),
-        "./none",
+        "adapter_model.safetensors: no such file",
     ),
 }
 
@@ -512,7 +512,7 @@ RUNS = {
             run_json={"arm": "a", "training": {}},
             config_yaml="training: {num_threads: 1, model_name_or_path: x}\n",
         ),
-        "holds no complete checkpoint-N; set save_steps in its YAML",
+        "holds no whole checkpoint-N; set save_steps in its YAML",
     ),
     "a sweep of a damaged run.json": (
         trained(run_json="[]", config_yaml="training: {}\n"),

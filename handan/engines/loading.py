@@ -117,6 +117,7 @@ def load_model(
         UserError: there is no such model, or it has no safetensors, or needs code that is not
             trusted.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     fingerprint = fingerprint_of(model_name, revision, trusted)
@@ -124,6 +125,7 @@ def load_model(
     adapter = Path(model_name) if (Path(model_name) / "adapter_config.json").exists() else None
     base, revision = adapter_base(adapter) if adapter else (model_name, revision)
     load_config(base, revision, trusted)
+    check_saved_generation(base)
     options |= {"use_safetensors": True, **trust.options(trusted)}
     try:
         model = AutoModelForCausalLM.from_pretrained(
@@ -135,8 +137,15 @@ def load_model(
             # peft takes a pickle where there are no safetensors; fingerprint_of has made sure.
             model = PeftModel.from_pretrained(model, adapter)
             model = model.merge_and_unload() if merge else model
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"{model_name}: cannot be loaded as a model ({_why(error)})") from None
+    except RuntimeError as error:
+        if "mismatched_sizes" not in str(error):
+            raise
+        raise UserError(
+            f"{model_name}: cannot be loaded as a model (weights of other sizes than config.json "
+            "says); take both files of one model"
+        ) from None
     return model.to(device).eval(), load_tokenizer(model_name, revision, trusted), fingerprint
 
 
@@ -148,8 +157,24 @@ def _why(error: Exception) -> str:
 
 def adapter_base(folder: Path) -> tuple[str, str | None]:
     """Name and revision of the model that a low-rank adapter belongs to."""
-    settings = read_json(folder / "adapter_config.json")
+    path = folder / "adapter_config.json"
+    settings = read_json(path)
+    if not isinstance(settings, dict) or not settings.get("base_model_name_or_path"):
+        raise UserError(f"{path}: no 'base_model_name_or_path'; name the model it was trained on")
     return settings["base_model_name_or_path"], settings.get("revision")
+
+
+def check_saved_generation(model_name: str) -> None:
+    """Stop at a damaged generation config of a directory.
+
+    transformers passes over it, and responses would no longer end at the tokens it names.
+
+    Raises:
+        UserError: it is not JSON.
+    """
+    path = Path(model_name) / "generation_config.json"
+    if path.exists():
+        read_json(path)
 
 
 def eos_ids(model: Any, tokenizer: Any) -> list[int]:
@@ -173,6 +198,7 @@ def ends_of(model_name: str, revision: str | None, tokenizer: Any) -> list[int]:
     """As ``eos_ids``, for a model that is loaded elsewhere."""
     from transformers import GenerationConfig
 
+    check_saved_generation(model_name)
     try:
         saved = GenerationConfig.from_pretrained(model_name, revision=revision)
     except OSError:  # many base models have no such file
