@@ -5,6 +5,7 @@ import resource
 import shutil
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,21 @@ def test_ranks_share_the_hashing_and_decide_as_the_first_one_does(tmp_path):
         return checkpoint_to_resume(place, "auto", ALONE | {"processes": 3}, world)
 
     assert together(3, decide) == [str(folder)] * 3
+
+
+def test_no_rank_looks_before_the_last_one_has_saved(tmp_path):
+    folder = checkpoint(tmp_path, 20, processes=2)
+
+    def save(world):
+        if world.rank == 0:
+            partial = folder / "ledger.json.partial"
+            partial.write_text("{}")
+            time.sleep(0.2)
+            partial.replace(folder / "ledger.json")
+        seal(folder, ALONE | {"processes": 2}, world)
+
+    assert together(2, save) == [None, None]
+    assert what_is_wrong(folder) is None
 
 
 def test_all_ranks_refuse_what_the_first_one_refuses(tmp_path):

@@ -61,6 +61,7 @@ def seal(folder: Path, launched: dict[str, Any], world: Processes) -> None:
             go on was not saved.
         OSError: the disk refuses.
     """
+    world.gather([])  # until the last one has saved, files come and go
     # Each sees at least what it has written itself.
     rows = world.gather([{"path": path} for path in _files(folder) if path != MANIFEST])
     paths = sorted({row["path"] for row in rows})
