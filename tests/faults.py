@@ -171,7 +171,8 @@ class Running:
         return files(self.out) != self.before
 
     def _rows(self) -> set:
-        return {(path, path.stat().st_size) for path in self.stage.table_files(self.out)}
+        sizes = {(path, path.stat().st_size) for path in self.stage.table_files(self.out)}
+        return {(path, size) for path, size in sizes if size}
 
     def _saves(self) -> set:
         # A file that was replaced has another inode, even if its partial one was never seen.

@@ -59,7 +59,9 @@ def accelerator(engine, device="cpu", **state):
 
 
 CPU = SimpleNamespace(use_cpu=True, bf16=False, fp16=False)
-ZERO2 = accelerator("DEEPSPEED", deepspeed_plugin=SimpleNamespace(zero_stage=2))
+ZERO2 = accelerator(
+    "DEEPSPEED", deepspeed_plugin=SimpleNamespace(zero_stage=2, deepspeed_config={})
+)
 
 
 @pytest.mark.parametrize(
