@@ -24,7 +24,7 @@ def test_a_name_that_leads_elsewhere_names_no_model_of_a_zoo(tmp_path, name):
     zoo["models"] = [{**zoo["models"][0], "name": name, "role": "initial"}]
     zoo["models"][0].pop("base", None)
     (tmp_path / "zoo.yaml").write_text(yaml.safe_dump(zoo))
-    with pytest.raises(UserError, match="a name must be fit for a directory|holds a NUL"):
+    with pytest.raises(UserError, match=r"a name must be fit for a directory|holds a NUL"):
         load_zoo(tmp_path / "zoo.yaml")
 
 
@@ -45,7 +45,7 @@ def test_a_name_that_leads_elsewhere_names_nothing_in_an_experiment(
     def change(content):
         content[kind][name] = next(iter(content[kind].values()))
 
-    with pytest.raises(UserError, match="is no name for a folder|holds a NUL"):
+    with pytest.raises(UserError, match=r"is no name for a folder|holds a NUL"):
         experiment(tmp_path, monkeypatch, change)
 
 
