@@ -4,8 +4,9 @@
 
 Every size runs in a process of its own, which does the smallest size once to load what it needs,
 makes its input, and says what the measured call took in CPU seconds and by how much resident memory
-rose meanwhile; of three calls the fastest counts. An exponent is that of what was added: log((x16 - x4) / (x4 - x1)) / log 4. So what
-is there once does not count; 1 is linear, 2 a square. The bound leaves room for noise.
+rose meanwhile; of three calls the fastest counts. An exponent is that of what was added:
+log((x16 - x4) / (x4 - x1)) / log 4. So what is there once does not count; 1 is linear, 2 a square.
+The bound leaves room for noise.
 """
 
 import argparse
