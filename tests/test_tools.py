@@ -12,7 +12,8 @@ def test_a_vulnerability_fails_and_is_named(capsys):
     assert audit.told([{**KNOWN, "vulns": [FOUND]}, SKIPPED]) == 1
     printed = capsys.readouterr().out
     assert (
-        "a 1: CVE-1, fixed in 2" in printed and "1 of 2 pinned packages were looked up" in printed
+        "a 1: CVE-1, fixed in 2" in printed
+        and "1 of 2 pinned packages that were asked for" in printed
     )
 
 
