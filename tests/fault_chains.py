@@ -148,6 +148,8 @@ def allowed_codes(stage: Stage, kill: Kill, place: str) -> set[int]:
     if kill.number == signal.SIGKILL:
         return {plain, 0}
     documented = 130 if kill.number == signal.SIGINT else STOPPED if stage.listens else plain
+    if place == "at the end":  # an interpreter that ends dies of the signal itself
+        return {documented, 0, plain}
     if place != "before the first write":
         return {documented, 0}
     # A script that still imports dies of the signal itself, and at its very start Python with 1.
