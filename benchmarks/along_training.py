@@ -3,9 +3,9 @@
     python benchmarks/along_training.py
 
 Imitation and GRPO by the recipes' own scripts and configs, with fewer steps and prompts, in turn:
-with a probe at the first and the last step, and without any. A step and a probe take what run.json
-says of them; from these follows the share of a whole training of the demo, which has more steps
-between its probes.
+with four probes, as the demo's imitation has, and without any. A step and a probe take what run.json
+says of them, the first one with all it loads; from these follows the share of a whole training of the
+demo, which has more steps between its probes.
 """
 
 import argparse
@@ -19,8 +19,9 @@ import yaml
 from measure import Process, Result, process, table
 
 CONFIGS = Path("recipes/configs/tiny")
-# Recipe, config, steps of the shortened run.
-ARMS = {"imitation": ("sft_distill", 40), "GRPO": ("grpo", 4)}
+# Recipe, and steps of the shortened run.
+ARMS = {"imitation": ("sft_distill", 45), "GRPO": ("grpo", 6)}
+PROBES = 4
 PROMPTS = 400
 MOST = 0.10
 
@@ -30,7 +31,7 @@ def train(recipe: str, steps: int, probes: bool, traces: Path, folder: Path) -> 
     run_dir = folder / f"{recipe}-{probes}-{len(list(folder.iterdir()))}"
     words = ["--config", str(CONFIGS / f"{recipe}.yaml"), "--output_dir", str(run_dir)]
     words += ["--max_steps", str(steps), "--save_strategy", "no"]
-    words += ["--probe_steps", str(steps if probes else 0)]
+    words += ["--probe_steps", str(steps // (PROBES - 1) if probes else 0)]
     if recipe == "sft_distill":
         words += [
             "--traces",
@@ -43,7 +44,7 @@ def train(recipe: str, steps: int, probes: bool, traces: Path, folder: Path) -> 
     return {
         "process": took,
         "step": budget["train_seconds"] / steps,
-        "probe": budget["probe_seconds"] / 2,
+        "probe": budget["probe_seconds"] / PROBES,
     }
 
 
