@@ -3,9 +3,9 @@
     python benchmarks/along_training.py
 
 Imitation and GRPO by the recipes' own scripts and configs, with fewer steps and prompts, in turn:
-with four probes, as the demo's imitation has, and without any. A step and a probe take what run.json
-says of them, the first one with all it loads; from these follows the share of a whole training of the
-demo, which has more steps between its probes.
+with four probes, as the demo's imitation has, and without any. A step and a probe take what
+run.json says of them, the first one with all it loads; from these follows the share of a whole
+training of the demo, which has more steps between its probes.
 """
 
 import argparse
