@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from handan import rundir
+from handan import provenance, rundir
 from handan.alignment.measure import align
 from handan.cost_rows import cost_columns, cost_rows
 from handan.engines.base import Engine
@@ -139,7 +139,7 @@ def _results(run_dir: Path, suite: Suite, items: Sequence[SuiteItem]) -> dict:
         budget={
             "generated_tokens": sum(row["generated_tokens"] for row in generations),
             "device_seconds": round(sum(row["device_seconds"] for row in generations), 1),
-            "peak_memory_gib": rundir.peak_memory_gib(),
+            "peak_memory_gib": provenance.peak_memory_gib(),
         },
     )
     return result

@@ -11,7 +11,7 @@ from handan.arguments import parse
 from handan.cli import command
 from handan.config import read_yaml
 from handan.errors import UserError
-from handan.rundir import command_line
+from handan.provenance import command_line
 from handan.training.settings import NOT_RECORDED
 
 SECRET = "planted-secret-5f1e"

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from embedded import ROOT, WEIGHTS
 
-from handan import rundir
+from handan import provenance, rundir
 from handan.errors import UserError
 from handan.records import read_json
 
@@ -50,7 +50,7 @@ def test_what_an_earlier_pass_found_stays(tmp_path):
 
 
 def test_facts_name_versions_revision_and_threads():
-    facts = rundir.facts()
+    facts = provenance.facts()
     assert facts["versions"]["torch"]
     assert facts["hardware"]["cores"] == os.cpu_count()
     assert facts["git"] is None or len(facts["git"]["commit"]) == 40

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from handan import rundir
+from handan import provenance, rundir
 from handan.engines import Engine, load_engine, open_engine
 from handan.generate import Decoding, prompt_ids
 from handan.launch import Processes
@@ -117,8 +117,8 @@ def _filter(
             "generated_tokens": generated,
             "model_flops": 2.0 * parameters * generated if parameters is not None else None,
             "device_seconds": round(sum(row["device_seconds"] for row in generations), 1),
-            "peak_memory_gib": rundir.peak_memory_gib(),
-            "peak_gpu_memory_gib": rundir.peak_gpu_memory_gib(),
+            "peak_memory_gib": provenance.peak_memory_gib(),
+            "peak_gpu_memory_gib": provenance.peak_gpu_memory_gib(),
         },
     )
 

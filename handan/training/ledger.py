@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from handan import rundir
+from handan import provenance
 from handan.along import time_share
 from handan.budgets import TEACHERS
 from handan.launch import Processes
@@ -70,7 +70,7 @@ class Ledger(TrainerCallback):
 
     def _note_peaks(self) -> None:
         """Every process asks all others, so all of them must come here."""
-        host, accelerator = rundir.peak_memory_gib(), rundir.peak_gpu_memory_gib()
+        host, accelerator = provenance.peak_memory_gib(), provenance.peak_gpu_memory_gib()
         own = {"peak_memory_gib": host, "peak_gpu_memory_gib": accelerator}
         for row in self.world.gather([own]):
             for key, value in row.items():

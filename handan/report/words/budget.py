@@ -101,7 +101,7 @@ def _engine(identity: Mapping[str, Any]) -> str | None:
 
 
 def _stage(recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """Command, versions, revision and hardware, as ``handan.rundir.facts`` wrote them."""
+    """Command, versions, revision and hardware, as ``handan.provenance.facts`` wrote them."""
     git, hardware = recorded.get("git") or {}, recorded.get("hardware") or {}
     versions = {"Python": recorded.get("python"), **(recorded.get("versions") or {})}
     revision = "not recorded: not run in a git checkout"
