@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from handan.stopping import end_with_launcher
+
 
 class UserError(Exception):
     """Bad input, told in one sentence: which file, line, item or key, and what to do.
@@ -86,6 +88,7 @@ def run_main(function: Callable[[], object], program: str = "handan") -> NoRetur
     """
     code = 0
     try:
+        end_with_launcher()
         function()
         sys.stdout.flush()
     except UserError as error:

@@ -12,6 +12,7 @@ left because it was asked.
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,29 @@ from typing import NoReturn
 STOPPED = 75
 SIGNALS = (signal.SIGUSR1, signal.SIGTERM)
 FOLDER = "HANDAN_JOB"
+# Set by torch's launcher, which accelerate uses for several processes, in those it starts.
+LAUNCHED = "TORCHELASTIC_RUN_ID"
+PR_SET_PDEATHSIG = 1  # of Linux
+
+
+def end_with_launcher() -> None:
+    """Have the system ask this process to stop when its launcher ends, even by SIGKILL; on Linux.
+
+    Otherwise the processes of a launch would wait for ever for a launcher that is gone, through
+    which they find each other, or train on and hold the run directory.
+
+    Raises:
+        SystemExit: the launcher has ended already.
+    """
+    if LAUNCHED not in os.environ or sys.platform != "linux":
+        return
+    import ctypes  # here alone, as every command passes this module
+
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    # Whoever loses its parent becomes a child of process 1, which in a container may be a launcher.
+    first = Path("/proc/1/cmdline").read_bytes()
+    if os.getppid() == 1 and not any(name in first for name in (b"launch", b"torch")):
+        leave()
 
 
 def listen(rank: int) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -117,3 +119,42 @@ def test_a_training_that_was_stopped_leaves_a_complete_checkpoint_and_no_model(t
     (number,) = complete_checkpoints(Path(run))
     assert f"grpo: saved checkpoint-{number} as asked by a signal" in (tmp_path / "1").read_text()
     assert not (run / "model.safetensors").exists()
+
+
+# A launcher and the process it starts, which may be slow to begin.
+LAUNCHER = """
+import os, subprocess, sys, time
+worker = "import sys, time; from handan.errors import run_main; print('up', flush=True); {late}"
+worker += "run_main(lambda: time.sleep(100))"
+process = subprocess.Popen([sys.executable, "-c", worker])
+print(process.pid, flush=True)
+time.sleep(100)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system call is of Linux")
+@pytest.mark.parametrize("late", ["", "time.sleep(1); "])
+def test_a_process_ends_with_a_launcher_that_is_killed(late):
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", LAUNCHER.format(late=late)],
+        env={**os.environ, stopping.LAUNCHED: "none"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    worker = int(launcher.stdout.readline())
+    assert launcher.stdout.readline() == "up\n"
+    time.sleep(0 if late else 0.5)
+    launcher.kill()
+    launcher.wait()
+    deadline = time.monotonic() + 20
+    while alive(worker):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def alive(pid):
+    """Whether a process runs; one whose end nobody has asked for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
