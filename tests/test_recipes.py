@@ -18,7 +18,7 @@ from handan.errors import UserError
 from handan.evaluate import evaluate
 from handan.formats import FORMATS
 from handan.launch import SINGLE
-from handan.records import file_hash, read_json, read_jsonl
+from handan.records import file_hash, read_json, read_jsonl, write_json
 from handan.suite import load_suite
 from handan.training.checkpoints import complete_checkpoints, what_is_wrong
 from handan.training.resume import checkpoint_to_resume
@@ -151,6 +151,24 @@ def test_sft_on_the_shortest_trace_of_each_prompt(small, tmp_path):
     assert run["teacher"] == read_json(small / "traces" / "run.json")["traces"]["teacher"]
     assert run["audit"]["traces"] == made["counts"]["kept"] > 0
     assert run["audit"]["tokenised_anew"] == 0
+
+
+def test_a_run_that_was_killed_after_its_last_checkpoint_trains_no_step_more(small, tmp_path):
+    folder = tmp_path / "run"
+    # Within an epoch: at the end of the last one there are no rows left anyway.
+    few = ["--max_steps", "3", "--save_steps", "3", "--probe_steps", "0"]
+    words = arguments("sft_distill", small, folder, *few)
+    run_script(*words)
+    run, trained = read_json(folder / "run.json"), weights(folder)
+    before = run["training"].copy()
+    del run["training"]["finished"]
+    write_json(folder / "run.json", run)
+    (folder / "model.safetensors").unlink()
+    run_script(*words)
+    again = read_json(folder / "run.json")["training"]
+    assert again["finished"] and again["steps"] == before["steps"] == 3
+    assert again["budget"]["trained_tokens"] == before["budget"]["trained_tokens"]
+    assert weights(folder) == trained
 
 
 @pytest.mark.parametrize("recipe", TWO_RANKS)

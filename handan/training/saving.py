@@ -39,7 +39,24 @@ def attach(trainer: Any, run_dir: Path, world: Processes, launched: dict[str, An
             save(*arguments, **more)
 
     trainer._save_checkpoint = save_or_tell
+    _end_at_the_last_step(trainer)
     trainer.add_callback(Seal(run_dir, world, launched, keep or 0))
+
+
+def _end_at_the_last_step(trainer: Any) -> None:
+    """Let a run that goes on from its very last checkpoint train no step beyond it.
+
+    Transformers looks at the number of steps after a step alone.
+    """
+    run_epoch = trainer._run_epoch
+
+    def run_or_end(*arguments: Any, **more: Any) -> None:
+        if trainer.state.global_step < trainer.state.max_steps:
+            run_epoch(*arguments, **more)
+        else:
+            trainer.control.should_training_stop = True
+
+    trainer._run_epoch = run_or_end
 
 
 class Seal(TrainerCallback):
