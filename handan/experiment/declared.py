@@ -88,7 +88,7 @@ class Experiment:
         output_dir: folder of all run directories and of the report.
         configs: folder of the recipes' YAMLs.
         suite: what every model and arm is evaluated on.
-        accelerate_config: of trainings and traces.
+        accelerate_config: of trainings and traces; null is one plain process.
         evaluation_accelerate_config: of evaluations; null is one plain process.
         evaluation: more arguments of every evaluation.
         parallel: stages that run at the same time; more than 1 only where they share a machine
@@ -101,7 +101,7 @@ class Experiment:
     output_dir: str
     configs: str
     suite: str
-    accelerate_config: str
+    accelerate_config: str | None
     models: dict[str, Model]
     arms: dict[str, Arm]
     traces: dict[str, Traces] = field(default_factory=dict)
@@ -160,7 +160,8 @@ def _problems(experiment: Experiment) -> Iterator[str]:
                 yield f"{place}: '{key}' is no argument to give here; names decide where things go"
     if len(set(experiment.seeds)) < len(experiment.seeds):
         yield "seeds names a seed twice; name each repetition's own"
-    files = {"suite": experiment.suite, "accelerate_config": experiment.accelerate_config}
+    files = {"suite": experiment.suite}
+    files["accelerate_config"] = experiment.accelerate_config or ""
     files["evaluation_accelerate_config"] = experiment.evaluation_accelerate_config or ""
     for name, model in models.items():
         files[f"models.{name}.suite"] = model.suite or ""
@@ -196,9 +197,10 @@ def _problems(experiment: Experiment) -> Iterator[str]:
                 f"arms.{name}: {config} starts from revision {revision} of {begins}, "
                 f"models has {known[begins]}; let both agree"
             )
-    processes = read_yaml(Path(experiment.accelerate_config)).get("num_processes", 1)
+    launch = experiment.accelerate_config
+    processes = read_yaml(Path(launch)).get("num_processes", 1) if launch else 1
     if experiment.parallel > 1 and processes > 1:
         yield (
-            f"parallel is {experiment.parallel}, but a launch of {experiment.accelerate_config} "
+            f"parallel is {experiment.parallel}, but a launch of {launch} "
             f"has {processes} processes already; set parallel: 1"
         )
