@@ -27,7 +27,7 @@ def _more_arguments(experiment: "Experiment") -> Iterator[tuple[str, dict[str, A
 
 def problems(experiment: "Experiment") -> Iterator[str]:
     """What does not fit together, in the order in which one would mend it."""
-    yield from _names(experiment)
+    yield from _wrong_names(experiment)
     if experiment.parallel < 1 or not experiment.seeds or experiment.budget_tolerance < 0:
         yield "parallel must be 1 or more, seeds one or more, budget_tolerance 0 or more"
     for place, settings in _more_arguments(experiment):
@@ -35,8 +35,8 @@ def problems(experiment: "Experiment") -> Iterator[str]:
             if not re.fullmatch(r"[A-Za-z]\w*", str(key)) or key in OWN:
                 yield f"{place}: '{key}' is no argument to give here; names decide where things go"
     yield from _references(experiment)
-    yield from _seeds(experiment)
-    yield from _files(experiment)
+    yield from _wrong_seeds(experiment)
+    yield from _missing_files(experiment)
     yield from _beginnings(experiment)
     launch = experiment.accelerate_config
     processes = read_yaml(Path(launch)).get("num_processes", 1) if launch else 1
@@ -47,7 +47,7 @@ def problems(experiment: "Experiment") -> Iterator[str]:
         )
 
 
-def _names(experiment: "Experiment") -> Iterator[str]:
+def _wrong_names(experiment: "Experiment") -> Iterator[str]:
     names = [*experiment.models, *experiment.traces, *experiment.arms]
     for key, further in experiment.evaluations.items():
         names += [f"{other}-{key}" for other in further.of]
@@ -101,7 +101,7 @@ def _circle(experiment: "Experiment", path: tuple[str, ...]) -> tuple[str, ...]:
     return ()
 
 
-def _seeds(experiment: "Experiment") -> Iterator[str]:
+def _wrong_seeds(experiment: "Experiment") -> Iterator[str]:
     """Repetitions that are named twice, or that lack what they are made from."""
     places = {"seeds": experiment.seeds}
     places |= {f"arms.{n}.seeds": a.seeds for n, a in experiment.arms.items() if a.seeds}
@@ -131,7 +131,7 @@ def _seeds(experiment: "Experiment") -> Iterator[str]:
                 )
 
 
-def _files(experiment: "Experiment") -> Iterator[str]:
+def _missing_files(experiment: "Experiment") -> Iterator[str]:
     files = {"suite": experiment.suite}
     files["accelerate_config"] = experiment.accelerate_config or ""
     files["evaluation_accelerate_config"] = experiment.evaluation_accelerate_config or ""
