@@ -208,19 +208,20 @@ def _publish(arguments: argparse.Namespace) -> None:
 def _demo(arguments: argparse.Namespace) -> None:
     from handan import experiment
 
-    experiment.run(experiment.DEMO, output_dir=arguments.output_dir, seed=arguments.seed)
+    experiment.run(
+        experiment.load(experiment.DEMO, arguments.seed), output_dir=arguments.output_dir
+    )
 
 
 def _experiment(arguments: argparse.Namespace) -> None:
     from handan import experiment
 
     experiment.run(
-        arguments.file,
+        experiment.load(arguments.file, arguments.seed, arguments.accelerate_config),
         output_dir=arguments.output_dir,
-        seed=arguments.seed,
-        accelerate_config=arguments.accelerate_config,
         only=arguments.only,
         dry_run=arguments.dry_run,
+        list_stages=arguments.list,
     )
 
 

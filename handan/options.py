@@ -116,6 +116,11 @@ def add_experiment_options(parser: argparse.ArgumentParser) -> None:
         "--only", nargs="+", default=[], metavar="STAGE", help="run only these stages"
     )
     parser.add_argument(
+        "--list",
+        action="store_true",
+        help="print wave, name and state of each stage, and run nothing",
+    )
+    parser.add_argument(
         "--dry_run",
         "--dry-run",
         action="store_true",

@@ -2,71 +2,102 @@
 
     handan experiment recipes/experiments/tiny_pair.yaml --dry_run
 
-``declared`` reads and checks the YAML, ``plan`` turns it into commands, ``stages`` runs them.
+``declared`` reads the YAML, ``checks`` says what is wrong in it, ``plan`` turns it into commands,
+``stages`` runs them and ``marks`` says what is finished.
 """
 
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from handan import rundir
 from handan.errors import UserError
+from handan.experiment import marks, stages
 from handan.experiment import plan as planning
-from handan.experiment import stages
-from handan.experiment.declared import load_experiment
+from handan.experiment.declared import Experiment, Kind, load_experiment
 from handan.records import read_json
 
 DEMO = Path("recipes/experiments/tiny.yaml")
 
 
-def run(
+def load(
     path: Path,
-    output_dir: Path | None = None,
     seed: int | None = None,
     accelerate_config: str | None = None,
-    only: Sequence[str] = (),
-    dry_run: bool = False,
-) -> None:
-    """Run what is missing of an experiment, then write its report.
+    kind: type[Kind] = Experiment,  # type: ignore[assignment]
+) -> Kind:
+    """An experiment as the command line changes it.
 
     Args:
         path: the YAML.
-        output_dir: instead of the YAML's.
         seed: a single one, instead of the YAML's seeds.
         accelerate_config: of trainings and traces, instead of the YAML's.
-        only: names of stages; all if empty. The report is written once every stage is finished.
-        dry_run: print the commands and what is finished, and run nothing.
+        kind: ``Experiment``, or a dataclass of more keys.
 
     Raises:
-        UserError: the YAML is wrong, it is not run in a clone of the project, or a stage failed.
-        SystemExit: this process was asked to stop; the same command goes on.
+        UserError: the YAML is wrong, or this is no clone of the project.
     """
     if path == DEMO and not path.exists():
         raise UserError(f"{path}: no such file; run this in a clone of the project")
     changes: dict = {"seeds": [seed]} if seed is not None else {}
     if accelerate_config is not None:
         changes["accelerate_config"] = accelerate_config
-    experiment = load_experiment(path, **changes)
+    return load_experiment(path, kind, **changes)
+
+
+def run(
+    experiment: Experiment,
+    output_dir: Path | None = None,
+    only: Sequence[str] = (),
+    dry_run: bool = False,
+    list_stages: bool = False,
+    keep_going: bool = False,
+) -> bool:
+    """Run what is missing of an experiment, then write its report.
+
+    Args:
+        experiment: what is declared.
+        output_dir: instead of the YAML's.
+        only: names of stages; all if empty. The report is written once every stage is finished.
+        dry_run: print the commands and what is finished, and run nothing.
+        list_stages: print a line for each stage, as ``marks.states``, and run nothing.
+        keep_going: if a stage fails, run what does not need it before telling so.
+
+    Returns:
+        Whether every stage is finished and the report is written.
+
+    Raises:
+        UserError: it is not run in a clone of the project, or a stage failed.
+        SystemExit: this process was asked to stop; the same command goes on.
+    """
     folder = output_dir or Path(experiment.output_dir)
     made = planning.plan(experiment, folder)
-    for stage in made.stages:
-        for name in (stage.script, stage.accelerate_config):
-            if name is not None and not Path(name).is_file():
-                raise UserError(f"{name}: no such file; run this in a clone of the project")
+    scripts = [stage.script for stage in made.stages if stage.script.endswith(".py")]
+    for name in (*scripts, *(stage.accelerate_config for stage in made.stages)):
+        if name is not None and not Path(name).is_file():
+            raise UserError(f"{name}: no such file; run this in a clone of the project")
     logs = folder / "logs"
-    done = stages.finished(made.stages, logs)
+    done = marks.finished(made.stages, logs)
+    if list_stages:
+        print("\n".join(marks.states(made.stages, done, logs)))
+        return False
     if dry_run:
         print(planning.script(made, done, experiment.budget_tolerance))
-        return
+        return False
     chosen = planning.select(made.stages, only, done)
     started = time.monotonic()
     if done:
         print(f"{len(done)} of {len(made.stages)} stages are finished already", flush=True)
-    stages.run(made.stages, [s.name for s in chosen], done, logs, experiment.parallel)
+    names = [stage.name for stage in chosen]
+    stages.run(made.stages, names, done, logs, experiment.parallel, keep_going)
+    done = marks.finished(made.stages, logs)  # other commands may have run stages meanwhile
     if missing := [stage.name for stage in made.stages if stage.name not in done]:
         stages.say(started, f"no report yet; to be run: {', '.join(missing)}")
-        return
-    for page in made.pages:
-        _write(page, experiment.budget_tolerance, started)
+        return False
+    with rundir.lock(logs, 0):  # of several commands, each may have run one of the last stages
+        for page in made.pages:
+            _write(page, experiment.budget_tolerance, started)
+    return True
 
 
 def _write(page: planning.Page, tolerance: float, started: float) -> None:
