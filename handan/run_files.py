@@ -7,7 +7,7 @@ from handan.config import read_yaml
 from handan.errors import UserError
 from handan.records import read_json
 
-STAGES = ("training", "evaluation", "traces", "sweep")
+STAGES = ("pretraining", "training", "evaluation", "traces", "sweep")
 
 
 def read_run(run_dir: Path, there: bool = False) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def check_config(
 
     Args:
         run_dir: the directory.
-        stage: training, evaluation or traces.
+        stage: pretraining, training, evaluation or traces.
         config: what is about to be done there.
         may_change: keys that make no difference to what lies there.
 

@@ -15,7 +15,7 @@ from trl import GRPOConfig
 
 from handan.errors import run_main
 from handan.training.losses import check_drawing, check_loss
-from handan.training.prompts import load_prompts, prompt_rows
+from handan.training.prompts import check_held_out, load_prompts, prompt_rows
 from handan.training.reward import VerifiableReward
 from handan.training.run import begin
 from handan.training.settings import RecipeArguments
@@ -85,7 +85,9 @@ def main() -> None:
         rollout_func=None if run.config.use_vllm else rollout,
     )
     trainer.form = run.form
-    run.train(trainer, {"recipe": "grpo", "num_prompts": len(rows)})
+    held_out_check = check_held_out(rows, run.recipe.prompts)
+    facts = {"recipe": "grpo", "num_prompts": len(rows)}
+    run.train(trainer, {**facts, "held_out_check": held_out_check})
 
 
 if __name__ == "__main__":

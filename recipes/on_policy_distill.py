@@ -21,7 +21,7 @@ from handan.records import read_json
 from handan.size import size_of
 from handan.training.lineage import check_shared_vocabulary
 from handan.training.losses import check_drawing
-from handan.training.prompts import load_prompts, prompt_rows
+from handan.training.prompts import check_held_out, load_prompts, prompt_rows
 from handan.training.rollouts import Rollouts
 from handan.training.run import begin
 from handan.training.settings import RecipeArguments
@@ -84,10 +84,9 @@ def main() -> None:
         run.config.max_completion_length,
         run.ledger,
     )
-    run.train(
-        trainer,
-        {"recipe": "on_policy_distill", "num_prompts": len(rows), "teacher": about_teacher},
-    )
+    held_out_check = check_held_out(rows, run.recipe.prompts)
+    facts = {"recipe": "on_policy_distill", "num_prompts": len(rows), "teacher": about_teacher}
+    run.train(trainer, {**facts, "held_out_check": held_out_check})
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from handan.training.imitation import LedgerSFTTrainer
 from handan.training.label_audit import audit, load_traces, training_rows
 from handan.training.losses import check_sft_loss
 from handan.training.packing import LeakCheck
+from handan.training.prompts import check_held_out
 from handan.training.run import begin
 from handan.training.settings import RecipeArguments
 
@@ -83,7 +84,8 @@ def main() -> None:
         flush=True,
     )
     facts = {"recipe": "sft_distill", "teacher": teacher_of(path), "traces": file_hash(path)}
-    run.train(trainer, {**facts, "audit": counts, "longest_row_tokens": longest})
+    facts |= {"held_out_check": check_held_out(traces, str(path)), "audit": counts}
+    run.train(trainer, {**facts, "longest_row_tokens": longest})
 
 
 if __name__ == "__main__":

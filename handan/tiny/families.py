@@ -176,6 +176,42 @@ def ordering_problem(chain: list[str], order: list[int], first: str, second: str
     )
 
 
+def problem_of_key(family: str, key: str) -> Problem:
+    """The problem that a key stands for, with some gaps: the inverse of ``Problem.key``.
+
+    Raises:
+        UserError: the family is unknown, or the key is none of its problems.
+    """
+    if family not in FAMILIES:
+        raise UserError(f"unknown family '{family}'; known: {', '.join(FAMILIES)}")
+    try:
+        problem = _parse(family, key)
+    except (ValueError, IndexError, TypeError):
+        problem = None
+    if problem is None or problem.key != key:
+        raise UserError(f"'{key}' is no key of {family}; write one like '{KEYS[family]}'")
+    return problem
+
+
+def _parse(family: str, key: str) -> Problem | None:
+    if family == "ordering":
+        chain, stated, asked = key.split(":")
+        order = list(map(int, stated))
+        whole = sorted(order) == list(range(len(chain) - 1)) and len(set(asked)) == 2
+        known = set(chain) <= set(NAMES) and len(set(chain)) == len(chain)
+        return ordering_problem(list(chain), order, *asked) if whole and known else None
+    operator = "-" if family == "binary_subtraction" else "+"
+    left, right = key.split(operator)
+    if family == "decimal_addition":
+        return decimal_problem(int(left), int(right))
+    a, b = int(left, 2), int(right, 2)
+    return (
+        None
+        if operator == "-" and a < b
+        else binary_problem(operator, a, b, len(left), random.Random(key))
+    )
+
+
 def _random_binary(operator: str, rng: random.Random, widths: list[int]) -> Problem:
     if not widths:
         raise UserError("widths is empty; name widths of the binary families, such as [1, 2, 3]")
@@ -216,4 +252,10 @@ def random_problem(family: str, rng: random.Random, widths: list[int]) -> Proble
     raise UserError(f"unknown family '{family}'; known: {', '.join(FAMILIES)}")
 
 
-FAMILIES = ("binary_addition", "binary_subtraction", "decimal_addition", "ordering")
+KEYS = {  # an example of each family's keys
+    "binary_addition": "0101+0011",
+    "binary_subtraction": "0101-0011",
+    "decimal_addition": "45+72",
+    "ordering": "ABC:10:CA",
+}
+FAMILIES = tuple(KEYS)

@@ -5,7 +5,8 @@
 This loop is deliberately bare: a base model is where an experiment begins, not an arm of it, and
 Muon on the matrices with AdamW on the rest learns this world about one and a half times as fast as
 AdamW alone. Everything is fixed by the seed and counted in steps, so a rebuild with the same
-versions and one thread gives the same bytes.
+versions and one thread gives the same bytes. ``run.json`` says what it took; running the same
+command again does nothing once it is finished, and begins anew if it is not.
 """
 
 import argparse
@@ -13,17 +14,23 @@ import dataclasses
 import math
 import random
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch.nn.utils import clip_grad_norm_
 
+from handan import provenance, rundir
 from handan.config import load_yaml
+from handan.errors import run_main
+from handan.run_files import read_run
+from handan.size import size_of
 from handan.tiny.families import random_problem
 from handan.tiny.model import make_model, make_tokenizer
 from handan.tiny.tasks import held_out, identity_hash
-from handan.tiny.traces import TraceStyle, trace_words
+from handan.tiny.traces import TraceStyle, check_style, trace_words
+from handan.training.checkpoints import files_to_disk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,16 +64,24 @@ class Pretraining:
     seed: int
 
 
+STAGE = "pretraining"  # in run.json and config.yaml
 CHUNK = 4096  # sequences that are sorted by length together
 
 
-def corpus(settings: Pretraining, vocabulary: dict[str, int]) -> Iterator[tuple[list[int], int]]:
-    """Endless training sequences and how many of their first tokens are the prompt."""
+def corpus(
+    settings: Pretraining, vocabulary: dict[str, int], refused: Counter[str] | None = None
+) -> Iterator[tuple[list[int], int]]:
+    """Endless training sequences and how many of their first tokens are the prompt.
+
+    Evaluation items that are drawn are passed over, and counted by family in ``refused``.
+    """
+    refused = Counter() if refused is None else refused
     rng = random.Random(settings.seed)
     names, shares = zip(*settings.families.items(), strict=True)
     while True:
         problem = random_problem(rng.choices(names, shares)[0], rng, settings.widths)
         if identity_hash(problem.family, problem.key) in held_out():
+            refused[problem.family] += 1
             continue
         thought = trace_words(problem.steps(settings.style.format, rng), settings.style, rng)
         prompt = ["<bos>", *problem.prompt, "<think>"]
@@ -74,9 +89,11 @@ def corpus(settings: Pretraining, vocabulary: dict[str, int]) -> Iterator[tuple[
         yield [vocabulary[word] for word in words], len(prompt)
 
 
-def batches(settings: Pretraining, vocabulary: dict[str, int], pad: int) -> Iterator[torch.Tensor]:
+def batches(
+    settings: Pretraining, vocabulary: dict[str, int], pad: int, refused: Counter[str]
+) -> Iterator[torch.Tensor]:
     """Padded batches of similar lengths, shape (2, sequences, tokens): inputs and labels."""
-    stream = corpus(settings, vocabulary)
+    stream = corpus(settings, vocabulary, refused)
     order = random.Random(settings.seed + 1)
     while True:
         chunk = sorted((next(stream) for _ in range(CHUNK)), key=lambda row: len(row[0]))
@@ -97,7 +114,29 @@ def batches(settings: Pretraining, vocabulary: dict[str, int], pad: int) -> Iter
 
 
 def pretrain(settings: Pretraining, output_dir: Path) -> None:
-    """Train, and save model and tokenizer in transformers' own layout."""
+    """Train, and save model and tokenizer in transformers' own layout.
+
+    Nothing is done where it is finished already; what was not finished begins anew.
+
+    Raises:
+        UserError: the directory holds a pretraining with other settings, or a setting is
+            impossible.
+    """
+    check_style(settings.style, "style")
+    config = dataclasses.asdict(settings)
+    with rundir.lock(output_dir, rank=0):
+        rundir.check_config(output_dir, STAGE, config)
+        if read_run(output_dir).get(STAGE, {}).get("finished"):
+            print(f"{output_dir}: finished already", flush=True)
+            return
+        rundir.record(output_dir, STAGE, config)
+        facts = _train(settings, output_dir)
+        files_to_disk(output_dir)
+        rundir.add(output_dir, STAGE, **facts, finished=True)
+
+
+def _train(settings: Pretraining, output_dir: Path) -> dict:
+    """What the training took, for ``run.json``."""
     tokenizer = make_tokenizer()
     model = make_model(
         settings.architecture,
@@ -120,8 +159,10 @@ def pretrain(settings: Pretraining, output_dir: Path) -> None:
         return min(1.0, (step + 1) / 50) * (0.05 + 0.95 * cosine)
 
     schedules = [torch.optim.lr_scheduler.LambdaLR(o, factor) for o in optimizers]
-    started, tokens, smooth = time.monotonic(), 0, math.nan
-    stream = batches(settings, tokenizer.get_vocab(), tokenizer.pad_token_id)
+    started, smooth, pad = time.monotonic(), math.nan, tokenizer.pad_token_id
+    sequences = tokens = processed = 0
+    refused: Counter[str] = Counter()
+    stream = batches(settings, tokenizer.get_vocab(), pad, refused)
     model.train()
     for step in range(1, settings.num_steps + 1):
         input_ids, labels = next(stream)
@@ -134,7 +175,9 @@ def pretrain(settings: Pretraining, output_dir: Path) -> None:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             schedule.step()
+        sequences += len(input_ids)
         tokens += int((labels != -100).sum())
+        processed += int((input_ids != pad).sum())
         smooth = loss.item() if step == 1 else 0.98 * smooth + 0.02 * loss.item()
         if step % 200 == 0 or step == settings.num_steps:
             seconds = time.monotonic() - started
@@ -145,6 +188,25 @@ def pretrain(settings: Pretraining, output_dir: Path) -> None:
             )
     model.save_pretrained(output_dir)
     tokenizer.save_pretrained(output_dir)
+    size = size_of(model)
+    return {
+        "config": dataclasses.asdict(settings),
+        "steps": settings.num_steps,
+        "parameters": size._asdict(),
+        "sequences": sequences,
+        # Refused while whole chunks were filled, of which the last one may not be used up.
+        "held_out_refused": refused.total(),
+        "held_out_refused_by_family": dict(sorted(refused.items())),
+        "evaluation_items": len(held_out()),
+        "budget": {
+            "trained_tokens": tokens,
+            "processed_tokens": processed,
+            "train_seconds": round(time.monotonic() - started, 3),
+            # As the ledger of a training: 6 N a token.
+            "model_flops": float(processed * (4 * size.multiplied + 2 * size.trained)),
+            "peak_memory_gib": provenance.peak_memory_gib(),
+        },
+    }
 
 
 def main() -> None:
@@ -162,4 +224,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -7,6 +7,9 @@ a model learns from these traces comes from the format of the steps, and every k
 import random
 from dataclasses import dataclass
 
+from handan.errors import UserError
+from handan.tiny.families import FORMATS
+
 
 @dataclass(frozen=True)
 class Dialect:
@@ -58,6 +61,23 @@ class TraceStyle:
     filler_rate: float = 0.5
     slip_rate: float = 0.05
     recheck_rate: float = 0.4
+
+
+def check_style(style: TraceStyle, place: str) -> TraceStyle:
+    """The same style, once no knob has an impossible value.
+
+    Raises:
+        UserError: names the knob; ``place`` says where it was set.
+    """
+    for key, known in {"format": FORMATS, "dialect": DIALECTS}.items():
+        if (value := getattr(style, key)) not in known:
+            raise UserError(f"{place}: {key} '{value}' is not known; use {', '.join(known)}")
+    for key in ("direct", "concise", "verbose", "filler_rate", "slip_rate", "recheck_rate"):
+        if not 0 <= getattr(style, key) <= 1:
+            raise UserError(f"{place}: {key} is {getattr(style, key)}; it is a share, 0 to 1")
+    if not style.direct + style.concise + style.verbose > 0:
+        raise UserError(f"{place}: give direct, concise or verbose a share above 0")
+    return style
 
 
 def _slip(rng: random.Random, step: list[str]) -> list[str]:

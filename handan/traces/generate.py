@@ -7,9 +7,11 @@ counted by reason, and the mean length of what stays and what goes is recorded.
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, Protocol
 
 from handan import provenance, rundir
 from handan.engines import Engine, load_engine, open_engine
+from handan.formats import ReasoningFormat
 from handan.generate import Decoding, prompt_ids
 from handan.launch import Processes
 from handan.reading import Question
@@ -33,6 +35,14 @@ COLUMNS = (
     "text",
     "completion_ids",
 )
+
+
+class Reading(Protocol):
+    """What a response is read with: an engine, or as much of one without a model."""
+
+    tokenizer: Any
+    form: ReasoningFormat
+    ends: list[int]
 
 
 def generate_traces(settings: GenerateSettings, world: Processes) -> None:
@@ -99,13 +109,7 @@ def _filter(
             continue
         tally.keep(row["task"], row["reasoning_tokens"])
         question = by_key[row["task"], row["item"]]
-        kept.append(
-            {column: row[column] for column in COLUMNS}
-            | {"wording": question.wording, "question": question.item.question}
-            | {"answer": question.item.answer, "source": settings.arm}
-            | {"tokenizer": tokenizer if row["completion_ids"] else None}
-            | _parts(engine, question.item.question, row)
-        )
+        kept.append(trace_row(row, question, engine, settings.arm, tokenizer))
     parameters = size_of_named(settings.model_name_or_path, settings.revision)
     generated = sum(row["generated_tokens"] for row in generations)
     write_traces(
@@ -120,6 +124,27 @@ def _filter(
             "peak_memory_gib": provenance.peak_memory_gib(),
             "peak_gpu_memory_gib": provenance.peak_gpu_memory_gib(),
         },
+    )
+
+
+def trace_row(
+    row: dict, question: Question, reading: Reading, source: str, tokenizer: str | None
+) -> dict:
+    """A line of ``traces.jsonl``.
+
+    Args:
+        row: a response, read and graded, with the columns of ``COLUMNS``.
+        question: what it answers.
+        reading: what it was read with.
+        source: name of who wrote it.
+        tokenizer: fingerprint of the tokenizer of its ids.
+    """
+    return (
+        {column: row[column] for column in COLUMNS}
+        | {"wording": question.wording, "question": question.item.question}
+        | {"answer": question.item.answer, "source": source}
+        | {"tokenizer": tokenizer if row["completion_ids"] else None}
+        | _parts(reading, question.item.question, row)
     )
 
 
@@ -140,12 +165,12 @@ def _reason_to_drop(row: dict, keep: str) -> str | None:
     return "ungraded" if row["correct"] is None else "wrong"
 
 
-def _parts(engine: Engine, question: str, row: dict) -> dict[str, str]:
+def _parts(reading: Reading, question: str, row: dict) -> dict[str, str]:
     """Reasoning and answer as text, for students with another tokenizer or format."""
-    form, ids, tokenizer = engine.form, row["completion_ids"], engine.tokenizer
+    form, ids, tokenizer = reading.form, row["completion_ids"], reading.tokenizer
     if ids:
         opened = opened_by_prompt(tokenizer, prompt_ids(tokenizer, question, form), form)
-        split = split_completion(tokenizer, ids, form, opened, engine.ends)
+        split = split_completion(tokenizer, ids, form, opened, reading.ends)
         reasoning = tokenizer.decode(split.reasoning_ids)
         answer = tokenizer.decode(split.answer_ids, skip_special_tokens=True)
     elif row["reasoning_characters"]:

@@ -11,11 +11,13 @@ from handan.traces import settings as known
 from handan.traces.generate import generate_traces
 from handan.traces.policies import choose_traces
 from handan.traces.published import import_traces
+from handan.traces.worked import write_worked
 
 SOURCES: dict[str, Callable[[Any, Processes], None]] = {
     "generate": generate_traces,
     "published": import_traces,
     "run": choose_traces,
+    "worked": write_worked,
 }
 
 

@@ -1,7 +1,8 @@
 """What a trace set is made of: one dataclass for each source, one YAML for each set.
 
 The key ``source`` says which: ``generate`` draws traces from a model, ``published`` imports a
-published set, ``run`` chooses among the traces of an earlier run by a policy.
+published set, ``run`` chooses among the traces of an earlier run by a policy, ``worked`` writes
+worked solutions by rule.
 """
 
 from dataclasses import dataclass, field
@@ -9,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from handan.arguments import given_keys, parse
-from handan.config import load_yaml, read_yaml
+from handan.config import build, load_yaml, read_yaml
 from handan.errors import UserError
 from handan.formats import AUTO
+from handan.tiny.traces import TraceStyle, check_style
 
 KEEP = ("correct", "all")
 
@@ -102,10 +104,35 @@ class RunSettings:
     seed: int = field(metadata={"help": "of what is chosen at random"})
 
 
+@dataclass
+class WorkedSettings:
+    """How worked solutions are written by rule; every key is set in the YAML."""
+
+    output_dir: str = field(metadata={"help": "run directory of the traces"})
+    arm: str = field(metadata={"help": "name of the teacher in all tables"})
+    source: str = field(metadata={"help": "worked"})
+    prompts: str = field(metadata={"help": "training prompts in compact wording"})
+    style: dict[str, Any] = field(metadata={"help": "fields of handan.tiny.traces.TraceStyle"})
+    model_name_or_path: str = field(
+        metadata={"help": "a model of the embedded world; only its tokenizer is used"}
+    )
+    samples: int = field(metadata={"help": "traces of each prompt"})
+    seed: int = field(metadata={"help": "of the style and of the format 'mixed'"})
+
+    def trace_style(self, place: str = "style") -> TraceStyle:
+        """``style``, checked.
+
+        Raises:
+            UserError: a key is unknown or missing, or has an impossible value.
+        """
+        return check_style(build(self.style, TraceStyle, place), place)
+
+
 KINDS: dict[str, type] = {
     "generate": GenerateSettings,
     "published": PublishedSettings,
     "run": RunSettings,
+    "worked": WorkedSettings,
 }
 
 
@@ -145,6 +172,10 @@ def check(settings: Any, place: str) -> Any:
     keep = getattr(settings, "keep", "all")
     if keep not in KEEP:
         raise UserError(f"{place}: keep is '{keep}'; use {' or '.join(KEEP)}")
+    if isinstance(settings, WorkedSettings):
+        settings.trace_style(f"{place}: style")
+        if settings.samples < 1:
+            raise UserError(f"{place}: samples is {settings.samples}; give at least 1")
     if isinstance(settings, GenerateSettings):
         for key in ("samples", "max_new_tokens", "batch_size"):
             if getattr(settings, key) < 1:

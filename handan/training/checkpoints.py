@@ -158,7 +158,10 @@ def check_model(model_dir: Path) -> None:
     """
     checkpoint = re.fullmatch(r"checkpoint-\d+", model_dir.name) is not None
     described = (model_dir.parent if checkpoint else model_dir) / "run.json"
-    training = read_json(described).get("training") if described.is_file() else None
+    run = read_json(described) if described.is_file() else {}
+    if "pretraining" in run and not run["pretraining"].get("finished"):
+        raise UserError(f"{model_dir}: pretraining is not finished; run handan.tiny.pretrain again")
+    training = run.get("training")
     if training is None:
         return
     if not checkpoint and not training.get("finished"):

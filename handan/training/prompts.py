@@ -1,5 +1,6 @@
 """Training prompts: where they come from, and the check that no evaluation item is among them."""
 
+import math
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from handan.reading import Question
 from handan.records import read_jsonl
 from handan.suite import WORDINGS, load_task
 from handan.tasks.base import Item
+from handan.tasks.paraphrases import human_items
 from handan.traces.contamination import contaminated
 
 COLUMNS = ("task", "item", "wording", "question", "answer")
@@ -30,6 +32,8 @@ class ProblemSet:
         seed: of the draw.
         wording: ``compact``, of the embedded world, or ``natural``.
         digits: operand lengths of natural products and differences.
+        hardest: share of each family's problems that are kept, those of the highest analytic cost;
+            so many more are drawn that ``num_problems`` remain. Compact wording only.
     """
 
     families: dict[str, float]
@@ -38,6 +42,7 @@ class ProblemSet:
     seed: int
     wording: str = "compact"
     digits: list[int] = field(default_factory=list)
+    hardest: float = 1.0
 
 
 def load_prompts(path: Path) -> list[Question]:
@@ -104,10 +109,18 @@ def _draw(settings: ProblemSet, path: Path) -> list[dict]:
         raise UserError(f"{path}: num_problems must be at least 1")
     if min(settings.widths, default=1) < 1:
         raise UserError(f"{path}: widths are numbers of bits, at least 1 each")
+    if not 0 < settings.hardest <= 1:
+        raise UserError(f"{path}: hardest is {settings.hardest}; it is a share above 0, at most 1")
+    if settings.hardest < 1 and settings.wording != "compact":
+        raise UserError(
+            f"{path}: hardest needs an analytic cost, which only compact wording has; leave it out"
+        )
+    # Rounded, because a share like 0.3 is no exact number and must not ask for one problem more.
+    wanted = math.ceil(round(settings.num_problems / settings.hardest, 6))
     rng = random.Random(settings.seed)
     names, shares = zip(*settings.families.items(), strict=True)
     rows: dict[tuple[str, str], dict] = {}
-    for _ in range(100 * settings.num_problems):
+    for _ in range(100 * wanted):
         family = rng.choices(names, shares)[0]
         try:
             row = draws[settings.wording](family, rng, settings)
@@ -115,12 +128,37 @@ def _draw(settings: ProblemSet, path: Path) -> list[dict]:
             raise UserError(f"{path}: {error}") from None
         if row is not None:
             rows.setdefault((row["task"], row["item"]), row)
-        if len(rows) == settings.num_problems:
-            return list(rows.values())
+        if len(rows) == wanted:
+            return _hardest(list(rows.values()), settings.num_problems)
     raise UserError(
         f"{path}: only {len(rows)} different problems were found; lower num_problems or add "
         "families or widths"
     )
+
+
+def _hardest(rows: list[dict], number: int) -> list[dict]:
+    """The same share of each family's rows, those of the highest analytic cost, in their order.
+
+    Equally hard rows are taken in the order they were drawn. What rounding leaves over goes to the
+    families that it took most from, so that there are ``number`` rows.
+    """
+    if number == len(rows):
+        return rows
+    from handan.tiny.families import problem_of_key
+
+    families: dict[str, list[int]] = {}
+    for index, row in enumerate(rows):
+        families.setdefault(row["task"], []).append(index)
+    exact = {family: number * len(of) / len(rows) for family, of in families.items()}
+    quota = {family: math.floor(share) for family, share in exact.items()}
+    by_remainder = sorted(exact, key=lambda family: quota[family] - exact[family])
+    for family in by_remainder[: number - sum(quota.values())]:
+        quota[family] += 1
+    kept: list[int] = []
+    for family, of in families.items():
+        cost = {index: problem_of_key(family, rows[index]["item"]).analytic_cost for index in of}
+        kept += sorted(of, key=lambda index: -cost[index])[: quota[family]]
+    return [rows[index] for index in sorted(kept)]
 
 
 def _compact_row(family: str, rng: random.Random, settings: ProblemSet) -> dict | None:
@@ -147,7 +185,7 @@ def _row(*values: str) -> dict:
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def check_held_out(rows: Iterable[dict] | Sequence[dict], place: str) -> None:
+def check_held_out(rows: Iterable[dict], place: str) -> dict[str, int]:
     """Stop if a training row is an evaluation item.
 
     In compact wording an item is recognised by what it asks, whatever the gaps and the zeros in
@@ -157,11 +195,16 @@ def check_held_out(rows: Iterable[dict] | Sequence[dict], place: str) -> None:
         rows: with the columns task, item, wording and question.
         place: the file the rows come from.
 
+    Returns:
+        For ``run.json``: ``rows`` that were looked at, the ``evaluation_items`` they were compared
+        to, those in either wording that occurs, and ``found``, which is 0.
+
     Raises:
         UserError: names the first such row.
     """
     from handan.tiny.tasks import held_out, identity_hash
 
+    number, wordings = 0, set()
     for number, row in enumerate(rows, start=1):
         if row["wording"] == "compact":
             found = identity_hash(row["task"], row["item"]) in held_out()
@@ -172,3 +215,7 @@ def check_held_out(rows: Iterable[dict] | Sequence[dict], place: str) -> None:
                 f"{place}, line {number}: '{row['item']}' of {row['task']} is an evaluation item; "
                 "remove it from the training set"
             )
+        wordings.add(row["wording"])
+    compared = len(held_out()) if "compact" in wordings else 0
+    compared += len(human_items()) if "natural" in wordings else 0
+    return {"rows": number, "evaluation_items": compared, "found": 0}

@@ -1,0 +1,122 @@
+"""Worked solutions by rule: the traces of a teacher whose every habit is known.
+
+A trace is the problem's worked steps in a style, as in pretraining, and the right answer. Nobody
+generates it, so it costs no generated token and no FLOPs. It is read and graded as a response is.
+"""
+
+import random
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from handan import rundir
+from handan.engines.loading import ends_of, load_tokenizer
+from handan.errors import UserError
+from handan.formats import AUTO, ReasoningFormat, choose_for
+from handan.generate import prompt_ids
+from handan.launch import Processes
+from handan.reading import Question, read_completion
+from handan.records import file_hash
+from handan.thinking import opened_by_prompt
+from handan.tiny.families import problem_of_key
+from handan.tiny.traces import TraceStyle, trace_words
+from handan.traces.generate import trace_row
+from handan.traces.settings import WorkedSettings
+from handan.traces.tally import Tally, write_traces
+from handan.training.label_audit import tokenizer_fingerprint
+from handan.training.prompts import load_prompts
+
+# A student of these traces has the budget of its own training and nothing beside it.
+BUDGET = {"generated_tokens": 0, "model_flops": 0.0, "device_seconds": 0.0}
+
+
+@dataclass
+class Pen:
+    """What traces are written and read with, from the directory of a model.
+
+    Attributes:
+        tokenizer: of the model.
+        form: its reasoning format.
+        ends: every id that ends a sequence.
+        name: of the directory, for messages.
+    """
+
+    tokenizer: Any
+    form: ReasoningFormat
+    ends: list[int]
+    name: str
+
+
+def write_worked(settings: WorkedSettings, world: Processes) -> None:
+    """Write worked solutions of all prompts.
+
+    Raises:
+        UserError: a prompt is not of the embedded world, or the tokenizer does not know its words.
+    """
+    run_dir, prompts = Path(settings.output_dir), Path(settings.prompts)
+    style = settings.trace_style()
+    questions = load_prompts(prompts)
+    for question in questions:
+        if question.wording != "compact":
+            raise UserError(
+                f"{prompts}: '{question.item.key}' of {question.item.task} has wording "
+                f"'{question.wording}'; worked traces are written for compact wording alone"
+            )
+    name = settings.model_name_or_path
+    tokenizer = load_tokenizer(name)
+    form = choose_for(name, AUTO, tokenizer)
+    pen = Pen(tokenizer, form, ends_of(name, None, tokenizer), name)
+    fingerprint = tokenizer_fingerprint(tokenizer)
+    config = {
+        **asdict(settings),
+        "style": asdict(style),
+        "prompts_sha256": file_hash(prompts),
+        "tokenizer": fingerprint,
+        "reasoning_format": asdict(form),
+    }
+    del config["output_dir"]
+    with rundir.lock(run_dir, world.rank):
+        if world.rank == 0:
+            teacher = {"arm": settings.arm, "model_fingerprint": None}
+            rundir.record(run_dir, "traces", config, arm=settings.arm, teacher=teacher)
+            rows, tally = [], Tally("reasoning_tokens")
+            for question in sorted(questions, key=lambda q: (q.item.task, q.item.key)):
+                for sample in range(settings.samples):
+                    row = _write(question, sample, style, settings.seed, pen)
+                    tally.outcomes["correct"] += 1
+                    tally.keep(row["task"], row["reasoning_tokens"])
+                    rows.append(trace_row(row, question, pen, settings.arm, fingerprint))
+            write_traces(run_dir, rows, tally, parameters=None, budget=BUDGET)
+        world.gather([])  # the other processes wait until the file is there
+
+
+def _write(question: Question, sample: int, style: TraceStyle, seed: int, pen: Pen) -> dict:
+    """One trace, read as a response of the evaluator would be.
+
+    Raises:
+        UserError: it could not be read as a right one.
+    """
+    item, tokenizer, form = question.item, pen.tokenizer, pen.form
+    # Of its own, so that a trace does not depend on which others are written.
+    rng = random.Random(f"{seed} {item.task} {item.key} {sample}")
+    problem = problem_of_key(item.task, item.key)
+    thought = trace_words(problem.steps(style.format, rng), style, rng)
+    prompt = prompt_ids(tokenizer, item.question, form)
+    if form.open is None or form.close is None:
+        raise UserError(f"{pen.name}: marks no reasoning; give a model of the embedded world")
+    opening = [] if opened_by_prompt(tokenizer, prompt, form) else [form.open]
+    words = [*opening, *thought, form.close, *problem.answer]
+    ids = tokenizer.convert_tokens_to_ids([*words, tokenizer.eos_token])
+    if None in ids or tokenizer.unk_token_id in ids:
+        raise UserError(
+            f"{pen.name}: its tokenizer does not know every word of the traces; give a model of "
+            "the embedded world"
+        )
+    row = read_completion(tokenizer, question, form, prompt, ids, pen.ends)
+    if not row["correct"]:
+        raise UserError(
+            f"'{item.key}' of {item.task}: the prompts say the answer is '{item.answer}', its "
+            f"worked solution ends with '{' '.join(problem.answer)}'; correct the prompts"
+        )
+    named = {"task": item.task, "item": item.key, "sample": sample}
+    return {**named, **row, "text": tokenizer.decode(ids), "completion_ids": ids}
