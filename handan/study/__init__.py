@@ -1,0 +1,1 @@
+"""Studies: arms that are trained several times, and what holds over their seeds."""
