@@ -18,6 +18,7 @@ from handan import rundir
 from handan.durable import append_text, make_directory
 from handan.errors import UserError
 from handan.experiment.marks import Durations, Stage, identities, mark_failed, mark_finished
+from handan.experiment.warm import Fork, Server, can_fork
 from handan.stopping import SIGNALS, STOPPED
 
 # Lines of a stage that are shown while it runs; everything else is in its log.
@@ -29,7 +30,7 @@ class _Running:
     """A stage that runs, and the thread that keeps what it prints."""
 
     stage: Stage
-    process: subprocess.Popen
+    process: subprocess.Popen | Fork
     listener: threading.Thread
     since: float = field(default_factory=time.monotonic)
 
@@ -64,13 +65,13 @@ def run(
     failed: list[str] = []
     left_out: list[str] = []
     running: dict[str, _Running] = {}
-    with _stop_requests() as asked, _ended_with_us(running):
+    with _stop_requests() as asked, _server(waiting) as server, _ended_with_us(running):
         while waiting or running:
             for stage in list(waiting):
                 if len(running) < parallel and done >= set(stage.needs):
                     say(started, f"{stage.name}: {shlex.join(stage.command())}")
                     waiting.remove(stage)
-                    running[stage.name] = _start(stage, logs, started)
+                    running[stage.name] = _start(stage, logs, started, server)
             time.sleep(0.2)
             if asked:
                 say(started, f"asked to stop by {asked[0].name}; run the command again to go on")
@@ -147,7 +148,7 @@ def _ended_with_us(running: dict[str, _Running]) -> Iterator[None]:
                 os.killpg(one.process.pid, signal.SIGKILL)
 
 
-def _stop(stage: Stage, process: subprocess.Popen) -> None:
+def _stop(stage: Stage, process: subprocess.Popen | Fork) -> None:
     while process.poll() is None:
         # A training is asked itself, by its first process: a launcher would not let it save.
         trains = rundir.lock_holder(stage.output_dir) if stage.kind == "training" else None
@@ -160,23 +161,47 @@ def _stop(stage: Stage, process: subprocess.Popen) -> None:
             process.wait(timeout=2)
 
 
-def _start(stage: Stage, logs: Path, started: float) -> _Running:
-    environment = {"OMP_NUM_THREADS": "1", **os.environ, "TRL_EXPERIMENTAL_SILENCE": "1"}
-    process = subprocess.Popen(
-        stage.argv(),
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+def _environment() -> dict[str, str]:
+    return {"OMP_NUM_THREADS": "1", **os.environ, "TRL_EXPERIMENTAL_SILENCE": "1"}
+
+
+def _forks(stage: Stage) -> bool:
+    return stage.accelerate_config is None and can_fork(stage.script)
+
+
+@contextlib.contextmanager
+def _server(waiting: Sequence[Stage]) -> Iterator[Server | None]:
+    """What forks for plain scripts, if there are several of them."""
+    if sum(map(_forks, waiting)) < 2:
+        yield None
+        return
+    server = Server(_environment())
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def _start(stage: Stage, logs: Path, started: float, server: Server | None) -> _Running:
+    process: subprocess.Popen | Fork
+    if server is not None and server.process.poll() is None and _forks(stage):
+        process = Fork(server, stage.argv()[1:])
+    else:
+        process = subprocess.Popen(
+            stage.argv(),
+            env=_environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
     words = (process, stage, logs, started)
     listener = threading.Thread(target=_follow, args=words, daemon=True)
     listener.start()
     return _Running(stage, process, listener)
 
 
-def _follow(process: subprocess.Popen, stage: Stage, logs: Path, started: float) -> None:
+def _follow(process: subprocess.Popen | Fork, stage: Stage, logs: Path, started: float) -> None:
     """Keep everything a stage prints, and show its progress lines."""
     assert process.stdout is not None
     log, kept = logs / f"{stage.name}.log", True
