@@ -51,20 +51,14 @@ def run(
     only: Sequence[str] = (),
     dry_run: bool = False,
     list_stages: bool = False,
-    keep_going: bool = False,
-) -> bool:
-    """Run what is missing of an experiment, then write its report.
+) -> None:
+    """Run what is missing of an experiment, then write its reports.
 
     Args:
         experiment: what is declared.
         output_dir: instead of the YAML's.
-        only: names of stages; all if empty. The report is written once every stage is finished.
-        dry_run: print the commands and what is finished, and run nothing.
-        list_stages: print a line for each stage, as ``marks.states``, and run nothing.
-        keep_going: if a stage fails, run what does not need it before telling so.
-
-    Returns:
-        Whether every stage is finished and the report is written.
+        only: names of stages; all if empty. Reports are written once every stage is finished.
+        dry_run, list_stages: see ``show``; nothing is run.
 
     Raises:
         UserError: it is not run in a clone of the project, or a stage failed.
@@ -72,32 +66,60 @@ def run(
     """
     folder = output_dir or Path(experiment.output_dir)
     made = planning.plan(experiment, folder)
+    if dry_run or list_stages:
+        show(experiment, made, folder, list_stages)
+        return
+    started = time.monotonic()
+    run_stages(experiment, made, folder, only)
+    done = marks.finished(made.stages, folder / "logs")
+    if missing := [stage.name for stage in made.stages if stage.name not in done]:
+        stages.say(started, f"no report yet; to be run: {', '.join(missing)}")
+        return
+    with rundir.lock(folder / "logs", 0):  # of several commands, each may have run a last stage
+        for page in made.pages:
+            _write(page, experiment.budget_tolerance, started)
+
+
+def show(experiment: Experiment, made: planning.Plan, folder: Path, list_stages: bool) -> None:
+    """Print the commands and what is finished, or a line for each stage, as ``marks.states``."""
+    logs = folder / "logs"
+    done = marks.finished(made.stages, logs)
+    if list_stages:
+        print("\n".join(marks.states(made.stages, done, logs)))
+    else:
+        print(planning.script(made, done, experiment.budget_tolerance))
+
+
+def run_stages(
+    experiment: Experiment,
+    made: planning.Plan,
+    folder: Path,
+    only: Sequence[str] = (),
+    keep_going: bool = False,
+) -> None:
+    """Run the stages that are missing.
+
+    Args:
+        experiment: what is declared.
+        made: its plan.
+        folder: where its runs and logs are.
+        only: names of stages; all if empty.
+        keep_going: if a stage fails, run what does not need it before telling so.
+
+    Raises:
+        UserError: it is not run in a clone of the project, or a stage failed.
+        SystemExit: this process was asked to stop; the same command goes on.
+    """
     scripts = [stage.script for stage in made.stages if stage.script.endswith(".py")]
     for name in (*scripts, *(stage.accelerate_config for stage in made.stages)):
         if name is not None and not Path(name).is_file():
             raise UserError(f"{name}: no such file; run this in a clone of the project")
     logs = folder / "logs"
     done = marks.finished(made.stages, logs)
-    if list_stages:
-        print("\n".join(marks.states(made.stages, done, logs)))
-        return False
-    if dry_run:
-        print(planning.script(made, done, experiment.budget_tolerance))
-        return False
-    chosen = planning.select(made.stages, only, done)
-    started = time.monotonic()
+    chosen = [stage.name for stage in planning.select(made.stages, only, done)]
     if done:
         print(f"{len(done)} of {len(made.stages)} stages are finished already", flush=True)
-    names = [stage.name for stage in chosen]
-    stages.run(made.stages, names, done, logs, experiment.parallel, keep_going)
-    done = marks.finished(made.stages, logs)  # other commands may have run stages meanwhile
-    if missing := [stage.name for stage in made.stages if stage.name not in done]:
-        stages.say(started, f"no report yet; to be run: {', '.join(missing)}")
-        return False
-    with rundir.lock(logs, 0):  # of several commands, each may have run one of the last stages
-        for page in made.pages:
-            _write(page, experiment.budget_tolerance, started)
-    return True
+    stages.run(made.stages, chosen, done, logs, experiment.parallel, keep_going)
 
 
 def _write(page: planning.Page, tolerance: float, started: float) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 from handan.alignment.data.cost_table import GREEDY_SUFFIX, CostTable
 from handan.alignment.data.costs import read_costs
 from handan.alignment.data.item_costs import TaskCosts, final_costs, item_costs
+from handan.errors import printable
+from handan.experiment.marks import Stage, finished
 from handan.experiment.plan import Plan
-from handan.experiment.stages import Stage, failure, finished
 from handan.records import read_json
 from handan.study.declared import Study
 
@@ -85,9 +86,9 @@ def _missing(stage: Stage, by_name: dict[str, Stage], done: set[str], logs: Path
         one = waits.pop()
         if one.name in done:
             continue
-        said = failure(one, logs)
-        if said is not None:
-            return f"{one.name} failed: {said}"
+        mark = logs / f"{one.name}.failed.json"
+        if mark.exists():
+            return f"{one.name} failed: {printable(read_json(mark)['last_line'])}"
         waits += [by_name[name] for name in one.needs]
     return "not run"
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from handan.errors import UserError
-from handan.experiment.declared import Experiment, load_experiment
+from handan.experiment import load
+from handan.experiment.declared import Experiment
 
 # What a claim's test may look at, and the outcomes that can be predicted of it.
 EXPECTED = {
@@ -99,13 +100,13 @@ class Study(Experiment):
         return traces.teacher
 
 
-def load_study(path: Path) -> Study:
-    """Read a study and check what it refers to.
+def load_study(path: Path, seed: int | None = None, accelerate_config: str | None = None) -> Study:
+    """Read a study, as the command line changes it, and check what it refers to.
 
     Raises:
         UserError: a key or a name is wrong, or a file is missing; says which.
     """
-    study = load_experiment(path, kind=Study)
+    study = load(path, seed, accelerate_config, Study)
     for problem in _problems(study):
         raise UserError(f"{path}: {problem}")
     return study
@@ -122,9 +123,9 @@ def _problems(study: Study) -> Iterator[str]:
         if arm.start is None:
             yield f"arms.{name}: name the model or arm it begins with as start"
     for name, factor in study.factors.items():
-        for arm in (factor.against, *factor.arms):
-            if arm not in known:
-                yield f"factors.{name}: '{arm}' is no model and no arm"
+        for named in (factor.against, *factor.arms):
+            if named not in known:
+                yield f"factors.{name}: '{named}' is no model and no arm"
     shown = {arm for factor in study.factors.values() for arm in (factor.against, *factor.arms)}
     for name in study.arms:
         if name not in shown:
@@ -134,8 +135,8 @@ def _problems(study: Study) -> Iterator[str]:
             if test.measure not in EXPECTED or test.expect not in EXPECTED[test.measure]:
                 allowed = "; ".join(f"{k}: {', '.join(v)}" for k, v in EXPECTED.items())
                 yield f"claims.{name}: '{test.measure}: {test.expect}' is no test; use {allowed}"
-            for arm in (test.a, test.b):
-                if arm is not None and arm not in known:
-                    yield f"claims.{name}: '{arm}' is no model and no arm"
+            for side in (test.a, test.b):
+                if side is not None and side not in known:
+                    yield f"claims.{name}: '{side}' is no model and no arm"
             if (test.b is None) != (test.measure == "r"):
                 yield f"claims.{name}: measure {test.measure} needs a and b; r needs a alone"

@@ -39,7 +39,7 @@ def by_seed(study: Study, results: Results) -> list[dict[str, Any]]:
         teachers = [(a, b) for a in cells if (b := study.teacher_of(a)) in cells]
         starts += [(a + GREEDY_SUFFIX, f"{b}{GREEDY_SUFFIX}") for a, b in starts]
         teachers += [(a + GREEDY_SUFFIX, f"{b}{GREEDY_SUFFIX}") for a, b in teachers]
-        comparisons = Comparisons([], starts, teachers, {})  # type: ignore[arg-type]
+        comparisons = Comparisons([], starts, teachers, {})
         result = align(joined(tables), bootstrap=FEW_DRAWS, seed=0, comparisons=comparisons)
         out.append(result)
     return out

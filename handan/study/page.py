@@ -6,6 +6,7 @@ again replaces these parts and nothing else, so that from the same runs nothing 
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +39,14 @@ def write(study: Study, found: Mapping[str, Any], template: Path, output: Path) 
     text = template.read_text(encoding="utf-8")
     folder = output.parent / output.stem
     parts: dict[str, Callable[[], str]] = {
-        name: (lambda make=make: make(study, found)) for name, make in tables.PARTS.items()
+        **{name: partial(make, study, found) for name, make in tables.PARTS.items()},
+        **{f"factor-{name}": partial(tables.factor, study, found, name) for name in study.factors},
+        **{
+            f"picture-{name}": partial(_picture, study, found, name, folder)
+            for name in pictures.PICTURES
+        },
     }
-    for factor in study.factors:
-        parts[f"factor-{factor}"] = lambda factor=factor: tables.factor(study, found, factor)
-    for name, draw in pictures.PICTURES.items():
-        parts[f"picture-{name}"] = lambda name=name, draw=draw: _picture(
-            study, found, name, draw, folder
-        )
-    changed = []
+    changed: list[str] = []
 
     def filled(mark: re.Match) -> str:
         name = mark["name"]
@@ -65,15 +65,9 @@ def write(study: Study, found: Mapping[str, Any], template: Path, output: Path) 
     return changed
 
 
-def _picture(
-    study: Study,
-    found: Mapping[str, Any],
-    name: str,
-    draw: Callable[[Study, Mapping[str, Any]], pictures.Picture],
-    folder: Path,
-) -> str:
+def _picture(study: Study, found: Mapping[str, Any], name: str, folder: Path) -> str:
     """Draw a picture and give the Markdown that shows it."""
-    picture = draw(study, found)
+    picture = pictures.PICTURES[name](study, found)
     make_directory(folder)
     write_text(folder / f"{name}.svg", picture.svg)
     return f"![{picture.description}]({folder.name}/{name}.svg)\n\n*{picture.caption}*\n"
