@@ -1,5 +1,5 @@
 # A fresh clone needs Python 3.11 or 3.12 and make; everything else comes from here.
-.PHONY: setup demo test lint audit bench soak pins clean
+.PHONY: setup demo study test lint audit bench soak pins clean
 
 # The first interpreter that runs and has a supported version; `make PYTHON=...` overrides it.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
@@ -26,6 +26,10 @@ setup: .venv/installed
 
 demo: setup
 	.venv/bin/handan demo --output_dir runs/demo
+
+# Hours on two cores; stopped or killed, it goes on. The page: runs/mimicry/page/mimicry.md.
+study: setup
+	.venv/bin/handan study recipes/studies/mimicry.yaml
 
 test: setup
 	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
