@@ -4,14 +4,14 @@ Alignment and its differences have intervals over seeds and items (``arms``, ``o
 measures are given as mean and range over seeds (``measures``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from handan.alignment.statistics.bootstrap import Bootstrap
 from handan.budgets import total
 from handan.study import measures, over_seeds
 from handan.study.arms import arm_figures, difference, oracle, right, spread
-from handan.study.cells import TEMPERATURES, Results
+from handan.study.cells import SAMPLED, TEMPERATURES, Results
 from handan.study.claims import judge
 from handan.study.declared import Study, Test
 from handan.study.samples import by_samples
@@ -27,6 +27,7 @@ def figures(study: Study, results: Results) -> dict[str, Any]:
     of_seeds = measures.by_seed(study, results)
     found: dict[str, Any] = {
         "cells": _cells(results),
+        "tasks": _tasks(results, known),
         "arms": {name: arm_figures(results, name, bootstrap) for name in known},
         "measures": {name: measures.over_seeds(of_seeds, name) for name in known},
         "factors": {
@@ -57,6 +58,16 @@ def figures(study: Study, results: Results) -> dict[str, Any]:
         [row for of in found["factors"].values() for both in of.values() for row in both.values()]
     )
     return found | judge(study, tests)
+
+
+def _tasks(results: Results, names: Sequence[str]) -> dict[str, list[str]]:
+    """Names of the human and of the analytic tasks."""
+    found: dict[str, dict[str, None]] = {"human": {}, "analytic": {}}
+    for name in names:
+        for tasks in results.by_seed(name, SAMPLED).values():
+            for task, costs in tasks.items():
+                found[costs.cost_source][task] = None
+    return {source: list(tasks) for source, tasks in found.items()}
 
 
 def _cells(results: Results) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from handan.report.notation import MINUS, correlation
-from handan.report.pictures.axes import BOTH_COLUMNS, SMALL
+from handan.report.pictures.axes import BOTH_COLUMNS, SMALL, r_tick
 from handan.report.pictures.drawing import INK, LOOKS, MUTED, new_figure, style, write_figure
 from handan.study.cells import GREEDY, SAMPLED
 from handan.study.declared import Study
@@ -43,8 +44,8 @@ def alignment(study: Study, found: Found) -> Picture:
     """Mean r of every arm at both temperatures, factor by factor."""
     rows: list[tuple[str, str | None]] = []  # label, arm; None for a heading
     for name, factor in study.factors.items():
-        rows.append((name, None))
-        rows += [(arm, arm) for arm in (factor.against, *factor.arms) if arm in found["arms"]]
+        there = [arm for arm in (factor.against, *factor.arms) if arm in found["arms"]]
+        rows += [(name, None), *((arm, arm) for arm in there)] if there else []
     with style():
         figure = new_figure(BOTH_COLUMNS, ROW_INCHES * len(rows) + 0.8)
         axes = figure.add_subplot()
@@ -52,14 +53,13 @@ def alignment(study: Study, found: Found) -> Picture:
             for at in (SAMPLED, GREEDY) if arm else ():
                 _point(axes, found["arms"][arm].get(at, {}).get("r"), place + SHIFT[at], at)
         _labels(axes, rows)
-        base = found["arms"].get("base", {}).get(GREEDY, {}).get("r", {}).get("value")
         if found["oracle"] and found["oracle"]["value"] is not None:
             axes.axvline(found["oracle"]["value"], color=INK, linestyle=":", linewidth=1)
         axes.axvline(0, color=MUTED, linewidth=0.8)
-        axes.set_xlabel("mean r of log tokens with log response time, two human tasks")
+        axes.set_xlabel("mean r of log tokens with log response time over the human tasks")
         _legend(axes)
+        axes.set_xlim(right=1)
         svg = _svg(figure, "alignment")
-    del base
     caption = (
         "Mean r with people, 95 % intervals over seeds and items; small points are single seeds. "
         "Dotted: the noise-free length of the carry-cost format. In each group the first row is "
@@ -93,9 +93,7 @@ def _labels(axes: Axes, rows: Sequence[tuple[str, str | None]]) -> None:
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
-    axes.xaxis.set_major_formatter(
-        lambda value, _: f"{value:.1f}".replace("-", MINUS).replace("0.", ".")
-    )
+    axes.xaxis.set_major_formatter(FuncFormatter(r_tick))
 
 
 def _legend(axes: Axes) -> None:

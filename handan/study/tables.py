@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from handan.budgets import MEASURES
-from handan.report.notation import UNKNOWN, bounds, correlation, count, number, percent
+from handan.report.notation import UNKNOWN, bounds, correlation, count, name, number, percent
 from handan.study.cells import GREEDY, SAMPLED, TEMPERATURES
 from handan.study.declared import Study
 
@@ -58,10 +58,10 @@ def cells(study: Study, found: Found) -> str:
 def claims(study: Study, found: Found) -> str:
     """Claim by claim what was found."""
     rows = []
-    for name, claim in found["claims"].items():
+    for called, claim in found["claims"].items():
         outcomes = claim["outcomes"]
         tally = ", ".join(f"{outcomes.count(word)} {word}" for word in dict.fromkeys(outcomes))
-        rows.append([name.replace("_", " "), claim["says"], f"**{claim['conclusion']}**", tally])
+        rows.append([name(called), claim["says"], f"**{claim['conclusion']}**", tally])
     return table(["claim", "what it says", "here", "tests"], rows)
 
 
@@ -109,9 +109,14 @@ def _effect(test: Mapping[str, Any]) -> list[str]:
     return [f"relative effort {effort}, KL {kl}", UNKNOWN, UNKNOWN, seeds, UNKNOWN]
 
 
-def factor(study: Study, found: Found, name: str) -> str:
-    """The arms of a factor beside the one they are compared with."""
-    of = study.factors[name]
+def factors(study: Study, found: Found) -> str:
+    """All factors, one after the other."""
+    return "\n".join(f"### {name(one)}\n\n{factor(study, found, one)}" for one in study.factors)
+
+
+def factor(study: Study, found: Found, which: str) -> str:
+    """The question of a factor, and its arms beside the one they are compared with."""
+    of = study.factors[which]
     rows = []
     for arm in (of.against, *of.arms):
         row = [f"`{arm}`", _seeds(found, arm)]
@@ -120,12 +125,12 @@ def factor(study: Study, found: Found, name: str) -> str:
         row += [_r(_of(found, arm, at, "r")) for at in TEMPERATURES]
         row.append(_r(_of(found, arm, SAMPLED, "r_oracle")))
         for at in TEMPERATURES:
-            against = found["factors"][name].get(arm, {}).get(at) if arm != of.against else None
+            against = found["factors"][which].get(arm, {}).get(at) if arm != of.against else None
             row.append(_with_verdict(against))
         rows.append(row)
     header = ["arm", "seeds", "accuracy", "tokens", "r, T = 1", "r, T = 0", "r(length, oracle)"]
     less = [f"less `{of.against}`, T = 1", "T = 0"]
-    return table([*header, *less], rows)
+    return f"*{of.question}*\n\n{table([*header, *less], rows)}"
 
 
 def _with_verdict(row: Mapping[str, Any] | None) -> str:
@@ -135,29 +140,27 @@ def _with_verdict(row: Mapping[str, Any] | None) -> str:
 
 
 def analytic(study: Study, found: Found) -> str:
-    """Families with analytic cost, never averaged with people."""
-    rows = []
-    for arm in found["arms"]:
-        row = [f"`{arm}`"]
-        for task in ("decimal_addition", "ordering"):
-            row.append(_ranged(_of(found, arm, SAMPLED, f"accuracy_{task}"), correlation))
-            row += [_r(_of(found, arm, at, f"r_{task}")) for at in TEMPERATURES]
-        rows.append(row)
-    header = ["arm", "decimal addition: accuracy", "r, T = 1", "r, T = 0"]
-    return table([*header, "ordering: accuracy", "r, T = 1", "r, T = 0"], rows)
+    """Tasks with analytic cost, which are never averaged with people's."""
+    return _by_task(found, found["tasks"]["analytic"])
 
 
 def human_tasks(study: Study, found: Found) -> str:
-    """The two human tasks apart."""
+    """The human tasks apart."""
+    return _by_task(found, found["tasks"]["human"])
+
+
+def _by_task(found: Found, tasks: Sequence[str]) -> str:
     rows = []
     for arm in found["arms"]:
         row = [f"`{arm}`"]
-        for task in ("binary_addition", "binary_subtraction"):
+        for task in tasks:
             row.append(_ranged(_of(found, arm, SAMPLED, f"accuracy_{task}"), correlation))
             row += [_r(_of(found, arm, at, f"r_{task}")) for at in TEMPERATURES]
         rows.append(row)
-    header = ["arm", "addition: accuracy", "r, T = 1", "r, T = 0"]
-    return table([*header, "subtraction: accuracy", "r, T = 1", "r, T = 0"], rows)
+    columns = [
+        column for task in tasks for column in (f"{name(task)}: accuracy", "r, T = 1", "r, T = 0")
+    ]
+    return table(["arm", *columns], rows)
 
 
 MEASURED = {
@@ -276,7 +279,7 @@ def audit(study: Study, found: Found) -> str:
 
 def oracle(study: Study, found: Found) -> str:
     """What the format itself has."""
-    return f"r(oracle, human), mean over the two human tasks: {_r(found['oracle'])}.\n"
+    return f"r(oracle, human), mean over the human tasks: {_r(found['oracle'])}.\n"
 
 
 PARTS: dict[str, Callable[[Study, Found], str]] = {
@@ -284,6 +287,7 @@ PARTS: dict[str, Callable[[Study, Found], str]] = {
     "claims": claims,
     "tests": tests,
     "oracle": oracle,
+    "factors": factors,
     "human-tasks": human_tasks,
     "analytic": analytic,
     "measures-sampled": measures_sampled,

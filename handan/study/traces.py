@@ -15,8 +15,8 @@ from handan.study.arms import spread
 from handan.study.cells import Cell, Results
 from handan.study.declared import Study
 from handan.tiny.families import problem_of_key
-from handan.tiny.tasks import held_out, identity_hash, item_from_problem
-from handan.training.prompts import load_prompts
+from handan.tiny.tasks import item_from_problem
+from handan.training.prompts import check_held_out, load_prompts
 
 ORACLE = "oracle_tokens_carry-cost"
 
@@ -47,6 +47,9 @@ def audits(study: Study, results: Results) -> list[dict[str, Any]]:
     """Of each arm's training sets: rows, and how many of them are evaluation items.
 
     Rows are traces for imitation, prompts for the others, sequences for pretraining.
+
+    Raises:
+        UserError: an evaluation item is in a training set.
     """
     rows = []
     for name in (*study.models, *study.arms):
@@ -59,10 +62,8 @@ def audits(study: Study, results: Results) -> list[dict[str, Any]]:
                 continue
             config = read_yaml(cell.run_dir / "config.yaml")["training"]
             if config.get("traces"):
-                counted, found = _items_among(_traces_of(cell, results))
-                rows.append(_row(cell, "traces", counted, found))
-            else:
-                # Raises if one of them is an evaluation item.
+                rows.append(_row(cell, "traces", _checked(_traces_of(cell, results)), 0))
+            else:  # reading them is a check already
                 rows.append(_row(cell, "prompts", len(load_prompts(Path(config["prompts"]))), 0))
     return rows
 
@@ -94,16 +95,20 @@ def _hash(path: Path) -> str:
 
 
 @cache
-def _rows_of(path: Path) -> Sequence[tuple[str, str, int]]:
-    """Task, item and reasoning tokens of every trace."""
-    rows = read_keyed(path, ("task", "item", "sample"))
-    return [(row["task"], row["item"], row["reasoning_tokens"]) for row in rows]
+def _rows_of(path: Path) -> list[dict]:
+    return read_keyed(path, ("task", "item", "sample"))
 
 
 @cache
-def _items_among(path: Path) -> tuple[int, int]:
+def _checked(path: Path) -> int:
+    """Rows of a trace file, once none of them is an evaluation item.
+
+    Raises:
+        UserError: one of them is.
+    """
     rows = _rows_of(path)
-    return len(rows), sum(identity_hash(task, item) in held_out() for task, item, _ in rows)
+    check_held_out(rows, str(path))
+    return len(rows)
 
 
 @cache
@@ -113,15 +118,23 @@ def _oracle_tokens(task: str, item: str) -> float:
 
 @cache
 def _allocation(path: Path) -> dict[str, float | None]:
-    rows = [row for row in _rows_of(path) if row[2] > 0]
+    """Figures of one trace file; in natural wording there is no noise-free length."""
+    rows = [row for row in _rows_of(path) if row["reasoning_tokens"]]
     by_task: dict[str, list[tuple[float, float]]] = {}
-    for task, item, tokens in rows:
-        by_task.setdefault(task, []).append((np.log(tokens), np.log(_oracle_tokens(task, item))))
+    for row in rows:
+        if row["wording"] == "compact":
+            oracle = _oracle_tokens(row["task"], row["item"])
+            point = float(np.log(row["reasoning_tokens"])), float(np.log(oracle))
+            by_task.setdefault(row["task"], []).append(point)
     r = {task: pearson(*np.array(pairs).T) for task, pairs in by_task.items()}
     binary = [value for task, value in r.items() if task.startswith("binary")]
     return {
         "traces": float(len(_rows_of(path))),
-        "tokens": float(np.mean([tokens for *_, tokens in rows])),
-        "r_oracle": finite_or_none(fisher_mean(np.array(list(r.values())))),
-        "r_oracle_binary": finite_or_none(fisher_mean(np.array(binary))),
+        "tokens": float(np.mean([row["reasoning_tokens"] for row in rows])) if rows else None,
+        "r_oracle": _mean_r(list(r.values())),
+        "r_oracle_binary": _mean_r(binary),
     }
+
+
+def _mean_r(values: Sequence[float]) -> float | None:
+    return finite_or_none(fisher_mean(np.array(values))) if values else None
