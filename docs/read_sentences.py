@@ -146,6 +146,9 @@ class Sources:
             kept = isinstance(node, ast.Return | ast.Yield)
             if kept and isinstance(node.value, ast.Constant | ast.JoinedStr | ast.BinOp):
                 found += [text for text in self.texts(node.value, place, 2) if " " in text]
+            if isinstance(node, ast.YieldFrom) and isinstance(node.value, ast.Call):
+                for where in self._sayers(node.value, place):
+                    found += self._said_by(where)
         return found
 
 

@@ -23,6 +23,7 @@ from handan.options import (
     add_publish_options,
     add_report_options,
     add_split_options,
+    add_study_options,
 )
 
 if TYPE_CHECKING:
@@ -208,19 +209,35 @@ def _publish(arguments: argparse.Namespace) -> None:
 def _demo(arguments: argparse.Namespace) -> None:
     from handan import experiment
 
-    experiment.run(experiment.DEMO, output_dir=arguments.output_dir, seed=arguments.seed)
+    experiment.run(
+        experiment.load(experiment.DEMO, arguments.seed), output_dir=arguments.output_dir
+    )
 
 
 def _experiment(arguments: argparse.Namespace) -> None:
     from handan import experiment
 
     experiment.run(
-        arguments.file,
+        experiment.load(arguments.file, arguments.seed, arguments.accelerate_config),
         output_dir=arguments.output_dir,
-        seed=arguments.seed,
-        accelerate_config=arguments.accelerate_config,
         only=arguments.only,
         dry_run=arguments.dry_run,
+        list_stages=arguments.list,
+    )
+
+
+def _study(arguments: argparse.Namespace) -> None:
+    from handan import study
+    from handan.study.declared import load_study
+
+    study.run(
+        load_study(arguments.file, arguments.seed, arguments.accelerate_config),
+        output_dir=arguments.output_dir,
+        only=arguments.only,
+        page=arguments.page,
+        page_only=arguments.page_only,
+        dry_run=arguments.dry_run,
+        list_stages=arguments.list,
     )
 
 
@@ -281,6 +298,10 @@ def _parser() -> argparse.ArgumentParser:
     experiment = commands.add_parser("experiment", help="a matched experiment declared in a YAML")
     add_experiment_options(experiment)
     experiment.set_defaults(run=_experiment)
+
+    study = commands.add_parser("study", help="a study over seeds and factors, to its page")
+    add_study_options(study)
+    study.set_defaults(run=_study)
 
     doctor = commands.add_parser("doctor", help="what this machine has, lacks and can run")
     doctor.set_defaults(run=_doctor)

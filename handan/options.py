@@ -104,7 +104,9 @@ def add_tolerance_option(parser: argparse.ArgumentParser) -> None:
 
 def add_experiment_options(parser: argparse.ArgumentParser) -> None:
     """Of ``handan experiment``."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="a YAML of recipes/experiments")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="a YAML of recipes/experiments or recipes/studies"
+    )
     parser.add_argument("--output_dir", type=Path, metavar="DIR", help="instead of the YAML's")
     parser.add_argument("--seed", type=int, metavar="S", help="instead of the YAML's seeds")
     parser.add_argument(
@@ -116,10 +118,29 @@ def add_experiment_options(parser: argparse.ArgumentParser) -> None:
         "--only", nargs="+", default=[], metavar="STAGE", help="run only these stages"
     )
     parser.add_argument(
+        "--list",
+        action="store_true",
+        help="print wave, name and state of each stage, and run nothing",
+    )
+    parser.add_argument(
         "--dry_run",
         "--dry-run",
         action="store_true",
         help="print the commands and what is finished, and run nothing",
+    )
+
+
+def add_study_options(parser: argparse.ArgumentParser) -> None:
+    """Of ``handan study``: those of an experiment, and its page."""
+    add_experiment_options(parser)
+    parser.add_argument(
+        "--page",
+        type=Path,
+        metavar="OUT.md",
+        help="write the page there, such as over the study's own; default: beside the runs",
+    )
+    parser.add_argument(
+        "--page_only", "--page-only", action="store_true", help="run nothing, only write the page"
     )
 
 

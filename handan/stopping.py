@@ -35,8 +35,16 @@ def end_with_launcher() -> None:
     Raises:
         SystemExit: the launcher has ended already.
     """
-    if LAUNCHED not in os.environ or sys.platform != "linux":
-        return
+    if LAUNCHED in os.environ and sys.platform == "linux":
+        end_with_parent()
+
+
+def end_with_parent() -> None:
+    """Have Linux ask this process to stop when the one that started it ends.
+
+    Raises:
+        SystemExit: it has ended already.
+    """
     import ctypes  # here alone, as every command passes this module
 
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

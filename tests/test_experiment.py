@@ -12,10 +12,11 @@ from embedded import ROOT
 
 from handan.cli import command
 from handan.errors import UserError
+from handan.experiment import marks
 from handan.experiment import stages as running
 from handan.experiment.declared import load_experiment
+from handan.experiment.marks import Stage
 from handan.experiment.plan import plan, select
-from handan.experiment.stages import Stage
 from handan.records import read_json, write_json
 from handan.stopping import STOPPED
 
@@ -155,7 +156,7 @@ out = pathlib.Path(sys.argv[1]); out.mkdir(exist_ok=True)
 
 
 def run(stages, logs, parallel=2):
-    done = running.finished(stages, logs)
+    done = marks.finished(stages, logs)
     before = len(done)
     running.run(stages, [s.name for s in stages], done, logs, parallel)
     return len(done) - before
@@ -212,7 +213,7 @@ def test_a_runner_that_is_asked_to_stop_lets_trainings_save(tmp_path):
     other = stage(tmp_path, "other", "import time; time.sleep(600)")
     code = (
         "from pathlib import Path; from handan.experiment import stages; from handan.experiment"
-        f".stages import Stage; import sys\nstages.run({[train, other]!r}, ['train', 'other'],"
+        f".marks import Stage; import sys\nstages.run({[train, other]!r}, ['train', 'other'],"
         f" set(), Path({str(tmp_path / 'logs')!r}), 2)"
     ).replace("PosixPath", "Path")
     runner = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
@@ -239,15 +240,15 @@ def test_a_log_that_cannot_be_written_holds_no_stage_up(tmp_path, capsys):
         time.sleep(0.01)
         said += capsys.readouterr().out
     assert said.count("one.log: cannot be written (No space left on device)") == 1
-    assert running.finished([one], tmp_path / "logs") == {"one"}
+    assert marks.finished([one], tmp_path / "logs") == {"one"}
 
 
 def test_marks_without_results_do_not_count(tmp_path):
     one = stage(tmp_path, "one", FINISH)
-    write_json(tmp_path / "logs" / "one.done.json", running.identities([one])["one"])
-    assert running.finished([one], tmp_path / "logs") == set()
+    write_json(tmp_path / "logs" / "one.done.json", marks.identities([one])["one"])
+    assert marks.finished([one], tmp_path / "logs") == set()
     write_json(tmp_path / "one" / "run.json", {"evaluation": {}})
-    assert running.finished([one], tmp_path / "logs") == set()
+    assert marks.finished([one], tmp_path / "logs") == set()
     write_json(tmp_path / "one" / "run.json", {"evaluation": {"generations_sha256": "x"}})
-    assert running.finished([one], tmp_path / "logs") == {"one"}
+    assert marks.finished([one], tmp_path / "logs") == {"one"}
     assert "command" in read_json(tmp_path / "logs" / "one.done.json")

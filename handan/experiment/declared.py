@@ -3,20 +3,14 @@
 Paths in the YAML are relative to the clone, as on the command line.
 """
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from handan.budgets import TOLERANCE
 from handan.config import build, read_yaml
 from handan.errors import UserError
-
-# Files and folders beside the run directories, and arguments that the experiment gives itself.
-RESERVED = ("logs", "report.html", "alignment.json")
-OWN = ("output_dir", "config")
-RECIPES = ("sft_distill", "grpo", "on_policy_distill")
+from handan.experiment.checks import problems
 
 
 @dataclass(frozen=True)
@@ -25,12 +19,14 @@ class Model:
 
     Attributes:
         model: directory, or owner/name on the hub.
+        pretraining: YAML of handan.tiny.pretrain that makes the model, instead of ``model``.
         revision: of the hub repository.
         suite: what it is evaluated on, if not on the experiment's suite.
         evaluation: more arguments of its evaluation.
     """
 
-    model: str
+    model: str | None = None
+    pretraining: str | None = None
     revision: str | None = None
     suite: str | None = None
     evaluation: dict[str, Any] = field(default_factory=dict)
@@ -42,12 +38,14 @@ class Traces:
 
     Attributes:
         teacher: name of a model or an arm; null is the one that the config names.
+        choose_from: name of the trace set that the config's policy chooses from.
         config: YAML of recipes/traces.py, by default ``CONFIGS/traces.yaml``.
         settings: more arguments of the recipe.
         accelerate_config: if not the experiment's.
     """
 
     teacher: str | None = None
+    choose_from: str | None = None
     config: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     accelerate_config: str | None = None
@@ -67,6 +65,7 @@ class Arm:
         settings: more arguments of the recipe.
         evaluation: more arguments of its evaluation.
         accelerate_config: if not the experiment's.
+        seeds: its repetitions, if not the experiment's.
     """
 
     recipe: str
@@ -78,6 +77,22 @@ class Arm:
     settings: dict[str, Any] = field(default_factory=dict)
     evaluation: dict[str, Any] = field(default_factory=dict)
     accelerate_config: str | None = None
+    seeds: list[int] | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A further evaluation of the same weights, which is on no report page.
+
+    Attributes:
+        suite: what they are evaluated on.
+        of: names of models and arms.
+        seeds: repetitions of the arms; null is every one.
+    """
+
+    suite: str
+    of: list[str]
+    seeds: list[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +111,7 @@ class Experiment:
         seeds: one repetition of everything that depends on training each.
         budget_tolerance: budgets count as matched within this share.
         models, traces, arms: by name, which is also that of the run directory.
+        evaluations: further ones, by name; the run directory of one is OF-NAME.
     """
 
     output_dir: str
@@ -110,15 +126,58 @@ class Experiment:
     parallel: int = 1
     seeds: list[int] = field(default_factory=lambda: [1])
     budget_tolerance: float = TOLERANCE
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)
 
     def config_of(self, entry: Arm | Traces) -> str:
         """The YAML of an arm's recipe, or of a trace set."""
         stem = entry.recipe if isinstance(entry, Arm) else "traces"
         return entry.config or f"{self.configs}/{stem}.yaml"
 
+    def builds_on(self, name: str) -> list[str]:
+        """Names of the models, trace sets and arms that a trace set or an arm is made from."""
+        found: list[str | None] = []
+        if name in self.traces:
+            found = [self.traces[name].teacher, self.traces[name].choose_from]
+        elif name in self.arms:
+            arm = self.arms[name]
+            found = [arm.start, arm.traces, arm.teacher]
+        return [other for other in found if other is not None]
 
-def load_experiment(path: Path, **changes: Any) -> Experiment:
+    def is_trained(self, name: str) -> bool:
+        """Whether anything of this name comes after a training, and so is another for each seed."""
+        return name in self.arms or any(map(self.is_trained, self.builds_on(name)))
+
+    def seeds_of(self, name: str) -> list[int]:
+        """The repetitions of an arm, or of a trace set: those of what uses it."""
+        if name in self.arms:
+            own = self.arms[name].seeds
+            return self.seeds if own is None else own
+        users = [other for other in (*self.traces, *self.arms) if name in self.builds_on(other)]
+        found = {seed for other in users for seed in self.seeds_of(other)}
+        return sorted(found) if users else self.seeds
+
+    def all_seeds(self) -> list[int]:
+        """The repetitions of all arms together, the experiment's first."""
+        found = {seed for name in self.arms for seed in self.seeds_of(name)}
+        if not self.arms:
+            return self.seeds
+        return [s for s in self.seeds if s in found] + sorted(found - set(self.seeds))
+
+
+Kind = TypeVar("Kind", bound=Experiment)
+
+
+def load_experiment(
+    path: Path,
+    kind: type[Kind] = Experiment,  # type: ignore[assignment]
+    **changes: Any,
+) -> Kind:
     """Read an experiment, with ``changes`` from the command line, and check what it refers to.
+
+    Args:
+        path: the YAML.
+        kind: ``Experiment``, or a dataclass of more keys.
+        changes: instead of the YAML's values; ``seeds`` are then those of every arm.
 
     Raises:
         UserError: a key or a name is wrong, or a file is missing; says which.
@@ -128,79 +187,12 @@ def load_experiment(path: Path, **changes: Any) -> Experiment:
     if isinstance(models, dict):  # `name: model` is short for `name: {model: model}`
         short = {k: {"model": v} if isinstance(v, str) else v for k, v in models.items()}
         content = {**content, "models": short}
-    experiment = replace(build(content, Experiment, str(path)), **changes)
-    for problem in _problems(experiment):
+    experiment = build(content, kind, str(path))
+    if "seeds" in changes:
+        for key in ("arms", "evaluations"):
+            entries = getattr(experiment, key).items()
+            changes[key] = {name: replace(entry, seeds=None) for name, entry in entries}
+    experiment = replace(experiment, **changes)
+    for problem in problems(experiment):
         raise UserError(f"{path}: {problem}")
     return experiment
-
-
-def _more_arguments(experiment: Experiment) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every mapping of further arguments, and where it stands."""
-    yield "evaluation", experiment.evaluation
-    for kind in ("models", "traces", "arms"):
-        for name, entry in getattr(experiment, kind).items():
-            for key in ("settings", "evaluation"):
-                yield f"{kind}.{name}.{key}", getattr(entry, key, {})
-
-
-def _problems(experiment: Experiment) -> Iterator[str]:
-    """What does not fit together, in the order in which one would mend it."""
-    models, arms, traces = experiment.models, experiment.arms, experiment.traces
-    names = [*models, *traces, *arms]
-    for name in names:
-        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name) or name in RESERVED:
-            yield f"'{name}' is no name for a folder; use letters, digits, '_', '.' and '-'"
-        if names.count(name) > 1:
-            yield f"'{name}' names two things; every model, trace set and arm needs its own name"
-    if experiment.parallel < 1 or not experiment.seeds or experiment.budget_tolerance < 0:
-        yield "parallel must be 1 or more, seeds one or more, budget_tolerance 0 or more"
-    for place, settings in _more_arguments(experiment):
-        for key in settings:
-            if not re.fullmatch(r"[A-Za-z]\w*", str(key)) or key in OWN:
-                yield f"{place}: '{key}' is no argument to give here; names decide where things go"
-    if len(set(experiment.seeds)) < len(experiment.seeds):
-        yield "seeds names a seed twice; name each repetition's own"
-    files = {"suite": experiment.suite}
-    files["accelerate_config"] = experiment.accelerate_config or ""
-    files["evaluation_accelerate_config"] = experiment.evaluation_accelerate_config or ""
-    for name, model in models.items():
-        files[f"models.{name}.suite"] = model.suite or ""
-    for name, drawn in traces.items():
-        files[f"traces.{name}.config"] = experiment.config_of(drawn)
-        if drawn.teacher is not None and drawn.teacher not in {**models, **arms}:
-            yield f"traces.{name}: teacher '{drawn.teacher}' is no model and no arm"
-    for name, arm in arms.items():
-        files[f"arms.{name}.suite"] = arm.suite or ""
-        files[f"arms.{name}.config"] = experiment.config_of(arm)
-        if arm.recipe not in RECIPES:
-            yield f"arms.{name}: recipe is '{arm.recipe}'; use {', '.join(RECIPES)}"
-        if arm.traces is not None and arm.traces not in traces:
-            yield f"arms.{name}: '{arm.traces}' is not under traces"
-        for key, other in (("start", arm.start), ("teacher", arm.teacher)):
-            if other is not None and other not in {**models, **arms}:
-                yield f"arms.{name}: {key} '{other}' is no model and no arm"
-    for key, path in files.items():
-        if path and not Path(path).is_file():
-            yield f"{key} is {path}: no such file; run this in a clone of the project"
-    known = {model.model: model.revision for model in models.values()}
-    for name, arm in arms.items():
-        config = experiment.config_of(arm)
-        settings = read_yaml(Path(config))
-        begins, revision = str(settings.get("model_name_or_path")), settings.get("model_revision")
-        if arm.start is None and begins not in known:
-            yield (
-                f"arms.{name}: {config} starts from {begins}, which is not under models; "
-                "add it there, so that it is evaluated too, or set start"
-            )
-        elif arm.start is None and revision != known[begins]:
-            yield (
-                f"arms.{name}: {config} starts from revision {revision} of {begins}, "
-                f"models has {known[begins]}; let both agree"
-            )
-    launch = experiment.accelerate_config
-    processes = read_yaml(Path(launch)).get("num_processes", 1) if launch else 1
-    if experiment.parallel > 1 and processes > 1:
-        yield (
-            f"parallel is {experiment.parallel}, but a launch of {launch} "
-            f"has {processes} processes already; set parallel: 1"
-        )

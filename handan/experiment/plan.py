@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from handan.config import read_yaml
 from handan.errors import UserError
-from handan.experiment.declared import Arm, Experiment, Model
-from handan.experiment.stages import Stage
+from handan.experiment.declared import Arm, Evaluation, Experiment, Model
+from handan.experiment.marks import Stage
 
 
 class Page(NamedTuple):
@@ -30,21 +30,27 @@ def plan(experiment: Experiment, output_dir: Path) -> Plan:
 
     What does not depend on a training, such as the evaluation of a base model, is done once for all
     seeds. With several seeds, everything else lies in a folder of its seed.
-
-    Raises:
-        UserError: arms wait for each other in a circle.
     """
     stages: dict[str, Stage] = {}
     pages = []
-    for seed in experiment.seeds:
+    for seed in experiment.all_seeds():
         one = _OneSeed(experiment, output_dir, seed)
         trainings = list(one.trainings())
+        made = [one.pretraining(n) for n, m in experiment.models.items() if m.pretraining]
         models = [one.evaluation(name, entry) for name, entry in experiment.models.items()]
-        arms = [one.evaluation(name, entry) for name, entry in experiment.arms.items()]
+        arms = [one.evaluation(name, experiment.arms[name]) for name in one.arms]
+        further = [
+            one.further_evaluation(other, key, entry)
+            for key, entry in experiment.evaluations.items()
+            for other in entry.of
+            if other in experiment.models or one.evaluates(other, entry)
+        ]
         # One by one, a broken base model shows before anything is spent on it; side by side, its
         # evaluation fills the time that the long trainings leave.
-        order = [*models, *trainings] if experiment.parallel == 1 else [*trainings, *models]
-        stages |= {stage.name: stage for stage in [*order, *arms] if stage.name not in stages}
+        models_first = experiment.parallel == 1
+        order = [*made, *models, *trainings] if models_first else [*trainings, *made, *models]
+        order += [*arms, *further]
+        stages |= {stage.name: stage for stage in order if stage.name not in stages}
         runs = [stage.output_dir for stage in [*models, *arms]]
         pages.append(Page(runs, one.folder / "report.html"))
     return Plan(list(stages.values()), pages)
@@ -85,69 +91,82 @@ class _OneSeed:
 
     def __init__(self, experiment: Experiment, output_dir: Path, seed: int) -> None:
         self.experiment, self.seed, self.shared = experiment, seed, output_dir
-        self.alone = len(experiment.seeds) == 1
+        self.arms = [name for name in experiment.arms if seed in experiment.seeds_of(name)]
+        self.alone = len(experiment.all_seeds()) == 1
         self.folder = output_dir if self.alone else output_dir / f"seed-{seed}"
 
     def trainings(self) -> Iterator[Stage]:
         """Trainings in the order of the file, each after the traces and arms it builds on."""
+        experiment = self.experiment
         seen: set[str] = set()
-        for name in (*self.experiment.arms, *self.experiment.traces):
-            yield from self._with_needs(name, seen, ())
+        for name in (*self.arms, *experiment.traces):
+            if not experiment.is_trained(name) or self.seed in experiment.seeds_of(name):
+                yield from self._with_needs(name, seen)
+
+    def pretraining(self, name: str) -> Stage:
+        """The pretraining of a model, the same for all seeds."""
+        words = ("--config", str(self.experiment.models[name].pretraining))
+        return Stage(
+            name=f"pretrain-{name}",
+            kind="pretraining",
+            script="handan.tiny.pretrain",
+            arguments=(*words, "--output_dir", str(self._dir(name))),
+            output_dir=self._dir(name),
+        )
 
     def evaluation(self, name: str, entry: Model | Arm) -> Stage:
         """The evaluation of a model, or of an arm after its training."""
+        return self._evaluation(name, name, entry.suite or self.experiment.suite)
+
+    def evaluates(self, name: str, further: Evaluation) -> bool:
+        """Whether an arm of this seed has a further evaluation."""
+        return name in self.arms and (further.seeds is None or self.seed in further.seeds)
+
+    def further_evaluation(self, name: str, key: str, further: Evaluation) -> Stage:
+        """Another evaluation of the same weights, in a directory of its own."""
+        return self._evaluation(name, f"{name}-{key}", further.suite)
+
+    def _evaluation(self, name: str, directory: str, suite: str) -> Stage:
         experiment = self.experiment
-        words = ["--model", self._weights(name), "--suite", entry.suite or experiment.suite]
+        entry: Model | Arm = experiment.models.get(name) or experiment.arms[name]
+        run_dir = self._dir(name).with_name(directory)
+        words = ["--model", self._weights(name), "--suite", suite]
         if isinstance(entry, Model) and entry.revision is not None:
             words += ["--revision", entry.revision]
-        words += ["--output_dir", str(self._dir(name))]
-        words += _words(experiment.evaluation | entry.evaluation)
+        words += ["--output_dir", str(run_dir), *_words(experiment.evaluation | entry.evaluation)]
         return Stage(
-            name=self._stage_name("evaluate-", name),
+            name=self._stage_name("evaluate-", name) + directory.removeprefix(name),
             kind="evaluation",
             script="eval/run.py",
             arguments=tuple(words),
-            output_dir=self._dir(name),
+            output_dir=run_dir,
             accelerate_config=experiment.evaluation_accelerate_config,
             needs=self._needs(name),
         )
 
-    def _with_needs(self, name: str, seen: set[str], path: tuple[str, ...]) -> Iterator[Stage]:
-        if name in path:
-            circle = " -> ".join([*path[path.index(name) :], name])
-            raise UserError(f"arms wait for each other in a circle: {circle}")
-        if name in seen or name in self.experiment.models:
+    def _with_needs(self, name: str, seen: set[str]) -> Iterator[Stage]:
+        experiment = self.experiment
+        if name in seen:
             return
-        for other in self._builds_on(name):
-            yield from self._with_needs(other, seen, (*path, name))
         seen.add(name)
-        yield self._training(name) if name in self.experiment.arms else self._traces(name)
-
-    def _builds_on(self, name: str) -> list[str]:
-        if name in self.experiment.traces:
-            found = [self.experiment.traces[name].teacher]
-        elif name in self.experiment.arms:
-            arm = self.experiment.arms[name]
-            found = [arm.start, arm.traces, arm.teacher]
-        else:
-            found = []
-        return [other for other in found if other is not None]
-
-    def _is_trained(self, name: str) -> bool:
-        """Whether anything of this name comes after a training."""
-        if name in self.experiment.arms:
-            return True
-        return any(self._is_trained(other) for other in self._builds_on(name))
+        for other in experiment.builds_on(name):
+            yield from self._with_needs(other, seen)
+        if name in experiment.arms:
+            yield self._training(name)
+        elif name in experiment.traces:
+            yield self._traces(name)
+        elif experiment.models[name].pretraining is not None:
+            yield self.pretraining(name)
 
     def _dir(self, name: str) -> Path:
-        return (self.folder if self._is_trained(name) else self.shared) / name
+        return (self.folder if self.experiment.is_trained(name) else self.shared) / name
 
     def _weights(self, name: str) -> str:
-        models = self.experiment.models
-        return models[name].model if name in models else str(self._dir(name))
+        model = self.experiment.models.get(name)
+        return str(self._dir(name)) if model is None or model.model is None else model.model
 
     def _stage_name(self, prefix: str, name: str) -> str:
-        own = "" if self.alone or not self._is_trained(name) else f"seed-{self.seed}-"
+        own = "" if self.alone or not self.experiment.is_trained(name) else f"seed-{self.seed}-"
         return f"{own}{prefix}{name}"
 
     def _needs(self, *names: str | None) -> tuple[str, ...]:
@@ -156,6 +175,8 @@ class _OneSeed:
         for name in names:
             if name in self.experiment.arms:
                 found.append(self._stage_name("train-", name))
+            elif name in self.experiment.models and self.experiment.models[name].pretraining:
+                found.append(f"pretrain-{name}")
             elif name in self.experiment.traces:
                 found.append(self._stage_name("", name))
         return tuple(found)
@@ -168,7 +189,9 @@ class _OneSeed:
             model = self.experiment.models.get(entry.teacher)
             if model is not None and model.revision is not None:
                 words += ["--revision", model.revision]
-        if self._is_trained(name):
+        if entry.choose_from is not None:
+            words += ["--run", str(self._dir(entry.choose_from))]
+        if self.experiment.is_trained(name):
             words += ["--seed", str(self.seed)]
         return Stage(
             name=self._stage_name("", name),
@@ -177,7 +200,7 @@ class _OneSeed:
             arguments=(*words, *_words(entry.settings)),
             output_dir=self._dir(name),
             accelerate_config=entry.accelerate_config or self.experiment.accelerate_config,
-            needs=self._needs(entry.teacher),
+            needs=self._needs(entry.teacher, entry.choose_from),
         )
 
     def _training(self, name: str) -> Stage:

@@ -8,95 +8,40 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from handan import rundir
 from handan.durable import append_text, make_directory
 from handan.errors import UserError
-from handan.records import content_hash, read_json, write_json
+from handan.experiment.marks import Durations, Stage, identities, mark_failed, mark_finished
+from handan.experiment.warm import Fork, Server, can_fork
 from handan.stopping import SIGNALS, STOPPED
 
 # Lines of a stage that are shown while it runs; everything else is in its log.
 SHOWN = (": step ", " responses, ", "error:", ": kept", ": saved")
-# What each kind of stage adds to its part of run.json at its very end.
-LAST = {
-    "training": "finished",
-    "traces": "traces_sha256",
-    "evaluation": "generations_sha256",
-}
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One command of an experiment.
+class _Running:
+    """A stage that runs, and the thread that keeps what it prints."""
 
-    Attributes:
-        name: of its log and of its mark of completion.
-        kind: what it adds to run.json: training, traces or evaluation.
-        script: what is run.
-        arguments: of the script.
-        output_dir: the run directory it writes.
-        accelerate_config: of its launch; None starts the script as one plain process.
-        needs: stages that must be finished before.
-    """
-
-    name: str
-    kind: str
-    script: str
-    arguments: tuple[str, ...]
-    output_dir: Path
-    accelerate_config: str | None = None
-    needs: tuple[str, ...] = ()
-
-    def command(self) -> list[str]:
-        """The command as a user would type it."""
-        if self.accelerate_config is None:
-            return ["python", self.script, *self.arguments]
-        launch = ["accelerate", "launch", "--config_file", self.accelerate_config]
-        return [*launch, self.script, *self.arguments]
-
-    def argv(self) -> list[str]:
-        """The same command for this interpreter."""
-        words = self.command()
-        if words[0] == "python":
-            return [sys.executable, *words[1:]]
-        return [sys.executable, "-m", "accelerate.commands.launch", "--quiet", *words[2:]]
-
-
-def identities(stages: Sequence[Stage]) -> dict[str, dict]:
-    """What each stage is: its command, its settings files, and the stages it builds on."""
-    found: dict[str, dict] = {}
-    for stage in stages:
-        files = [word for word in stage.command() if word.endswith(".yaml")]
-        texts = [Path(name).read_text(encoding="utf-8") for name in files]
-        found[stage.name] = {
-            "command": shlex.join(stage.command()),
-            "settings": content_hash(texts),
-            "needs": content_hash([found[name] for name in stage.needs]),
-        }
-    return found
-
-
-def finished(stages: Sequence[Stage], logs: Path) -> set[str]:
-    """Names of the stages that ended well, with this command, and whose results are still there."""
-    wanted = identities(stages)
-    return {stage.name for stage in stages if _is_finished(stage, wanted[stage.name], logs)}
-
-
-def _is_finished(stage: Stage, identity: dict, logs: Path) -> bool:
-    mark, run = logs / f"{stage.name}.done.json", stage.output_dir / "run.json"
-    if not (mark.exists() and run.exists()) or read_json(mark) != identity:
-        return False
-    return LAST[stage.kind] in read_json(run).get(stage.kind, {})
+    stage: Stage
+    process: subprocess.Popen | Fork
+    listener: threading.Thread
+    since: float = field(default_factory=time.monotonic)
 
 
 def run(
-    stages: Sequence[Stage], chosen: Sequence[str], done: set[str], logs: Path, parallel: int
+    stages: Sequence[Stage],
+    chosen: Sequence[str],
+    done: set[str],
+    logs: Path,
+    parallel: int,
+    keep_going: bool = False,
 ) -> None:
     """Run stages as soon as what they need is done, the first ones first.
 
@@ -106,36 +51,67 @@ def run(
         done: names of those that are finished already; grows.
         logs: folder of logs and marks.
         parallel: how many run at the same time.
+        keep_going: run everything that does not need a stage that failed, before telling so.
 
     Raises:
-        UserError: a stage failed; the others were asked to stop.
+        UserError: a stage failed; the others were asked to stop, or have run if ``keep_going``.
         SystemExit: this process was asked to stop, and so were the stages.
     """
     identity = identities(stages)
     make_directory(logs)
+    durations = Durations(stages, done, logs)
     started = time.monotonic()
     waiting = [stage for stage in stages if stage.name in chosen and stage.name not in done]
-    running: dict[str, tuple[Stage, subprocess.Popen]] = {}
-    with _stop_requests() as asked, _ended_with_us(running):
+    failed: list[str] = []
+    left_out: list[str] = []
+    running: dict[str, _Running] = {}
+    with _stop_requests() as asked, _server(waiting) as server, _ended_with_us(running):
         while waiting or running:
             for stage in list(waiting):
                 if len(running) < parallel and done >= set(stage.needs):
                     say(started, f"{stage.name}: {shlex.join(stage.command())}")
                     waiting.remove(stage)
-                    running[stage.name] = (stage, _start(stage, logs, started))
+                    running[stage.name] = _start(stage, logs, started, server)
             time.sleep(0.2)
             if asked:
                 say(started, f"asked to stop by {asked[0].name}; run the command again to go on")
                 raise SystemExit(STOPPED)
-            for name, (_, process) in list(running.items()):
-                if process.poll() is None:
+            for name, one in list(running.items()):
+                code = one.process.poll()
+                if code is None:
                     continue
                 del running[name]
-                if process.returncode != 0:
-                    raise UserError(f"{name} failed; its last words are in {logs}/{name}.log")
-                write_json(logs / f"{name}.done.json", identity[name])
+                if code != 0:
+                    one.listener.join(timeout=5)  # what it started may still hold the pipe
+                    last = mark_failed(one.stage, code, logs)
+                    where = f"{name} failed; its last words are in {logs}/{name}.log"
+                    if not keep_going:
+                        raise UserError(where)
+                    say(started, f"{where}: {last}")
+                    failed.append(name)
+                    left_out += _leave_out(waiting, {*failed, *left_out}, started)
+                    continue
+                seconds = time.monotonic() - one.since
+                mark_finished(one.stage, identity[name], seconds, logs)
                 done.add(name)
-                say(started, f"{name}: finished, {len(done)} of {len(stages)}")
+                durations.add(one.stage, seconds)
+                left = durations.left([*waiting, *(r.stage for r in running.values())], parallel)
+                say(started, f"{name}: finished, {len(done)} of {len(stages)}{left}")
+    if failed:
+        others = f"; left out, as they need these: {', '.join(left_out)}" if left_out else ""
+        raise UserError(f"failed: {', '.join(failed)} (see {logs}/STAGE.log){others}")
+
+
+def _leave_out(waiting: list[Stage], missing: set[str], started: float) -> list[str]:
+    """Take out what needs a missing stage, and what needs that; stages come after their needs."""
+    names = []
+    for stage in list(waiting):
+        if lacking := sorted(missing & set(stage.needs)):
+            waiting.remove(stage)
+            missing.add(stage.name)
+            names.append(stage.name)
+            say(started, f"{stage.name}: not run, it waits for {' and '.join(lacking)}")
+    return names
 
 
 def say(started: float, text: str) -> None:
@@ -159,20 +135,20 @@ def _stop_requests() -> Iterator[list[signal.Signals]]:
 
 
 @contextlib.contextmanager
-def _ended_with_us(running: dict[str, tuple[Stage, subprocess.Popen]]) -> Iterator[None]:
+def _ended_with_us(running: dict[str, _Running]) -> Iterator[None]:
     """Stop what still runs at the end, trainings after they have saved a checkpoint."""
     try:
         yield
     finally:
         try:
-            for stage, process in running.values():
-                _stop(stage, process)
+            for one in running.values():
+                _stop(one.stage, one.process)
         except KeyboardInterrupt:  # a second one: no more patience
-            for _, process in running.values():
-                os.killpg(process.pid, signal.SIGKILL)
+            for one in running.values():
+                os.killpg(one.process.pid, signal.SIGKILL)
 
 
-def _stop(stage: Stage, process: subprocess.Popen) -> None:
+def _stop(stage: Stage, process: subprocess.Popen | Fork) -> None:
     while process.poll() is None:
         # A training is asked itself, by its first process: a launcher would not let it save.
         trains = rundir.lock_holder(stage.output_dir) if stage.kind == "training" else None
@@ -185,21 +161,47 @@ def _stop(stage: Stage, process: subprocess.Popen) -> None:
             process.wait(timeout=2)
 
 
-def _start(stage: Stage, logs: Path, started: float) -> subprocess.Popen:
-    environment = {"OMP_NUM_THREADS": "1", **os.environ, "TRL_EXPERIMENTAL_SILENCE": "1"}
-    process = subprocess.Popen(
-        stage.argv(),
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    threading.Thread(target=_follow, args=(process, stage, logs, started), daemon=True).start()
-    return process
+def _environment() -> dict[str, str]:
+    return {"OMP_NUM_THREADS": "1", **os.environ, "TRL_EXPERIMENTAL_SILENCE": "1"}
 
 
-def _follow(process: subprocess.Popen, stage: Stage, logs: Path, started: float) -> None:
+def _forks(stage: Stage) -> bool:
+    return stage.accelerate_config is None and can_fork(stage.script)
+
+
+@contextlib.contextmanager
+def _server(waiting: Sequence[Stage]) -> Iterator[Server | None]:
+    """What forks for plain scripts, if there are several of them."""
+    if sum(map(_forks, waiting)) < 2:
+        yield None
+        return
+    server = Server(_environment())
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def _start(stage: Stage, logs: Path, started: float, server: Server | None) -> _Running:
+    process: subprocess.Popen | Fork
+    if server is not None and server.process.poll() is None and _forks(stage):
+        process = Fork(server, stage.argv()[1:])
+    else:
+        process = subprocess.Popen(
+            stage.argv(),
+            env=_environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+    words = (process, stage, logs, started)
+    listener = threading.Thread(target=_follow, args=words, daemon=True)
+    listener.start()
+    return _Running(stage, process, listener)
+
+
+def _follow(process: subprocess.Popen | Fork, stage: Stage, logs: Path, started: float) -> None:
     """Keep everything a stage prints, and show its progress lines."""
     assert process.stdout is not None
     log, kept = logs / f"{stage.name}.log", True

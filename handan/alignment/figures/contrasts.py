@@ -73,7 +73,7 @@ def contrasts(
     for (a, b), tasks in shared.items():
         sides = {
             task: [
-                _Side(
+                Side(
                     entry,
                     pearson(entry.log_cost, entry.log_demand),
                     draws_of[entry.model, entry.task, entry.items],
@@ -97,16 +97,16 @@ def contrasts(
                 on = {"task": None, "mean": source}
                 row = _row(a, b, on, sides_a, sides_b, equivalence_bound)
                 rows.append(row | dict.fromkeys(NORMAL_THEORY))
-    _adjust(rows, [row for row in rows if row["mean"] == "human"], "p_holm", holm)
+    adjust(rows, [row for row in rows if row["mean"] == "human"], "p_holm", holm)
     single = [row for row in rows if row["task"] is not None]
-    _adjust(rows, single, "p_bh", benjamini_hochberg)
+    adjust(rows, single, "p_bh", benjamini_hochberg)
     for row in rows:
         row["equivalence_bound"] = equivalence_bound
         row["verdict"] = verdict(row["ci"], row["ci90"], equivalence_bound)
     return rows
 
 
-def _adjust(
+def adjust(
     rows: list[dict], family: list[dict], name: str, method: Callable[[FloatArray], FloatArray]
 ) -> None:
     """Add p values adjusted within a family of rows, None in the others."""
@@ -117,7 +117,7 @@ def _adjust(
         row[name] = finite_or_none(adjusted)
 
 
-class _Side(NamedTuple):
+class Side(NamedTuple):
     """One model of a pair on one task."""
 
     entry: TaskCosts
@@ -126,7 +126,7 @@ class _Side(NamedTuple):
 
 
 def _row(
-    a: str, b: str, on: dict, sides_a: Sequence[_Side], sides_b: Sequence[_Side], bound: float
+    a: str, b: str, on: dict, sides_a: Sequence[Side], sides_b: Sequence[Side], bound: float
 ) -> dict:
     """One contrast; over several tasks, of the Fisher-z means."""
     r_a, r_b = (
@@ -136,9 +136,9 @@ def _row(
         fisher_mean(np.stack([side.draws for side in sides]), axis=0)
         for sides in (sides_a, sides_b)
     )
-    difference = float(_without_rounding(np.asarray(r_a - r_b)))
-    draws = _without_rounding(draws_a - draws_b)
-    draws = widened(draws, difference, _from_other_people(r_a, r_b, sides_a, sides_b))
+    difference = float(settled_difference(np.asarray(r_a - r_b)))
+    draws = settled_difference(draws_a - draws_b)
+    draws = widened(draws, difference, from_other_people(r_a, r_b, sides_a, sides_b))
     sizes = [len(side.entry.items) for side in sides_a]
     return {
         "a": a,
@@ -159,15 +159,15 @@ def _row(
     }
 
 
-def _flags(model: str, sides: Sequence[_Side]) -> list[str]:
+def _flags(model: str, sides: Sequence[Side]) -> list[str]:
     """Rates above their thresholds, by model and task."""
     return [
         f"{model}, {side.entry.task}: {flag}" for side in sides for flag in flags(rates(side.entry))
     ]
 
 
-def _from_other_people(
-    r_a: float, r_b: float, sides_a: Sequence[_Side], sides_b: Sequence[_Side]
+def from_other_people(
+    r_a: float, r_b: float, sides_a: Sequence[Side], sides_b: Sequence[Side]
 ) -> float:
     """Variance that other people would add to a difference of (mean) correlations."""
     return sum(
@@ -187,7 +187,7 @@ def _from_other_people(
 NORMAL_THEORY = ("r_ab", "williams_t", "williams_p", "steiger_z", "steiger_p", "zou_ci")
 
 
-def _normal_theory(side_a: _Side, side_b: _Side) -> dict:
+def _normal_theory(side_a: Side, side_b: Side) -> dict:
     """Tests of one task that hold for normal data, by the correlations alone."""
     n = len(side_a.entry.items)
     r_ab = pearson(side_a.entry.log_cost, side_b.entry.log_cost)
@@ -199,5 +199,6 @@ def _normal_theory(side_a: _Side, side_b: _Side) -> dict:
     return {name: finite_or_none(value) for name, value in zip(NORMAL_THEORY, found, strict=True)}
 
 
-def _without_rounding(difference: FloatArray) -> FloatArray:
+def settled_difference(difference: FloatArray) -> FloatArray:
+    """Differences of correlations, 0 where rounding alone is left."""
     return np.where(np.abs(difference) < _ROUNDING, 0.0, difference)

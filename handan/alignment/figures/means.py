@@ -34,19 +34,25 @@ def interval_of_mean(
         draws: the bootstrap draws of each, shape (draws,).
         sizes: numbers of items.
     """
+    extra = people_variance(entries)
+    mean = fisher_mean(np.stack(draws), axis=0)
+    if not extra:
+        return interval(mean, sizes)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        centre = float(np.mean(np.arctanh(np.array(r))))
+        wider = widened(np.arctanh(mean), centre, extra)
+    return interval(np.tanh(wider), sizes)
+
+
+def people_variance(entries: Sequence[TaskCosts]) -> float:
+    """Variance that other people would add to the mean Fisher z of one model over these tasks."""
     extra = sum(
         entry.people.few
         * entry.people.shared_variance(gradient_of_z(entry.log_cost, entry.log_demand))
         for entry in entries
         if entry.people is not None
     )
-    mean = fisher_mean(np.stack(draws), axis=0)
-    if not extra:
-        return interval(mean, sizes)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        centre = float(np.mean(np.arctanh(np.array(r))))
-        wider = widened(np.arctanh(mean), centre, extra / len(entries) ** 2)
-    return interval(np.tanh(wider), sizes)
+    return extra / len(entries) ** 2
 
 
 def interval_over_tasks(r: Sequence[float]) -> Interval:

@@ -162,7 +162,11 @@ class Bootstrap:
             entries: costs whose items all have a log cost (``TaskCosts.thinking``).
         """
         entries = list(entries)
-        keys = [(entry.model, entry.step, entry.task, entry.items) for entry in entries]
+        # What draws depend on, not names: trainings of one model under several seeds share theirs.
+        keys = [
+            (entry.task, entry.items, entry.log_cost.tobytes(), entry.log_demand.tobytes())
+            for entry in entries
+        ]
         together: dict[tuple, dict[tuple, TaskCosts]] = {}
         for key, entry in zip(keys, entries, strict=True):
             if key not in self._correlations:

@@ -1,0 +1,108 @@
+"""All numbers of a study's page, from its cells: ``study.json``.
+
+Alignment and its differences have intervals over seeds and items (``arms``, ``over_seeds``). Other
+measures are given as mean and range over seeds (``measures``).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from handan.alignment.statistics.bootstrap import Bootstrap
+from handan.budgets import total
+from handan.study import measures, over_seeds
+from handan.study.arms import arm_figures, difference, oracle, right, spread
+from handan.study.cells import TEMPERATURES, Results
+from handan.study.claims import judge
+from handan.study.declared import Study, Test
+from handan.study.samples import by_samples
+from handan.study.traces import audits, trace_sets
+
+DRAWS, SEED = 10_000, 0
+
+
+def figures(study: Study, results: Results) -> dict[str, Any]:
+    """Everything the page shows, ready for JSON; unknown values are None."""
+    bootstrap, bound = Bootstrap(DRAWS, SEED), study.equivalence_bound
+    known = [name for name in (*study.models, *study.arms) if results.of(name)]
+    of_seeds = measures.by_seed(study, results)
+    found: dict[str, Any] = {
+        "cells": _cells(results),
+        "arms": {name: arm_figures(results, name, bootstrap) for name in known},
+        "measures": {name: measures.over_seeds(of_seeds, name) for name in known},
+        "factors": {
+            name: {
+                arm: {
+                    at: difference(bound, results, arm, of.against, at, bootstrap)
+                    for at in TEMPERATURES
+                }
+                for arm in of.arms
+            }
+            for name, of in study.factors.items()
+        },
+        "samples": by_samples(study, results),
+        "traces": trace_sets(study, results),
+        "audit": audits(study, results),
+        "budgets": {name: _budget(results, name) for name in study.arms if name in known},
+        "oracle": oracle(results, known, bootstrap),
+        "settings": {"draws": DRAWS, "seed": SEED, "equivalence_bound": bound},
+    }
+    tests = [
+        {"measure": test.measure, "a": test.a, "b": test.b, "expect": test.expect, "at": at}
+        | _test(study, results, test, at, found, bootstrap)
+        for test in study.tests
+        for at in TEMPERATURES
+    ]
+    over_seeds.holm_family([row for row in tests if row["measure"] == "difference"])
+    over_seeds.bh_family(
+        [row for of in found["factors"].values() for both in of.values() for row in both.values()]
+    )
+    return found | judge(study, tests)
+
+
+def _cells(results: Results) -> dict[str, Any]:
+    missing = [cell for cell in results.cells if cell.missing is not None]
+    commits = {
+        str(run[part]["git"]["commit"])
+        for run in results.runs.values()
+        for part in ("training", "evaluation")
+        if part in run and run[part].get("git")
+    }
+    return {
+        "declared": len(results.cells),
+        "found": len(results.cells) - len(missing),
+        "missing": [{"cell": cell.name, "reason": cell.missing} for cell in missing],
+        "commits": sorted(commits),
+    }
+
+
+def _test(
+    study: Study,
+    results: Results,
+    test: Test,
+    at: str,
+    found: Mapping[str, Any],
+    bootstrap: Bootstrap,
+) -> dict[str, Any]:
+    """What a test looks at, at one temperature."""
+    of_arm = found["arms"].get(test.a, {}).get(at, {})
+    if test.measure == "r":
+        return dict(of_arm.get("r", {"value": None, "ci": None}))
+    if test.measure == "difference" and test.b is not None:
+        pair = (results, test.a, test.b, at, bootstrap)
+        other = found["arms"].get(test.b, {}).get(at, {})
+        return difference(study.equivalence_bound, *pair) | {
+            "right_only": difference(study.equivalence_bound, *pair, right),
+            "accuracy_a": of_arm.get("accuracy_human", {}).get("value"),
+            "accuracy_b": other.get("accuracy_human", {}).get("value"),
+        }
+    others = found["measures"].get(test.a, {}).get(at, {})
+    if test.measure == "law":
+        return {key: others.get(key) for key in ("laws", "slope", "ratio")}
+    return {key: others.get(key) for key in ("effort", "kl")}
+
+
+def _budget(results: Results, name: str) -> dict[str, Any]:
+    """Means over seeds of what an arm's weights cost, its teacher's and its start's part in it."""
+    totals = [total(results.runs[cell.run_dir]) for cell in results.of(name)]
+    keys = dict.fromkeys(key for of in totals if of for key in of)
+    return {key: spread([of[key] for of in totals if of]) for key in keys}

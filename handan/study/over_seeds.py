@@ -1,0 +1,217 @@
+"""Figures of an arm that was trained several times, right for other seeds and other items.
+
+Seeds are crossed with items: every training of an arm answers the same items. The variance of a
+mean over S seeds is that over items, of the bootstrap's draws of this mean, and that over seeds,
+s² / S, less what both hold: noise of seed and item together, which differs between the seeds in
+every draw (clustering in two ways, Cameron, Gelbach and Miller 2011). s² of few seeds is known
+poorly, so it counts (t / z)² times, with Student's t of S - 1 degrees of freedom. Draws are moved
+away from their centre by what is added to the items' variance, and intervals, p values and
+verdicts are then those of one training. Formula and coverage are in ``docs/methods.md``.
+
+One training says nothing about another: with one seed a figure holds over items alone, and
+``over_seeds`` is false.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import ndtri, stdtrit
+
+from handan.alignment.figures.contrasts import adjust, from_other_people, settled_difference
+from handan.alignment.figures.means import people_variance
+from handan.alignment.figures.verdict import verdict
+from handan.alignment.statistics.basic import (
+    FloatArray,
+    benjamini_hochberg,
+    finite_or_none,
+    fisher_mean,
+    holm,
+)
+from handan.alignment.statistics.intervals import equivalence_p, interval, p_value, widened
+from handan.study.repeated import Repeated, items_of, pairs_of_seeds
+
+
+def estimate(repeated: Repeated, correlation: bool) -> dict:
+    """The mean over seeds with its interval.
+
+    Args:
+        repeated: the figure of every seed.
+        correlation: whether to take the mean on Fisher's z.
+
+    Returns:
+        'value' and 'ci', which holds for other seeds and items; 'ci_items', for other items and
+        these seeds; 'by_seed', the figures in the order of 'of_seeds', null where undefined, which
+        'reasons' explains; how many seeds there are ('seeds') and how many the mean is over
+        ('seeds_defined'); their standard deviation ('sd_seeds', of the figures as they are);
+        whether 'ci' is over seeds ('over_seeds'); 'n', items of all tasks; 'draws_left_out'.
+    """
+    people = [
+        people_variance([side.entry for side in sides]) if sides else 0.0
+        for sides in repeated.sides
+    ]
+    found = _mean(repeated, people, correlation)
+    return {"value": finite_or_none(found.value), **_report(repeated, found, repeated.reasons)}
+
+
+def difference(a: Repeated, b: Repeated, bound: float) -> dict:
+    """Mean over seeds of the difference a - b, over the seeds that both have, with its verdict.
+
+    Args:
+        a, b: on the same items, as of ``paired_mean_r``. One without seeds (a base) is beside
+            every seed of the other.
+        bound: differences within plus or minus this count as none.
+
+    Returns:
+        As of ``estimate``, but 'difference' instead of 'value'; 'r_a' and 'r_b' are plain means
+        over the same seeds, so that they differ by it; and 'ci90', 'p', 'p_equivalence',
+        'equivalence_bound' and 'verdict'.
+
+    Raises:
+        ValueError: correlations are of different items.
+    """
+    pairs = pairs_of_seeds(a.seeds, b.seeds)
+    in_a = [a.seeds.index(seed) for _, seed, _ in pairs]
+    in_b = [b.seeds.index(seed) for _, _, seed in pairs]
+    values_a, values_b = a.values[in_a], b.values[in_b]
+    people = []
+    for i, j in zip(in_a, in_b, strict=True) if a.sides and b.sides else ():
+        if items_of(a.sides[i]) != items_of(b.sides[j]):
+            raise ValueError("correlations of different items are not compared: pair them first")
+        r_a, r_b = float(a.values[i]), float(b.values[j])
+        people.append(from_other_people(r_a, r_b, a.sides[i], b.sides[j]))
+    of_seeds = Repeated(
+        tuple(seed for seed, _, _ in pairs),
+        settled_difference(values_a - values_b),
+        settled_difference(a.draws[in_a] - b.draws[in_b]),
+        tuple(map(min, zip(a.sizes, b.sizes, strict=False))),
+    )
+    found = _mean(of_seeds, people, correlation=False)
+    reasons = [f"a, {reason}" for reason in a.reasons] + [f"b, {reason}" for reason in b.reasons]
+    if not pairs:
+        reasons.append("no seed that both have")
+    defined = np.isfinite(of_seeds.values)
+    report = _report(of_seeds, found, reasons)
+    ci90 = finite_or_none(interval(found.draws, of_seeds.sizes, 0.90))
+    return {
+        "r_a": finite_or_none(values_a[defined].mean()) if defined.any() else None,
+        "r_b": finite_or_none(values_b[defined].mean()) if defined.any() else None,
+        "difference": finite_or_none(found.value),
+        **report,
+        "ci90": ci90,
+        "p": finite_or_none(p_value(found.draws, of_seeds.sizes)),
+        "p_equivalence": finite_or_none(equivalence_p(found.draws, of_seeds.sizes, bound)),
+        "equivalence_bound": bound,
+        "verdict": verdict(report["ci"], ci90, bound),
+    }
+
+
+class _Mean(NamedTuple):
+    """A mean over seeds; ``draws`` have the spread over seeds and items, ``of_items`` of items."""
+
+    value: float
+    draws: FloatArray
+    of_items: FloatArray
+
+
+def _mean(repeated: Repeated, people: Sequence[float], correlation: bool) -> _Mean:
+    """The mean over the seeds with a defined value; NaN if there are none.
+
+    Args:
+        repeated: the figure of every seed.
+        people: variance that other people would add to each seed's figure (on Fisher's z for a
+            correlation), empty if none. People are the same for all seeds, so the mean of these is
+            that of the mean over seeds, or a little above it.
+        correlation: whether to take the mean on Fisher's z.
+    """
+    kept = np.flatnonzero(~np.isnan(repeated.values)).tolist()
+    values, draws = repeated.values[kept], repeated.draws[kept]
+    if not len(kept):
+        unknown = np.full(repeated.draws.shape[1], np.nan)
+        return _Mean(np.nan, unknown, unknown)
+    of_people = float(np.mean([people[place] for place in kept])) if people else 0.0
+    if not correlation:
+        value = float(values.mean())
+        of_items = widened(draws.mean(axis=0), value, of_people)
+        return _Mean(value, _over_seeds(of_items, values, draws), of_items)
+    # The mean of one is itself, without the rounding of going to z and back.
+    single = len(kept) == 1
+    value = float(values[0] if single else fisher_mean(values))
+    of_items = draws[0] if single else fisher_mean(draws, axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z, z_draws = np.arctanh(values), np.arctanh(draws)
+        if of_people:
+            of_items = np.tanh(widened(np.arctanh(of_items), float(z.mean()), of_people))
+        if single:
+            return _Mean(value, of_items, of_items)
+        return _Mean(value, np.tanh(_over_seeds(np.arctanh(of_items), z, z_draws)), of_items)
+
+
+def _over_seeds(of_items: FloatArray, values: FloatArray, draws: FloatArray) -> FloatArray:
+    """Draws of a mean over seeds, moved away from its centre by what other seeds would add.
+
+    Args:
+        of_items: of the mean, shape (draws,).
+        values, draws: shapes (seeds,) and (seeds, draws), on the scale of ``of_items``.
+
+    Returns:
+        All NaN if that is not known, as where Fisher's z of a seed is infinite.
+    """
+    extra = variance_over_seeds(values, draws)
+    if extra == 0:
+        return of_items
+    finite = of_items[np.isfinite(of_items)]
+    if np.isnan(extra) or not (len(finite) and np.var(finite) > 0):
+        return np.full(len(of_items), np.nan)
+    return widened(of_items, float(values.mean()), extra)
+
+
+def variance_over_seeds(values: FloatArray, draws: FloatArray) -> float:
+    """What other seeds would add to the variance of a mean over seeds, beyond other items.
+
+    (t / z)² s² / S, less the part of noise of seed and item together, v / S, which the draws of
+    the mean hold already: v is the variance over draws of what a seed deviates from the mean of
+    the seeds. 0 for one seed, and where it comes out below 0.
+    """
+    num_seeds = len(values)
+    if num_seeds < 2 or (values == values[0]).all():
+        return 0.0
+    few = float((stdtrit(num_seeds - 1, 0.025) / ndtri(0.025)) ** 2)
+    with np.errstate(invalid="ignore"):
+        between = float(values.var(ddof=1))
+    deviations = draws[:, np.isfinite(draws).all(axis=0)]
+    deviations = deviations - deviations.mean(axis=0)
+    both = float(deviations.var(axis=1).sum()) / (num_seeds - 1) if deviations.size else 0.0
+    return max(0.0, few * between - both) / num_seeds if np.isfinite(between) else float("nan")
+
+
+def _report(repeated: Repeated, found: _Mean, reasons: Sequence[str]) -> dict:
+    """What an estimate and a difference have in common."""
+    defined = repeated.values[~np.isnan(repeated.values)]
+    ci = finite_or_none(interval(found.draws, repeated.sizes))
+    if len(defined) and np.isnan(found.draws).all() and not np.isnan(found.of_items).all():
+        exact = "no spread over items, or a correlation of exactly +1 or -1"
+        reasons = [*reasons, f"{exact}: no interval over seeds"]
+    return {
+        "ci": ci,
+        "ci_items": finite_or_none(interval(found.of_items, repeated.sizes)),
+        "seeds": len(repeated.seeds),
+        "seeds_defined": len(defined),
+        "over_seeds": len(defined) > 1 and ci is not None,
+        "sd_seeds": finite_or_none(defined.std(ddof=1)) if len(defined) > 1 else None,
+        "of_seeds": list(repeated.seeds),
+        "by_seed": [finite_or_none(value) for value in repeated.values],
+        "reasons": list(reasons),
+        "n": sum(repeated.sizes),
+        "draws_left_out": int(np.isnan(found.draws).sum()),
+    }
+
+
+def holm_family(rows: list[dict]) -> None:
+    """Add 'p_holm' to rows of ``difference``, adjusted over all of them (Holm 1979)."""
+    adjust(rows, rows, "p_holm", holm)
+
+
+def bh_family(rows: list[dict]) -> None:
+    """Add 'p_bh' to rows of ``difference``, adjusted over all of them (Benjamini, Hochberg)."""
+    adjust(rows, rows, "p_bh", benjamini_hochberg)
