@@ -41,7 +41,7 @@ def _in_the_clone(monkeypatch):
 def dry_run(path, monkeypatch, capsys):
     """The recipe's own main, up to its plan: real parsing, real files, no model."""
     config = read_yaml(path)
-    recipe = path.stem if path.stem != "sft_then_grpo" else "grpo"
+    recipe = {"sft_then_grpo": "grpo", "sft_over": "sft_distill"}.get(path.stem, path.stem)
     place = ROOT / "recipes" / f"{recipe}.py"
     spec = importlib.util.spec_from_file_location(recipe, place)
     module = importlib.util.module_from_spec(spec)
@@ -51,7 +51,7 @@ def dry_run(path, monkeypatch, capsys):
     module.main()
     shown = capsys.readouterr().out
     assert f"{config['arm']}: dry run" in shown
-    assert config["model_name_or_path"] in shown and f"{config['max_steps']} steps" in shown
+    assert config["model_name_or_path"] in shown and f"{config['max_steps']:,} steps" in shown
     assert not any(Path(config["output_dir"]).glob("checkpoint-*"))
     return shown
 
@@ -60,8 +60,9 @@ def read_traces(path, *_):
     from handan.traces.settings import load
 
     settings = load(path)
-    if settings.source == "generate":
+    if settings.source in ("generate", "worked"):
         load_prompts(Path(settings.prompts))
+    if settings.source == "generate":
         load_engine(Path(settings.engine) if settings.engine else None)
         assert settings.reasoning_format in ("auto", *FORMATS)
     if settings.source == "run":
@@ -125,8 +126,12 @@ KINDS = {
     r"recipes/(experiments|studies)/[\w.-]+\.yaml": plan_experiment,
     r"launch/skypilot\.yaml": read_skypilot,
     rf"recipes/configs/[^/]+/({'|'.join(RECIPES)})\.yaml": dry_run,
+    rf"recipes/studies/\w+/({'|'.join(RECIPES)}|sft_over)\.yaml": dry_run,
     r"recipes/configs/([^/]+/traces(_\w+)?|published/\w+)\.yaml": read_traces,
+    r"recipes/studies/\w+/(traces(_\w+)?|worked_\w+)\.yaml": read_traces,
     r"recipes/configs/([^/]+/)?prompts\.yaml": load_prompts,
+    r"recipes/studies/\w+/prompts(_\w+)?\.yaml": load_prompts,
+    r"recipes/studies/\w+/base_\w+\.yaml": read_pretraining,
     r"eval/suites/\w+\.yaml": read_suite,
     r"eval/engines/\w+\.yaml": read_engine,
     r"eval/zoo/\w+\.yaml": plan_zoo,

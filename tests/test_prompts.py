@@ -1,4 +1,5 @@
 import json
+import math
 import re
 
 import pytest
@@ -7,9 +8,12 @@ from embedded import ROOT
 
 from handan import tasks
 from handan.errors import UserError
-from handan.tiny.tasks import TASKS
+from handan.records import content_hash
+from handan.tasks.paraphrases import human_items
+from handan.tiny.families import problem_of_key
+from handan.tiny.tasks import TASKS, held_out
 from handan.training.natural import SYMBOLS
-from handan.training.prompts import load_prompts
+from handan.training.prompts import check_held_out, load_prompts
 
 PROMPTS = ROOT / "recipes" / "configs" / "tiny" / "prompts.yaml"
 NATURAL = ROOT / "recipes" / "configs" / "prompts.yaml"
@@ -79,6 +83,71 @@ def test_natural_problems_that_would_be_human_items_are_refused(tmp_path, change
     path.write_text(yaml.safe_dump(yaml.safe_load(NATURAL.read_text()) | change))
     with pytest.raises(UserError, match=message):
         load_prompts(path)
+
+
+def test_the_problem_set_of_the_demo_stays_what_it_is():
+    rows = [
+        [q.item.task, q.item.key, q.item.question, q.item.answer] for q in load_prompts(PROMPTS)
+    ]
+    assert content_hash(rows) == "51f65e7d1bfdba15"
+
+
+def changed(tmp_path, name="prompts.yaml", **changes):
+    path = tmp_path / name
+    path.write_text(yaml.safe_dump(yaml.safe_load(PROMPTS.read_text()) | changes))
+    return path
+
+
+def keys(questions):
+    return [(q.item.task, q.item.key) for q in questions]
+
+
+@pytest.mark.parametrize("hardest", [0.1, 0.33, 0.5, 0.999])
+def test_the_hardest_of_each_family_are_kept(tmp_path, hardest):
+    number = 301
+    kept = keys(load_prompts(changed(tmp_path, num_problems=number, hardest=hardest)))
+    assert len(kept) == len(set(kept)) == number
+    wanted = math.ceil(number / hardest)
+    everything = keys(load_prompts(changed(tmp_path, "all.yaml", num_problems=wanted)))
+    assert [key for key in everything if key in set(kept)] == kept  # in the order of the draw
+    for family in {task for task, _ in everything}:
+        drawn = [key for key in everything if key[0] == family]
+        of = [key for key in drawn if key in set(kept)]
+        assert abs(len(of) - number * len(drawn) / wanted) < 1
+        cost = {key: problem_of_key(*key).analytic_cost for key in drawn}
+        # Python's sort is stable: among equally hard ones those that were drawn first.
+        assert set(of) == set(sorted(drawn, key=lambda key: -cost[key])[: len(of)])
+
+
+def test_all_problems_are_kept_unless_told_otherwise(tmp_path):
+    one = load_prompts(changed(tmp_path, num_problems=200, hardest=1))
+    other = load_prompts(changed(tmp_path, "other.yaml", num_problems=200))
+    assert [q.item for q in one] == [q.item for q in other]
+
+
+@pytest.mark.parametrize("hardest", [0, -0.5, 1.01])
+def test_an_impossible_share_is_refused(tmp_path, hardest):
+    with pytest.raises(UserError, match=r"prompts\.yaml: hardest is .*; it is a share above 0"):
+        load_prompts(changed(tmp_path, hardest=hardest))
+
+
+def test_natural_problems_have_no_analytic_cost_to_choose_by(tmp_path):
+    path = tmp_path / "prompts.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(NATURAL.read_text()) | {"hardest": 0.5}))
+    with pytest.raises(UserError, match="hardest needs an analytic cost, which only compact"):
+        load_prompts(path)
+
+
+def test_what_rows_were_compared_to_is_counted(tmp_path):
+    natural = row("binary_addition", "x", "natural", "Add the binary numbers 10101 and 1.")
+    assert check_held_out([row()], "here") == {
+        "rows": 1,
+        "evaluation_items": len(held_out()),
+        "found": 0,
+    }
+    both = check_held_out([row(), natural], "here")
+    assert both["rows"] == 2
+    assert both["evaluation_items"] == len(held_out()) + len(human_items())
 
 
 def test_too_many_problems_are_refused(tmp_path):

@@ -20,6 +20,7 @@ from handan.formats import FORMATS
 from handan.launch import SINGLE
 from handan.records import file_hash, read_json, read_jsonl, write_json
 from handan.suite import load_suite
+from handan.tiny.tasks import held_out
 from handan.training.checkpoints import complete_checkpoints, what_is_wrong
 from handan.training.resume import checkpoint_to_resume
 
@@ -32,6 +33,11 @@ def test_a_launched_run_leaves_a_complete_directory(small, trained, recipe):
     assert run["training"]["steps"] == 4
     assert run["training"]["budget"]["trained_tokens"] > 0
     assert run["training"]["budget"]["model_flops"] > 0
+    assert run["training"]["held_out_check"] == {
+        "rows": run["training"].get("num_prompts") or run["training"]["audit"]["traces"],
+        "evaluation_items": len(held_out()),
+        "found": 0,
+    }
     config = yaml.safe_load((folder / "config.yaml").read_text())["training"]
     assert config["learning_rate"] == 3e-4
     probes = [r for r in read_jsonl(folder / "metrics.jsonl") if "alignment/mean_r_loglog" in r]
@@ -234,6 +240,7 @@ def test_on_policy_distillation_counts_what_the_teacher_scored(trained):
     scored = completion + sum(row["prompt_tokens"] for row in rows)
     assert run["budget"]["teacher_scored_tokens"] == scored
     assert run["teacher"]["arm"] == "teacher_cold_start"
+    assert run["held_out_check"]["rows"] == run["num_prompts"] == 60
 
 
 def test_an_adapter_is_trained_saved_and_evaluated_like_any_other_arm(small, tmp_path):

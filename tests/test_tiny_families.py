@@ -3,7 +3,13 @@ import random
 import pytest
 
 from handan.errors import UserError
-from handan.tiny.families import FAMILIES, FORMATS, binary_problem, random_problem
+from handan.tiny.families import (
+    FAMILIES,
+    FORMATS,
+    binary_problem,
+    problem_of_key,
+    random_problem,
+)
 from handan.tiny.tasks import TASKS, held_out, identity_hash, problems
 from handan.tiny.traces import TraceStyle, concise_words, trace_words
 
@@ -155,3 +161,39 @@ def test_formats_are_all_known_to_all_families():
     for family in FAMILIES:
         for name in FORMATS:
             assert drawn(family, 1)[0].steps(name, random.Random(0))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_key_gives_its_problem_back(family):
+    for problem in (*drawn(family), *problems(family)):
+        again = problem_of_key(family, problem.key)
+        kept = ("family", "key", "answer", "analytic_cost")
+        assert [getattr(again, name) for name in kept] == [getattr(problem, name) for name in kept]
+        asked = [[word for word in p.prompt if word != "_"] for p in (again, problem)]
+        assert asked[0] == asked[1]
+        for name in FORMATS:
+            steps = [p.steps(name, random.Random(7)) for p in (again, problem)]
+            assert steps[0] == steps[1]
+
+
+@pytest.mark.parametrize(
+    ("family", "key"),
+    [
+        *[("binary_addition", key) for key in ("", "+", "01+1", "2+1", "0b1+001", "1-1", "1+1+1")],
+        *[("binary_subtraction", key) for key in ("0011-0101", "1+1", "-1-1")],
+        *[("decimal_addition", key) for key in ("45", "045+72", "4_5+72", " 45+72", "x+1", "-1+1")],
+        *[
+            ("ordering", key)
+            for key in ("ABC:10", "ABC:00:CA", "ABC:1:CA", "ABC:10:CC", "ABC:10:CD", "ABC:10:CAB")
+        ],
+        *[("ordering", key) for key in ("AAC:10:CA", "XYZ:10:XY", "A::AA", "ABC:12:CA")],
+    ],
+)
+def test_a_text_that_is_no_key_is_refused(family, key):
+    with pytest.raises(UserError, match=f"is no key of {family}; write one like "):
+        problem_of_key(family, key)
+
+
+def test_keys_of_unknown_families_are_refused():
+    with pytest.raises(UserError, match="unknown family 'sudoku'; known: binary_addition"):
+        problem_of_key("sudoku", "1+1")

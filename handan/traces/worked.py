@@ -105,9 +105,9 @@ def _write(question: Question, sample: int, style: TraceStyle, seed: int, pen: P
     if form.open is None or form.close is None:
         raise UserError(f"{pen.name}: marks no reasoning; give a model of the embedded world")
     opening = [] if opened_by_prompt(tokenizer, prompt, form) else [form.open]
-    words = [*opening, *thought, form.close, *problem.answer]
-    ids = tokenizer.convert_tokens_to_ids([*words, tokenizer.eos_token])
-    if None in ids or tokenizer.unk_token_id in ids:
+    words = [*opening, *thought, form.close, *problem.answer, tokenizer.eos_token]
+    ids = tokenizer.convert_tokens_to_ids(words)
+    if None in ids or tokenizer.decode(ids) != " ".join(words):
         raise UserError(
             f"{pen.name}: its tokenizer does not know every word of the traces; give a model of "
             "the embedded world"
