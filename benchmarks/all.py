@@ -19,7 +19,8 @@ from measure import RESULT, Result, table
 
 HERE = Path(__file__).parent
 # Not here: coverage.py, arm_matrix.py, fsdp2_on_cpu.py and soak.py, which take half an hour each or
-# measure no time; template_matrix.py and trace_policies.py, which measure no time.
+# measure no time; coverage_seeds.py, template_matrix.py and trace_policies.py, which measure no
+# time.
 SCRIPTS = (
     "startup.py",
     "intervals.py",

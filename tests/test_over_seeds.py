@@ -12,7 +12,7 @@ from handan.alignment.figures.contrasts import contrasts
 from handan.alignment.figures.means import interval_of_mean
 from handan.alignment.measure import align
 from handan.alignment.statistics.bootstrap import Bootstrap
-from handan.alignment.statistics.intervals import interval, p_value
+from handan.alignment.statistics.intervals import interval
 from handan.study.over_seeds import (
     bh_family,
     difference,
@@ -161,14 +161,23 @@ def test_without_spread_over_items_the_interval_is_students_of_the_seeds():
     student = stats.t.interval(0.95, 4, values.mean(), stats.sem(values))
     assert row["ci"] == pytest.approx(student, abs=1e-4)
     zero = Repeated((None,), np.zeros(1), 0 * noise[None], (100_000,))
-    row = difference(repeated, zero, bound=0.1)
+    row = difference(repeated, zero, bound=0.5)
     assert row["ci"] == pytest.approx(student, abs=1e-4)
-    assert row["p"] == pytest.approx(p_value(_moved(row, noise, values), [100_000]))
+    student = stats.t.interval(0.90, 4, values.mean(), stats.sem(values))
+    assert row["ci90"] == pytest.approx(student, abs=1e-4)
+    # However small p is: with the quantiles of a 95 % interval it would be .003.
+    assert row["p"] == pytest.approx(stats.ttest_1samp(values, 0).pvalue, rel=0.01)
+    one_sided = stats.ttest_1samp(values, 0.5, alternative="less").pvalue
+    assert row["p_equivalence"] == pytest.approx(one_sided, rel=0.01)
+    assert row["verdict"] == "higher, but within ±0.5"
 
 
-def _moved(row, noise, values):
-    spread = stats.sem(values) * stats.t.ppf(0.975, 4) / stats.norm.ppf(0.975)
-    return row["difference"] + noise / noise.std() * spread
+@pytest.mark.parametrize("r", [0.45, 0.5, 0.55, 0.6, 0.65, 0.7])
+def test_p_values_agree_with_their_intervals(r):
+    row = compared(seeds_of("arm", r=r), seeds_of("other", r=0.8), bound=0.25)
+    assert (row["p"] < 0.05) == (row["ci"][1] < 0 or row["ci"][0] > 0)
+    within = row["ci90"][0] > -0.25 and row["ci90"][1] < 0.25
+    assert (row["p_equivalence"] < 0.05) == within
 
 
 def test_noise_of_seed_and_item_together_is_counted_once():

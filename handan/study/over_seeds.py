@@ -4,15 +4,16 @@ Seeds are crossed with items: every training of an arm answers the same items. T
 mean over S seeds is that over items, of the bootstrap's draws of this mean, and that over seeds,
 s² / S, less what both hold: noise of seed and item together, which differs between the seeds in
 every draw (clustering in two ways, Cameron, Gelbach and Miller 2011). s² of few seeds is known
-poorly, so it counts (t / z)² times, with Student's t of S - 1 degrees of freedom. Draws are moved
-away from their centre by what is added to the items' variance, and intervals, p values and
-verdicts are then those of one training. Formula and coverage are in ``docs/methods.md``.
+poorly, so it counts (t / z)² times, with Student's t of S - 1 degrees of freedom and the normal z,
+both at the tail that is asked for: t leaves z behind the faster the smaller p is. Draws are moved
+away from their centre by what is added to the items' variance; intervals, p values and verdicts
+are then those of one training. Formula and coverage are in ``docs/methods.md``.
 
 One training says nothing about another: with one seed a figure holds over items alone, and
 ``over_seeds`` is false.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,11 @@ from handan.alignment.statistics.basic import (
 )
 from handan.alignment.statistics.intervals import equivalence_p, interval, p_value, widened
 from handan.study.repeated import Repeated, items_of, pairs_of_seeds
+
+# Bisection of log p between these: to a ten-thousandth of p.
+_LEAST_P, _HALVINGS = 1e-9, 18
+# t / z has no value at a tail of one half, and hardly changes near it.
+_LARGEST_TAIL = 0.4
 
 
 def estimate(repeated: Repeated, correlation: bool) -> dict:
@@ -92,26 +98,37 @@ def difference(a: Repeated, b: Repeated, bound: float) -> dict:
         reasons.append("no seed that both have")
     defined = np.isfinite(of_seeds.values)
     report = _report(of_seeds, found, reasons)
-    ci90 = finite_or_none(interval(found.draws, of_seeds.sizes, 0.90))
+    sizes = of_seeds.sizes
+    ci90 = finite_or_none(interval(_draws(found, 0.05), sizes, 0.90))
     return {
         "r_a": finite_or_none(values_a[defined].mean()) if defined.any() else None,
         "r_b": finite_or_none(values_b[defined].mean()) if defined.any() else None,
         "difference": finite_or_none(found.value),
         **report,
         "ci90": ci90,
-        "p": finite_or_none(p_value(found.draws, of_seeds.sizes)),
-        "p_equivalence": finite_or_none(equivalence_p(found.draws, of_seeds.sizes, bound)),
+        "p": finite_or_none(_p(found, lambda draws: p_value(draws, sizes), tails=2)),
+        "p_equivalence": finite_or_none(
+            _p(found, lambda draws: equivalence_p(draws, sizes, bound), tails=1)
+        ),
         "equivalence_bound": bound,
         "verdict": verdict(report["ci"], ci90, bound),
     }
 
 
 class _Mean(NamedTuple):
-    """A mean over seeds; ``draws`` have the spread over seeds and items, ``of_items`` of items."""
+    """A mean over seeds.
+
+    Attributes:
+        value: the mean.
+        of_items: its draws, with the spread over items, shape (draws,).
+        values, draws: what it is over, shapes (seeds,) and (seeds, draws): Fisher's z if ``on_z``.
+    """
 
     value: float
-    draws: FloatArray
     of_items: FloatArray
+    values: FloatArray
+    draws: FloatArray
+    on_z: bool
 
 
 def _mean(repeated: Repeated, people: Sequence[float], correlation: bool) -> _Mean:
@@ -120,63 +137,61 @@ def _mean(repeated: Repeated, people: Sequence[float], correlation: bool) -> _Me
     Args:
         repeated: the figure of every seed.
         people: variance that other people would add to each seed's figure (on Fisher's z for a
-            correlation), empty if none. People are the same for all seeds, so the mean of these is
-            that of the mean over seeds, or a little above it.
+            correlation), empty if none. Seeds share their people, so their mean is that of the mean.
         correlation: whether to take the mean on Fisher's z.
     """
     kept = np.flatnonzero(~np.isnan(repeated.values)).tolist()
     values, draws = repeated.values[kept], repeated.draws[kept]
-    if not len(kept):
-        unknown = np.full(repeated.draws.shape[1], np.nan)
-        return _Mean(np.nan, unknown, unknown)
+    if not kept:
+        return _Mean(np.nan, np.full(draws.shape[1], np.nan), values, draws, correlation)
     of_people = float(np.mean([people[place] for place in kept])) if people else 0.0
     if not correlation:
         value = float(values.mean())
         of_items = widened(draws.mean(axis=0), value, of_people)
-        return _Mean(value, _over_seeds(of_items, values, draws), of_items)
+        return _Mean(value, of_items, values, draws, on_z=False)
     # The mean of one is itself, without the rounding of going to z and back.
     single = len(kept) == 1
     value = float(values[0] if single else fisher_mean(values))
     of_items = draws[0] if single else fisher_mean(draws, axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        z, z_draws = np.arctanh(values), np.arctanh(draws)
+        z = np.arctanh(values)
         if of_people:
             of_items = np.tanh(widened(np.arctanh(of_items), float(z.mean()), of_people))
-        if single:
-            return _Mean(value, of_items, of_items)
-        return _Mean(value, np.tanh(_over_seeds(np.arctanh(of_items), z, z_draws)), of_items)
+        return _Mean(value, of_items, z, np.arctanh(draws), on_z=True)
 
 
-def _over_seeds(of_items: FloatArray, values: FloatArray, draws: FloatArray) -> FloatArray:
-    """Draws of a mean over seeds, moved away from its centre by what other seeds would add.
+def _draws(mean: _Mean, tail: float = 0.025) -> FloatArray:
+    """Draws of a mean with the spread over items and seeds, right at this tail; shape (draws,).
 
-    Args:
-        of_items: of the mean, shape (draws,).
-        values, draws: shapes (seeds,) and (seeds, draws), on the scale of ``of_items``.
-
-    Returns:
-        All NaN if that is not known, as where Fisher's z of a seed is infinite.
+    All NaN if that is not known, as where Fisher's z of a seed is infinite.
     """
-    extra = variance_over_seeds(values, draws)
+    extra = variance_over_seeds(mean.values, mean.draws, tail)
     if extra == 0:
-        return of_items
-    finite = of_items[np.isfinite(of_items)]
-    if np.isnan(extra) or not (len(finite) and np.var(finite) > 0):
-        return np.full(len(of_items), np.nan)
-    return widened(of_items, float(values.mean()), extra)
+        return mean.of_items
+    with np.errstate(divide="ignore", invalid="ignore"):
+        draws = np.arctanh(mean.of_items) if mean.on_z else mean.of_items
+        finite = draws[np.isfinite(draws)]
+        if np.isnan(extra) or not (len(finite) and np.var(finite) > 0):
+            return np.full(len(draws), np.nan)
+        draws = widened(draws, float(mean.values.mean()), extra)
+    return np.tanh(draws) if mean.on_z else draws
 
 
-def variance_over_seeds(values: FloatArray, draws: FloatArray) -> float:
+def variance_over_seeds(values: FloatArray, draws: FloatArray, tail: float = 0.025) -> float:
     """What other seeds would add to the variance of a mean over seeds, beyond other items.
 
     (t / z)² s² / S, less the part of noise of seed and item together, v / S, which the draws of
     the mean hold already: v is the variance over draws of what a seed deviates from the mean of
     the seeds. 0 for one seed, and where it comes out below 0.
+
+    Args:
+        values, draws: shapes (seeds,) and (seeds, draws).
+        tail: share beyond the quantiles t and z, below .5.
     """
     num_seeds = len(values)
     if num_seeds < 2 or (values == values[0]).all():
         return 0.0
-    few = float((stdtrit(num_seeds - 1, 0.025) / ndtri(0.025)) ** 2)
+    few = float((stdtrit(num_seeds - 1, tail) / ndtri(tail)) ** 2)
     with np.errstate(invalid="ignore"):
         between = float(values.var(ddof=1))
     deviations = draws[:, np.isfinite(draws).all(axis=0)]
@@ -185,11 +200,29 @@ def variance_over_seeds(values: FloatArray, draws: FloatArray) -> float:
     return max(0.0, few * between - both) / num_seeds if np.isfinite(between) else float("nan")
 
 
+def _p(mean: _Mean, p_of: Callable[[FloatArray], float], tails: int) -> float:
+    """The p of draws that are right at the tail of this very p, as those of Holm's steps must be.
+
+    By bisection: the smaller the tail, the wider the draws, the larger their p, so one agrees.
+    """
+    if (mean.values == mean.values[:1]).all():
+        return p_of(mean.of_items)
+    low, high = np.log(_LEAST_P), 0.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        found = p_of(_draws(mean, min(np.exp(middle) / tails, _LARGEST_TAIL)))
+        if np.isnan(found):
+            return found
+        low, high = (middle, high) if found > np.exp(middle) else (low, middle)
+    return float(np.exp(high))
+
+
 def _report(repeated: Repeated, found: _Mean, reasons: Sequence[str]) -> dict:
     """What an estimate and a difference have in common."""
     defined = repeated.values[~np.isnan(repeated.values)]
-    ci = finite_or_none(interval(found.draws, repeated.sizes))
-    if len(defined) and np.isnan(found.draws).all() and not np.isnan(found.of_items).all():
+    draws = _draws(found)
+    ci = finite_or_none(interval(draws, repeated.sizes))
+    if len(defined) and np.isnan(draws).all() and not np.isnan(found.of_items).all():
         exact = "no spread over items, or a correlation of exactly +1 or -1"
         reasons = [*reasons, f"{exact}: no interval over seeds"]
     return {
@@ -203,15 +236,15 @@ def _report(repeated: Repeated, found: _Mean, reasons: Sequence[str]) -> dict:
         "by_seed": [finite_or_none(value) for value in repeated.values],
         "reasons": list(reasons),
         "n": sum(repeated.sizes),
-        "draws_left_out": int(np.isnan(found.draws).sum()),
+        "draws_left_out": int(np.isnan(draws).sum()),
     }
 
 
 def holm_family(rows: list[dict]) -> None:
-    """Add 'p_holm' to rows of ``difference``, adjusted over all of them (Holm 1979)."""
+    """Add 'p_holm' to rows of ``difference``, adjusted over all of them."""
     adjust(rows, rows, "p_holm", holm)
 
 
 def bh_family(rows: list[dict]) -> None:
-    """Add 'p_bh' to rows of ``difference``, adjusted over all of them (Benjamini, Hochberg)."""
+    """Add 'p_bh' to rows of ``difference``, after Benjamini and Hochberg."""
     adjust(rows, rows, "p_bh", benjamini_hochberg)
