@@ -31,7 +31,7 @@ def run(
     Args:
         study: what is declared.
         output_dir: instead of the YAML's.
-        only: names of stages; all if empty.
+        only: names of stages, after which no page is written; all if empty.
         page: the page to write, such as the study's own; by default one beside the runs, which
             leaves the study's own as it is.
         page_only: run nothing, only write the page.
@@ -53,6 +53,10 @@ def run(
             experiment.run_stages(study, made, folder, only, keep_going=True)
         except UserError as error:
             failed = error
+    if only:
+        if failed is not None:
+            raise failed
+        return
     with rundir.lock(folder / "logs", 0):  # other tasks of an array may write it too
         _write(study, made, folder, page)
     if failed is not None:
