@@ -115,26 +115,33 @@ def test_a_script_whose_server_is_gone_has_failed(tmp_path):
     gone.close()
 
 
-def test_a_training_in_a_fork_saves_when_asked_and_ends_with_the_same_weights(
-    server, small, tmp_path
-):
-    def words(folder, *more):
-        steps = ["--max_steps", "3", "--probe_steps", "0"]
-        return [*map(str, recipe_runs.arguments("sft_distill", small, folder, *steps, *more))]
+def test_a_training_in_a_fork_ends_with_the_same_weights(server, small, tmp_path):
+    def words(folder):
+        once = ["--max_steps", "1", "--probe_steps", "0"]
+        return [*map(str, recipe_runs.arguments("sft_distill", small, folder, *once))]
 
     run_python(*words(tmp_path / "new"))
-    fork = Fork(server, words(tmp_path / "fork", "--logging_steps", "1"))
-    while ": step 1" not in fork.stdout.readline():
-        assert fork.poll() is None
-    os.kill(fork.pid, signal.SIGUSR1)
+    fork = Fork(server, words(tmp_path / "fork"))
     said = fork.stdout.read()
-    if fork.wait(timeout=60) == 75:  # it was asked in time
-        assert "as asked by a signal" in said
-        assert not (tmp_path / "fork" / "model.safetensors").exists()
-        again = Fork(server, words(tmp_path / "fork", "--logging_steps", "1"))
-        again.stdout.read()
-        assert again.wait(timeout=60) == 0
+    assert fork.wait(timeout=60) == 0, said
     assert recipe_runs.weights(tmp_path / "fork") == recipe_runs.weights(tmp_path / "new")
+
+
+def test_a_training_in_a_fork_saves_when_it_is_asked(server, tmp_path):
+    prompts, run = tmp_path / "prompts.yaml", tmp_path / "run"
+    prompts.write_text("families: {ordering: 1.0}\nwidths: [1]\nnum_problems: 40\nseed: 3\n")
+    words = ["recipes/grpo.py", "--config", "recipes/configs/tiny/grpo.yaml", "--probe_steps", "0"]
+    words += ["--num_generations", "2", "--per_device_train_batch_size", "4"]
+    words += ["--gradient_accumulation_steps", "1", "--max_steps", "2000", "--save_steps", "2000"]
+    fork = Fork(server, [*words, "--prompts", str(prompts), "--output_dir", str(run)])
+    deadline = time.monotonic() + 240
+    while not (run / "metrics.jsonl").exists():
+        assert fork.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    os.kill(fork.pid, signal.SIGUSR1)
+    assert "as asked by a signal" in fork.stdout.read()
+    assert fork.wait(timeout=60) == 75
+    assert list(run.glob("checkpoint-*")) and not (run / "model.safetensors").exists()
 
 
 def test_only_scripts_of_the_project_are_forked(monkeypatch):

@@ -2,13 +2,15 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import yaml
-from embedded import ROOT
+from embedded import ROOT, small_suite
 
 FOLDERS = ("launch/**/*.sh", "launch/**/*.sbatch", "benchmarks/*.sh", ".ci/run")
 SCRIPTS = sorted(path for pattern in FOLDERS for path in ROOT.glob(pattern))
@@ -50,6 +52,101 @@ def test_pair_hands_its_words_to_the_experiment(tmp_path):
     )
     assert done.returncode == 2
     assert done.stderr.strip() == f"handan: error: {tmp_path}/none.yaml: no such file"
+
+
+# Numbers jobs from 11 on, and says how it was called.
+SBATCH = """#!/bin/bash
+echo "$@" >>"$CALLS"
+echo "$((10 + $(wc -l <"$CALLS")));cluster"
+"""
+PROMPTS = "families: {ordering: 1.0}\nwidths: [1]\nnum_problems: 40\nseed: 3\n"
+MODELS = {"base": "handan/tiny/weights/base", "none": "handan/tiny/weights/none"}
+
+
+def cluster(tmp_path):
+    """An experiment of two evaluations, of which one fails, and what scripts for Slurm find."""
+    (tmp_path / "bin").mkdir()
+    for name, text in (("sbatch", SBATCH), ("scontrol", "#!/bin/bash\n")):
+        (tmp_path / "bin" / name).write_text(text)
+        (tmp_path / "bin" / name).chmod(0o755)
+    content = {"output_dir": str(tmp_path / "out"), "configs": "recipes/configs/tiny"}
+    content |= {"suite": str(small_suite(tmp_path)), "accelerate_config": None, "models": MODELS}
+    quick = {"prompts": str(tmp_path / "prompts.yaml"), "probe_steps": 0, "num_generations": 2}
+    quick |= {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 1}
+    quick |= {"max_steps": 2000, "save_steps": 2000}
+    (tmp_path / "prompts.yaml").write_text(PROMPTS)
+    arms = {"a": {"recipe": "grpo", "start": "base", "settings": quick}}
+    arms["b"] = arms["a"] | {"start": "a"}
+    experiment = tmp_path / "experiment.yaml"
+    experiment.write_text(yaml.safe_dump(content | {"arms": arms}))
+    path = f"{tmp_path / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    more = {"PATH": path, "CALLS": str(tmp_path / "calls"), "VENV": sys.prefix}
+    return experiment, {**os.environ, "PYTHONPATH": str(ROOT), **more}
+
+
+def test_a_study_is_an_array_for_each_wave_after_the_one_before(tmp_path):
+    experiment, environment = cluster(tmp_path)
+    words = [ROOT / "launch/slurm/study.sh", experiment]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    (made,) = ROOT.glob("slurm-experiment-*.tsv")
+    listed = made.read_text().splitlines()
+    made.unlink()
+    calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()]
+    assert len(calls) == 3 and "--dependency" not in " ".join(calls[0])
+    assert [c[2] for c in calls[1:]] == ["--dependency=afterany:11", "--dependency=afterany:12"]
+    for wave, call in enumerate(calls, start=1):
+        numbers = [n for n, line in enumerate(listed, 1) if line.startswith(f"{wave}\t")]
+        assert call[:2] == ["--parsable", f"--array={','.join(map(str, numbers))}"]
+        assert call[-3:] == ["launch/slurm/study.sbatch", str(experiment), made.name]
+    assert done.stdout.startswith("wave 1: job 11, stages 1,2,3 of slurm-experiment-")
+
+
+def test_a_task_runs_the_stage_in_its_line(tmp_path):
+    experiment, environment = cluster(tmp_path)
+    listed = tmp_path / "list.tsv"
+    listed.write_text("1\tevaluate-base\tready\n1\tevaluate-none\tready\n2\ttrain-b\twaiting\n")
+
+    def task(number):
+        words = ["bash", ROOT / "launch/slurm/study.sbatch", experiment, listed]
+        more = {"SLURM_ARRAY_TASK_ID": str(number), "SLURM_JOB_ID": "1"}
+        done = subprocess.run(
+            words, cwd=ROOT, capture_output=True, text=True, env=environment | more
+        )
+        return done.returncode, done.stderr
+
+    assert task(1) == (0, "")
+    assert (tmp_path / "out/logs/evaluate-base.done.json").exists()
+    code, said = task(2)
+    assert code == 2 and "evaluate-none failed" in said
+    assert (tmp_path / "out/logs/evaluate-none.failed.json").exists()
+    code, said = task(3)
+    assert code == 2 and "train-b needs train-a, which is not finished" in said
+    assert task(4) == (2, f"{listed}: line 4 is missing or empty\n")
+
+
+def test_a_task_that_is_warned_is_requeued(tmp_path):
+    experiment, environment = cluster(tmp_path)
+    listed = tmp_path / "list.tsv"
+    listed.write_text("1\ttrain-a\tready\n")
+    requeued = tmp_path / "requeued"
+    (tmp_path / "bin" / "scontrol").write_text(f'#!/bin/bash\necho "$@" >"{requeued}"\n')
+    words = ["bash", ROOT / "launch/slurm/study.sbatch", experiment, listed]
+    more = {"SLURM_ARRAY_TASK_ID": "1", "SLURM_JOB_ID": "9"}
+    task = subprocess.Popen(words, cwd=ROOT, env=environment | more, start_new_session=True)
+    deadline = time.monotonic() + 240
+    while not (tmp_path / "out/a/metrics.jsonl").exists():
+        assert task.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    task.send_signal(signal.SIGUSR1)
+    while not requeued.exists():
+        assert task.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    os.killpg(task.pid, signal.SIGKILL)  # as Slurm ends a job that it has requeued
+    task.wait()
+    assert requeued.read_text() == "requeue 9\n"
+    assert list((tmp_path / "out/a").glob("checkpoint-*"))
+    assert not (tmp_path / "out/logs/train-a.failed.json").exists()
 
 
 def test_the_skypilot_task_starts_what_the_project_has():

@@ -58,6 +58,7 @@ class Server:
     def close(self) -> None:
         """End the server, and with it what it still runs."""
         self.socket.close()
+        self.process.terminate()  # it may still import
         self.process.wait()
 
 
