@@ -137,7 +137,7 @@ def _mean(repeated: Repeated, people: Sequence[float], correlation: bool) -> _Me
     Args:
         repeated: the figure of every seed.
         people: variance that other people would add to each seed's figure (on Fisher's z for a
-            correlation), empty if none. Seeds share their people: their mean is that of the mean.
+            correlation), empty if none. Seeds share people, so their mean is that of the mean.
         correlation: whether to take the mean on Fisher's z.
     """
     kept = np.flatnonzero(~np.isnan(repeated.values)).tolist()
