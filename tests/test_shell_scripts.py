@@ -86,7 +86,7 @@ def cluster(tmp_path):
 
 def test_a_study_is_an_array_for_each_wave_after_the_one_before(tmp_path):
     experiment, environment = cluster(tmp_path)
-    words = [ROOT / "launch/slurm/study.sh", experiment]
+    words = [ROOT / "launch/slurm/stages.sh", "experiment", experiment]
     done = subprocess.run(words, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     (made,) = ROOT.glob("slurm-experiment-*.tsv")
@@ -98,7 +98,7 @@ def test_a_study_is_an_array_for_each_wave_after_the_one_before(tmp_path):
     for wave, call in enumerate(calls, start=1):
         numbers = [n for n, line in enumerate(listed, 1) if line.startswith(f"{wave}\t")]
         assert call[:2] == ["--parsable", f"--array={','.join(map(str, numbers))}"]
-        assert call[-3:] == ["launch/slurm/study.sbatch", str(experiment), made.name]
+        assert call[-4:] == ["launch/slurm/stages.sbatch", "experiment", str(experiment), made.name]
     assert done.stdout.startswith("wave 1: job 11, stages 1,2,3 of slurm-experiment-")
 
 
@@ -108,7 +108,7 @@ def test_a_task_runs_the_stage_in_its_line(tmp_path):
     listed.write_text("1\tevaluate-base\tready\n1\tevaluate-none\tready\n2\ttrain-b\twaiting\n")
 
     def task(number):
-        words = ["bash", ROOT / "launch/slurm/study.sbatch", experiment, listed]
+        words = ["bash", ROOT / "launch/slurm/stages.sbatch", "experiment", experiment, listed]
         more = {"SLURM_ARRAY_TASK_ID": str(number), "SLURM_JOB_ID": "1"}
         done = subprocess.run(
             words, cwd=ROOT, capture_output=True, text=True, env=environment | more
@@ -131,7 +131,7 @@ def test_a_task_that_is_warned_is_requeued(tmp_path):
     listed.write_text("1\ttrain-a\tready\n")
     requeued = tmp_path / "requeued"
     (tmp_path / "bin" / "scontrol").write_text(f'#!/bin/bash\necho "$@" >"{requeued}"\n')
-    words = ["bash", ROOT / "launch/slurm/study.sbatch", experiment, listed]
+    words = ["bash", ROOT / "launch/slurm/stages.sbatch", "experiment", experiment, listed]
     more = {"SLURM_ARRAY_TASK_ID": "1", "SLURM_JOB_ID": "9"}
     task = subprocess.Popen(words, cwd=ROOT, env=environment | more, start_new_session=True)
     deadline = time.monotonic() + 240

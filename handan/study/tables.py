@@ -21,13 +21,19 @@ def _r(figure: Mapping[str, Any] | None) -> str:
     """'.88 [.85, .90]'."""
     if not figure or figure["value"] is None:
         return UNKNOWN
-    return f"{correlation(figure['value'])} {bounds(figure['ci'])}"
+    return f"{correlation(figure['value'])} {bounds(figure['ci'])}{_undefined(figure)}"
+
+
+def _undefined(figure: Mapping[str, Any]) -> str:
+    """Says in how many seeds a figure is undefined, such as an r of constant lengths."""
+    missing = figure["seeds"] - figure["seeds_defined"]
+    return f" ({missing} of {figure['seeds']} seeds undefined)" if missing else ""
 
 
 def _difference(row: Mapping[str, Any] | None) -> str:
     if not row or row["difference"] is None:
         return UNKNOWN
-    return f"{correlation(row['difference'])} {bounds(row['ci'])}"
+    return f"{correlation(row['difference'])} {bounds(row['ci'])}{_undefined(row)}"
 
 
 def _ranged(figure: Mapping[str, Any] | None, write: Callable[[float | None], str]) -> str:
