@@ -12,6 +12,7 @@ from embedded import ROOT, SUITES, small_suite
 from test_experiment import BASE, FINISH, declared, planned, stage
 
 from handan.cli import command
+from handan.config import read_yaml
 from handan.errors import UserError
 from handan.experiment import marks, stages
 from handan.experiment.declared import Experiment, load_experiment
@@ -32,7 +33,7 @@ def in_the_clone(monkeypatch):
 def choice(tmp_path):
     """The YAML of a policy."""
     content = {"output_dir": "runs/x", "arm": "teacher", "source": "run", "run": "runs/y"}
-    content |= {"policy": "concise", "min_samples": 1, "max_remaining": None, "seed": 1}
+    content |= {"policy": "concise", "min_samples": 2, "max_remaining": None, "seed": 1}
     path = tmp_path / "concise.yaml"
     path.write_text(yaml.safe_dump(content))
     return str(path)
@@ -299,7 +300,7 @@ def test_a_study_runs_to_its_pages_and_then_has_nothing_to_do(tmp_path, small, c
     for seed in (1, 2):
         assert (out / f"seed-{seed}" / "report.html").exists()
         assert read_json(out / f"seed-{seed}" / "sft" / "run.json")["training"]["finished"]
-    assert read_json(out / "chosen" / "run.json")["traces"]["policy"] == "concise"
+    assert read_yaml(out / "chosen" / "config.yaml")["traces"]["policy"] == "concise"
     for folder in ("base-greedy", "seed-2/sft-greedy"):
         assert (out / folder / "alignment.json").exists()
     assert not (out / "seed-1" / "sft-greedy").exists()
