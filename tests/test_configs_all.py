@@ -108,6 +108,15 @@ def read_architectures(path, *_):
     assert len(architectures.published()) > len(read_yaml(path))
 
 
+def plan_study(path, *_):
+    from handan.experiment.plan import plan
+    from handan.study.declared import load_study
+
+    study = load_study(path)
+    assert (ROOT / study.page).is_file()
+    assert len(plan(study, Path("out")).stages) > 40
+
+
 def plan_experiment(path, *_):
     from handan.experiment.declared import load_experiment
     from handan.experiment.plan import plan
@@ -123,7 +132,8 @@ def read_skypilot(path, *_):
 
 
 KINDS = {
-    r"recipes/(experiments|studies)/[\w.-]+\.yaml": plan_experiment,
+    r"recipes/experiments/[\w.-]+\.yaml": plan_experiment,
+    r"recipes/studies/[\w.-]+\.yaml": plan_study,
     r"launch/skypilot\.yaml": read_skypilot,
     rf"recipes/configs/[^/]+/({'|'.join(RECIPES)})\.yaml": dry_run,
     rf"recipes/studies/\w+/({'|'.join(RECIPES)}|sft_over)\.yaml": dry_run,
