@@ -37,6 +37,26 @@ def test_a_problem_set_is_reproducible_and_without_repeats():
     assert len(set(keys)) == len(keys) == 3000
 
 
+def test_the_problem_set_is_the_one_that_shipped_results_were_trained_on():
+    rows = [
+        [q.item.task, q.item.key, q.item.question, q.item.answer] for q in load_prompts(PROMPTS)
+    ]
+    assert content_hash(rows) == "51f65e7d1bfdba15"
+
+
+def test_long_problems_are_drawn_where_they_are_asked_for(tmp_path):
+    path = tmp_path / "prompts.yaml"
+    settings = {"families": {"decimal_addition": 1.0, "ordering": 1.0}, "widths": [1], "seed": 1}
+    settings |= {"num_problems": 200, "decimal_digits": [6], "premises": [7]}
+    path.write_text(yaml.safe_dump(settings))
+    questions = load_prompts(path)
+    assert {q.item.task for q in questions} == {"decimal_addition", "ordering"}
+    assert {q.item.question.count(">") for q in questions} == {0, 7}
+    path.write_text(yaml.safe_dump(settings | {"premises": [8]}))
+    with pytest.raises(UserError, match=r"prompts.yaml: premises must hold numbers of premises"):
+        load_prompts(path)
+
+
 @pytest.mark.parametrize("path", [PROMPTS, NATURAL], ids=["compact", "natural"])
 def test_every_answer_of_a_problem_set_is_graded_right(path):
     questions = load_prompts(path)
@@ -171,9 +191,18 @@ def test_a_human_item_in_compact_wording_stops(tmp_path, item):
         load_prompts(path)
 
 
-def test_an_analytic_evaluation_item_stops(tmp_path):
-    item = TASKS["ordering"].items()[0]
-    path = write_rows(tmp_path, row("ordering", item.key, question=item.question))
+@pytest.mark.parametrize(
+    ("task", "of"),
+    [
+        ("ordering", "ordering"),
+        ("ordering", "ordering_long"),
+        ("ordering_long", "ordering_long"),
+        ("decimal_addition", "decimal_addition_long"),
+    ],
+)
+def test_an_analytic_evaluation_item_stops(tmp_path, task, of):
+    item = TASKS[of].items()[0]
+    path = write_rows(tmp_path, row(task, item.key, question=item.question))
     with pytest.raises(UserError, match="is an evaluation item; remove it"):
         load_prompts(path)
 

@@ -3,6 +3,7 @@ import random
 import pytest
 
 from handan.errors import UserError
+from handan.records import content_hash
 from handan.tiny.families import (
     FAMILIES,
     FORMATS,
@@ -10,7 +11,7 @@ from handan.tiny.families import (
     problem_of_key,
     random_problem,
 )
-from handan.tiny.tasks import TASKS, held_out, identity_hash, problems
+from handan.tiny.tasks import LONG_TASKS, TASKS, held_out, identity_hash, problems
 from handan.tiny.traces import TraceStyle, concise_words, trace_words
 
 WIDTHS = [1, 2, 3, 5, 6, 7]
@@ -103,14 +104,79 @@ def test_an_item_is_recognised_with_zeros_in_front_and_whatever_its_gaps():
     assert identity_hash("binary_addition", "10101+00011") not in held_out()
 
 
+@pytest.mark.parametrize(
+    ("family", "expected"),
+    [
+        ("binary_addition", "b735ae5d1081adf0"),
+        ("decimal_addition", "3f2911f75e936570"),
+        ("ordering", "cdef59ec47557330"),
+    ],
+)
+def test_the_small_world_draws_what_its_shipped_models_were_trained_on(family, expected):
+    rng = random.Random(5)
+    assert content_hash([random_problem(family, rng, [1, 5]).key for _ in range(2000)]) == expected
+
+
+def test_sizes_of_problems_can_be_set():
+    rng = random.Random(0)
+    draws = [random_problem("decimal_addition", rng, [], [5]) for _ in range(300)]
+    digits = {max(map(len, problem.key.split("+"))) for problem in draws}
+    assert max(digits) == 5 and min(digits) < 5  # operands are uniform up to so many digits
+    draws = [random_problem("ordering", rng, [], [1], [1, 7]) for _ in range(100)]
+    assert {problem.prompt.count(">") for problem in draws} == {1, 7}
+
+
+@pytest.mark.parametrize(
+    ("family", "sizes", "sentence"),
+    [
+        ("decimal_addition", ([], [2]), "decimal_digits must hold numbers of digits, at least 1"),
+        ("decimal_addition", ([2, 0], [2]), "decimal_digits must hold"),
+        ("ordering", ([2], []), "premises must hold numbers of premises from 1 to 7"),
+        ("ordering", ([2], [0]), "premises must hold"),
+        ("ordering", ([2], [3, 8]), "premises must hold"),
+    ],
+)
+def test_impossible_sizes_are_refused(family, sizes, sentence):
+    with pytest.raises(UserError, match=sentence):
+        random_problem(family, random.Random(0), WIDTHS, *sizes)
+
+
+def test_long_tasks_hold_problems_that_the_small_world_never_draws():
+    assert set(LONG_TASKS) == {"decimal_addition_long", "ordering_long"}
+    for task in LONG_TASKS:
+        items = TASKS[task].items()
+        assert len({item.key for item in items}) == 100
+        assert {item.task for item in items} == {task}
+        assert all(item.covariates["analytic_cost"] > 0 for item in items)
+    for item in TASKS["decimal_addition_long"].items():
+        a, b = map(int, item.key.split("+"))
+        assert 4 <= max(map(len, item.key.split("+"))) <= 6
+        assert int(item.answer.replace(" ", "")[::-1]) == a + b
+    assert {i.question.count(">") for i in TASKS["ordering_long"].items()} == {5, 6, 7}
+    for family in ("decimal_addition", "ordering"):
+        long = {identity_hash(family, p.key) for p in problems(f"{family}_long")}
+        assert long <= held_out()
+        assert not long & {identity_hash(family, p.key) for p in drawn(family, 3000)}
+
+
+def test_the_small_worlds_items_are_what_they_were():
+    for task, expected in (
+        ("binary_addition", "82fb140da41affb7"),
+        ("decimal_addition", "274ebd5e72b99445"),
+        ("ordering", "13b36e8d1a370232"),
+    ):
+        rows = [[i.key, i.question, dict(i.covariates)] for i in TASKS[task].items()]
+        assert content_hash(rows) == expected
+
+
 def test_unknown_families_are_named():
     with pytest.raises(UserError, match="unknown family 'sudoku'; known: binary_addition"):
         random_problem("sudoku", random.Random(0), WIDTHS)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_the_grader_accepts_every_answer_and_no_other(family):
-    task = TASKS[family]
+@pytest.mark.parametrize("name", TASKS)
+def test_the_grader_accepts_every_answer_and_no_other(name):
+    task = TASKS[name]
     items = task.items()
     answers = {item.answer for item in items}
     for item in items:

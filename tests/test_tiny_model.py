@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import random
 
 import pytest
@@ -9,10 +10,10 @@ from handan import formats
 from handan.config import load_yaml
 from handan.errors import UserError
 from handan.generate import prompt_ids
-from handan.records import file_hash
+from handan.records import content_hash, file_hash
 from handan.tiny.families import FAMILIES, FORMATS, random_problem
 from handan.tiny.model import make_model, make_tokenizer
-from handan.tiny.pretrain import Pretraining, corpus, pretrain
+from handan.tiny.pretrain import Pretraining, corpus, device_of, pretrain
 from handan.tiny.tasks import TASKS, held_out, identity_hash
 from handan.tiny.traces import DIALECTS, TraceStyle, trace_words
 
@@ -64,6 +65,20 @@ def test_no_evaluation_item_is_in_the_pretraining_corpus():
         assert tuple(ids[:prompt_length]) not in items
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("base", "0fbade9004d44dda"),
+        ("base_constant", "83cc7b2d7736277e"),
+        ("teacher_cold_start", "0c80b24059dfb1f6"),
+    ],
+)
+def test_the_corpus_is_the_one_that_the_shipped_models_were_trained_on(name, expected):
+    settings = load_yaml(PRETRAINING / f"{name}.yaml", Pretraining)
+    rows = corpus(settings, make_tokenizer().get_vocab())
+    assert content_hash(list(itertools.islice(rows, 3000))) == expected
+
+
 @pytest.mark.parametrize("name", ["base", "base_constant", "teacher_cold_start"])
 def test_shipped_models_are_what_their_settings_say(name):
     settings = load_yaml(PRETRAINING / f"{name}.yaml", Pretraining)
@@ -86,8 +101,21 @@ def test_a_rebuild_of_a_shortened_schedule_is_reproducible(tmp_path):
     assert len(hashes) == 1
 
 
+def test_a_device_that_is_not_there_is_refused(tmp_path, monkeypatch):
+    settings = load_yaml(PRETRAINING / "base.yaml", Pretraining)
+    with pytest.raises(UserError, match="device is 'tpu'; use cpu, cuda, auto"):
+        pretrain(dataclasses.replace(settings, device="tpu"), tmp_path)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="device is 'cuda', but torch finds no GPU; use cpu or"):
+        pretrain(dataclasses.replace(settings, device="cuda"), tmp_path)
+    assert device_of(dataclasses.replace(settings, device="auto")) == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    found = [device_of(dataclasses.replace(settings, device=d)) for d in ("auto", "cuda", "cpu")]
+    assert found == ["cuda", "cuda", "cpu"]
+
+
 def test_held_out_covers_all_human_items():
-    assert len(held_out()) == 256 + 136 + 100 + 100
+    assert len(held_out()) == 256 + 136 + 4 * 100
     assert identity_hash("binary_subtraction", "1111-0000") in held_out()
 
 

@@ -12,7 +12,7 @@ writes every column with the same number of tokens; ``mixed`` picks short or lon
 
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from handan.errors import UserError
@@ -22,6 +22,10 @@ GAP = "_"
 GAP_CHOICES = (0, 0, 0, 1, 2)
 HUMAN_WIDTH = 4
 NAMES = tuple("ABCDEFGH")
+# Sizes of the families that people were not given, drawn uniformly: a size named twice comes twice
+# as often.
+DECIMAL_DIGITS = (1, 2, 2, 3)
+PREMISES = (2, 3, 3, 4)
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Problem:
     """One problem of a family, before it is worded.
 
     Attributes:
-        family: name of the family, also the task name.
+        family: name of the family, also that of the task which holds its short problems.
         key: identifies the problem, in the notation of the human items where there are any.
         prompt: words of the compact notation.
         answer: words of the right answer.
@@ -225,13 +229,18 @@ def _random_binary(operator: str, rng: random.Random, widths: list[int]) -> Prob
             return binary_problem(operator, a, b, width, rng)
 
 
-def _random_decimal(rng: random.Random) -> Problem:
-    digits = rng.choice((1, 2, 2, 3))
+def _random_decimal(rng: random.Random, decimal_digits: Sequence[int]) -> Problem:
+    if min(decimal_digits, default=0) < 1:
+        raise UserError("decimal_digits must hold numbers of digits, at least 1 each: [1, 2, 3]")
+    digits = rng.choice(decimal_digits)
     return decimal_problem(rng.randrange(10**digits), rng.randrange(10**digits))
 
 
-def _random_ordering(rng: random.Random) -> Problem:
-    premises = rng.choice((2, 3, 3, 4))
+def _random_ordering(rng: random.Random, choices: Sequence[int]) -> Problem:
+    most = len(NAMES) - 1
+    if min(choices, default=0) < 1 or max(choices) > most:
+        raise UserError(f"premises must hold numbers of premises from 1 to {most}, such as [2, 3]")
+    premises = rng.choice(choices)
     chain = rng.sample(NAMES, premises + 1)
     order = list(range(premises))
     rng.shuffle(order)
@@ -239,16 +248,33 @@ def _random_ordering(rng: random.Random) -> Problem:
     return ordering_problem(chain, order, first, second)
 
 
-def random_problem(family: str, rng: random.Random, widths: list[int]) -> Problem:
-    """Draw one problem of a family; ``widths`` are the operand widths of the binary ones."""
+def random_problem(
+    family: str,
+    rng: random.Random,
+    widths: list[int],
+    decimal_digits: Sequence[int] = DECIMAL_DIGITS,
+    premises: Sequence[int] = PREMISES,
+) -> Problem:
+    """Draw one problem of a family.
+
+    Args:
+        family: one of ``FAMILIES``.
+        rng: of the draw.
+        widths: operand widths of the binary families, in bits.
+        decimal_digits: most digits of an operand of a decimal addition; both are uniform up to it.
+        premises: numbers of premises of an ordering problem, one less than its entities.
+
+    Raises:
+        UserError: there is no such family, or none of such sizes.
+    """
     if family == "binary_addition":
         return _random_binary("+", rng, widths)
     if family == "binary_subtraction":
         return _random_binary("-", rng, widths)
     if family == "decimal_addition":
-        return _random_decimal(rng)
+        return _random_decimal(rng, decimal_digits)
     if family == "ordering":
-        return _random_ordering(rng)
+        return _random_ordering(rng, premises)
     raise UserError(f"unknown family '{family}'; known: {', '.join(FAMILIES)}")
 
 

@@ -5,8 +5,9 @@
 This loop is deliberately bare: a base model is where an experiment begins, not an arm of it, and
 Muon on the matrices with AdamW on the rest learns this world about one and a half times as fast as
 AdamW alone. Everything is fixed by the seed and counted in steps, so a rebuild with the same
-versions and one thread gives the same bytes. ``run.json`` says what it took; running the same
-command again does nothing once it is finished, and begins anew if it is not.
+versions and one thread gives the same bytes on the CPU; on a GPU it is the same training, but not
+the same bytes. ``run.json`` says what it took; running the same command again does nothing once it
+is finished, and begins anew if it is not.
 """
 
 import argparse
@@ -23,10 +24,10 @@ from torch.nn.utils import clip_grad_norm_
 
 from handan import provenance, rundir
 from handan.config import load_yaml
-from handan.errors import run_main
+from handan.errors import UserError, run_main
 from handan.run_files import read_run
 from handan.size import size_of
-from handan.tiny.families import random_problem
+from handan.tiny.families import DECIMAL_DIGITS, PREMISES, random_problem
 from handan.tiny.model import make_model, make_tokenizer
 from handan.tiny.tasks import held_out, identity_hash
 from handan.tiny.traces import TraceStyle, check_style, trace_words
@@ -48,6 +49,9 @@ class Pretraining:
         muon_lr: learning rate of Muon, for the matrices inside the layers.
         adamw_lr: learning rate of AdamW, for embeddings, head and norms.
         seed: of weights, corpus and order.
+        decimal_digits, premises: sizes of decimal additions and ordering problems, as in
+            ``random_problem``.
+        device: one of ``DEVICES``; auto is a GPU if there is one.
     """
 
     families: dict[str, float]
@@ -62,9 +66,13 @@ class Pretraining:
     muon_lr: float
     adamw_lr: float
     seed: int
+    decimal_digits: list[int] = dataclasses.field(default_factory=lambda: list(DECIMAL_DIGITS))
+    premises: list[int] = dataclasses.field(default_factory=lambda: list(PREMISES))
+    device: str = "cpu"
 
 
 STAGE = "pretraining"  # in run.json and config.yaml
+DEVICES = ("cpu", "cuda", "auto")
 CHUNK = 4096  # sequences that are sorted by length together
 
 
@@ -78,8 +86,9 @@ def corpus(
     refused = Counter() if refused is None else refused
     rng = random.Random(settings.seed)
     names, shares = zip(*settings.families.items(), strict=True)
+    sizes = (settings.widths, settings.decimal_digits, settings.premises)
     while True:
-        problem = random_problem(rng.choices(names, shares)[0], rng, settings.widths)
+        problem = random_problem(rng.choices(names, shares)[0], rng, *sizes)
         if identity_hash(problem.family, problem.key) in held_out():
             refused[problem.family] += 1
             continue
@@ -113,6 +122,20 @@ def batches(
             yield batch
 
 
+def device_of(settings: Pretraining) -> str:
+    """Where to train.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    if settings.device not in DEVICES:
+        raise UserError(f"device is '{settings.device}'; use {', '.join(DEVICES)}")
+    has_gpu = torch.cuda.is_available()
+    if settings.device == "cuda" and not has_gpu:
+        raise UserError("device is 'cuda', but torch finds no GPU; use cpu or auto")
+    return "cuda" if has_gpu and settings.device != "cpu" else "cpu"
+
+
 def pretrain(settings: Pretraining, output_dir: Path) -> None:
     """Train, and save model and tokenizer in transformers' own layout.
 
@@ -123,6 +146,7 @@ def pretrain(settings: Pretraining, output_dir: Path) -> None:
             impossible.
     """
     check_style(settings.style, "style")
+    device = device_of(settings)
     config = dataclasses.asdict(settings)
     with rundir.lock(output_dir, rank=0):
         rundir.check_config(output_dir, STAGE, config)
@@ -130,13 +154,15 @@ def pretrain(settings: Pretraining, output_dir: Path) -> None:
             print(f"{output_dir}: finished already", flush=True)
             return
         rundir.record(output_dir, STAGE, config)
-        facts = _train(settings, output_dir)
+        facts = _train(settings, output_dir, device)
         files_to_disk(output_dir)
         rundir.add(output_dir, STAGE, **facts, finished=True)
 
 
-def _train(settings: Pretraining, output_dir: Path) -> dict:
+def _train(settings: Pretraining, output_dir: Path, device: str) -> dict:
     """What the training took, for ``run.json``."""
+    if device == "cuda":
+        torch.set_float32_matmul_precision("high")  # TF32; weights and their updates stay float32
     tokenizer = make_tokenizer()
     model = make_model(
         settings.architecture,
@@ -144,7 +170,7 @@ def _train(settings: Pretraining, output_dir: Path) -> dict:
         settings.num_layers,
         settings.num_heads,
         settings.seed,
-    )
+    ).to(device)
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "layers." in n]
     inside = {id(p) for p in matrices}
     others = [p for p in model.parameters() if id(p) not in inside]
@@ -165,7 +191,7 @@ def _train(settings: Pretraining, output_dir: Path) -> dict:
     stream = batches(settings, tokenizer.get_vocab(), pad, refused)
     model.train()
     for step in range(1, settings.num_steps + 1):
-        input_ids, labels = next(stream)
+        input_ids, labels = next(stream).to(device)
         # Padding is on the right, so causal attention never sees it and no mask is needed.
         logits = model(input_ids=input_ids, use_cache=False).logits[:, :-1]
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten())
@@ -191,6 +217,7 @@ def _train(settings: Pretraining, output_dir: Path) -> dict:
     size = size_of(model)
     return {
         "config": dataclasses.asdict(settings),
+        "device": device,
         "steps": settings.num_steps,
         "parameters": size._asdict(),
         "sequences": sequences,
@@ -215,10 +242,12 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--output_dir", type=Path, required=True)
     parser.add_argument("--num_steps", type=int, help="shorten the schedule")
+    parser.add_argument("--tokens_per_step", type=int, help="of a smaller machine")
+    parser.add_argument("--device", choices=DEVICES, help="default: the YAML's, else cpu")
     arguments = parser.parse_args()
+    given = {name: getattr(arguments, name) for name in ("num_steps", "tokens_per_step", "device")}
     settings = load_yaml(arguments.config, Pretraining)
-    if arguments.num_steps:
-        settings = dataclasses.replace(settings, num_steps=arguments.num_steps)
+    settings = dataclasses.replace(settings, **{k: v for k, v in given.items() if v})
     torch.set_num_threads(1)
     pretrain(settings, arguments.output_dir)
 

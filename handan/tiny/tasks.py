@@ -1,11 +1,13 @@
 """The embedded world's evaluation items, and how they are recognised.
 
 Binary addition and subtraction are the very items people solved (same keys as the natural-language
-tasks, another wording); the other families are fixed draws compared with an analytic cost.
+tasks, another wording); the other families are fixed draws compared with an analytic cost, of short
+problems and, in tasks of their own, of long ones.
 """
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache, partial
 
 from handan.records import content_hash
@@ -20,6 +22,10 @@ from handan.tiny.families import (
 from handan.tiny.traces import concise_words
 
 NUM_ANALYTIC_ITEMS = 100
+# Tasks of long problems, and the family of each: for models that were trained on problems as long.
+LONG_TASKS = {"decimal_addition_long": "decimal_addition", "ordering_long": "ordering"}
+LONG_DECIMAL_DIGITS = (4, 5, 6)
+LONG_PREMISES = (5, 6, 7)
 
 
 def item_from_problem(problem: Problem, formats: Iterable[str] = ("carry-cost",)) -> Item:
@@ -44,7 +50,7 @@ def item_from_problem(problem: Problem, formats: Iterable[str] = ("carry-cost",)
 def grade(item: Item, text: str) -> Grade:
     """Read a compact answer: digits from the least significant one, or one name."""
     words = text.split()
-    if item.task == "ordering":
+    if LONG_TASKS.get(item.task, item.task) == "ordering":
         readable = len(words) == 1 and words[0].isupper()
         return Grade(words[0], words[0] == item.answer) if readable else Grade(None, False)
     base = 2 if item.task.startswith("binary") else 10
@@ -57,21 +63,33 @@ def grade(item: Item, text: str) -> Grade:
 
 
 @cache
-def problems(family: str) -> tuple[Problem, ...]:
-    """The evaluation problems of a family, always the same ones in the same order."""
+def problems(task: str) -> tuple[Problem, ...]:
+    """The evaluation problems of a task, always the same ones in the same order."""
     top = 2**HUMAN_WIDTH
-    if family == "binary_addition":
+    if task == "binary_addition":
         pairs = [(a, b) for a in range(top) for b in range(top)]
         return tuple(_human_problem("+", a, b) for a, b in pairs)
-    if family == "binary_subtraction":
+    if task == "binary_subtraction":
         pairs = [(a, b) for a in range(top) for b in range(a + 1)]
         return tuple(_human_problem("-", a, b) for a, b in pairs)
-    rng = random.Random(f"evaluation items of {family}")
+    rng = random.Random(f"evaluation items of {task}")
     drawn: dict[str, Problem] = {}
     while len(drawn) < NUM_ANALYTIC_ITEMS:
-        problem = random_problem(family, rng, widths=[])
+        if task in LONG_TASKS:
+            problem = _long_problem(LONG_TASKS[task], rng)
+        else:
+            problem = random_problem(task, rng, widths=[])
         drawn.setdefault(problem.key, problem)
     return tuple(drawn.values())
+
+
+def _long_problem(family: str, rng: random.Random) -> Problem:
+    while True:
+        problem = random_problem(family, rng, [], LONG_DECIMAL_DIGITS, LONG_PREMISES)
+        # Two small numbers are a short problem, whatever they were drawn from.
+        digits = max(map(len, problem.key.split("+")))
+        if family != "decimal_addition" or digits >= min(LONG_DECIMAL_DIGITS):
+            return problem
 
 
 def _human_problem(operator: str, a: int, b: int) -> Problem:
@@ -79,15 +97,22 @@ def _human_problem(operator: str, a: int, b: int) -> Problem:
     return binary_problem(operator, a, b, HUMAN_WIDTH, gaps)
 
 
-def _items(family: str) -> list[Item]:
-    return [item_from_problem(p, ("carry-cost", "constant")) for p in problems(family)]
+def _items(task: str) -> list[Item]:
+    formats = ("carry-cost", "constant")
+    return [item_from_problem(replace(p, family=task), formats) for p in problems(task)]
 
 
-TASKS = {family: Task(family, partial(_items, family), grade) for family in FAMILIES}
+TASKS = {task: Task(task, partial(_items, task), grade) for task in (*FAMILIES, *LONG_TASKS)}
 
 
 def identity_hash(family: str, key: str) -> str:
-    """Hash of a problem as such: gaps do not matter, nor zeros that pad it beyond four bits."""
+    """Hash of a problem as such: gaps do not matter, nor zeros that pad it beyond four bits.
+
+    Args:
+        family: of the problem, or a task of it.
+        key: of the problem.
+    """
+    family = LONG_TASKS.get(family, family)
     if family in ("binary_addition", "binary_subtraction"):
         operator = "+" if family == "binary_addition" else "-"
         operands = key.split(operator)
@@ -101,4 +126,4 @@ def identity_hash(family: str, key: str) -> str:
 @cache
 def held_out() -> frozenset[str]:
     """Identity hashes of every evaluation item."""
-    return frozenset(identity_hash(f, p.key) for f in FAMILIES for p in problems(f))
+    return frozenset(identity_hash(task, p.key) for task in TASKS for p in problems(task))

@@ -16,6 +16,7 @@ from handan.records import read_jsonl
 from handan.suite import WORDINGS, load_task
 from handan.tasks.base import Item
 from handan.tasks.paraphrases import human_items
+from handan.tiny.families import DECIMAL_DIGITS, PREMISES, problem_of_key, random_problem
 from handan.traces.contamination import contaminated
 
 COLUMNS = ("task", "item", "wording", "question", "answer")
@@ -34,6 +35,8 @@ class ProblemSet:
         digits: operand lengths of natural products and differences.
         hardest: share of each family's problems that are kept, those of the highest analytic cost;
             so many more are drawn that ``num_problems`` remain. Compact wording only.
+        decimal_digits, premises: sizes of compact decimal additions and ordering problems, as in
+            ``handan.tiny.families.random_problem``.
     """
 
     families: dict[str, float]
@@ -43,6 +46,8 @@ class ProblemSet:
     wording: str = "compact"
     digits: list[int] = field(default_factory=list)
     hardest: float = 1.0
+    decimal_digits: list[int] = field(default_factory=lambda: list(DECIMAL_DIGITS))
+    premises: list[int] = field(default_factory=lambda: list(PREMISES))
 
 
 def load_prompts(path: Path) -> list[Question]:
@@ -144,8 +149,6 @@ def _hardest(rows: list[dict], number: int) -> list[dict]:
     """
     if number == len(rows):
         return rows
-    from handan.tiny.families import problem_of_key
-
     families: dict[str, list[int]] = {}
     for index, row in enumerate(rows):
         families.setdefault(row["task"], []).append(index)
@@ -163,10 +166,10 @@ def _hardest(rows: list[dict], number: int) -> list[dict]:
 
 def _compact_row(family: str, rng: random.Random, settings: ProblemSet) -> dict | None:
     """A problem of the embedded world; None if it is an evaluation item."""
-    from handan.tiny.families import random_problem
     from handan.tiny.tasks import held_out, identity_hash
 
-    problem = random_problem(family, rng, settings.widths)
+    sizes = (settings.decimal_digits, settings.premises)
+    problem = random_problem(family, rng, settings.widths, *sizes)
     if identity_hash(problem.family, problem.key) in held_out():
         return None
     question, answer = " ".join(problem.prompt), " ".join(problem.answer)
