@@ -94,7 +94,8 @@ def over_seeds(measures: Sequence[Mapping[str, Any]], name: str) -> dict[str, An
             if model == r["a"] and not r["b"].startswith(f"{name} ")
         ]
         row["similarity"] = {
-            b: spread([r["r"] for r in alike if r["b"] == b]) for b in {r["b"] for r in alike}
+            b: spread([r["r"] for r in alike if r["b"] == b])
+            for b in dict.fromkeys(r["b"] for r in alike)
         }
         out[at] = row
     return out
