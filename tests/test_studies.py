@@ -230,6 +230,19 @@ def test_changed_traces_are_not_taken_for_those_of_the_training(ran, tmp_path):
             },
             "needs a and b",
         ),
+        (
+            {
+                "claims": {
+                    "c": {
+                        "says": "x",
+                        "tests": [
+                            {"measure": "law", "a": "sft", "b": "grpo", "expect": "additive"}
+                        ],
+                    }
+                }
+            },
+            "'grpo' is not that of 'sft'",
+        ),
     ],
 )
 def test_what_a_study_declares_is_checked(tmp_path, monkeypatch, changes, said):

@@ -138,5 +138,11 @@ def _problems(study: Study) -> Iterator[str]:
             for side in (test.a, test.b):
                 if side is not None and side not in known:
                     yield f"claims.{name}: '{side}' is no model and no arm"
+            by_measure = {"law": study.start_of(test.a), "effort": study.teacher_of(test.a)}
+            if test.b is not None and by_measure.get(test.measure, test.b) != test.b:
+                yield (
+                    f"claims.{name}: measure {test.measure} is of an arm beside what it starts "
+                    f"from (law) or its teacher (effort), and '{test.b}' is not that of '{test.a}'"
+                )
             if (test.b is None) != (test.measure == "r"):
                 yield f"claims.{name}: measure {test.measure} needs a and b; r needs a alone"

@@ -29,7 +29,7 @@ def figures(study: Study, results: Results) -> dict[str, Any]:
         "cells": _cells(results),
         "tasks": _tasks(results, known),
         "arms": {name: arm_figures(results, name, bootstrap) for name in known},
-        "measures": {name: measures.over_seeds(of_seeds, name) for name in known},
+        "measures": {name: measures.over_seeds(study, of_seeds, name) for name in known},
         "factors": {
             name: {
                 arm: {

@@ -52,53 +52,73 @@ OF_TASKS = (
 )
 
 
-def over_seeds(measures: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
-    """Mean and range over seeds of what ``align`` says of an arm, plain means over human tasks."""
-    out: dict[str, Any] = {}
+NESTED = {
+    "r_partial": ("partial", "all", "r"),
+    "r_characters": ("sensitivity", "characters", "r"),
+}
+
+
+def over_seeds(study: Study, measures: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
+    """What ``align`` says of an arm at both temperatures: mean and range over seeds.
+
+    Args:
+        study: says what the arm started from and who taught it.
+        measures: of ``by_seed``.
+        name: of the arm or model.
+    """
+    others = {"start": study.start_of(name), "teacher": study.teacher_of(name)}
+    out = {}
     for at, suffix in ((SAMPLED, ""), (GREEDY, GREEDY_SUFFIX)):
-        model = name + suffix
-        of_seeds = [result for result in measures if model in result["models"]]
-        tasks = [
-            [t for t in result["models"][model]["tasks"].values() if t["cost_source"] == "human"]
-            for result in of_seeds
-        ]
-        row: dict[str, Any] = {
-            key: spread([_known_mean(t[key] for t in of) for of in tasks]) for key in OF_TASKS
-        }
-        for key, (outer, inner, value) in {
-            "r_partial": ("partial", "all", "r"),
-            "r_characters": ("sensitivity", "characters", "r"),
-        }.items():
-            row[key] = spread(
-                [_known_mean((t[outer].get(inner) or {}).get(value) for t in of) for of in tasks]
-            )
-        row["wrong_minus_right"] = spread(
-            [_known_mean((t["wrong_minus_right"] or {}).get("delta") for t in of) for of in tasks]
-        )
-        fits = [
-            r
-            for of in of_seeds
-            for r in of["inflation"]
-            if r["student"] == model and r["task"] is None
-        ]
-        row["slope"] = spread([(fit.get("corrected") or fit)["b"] for fit in fits])
-        row["ratio"] = spread([fit["geometric_mean_ratio"] for fit in fits])
-        row["laws"] = [fit["law"] for fit in fits]
-        efforts = [r for of in of_seeds for r in of["study"]["effort"] if r["model"] == model]
-        row["effort"] = spread([_known_mean(e["relative_effort"].values()) for e in efforts])
-        row["kl"] = spread([e["kl_divergence"] for e in efforts])
-        alike = [
-            r
-            for of in of_seeds
-            for r in of["study"]["similarity"]
-            if model == r["a"] and not r["b"].startswith(f"{name} ")
-        ]
-        row["similarity"] = {
-            b: spread([r["r"] for r in alike if r["b"] == b])
-            for b in dict.fromkeys(r["b"] for r in alike)
-        }
-        out[at] = row
+        of_seeds = [result for result in measures if name + suffix in result["models"]]
+        named = {role: f"{other}{suffix}" for role, other in others.items() if other is not None}
+        out[at] = {**_alone(of_seeds, name + suffix), **_beside(of_seeds, name + suffix, named)}
     return out
+
+
+def _alone(of_seeds: Sequence[Mapping[str, Any]], model: str) -> dict[str, Any]:
+    """Figures of one model, plain means over human tasks."""
+    tasks = [
+        [t for t in result["models"][model]["tasks"].values() if t["cost_source"] == "human"]
+        for result in of_seeds
+    ]
+    row = {key: spread([_known_mean(t[key] for t in of) for of in tasks]) for key in OF_TASKS}
+    for key, (outer, inner, value) in NESTED.items():
+        row[key] = spread(
+            [_known_mean((t[outer].get(inner) or {}).get(value) for t in of) for of in tasks]
+        )
+    row["wrong_minus_right"] = spread(
+        [_known_mean((t["wrong_minus_right"] or {}).get("delta") for t in of) for of in tasks]
+    )
+    return row
+
+
+def _beside(
+    of_seeds: Sequence[Mapping[str, Any]], model: str, others: Mapping[str, str]
+) -> dict[str, Any]:
+    """Figures of a model beside what it started from and its teacher, by 'start' and 'teacher'."""
+    fits = [
+        row
+        for result in of_seeds
+        for row in result["inflation"]
+        if row["student"] == model and row["task"] is None
+    ]
+    efforts = [
+        row for result in of_seeds for row in result["study"]["effort"] if row["model"] == model
+    ]
+    alike = [row for result in of_seeds for row in result["study"]["similarity"]]
+    return {
+        "slope": spread([(fit.get("corrected") or fit)["b"] for fit in fits]),
+        "ratio": spread([fit["geometric_mean_ratio"] for fit in fits]),
+        "laws": [fit["law"] for fit in fits],
+        "effort": spread([_known_mean(row["relative_effort"].values()) for row in efforts]),
+        "kl": spread([row["kl_divergence"] for row in efforts]),
+        **{
+            f"similarity_{role}": spread(
+                [row["r"] for row in alike if {row["a"], row["b"]} == {model, other}]
+            )
+            for role, other in others.items()
+        },
+    }
 
 
 def _known_mean(values: Iterable[float | None]) -> float | None:

@@ -179,6 +179,8 @@ MEASURED = {
     "inverse_efficiency": ("tokens / accuracy", number),
     "effort": ("relative effort", correlation),
     "kl": ("KL", correlation),
+    "similarity_start": ("fingerprint, r with start", correlation),
+    "similarity_teacher": ("with teacher", correlation),
     "slope": ("slope on start", correlation),
     "ratio": ("ratio to start", correlation),
 }
