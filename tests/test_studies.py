@@ -175,7 +175,8 @@ def test_training_sets_are_compared_with_the_items_again(ran):
 def test_allocation_of_worked_traces_is_the_formats(ran):
     folder, *_ = ran
     traces = read_json(folder / "runs/page/page/study.json")["traces"]["worked"]
-    assert traces["r_oracle_binary"]["value"] == pytest.approx(1.0)
+    assert traces["r_oracle"]["value"] == pytest.approx(1.0)
+    assert traces["r_oracle_same_width"]["value"] == pytest.approx(1.0)
 
 
 def test_a_further_evaluation_is_of_the_same_weights(ran):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from handan.report.notation import MINUS, correlation
 from handan.report.pictures.axes import BOTH_COLUMNS, SMALL, r_tick
@@ -16,6 +16,7 @@ from handan.study.cells import GREEDY, SAMPLED
 from handan.study.declared import Study
 
 ROW_INCHES = 0.19
+NAME_HEIGHT = 0.048  # of a name in a scatter of correlations
 COLOURS = {SAMPLED: LOOKS[3].light, GREEDY: LOOKS[2].light}
 MARKERS = {SAMPLED: "o", GREEDY: "D"}
 SHIFT = {SAMPLED: -0.16, GREEDY: 0.16}
@@ -52,7 +53,7 @@ def alignment(study: Study, found: Found) -> Picture:
         for place, (_, arm) in enumerate(rows):
             for at in (SAMPLED, GREEDY) if arm else ():
                 _point(axes, found["arms"][arm].get(at, {}).get("r"), place + SHIFT[at], at)
-        _labels(axes, rows)
+        _labels(axes, rows, 0.2)
         if found["oracle"] and found["oracle"]["value"] is not None:
             axes.axvline(found["oracle"]["value"], color=INK, linestyle=":", linewidth=1)
         axes.axvline(0, color=MUTED, linewidth=0.8)
@@ -85,7 +86,7 @@ def _point(axes: Axes, figure: Mapping[str, Any] | None, place: float, at: str) 
     axes.plot(figure["value"], place, MARKERS[at], color=colour, markersize=4.5, zorder=3)
 
 
-def _labels(axes: Axes, rows: Sequence[tuple[str, str | None]]) -> None:
+def _labels(axes: Axes, rows: Sequence[tuple[str, str | None]], step: float) -> None:
     axes.set_yticks(range(len(rows)), [label for label, _ in rows], fontsize=SMALL)
     for tick, (_, arm) in zip(axes.get_yticklabels(), rows, strict=True):
         if arm is None:
@@ -93,6 +94,7 @@ def _labels(axes: Axes, rows: Sequence[tuple[str, str | None]]) -> None:
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_locator(MultipleLocator(step))
     axes.xaxis.set_major_formatter(FuncFormatter(r_tick))
 
 
@@ -116,7 +118,7 @@ def tests(study: Study, found: Found) -> Picture:
         for row in rows:
             place = pairs.index((row["a"], row["b"])) + SHIFT[row["at"]]
             _point(axes, {**row, "value": row["difference"]}, place, row["at"])
-        _labels(axes, [(f"{a} {MINUS} {b}", a) for a, b in pairs])
+        _labels(axes, [(f"{a} {MINUS} {b}", a) for a, b in pairs], 0.1)
         axes.axvline(0, color=INK, linewidth=0.8)
         axes.set_xlabel("difference of mean r")
         _legend(axes)
@@ -132,38 +134,64 @@ def tests(study: Study, found: Found) -> Picture:
 
 
 def traces(study: Study, found: Found) -> Picture:
-    """A student's allocation against that of what it imitates."""
+    """A student's allocation against that of what it imitates, at both temperatures."""
     points = []
     for arm, of in study.arms.items():
-        sets = found["traces"].get(of.traces or "")
-        own = found["arms"].get(arm, {}).get(SAMPLED, {}).get("r_oracle")
-        if sets and own and own["value"] is not None:
-            x = sets["r_oracle_binary"]["value"]
-            if x is not None:
-                points.append((arm, x, own))
+        x = (found["traces"].get(of.traces or "") or {}).get("r_oracle_same_width", {})
+        if x.get("value") is not None and arm in found["arms"]:
+            points.append((arm, x["value"]))
     with style():
-        figure = new_figure(BOTH_COLUMNS, 4.4)
-        axes = figure.add_subplot()
-        axes.axline((0, 0), slope=1, color=MUTED, linewidth=0.8, linestyle="--")
-        for arm, x, own in points:
-            if own["ci"] is not None:
-                axes.plot([x, x], own["ci"], color=COLOURS[SAMPLED], linewidth=1, alpha=0.6)
-            axes.plot(x, own["value"], MARKERS[SAMPLED], color=COLOURS[SAMPLED], markersize=4.5)
-            axes.annotate(
-                arm, (x, own["value"]), (4, 3), textcoords="offset points", fontsize=SMALL
-            )
-        axes.set_xlabel("r(length, oracle) of the traces, training prompts")
-        axes.set_ylabel("of the student, human items, T = 1")
+        figure = new_figure(BOTH_COLUMNS, 4.6)
+        for place, at in enumerate((SAMPLED, GREEDY)):
+            axes = figure.add_subplot(1, 2, place + 1)
+            shown = [
+                (arm, x, own)
+                for arm, x in points
+                if (own := found["arms"][arm].get(at, {}).get("r_oracle"))
+                and own["value"] is not None
+            ]
+            for _, x, own in shown:
+                if own["ci"] is not None and own["seeds_defined"] > 1:
+                    axes.plot([x, x], own["ci"], color=COLOURS[at], linewidth=0.8, alpha=0.5)
+                axes.plot(x, own["value"], MARKERS[at], color=COLOURS[at], markersize=4)
+            _names(axes, [(arm, x, own["value"]) for arm, x, own in shown])
+            axes.set_title(at.replace("=", " = "))
+            axes.set_xlabel("of the traces, problems of the same width")
+            axes.set_xlim(-0.1, 1.45)
+            axes.set_ylim(-0.5, 1.3)
+            axes.set_xticks([0, 0.5, 1])
+            axes.set_ylabel("of the student, human items" if place == 0 else "")
         svg = _svg(figure, "traces")
     caption = (
         "Allocation that students imitate and the allocation they show on items that were never "
-        "trained: r of log length with the log of the noise-free length. Intervals over seeds "
-        "and items; dashed: equal."
+        "trained: r of log length with the log of the noise-free length; of single traces, and of "
+        "means of eight responses at T = 1. Lines: 95 % intervals over seeds and items."
     )
     said = "; ".join(
-        f"{arm}: {correlation(x)} and {correlation(own['value'])}" for arm, x, own in points
+        f"{arm}: {correlation(x)} and "
+        f"{correlation(found['arms'][arm].get(SAMPLED, {}).get('r_oracle', {}).get('value'))}"
+        for arm, x in points
     )
-    return Picture(svg, caption, f"Allocation of traces and of students: {said}")
+    return Picture(svg, caption, f"Allocation of traces and of students, T = 1: {said}")
+
+
+def _names(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
+    """Names beside points, moved up where they would cover each other."""
+    placed: list[tuple[float, float]] = []
+    for arm, x, y in sorted(points, key=lambda point: point[2]):
+        height = y - 0.02
+        for other, at in placed:
+            if abs(other - x) < 0.45 and height < at + NAME_HEIGHT:
+                height = at + NAME_HEIGHT
+        placed.append((x, height))
+        axes.annotate(
+            arm,
+            (x, y),
+            (x + 0.06, height),
+            fontsize=SMALL - 2,
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.4},
+        )
 
 
 PICTURES: dict[str, Callable[[Study, Found], Picture]] = {

@@ -248,12 +248,12 @@ def traces(study: Study, found: Found) -> str:
                 f"`{of.traces}`",
                 _ranged(sets["traces"], count),
                 _ranged(sets["tokens"], number),
-                _ranged(sets["r_oracle_binary"], correlation),
+                *(_ranged(sets[key], correlation) for key in ("r_oracle", "r_oracle_same_width")),
                 *(_r(_of(found, arm, at, "r_oracle")) for at in TEMPERATURES),
             ]
         )
     header = ["student", "traces", "number", "tokens", "r(length, oracle) of the traces"]
-    return table([*header, "of the student, T = 1", "T = 0"], rows)
+    return table([*header, "same width", "of the student, T = 1", "T = 0"], rows)
 
 
 def budgets(study: Study, found: Found) -> str:

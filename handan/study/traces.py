@@ -1,5 +1,6 @@
 """What students were trained on: the allocation in their traces, and no human item."""
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -25,8 +26,9 @@ def trace_sets(study: Study, results: Results) -> dict[str, dict[str, Any]]:
     """Of each trace set that an arm learned from: how many, how long, and their allocation.
 
     Allocation is r of log tokens with the log of the noise-free length in the carry-cost format,
-    over the training prompts of a family; Fisher-z mean over families, then mean and range over
-    seeds.
+    over the training prompts of a binary family; over all of them, where any format is longer for
+    wider problems, and among problems of the same width, as the human items are. Fisher-z mean over
+    both families, then mean and range over seeds.
     """
     files: dict[str, dict[Path, None]] = {}
     for name, arm in study.arms.items():
@@ -120,19 +122,23 @@ def _oracle_tokens(task: str, item: str) -> float:
 def _allocation(path: Path) -> dict[str, float | None]:
     """Figures of one trace file; in natural wording there is no noise-free length."""
     rows = [row for row in _rows_of(path) if row["reasoning_tokens"]]
-    by_task: dict[str, list[tuple[float, float]]] = {}
+    by_width: dict[tuple[str, int], list[tuple[float, float]]] = {}
     for row in rows:
-        if row["wording"] == "compact":
+        if row["wording"] == "compact" and row["task"].startswith("binary"):
+            width = len(re.split("[-+]", row["item"])[0])
             oracle = _oracle_tokens(row["task"], row["item"])
             point = float(np.log(row["reasoning_tokens"])), float(np.log(oracle))
-            by_task.setdefault(row["task"], []).append(point)
-    r = {task: pearson(*np.array(pairs).T) for task, pairs in by_task.items()}
-    binary = [value for task, value in r.items() if task.startswith("binary")]
+            by_width.setdefault((row["task"], width), []).append(point)
+    r: dict[str, list[float]] = {"r_oracle": [], "r_oracle_same_width": []}
+    for task in dict.fromkeys(task for task, _ in by_width):
+        groups = [np.array(points) for key, points in by_width.items() if key[0] == task]
+        r["r_oracle"].append(pearson(*np.concatenate(groups).T))
+        within = np.concatenate([group - group.mean(axis=0) for group in groups])
+        r["r_oracle_same_width"].append(pearson(*within.T))
     return {
         "traces": float(len(_rows_of(path))),
         "tokens": float(np.mean([row["reasoning_tokens"] for row in rows])) if rows else None,
-        "r_oracle": _mean_r(list(r.values())),
-        "r_oracle_binary": _mean_r(binary),
+        **{key: _mean_r(values) for key, values in r.items()},
     }
 
 
