@@ -107,7 +107,7 @@ def _beside(
     ]
     alike = [row for result in of_seeds for row in result["study"]["similarity"]]
     return {
-        "slope": spread([(fit.get("corrected") or fit)["b"] for fit in fits]),
+        "slope": spread([_corrected(fit) for fit in fits]),
         "ratio": spread([fit["geometric_mean_ratio"] for fit in fits]),
         "laws": [fit["law"] for fit in fits],
         "effort": spread([_known_mean(row["relative_effort"].values()) for row in efforts]),
@@ -119,6 +119,12 @@ def _beside(
             for role, other in others.items()
         },
     }
+
+
+def _corrected(fit: Mapping[str, Any]) -> float | None:
+    """Slope with the noise of the other's lengths taken out, where that is known."""
+    corrected = (fit["corrected"] or {}).get("b")
+    return fit["b"] if corrected is None else corrected
 
 
 def _known_mean(values: Iterable[float | None]) -> float | None:
