@@ -70,7 +70,9 @@ def _write(study: Study, made: planning.Plan, folder: Path, page: Path | None) -
     started = time.monotonic()
     results = cells.Results(cells.find(study, made, folder))
     found = figures.figures(study, results)
-    template, output = Path(study.page), page or folder / "page" / Path(study.page).name
+    output = page or folder / "page" / Path(study.page).name
+    # The text of a page that is named is kept; the one beside the runs is always made anew.
+    template = page if page is not None and page.exists() else Path(study.page)
     differ = pages.write(study, found, template, output)
     of = found["cells"]
     for name, claim in found["claims"].items():
