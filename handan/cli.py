@@ -227,18 +227,9 @@ def _experiment(arguments: argparse.Namespace) -> None:
 
 
 def _study(arguments: argparse.Namespace) -> None:
-    from handan import study
-    from handan.study.declared import load_study
+    from handan.study import command
 
-    study.run(
-        load_study(arguments.file, arguments.seed, arguments.accelerate_config),
-        output_dir=arguments.output_dir,
-        only=arguments.only,
-        page=arguments.page,
-        page_only=arguments.page_only,
-        dry_run=arguments.dry_run,
-        list_stages=arguments.list,
-    )
+    command.run(arguments)
 
 
 def _doctor(arguments: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
 A study is an experiment (``handan.experiment``) with factors, claims and more than one seed.
 ``declared`` reads it, ``cells`` finds what has been run, ``figures`` computes all numbers
 (``arms``, ``over_seeds``: alignment and its intervals; ``measures``: all else), ``claims``
-judges, ``page`` puts ``tables`` and ``pictures`` into the text that is written by hand.
+judges, ``page`` puts ``tables``, ``details`` and ``pictures`` into the text written by hand.
 """
 
 import time

@@ -13,7 +13,7 @@ from typing import Any
 from handan.durable import make_directory
 from handan.errors import UserError
 from handan.records import write_json, write_text
-from handan.study import pictures, tables
+from handan.study import details, pictures, tables
 from handan.study.declared import Study
 
 MARK = re.compile(r"<!-- study: (?P<name>[\w-]+) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
@@ -38,8 +38,9 @@ def write(study: Study, found: Mapping[str, Any], template: Path, output: Path) 
         raise UserError(f"{template}: no such page; make one with a part '<!-- study: claims -->'")
     text = template.read_text(encoding="utf-8")
     folder = output.parent / output.stem
+    made = {**tables.PARTS, **details.PARTS}
     parts: dict[str, Callable[[], str]] = {
-        **{name: partial(make, study, found) for name, make in tables.PARTS.items()},
+        **{name: partial(make, study, found) for name, make in made.items()},
         **{f"factor-{name}": partial(tables.factor, study, found, name) for name in study.factors},
         **{
             f"picture-{name}": partial(_picture, study, found, name, folder)
