@@ -72,5 +72,10 @@ def parse(
         parsed = Parser(kinds, allow_abbrev=False).parse_args_and_config([*sys.argv[1:], *more])
     except (ValueError, TypeError) as error:
         raise UserError(f"{place}: {' '.join(str(error).split())}") from None
+    except ZeroDivisionError:
+        raise UserError(
+            f"{place}: a number that the trainer divides by is 0, such as num_generations or "
+            "gradient_accumulation_steps; give at least 1"
+        ) from None
     check_finite(parsed, given, place)
     return parsed

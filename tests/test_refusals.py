@@ -228,6 +228,7 @@ CONFIGS = {
         recipe("grpo", num_generations=7),
         "num_generations",
     ),
+    "no completions at all": (recipe("grpo", num_generations=0), "is 0, such as num_generations"),
     "a misspelt word on the line": (recipe("grpo", "--max_step", "3"), "--max_step"),
     "a negative schedule": (recipe("grpo", probe_steps=-1), "probe_steps is -1; give a number"),
     "a schedule without its suite": (
