@@ -17,12 +17,12 @@ TASK_FIELDS = {
     *("n", "items_dropped", "cost_source", "counted_by", "cost_rule", "ceiling", "mean_tokens"),
     *("geometric_mean_tokens", "inverse_efficiency", "draws_left_out", "flags"),
     *("accuracy", "cap_rate", "loop_rate", "unparsed_rate", "no_reasoning_rate"),
-    *("sensitivity", "partial", "wrong_minus_right"),
+    *("sensitivity", "partial", "wrong_minus_right", "distinct_lengths", "influential"),
     *(
         name + end
         for name in (
             *("r_raw", "r_loglog", "r_logmean", "spearman", "r_loglog_normalized"),
-            *("r_loglog_disattenuated", "r_oracle", "oracle_human"),
+            *("r_loglog_disattenuated", "r_reasons", "r_oracle", "oracle_human"),
             *("reliability_human", "reliability_model"),
         )
         for end in ("", "_ci")
@@ -31,6 +31,7 @@ TASK_FIELDS = {
 MODEL_FIELDS = {
     *("tasks", "step", "steps", "mean_r_loglog", "mean_r_loglog_ci", "mean_r_loglog_ci_tasks"),
     *("mean_tasks", "mean_r_loglog_analytic", "mean_r_loglog_analytic_ci"),
+    *("mean_r_loglog_tasks", "mean_r_loglog_analytic_tasks"),
     *("mean_r_loglog_analytic_ci_tasks", "cross_task_r", "cross_task_r_range"),
     *("accuracy", "cap_rate", "mean_tokens"),
 }
@@ -58,8 +59,8 @@ def test_every_field_is_there_and_unknown_ones_are_none():
 
 
 def test_correlations_agree_with_scipy():
-    tokens = np.array([30, 12, 45, 9, 80, 25, 60])
-    times = np.array([2.0, 1.1, 4.0, 1.5, 6.0, 1.9, 3.0])
+    tokens = np.array([30, 12, 45, 9, 80, 25, 60, 33, 71, 15, 52, 28])
+    times = np.array([2.0, 1.1, 4.0, 1.5, 6.0, 1.9, 3.0, 2.5, 3.1, 1.7, 5.0, 1.2])
     task = one_task(rows_of(tokens, times))
     assert task["r_raw"] == pytest.approx(scipy.stats.pearsonr(tokens, times)[0])
     logs = np.log(tokens), np.log(times)
@@ -86,34 +87,38 @@ def test_human_means_as_costs_score_one_reversed_minus_one_and_shuffled_about_ze
 
 
 def test_direct_answers_are_counted_and_kept_out_of_logs():
-    times = [1.0, 2.0, 3.0, 4.0, 5.0]
-    rows = rows_of([10, 20, 30, 40, 0], times, sample=0)
-    rows += rows_of([0, 20, 30, 40, 0], times, sample=1)
+    times = np.arange(1.0, 14.0)
+    tokens = 10 * times
+    tokens[12] = 0
+    rows = rows_of(tokens, times, sample=0)
+    rows += rows_of([0, *tokens[1:]], times, sample=1)
     task = one_task(rows)
-    assert (task["n"], task["items_dropped"]) == (4, 1)
-    assert task["no_reasoning_rate"] == pytest.approx(0.3)
+    assert (task["n"], task["items_dropped"]) == (12, 1)
+    assert task["no_reasoning_rate"] == pytest.approx(3 / 26)
     assert task["r_loglog"] == 1.0
-    assert task["mean_tokens"] == pytest.approx(19.0)
-    assert task["r_raw"] == pytest.approx(scipy.stats.pearsonr([5, 20, 30, 40, 0], times)[0])
-    expected = scipy.stats.pearsonr(np.log([5, 20, 30, 40]), np.log(times[:4]))[0]
+    mean_tokens = np.array([5, *tokens[1:]])
+    assert task["mean_tokens"] == pytest.approx(mean_tokens.mean())
+    assert task["r_raw"] == pytest.approx(scipy.stats.pearsonr(mean_tokens, times)[0])
+    expected = scipy.stats.pearsonr(np.log(mean_tokens[:12]), np.log(times[:12]))[0]
     assert task["r_logmean"] == pytest.approx(expected)
 
 
 def test_samples_are_averaged_in_logs_and_rates_are_over_samples():
-    rows = rows_of([10, 20, 30, 40], [1, 2, 3, 4], sample=0, status="complete", correct=True)
-    rows += rows_of([40, 20, 30, 90], [1, 2, 3, 4], sample=1, status="truncated", correct=False)
+    times = [1, 2, 3, 4, 2, 5, 3, 6, 9, 8, 7, 5]
+    rows = rows_of([10, 20, 30, 40] * 3, times, sample=0, status="complete", correct=True)
+    rows += rows_of([40, 20, 30, 90] * 3, times, sample=1, status="truncated", correct=False)
     rows[0]["status"] = "unparsed"
     rows[1]["status"] = rows[1]["correct"] = None
     task = one_task(rows)
-    logs = np.log([20, 20, 30, 60])
-    assert task["r_loglog"] == pytest.approx(scipy.stats.pearsonr(logs, np.log([1, 2, 3, 4]))[0])
-    assert task["cap_rate"] == pytest.approx(4 / 7)
-    assert task["unparsed_rate"] == pytest.approx(1 / 7)
-    assert task["accuracy"] == pytest.approx(3 / 7)
+    logs = np.log([20, 20, 30, 60] * 3)
+    assert task["r_loglog"] == pytest.approx(scipy.stats.pearsonr(logs, np.log(times))[0])
+    assert task["cap_rate"] == pytest.approx(12 / 23)
+    assert task["unparsed_rate"] == pytest.approx(1 / 23)
+    assert task["accuracy"] == pytest.approx(11 / 23)
 
 
 def test_constant_costs_have_no_correlation_and_a_note_says_so():
-    result = align(rows_of([7] * 6, [1, 2, 3, 4, 5, 6]), **FAST)
+    result = align(rows_of([7] * 12, list(range(1, 13))), **FAST)
     task = result["models"]["model"]["tasks"]["alpha"]
     assert (task["r_raw"], task["r_loglog"], task["spearman"]) == (None, None, None)
     assert task["r_loglog_ci"] is None
@@ -122,11 +127,16 @@ def test_constant_costs_have_no_correlation_and_a_note_says_so():
     assert any("constant cost" in note for note in result["notes"])
 
 
-@pytest.mark.parametrize("num_items, sentence", [(1, "needs two"), (3, "needs six")])
-def test_few_items_are_reported_without_what_they_cannot_show(num_items, sentence):
-    result = align(rows_of([3, 9, 4][:num_items], [1.0, 2.0, 4.0][:num_items]), **FAST)
-    assert result["models"]["model"]["tasks"]["alpha"]["r_loglog_ci"] is None
-    assert any(sentence in note for note in result["notes"])
+@pytest.mark.parametrize("num_items", [1, 2, 11])
+def test_few_items_are_reported_without_what_they_cannot_show(num_items):
+    result = align(study({"m": 0.9}, num_items=num_items), **FAST)
+    model = result["models"]["m"]
+    task = model["tasks"]["alpha"]
+    assert task["n"] == num_items and task["mean_tokens"] is not None
+    for name in ("r_loglog", "r_raw", "r_logmean", "spearman"):
+        assert (task[name], task[f"{name}_ci"]) == (None, None)
+    assert (model["mean_r_loglog"], model["mean_tasks"]) == (None, [])
+    assert f"m, alpha: {num_items} items; a correlation needs 12" in "\n".join(result["notes"])
 
 
 def test_degenerate_draws_are_counted():
@@ -139,14 +149,15 @@ def test_degenerate_draws_are_counted():
 
 
 def test_oracle_length_is_compared_with_both_sides():
-    rows = rows_of([11, 19, 33, 38, 52], [1, 2, 3, 4, 9])
-    for row, oracle in zip(rows, [10, 20, 30, 40, 50], strict=True):
-        row["oracle_tokens"] = oracle
+    tokens = [11, 19, 33, 38, 52, 60, 75, 78, 93, 99, 111, 118]
+    times = [1, 2, 3, 4, 9, 5, 7, 6, 8, 12, 10, 11]
+    rows = rows_of(tokens, times)
+    oracle = np.log(np.arange(10, 130, 10))
+    for row, length in zip(rows, range(10, 130, 10), strict=True):
+        row["oracle_tokens"] = length
     task = one_task(rows)
-    oracle = np.log([10, 20, 30, 40, 50])
-    expected = scipy.stats.pearsonr(np.log([11, 19, 33, 38, 52]), oracle)[0]
-    assert task["r_oracle"] == pytest.approx(expected)
-    expected = scipy.stats.pearsonr(oracle, np.log([1, 2, 3, 4, 9]))[0]
+    assert task["r_oracle"] == pytest.approx(scipy.stats.pearsonr(np.log(tokens), oracle)[0])
+    expected = scipy.stats.pearsonr(oracle, np.log(times))[0]
     assert task["oracle_human"] == pytest.approx(expected)
     constant = one_task([row | {"oracle_tokens": 10} for row in rows])
     assert (constant["r_oracle"], constant["oracle_human"]) == (None, None)
@@ -187,13 +198,12 @@ def test_model_reliability_is_that_of_the_simulation():
 
 
 def test_times_of_participants_are_averaged_in_logs():
-    rows = rows_of([10, 20, 30, 40], [1.0, 2.0, 3.0, 4.0], participant="p")
-    rows += rows_of([10, 20, 30, 40], [9.0, 2.0, 12.0, 1.0], participant="q")
+    tokens = np.arange(10, 130, 10)
+    rows = rows_of(tokens, [1.0, 2.0, 3.0, 4.0] * 3, participant="p")
+    rows += rows_of(tokens, [9.0, 2.0, 12.0, 1.0] * 3, participant="q")
     task = one_task(rows)
-    times = np.log([3.0, 2.0, 6.0, 2.0])
-    assert task["r_loglog"] == pytest.approx(
-        scipy.stats.pearsonr(np.log([10, 20, 30, 40]), times)[0]
-    )
+    times = np.log([3.0, 2.0, 6.0, 2.0] * 3)
+    assert task["r_loglog"] == pytest.approx(scipy.stats.pearsonr(np.log(tokens), times)[0])
 
 
 def test_human_and_analytic_tasks_never_share_a_mean():

@@ -15,6 +15,7 @@ from handan.errors import UserError
 FIELDS = {
     *("a", "b", "task", "mean", "r_a", "r_b", "difference", "ci", "ci90", "p", "p_holm", "p_bh"),
     *("p_equivalence", "equivalence_bound", "accuracy_a", "accuracy_b", "flags", "n"),
+    *("tasks", "withheld", "p_equivalence_holm"),
     *("draws_left_out", "verdict", "r_ab", "williams_t", "williams_p", "steiger_z", "steiger_p"),
     "zou_ci",
 }
@@ -220,7 +221,9 @@ def test_a_pair_named_the_other_way_round_reads_the_same():
 
 def test_words_without_an_interval():
     none = contrast(difference=None, ci=None, ci90=None, verdict=None, task="alpha", mean=None)
-    assert in_words(none, "student", "base").endswith("task alpha: no interval (n = 392)")
+    none["withheld"] = "a, alpha: 47 % of answers without reasoning"
+    expected = "task alpha: no verdict (a, alpha: 47 % of answers without reasoning; n = 392)"
+    assert in_words(none, "student", "base").endswith(expected)
 
 
 def test_pairs_are_all_of_few_models_or_those_with_the_reference():

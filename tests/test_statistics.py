@@ -13,11 +13,13 @@ from handan.alignment.statistics.basic import (
     fisher_mean,
     gradient_of_z,
     holm,
+    leave_one_out,
     pearson,
     reliability_of_means,
     residuals,
     spearman,
     spearman_interval,
+    z_weights,
 )
 
 columns = st.lists(
@@ -58,9 +60,27 @@ def test_exact_relations_are_exactly_one_and_keep_their_sign():
 def test_fisher_mean_of_known_values_and_limits():
     expected = np.tanh((np.arctanh(0.2) + np.arctanh(0.8)) / 2)
     assert fisher_mean(np.array([0.2, 0.8])) == pytest.approx(expected)
-    assert fisher_mean(np.array([1.0, 0.1, -0.5])) == 1.0
-    assert fisher_mean(np.array([-1.0, 0.9])) == -1.0
+    weighted = np.tanh((3 * np.arctanh(0.2) + np.arctanh(0.8)) / 4)
+    assert fisher_mean(np.array([0.2, 0.8]), np.array([3, 1])) == pytest.approx(weighted)
+    assert np.isnan(fisher_mean(np.array([1.0, 0.1, -0.5])))  # it would decide the mean alone
     assert np.isnan(fisher_mean(np.array([1.0, -1.0])))
+    assert fisher_mean(np.array([-1.0])) == -1.0
+
+
+def test_tasks_weigh_by_the_inverse_variance_of_z():
+    assert z_weights([103, 53, 13]) == pytest.approx(np.array([100, 50, 10]) / 160)
+    assert z_weights([103, 53, 13], "equal") == pytest.approx([1 / 3] * 3)
+    assert z_weights([2]) == pytest.approx([1])
+
+
+def test_leave_one_out_agrees_with_leaving_out():
+    generator = np.random.default_rng(3)
+    x, y = generator.normal(size=(2, 15))
+    x[4] = 30.0
+    expected = [pearson(np.delete(x, i), np.delete(y, i)) for i in range(15)]
+    assert leave_one_out(x, y) == pytest.approx(np.array(expected))
+    alone = np.array([1.0, 1.0, 1.0, 5.0])
+    assert np.isnan(leave_one_out(alone, y[:4])[3])  # constant without it
 
 
 def test_holm_as_in_r_and_without_undefined_tests():

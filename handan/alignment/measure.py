@@ -2,11 +2,12 @@
 
 ``align`` takes the rows of ``costs.csv`` to one nested dict. Human tasks (``human_rt_s``) and
 analytic tasks (``analytic_cost``) have the same figures but never share a mean. Signs are kept: a
-correlation below 0 is a finding. Unknown values are None: a correlation of a constant column, a
-reliability without samples or norms, an interval over fewer than six items.
+correlation below 0 is a finding. Unknown values are None: a correlation of a constant column or of
+fewer than twelve items, a reliability without samples or norms.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,15 @@ from handan.alignment.data.costs import as_table
 from handan.alignment.data.item_costs import TaskCosts, final_costs, item_costs
 from handan.alignment.data.pairs import MOST_MODELS_FOR_ALL_PAIRS, Comparisons, compared_with
 from handan.alignment.data.people import SPLITS, People
-from handan.alignment.figures.contrasts import contrasts
+from handan.alignment.figures.contrasts import contrasts, notes_on_items
 from handan.alignment.figures.inflation import inflation
-from handan.alignment.figures.means import cross_task_r, interval_of_mean, interval_over_tasks
+from handan.alignment.figures.means import (
+    cross_task_r,
+    interval_of_mean,
+    over_tasks,
+    usable,
+    weights_of,
+)
 from handan.alignment.figures.power import power_table
 from handan.alignment.figures.study import study
 from handan.alignment.figures.task_figures import (
@@ -29,13 +36,16 @@ from handan.alignment.figures.task_figures import (
     task_report,
 )
 from handan.alignment.statistics.basic import (
+    INVERSE_VARIANCE,
+    MIN_ITEMS,
+    TASK_WEIGHTS,
     finite_or_none,
     fisher_mean,
     mean_of_known,
-    pearson,
 )
 from handan.alignment.statistics.bootstrap import Bootstrap
 from handan.alignment.statistics.correlate import Correlation, correlate
+from handan.alignment.statistics.intervals import NO_INTERVAL
 from handan.errors import UserError
 from handan.norms.reliability import Reliability
 
@@ -54,6 +64,7 @@ def align(
     people: Mapping[str, People] | None = None,
     norms_dir: Path | None = None,
     equivalence_bound: float = 0.1,
+    task_weights: str = INVERSE_VARIANCE,
 ) -> dict:
     """All figures of a set of models, ready for ``json.dumps(..., allow_nan=False)``.
 
@@ -66,6 +77,7 @@ def align(
         people: participants of tasks, such as of a file of trials; see ``item_costs``.
         norms_dir: searched for the sources in column 'norms' before the packaged ones.
         equivalence_bound: see ``handan.alignment.figures.contrasts``.
+        task_weights: how tasks weigh in a mean, see ``statistics.basic.z_weights``.
 
     Raises:
         UserError: a row is wrong, a named model is not there, or a setting is out of range.
@@ -77,6 +89,8 @@ def align(
         )
     if not 0 < equivalence_bound < 1:
         raise UserError(f"the equivalence bound is {equivalence_bound:g}; give one from 0 to 1")
+    if task_weights not in TASK_WEIGHTS:
+        raise UserError(f"task_weights is '{task_weights}'; give {' or '.join(TASK_WEIGHTS)}")
     drawn = Bootstrap(bootstrap, seed)
     costs = item_costs(as_table(rows), people)
     final = final_costs(costs)
@@ -100,12 +114,12 @@ def align(
         models[model] = {
             "tasks": {task: reports[model, task] for task in final[model]},
             "step": entries[0].all_items.step,
-            **summary(entries),
+            **summary(entries, task_weights),
             "cross_task_r": finite_or_none(across),
             "cross_task_r_range": finite_or_none(spread),
-            "steps": _step_reports(model, measured),
+            "steps": _step_reports(model, measured, task_weights),
         }
-        notes += task_notes(entries)
+        notes += task_notes(entries, reports)
     if not comparisons.contrasts and len(final) > MOST_MODELS_FOR_ALL_PAIRS:
         notes.append(f"no contrasts: {len(final)} models and no reference to compare them with")
     whole = [
@@ -118,7 +132,8 @@ def align(
             f"cost is the whole response for {', '.join(whole)} and the reasoning span for the "
             "others; --cost_rule computes one of them for all"
         )
-    found = contrasts(final, comparisons.contrasts, drawn, equivalence_bound)
+    found = contrasts(final, comparisons.contrasts, drawn, equivalence_bound, task_weights)
+    notes += notes_on_items(final, found)
     for row in found:
         row["roles"] = list(comparisons.roles.get((row["a"], row["b"]), ())) or None
     return {
@@ -126,15 +141,18 @@ def align(
         "contrasts": found,
         "inflation": inflation(final, comparisons.inflation, drawn),
         "study": study(final, comparisons, drawn),
-        "power": power_table(final, equivalence_bound),
+        "power": power_table(final, equivalence_bound, task_weights),
         "settings": {
             "bootstrap": bootstrap,
             "seed": seed,
             "splits": SPLITS,
             "reference": reference,
             "equivalence_bound": equivalence_bound,
+            "task_weights": task_weights,
+            "min_items": MIN_ITEMS,
             "interval": "95 % expanded percentile, Poisson bootstrap over items within tasks",
             "holm_family": "contrasts on the mean over human tasks",
+            "equivalence_family": "tests of equivalence on the mean over human tasks",
             "bh_family": "contrasts on single tasks",
         },
         "notes": notes,
@@ -146,10 +164,8 @@ def measure(costs: Iterable[TaskCosts], bootstrap: Bootstrap) -> Iterable[Measur
     thinking = [entry.thinking() for entry in costs]
     all_draws = bootstrap.alignment(thinking)
     for entry, part, draws in zip(costs, thinking, all_draws, strict=True):
-        r = pearson(part.log_cost, part.log_demand)
-        sizes = [len(part.items)]
-        bounds = interval_of_mean([part], [r], [draws], sizes) if len(part.items) else None
-        found = Correlation(r, bounds or (np.nan, np.nan), len(part.items))
+        bounds = NO_INTERVAL if np.isnan(part.r) else interval_of_mean([part], [draws], np.ones(1))
+        found = Correlation(part.r, bounds, len(part.items))
         yield Measured(entry, part, found, draws)
 
 
@@ -171,34 +187,31 @@ def _task_reports(
     return reports
 
 
-def summary(entries: Sequence[Measured]) -> dict:
+def summary(entries: Sequence[Measured], task_weights: str) -> dict:
     """Means over tasks: of r by Fisher's z, human and analytic apart; of rates, over all tasks.
 
-    A task without a defined r is left out of the mean of r, and of ``mean_tasks``, which names
-    the human tasks in it.
+    ``mean_tasks`` names the human tasks in the mean of r: see ``means.usable``.
     """
     out: dict = {}
     for source, name in (("human", "mean_r_loglog"), ("analytic", "mean_r_loglog_analytic")):
-        defined = [
-            entry
-            for entry in entries
-            if entry.all_items.cost_source == source and not np.isnan(entry.r.r)
-        ]
-        if not defined:
-            out |= {name: None, f"{name}_ci": None, f"{name}_ci_tasks": None}
+        of_source = [entry for entry in entries if entry.all_items.cost_source == source]
+        kept = usable([e.thinking for e in of_source], [e.draws for e in of_source])
+        used = list(compress(of_source, kept))
+        if not used:
+            keys = (name, f"{name}_ci", f"{name}_tasks", f"{name}_ci_tasks")
+            out |= dict.fromkeys(keys)
         else:
-            r = [entry.r.r for entry in defined]
-            bounds = interval_of_mean(
-                [entry.thinking for entry in defined],
-                r,
-                [entry.draws for entry in defined],
-                [len(entry.thinking.items) for entry in defined],
-            )
-            out[name] = finite_or_none(fisher_mean(np.array(r)))
+            parts = [entry.thinking for entry in used]
+            weights = weights_of(parts, task_weights)
+            r = np.array([part.r for part in parts])
+            bounds = interval_of_mean(parts, [entry.draws for entry in used], weights)
+            of_tasks, bounds_of_tasks = over_tasks(r.tolist())
+            out[name] = finite_or_none(fisher_mean(r, weights))
             out[f"{name}_ci"] = finite_or_none(bounds)
-            out[f"{name}_ci_tasks"] = finite_or_none(interval_over_tasks(r))
+            out[f"{name}_tasks"] = finite_or_none(of_tasks)
+            out[f"{name}_ci_tasks"] = finite_or_none(bounds_of_tasks)
         if source == "human":
-            out["mean_tasks"] = [entry.all_items.task for entry in defined]
+            out["mean_tasks"] = [entry.all_items.task for entry in used]
     columns = {
         "accuracy": [mean_of_known(entry.all_items.correct) for entry in entries],
         "cap_rate": [mean_of_known(entry.all_items.of_samples["truncated"]) for entry in entries],
@@ -209,7 +222,7 @@ def summary(entries: Sequence[Measured]) -> dict:
     return out
 
 
-def _step_reports(model: str, measured: Mapping[tuple, Measured]) -> list[dict]:
+def _step_reports(model: str, measured: Mapping[tuple, Measured], task_weights: str) -> list[dict]:
     """The course of training: at each step what a curve needs, with the draws of the end."""
     steps: dict[int, list[Measured]] = {}
     for (of_model, step, _), entry in measured.items():
@@ -231,7 +244,7 @@ def _step_reports(model: str, measured: Mapping[tuple, Measured]) -> list[dict]:
                 }
                 for entry in entries
             },
-            **summary(entries),
+            **summary(entries, task_weights),
         }
         for step, entries in sorted(steps.items())
     ]

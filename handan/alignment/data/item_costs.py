@@ -22,6 +22,7 @@ import numpy as np
 
 from handan.alignment.data.cost_table import CostTable, FloatArray, covariates
 from handan.alignment.data.people import People
+from handan.alignment.statistics.basic import MIN_ITEMS, mean_of_known, pearson
 
 # What is known of each sample, by its name in the table or made from the status.
 OF_SAMPLES = {
@@ -32,6 +33,12 @@ OF_SAMPLES = {
     "answer_tokens": "answer_tokens",
     "characters": "reasoning_characters",
 }
+
+
+# Below this share of right answers a correlation takes part in no mean and no verdict.
+MIN_ACCURACY = 0.1
+# Above this share of answers without reasoning, r is only of lengths where the model reasons.
+MAX_NO_REASONING = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +60,8 @@ class TaskCosts:
         of_items: shape (items,) each: demand, log_demand, oracle (noise-free length of the trace
             format, NaN if not given) and every covariate.
         people: the participants behind the demand, None if only their mean is known.
+        accuracy, no_reasoning_rate: shares of all samples of the task, also of items that are
+            not among ``items``; NaN where they are not recorded.
     """
 
     model: str
@@ -66,6 +75,8 @@ class TaskCosts:
     of_samples: Mapping[str, FloatArray]
     of_items: Mapping[str, FloatArray]
     people: People | None = None
+    accuracy: float = np.nan
+    no_reasoning_rate: float = np.nan
 
     @property
     def tokens(self) -> FloatArray:
@@ -110,6 +121,25 @@ class TaskCosts:
     def log_cost(self) -> FloatArray:
         """Mean log tokens over thinking samples, shape (items,), NaN where there is none."""
         return row_means(self.log_tokens)
+
+    @cached_property
+    def r(self) -> float:
+        """Log-log correlation of cost and demand; NaN under ``MIN_ITEMS`` items or if undefined."""
+        few = len(self.items) < MIN_ITEMS
+        return float("nan") if few else pearson(self.log_cost, self.log_demand)
+
+    @property
+    def answers(self) -> bool:
+        """Whether the model can do the task at all, as far as it is known.
+
+        Lengths of answers that are nearly all wrong are no allocation of effort to the problem.
+        """
+        return not self.accuracy < MIN_ACCURACY
+
+    @property
+    def reasons(self) -> bool:
+        """Whether the model reasons in (nearly) all its responses."""
+        return not self.no_reasoning_rate > MAX_NO_REASONING
 
     @cached_property
     def mean_tokens(self) -> FloatArray:
@@ -237,10 +267,15 @@ def _task_costs(table: CostTable, rows: np.ndarray, people: Mapping[str, People]
         of_items=of_items,
     )
     if task in people:
-        return _with_people(costs, people[task])
-    demand = analytic if is_analytic else human
-    of_items |= {"demand": demand, "log_demand": np.log(demand)}
-    return costs
+        costs = _with_people(costs, people[task])
+    else:
+        demand = analytic if is_analytic else human
+        of_items |= {"demand": demand, "log_demand": np.log(demand)}
+    return replace(
+        costs,
+        accuracy=mean_of_known(costs.correct),
+        no_reasoning_rate=mean_of_known(costs.direct),
+    )
 
 
 def _with_people(costs: TaskCosts, people: People) -> TaskCosts:

@@ -9,7 +9,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from handan.alignment.data.item_costs import TaskCosts, log_of_positive, row_means
+from handan.alignment.data.item_costs import (
+    MAX_NO_REASONING,
+    MIN_ACCURACY,
+    TaskCosts,
+    log_of_positive,
+    row_means,
+)
 from handan.alignment.statistics.basic import FloatArray, finite_or_none, mean_of_known, residuals
 from handan.alignment.statistics.bootstrap import Bootstrap
 from handan.alignment.statistics.censored import censored_correlation
@@ -21,7 +27,7 @@ THRESHOLDS = {
     "cap_rate": 0.01,
     "loop_rate": 0.01,
     "unparsed_rate": 0.05,
-    "no_reasoning_rate": 0.05,
+    "no_reasoning_rate": MAX_NO_REASONING,
 }
 SHORT = {
     "cap_rate": "capped",
@@ -32,19 +38,21 @@ SHORT = {
 
 
 def rates(costs: TaskCosts) -> dict[str, float]:
-    """Shares of samples, NaN where it is not recorded; over all items, direct answers included."""
+    """Shares of samples, NaN where not recorded; right and direct answers over all items."""
     return {
-        "accuracy": mean_of_known(costs.correct),
+        "accuracy": costs.accuracy,
         "cap_rate": mean_of_known(costs.of_samples["truncated"]),
         "loop_rate": mean_of_known(costs.of_samples["looping"]),
         "unparsed_rate": mean_of_known(costs.of_samples["unparsed"]),
-        "no_reasoning_rate": mean_of_known(costs.direct),
+        "no_reasoning_rate": costs.no_reasoning_rate,
     }
 
 
 def flags(of_condition: Mapping[str, float]) -> list[str]:
-    """Rates above their thresholds, such as 'capped 12 %'."""
+    """Rates beyond their thresholds, such as 'capped 12 %'."""
     found = []
+    if of_condition["accuracy"] < MIN_ACCURACY:
+        found.append(f"right {100 * of_condition['accuracy']:.1f} %")
     for name, threshold in THRESHOLDS.items():
         percent = 100 * of_condition[name]
         if of_condition[name] > threshold:

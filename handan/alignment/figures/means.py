@@ -7,65 +7,102 @@ from scipy.special import stdtrit
 
 from handan.alignment.data.item_costs import TaskCosts
 from handan.alignment.statistics.basic import (
+    MIN_ITEMS,
     FloatArray,
     fisher_mean,
     gradient_of_z,
     mean_of_known,
     pearson_rows,
+    z_weights,
 )
 from handan.alignment.statistics.bootstrap import task_generator
-from handan.alignment.statistics.intervals import NO_INTERVAL, Interval, interval, widened
+from handan.alignment.statistics.intervals import (
+    MAX_UNDEFINED_DRAWS,
+    NO_INTERVAL,
+    Interval,
+    interval,
+    undefined_share,
+    widened,
+)
 
 CROSS_TASK_DRAWS = 1_000
 LEAST_TASKS_ACROSS = 3
 
 
+def why_unusable(entry: TaskCosts, draws: FloatArray) -> str | None:
+    """Say why a correlation takes part in no mean and no verdict; None if it does."""
+    if len(entry.items) < MIN_ITEMS:
+        return f"{len(entry.items)} items; a correlation needs {MIN_ITEMS}"
+    if np.isnan(entry.r):
+        return "constant cost or demand, so no correlation"
+    if (undefined := undefined_share(draws)) > MAX_UNDEFINED_DRAWS:
+        return f"a column is constant in {100 * undefined:.0f} % of the draws, so no interval"
+    if not entry.answers:
+        return f"{100 * entry.accuracy:.1f} % right, so its lengths are those of no solution"
+    return None
+
+
+def usable(entries: Sequence[TaskCosts], draws: Sequence[FloatArray]) -> list[bool]:
+    """Whether each entry of one model takes part in a mean.
+
+    An r of exactly +1 or -1 does not beside others: it has no finite z, and would decide the mean
+    alone.
+    """
+    known = [why_unusable(*of) is None for of in zip(entries, draws, strict=True)]
+    exact = [entry.r * entry.r == 1 for entry in entries]
+    alone = sum(known) == 1
+    return [use and (alone or not one) for use, one in zip(known, exact, strict=True)]
+
+
+def weights_of(entries: Sequence[TaskCosts], task_weights: str) -> FloatArray:
+    """Weights of these tasks in a mean of Fisher's z, shape (tasks,)."""
+    return z_weights([len(entry.items) for entry in entries], task_weights)
+
+
 def interval_of_mean(
-    entries: Sequence[TaskCosts],
-    r: Sequence[float],
-    draws: Sequence[FloatArray],
-    sizes: Sequence[int],
+    entries: Sequence[TaskCosts], draws: Sequence[FloatArray], weights: FloatArray
 ) -> Interval:
     """Interval of the Fisher-z mean of correlations, over items and, where known, people.
 
     Args:
         entries: costs of one model, a task each.
-        r: their log-log correlations.
         draws: the bootstrap draws of each, shape (draws,).
-        sizes: numbers of items.
+        weights: of the tasks, shape (tasks,).
     """
-    extra = people_variance(entries)
-    mean = fisher_mean(np.stack(draws), axis=0)
+    sizes = [len(entry.items) for entry in entries]
+    extra = people_variance(entries, weights)
+    mean = fisher_mean(np.stack(draws), weights, axis=0)
     if not extra:
         return interval(mean, sizes)
     with np.errstate(divide="ignore", invalid="ignore"):
-        centre = float(np.mean(np.arctanh(np.array(r))))
+        centre = float(np.arctanh([entry.r for entry in entries]) @ weights)
         wider = widened(np.arctanh(mean), centre, extra)
     return interval(np.tanh(wider), sizes)
 
 
-def people_variance(entries: Sequence[TaskCosts]) -> float:
+def people_variance(entries: Sequence[TaskCosts], weights: FloatArray) -> float:
     """Variance that other people would add to the mean Fisher z of one model over these tasks."""
-    extra = sum(
-        entry.people.few
+    return sum(
+        weight**2
+        * entry.people.few
         * entry.people.shared_variance(gradient_of_z(entry.log_cost, entry.log_demand))
-        for entry in entries
+        for entry, weight in zip(entries, weights, strict=True)
         if entry.people is not None
     )
-    return extra / len(entries) ** 2
 
 
-def interval_over_tasks(r: Sequence[float]) -> Interval:
-    """95 % interval of the mean correlation for other tasks like these: Student's t on Fisher's z.
+def over_tasks(r: Sequence[float]) -> tuple[float, Interval]:
+    """Mean correlation for other tasks like these, and its 95 % interval.
 
-    Tasks are the sample here, whatever their items; NaN under three tasks.
+    Student's t on Fisher's z: tasks are the sample here, all alike, whatever their items. NaN
+    under three tasks.
     """
-    with np.errstate(divide="ignore"):
-        z = np.arctanh(np.array(r))
-    if len(z) < LEAST_TASKS_ACROSS or not np.isfinite(z).all():
-        return NO_INTERVAL
+    if len(r) < LEAST_TASKS_ACROSS:
+        return float("nan"), NO_INTERVAL
+    z = np.arctanh(np.array(r))
     half = -float(stdtrit(len(z) - 1, 0.025)) * z.std(ddof=1) / np.sqrt(len(z))
-    return float(np.tanh(z.mean() - half)), float(np.tanh(z.mean() + half))
+    low, mean, high = np.tanh([z.mean() - half, z.mean(), z.mean() + half])
+    return float(mean), (float(low), float(high))
 
 
 def cross_task_r(tasks: Sequence[TaskCosts], seed: int) -> tuple[float, Interval]:

@@ -5,18 +5,27 @@ from collections.abc import Sequence
 import numpy as np
 
 from handan.alignment.data.pairs import CostsByModel
-from handan.alignment.statistics.basic import finite_or_none, fisher_mean, pearson
+from handan.alignment.statistics.basic import (
+    INVERSE_VARIANCE,
+    MIN_ITEMS,
+    finite_or_none,
+    fisher_mean,
+    pearson,
+)
 from handan.alignment.statistics.dependent import (
     REPORTED,
     TYPICAL_R_AB,
     detectable,
+    effective_items,
     equivalence_power,
     items_needed,
     power,
 )
 
 
-def power_table(costs: CostsByModel, equivalence_bound: float) -> list[dict]:
+def power_table(
+    costs: CostsByModel, equivalence_bound: float, task_weights: str = INVERSE_VARIANCE
+) -> list[dict]:
     """One row a human task, and one for the mean over them ('task' null).
 
     A row answers, for its items and for models as alike as these (``r_ab``, Fisher-z mean of the
@@ -41,7 +50,10 @@ def power_table(costs: CostsByModel, equivalence_bound: float) -> list[dict]:
         likenesses.append(likeness)
     if len(sizes) > 1:
         mean = float(np.mean(likenesses))
-        rows.append({"task": None} | _row(sizes, mean, equivalence_bound))
+        counted = [n for n in sizes if n >= MIN_ITEMS]
+        effective = [effective_items(counted, task_weights)] if counted else [0]
+        row = _row(effective, mean, equivalence_bound)
+        rows.append({"task": None, **row, "n": sum(counted)})
     return rows
 
 
@@ -56,7 +68,7 @@ def _likeness(columns: Sequence[np.ndarray]) -> float:
     return float(fisher_mean(np.array(found))) if found else TYPICAL_R_AB
 
 
-def _row(sizes: Sequence[int], r_ab: float, bound: float) -> dict:
+def _row(sizes: Sequence[float], r_ab: float, bound: float) -> dict:
     strong, weak = REPORTED
     return {
         "n": sum(sizes),

@@ -10,7 +10,7 @@ import numpy as np
 from handan.alignment.data.pairs import Comparisons, CostsByModel, decoded_alike, shared_tasks
 from handan.alignment.figures.effort import levels, relative_effort
 from handan.alignment.figures.similarity import similarity
-from handan.alignment.statistics.basic import FloatArray, finite_or_none, pearson
+from handan.alignment.statistics.basic import FloatArray, finite_or_none
 from handan.alignment.statistics.bootstrap import Bootstrap
 from handan.alignment.statistics.intervals import interval, p_value
 
@@ -59,28 +59,30 @@ def _over_pairs(
     wanted: tuple[str, str],
     bootstrap: Bootstrap,
 ) -> dict | None:
-    """Mean difference of Fisher's z over all pairs in these roles and their tasks.
+    """Mean difference of Fisher's z over all pairs in these roles and their tasks, by n - 3.
 
     Its interval has the draws of items that all of them share. 't_of_points' is the study's own
     test, of (pair, task) points as if they were independent.
     """
     pairs = [pair for pair, roles in comparisons.roles.items() if roles == wanted]
     points: list[float] = []
+    weights: list[int] = []
     total: FloatArray = np.zeros(bootstrap.num_draws)
     sizes: dict[tuple, int] = {}
     for tasks in shared_tasks(costs, pairs).values():
         for a, b in tasks.values():
-            r = [pearson(of.log_cost, of.log_demand) for of in (a, b)]
-            if np.isnan(r).any() or min(1 - abs(of) for of in r) <= 0:
+            if np.isnan(a.r + b.r) or 1 in (a.r**2, b.r**2) or not (a.answers and b.answers):
                 continue
             draws = bootstrap.alignment([a, b])
+            weight = len(a.items) - 3
             with np.errstate(divide="ignore", invalid="ignore"):
-                total = total + np.arctanh(draws[0]) - np.arctanh(draws[1])
-            points.append(float(np.arctanh(r[0]) - np.arctanh(r[1])))
+                total = total + weight * (np.arctanh(draws[0]) - np.arctanh(draws[1]))
+            points.append(float(np.arctanh(a.r) - np.arctanh(b.r)))
+            weights.append(weight)
             sizes[a.task, a.items] = len(a.items)
     if not points:
         return None
-    draws_of_mean = np.where(np.isfinite(total), total, np.nan) / len(points)
+    draws_of_mean = np.where(np.isfinite(total), total, np.nan) / sum(weights)
     test = None
     if len(points) > 1:
         from scipy.stats import ttest_1samp  # takes as long to import as most files to align
@@ -90,7 +92,7 @@ def _over_pairs(
     return {
         "a": wanted[0],
         "b": wanted[1],
-        "mean_difference_z": finite_or_none(np.mean(points)),
+        "mean_difference_z": finite_or_none(np.average(points, weights=weights)),
         "ci": finite_or_none(interval(draws_of_mean, of_tasks)),
         "p": finite_or_none(p_value(draws_of_mean, of_tasks)),
         "points": len(points),

@@ -1,6 +1,6 @@
 """All figures of one model on one task: correlations, reliabilities, ceiling, rates, checks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -8,21 +8,29 @@ from typing import NamedTuple
 import numpy as np
 
 from handan import norms
-from handan.alignment.data.item_costs import TaskCosts
+from handan.alignment.data.item_costs import TaskCosts, row_means
 from handan.alignment.figures import confounds
 from handan.alignment.figures.effort import inverse_efficiency
+from handan.alignment.figures.means import why_unusable
+from handan.alignment.output.render import decimal
+from handan.alignment.output.render import interval as shown_interval
 from handan.alignment.statistics.basic import (
+    MIN_ITEMS,
     FloatArray,
     finite_or_none,
+    leave_one_out,
     reliability_of_means,
     spearman,
     spearman_interval,
 )
 from handan.alignment.statistics.bootstrap import Bootstrap, task_generator
 from handan.alignment.statistics.correlate import Correlation, Pair
-from handan.alignment.statistics.intervals import LEAST_ITEMS_FOR_INTERVAL
 from handan.norms.reliability import Reliability
 
+# An item that moves r by more than this is named.
+INFLUENTIAL = 0.1
+# Correlations over fewer distinct lengths are those of classes, which is said.
+FEW_LENGTHS = 5
 UNKNOWN = Reliability(None, None, None, "")
 
 
@@ -46,8 +54,12 @@ def pairs_of(everything: TaskCosts, costs: TaskCosts) -> dict[str, Pair]:
         return Pair(costs.task, costs.items, x, y)
 
     positive = np.maximum(costs.mean_tokens, 1e-300)
+    reasons = np.full(len(everything.items), np.nan)
+    if not everything.reasons:
+        reasons = row_means(1 - everything.direct)
     pairs = {
         "r_raw": Pair(everything.task, everything.items, everything.mean_tokens, everything.demand),
+        "r_reasons": Pair(everything.task, everything.items, reasons, everything.log_demand),
         "r_logmean": pair(np.log(positive), costs.log_demand),
         "r_oracle": pair(costs.log_cost, np.log(costs.oracle)),
         "oracle_human": pair(np.log(costs.oracle), costs.log_demand),
@@ -93,7 +105,8 @@ def task_report(
     human = np.nan if people.value is None else people.value
     ceiling = np.sqrt(human) if human > 0 else np.nan
     noise = np.sqrt(human * model.value) if min(human, model.value) > 0 else np.nan
-    rho = spearman(costs.log_cost, costs.log_demand)
+    few = len(costs.items) < MIN_ITEMS
+    rho = np.nan if few else spearman(costs.log_cost, costs.log_demand)
     of_condition = confounds.rates(everything)
     censored = confounds.censored(costs)
 
@@ -115,6 +128,9 @@ def task_report(
         "spearman": finite_or_none(rho),
         "spearman_ci": finite_or_none(spearman_interval(rho, len(costs.items))),
         **_with_interval("r_logmean", correlations["r_logmean"]),
+        **_with_interval("r_reasons", correlations["r_reasons"]),
+        "distinct_lengths": len(np.unique(np.round(costs.log_cost, 9))),
+        "influential": influential(costs),
         "reliability_human": people.value,
         "reliability_human_ci": None if people.low is None else [people.low, people.high],
         "reliability_model": finite_or_none(model.value),
@@ -142,6 +158,23 @@ def task_report(
     }
 
 
+def influential(costs: TaskCosts) -> list[dict]:
+    """Items without which the log-log correlation is another by more than .1, the most so first.
+
+    Args:
+        costs: of ``TaskCosts.thinking``.
+
+    Returns:
+        'item', and 'r_without' it (null where that is undefined).
+    """
+    if np.isnan(costs.r):
+        return []
+    without = leave_one_out(costs.log_cost, costs.log_demand)
+    moved = np.nan_to_num(np.abs(without - costs.r), nan=np.inf)
+    order = np.argsort(-moved, kind="stable")[: np.count_nonzero(moved > INFLUENTIAL)]
+    return [{"item": costs.items[i], "r_without": finite_or_none(without[i])} for i in order]
+
+
 def _with_interval(name: str, found: Correlation) -> dict:
     return {name: finite_or_none(found.r), f"{name}_ci": finite_or_none(found.bounds)}
 
@@ -152,21 +185,37 @@ def _divided(r: Correlation, by: float) -> Correlation:
     return Correlation(r.r / by, (low / by, high / by), r.num_items)
 
 
-def task_notes(entries: Sequence[Measured]) -> list[str]:
-    """What was left out or could not be computed, one sentence each."""
+def task_notes(
+    entries: Sequence[Measured], reports: Mapping[tuple[str, str], Mapping]
+) -> list[str]:
+    """What was left out, could not be computed or rests on little, one sentence each."""
     notes = []
     for everything, costs, r, draws in entries:
         name, num_items = f"{costs.model}, {costs.task}", len(costs.items)
+        report = reports[costs.model, costs.task]
         if costs.counted_by and " + " in costs.counted_by:
             notes.append(f"{name}: tokens counted in more than one way: {costs.counted_by}")
         if dropped := len(everything.items) - num_items:
             notes.append(f"{name}: {dropped} items without a thinking sample left out of logs")
-        if num_items < 2:
-            notes.append(f"{name}: {num_items} items; a correlation needs two")
-        elif np.isnan(r.r):
-            notes.append(f"{name}: constant cost or demand, so no correlation")
-        elif num_items < LEAST_ITEMS_FOR_INTERVAL:
-            notes.append(f"{name}: {num_items} items; an interval needs six")
-        elif left_out := int(np.isnan(draws).sum()):
-            notes.append(f"{name}: {left_out} of {len(draws)} bootstrap draws constant, left out")
+        if not everything.reasons:
+            share, bounds = report["r_reasons"], report["r_reasons_ci"]
+            goes = "" if share is None else f", which goes with time at r = {decimal(share)} "
+            notes.append(
+                f"{name}: {100 * everything.no_reasoning_rate:.0f} % of answers without reasoning: "
+                f"first comes whether it reasons{goes}{shown_interval(bounds) if goes else ''}; "
+                "r log-log is of lengths where it does, and carries no verdict"
+            )
+        if reason := why_unusable(costs, draws):
+            notes.append(f"{name}: {reason}; in no mean and no verdict")
+        elif r.r * r.r == 1:
+            notes.append(f"{name}: r is exactly {r.r:+.0f}, so it is in no mean with others")
+        if np.isnan(r.r):
+            continue
+        if (distinct := report["distinct_lengths"]) < FEW_LENGTHS:
+            notes.append(f"{name}: only {distinct} distinct lengths over {num_items} items")
+        notes += [
+            f"{name}: without item {of['item']} r log-log is {decimal(of['r_without'])} instead of "
+            f"{decimal(r.r)}"
+            for of in report["influential"]
+        ]
     return notes

@@ -38,7 +38,7 @@ def in_words(contrast: Mapping, role_a: str, role_b: str) -> str:
     where = f"task {contrast['task']}" if contrast["task"] else f"mean of {contrast['mean']} tasks"
     subject = f"{role_a} {contrast['a']} against {role_b} {contrast['b']}, {where}"
     if contrast["verdict"] is None:
-        return f"{subject}: no interval (n = {contrast['n']})"
+        return f"{subject}: no verdict ({contrast['withheld']}; n = {contrast['n']})"
     claimed = role_a == "student" and role_b in CLAIMS and contrast["verdict"] == "lower"
     low, high = contrast["ci"]
     return (

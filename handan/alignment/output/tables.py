@@ -15,6 +15,7 @@ from handan.alignment.output.study_tables import (
     power_table,
     similarity_table,
 )
+from handan.alignment.statistics.basic import EQUAL, INVERSE_VARIANCE
 from handan.errors import printable
 from handan.records import write_text
 
@@ -24,12 +25,16 @@ if TYPE_CHECKING:
 # More rows than this are not printed in a terminal but for those with a flag.
 MOST_ROWS = 40
 MOST_MODELS_IN_MATRIX = 12
+WEIGHED = {
+    INVERSE_VARIANCE: "by n - 3, the inverse variance of Fisher's z",
+    EQUAL: "with equal weights",
+}
 
 
 def tables(result: Mapping) -> list[Table]:
     """Every table of a result of ``handan.alignment.measure.align`` that has rows."""
     made = [
-        _alignment(result["models"]),
+        _alignment(result["models"], result["settings"]["task_weights"]),
         _contrasts(result["contrasts"]),
         _inflation(result["inflation"]),
         levels_table(result["study"]["levels"]),
@@ -123,50 +128,58 @@ def mean_or_none(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _alignment(models: Mapping) -> Table:
+def _alignment(models: Mapping, task_weights: str) -> Table:
     columns = {"r log-log": "r_loglog", "r / ceiling": "r_loglog_normalized"}
     columns |= {"disattenuated": "r_loglog_disattenuated", "r raw": "r_raw"}
     columns |= {"Spearman": "spearman", "reliability, lengths": "reliability_model"}
     columns |= {"reliability, people": "reliability_human"}
-    kinds = {"model": "text", "task": "text", "n": "count", **dict.fromkeys(columns, "estimate")}
+    columns |= {"reasons at all": "r_reasons"}
+    kinds = {"model": "text", "task": "text", "n": "count", "distinct": "count"}
+    kinds |= dict.fromkeys(columns, "estimate")
     kinds |= {"ceiling": "number", "accuracy": "number", "tokens": "tokens", "flags": "text"}
     rows: list[list] = []
 
     def add(name: str, label: str, r: tuple) -> None:
         unknown = [(None, None)] * (len(columns) - 1)
-        rows.append([name, label, None, r, *unknown, None, None, None, ""])
+        rows.append([name, label, None, None, r, *unknown, None, None, None, ""])
 
     for name, model in models.items():
         for task, of in model["tasks"].items():
             source = " (analytic)" if of["cost_source"] == "analytic" else ""
             estimates = [(of[key], of[f"{key}_ci"]) for key in columns.values()]
             rest = [of["ceiling"], of["accuracy"], of["mean_tokens"], ", ".join(of["flags"])]
-            rows.append([name, task + source, of["n"], *estimates, *rest])
+            rows.append([name, task + source, of["n"], of["distinct_lengths"], *estimates, *rest])
         for key, label in (
             ("mean_r_loglog", "mean of human tasks"),
             ("mean_r_loglog_analytic", "mean of analytic tasks"),
         ):
             if model[key] is not None:
                 add(name, label, (model[key], model[f"{key}_ci"]))
-        if model["mean_r_loglog_ci_tasks"] is not None:
-            bounds = model["mean_r_loglog_ci_tasks"]
-            add(name, "mean, for other tasks", (model["mean_r_loglog"], bounds))
+        if model["mean_r_loglog_tasks"] is not None:
+            of_tasks = (model["mean_r_loglog_tasks"], model["mean_r_loglog_ci_tasks"])
+            add(name, "mean, for other tasks", of_tasks)
         if model["cross_task_r"] is not None:
             add(name, "across tasks", (model["cross_task_r"], model["cross_task_r_range"]))
     title = (
-        "Alignment: correlation over items of a model's tokens with people's time, 95 % intervals"
+        "Alignment: correlation over items of a model's tokens with people's time, 95 % "
+        f"intervals; means over tasks {WEIGHED[task_weights]}"
     )
     hidden = ("reliability, lengths", "reliability, people")
     return Table("alignment", title, kinds, rows, hidden)
 
 
+SHOWN_P = ("p", "p Holm", "p BH")
+
+
 def _contrasts(contrasts: Iterable[Mapping]) -> Table:
     p_values = {"p": "p", "p Holm": "p_holm", "p BH": "p_bh", "p equivalence": "p_equivalence"}
+    p_values |= {"p equivalence Holm": "p_equivalence_holm"}
     p_values |= {"p Williams": "williams_p", "p Steiger": "steiger_p"}
     kinds = {"a": "text", "b": "text", "on": "text", "n": "count", "r a": "number", "r b": "number"}
     kinds |= {"difference": "estimate", "90 %": "estimate", "Zou": "estimate"}
     kinds |= dict.fromkeys(p_values, "p")
-    kinds |= {"accuracy a": "number", "accuracy b": "number", "verdict": "text", "flags": "text"}
+    kinds |= {"accuracy a": "number", "accuracy b": "number", "verdict": "text", "withheld": "text"}
+    kinds |= {"flags": "text"}
     rows = []
     for row in contrasts:
         difference = row["difference"]
@@ -176,11 +189,12 @@ def _contrasts(contrasts: Iterable[Mapping]) -> Table:
                 *(row["r_a"], row["r_b"], (difference, row["ci"]), (difference, row["ci90"])),
                 (difference if row["zou_ci"] else None, row["zou_ci"]),
                 *(row[key] for key in p_values.values()),
-                *(row["accuracy_a"], row["accuracy_b"], row["verdict"], "; ".join(row["flags"])),
+                *(row["accuracy_a"], row["accuracy_b"], row["verdict"], row["withheld"]),
+                "; ".join(row["flags"]),
             ]
         )
     title = "Contrasts: r log-log of a minus that of b, on shared items, 95 % intervals"
-    hidden = ("90 %", "Zou", "p equivalence", "p Williams", "p Steiger", "flags")
+    hidden = ("90 %", "Zou", *(name for name in p_values if name not in SHOWN_P), "flags")
     return Table("contrasts", title, kinds, rows, hidden)
 
 

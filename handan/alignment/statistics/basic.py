@@ -5,6 +5,7 @@ item): it is passed on, never replaced by 0. Signs are kept. No value is clipped
 removes rounding only.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,11 @@ FloatArray = NDArray[np.float64]
 _CONSTANT = 1e-12
 # Closer to +1 or -1 than this is +1 or -1.
 _ROUNDING = 1e-9
+# A correlation over fewer items is not given: its interval would hold nearly everything, and a
+# single item can make it anything.
+MIN_ITEMS = 12
+# How tasks weigh in a mean of Fisher's z: by n - 3, the inverse of its variance, or all alike.
+INVERSE_VARIANCE, EQUAL = TASK_WEIGHTS = "inverse_variance", "equal"
 
 
 def settle(r: FloatArray) -> FloatArray:
@@ -80,14 +86,53 @@ def gradient_of_z(x: FloatArray, y: FloatArray) -> FloatArray:
     return np.asarray((x_deviations / x_norm - r * y_deviations / y_norm) / y_norm / (1 - r * r))
 
 
-def fisher_mean(r: FloatArray, axis: int = -1) -> FloatArray:
-    """Mean of correlations through Fisher's z: tanh(mean(arctanh(r))).
+def fisher_mean(r: FloatArray, weights: FloatArray | None = None, axis: int = -1) -> FloatArray:
+    """Mean of correlations through Fisher's z: tanh of the weighted mean of arctanh(r).
 
-    An exact +1 or -1 has an infinite z, so the mean over correlations that contain one is that
-    +1 or -1 (the limit); with both signs among them it is undefined: NaN.
+    An exact +1 or -1 has an infinite z: beside it no other correlation would count. So a mean that
+    contains one is NaN, unless it is the only one.
+
+    Args:
+        r: correlations, averaged over ``axis``.
+        weights: one for each of them, such as of ``z_weights``; all alike by default.
     """
+    r = np.asarray(r, float)
+    if r.shape[axis] == 1:
+        return np.squeeze(r, axis)
+    with np.errstate(divide="ignore"):
+        z = np.arctanh(r)
+    return np.asarray(np.tanh(np.average(np.where(np.isfinite(z), z, np.nan), axis, weights)))
+
+
+def z_weights(num_items: Sequence[int], task_weights: str = INVERSE_VARIANCE) -> FloatArray:
+    """Weights of tasks in a mean of Fisher's z, shape (tasks,), which sum to 1.
+
+    By inverse variance they are proportional to n - 3, for 1 / (n - 3) is the variance of z of
+    normal data (Fisher 1921; Hedges and Olkin 1985, ch. 11). They depend on the items alone, so
+    models on the same items are weighed alike.
+
+    Args:
+        num_items: of each task, four or more if there are several.
+        task_weights: 'inverse_variance' or 'equal'.
+    """
+    sizes = np.asarray(num_items, float)
+    alike = task_weights == EQUAL or len(sizes) == 1
+    weights = np.ones(len(sizes)) if alike else sizes - 3
+    return np.asarray(weights / weights.sum())
+
+
+def leave_one_out(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Pearson's r of two columns without each item in turn; shape (items,).
+
+    From the sums of squares without item i, Sxy - n / (n - 1) dx_i dy_i. NaN where a column is
+    constant without it.
+    """
+    n = len(x)
+    dx, dy = x - x.mean(), y - y.mean()
+    xx, yy, xy = (float(a @ b) - n / (n - 1) * a * b for a, b in ((dx, dx), (dy, dy), (dx, dy)))
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.tanh(np.mean(np.arctanh(r), axis=axis)))
+        known = (xx > _CONSTANT * float(dx @ dx)) & (yy > _CONSTANT * float(dy @ dy))
+        return settle(np.where(known, xy / np.sqrt(xx * yy), np.nan))
 
 
 def holm(p_values: FloatArray) -> FloatArray:
@@ -171,9 +216,9 @@ def residuals(values: FloatArray, predictors: FloatArray) -> FloatArray:
 def spearman_interval(rho: float, num_items: int) -> tuple[float, float]:
     """95 % interval of Spearman's rho: tanh(arctanh rho -+ 1.96 sqrt((1 + rho^2 / 2) / (n - 3))).
 
-    Bonett and Wright 2000. NaN under six items or where rho is undefined.
+    Bonett and Wright 2000. NaN under ``MIN_ITEMS`` items or where rho is undefined.
     """
-    if num_items < 6 or np.isnan(rho):
+    if num_items < MIN_ITEMS or np.isnan(rho):
         return float("nan"), float("nan")
     half = 1.959963984540054 * np.sqrt((1 + rho**2 / 2) / (num_items - 3))
     with np.errstate(divide="ignore"):

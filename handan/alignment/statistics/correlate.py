@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from handan.alignment.statistics.basic import FloatArray, finite_or_none, pearson
+from handan.alignment.statistics.basic import MIN_ITEMS, FloatArray, finite_or_none, pearson
 from handan.alignment.statistics.bootstrap import Bootstrap
 from handan.alignment.statistics.intervals import NO_INTERVAL, Interval, interval
 
@@ -24,7 +24,11 @@ class Pair(NamedTuple):
 
 
 class Correlation(NamedTuple):
-    """Pearson's r, its 95 % interval and the number of items; NaN where undefined."""
+    """Pearson's r, its 95 % interval and the number of items.
+
+    Both are NaN where r is undefined or the items are under ``MIN_ITEMS``; the interval alone
+    where its draws are undefined too often.
+    """
 
     r: float
     bounds: Interval
@@ -47,7 +51,7 @@ def correlate(pairs: Sequence[Pair], bootstrap: Bootstrap) -> list[Correlation]:
     known = [_without_unknown(pair) for pair in pairs]
     together: dict[tuple, list[int]] = {}
     for place, pair in enumerate(known):
-        if len(pair.items) >= 2:
+        if len(pair.items) >= MIN_ITEMS + pair.lost - 2:
             together.setdefault((pair.task, pair.items), []).append(place)
     out = [UNDEFINED._replace(num_items=len(pair.items)) for pair in known]
     for (task, items), places in together.items():

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtr
 
+from handan.alignment.statistics.basic import z_weights
+
 Z_95 = 1.959963984540054
 # Alignment of teachers and students in the study (arXiv 2601.05019), and how alike models are.
 REPORTED = (0.64, 0.34)
@@ -84,15 +86,21 @@ def _covariance(r_a: float, r_b: float, r_ab: float) -> float:
     return float(above / ((1 - r_a**2) * (1 - r_b**2)))
 
 
-def standard_error(r_a: float, r_b: float, r_ab: float, num_items: Sequence[int]) -> float:
+def standard_error(r_a: float, r_b: float, r_ab: float, num_items: Sequence[float]) -> float:
     """Standard error of the difference of Fisher's z, on a mean over tasks with these items.
 
-    NaN where three such correlations cannot be, as with .64, .34 and models that are all but equal.
+    The mean is that by inverse variance; for tasks that weigh alike see ``effective_items``. NaN
+    where three such correlations cannot be, as with .64, .34 and models that are all but equal.
     """
     if not _possible(r_a, r_b, r_ab):
         return float("nan")
-    variance = (2 - 2 * _covariance(r_a, r_b, r_ab)) * sum(1 / (n - 3) for n in num_items)
-    return float(np.sqrt(variance)) / len(num_items)
+    return float(np.sqrt((2 - 2 * _covariance(r_a, r_b, r_ab)) / sum(n - 3 for n in num_items)))
+
+
+def effective_items(num_items: Sequence[int], task_weights: str) -> float:
+    """Items of a single task whose z is as precise as the mean of z over tasks of these items."""
+    weights = z_weights(num_items, task_weights)
+    return float(3 + 1 / np.sum(weights**2 / (np.asarray(num_items, float) - 3)))
 
 
 def _possible(r_a: float, r_b: float, r_ab: float) -> bool:
@@ -100,7 +108,7 @@ def _possible(r_a: float, r_b: float, r_ab: float) -> bool:
     return 1 - r_a**2 - r_b**2 - r_ab**2 + 2 * r_a * r_b * r_ab > _ROUNDING
 
 
-def power(r_a: float, r_b: float, r_ab: float, num_items: Sequence[int]) -> float:
+def power(r_a: float, r_b: float, r_ab: float, num_items: Sequence[float]) -> float:
     """How often a true difference is found at 5 %, two-sided; several tasks for their mean.
 
     Checked by simulation (``benchmarks/coverage.py``) and against the power given for .64 against
@@ -112,7 +120,7 @@ def power(r_a: float, r_b: float, r_ab: float, num_items: Sequence[int]) -> floa
     return float(ndtr(shift - Z_95) + ndtr(-shift - Z_95))
 
 
-def detectable(r_a: float, r_ab: float, num_items: Sequence[int], wanted: float) -> float:
+def detectable(r_a: float, r_ab: float, num_items: Sequence[float], wanted: float) -> float:
     """The smallest difference below r_a that is found with the wanted power; NaN if none is.
 
     Sought among the r_b that are possible beside r_a and r_ab.
@@ -133,18 +141,17 @@ def detectable(r_a: float, r_ab: float, num_items: Sequence[int], wanted: float)
     return float(r_a - low)
 
 
-def detectable_from_zero(num_items: Sequence[int], wanted: float) -> float:
+def detectable_from_zero(num_items: Sequence[float], wanted: float) -> float:
     """The smallest r that is told from 0 at 5 % with the wanted power; NaN under four items.
 
-    Several tasks for a mean of Fisher's z: each z has the variance 1 / (n - 3).
+    Several tasks for a mean of Fisher's z: each z has the variance 1 / (n - 3), and weighs n - 3.
     """
     if not num_items or min(num_items) < 4:
         return float("nan")
-    error = np.sqrt(sum(1 / (n - 3) for n in num_items)) / len(num_items)
-    return float(np.tanh((Z_95 + ndtri(wanted)) * error))
+    return float(np.tanh((Z_95 + ndtri(wanted)) / np.sqrt(sum(n - 3 for n in num_items))))
 
 
-def equivalence_power(r: float, r_ab: float, num_items: Sequence[int], bound: float) -> float:
+def equivalence_power(r: float, r_ab: float, num_items: Sequence[float], bound: float) -> float:
     """How often two models with equal r are shown to be within the bound (TOST at 5 %)."""
     if min(num_items) < 4:
         return float("nan")

@@ -8,6 +8,10 @@ t with n - 2 degrees of freedom: 1.3 % instead of 2.5 % for 20 items, 2.4 % for 
 is good about percentiles: they follow the skewness of r and never leave [-1, 1].
 
 For a mean over tasks the degrees of freedom add up and n / (n - 2) is averaged.
+
+There is no interval, and so no verdict, where draws are not what they seem: under ``MIN_ITEMS``
+items in a task, or where more than 1 % of the draws are undefined, because a column was constant
+in them. What is left of such draws is a selection, not a sample.
 """
 
 from collections.abc import Sequence
@@ -15,11 +19,11 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from handan.alignment.statistics.basic import FloatArray
+from handan.alignment.statistics.basic import MIN_ITEMS, FloatArray
 
 CONFIDENCE = 0.95
-# A resample of five items often holds two: no percentile of such draws is far enough out.
-LEAST_ITEMS_FOR_INTERVAL = 6
+# Share of the draws that may be undefined.
+MAX_UNDEFINED_DRAWS = 0.01
 
 Interval = tuple[float, float]
 NO_INTERVAL = (float("nan"), float("nan"))
@@ -48,15 +52,28 @@ def interval(
         lost: fitted numbers: 2 for a correlation or slope, one more for each covariate.
 
     Returns:
-        Its bounds, NaN if no draw is known or a task has under six items (plus covariates).
+        Its bounds, NaN if a task has under ``MIN_ITEMS`` items (plus covariates) or too many
+        draws are undefined.
     """
-    known = draws[~np.isnan(draws)]
-    if not len(known) or min(num_items) < LEAST_ITEMS_FOR_INTERVAL + lost - 2:
+    known = _usable(draws, num_items, lost)
+    if not len(known):
         return NO_INTERVAL
     factor, freedom = _expansion(num_items, lost)
     tail = 100 * float(ndtr(factor * stdtrit(freedom, (1 - confidence) / 2)))
     low, high = np.percentile(known, [tail, 100 - tail])
     return float(low), float(high)
+
+
+def undefined_share(draws: FloatArray) -> float:
+    """Share of draws of shape (draws,) in which a figure is undefined, from 0 to 1."""
+    return float(np.isnan(draws).mean())
+
+
+def _usable(draws: FloatArray, num_items: Sequence[int], lost: int = 2) -> FloatArray:
+    """The defined draws; none of them if they are too few or the items are."""
+    known = draws[~np.isnan(draws)]
+    too_few = min(num_items, default=0) < MIN_ITEMS + lost - 2
+    return known[:0] if too_few or undefined_share(draws) > MAX_UNDEFINED_DRAWS else known
 
 
 def p_value(draws: FloatArray, num_items: Sequence[int], at: float = 0.0) -> float:
@@ -66,8 +83,8 @@ def p_value(draws: FloatArray, num_items: Sequence[int], at: float = 0.0) -> flo
     Student's t by the expansion of ``interval``. One is added to the counts (Davison and Hinkley
     1997, ch. 4), so that p is never 0. NaN where there is no interval.
     """
-    known = draws[~np.isnan(draws)]
-    if not len(known) or min(num_items) < LEAST_ITEMS_FOR_INTERVAL:
+    known = _usable(draws, num_items)
+    if not len(known):
         return float("nan")
     fewer = min(np.count_nonzero(known <= at), np.count_nonzero(known >= at))
     return min(1.0, 2 * _tail((fewer + 1) / (len(known) + 1), num_items))
@@ -85,8 +102,8 @@ def equivalence_p(draws: FloatArray, num_items: Sequence[int], bound: float) -> 
     Schuirmann 1987; below 5 % where the 90 % interval lies within plus and minus the bound.
     NaN where there is no interval.
     """
-    known = draws[~np.isnan(draws)]
-    if not len(known) or min(num_items) < LEAST_ITEMS_FOR_INTERVAL:
+    known = _usable(draws, num_items)
+    if not len(known):
         return float("nan")
     outside = max(np.count_nonzero(known <= -bound), np.count_nonzero(known >= bound))
     return _tail((outside + 1) / (len(known) + 1), num_items)

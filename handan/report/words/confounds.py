@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from handan.alignment.data.item_costs import MIN_ACCURACY
 from handan.report.data import Group, Study
 from handan.report.notation import bounds, correlation, listing, name, percent, sentence
 from handan.report.words.budget import compared
@@ -130,25 +131,27 @@ def _format(group: Group) -> Check:
 def _competence(group: Group) -> Check | None:
     found = []
     for arm in group.arms:
-        figures = group.figures(arm.name) or {}
         if arm.base is None:
             continue
         own, before = (group.over_tasks(model, "accuracy") for model in (arm.name, arm.base))
-        interval = figures.get("mean_r_loglog_ci")
-        if own is None or before is None or interval is None:
-            continue
-        if own < COMPETENCE_LOST * before and interval[0] > 0:
+        tasks = (group.figures(arm.name) or {"tasks": {}})["tasks"]
+        above = [
+            f"{correlation(of['r_loglog'])} {bounds(of['r_loglog_ci'])} on {name(task)}"
+            for task, of in tasks.items()
+            if of["cost_source"] == "human" and of["r_loglog_ci"] and of["r_loglog_ci"][0] > 0
+        ]
+        if own is not None and before is not None and own < COMPETENCE_LOST * before and above:
             found.append(
                 f"{arm.name} answers {percent(own)} of the human items rightly, its base "
-                f"{percent(before)}, and still has r = {correlation(figures['mean_r_loglog'])} "
-                f"{bounds(interval)}"
+                f"{percent(before)}, and still has r = {listing(above)}"
             )
     if found:
         return (
             "Length without competence",
             True,
             f"{'; '.join(found)}. Human-like lengths can be had without right answers: "
-            "r alone does not show that the reasoning works.",
+            "r alone does not show that the reasoning works. A task with fewer than "
+            f"{percent(MIN_ACCURACY)} right answers is in no mean and no verdict.",
         )
     return None
 

@@ -1,6 +1,6 @@
 """Sentences on the study's claims, made from the contrasts; no claim goes beyond its interval."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from handan.alignment.figures.verdict import CLAIMS
@@ -25,7 +25,7 @@ SAID = {
     "higher, but": "{a} follows human time more closely than {b}, but by less than {bound}.",
     "preserved": "{a} follows human time as closely as {b}, to within ±{bound}.",
     "open": "These items do not tell whether {a} follows human time more or less closely than {b}.",
-    "none": "There are too few items for an interval of {a} against {b}.",
+    "none": "Nothing is said of {a} against {b}: {why}.",
 }
 QUESTIONS = {
     "teacher-base": "Is the teacher above the model it was trained from?",
@@ -52,14 +52,18 @@ def outcome(contrast: Mapping[str, Any]) -> str:
 
 
 def lost_by_correction(contrast: Mapping[str, Any]) -> bool:
-    """Whether a difference that its interval shows does not survive Holm's correction."""
-    differs = outcome(contrast).split(",")[0] in ("lower", "higher")
-    return differs and not (contrast["p_holm"] is not None and contrast["p_holm"] < SIGNIFICANT)
+    """Whether what an interval shows does not survive Holm's correction.
+
+    Differences and equivalences are families of their own.
+    """
+    p_of = {"lower": "p_holm", "higher": "p_holm", "preserved": "p_equivalence_holm"}
+    p = contrast[p_of[found]] if (found := outcome(contrast).split(",")[0]) in p_of else 0.0
+    return p is None or p >= SIGNIFICANT
 
 
 def shown_verdict(contrast: Mapping[str, Any]) -> str:
     """The verdict as it is printed."""
-    return (contrast["verdict"] or "no interval").replace("±0.", "±.")
+    return (contrast["verdict"] or "no verdict").replace("±0.", "±.")
 
 
 def claims(group: Group, tolerance: float = TOLERANCE) -> list[Claim]:
@@ -83,11 +87,11 @@ def claims(group: Group, tolerance: float = TOLERANCE) -> list[Claim]:
 
 def _teacher(group: Group, arm: Arm) -> Claim | None:
     figures = group.figures(arm.name)
-    if arm.kind != "teacher" or figures is None or figures["mean_r_loglog"] is None:
+    if arm.kind != "teacher" or figures is None or not group.tasks("human"):
         return None
     interval = figures["mean_r_loglog_ci"]
     if interval is None:
-        label, tone, verb = "no interval", "open", "cannot be said to follow human time"
+        label, tone, verb = "no verdict", "open", "cannot be said to follow human time"
     elif interval[0] > 0:
         label, tone, verb = "yes, r above 0", "higher", "follows human time"
     elif interval[1] < 0:
@@ -113,7 +117,7 @@ def _teacher(group: Group, arm: Arm) -> Claim | None:
         label=label,
         tone=tone,
         statement=f"{capital(arm.noun)} {verb}.",
-        evidence=f"{_mean_of(group, arm)} {effect}, n = {sum(sizes)} items",
+        evidence=f"{_mean_of(figures['mean_tasks'])} {effect}, n = {sum(sizes)} items",
         notes=notes,
         arms=(arm.name,),
         effect=f"r = {effect}",
@@ -128,9 +132,9 @@ def _contrast(group: Group, row: Mapping[str, Any], a: Arm, b: Arm, tolerance: f
     cold = group.contrast(a.greedy, b.greedy)
     question = QUESTIONS.get(about, "Which of the two follows people more closely?")
     bound = correlation(row["equivalence_bound"], 1)
-    r_a, r_b = ((group.figures(model) or {}).get("mean_r_loglog") for model in (a.name, b.name))
     difference = f"{correlation(row['difference'])} {bounds(row['ci'])}"
-    evidence = f"{_mean_of(group, a)} {correlation(r_a)} against {correlation(r_b)}, difference "
+    levels = f"{correlation(row['r_a'])} against {correlation(row['r_b'])}"
+    evidence = f"{_mean_of(row['tasks'])} {levels}, difference "
     evidence += f"{difference}, n = {row['n']} items, {p_value(row['p_holm'])} (Holm)"
     if found == "preserved":
         evidence += f"; 90 % interval {bounds(row['ci90'])} inside ±{bound}"
@@ -144,7 +148,7 @@ def _contrast(group: Group, row: Mapping[str, Any], a: Arm, b: Arm, tolerance: f
         between=f"{capital(a.noun)} against {b.noun}",
         label=_label(row, cold, a, b),
         tone={"preserved": "same", "none": "open"}.get(found, found.split(",")[0]),
-        statement=capital(SAID[found].format(a=a.noun, b=b.noun, bound=bound)),
+        statement=capital(SAID[found].format(a=a.noun, b=b.noun, bound=bound, why=row["withheld"])),
         evidence=evidence,
         notes=[note for note in notes if note],
         arms=(a.name, b.name),
@@ -206,9 +210,8 @@ def _about(a: Arm, b: Arm) -> str:
     return "trained-teacher" if (a.kind, b.kind) == ("trained", "teacher") else "other"
 
 
-def _mean_of(group: Group, arm: Arm) -> str:
-    num_tasks = len((group.figures(arm.name) or {}).get("mean_tasks", []))
-    return f"mean r over {num_tasks} tasks" if num_tasks > 1 else "r"
+def _mean_of(tasks: Sequence[str]) -> str:
+    return f"mean r over {len(tasks)} tasks" if len(tasks) > 1 else "r"
 
 
 def _levels(group: Group, a: Arm, b: Arm) -> list[str]:
