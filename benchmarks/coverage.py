@@ -9,8 +9,8 @@ often Steiger's formula of the power is right.
 
 Draws of items are made by the code of `handan align`, 2,000 of them. Data: normal; with heavy
 tails (an elliptical t of 6 degrees of freedom); skewed (gamma errors); with few samples, whose
-noise lowers r and flattens b, where the slope is the corrected one; and with 12 participants who
-differ in what they find hard.
+noise lowers r and flattens b, where the slope is the corrected one; with 12 participants who
+differ in what they find hard; and normal with twelve items in the last task, under both weights.
 
     python benchmarks/coverage.py [--studies 1000] [--items 20 60 300]
 
@@ -28,6 +28,8 @@ from handan.alignment.data.people import People
 from handan.alignment.figures.contrasts import contrasts
 from handan.alignment.figures.inflation import inflation
 from handan.alignment.measure import measure, summary
+from handan.alignment.statistics.basic import EQUAL as EQUAL_WEIGHTS
+from handan.alignment.statistics.basic import INVERSE_VARIANCE, MIN_ITEMS
 from handan.alignment.statistics.bootstrap import Bootstrap
 from handan.alignment.statistics.dependent import power, steiger
 
@@ -90,8 +92,12 @@ def study(kind: str, r: Sequence[float], num_items: int, number: int) -> dict:
     generator = np.random.default_rng([len(kind), num_items, number, int(1000 * r[0])])
     costs: dict[str, dict] = {f"a{number}": {}, f"b{number}": {}}
     noise = SAMPLE_NOISE if kind == "few samples" else 0.0
-    for task in range(TASKS):
-        log_time, of_a, of_b = columns(kind, r, num_items, generator)
+    # One task of few items beside large ones must not decide their mean.
+    sizes = [num_items] * TASKS
+    if kind == "a small task":
+        sizes[-1] = MIN_ITEMS
+    for task, size in enumerate(sizes):
+        log_time, of_a, of_b = columns(kind, r, size, generator)
         people = None
         if kind == "participants":
             people, second = people_of(log_time, generator)
@@ -133,7 +139,9 @@ def cell(kind: str, r: Sequence[float], num_items: int, num_studies: int) -> dic
         a, b = costs
         entries = list(measure(costs[a].values(), bootstrap))
         note("r", entries[0].r.bounds, true["r"])
-        note("mean r", summary(entries)["mean_r_loglog_ci"], true["mean r"])
+        note("mean r", summary(entries, INVERSE_VARIANCE)["mean_r_loglog_ci"], true["mean r"])
+        equal = summary(entries, EQUAL_WEIGHTS)["mean_r_loglog_ci"]
+        note("mean r, equal weights", equal, true["mean r"])
         rows = contrasts(costs, [(a, b)], bootstrap)
         note("difference", rows[0]["ci"], true["difference"])
         note("Zou", rows[0]["zou_ci"], true["difference"])
@@ -145,7 +153,7 @@ def cell(kind: str, r: Sequence[float], num_items: int, num_studies: int) -> dic
         fit = inflation(costs, [(a, b)], bootstrap)[0]
         note("b", (fit["corrected"] if kind == "few samples" else fit)["b_ci"], true["b"])
         if r == EQUAL:
-            verdict = rows[-1]["verdict"].split(",")[0]
+            verdict = (rows[-1]["verdict"] or "").split(",")[0]
             hits.setdefault("called lower", []).append(verdict == "lower")
             hits.setdefault("called either", []).append(verdict in ("lower", "higher"))
         bootstrap._correlations.clear()  # models of other studies
@@ -174,7 +182,8 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=1_000, metavar="N")
     parser.add_argument("--items", type=int, nargs="+", default=[20, 60, 300], metavar="N")
     arguments = parser.parse_args()
-    kept = ("r", "difference", "mean r", "b", "r, plain", "difference, plain", "Zou")
+    kept = ("r", "difference", "mean r", "mean r, equal weights", "b")
+    kept += ("r, plain", "difference, plain", "Zou")
     names = (*kept, "called lower", "called either")
     print(
         f"{arguments.studies} studies a row; the error of a share of .95 is "
@@ -186,7 +195,7 @@ def main() -> None:
     for kind, r in (
         *(("normal", EQUAL), ("normal", APART), ("normal", (0.9, 0.85, 0.8))),
         *(("heavy tails", EQUAL), ("skewed", EQUAL)),
-        *(("few samples", EQUAL), ("participants", EQUAL)),
+        *(("few samples", EQUAL), ("participants", EQUAL), ("a small task", EQUAL)),
     ):
         for num_items in arguments.items:
             found = cell(kind, r, num_items, arguments.studies)

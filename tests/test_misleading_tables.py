@@ -1,4 +1,4 @@
-"""Legitimate tables whose summary would mislead: small tasks, ties, hurdles, one item, item sets."""
+"""Legitimate tables whose summary would mislead: small tasks, ties, hurdles, leverage, subsets."""
 
 import numpy as np
 import pytest

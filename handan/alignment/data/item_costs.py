@@ -7,6 +7,9 @@ other values that the share of direct answers would decide every correlation. An
 thinking sample has no log cost: it is left out of log measures and counted (``items_dropped``).
 Raw measures use the arithmetic mean of the tokens over all samples, direct answers included.
 
+Where many answers are direct, whether the model reasons comes before how long it does: see
+``reasons``, and ``r_reasons`` in ``alignment.json``.
+
 A truncated sample counts with the tokens it had reached: that is a lower bound of its cost, and
 ``cap_rate`` says how many such samples there are.
 
