@@ -12,9 +12,8 @@ from typing import Any
 
 from handan.formats import FORMATS
 from handan.tasks.mathematics import reference_answer
-from handan.traces.columns import (
+from handan.traces.cells import (
     Unusable,
-    find,
     is_content,
     kind,
     matches,
@@ -22,8 +21,10 @@ from handan.traces.columns import (
     plain,
     scalar,
     shown,
+    sure,
     text_of,
 )
+from handan.traces.columns import find
 from handan.traces.settings import PublishedSettings
 
 TAGS = sorted({tag for form in FORMATS.values() for tag in (form.open, form.close) if tag})
@@ -147,9 +148,9 @@ def _entry(
     if not value:
         raise Unusable(f"no_{part}", f"'{path}' holds an empty list")
     if len(value) == number:
-        return plain(value[index])
+        return sure(value[index])
     if len(value) == 1 and part != "reasoning_span":
-        return plain(value[0])
+        return sure(value[0])
     raise Unusable("uneven_lists", f"'{path}' holds {kind(value)} beside {number} responses")
 
 
@@ -157,11 +158,11 @@ def _where(row: dict, path: str, settings: PublishedSettings, index: int, number
     try:
         value = _entry(row, path, "where", settings, index, number)
     except Unusable as reason:
-        if reason.reason != "no_where":
-            raise
-        return None
-    if isinstance(value, Unusable):
-        raise value
+        if reason.reason == "no_where":
+            return None
+        raise
+    if value is not None and scalar(value) is None:
+        raise Unusable("mistyped_where", f"'{path}' holds {kind(value)}")
     return value
 
 
@@ -177,7 +178,7 @@ def _left_out(row: dict, settings: PublishedSettings) -> tuple[str, ...]:
     if not asked or not said or asked[0].place != said[0].place:
         return ()
     place, entries, first, key = asked[0]
-    last = said[0].index
+    last = said[0].at
     if last - first not in (0, 1):
         raise Unusable(
             "not_adjacent", f"in '{place}' the response is entry {last}, the question {first}"

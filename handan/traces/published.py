@@ -17,7 +17,7 @@ from handan.launch import Processes
 from handan.records import content_hash, file_hash, read_json, write_jsonl
 from handan.tasks.math_pool import CPU_SECONDS, Pool
 from handan.tasks.mathematics import MATH, judge
-from handan.traces.columns import Unusable
+from handan.traces.cells import Unusable
 from handan.traces.contamination import contaminated
 from handan.traces.duplicates import NearDuplicates, numbers_in
 from handan.traces.layout import Parts, read_row

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from handan.errors import UserError
-from handan.traces.columns import Unusable, kind, steps
+from handan.traces.cells import Unusable, kind
+from handan.traces.columns import steps
 from handan.traces.settings import PublishedSettings
 
 SUFFIXES = (".jsonl", ".json", ".parquet")
