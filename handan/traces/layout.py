@@ -33,8 +33,7 @@ MARKUP = re.compile(
     "|".join(map(re.escape, TAGS))
     + r"|<\|[\w ]{1,60}\|>|<\uff5c[^<>\uff5c]{1,60}\uff5c>|</?s>|\[/?INST\]"
 )
-# The last line of a solution in the manner of GSM8K.
-HASHES = re.compile(r"(?:\A|\n)####[ \t]*(?P<answer>[^\n]+)\s*\Z")
+HASHES = "####"  # begins the last line of a solution in the manner of GSM8K
 
 
 @dataclass(frozen=True)
@@ -229,8 +228,9 @@ def _reference(row: dict, settings: PublishedSettings, index: int, number: int) 
         return None
     value = _entry(row, path, "reference", settings, index, number)
     text = text_of(value, path, "reference", numbers=True)
-    line = HASHES.search(text)
-    answer = reference_answer(line["answer"] if line else text)
+    last_line = text.rstrip().rpartition("\n")[2]
+    stated = last_line.removeprefix(HASHES) if last_line.startswith(HASHES) else text
+    answer = reference_answer(stated)
     if answer is None:
-        raise Unusable("no_reference", f"'{path}' holds {kind(text)}, without a box or '####'")
+        raise Unusable("no_reference", f"'{path}' holds {kind(text)}, without a box or {HASHES}")
     return answer

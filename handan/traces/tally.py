@@ -95,7 +95,7 @@ def write_traces(run_dir: Path, rows: list[dict], tally: Tally, **facts: Any) ->
     dropped = ", ".join(f"{number} {reason}" for reason, number in counts["dropped"].items())
     if not rows:
         raise UserError(
-            f"{run_dir}: none of {counts['responses']} responses can be kept ({dropped})"
+            f"{run_dir}: none of {counts['responses']} responses can be kept ({dropped or 'there are none'})"
             f"{tally.commonest()}; see the responses themselves, or change what the YAML says"
         )
     path = run_dir / "traces.jsonl"
