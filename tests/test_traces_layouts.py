@@ -572,6 +572,14 @@ def test_a_shuffled_file_has_the_same_rows(tmp_path):
     assert texts[0] != texts[1] and sorted(texts[0]) == sorted(texts[1])
 
 
-def test_a_condition_on_a_list_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"where\.x is \['a'\]; give text, a number"):
-        imported(tmp_path, [row(WHOLE)], dict(CHAT, where={"x": ["a"]}))
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ({"x": ["a"]}, r"where\.x is \['a'\]; give text, a number"),
+        ({7: "a"}, "where has the key 7; give a column, in quotes"),
+    ],
+)
+def test_impossible_conditions_are_refused(where, message):
+    settings = BASE | CHAT | {"output_dir": "x", "dataset": "x.jsonl", "where": where}
+    with pytest.raises(UserError, match=message):
+        known.check(known.PublishedSettings(**settings), "x.yaml")

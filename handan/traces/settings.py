@@ -62,7 +62,9 @@ class PublishedSettings:
     split: str = field(metadata={"help": "split of the set"})
     where: dict[str, Any] = field(metadata={"help": "columns, and the value each must have"})
     question: str = field(metadata={"help": "column of the question"})
-    response: str = field(metadata={"help": "column of the response or of its final part"})
+    response: str = field(
+        metadata={"help": "column of the response or of its final part; a list: of as many traces"}
+    )
     reasoning: str | None = field(
         metadata={"help": "column of the reasoning; null: it is a span of the response"}
     )
@@ -192,6 +194,8 @@ def check(settings: Any, place: str) -> Any:
                 "of the span in the response, and set the other to null"
             )
         for column, value in settings.where.items():
+            if not isinstance(column, str):
+                raise UserError(f"{place}: where has the key {column!r}; give a column, in quotes")
             if value is not None and not isinstance(value, str | int | float):
                 raise UserError(
                     f"{place}: where.{column} is {value!r}; give text, a number, true, false or "
