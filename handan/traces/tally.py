@@ -93,9 +93,10 @@ def write_traces(run_dir: Path, rows: list[dict], tally: Tally, **facts: Any) ->
     """
     counts = tally.counts()
     dropped = ", ".join(f"{number} {reason}" for reason, number in counts["dropped"].items())
+    dropped = dropped or "none"
     if not rows:
         raise UserError(
-            f"{run_dir}: none of {counts['responses']} responses can be kept ({dropped or 'there are none'})"
+            f"{run_dir}: none of {counts['responses']} responses can be kept ({dropped})"
             f"{tally.commonest()}; see the responses themselves, or change what the YAML says"
         )
     path = run_dir / "traces.jsonl"
@@ -109,6 +110,6 @@ def write_traces(run_dir: Path, rows: list[dict], tally: Tally, **facts: Any) ->
         **facts,
     )
     print(
-        f"{path}: kept {len(rows)} of {counts['responses']}; dropped: {dropped or 'none'}",
+        f"{path}: kept {len(rows)} of {counts['responses']}; dropped: {dropped}",
         flush=True,
     )
