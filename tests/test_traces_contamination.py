@@ -3,7 +3,9 @@
 import pytest
 
 from handan import tasks
+from handan.tasks.base import Item, Task
 from handan.tasks.paraphrases import human_items, wordings, words
+from handan.traces import contamination
 from handan.traces.contamination import contaminated
 
 
@@ -90,3 +92,24 @@ def test_instructions_that_items_share_are_no_sign():
     instruction = item.question.split("\n\n")[1].split("\n")[0]
     assert len(words(instruction)) > 8
     assert found(instruction) is None
+
+
+def test_a_task_without_paraphrases_is_found_by_its_own_words(monkeypatch):
+    question = "A clock shows nine. Which number does its small hand point to in five hours?"
+    item = Item("clocks", "9+5", question, "2")
+    task = Task("clocks", lambda: [item], lambda item, text: None)
+    known = (contamination._whole, contamination._operands, contamination._ngrams)
+    monkeypatch.setitem(tasks.TASKS, "clocks", task)
+    for table in known:
+        table.cache_clear()
+    try:
+        assert wordings(item) == [question]
+        assert found(question.upper()) == ("same_question", "clocks", "9+5")
+        assert found(f"My uncle asks: {question}") == ("shared_ngram", "clocks", "9+5")
+        assert found("Add the binary numbers 0101 and 0011.")[1:] == (
+            "binary_addition",
+            "0101+0011",
+        )
+    finally:
+        for table in known:
+            table.cache_clear()

@@ -57,7 +57,7 @@ def test_mixture_of_thoughts(tmp_path):
     traces, made = imported("mixture_of_thoughts", tmp_path)
     assert made["counts"]["dropped"] == {
         "contaminated_same_sum": 1,
-        "no_reasoning_span": 1,
+        "unclosed_reasoning": 1,
         "stray_markup": 1,
         "several_turns": 1,
     }
@@ -116,7 +116,7 @@ def test_the_unverified_arm_keeps_all_and_knows_what_it_keeps(tmp_path):
 
 def test_bespoke_stratos_loses_its_marks(tmp_path):
     traces, made = imported("bespoke_stratos", tmp_path)
-    assert made["counts"]["dropped"] == {"no_reasoning_span": 2}
+    assert made["counts"]["dropped"] == {"no_reasoning_span": 1, "empty_reasoning": 1}
     assert traces[0]["answer_text"] == "A day has $\\boxed{1440}$ minutes."
     assert not any("<|" in trace["text"] for trace in traces)
 

@@ -40,6 +40,11 @@ class Grade:
     correct: bool | None
 
 
+def no_paraphrases(item: Item) -> list[str]:
+    """For a task whose items are put in one way."""
+    return []
+
+
 @dataclass(frozen=True)
 class Task:
     """A set of items with one grader.
@@ -49,8 +54,11 @@ class Task:
         items: returns all items, always in the same order.
         grade: maps an item and the text after the reasoning span to a ``Grade``. It never
             evaluates the text, and takes time linear in its length or has a limit.
+        paraphrases: other wordings of an item, by which it is recognised among training prompts.
+            Without any it is recognised by the words of its question alone.
     """
 
     name: str
     items: Callable[[], list[Item]]
     grade: Callable[[Item, str], Grade]
+    paraphrases: Callable[[Item], list[str]] = no_paraphrases

@@ -216,6 +216,27 @@ def find_numbers(text: str, aside: str) -> list[Stated]:
     return found
 
 
+def paraphrases(item: Item) -> list[str]:
+    """The item as exercise books and data sets put it."""
+    operation = OPERATIONS[item.task]
+    a, b = item.key.split(operation.symbol)
+    out = []
+    for x, y in {(a, b), (a.lstrip("0") or "0", b.lstrip("0") or "0")}:
+        expression = f"{x} {operation.symbol} {y}"
+        named = {
+            "+": [f"the sum of the binary numbers {x} and {y}", f"adding {x} and {y} in binary"],
+            "-": [f"the difference of the binary numbers {x} and {y}"],
+            "*": [f"the product of the binary numbers {x} and {y}"],
+            "/": [f"the quotient of the binary numbers {x} and {y}"],
+            "%": [f"the remainder when the binary number {x} is divided by {y}"],
+        }[operation.symbol]
+        forms = [f"{expression} in binary", f"{expression} in base 2", *named]
+        out += [expression, f"{expression} =", *forms]
+        out += [f"{ask} {form}" for ask in ("what is", "compute", "find") for form in forms]
+        out += [f"compute {expression}", f"what is {expression}", f"calculate {expression}"]
+    return out
+
+
 def make_task(name: str) -> Task:
     """The task called ``name``: its items with human norms, and its grader."""
 
@@ -228,7 +249,7 @@ def make_task(name: str) -> Task:
         aside = OPERATIONS[name].aside
         return grade_by(item, text, lambda part: find_numbers(part, aside), {item.answer})
 
-    return Task(name, items, grade)
+    return Task(name, items, grade, paraphrases)
 
 
 BINARY_TASKS = {name: make_task(name) for name in OPERATIONS}

@@ -75,6 +75,20 @@ def grade(item: Item, text: str) -> Grade:
     return grade_by(item, text, find_truth, {item.answer})
 
 
+def paraphrases(item: Item) -> list[str]:
+    """The item as exercise books and data sets put it."""
+    expression, shown = item.key.split("=")
+    return [
+        f"{expression} = {shown}",
+        f"is {expression} = {shown}",
+        f"is {expression} equal to {shown}",
+        f"does {expression} equal {shown}",
+        f"true or false: {expression} = {shown}",
+        f"is it true that {expression} = {shown}",
+        f"is the equation {expression} = {shown} correct",
+    ]
+
+
 def make_task(name: str, symbol: str, false_results: dict[tuple[int, int], int]) -> Task:
     """The task with each problem's true and false result, in ascending order of the operands."""
 
@@ -85,7 +99,7 @@ def make_task(name: str, symbol: str, false_results: dict[tuple[int, int], int])
             for shown in (true_result(symbol, a, b), false_result)
         ]
 
-    return Task(name, items, grade)
+    return Task(name, items, grade, paraphrases)
 
 
 DIGIT_TASKS = {

@@ -11,7 +11,7 @@ import re
 
 from handan.tasks.base import Grade, Item, Task
 from handan.tasks.reading import Stated, before, grade_by
-from handan.tasks.wording import PLACES, three_terms, worded
+from handan.tasks.wording import PLACES, TWO_PREMISES, in_both_orders, three_terms, worded
 
 # Clockwise, as (steps east, steps north).
 STEPS = {
@@ -131,4 +131,16 @@ def grade(item: Item, text: str) -> Grade:
     return grade_by(item, text, lambda part: find_directions(part, a, b), {item.answer})
 
 
-DIRECTION_TASKS = {"cardinal_directions": Task("cardinal_directions", items, grade)}
+def paraphrases(item: Item) -> list[str]:
+    """The item as exercise books and data sets put it."""
+    first, second = item.key.split("+")
+    a, b, c = terms_of(first, second)
+    forms = [
+        (f"The {a} is {first} of the {b}", f"The {b} is {second} of the {c}"),
+        (f"The {a} is to the {first} of the {b}", f"The {b} is to the {second} of the {c}"),
+        (f"The {a} lies {first} of the {b}", f"the {b} lies {second} of the {c}"),
+    ]
+    return [form for pair in forms for form in in_both_orders(*pair, TWO_PREMISES)]
+
+
+DIRECTION_TASKS = {"cardinal_directions": Task("cardinal_directions", items, grade, paraphrases)}

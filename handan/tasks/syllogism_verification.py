@@ -7,12 +7,13 @@ differs from the study's ``truth``: 'Some vehicles are not boats' and 'Some men 
 follow from 'No vehicles are boats' and 'No men have ova', which the premises entail.
 """
 
+import re
 from dataclasses import dataclass
 
 from handan.tasks.base import Grade, Item, Task
 from handan.tasks.reading import Stated, find_verdicts, grade_by
 from handan.tasks.syllogisms import FIGURES, Statement, entails
-from handan.tasks.wording import worded
+from handan.tasks.wording import TWO_PREMISES, in_both_orders, worded
 
 MOOD_OF = {"All": "A", "Some": "I", "No": "E", "Some not": "O"}
 
@@ -198,4 +199,18 @@ def grade(item: Item, text: str) -> Grade:
     return grade_by(item, text, find_validity, {item.answer})
 
 
-VERIFICATION_TASKS = {"syllogism_verification": Task("syllogism_verification", items, grade)}
+def paraphrases(item: Item) -> list[str]:
+    """The item as exercise books and data sets put it."""
+    problem = next(p for p in PROBLEMS if verification_key(p) == item.key)
+    premises, conclusion = problem.question.split(" Conclusion: ")
+    first, second = re.split(r"\. ", premises.rstrip("."), maxsplit=1)
+    return [
+        f"{form} {more} {conclusion}"
+        for form in in_both_orders(first, second, TWO_PREMISES)
+        for more in ("Therefore", "Does it follow that", "Conclusion:")
+    ]
+
+
+VERIFICATION_TASKS = {
+    "syllogism_verification": Task("syllogism_verification", items, grade, paraphrases)
+}

@@ -18,7 +18,7 @@ from itertools import product
 
 from handan.tasks.base import Grade, Item, Task
 from handan.tasks.reading import Stated, grade_by
-from handan.tasks.wording import PROFESSIONS, three_terms, worded
+from handan.tasks.wording import PROFESSIONS, TWO_PREMISES, in_both_orders, three_terms, worded
 
 MOODS = "AIEO"
 FIGURES = {1: ("ab", "bc"), 2: ("ba", "cb"), 3: ("ab", "cb"), 4: ("ba", "bc")}
@@ -172,4 +172,22 @@ def grade(item: Item, text: str) -> Grade:
     return grade_by(item, text, lambda part: find_conclusions(part, terms), right)
 
 
-SYLLOGISM_TASKS = {"syllogisms": Task("syllogisms", items, grade)}
+def paraphrases(item: Item) -> list[str]:
+    """The item as exercise books and data sets put it."""
+    terms = terms_of(item.key)
+    single = {letter: noun[:-1] for letter, noun in terms.items()}
+    singular = {
+        "A": "Every {x} is a {y}",
+        "I": "Some {x} is a {y}",
+        "E": "No {x} is a {y}",
+        "O": "Some {x} is not a {y}",
+    }
+    premises = premises_of(item.key)
+    plural = [sentence(premise, terms) for premise in premises]
+    other = [singular[mood].format(x=single[x], y=single[y]) for mood, x, y in map(tuple, premises)]
+    return [
+        form for pair in (plural, other) for form in in_both_orders(pair[0], pair[1], TWO_PREMISES)
+    ]
+
+
+SYLLOGISM_TASKS = {"syllogisms": Task("syllogisms", items, grade, paraphrases)}

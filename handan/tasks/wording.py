@@ -13,6 +13,13 @@ PLACES = [
     "church", "market", "museum", "school", "bridge", "castle",
     "garden", "tavern", "temple", "palace", "prison", "office",
 ]  # fmt: skip
+# How exercise books and data sets join two premises.
+TWO_PREMISES = [
+    "{first}. {second}.",
+    "{first} and {second}.",
+    "Premise 1: {first}. Premise 2: {second}.",
+    "If {first} and if {second},",
+]
 
 
 def three_terms(nouns: Sequence[str], index: int) -> tuple[str, str, str]:
@@ -31,3 +38,9 @@ def worded(task: str, key: str, question: str, answer: str, **covariates: float)
     """An item with its covariates, among them the length of its question in characters."""
     covariates["question_characters"] = len(question)
     return Item(task, key, question, answer, covariates)
+
+
+def in_both_orders(first: str, second: str, forms: list[str]) -> list[str]:
+    """Every form with two sentences as ``{first}`` and ``{second}``, and the other way round."""
+    pairs = ((first, second), (second, first))
+    return [form.format(first=x, second=y) for form in forms for x, y in pairs]

@@ -1,27 +1,39 @@
 """Rows of published trace sets, read into question, reasoning, answer and reference.
 
 Sets differ in where they keep these and in how they mark reasoning. The YAML says where; here the
-parts are taken out as they are, or a row is refused for a reason that is counted.
+parts are taken out as they are, or refused for a reason that is counted. A list of responses is as
+many traces, and other lists of the row have an entry for each.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from handan.errors import UserError
 from handan.formats import FORMATS
 from handan.tasks.mathematics import reference_answer
+from handan.traces.cells import (
+    Unusable,
+    is_content,
+    kind,
+    matches,
+    opened,
+    plain,
+    scalar,
+    shown,
+    sure,
+    text_of,
+)
+from handan.traces.columns import find
 from handan.traces.settings import PublishedSettings
 
-COLUMN = re.compile(
-    r"(?P<column>[^\[\]]+)(?:\[(?P<key>[^=\[\]]+)=(?P<value>[^\[\]]+)\]\.(?P<field>.+))?"
-)
 TAGS = sorted({tag for form in FORMATS.values() for tag in (form.open, form.close) if tag})
 # In a student's vocabulary these are tokens of their own: they would end or nest a sequence.
 MARKUP = re.compile(
     "|".join(map(re.escape, TAGS))
     + r"|<\|[\w ]{1,60}\|>|<\uff5c[^<>\uff5c]{1,60}\uff5c>|</?s>|\[/?INST\]"
 )
+HASHES = "####"  # begins the last line of a solution in the manner of GSM8K
 
 
 @dataclass(frozen=True)
@@ -33,89 +45,192 @@ class Parts:
         reasoning: what it thought.
         answer: what it said after that.
         reference: the right answer; None if the set does not tell.
+        without_reference: why there is none.
+        left_out: who else spoke in the conversation, such as ``system``.
     """
 
     question: str
     reasoning: str
     answer: str
     reference: str | None
+    without_reference: Unusable | None
+    left_out: tuple[str, ...]
 
 
-class Unusable(Exception):
-    """A row that is no trace; the message is the reason under which it is counted."""
-
-
-def read_column(row: dict, path: str, place: str) -> list[str]:
-    """The texts that a column's name points to: one as a rule, none if the row has none.
-
-    Raises:
-        UserError: the row has no such column.
-    """
-    match = COLUMN.fullmatch(path)
-    name = match["column"] if match else path
-    if match is None or name not in row:
-        raise UserError(
-            f"{place}: there is no column '{path}'; the set has: {', '.join(row)}; correct the YAML"
-        )
-    values: Any = row[name]
-    if match["key"] is not None:
-        values = [
-            entry[match["field"]] for entry in values if entry[match["key"]] == match["value"]
-        ]
-    else:
-        values = [values]
-    return [value for value in values if isinstance(value, str) and value.strip()]
-
-
-def read_row(row: dict, settings: PublishedSettings, place: str) -> Parts:
-    """The parts of a row.
+def read_row(row: dict, settings: PublishedSettings) -> Iterator[Parts | Unusable]:
+    """The traces of a row, as many as it has responses, each or the reason why it is none.
 
     Args:
         row: as the set has it.
-        settings: where the parts are.
-        place: the set, for messages.
-
-    Raises:
-        Unusable: with one of the reasons ``no_question``, ``no_response``, ``several_turns``,
-            ``no_reasoning_span``, ``no_answer``, ``stray_markup``.
-        UserError: a column does not exist.
+        settings: where the parts are; ``docs/traces.md`` lists the reasons.
     """
-    question = _only(read_column(row, settings.question, place), "no_question")
-    response = _only(read_column(row, settings.response, place), "no_response")
+    try:
+        responses = _column(row, settings.response, "response", settings)
+        number = len(responses) if _is_list(responses) and responses else 1
+    except Unusable:
+        number = 1  # and the reason is told below, unless the row is not asked for at all
+    for index in range(number):
+        try:
+            yield _read_trace(row, settings, index, number)
+        except Unusable as reason:
+            yield reason
+
+
+def _read_trace(row: dict, settings: PublishedSettings, index: int, number: int) -> Parts:
+    for column, wanted in settings.where.items():
+        value = _where(row, column, settings, index, number)
+        if not matches(wanted, value):
+            raise Unusable("other_rows", f"'{column}' is {shown(value)}, not {shown(wanted)}")
+
+    def text(path: str, part: str, numbers: bool = False) -> str:
+        value = _entry(row, path, part, settings, index, number)
+        return text_of(value, path, part, numbers)
+
+    question = text(settings.question, "question")
+    # An answer apart from its reasoning may be a number.
+    response = text(settings.response, "response", numbers=settings.reasoning is not None)
+    left_out = _left_out(row, settings)
     if settings.reasoning is not None:
-        span = _only(read_column(row, settings.reasoning, place), "no_reasoning_span")
-        answer = response
+        span, answer = text(settings.reasoning, "reasoning_span"), response
     else:
         span, answer = _cut(response, settings.open, settings.close or "")
     for mark in settings.strip:
         answer = answer.replace(mark, "")
-    if not span.strip():
-        raise Unusable("no_reasoning_span")
     if not answer.strip():
-        raise Unusable("no_answer")
-    if MARKUP.search(span) or MARKUP.search(answer) or MARKUP.search(question):
-        raise Unusable("stray_markup")
-    reference = None
-    if settings.reference is not None:
-        reference = reference_answer("".join(read_column(row, settings.reference, place)[:1]))
-    return Parts(question.strip(), span.strip(), answer.strip(), reference)
+        raise Unusable("no_answer", f"'{settings.response}' holds nothing after the reasoning")
+    for where, content in (("question", question), ("reasoning", span), ("answer", answer)):
+        if mark_inside := MARKUP.search(content):
+            raise Unusable("stray_markup", f"{mark_inside[0]} stands inside the {where}")
+    reference, without = None, None
+    try:
+        reference = _reference(row, settings, index, number)
+    except Unusable as reason:
+        without = reason
+    return Parts(question.strip(), span.strip(), answer.strip(), reference, without, left_out)
 
 
-def _only(values: list[str], missing: str) -> str:
-    if not values:
-        raise Unusable(missing)
-    if len(values) > 1:
-        raise Unusable("several_turns")
-    return values[0]
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and not is_content(value)
+
+
+def _column(row: dict, path: str, part: str, settings: PublishedSettings) -> Any:
+    """What stands in a row, for all of its traces.
+
+    Prose that is a JSON list as a whole is a list that was stored as text. An answer apart from its
+    reasoning may be such a list, and so may be a reference, unless it is a list of texts.
+    """
+    value, _ = find(row, path, part)
+    if part in ("question", "reasoning_span") or (part == "response" and not settings.reasoning):
+        return opened(value)
+    texts = opened(value)
+    if part == "reference" and _is_list(texts) and all(isinstance(one, str) for one in texts):
+        return texts
+    return value
+
+
+def _entry(
+    row: dict, path: str, part: str, settings: PublishedSettings, index: int, number: int
+) -> Any:
+    """What stands in a row for one of its traces.
+
+    Raises:
+        Unusable: ``uneven_lists`` if a list has not one entry for each response, or one reasoning
+            stands for several answers.
+    """
+    value = _column(row, path, part, settings)
+    if not _is_list(value):
+        if part == "reasoning_span" and number > 1:
+            raise Unusable(
+                "uneven_lists", f"'{path}' holds {kind(value)} beside {number} responses"
+            )
+        return value
+    if not value:
+        raise Unusable(f"no_{part}", f"'{path}' holds an empty list")
+    if len(value) == number:
+        return sure(value[index])
+    if len(value) == 1 and part != "reasoning_span":
+        return sure(value[0])
+    raise Unusable("uneven_lists", f"'{path}' holds {kind(value)} beside {number} responses")
+
+
+def _where(row: dict, path: str, settings: PublishedSettings, index: int, number: int) -> Any:
+    try:
+        value = _entry(row, path, "where", settings, index, number)
+    except Unusable as reason:
+        if reason.reason == "no_where":
+            return None
+        raise
+    if value is not None and scalar(value) is None:
+        raise Unusable("mistyped_where", f"'{path}' holds {kind(value)}")
+    return value
+
+
+def _left_out(row: dict, settings: PublishedSettings) -> tuple[str, ...]:
+    """Who else speaks in the list that holds both question and response.
+
+    Raises:
+        Unusable: ``not_adjacent`` if the response does not follow its question at once, so that it
+            also answers something else, such as a tool.
+    """
+    _, asked = find(row, settings.question, "question")
+    _, said = find(row, settings.response, "response")
+    if not asked or not said or asked[0].place != said[0].place:
+        return ()
+    place, entries, first, key = asked[0]
+    last = said[0].at
+    if last - first not in (0, 1):
+        raise Unusable(
+            "not_adjacent", f"in '{place}' the response is entry {last}, the question {first}"
+        )
+    if key is None:
+        return ()
+    others = [opened(entry) for i, entry in enumerate(entries) if i not in (first, last)]
+    return tuple(str(scalar(plain(entry[key]))) for entry in others)
 
 
 def _cut(response: str, opening: str | None, closing: str) -> tuple[str, str]:
-    """Span and answer of a response that begins with its span, whether or not it is opened."""
-    span, found, answer = response.partition(closing)
-    if not found:
-        raise Unusable("no_reasoning_span")
-    if opening is not None and opening in span:
-        before, _, span = span.partition(opening)
+    """Span and answer of a response that begins with its span, whether or not it is opened.
+
+    Whatever could be cut in two ways is refused: the shorter one would be a false length.
+    """
+    marks = [re.escape(mark) for mark in (closing, opening) if mark]
+    found = re.findall("|".join(marks), response)
+    order = "".join("C" if mark == closing else "O" for mark in found)
+    if "C" not in order:
+        if order:
+            raise Unusable("unclosed_reasoning", f"{opening} stands there, and no {closing}")
+        raise Unusable("no_reasoning_span", f"there is no {closing} in {kind(response)}")
+    if re.fullmatch("O?(CO)+C", order):
+        raise Unusable("several_spans", f"{closing} ends more than one span")
+    if re.fullmatch("O?CC+", order):
+        raise Unusable("several_closing_tags", f"{closing} stands there {order.count('C')} times")
+    if order not in ("C", "OC"):
+        raise Unusable("stray_markup", f"{opening} stands inside the reasoning or the answer")
+    span, _, answer = response.partition(closing)
+    if order == "OC":
+        before, _, span = span.partition(opening or "")
         if before.strip():
-            raise Unusable("no_reasoning_span")
+            raise Unusable("text_before_reasoning", f"{kind(before)} stands before {opening}")
+    if not span.strip():
+        raise Unusable("empty_reasoning", f"nothing stands before {closing}")
     return span, answer
+
+
+def _reference(row: dict, settings: PublishedSettings, index: int, number: int) -> str | None:
+    """The right answer; None without a column of them.
+
+    Raises:
+        Unusable: ``no_reference``, also where a long text does not say which words of it are the
+            answer, ``mistyped_reference``, ``uneven_lists`` or ``broken_characters``.
+    """
+    path = settings.reference
+    if path is None:
+        return None
+    value = _entry(row, path, "reference", settings, index, number)
+    text = text_of(value, path, "reference", numbers=True)
+    last_line = text.rstrip().rpartition("\n")[2]
+    stated = last_line.removeprefix(HASHES) if last_line.startswith(HASHES) else text
+    answer = reference_answer(stated)
+    if answer is None:
+        raise Unusable("no_reference", f"'{path}' holds {kind(text)}, without a box or {HASHES}")
+    return answer

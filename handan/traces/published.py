@@ -1,29 +1,30 @@
 """Published trace sets: streamed, cut into parts, cleaned, decontaminated, graded, counted.
 
-Every row that is read ends in exactly one place: kept, or dropped for one reason. The run directory
-also gets ``prompts.jsonl``, the prompts of the kept traces, so that an arm trained by reinforcement
-has the very same ones.
+Every trace of every row ends in exactly one place: kept, or dropped for one reason. The run
+directory also gets ``prompts.jsonl``, the prompts of the kept traces, so that an arm trained by
+reinforcement has the very same ones.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from handan import rundir
-from handan.errors import UserError
 from handan.launch import Processes
 from handan.records import content_hash, file_hash, read_json, write_jsonl
 from handan.tasks.math_pool import CPU_SECONDS, Pool
 from handan.tasks.mathematics import MATH, judge
+from handan.traces.cells import Unusable
 from handan.traces.contamination import contaminated
 from handan.traces.duplicates import NearDuplicates, numbers_in
-from handan.traces.layout import Parts, Unusable, read_column, read_row
+from handan.traces.layout import Parts, read_row
+from handan.traces.rows import as_row, check_columns, open_set
 from handan.traces.settings import PublishedSettings
 from handan.traces.tally import Tally, write_traces
 
-READERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 REPORT_EVERY = 1_000
 
 
@@ -31,7 +32,7 @@ def import_traces(settings: PublishedSettings, world: Processes) -> None:
     """Make a run directory of a published set; the first process does, the others wait.
 
     Raises:
-        UserError: the set cannot be read, a column is missing, or nothing is left to keep.
+        UserError: the set cannot be read, no row has a column, or nothing is left to keep.
     """
     run_dir = Path(settings.output_dir)
     config = asdict(settings)
@@ -43,10 +44,14 @@ def import_traces(settings: PublishedSettings, world: Processes) -> None:
             teacher = {"arm": settings.arm, "dataset": settings.dataset, "revision": revision}
             rundir.record(run_dir, "traces", config, arm=settings.arm, teacher=teacher)
             tally = Tally("reasoning_characters")
-            kept = graded(cleaned(rows, settings, tally), settings, tally)
+            kept = graded(cleaned(usable(rows, settings, tally), settings, tally), settings, tally)
             traces = [trace_row(candidate, source) for candidate in kept]
+            left_out = Counter(role for one in kept for role in one.parts.left_out)
             # Nothing is generated here; what the publishers spent is not known.
-            write_traces(run_dir, traces, tally, graded_within_cpu_s=CPU_SECONDS)
+            facts = {"graded_within_cpu_s": CPU_SECONDS, "messages_left_out": dict(left_out)}
+            write_traces(run_dir, traces, tally, **facts)
+            for role, number in left_out.items():
+                print(f"{run_dir}: left out {number} messages of '{role}' in what is kept")
             columns = ("task", "item", "wording", "question", "answer")
             prompts = {trace["item"]: {c: trace[c] for c in columns} for trace in reversed(traces)}
             write_jsonl(run_dir / "prompts.jsonl", reversed(prompts.values()))
@@ -65,41 +70,6 @@ def _finished(run_dir: Path, config: dict) -> bool:
     return same
 
 
-def open_set(settings: PublishedSettings) -> tuple[str | None, Iterator[dict]]:
-    """The commit that is read (None for a file), and the rows in their seeded order.
-
-    Raises:
-        UserError: there is no such file, set, subset or split, or the hub cannot be reached.
-    """
-    from datasets import load_dataset
-    from huggingface_hub import HfApi
-
-    path, revision = Path(settings.dataset), None
-    try:
-        if path.suffix in READERS:
-            if not path.exists():
-                raise UserError(f"{path}: no such file")
-            rows = load_dataset(
-                READERS[path.suffix], data_files=str(path), split="train", streaming=True
-            )
-        else:
-            rows = load_dataset(
-                settings.dataset,
-                settings.subset,
-                revision=settings.revision,
-                split=settings.split,
-                streaming=True,
-            )
-            # A branch moves; what is recorded is the commit it points to now.
-            revision = HfApi().dataset_info(settings.dataset, revision=settings.revision).sha
-    except (OSError, ValueError) as error:
-        message = " ".join(str(error).split())
-        raise UserError(f"{settings.dataset}: cannot be opened: {message}") from None
-    if settings.shuffle_buffer:
-        rows = rows.shuffle(seed=settings.seed, buffer_size=settings.shuffle_buffer)
-    return revision, iter(rows if settings.limit is None else rows.take(settings.limit))
-
-
 @dataclass
 class Candidate:
     """A trace on its way, with its place among the traces of its prompt."""
@@ -110,25 +80,42 @@ class Candidate:
     outcome: str | None = field(default=None)
 
 
-def cleaned(rows: Iterator[dict], settings: PublishedSettings, tally: Tally) -> Iterator[Candidate]:
-    """The rows that are traces, of prompts that are nobody's evaluation item, without repeats."""
+def usable(rows: Iterator[Any], settings: PublishedSettings, tally: Tally) -> Iterator[Parts]:
+    """The traces of the rows; what is none is counted under its reason.
+
+    Raises:
+        UserError: a column is missing in all rows, or in the first thousand.
+    """
+    columns: dict[str, None] = {}
+    for number, content in enumerate(rows, start=1):
+        try:
+            row = as_row(content)
+            columns |= dict.fromkeys(row)
+            found: Iterable[Parts | Unusable] = read_row(row, settings)
+        except Unusable as reason:
+            found = [reason]
+        for parts in found:
+            if isinstance(parts, Unusable):
+                tally.drop(MATH, parts.reason, None, row=number, found=parts.found)
+            else:
+                yield parts
+        if number % REPORT_EVERY == 0:
+            print(f"{settings.dataset}: {number} rows read", flush=True)
+        if number == REPORT_EVERY:
+            check_columns(columns, settings)
+    check_columns(columns, settings)
+
+
+def cleaned(
+    traces_found: Iterator[Parts], settings: PublishedSettings, tally: Tally
+) -> Iterator[Candidate]:
+    """The traces of prompts that are nobody's evaluation item, without repeats."""
     prompts = NearDuplicates(settings.prompt_similarity)
     traces = NearDuplicates(settings.trace_similarity)
     seen: set[str] = set()
     samples: dict[str, int] = {}
     refused: dict[str, tuple[str, dict[str, Any]]] = {}
-    for number, row in enumerate(rows, start=1):
-        if number % REPORT_EVERY == 0:
-            print(f"{settings.dataset}: {number} rows read", flush=True)
-        where = {c: read_column(row, c, settings.dataset) for c in settings.where}
-        if any(where[column] != [value] for column, value in settings.where.items()):
-            tally.drop(MATH, "other_rows", None)
-            continue
-        try:
-            parts = read_row(row, settings, settings.dataset)
-        except Unusable as reason:
-            tally.drop(MATH, str(reason), None, row=number)
-            continue
+    for parts in traces_found:
         length = len(parts.reasoning)
         question = " ".join(parts.question.split())
         item = f"{MATH}-{content_hash(question)}"
@@ -179,15 +166,17 @@ def graded(
     kept = []
     for candidate, found in zip(everyone, outcomes, strict=True):
         candidate.outcome = found
-        tally.outcomes[found or "no_reference"] += 1
+        without = candidate.parts.without_reference
+        missing = without.reason if without else "no_reference"
+        tally.outcomes[found or missing] += 1
         length = len(candidate.parts.reasoning)
         if settings.keep == "all" or found == "correct":
             tally.keep(MATH, length)
             kept.append(candidate)
         else:
-            reason = {None: "no_reference", "timeout": "ungraded"}.get(found, found)
+            reason = {None: missing, "timeout": "ungraded"}.get(found, found)
             given = candidate.parts.answer[-100:]
-            reference = candidate.parts.reference
+            reference = without.found if without else candidate.parts.reference
             tally.drop(MATH, str(reason), length, answer=given, reference=reference)
     return kept
 

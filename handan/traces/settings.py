@@ -48,8 +48,9 @@ class GenerateSettings:
 class PublishedSettings:
     """How a published set is read; every key is set in the YAML.
 
-    A column is named as ``question``, or as ``messages[role=user].content``: the ``content`` of the
-    one entry of the list ``messages`` whose ``role`` is ``user``.
+    A column is named as ``question``, or by a path: ``reward_model.ground_truth``, ``turns[-1]``,
+    or ``messages[role=user].content``, the ``content`` of the one entry of the list ``messages``
+    whose ``role`` is ``user``.
     """
 
     output_dir: str = field(metadata={"help": "run directory of the traces"})
@@ -59,9 +60,11 @@ class PublishedSettings:
     subset: str | None = field(metadata={"help": "configuration of the set; null: its only one"})
     revision: str | None = field(metadata={"help": "commit of the set; null for a file"})
     split: str = field(metadata={"help": "split of the set"})
-    where: dict[str, str] = field(metadata={"help": "columns and the values rows must have"})
+    where: dict[str, Any] = field(metadata={"help": "columns, and the value each must have"})
     question: str = field(metadata={"help": "column of the question"})
-    response: str = field(metadata={"help": "column of the response or of its final part"})
+    response: str = field(
+        metadata={"help": "column of the response or of its final part; a list: of as many traces"}
+    )
     reasoning: str | None = field(
         metadata={"help": "column of the reasoning; null: it is a span of the response"}
     )
@@ -190,6 +193,14 @@ def check(settings: Any, place: str) -> Any:
                 f"{place}: give either 'reasoning', the column, or 'open' and 'close', the marks "
                 "of the span in the response, and set the other to null"
             )
+        for column, value in settings.where.items():
+            if not isinstance(column, str):
+                raise UserError(f"{place}: where has the key {column!r}; give a column, in quotes")
+            if value is not None and not isinstance(value, str | int | float):
+                raise UserError(
+                    f"{place}: where.{column} is {value!r}; give text, a number, true, false or "
+                    "null, a date in quotes"
+                )
         if settings.keep == "correct" and settings.reference is None:
             raise UserError(
                 f"{place}: without a column of reference answers nothing can be verified; set "

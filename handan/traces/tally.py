@@ -41,6 +41,18 @@ class Tally:
             shown = {key: str(value)[:EXAMPLE_CHARACTERS] for key, value in example.items()}
             self.examples[reason].append(shown)
 
+    def commonest(self) -> str:
+        """Of a sentence: what was found where most was dropped; '' if no example was recorded."""
+        numbers: Counter[str] = Counter()
+        for (_, fate), lengths in self.lengths.items():
+            numbers[fate] += len(lengths)
+        reason = max(self.examples, key=lambda reason: numbers[reason], default="")
+        found = [
+            one.get("found") or ", ".join(f"{key}: {value}" for key, value in one.items())
+            for one in self.examples.get(reason, [])
+        ]
+        return "".join(f"; {reason}: {one}" for one in dict.fromkeys(found))
+
     def _summary(self, tasks: Iterable[str]) -> dict[str, Any]:
         wanted = set(tasks)
         entries = {key: of for key, of in self.lengths.items() if key[0] in wanted}
@@ -81,10 +93,11 @@ def write_traces(run_dir: Path, rows: list[dict], tally: Tally, **facts: Any) ->
     """
     counts = tally.counts()
     dropped = ", ".join(f"{number} {reason}" for reason, number in counts["dropped"].items())
+    dropped = dropped or "none"
     if not rows:
         raise UserError(
-            f"{run_dir}: none of {counts['responses']} responses can be kept ({dropped}); see the "
-            "responses themselves, or change what is kept"
+            f"{run_dir}: none of {counts['responses']} responses can be kept ({dropped})"
+            f"{tally.commonest()}; see the responses themselves, or change what the YAML says"
         )
     path = run_dir / "traces.jsonl"
     write_jsonl(path, rows)
@@ -97,6 +110,6 @@ def write_traces(run_dir: Path, rows: list[dict], tally: Tally, **facts: Any) ->
         **facts,
     )
     print(
-        f"{path}: kept {len(rows)} of {counts['responses']}; dropped: {dropped or 'none'}",
+        f"{path}: kept {len(rows)} of {counts['responses']}; dropped: {dropped}",
         flush=True,
     )
