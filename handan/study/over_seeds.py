@@ -13,13 +13,13 @@ One training says nothing about another: with one seed a figure holds over items
 ``over_seeds`` is false.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
-from handan.alignment.figures.contrasts import adjust, from_other_people, settled_difference
+from handan.alignment.figures.contrasts import from_other_people, settled_difference
 from handan.alignment.figures.means import people_variance
 from handan.alignment.figures.verdict import verdict
 from handan.alignment.statistics.basic import (
@@ -60,18 +60,19 @@ def estimate(repeated: Repeated, correlation: bool) -> dict:
     return {"value": finite_or_none(found.value), **_report(repeated, found, repeated.reasons)}
 
 
-def difference(a: Repeated, b: Repeated, bound: float) -> dict:
+def difference(a: Repeated, b: Repeated, bound: float, unit: str = "r") -> dict:
     """Mean over seeds of the difference a - b, over the seeds that both have, with its verdict.
 
     Args:
         a, b: on the same items, as of ``paired_mean_r``. One without seeds (a base) is beside
             every seed of the other.
         bound: differences within plus or minus this count as none.
+        unit: of the bound: 'r', or 'z' for differences of Fisher's z.
 
     Returns:
         As of ``estimate``, but 'difference' instead of 'value'; 'r_a' and 'r_b' are plain means
-        over the same seeds, so that they differ by it; and 'ci90', 'p', 'p_equivalence',
-        'equivalence_bound' and 'verdict'.
+        over the same seeds, so that they differ by it; and 'p', 'verdict', and in the unit of the
+        bound 'ci90' and 'p_equivalence', beside 'equivalence_bound' and 'equivalence_unit'.
 
     Raises:
         ValueError: correlations are of different items.
@@ -80,26 +81,37 @@ def difference(a: Repeated, b: Repeated, bound: float) -> dict:
     in_a = [a.seeds.index(seed) for _, seed, _ in pairs]
     in_b = [b.seeds.index(seed) for _, _, seed in pairs]
     values_a, values_b = a.values[in_a], b.values[in_b]
-    people = []
-    for i, j in zip(in_a, in_b, strict=True) if a.sides and b.sides else ():
-        if items_of(a.sides[i]) != items_of(b.sides[j]):
-            raise ValueError("correlations of different items are not compared: pair them first")
-        r_a, r_b = float(a.values[i]), float(b.values[j])
-        people.append(from_other_people(r_a, r_b, a.sides[i], b.sides[j]))
+    both = [(a.sides[i], b.sides[j]) for i, j in zip(in_a, in_b, strict=True) if a.sides and b.sides]
+    if any(items_of(side_a) != items_of(side_b) for side_a, side_b in both):
+        raise ValueError("correlations of different items are not compared: pair them first")
     of_seeds = Repeated(
         tuple(seed for seed, _, _ in pairs),
         settled_difference(values_a - values_b),
         settled_difference(a.draws[in_a] - b.draws[in_b]),
         tuple(map(min, zip(a.sizes, b.sizes, strict=False))),
     )
-    found = _mean(of_seeds, people, correlation=False)
+    levels = zip(values_a, values_b, both, strict=False)
+    people = [from_other_people(float(r_a), float(r_b), *sides) for r_a, r_b, sides in levels]
+    found = bounded = _mean(of_seeds, people, correlation=False)
     reasons = [f"a, {reason}" for reason in a.reasons] + [f"b, {reason}" for reason in b.reasons]
     if not pairs:
         reasons.append("no seed that both have")
+    if unit == "z":
+        with np.errstate(divide="ignore", invalid="ignore"):
+            on_z = of_seeds._replace(
+                values=settled_difference(np.arctanh(values_a) - np.arctanh(values_b)),
+                draws=settled_difference(np.arctanh(a.draws[in_a]) - np.arctanh(b.draws[in_b])),
+            )
+        # dz is dr / (1 - r²), so r = 0 gives the variance of z.
+        people = [from_other_people(0.0, 0.0, *sides) for sides in both]
+        bounded = _mean(on_z, people, correlation=False)
+        if np.isinf(on_z.values).any():
+            reasons.append("a correlation of exactly +1 or -1 has no Fisher's z to compare")
     defined = np.isfinite(of_seeds.values)
     report = _report(of_seeds, found, reasons)
     sizes = of_seeds.sizes
-    ci90 = finite_or_none(interval(_draws(found, 0.05), sizes, 0.90))
+    ci90 = finite_or_none(interval(_draws(bounded, 0.05), sizes, 0.90))
+    said = verdict(report["ci"], ci90, bound)
     return {
         "r_a": finite_or_none(values_a[defined].mean()) if defined.any() else None,
         "r_b": finite_or_none(values_b[defined].mean()) if defined.any() else None,
@@ -108,10 +120,11 @@ def difference(a: Repeated, b: Repeated, bound: float) -> dict:
         "ci90": ci90,
         "p": finite_or_none(_p(found, lambda draws: p_value(draws, sizes), tails=2)),
         "p_equivalence": finite_or_none(
-            _p(found, lambda draws: equivalence_p(draws, sizes, bound), tails=1)
+            _p(bounded, lambda draws: equivalence_p(draws, sizes, bound), tails=1)
         ),
         "equivalence_bound": bound,
-        "verdict": verdict(report["ci"], ci90, bound),
+        "equivalence_unit": unit,
+        "verdict": f"{said} of z" if said and "within" in said and unit == "z" else said,
     }
 
 
@@ -240,11 +253,39 @@ def _report(repeated: Repeated, found: _Mean, reasons: Sequence[str]) -> dict:
     }
 
 
-def holm_family(rows: list[dict]) -> None:
-    """Add 'p_holm' to rows of ``difference``, adjusted over all of them."""
-    adjust(rows, rows, "p_holm", holm)
+def holm_family(rows: list[dict], of: str = "p") -> None:
+    """Add 'p_holm' (or ``of``_holm), p values ``of`` rows adjusted over all of them."""
+    _adjust(rows, of, f"{of}_holm", holm)
 
 
 def bh_family(rows: list[dict]) -> None:
     """Add 'p_bh' to rows of ``difference``, after Benjamini and Hochberg."""
-    adjust(rows, rows, "p_bh", benjamini_hochberg)
+    _adjust(rows, "p", "p_bh", benjamini_hochberg)
+
+
+def _adjust(
+    rows: list[dict], of: str, name: str, method: Callable[[FloatArray], FloatArray]
+) -> None:
+    p_values = np.array([np.nan if row[of] is None else row[of] for row in rows])
+    for row, adjusted in zip(rows, method(p_values), strict=True):
+        row[name] = finite_or_none(adjusted)
+
+
+def p_from_interval(row: Mapping[str, Any]) -> float | None:
+    """The two-sided p of 'the correlation is 0' that its 95 % interval implies.
+
+    On Fisher's z the bound nearer to 0 is as many standard errors from the estimate as Student's t
+    has at .025, with S - 1 degrees of freedom for S seeds and n - 2 for one (after Altman and Bland
+    2011, who take the normal distribution). Below .05 where the interval leaves out 0.
+
+    Args:
+        row: of ``estimate``; only 'value', 'ci', 'seeds_defined' and 'n' are used.
+    """
+    if row["value"] is None or row["ci"] is None:
+        return None
+    freedom = row["seeds_defined"] - 1 if row["seeds_defined"] > 1 else row["n"] - 2
+    near = row["ci"][0] if row["value"] > 0 else row["ci"][1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z, bound = np.arctanh([row["value"], near])
+        t = stdtrit(freedom, 0.975) * abs(z) / abs(z - bound)
+    return finite_or_none(2 * stdtr(freedom, -t))
