@@ -3,7 +3,8 @@
 A study is an experiment (``handan.experiment``) with factors, claims and more than one seed.
 ``declared`` reads it, ``cells`` finds what has been run, ``figures`` computes all numbers
 (``arms``, ``over_seeds``: alignment and its intervals; ``measures``: all else) or takes those of an
-earlier page, ``claims`` judges (``withheld``: what no verdict may rest on), ``page`` puts ``tables``, ``details`` and ``pictures`` into the text written by hand.
+earlier page, ``claims`` judges (``families``: p values; ``withheld``: what no verdict may rest on),
+``page`` puts ``tables``, ``details`` and ``pictures`` into the text written by hand.
 """
 
 import time
@@ -86,6 +87,9 @@ def _write(study: Study, source: planning.Plan | Path, folder: Path, page: Path 
     of = found["cells"]
     for name, claim in found["claims"].items():
         print(f"{name}: {claim['conclusion']}. {claim['says']}")
+        for one in claim["requires"]:
+            if not one["met"]:
+                print(f"  {one['at']}: {one['said']}")
     for one in of["missing"]:
         print(f"missing: {one['cell']}: {one['reason']}")
     same = f"differs from {template} in {', '.join(differ)}" if differ else f"equals {template}"

@@ -19,7 +19,7 @@ from handan.alignment.statistics.basic import finite_or_none, fisher_mean
 from handan.requirements import NOT_TESTABLE, Figure, Known, check
 from handan.study.cells import TEMPERATURES
 from handan.study.declared import Claim, Study
-from handan.study.over_seeds import bh_family, holm_family, p_from_interval
+from handan.study.families import bh_family, holm_family, p_from_interval
 from handan.study.withheld import withhold
 
 AS_EXPECTED, OTHERWISE, UNDECIDED = "as expected", "otherwise", "undecided"
@@ -176,7 +176,7 @@ def _effort(test: Mapping[str, Any]) -> str:
     effort = test["effort"]
     if not effort or effort["value"] is None:
         return UNDECIDED
-    if 1 / EFFORT_ALIKE <= effort["low"] and effort["high"] <= EFFORT_ALIKE:
+    least, most = 1 / EFFORT_ALIKE, EFFORT_ALIKE
+    if effort["low"] >= least and effort["high"] <= most:
         return AS_EXPECTED
-    apart = effort["high"] < 1 / EFFORT_ALIKE or effort["low"] > EFFORT_ALIKE
-    return OTHERWISE if apart else UNDECIDED
+    return OTHERWISE if effort["high"] < least or effort["low"] > most else UNDECIDED

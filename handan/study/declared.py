@@ -145,9 +145,9 @@ def _problems(study: Study) -> Iterator[str]:
             elif bool(required.b) != OF_TWO[required.measure]:
                 sides = "a and b" if OF_TWO[required.measure] else "a alone"
                 yield f"claims.{name}: requirement {required.measure} needs {sides}"
-            for side in filter(None, (required.a, required.b)):
-                if side not in known:
-                    yield f"claims.{name}: '{side}' is no model and no arm"
+            for of in filter(None, (required.a, required.b)):
+                if of not in known:
+                    yield f"claims.{name}: '{of}' is no model and no arm"
         for test in claim.tests:
             if test.measure not in EXPECTED or test.expect not in EXPECTED[test.measure]:
                 allowed = "; ".join(f"{k}: {', '.join(v)}" for k, v in EXPECTED.items())

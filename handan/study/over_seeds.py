@@ -13,21 +13,19 @@ One training says nothing about another: with one seed a figure holds over items
 ``over_seeds`` is false.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtri, stdtr, stdtrit
+from scipy.special import ndtri, stdtrit
 
 from handan.alignment.figures.contrasts import from_other_people, settled_difference
 from handan.alignment.figures.means import people_variance
 from handan.alignment.figures.verdict import verdict
 from handan.alignment.statistics.basic import (
     FloatArray,
-    benjamini_hochberg,
     finite_or_none,
     fisher_mean,
-    holm,
 )
 from handan.alignment.statistics.intervals import equivalence_p, interval, p_value, widened
 from handan.study.repeated import Repeated, items_of, pairs_of_seeds
@@ -81,7 +79,8 @@ def difference(a: Repeated, b: Repeated, bound: float, unit: str = "r") -> dict:
     in_a = [a.seeds.index(seed) for _, seed, _ in pairs]
     in_b = [b.seeds.index(seed) for _, _, seed in pairs]
     values_a, values_b = a.values[in_a], b.values[in_b]
-    both = [(a.sides[i], b.sides[j]) for i, j in zip(in_a, in_b, strict=True) if a.sides and b.sides]
+    known = a.sides and b.sides
+    both = [(a.sides[i], b.sides[j]) for i, j in zip(in_a, in_b, strict=True) if known]
     if any(items_of(side_a) != items_of(side_b) for side_a, side_b in both):
         raise ValueError("correlations of different items are not compared: pair them first")
     of_seeds = Repeated(
@@ -251,41 +250,3 @@ def _report(repeated: Repeated, found: _Mean, reasons: Sequence[str]) -> dict:
         "n": sum(repeated.sizes),
         "draws_left_out": int(np.isnan(draws).sum()),
     }
-
-
-def holm_family(rows: list[dict], of: str = "p") -> None:
-    """Add 'p_holm' (or ``of``_holm), p values ``of`` rows adjusted over all of them."""
-    _adjust(rows, of, f"{of}_holm", holm)
-
-
-def bh_family(rows: list[dict]) -> None:
-    """Add 'p_bh' to rows of ``difference``, after Benjamini and Hochberg."""
-    _adjust(rows, "p", "p_bh", benjamini_hochberg)
-
-
-def _adjust(
-    rows: list[dict], of: str, name: str, method: Callable[[FloatArray], FloatArray]
-) -> None:
-    p_values = np.array([np.nan if row[of] is None else row[of] for row in rows])
-    for row, adjusted in zip(rows, method(p_values), strict=True):
-        row[name] = finite_or_none(adjusted)
-
-
-def p_from_interval(row: Mapping[str, Any]) -> float | None:
-    """The two-sided p of 'the correlation is 0' that its 95 % interval implies.
-
-    On Fisher's z the bound nearer to 0 is as many standard errors from the estimate as Student's t
-    has at .025, with S - 1 degrees of freedom for S seeds and n - 2 for one (after Altman and Bland
-    2011, who take the normal distribution). Below .05 where the interval leaves out 0.
-
-    Args:
-        row: of ``estimate``; only 'value', 'ci', 'seeds_defined' and 'n' are used.
-    """
-    if row["value"] is None or row["ci"] is None:
-        return None
-    freedom = row["seeds_defined"] - 1 if row["seeds_defined"] > 1 else row["n"] - 2
-    near = row["ci"][0] if row["value"] > 0 else row["ci"][1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z, bound = np.arctanh([row["value"], near])
-        t = stdtrit(freedom, 0.975) * abs(z) / abs(z - bound)
-    return finite_or_none(2 * stdtr(freedom, -t))

@@ -62,9 +62,9 @@ def alignment(study: Study, found: Found) -> Picture:
         axes.set_xlim(right=1)
         svg = _svg(figure, "alignment")
     caption = (
-        "Mean r with people, 95 % intervals over seeds and items, not over people; small points are "
-        "single seeds. Dotted: the noise-free length of the carry-cost format. In each group the first row is "
-        "what the others are compared with."
+        "Mean r with people, 95 % intervals over seeds and items, not over people; small points "
+        "are single seeds. Dotted: the noise-free length of the carry-cost format. In each group "
+        "the first row is what the others are compared with."
     )
     said = "; ".join(
         f"{arm}: {correlation(found['arms'][arm][SAMPLED]['r']['value'])} at T = 1"

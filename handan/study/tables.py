@@ -31,7 +31,7 @@ def _undefined(figure: Mapping[str, Any]) -> str:
 
 
 def _difference(row: Mapping[str, Any] | None) -> str:
-    """'.87 − .70 = .17 [−.14, .46]': the means of the same seeds and items, and what they differ by.
+    """'.87 - .70 = .17 [-.14, .46]': means over the same seeds and items, and their difference.
 
     They are plain means over seeds; an arm's own r is a mean on Fisher's z.
     """
@@ -77,11 +77,8 @@ def claims(study: Study, found: Found) -> str:
     for called, claim in found["claims"].items():
         outcomes = claim["outcomes"]
         tally = ", ".join(f"{outcomes.count(word)} {word}" for word in dict.fromkeys(outcomes))
-        lacks = "; ".join(f"{one['at']}: {one['said']}" for one in claim["requires"] if not one["met"])
-        rows.append(
-            [name(called), claim["says"], f"**{claim['conclusion']}**", tally, lacks or UNKNOWN]
-        )
-    return table(["claim", "what it says", "here", "tests", "required and not met"], rows)
+        rows.append([name(called), claim["says"], f"**{claim['conclusion']}**", tally])
+    return table(["claim", "what it says", "here", "tests"], rows)
 
 
 def requirements(study: Study, found: Found) -> str:
@@ -92,7 +89,7 @@ def requirements(study: Study, found: Found) -> str:
         for called, claim in found["claims"].items()
         for one in claim["requires"]
     ]
-    return table(["claim", "T", "requires", ""], rows)
+    return table(["claim", "T", "requires", "here"], rows)
 
 
 def tests(study: Study, found: Found) -> str:
@@ -176,7 +173,7 @@ def factor(study: Study, found: Found, which: str) -> str:
 def _with_verdict(row: Mapping[str, Any] | None) -> str:
     if not row or row["difference"] is None:
         return UNKNOWN
-    said = row["verdict"] or (f"no verdict: {row['withheld']}" if row["withheld"] else "")
+    said = row["verdict"] or (f"no verdict ({row['withheld']})" if row["withheld"] else "")
     return f"{_difference(row)} {said}".strip()
 
 

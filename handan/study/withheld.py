@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from handan.alignment.figures.confounds import THRESHOLDS
-from handan.report.notation import percent
+from handan.report.notation import listing, percent
 from handan.study.declared import Study
 
 MOST_LEFT_OUT = 0.01  # share of the draws
@@ -71,8 +71,13 @@ def _why(found: Numbers, row: Mapping[str, Any], arms: tuple[str, ...], at: str)
     left_out = row.get("draws_left_out", 0) / found["settings"]["draws"]
     if left_out > MOST_LEFT_OUT:
         return f"r undefined in {percent(left_out)} of draws"
-    for arm in arms:
-        direct = found["measures"].get(arm, {}).get(at, {}).get("no_reasoning_rate", {})
-        if (direct.get("value") or 0) > MOST_DIRECT:
-            return f"{percent(direct['value'])} direct answers of {arm}"
-    return None
+    direct = {
+        arm: found["measures"].get(arm, {}).get(at, {}).get("no_reasoning_rate", {}).get("value")
+        for arm in arms
+    }
+    often = [f"{percent(share)} of {arm}" for arm, share in direct.items() if _often(share)]
+    return f"direct answers: {listing(often)}" if often else None
+
+
+def _often(share: float | None) -> bool:
+    return share is not None and share > MOST_DIRECT
