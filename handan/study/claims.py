@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from handan.alignment.statistics.basic import finite_or_none, fisher_mean
-from handan.requirements import NOT_TESTABLE, Figure, Known, check
+from handan.report.words.requirements import NOT_TESTABLE, Figure, Known, check
 from handan.study.cells import TEMPERATURES
 from handan.study.declared import Claim, Study
 from handan.study.families import bh_family, holm_family, p_from_interval
@@ -37,9 +37,8 @@ def judge(study: Study, numbers: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         The numbers, without what ``handan.study.withheld`` withholds. A row of 'tests' has an
-        'outcome'; of 'claims' each has 'says', its 'outcomes' in the order of the tests, what it
-        requires at each temperature ('requires', see ``handan.requirements.check``), and a
-        'conclusion'.
+        'outcome'; of 'claims' each has 'says', its 'outcomes' in the order of the tests, a
+        'conclusion' and 'requires', at each temperature what ``requirements.check`` returns.
     """
     found = withhold(study, numbers)
     rows = found["tests"]

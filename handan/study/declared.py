@@ -7,7 +7,7 @@ from pathlib import Path
 from handan.errors import UserError
 from handan.experiment import load
 from handan.experiment.declared import Experiment
-from handan.requirements import OF_TWO, Requirement
+from handan.report.words.requirements import OF_TWO, Requirement
 
 # What a claim's test may look at, and the outcomes that can be predicted of it.
 EXPECTED = {

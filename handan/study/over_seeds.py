@@ -96,18 +96,20 @@ def difference(a: Repeated, b: Repeated, bound: float, unit: str = "r") -> dict:
     if not pairs:
         reasons.append("no seed that both have")
     if unit == "z":
-        with np.errstate(divide="ignore", invalid="ignore"):
-            on_z = of_seeds._replace(
-                values=settled_difference(np.arctanh(values_a) - np.arctanh(values_b)),
-                draws=settled_difference(np.arctanh(a.draws[in_a]) - np.arctanh(b.draws[in_b])),
-            )
+        on_z = of_seeds._replace(
+            values=settled_difference(_z(values_a) - _z(values_b)),
+            draws=settled_difference(_z(a.draws[in_a]) - _z(b.draws[in_b])),
+        )
+        if (np.isnan(on_z.values) & ~np.isnan(of_seeds.values)).any():
+            reasons.append("a correlation of exactly +1 or -1 has no Fisher's z to compare")
+            on_z.values[:] = np.nan
         # dz is dr / (1 - r²), so r = 0 gives the variance of z.
         people = [from_other_people(0.0, 0.0, *sides) for sides in both]
         bounded = _mean(on_z, people, correlation=False)
-        if np.isinf(on_z.values).any():
-            reasons.append("a correlation of exactly +1 or -1 has no Fisher's z to compare")
     defined = np.isfinite(of_seeds.values)
     report = _report(of_seeds, found, reasons)
+    left_out = int(np.isnan(bounded.of_items).sum())
+    report["draws_left_out"] = max(report["draws_left_out"], left_out)
     sizes = of_seeds.sizes
     ci90 = finite_or_none(interval(_draws(bounded, 0.05), sizes, 0.90))
     said = verdict(report["ci"], ci90, bound)
@@ -125,6 +127,11 @@ def difference(a: Repeated, b: Repeated, bound: float, unit: str = "r") -> dict:
         "equivalence_unit": unit,
         "verdict": f"{said} of z" if said and "within" in said and unit == "z" else said,
     }
+
+
+def _z(r: FloatArray) -> FloatArray:
+    """Fisher's z, NaN for correlations of exactly +1 and -1."""
+    return np.arctanh(np.where(np.abs(r) < 1, r, np.nan))
 
 
 class _Mean(NamedTuple):

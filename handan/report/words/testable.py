@@ -1,4 +1,4 @@
-"""Which claims of the study these arms can answer at all; see ``handan.requirements``."""
+"""Which claims of the study these arms can answer at all, by what the claims require."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 from handan.report.data import Group
 from handan.report.notation import sentence as capital
 from handan.report.words.claim import Claim
-from handan.requirements import NOT_TESTABLE, Figure, Known, Requirement, check
+from handan.report.words.requirements import NOT_TESTABLE, Figure, Known, Requirement, check
 
 NO_INTERVAL = "no interval"
 LEAST_RISE, LEAST_LEVEL, LEAST_ROOM, LEAST_RATIO = 0.1, 0.1, 0.15, 1.5
