@@ -120,8 +120,10 @@ def load_study(path: Path, seed: int | None = None, accelerate_config: str | Non
 def _problems(study: Study) -> Iterator[str]:
     known = {**study.models, **study.arms}
     if not study.page or not study.factors or not study.claims:
-        yield "a study names a page, factors and claims; an experiment without them is run by "
-        "handan experiment"
+        yield (
+            "a study names a page, factors and claims; an experiment without them is run by "
+            "handan experiment"
+        )
     if not 0 < study.equivalence_bound < 1:
         yield f"equivalence_bound is {study.equivalence_bound:g}; give one between 0 and 1"
     if study.equivalence_unit not in ("r", "z"):
