@@ -142,6 +142,12 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--page_only", "--page-only", action="store_true", help="run nothing, only write the page"
     )
+    parser.add_argument(
+        "--numbers",
+        type=Path,
+        metavar="STUDY.json",
+        help="write the page from these numbers of an earlier page, judged anew, without any run",
+    )
 
 
 def add_costs_options(parser: argparse.ArgumentParser) -> None:

@@ -55,18 +55,21 @@ CONTRASTS = {
 @pytest.mark.parametrize(
     ("levels", "tone", "said"),
     [
-        ((0.9, 0.7, 0.7, 0.0, 0.35), "lower", "less closely than"),
-        ((-0.3, 0.2, 0.2, 0.9, 0.6), "higher", "more closely than"),
+        ((0.95, 0.6, 0.8, 0.0, 0.3), "lower", "less closely than"),
+        ((-0.3, 0.2, 0.35, 0.9, 0.6), "higher", "more closely than"),
         ((0.6, 0.6, 0.6, 0.6, 0.6), "same", "to within ±.1."),
     ],
 )
 def test_every_contrast_says_lower_higher_or_preserved(tmp_path, levels, tone, said):
+    """A teacher who is not above the base has nothing of its own that could collapse."""
     costs = {arm: {"r": r} for arm, r in zip(ARMS, levels, strict=False)}
     study = study_of(tmp_path, **costs)
     for about, arms in CONTRASTS.items():
         claim = claim_of(study, about)
         assert claim.arms == arms
-        assert claim.tone == tone, about
+        untestable = about == "student-teacher" and tone == "same"
+        assert claim.tone == ("open" if untestable else tone), about
+        assert (claim.label == "not testable here") == untestable, about
         assert said in claim.statement
         assert claim.evidence.count("[") >= 1 and "n = 240 items" in claim.evidence
 
@@ -188,7 +191,8 @@ def test_simulated_truths_are_never_contradicted(tmp_path):
 def test_a_pair_of_reversed_arms_is_not_said_to_follow_people(tmp_path):
     study = study_of(tmp_path, base={"r": -0.6}, sft={"r": -0.6})
     claim = claim_of(study, "student-base")
-    assert claim.tone == "same"
+    assert (claim.tone, claim.label) == ("open", "not testable here")
+    assert "to within ±.1" in claim.statement
     for noun in ("The SFT student", "The base model"):
         assert any(note.startswith(f"{noun} is reversed, r = {MINUS}.") for note in claim.notes)
     assert f"against {MINUS}." in claim.evidence
@@ -232,7 +236,7 @@ def test_an_exact_multiple_is_called_one_with_its_factor(tmp_path):
 
 def test_a_multiple_of_one_is_not_called_inflation(tmp_path):
     claim = multiplied(tmp_path, lambda tokens: tokens)
-    assert claim.label == "yes, b is within ±.1 of 1, and so is k"
+    assert claim.label == "not testable here"
     assert "writes about as much as its base" in claim.statement
 
 
@@ -240,7 +244,8 @@ def test_a_multiple_of_one_is_not_called_inflation(tmp_path):
     ("power", "tone", "said"), [(0.5, "lower", "is smaller."), (1.5, "higher", "is larger.")]
 )
 def test_another_slope_is_no_constant_multiple(tmp_path, power, tone, said):
-    claim = multiplied(tmp_path, lambda tokens: tokens**power)
+    # 2.5 times as long at the middle of the base's lengths, so that there is an inflation.
+    claim = multiplied(tmp_path, lambda tokens: 2.5 * 600 * (tokens / 600) ** power)
     assert claim.tone == tone
     assert claim.statement.endswith(said)
 
@@ -267,6 +272,42 @@ def test_sampling_noise_does_not_pass_for_a_slope_below_one(tmp_path):
         if (of["student"], of["base"], of["task"]) == ("grpo", "base", None)
     )
     assert fit["b_ci"][1] < 1
+
+
+# -- what a claim requires -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("teacher", "testable"), [(0.8, True), (0.55, False), (0.2, False)])
+def test_a_collapse_needs_a_teacher_above_the_base(tmp_path, teacher, testable):
+    study = study_of(tmp_path, base={"r": 0.6}, teacher={"r": teacher}, sft={"r": -0.2})
+    claim = claim_of(study, "student-teacher")
+    assert claim.label == ("collapse" if testable else "not testable here")
+    assert claim.tone == ("lower" if testable else "open")
+    assert "less closely than" in claim.statement  # the comparison itself stands
+    assert ("where .10 is required; so this is not testable" in claim.notes[0]) == (not testable)
+
+
+def test_a_collapse_without_the_base_is_not_known_to_be_testable(tmp_path):
+    study = study_of(tmp_path, without=["base"], teacher={"r": 0.8}, sft={"r": 0.0})
+    claim = claim_of(study, "student-teacher")
+    assert claim.label == "not testable here"
+    assert "the model it was trained from (not known) is not known" in claim.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("base", "label"), [(0.5, "negative transfer"), (0.0, "not testable here")]
+)
+def test_negative_transfer_needs_something_to_lose(tmp_path, base, label):
+    study = study_of(tmp_path, base={"r": base}, sft={"r": -0.5})
+    assert claim_of(study, "student-base").label == label
+
+
+@pytest.mark.parametrize(("factor", "testable"), [(1.4, False), (1.6, True)])
+def test_inflation_needs_lengths_that_grew(tmp_path, factor, testable):
+    claim = multiplied(tmp_path, lambda tokens: factor * tokens)
+    assert (claim.label == "not testable here") == (not testable)
+    said = f"The SFT student writes {factor:.2f} ("
+    assert claim.notes[0].startswith(said) == (not testable)
 
 
 # -- what applies to a pair ----------------------------------------------------------------------

@@ -30,11 +30,13 @@ def test_collapse_is_claimed_when_the_student_is_lower(tmp_path):
 
 
 def test_preserved_is_claimed_when_the_interval_is_inside_the_bound(tmp_path):
-    found, _, text = told(tmp_path)
+    found, _, text = told(tmp_path, base={"r": 0.5}, teacher={"r": 0.65}, sft={"r": 0.65})
     claim = found["student-teacher"]
     assert claim.label == "preserved within ±.1"
     assert "to within ±.1" in claim.statement
     assert "90 % interval" in claim.evidence
+    found, _, text = told(tmp_path / "again")
+    assert found["student-base"].label == "preserved within ±.1"
     assert "the same within ±.1 for the SFT student" in text
 
 

@@ -102,6 +102,13 @@ def declare(folder, **changes):
     return path
 
 
+def requiring(**requirement):
+    """A claim with this requirement."""
+    test = {"measure": "r", "a": "sft", "expect": "positive"}
+    required = {"at_least": 0.1, **requirement}
+    return {"claims": {"c": {"says": "x", "tests": [test], "requires": [required]}}}
+
+
 def study(path, *options):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
@@ -164,6 +171,22 @@ def test_the_page_made_again_differs_in_nothing(ran):
     assert {p.relative_to(written): p.read_bytes() for p in written.rglob("*.*")} == before
 
 
+def test_the_page_is_made_again_from_its_numbers_alone(ran, tmp_path):
+    folder, *_ = ran
+    written = folder / "runs/page"
+    again = study(
+        folder / "study.yaml",
+        *("--numbers", str(written / "page/study.json"), "--output_dir", str(tmp_path)),
+    )
+    output, _ = again.communicate(timeout=300)
+    assert again.returncode == 0, output
+    made = {p.relative_to(tmp_path / "page"): p.read_bytes() for p in tmp_path.rglob("*.*")}
+    assert made == {p.relative_to(written): p.read_bytes() for p in written.rglob("*.*")}
+    numbers = read_json(written / "page/study.json")
+    assert numbers["ceilings"].keys() == set(numbers["tasks"]["human"])
+    assert all(0.5 < ceiling < 1 for ceiling in numbers["ceilings"].values())
+
+
 def test_training_sets_are_compared_with_the_items_again(ran):
     folder, *_ = ran
     figures = read_json(folder / "runs/page/page/study.json")
@@ -205,7 +228,7 @@ def test_changed_traces_are_not_taken_for_those_of_the_training(ran, tmp_path):
 @pytest.mark.parametrize(
     "changes, said",
     [
-        ({"page": ""}, "a study names a page, factors and claims"),
+        ({"page": ""}, "a study names a page, factors and claims; .* is run by handan experiment"),
         ({"equivalence_bound": 2.0}, "equivalence_bound is 2"),
         ({"factors": {"f": {"question": "?", "against": "base", "arms": ["sft"]}}}, "in no factor"),
         (
@@ -244,6 +267,11 @@ def test_changed_traces_are_not_taken_for_those_of_the_training(ran, tmp_path):
             },
             "'grpo' is not that of 'sft'",
         ),
+        ({"equivalence_unit": "d"}, "equivalence_unit is 'd'; use r or z"),
+        (requiring(measure="rise", a="sft"), "'rise' is no requirement; use r, difference, room"),
+        (requiring(measure="difference", a="sft"), "requirement difference needs a and b"),
+        (requiring(measure="room", a="sft", b="base"), "requirement room needs a alone"),
+        (requiring(measure="ratio", a="sft", b="nobody"), "'nobody' is no model and no arm"),
     ],
 )
 def test_what_a_study_declares_is_checked(tmp_path, monkeypatch, changes, said):

@@ -2,8 +2,9 @@
 
 A study is an experiment (``handan.experiment``) with factors, claims and more than one seed.
 ``declared`` reads it, ``cells`` finds what has been run, ``figures`` computes all numbers
-(``arms``, ``over_seeds``: alignment and its intervals; ``measures``: all else), ``claims``
-judges, ``page`` puts ``tables``, ``details`` and ``pictures`` into the text written by hand.
+(``arms``, ``over_seeds``: alignment and its intervals; ``measures``: all else) or takes those of an
+earlier page, ``claims`` judges (``families``: p values; ``withheld``: what no verdict may rest on),
+``page`` puts ``tables``, ``details`` and ``pictures`` into the text written by hand.
 """
 
 import time
@@ -23,6 +24,7 @@ def run(
     only: Sequence[str] = (),
     page: Path | None = None,
     page_only: bool = False,
+    numbers: Path | None = None,
     dry_run: bool = False,
     list_stages: bool = False,
 ) -> None:
@@ -35,14 +37,18 @@ def run(
         page: the page to write, such as the study's own; by default one beside the runs, which
             leaves the study's own as it is.
         page_only: run nothing, only write the page.
+        numbers: write the page from this study.json of an earlier one; no run is looked at.
         dry_run, list_stages: see ``handan.experiment.show``; nothing is run or written.
 
     Raises:
-        UserError: cells failed (the page is written before, and names them), or the page cannot
-            be written.
+        UserError: cells failed (the page is written before, and names them), the page cannot be
+            written, or ``numbers`` are no numbers of this study.
         SystemExit: this process was asked to stop; the same command goes on.
     """
     folder = output_dir or Path(study.output_dir)
+    if numbers is not None:
+        _write(study, numbers, folder, page)
+        return
     made = planning.plan(study, folder)
     if dry_run or list_stages:
         experiment.show(study, made, folder, list_stages)
@@ -63,13 +69,17 @@ def run(
         raise failed
 
 
-def _write(study: Study, made: planning.Plan, folder: Path, page: Path | None) -> None:
-    from handan.study import cells, figures  # draws, and so takes a moment to import
+def _write(study: Study, source: planning.Plan | Path, folder: Path, page: Path | None) -> None:
+    """Write the page from the runs of a plan, or from a study.json."""
+    from handan.study import cells, claims, figures  # draws, and so takes a moment to import
     from handan.study import page as pages
 
     started = time.monotonic()
-    results = cells.Results(cells.find(study, made, folder))
-    found = figures.figures(study, results)
+    if isinstance(source, Path):
+        numbers = figures.stored(study, source)
+    else:
+        numbers = figures.numbers(study, cells.Results(cells.find(study, source, folder)))
+    found = claims.judge(study, numbers)
     output = page or folder / "page" / Path(study.page).name
     # The text of a page that is named is kept; the one beside the runs is always made anew.
     template = page if page is not None and page.exists() else Path(study.page)
@@ -77,6 +87,9 @@ def _write(study: Study, made: planning.Plan, folder: Path, page: Path | None) -
     of = found["cells"]
     for name, claim in found["claims"].items():
         print(f"{name}: {claim['conclusion']}. {claim['says']}")
+        for one in claim["requires"]:
+            if not one["met"]:
+                print(f"  {one['at']}: {one['said']}")
     for one in of["missing"]:
         print(f"missing: {one['cell']}: {one['reason']}")
     same = f"differs from {template} in {', '.join(differ)}" if differ else f"equals {template}"

@@ -127,7 +127,7 @@ def oracle(results: Results, names: Sequence[str], bootstrap: Bootstrap) -> dict
 
 
 def difference(
-    bound: float,
+    bound: tuple[float, str],
     results: Results,
     a: str,
     b: str,
@@ -138,7 +138,7 @@ def difference(
     """Mean r of a less that of b, on the seeds and items of both; see ``over_seeds.difference``.
 
     Args:
-        bound: differences within it count as none.
+        bound: differences within it count as none; with its unit, r or z.
         results: the cells that are there.
         a, b: names of arms or models.
         at: temperature.
@@ -148,4 +148,4 @@ def difference(
     sides = [
         {seed: part(tasks) for seed, tasks in results.by_seed(name, at).items()} for name in (a, b)
     ]
-    return over_seeds.difference(*paired_mean_r(sides[0], sides[1], bootstrap), bound)
+    return over_seeds.difference(*paired_mean_r(sides[0], sides[1], bootstrap), *bound)

@@ -7,6 +7,7 @@ from pathlib import Path
 from handan.errors import UserError
 from handan.experiment import load
 from handan.experiment.declared import Experiment
+from handan.report.words.requirements import OF_TWO, Requirement
 
 # What a claim's test may look at, and the outcomes that can be predicted of it.
 EXPECTED = {
@@ -56,10 +57,12 @@ class Claim:
     Attributes:
         says: the claim in a sentence.
         tests: what must be found for it to be reproduced.
+        requires: what must hold, at a temperature, for its tests there to say anything about it.
     """
 
     says: str
     tests: list[Test]
+    requires: list[Requirement] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -70,13 +73,15 @@ class Study(Experiment):
         page: the results page; its text is written by hand around generated parts.
         factors: by name, a table of the page each.
         claims: by name.
-        equivalence_bound: differences of r within this count as none.
+        equivalence_bound: differences within this count as none.
+        equivalence_unit: of that bound: ``r``, or ``z`` for Fisher's z.
     """
 
     page: str = ""
     factors: dict[str, Factor] = field(default_factory=dict)
     claims: dict[str, Claim] = field(default_factory=dict)
     equivalence_bound: float = 0.1
+    equivalence_unit: str = "r"
 
     @property
     def tests(self) -> list[Test]:
@@ -115,10 +120,14 @@ def load_study(path: Path, seed: int | None = None, accelerate_config: str | Non
 def _problems(study: Study) -> Iterator[str]:
     known = {**study.models, **study.arms}
     if not study.page or not study.factors or not study.claims:
-        yield "a study names a page, factors and claims; an experiment without them is run by "
-        "handan experiment"
+        yield (
+            "a study names a page, factors and claims; an experiment without them is run by "
+            "handan experiment"
+        )
     if not 0 < study.equivalence_bound < 1:
         yield f"equivalence_bound is {study.equivalence_bound:g}; give one between 0 and 1"
+    if study.equivalence_unit not in ("r", "z"):
+        yield f"equivalence_unit is '{study.equivalence_unit}'; use r or z (Fisher's z)"
     for name, arm in study.arms.items():
         if arm.start is None:
             yield f"arms.{name}: name the model or arm it begins with as start"
@@ -131,6 +140,16 @@ def _problems(study: Study) -> Iterator[str]:
         if name not in shown:
             yield f"arms.{name}: in no factor, so that it would be in no table; add it to one"
     for name, claim in study.claims.items():
+        for required in claim.requires:
+            if required.measure not in OF_TWO:
+                allowed = ", ".join(OF_TWO)
+                yield f"claims.{name}: '{required.measure}' is no requirement; use {allowed}"
+            elif bool(required.b) != OF_TWO[required.measure]:
+                sides = "a and b" if OF_TWO[required.measure] else "a alone"
+                yield f"claims.{name}: requirement {required.measure} needs {sides}"
+            for of in filter(None, (required.a, required.b)):
+                if of not in known:
+                    yield f"claims.{name}: '{of}' is no model and no arm"
         for test in claim.tests:
             if test.measure not in EXPECTED or test.expect not in EXPECTED[test.measure]:
                 allowed = "; ".join(f"{k}: {', '.join(v)}" for k, v in EXPECTED.items())

@@ -1,33 +1,41 @@
-"""All numbers of a study's page, from its cells: ``study.json``.
+"""All numbers of a study's page, from its cells or from an earlier ``study.json``.
 
 Alignment and its differences have intervals over seeds and items (``arms``, ``over_seeds``). Other
 measures are given as mean and range over seeds (``measures``).
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from handan.alignment.statistics.bootstrap import Bootstrap
 from handan.budgets import total
-from handan.study import measures, over_seeds
+from handan.errors import UserError
+from handan.records import read_json
+from handan.study import measures
 from handan.study.arms import arm_figures, difference, oracle, right, spread
 from handan.study.cells import SAMPLED, TEMPERATURES, Results
-from handan.study.claims import judge
 from handan.study.declared import Study, Test
 from handan.study.samples import by_samples
 from handan.study.traces import audits, trace_sets
 
 DRAWS, SEED = 10_000, 0
+KEYS = (
+    *("cells", "tasks", "ceilings", "arms", "measures", "factors", "samples", "traces", "audit"),
+    *("budgets", "oracle", "settings", "tests"),
+)
 
 
-def figures(study: Study, results: Results) -> dict[str, Any]:
-    """Everything the page shows, ready for JSON; unknown values are None."""
-    bootstrap, bound = Bootstrap(DRAWS, SEED), study.equivalence_bound
+def numbers(study: Study, results: Results) -> dict[str, Any]:
+    """Everything the page shows but verdicts on claims, ready for JSON; unknown values are None."""
+    bootstrap = Bootstrap(DRAWS, SEED)
+    bound = study.equivalence_bound, study.equivalence_unit
     known = [name for name in (*study.models, *study.arms) if results.of(name)]
     of_seeds = measures.by_seed(study, results)
     found: dict[str, Any] = {
         "cells": _cells(results),
         "tasks": _tasks(results, known),
+        "ceilings": measures.ceilings(of_seeds),
         "arms": {name: arm_figures(results, name, bootstrap) for name in known},
         "measures": {name: measures.over_seeds(study, of_seeds, name) for name in known},
         "factors": {
@@ -45,7 +53,12 @@ def figures(study: Study, results: Results) -> dict[str, Any]:
         "audit": audits(study, results),
         "budgets": {name: _budget(results, name) for name in study.arms if name in known},
         "oracle": oracle(results, known, bootstrap),
-        "settings": {"draws": DRAWS, "seed": SEED, "equivalence_bound": bound},
+        "settings": {
+            "draws": DRAWS,
+            "seed": SEED,
+            "equivalence_bound": study.equivalence_bound,
+            "equivalence_unit": study.equivalence_unit,
+        },
     }
     tests = [
         {"measure": test.measure, "a": test.a, "b": test.b, "expect": test.expect, "at": at}
@@ -53,11 +66,34 @@ def figures(study: Study, results: Results) -> dict[str, Any]:
         for test in study.tests
         for at in TEMPERATURES
     ]
-    over_seeds.holm_family([row for row in tests if row["measure"] == "difference"])
-    over_seeds.bh_family(
-        [row for of in found["factors"].values() for both in of.values() for row in both.values()]
-    )
-    return found | judge(study, tests)
+    return found | {"tests": tests}
+
+
+def stored(study: Study, path: Path) -> dict[str, Any]:
+    """The numbers of a study.json that an earlier page left, for the tests that are declared now.
+
+    Raises:
+        UserError: it is no such file, was computed with another bound, or lacks a test or factor.
+    """
+    found = read_json(path)
+    lacks = [key for key in KEYS if not isinstance(found, dict) or key not in found]
+    if lacks:
+        raise UserError(f"{path}: no study.json of a study, for it has no '{lacks[0]}'")
+    settings = found["settings"]
+    bounds = (settings["equivalence_bound"], settings["equivalence_unit"])
+    if bounds != (study.equivalence_bound, study.equivalence_unit):
+        raise UserError(
+            f"{path}: computed with an equivalence bound of {bounds[0]:g} on {bounds[1]}, and "
+            f"{study.equivalence_bound:g} on {study.equivalence_unit} is declared; only the runs "
+            "can give another: leave out --numbers"
+        )
+    rows = {(row["measure"], row["a"], row["b"], row["at"]): row for row in found["tests"]}
+    keys = [(t, (t.measure, t.a, t.b, at)) for t in study.tests for at in TEMPERATURES]
+    missing = [" ".join(filter(None, key)) for _, key in keys if key not in rows]
+    missing += [f"factor {name}" for name in study.factors if name not in found["factors"]]
+    if missing:
+        raise UserError(f"{path}: has no {missing[0]}, which is declared; leave out --numbers")
+    return found | {"tests": [rows[key] | {"expect": test.expect} for test, key in keys]}
 
 
 def _tasks(results: Results, names: Sequence[str]) -> dict[str, list[str]]:
@@ -101,8 +137,9 @@ def _test(
     if test.measure == "difference" and test.b is not None:
         pair = (results, test.a, test.b, at, bootstrap)
         other = found["arms"].get(test.b, {}).get(at, {})
-        return difference(study.equivalence_bound, *pair) | {
-            "right_only": difference(study.equivalence_bound, *pair, right),
+        bound = study.equivalence_bound, study.equivalence_unit
+        return difference(bound, *pair) | {
+            "right_only": difference(bound, *pair, right),
             "accuracy_a": of_arm.get("accuracy_human", {}).get("value"),
             "accuracy_b": other.get("accuracy_human", {}).get("value"),
         }

@@ -45,6 +45,17 @@ def by_seed(study: Study, results: Results) -> list[dict[str, Any]]:
     return out
 
 
+def ceilings(of_seeds: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The human ceiling of each task whose response times have a known reliability."""
+    return {
+        name: task["ceiling"]
+        for result in of_seeds
+        for model in result["models"].values()
+        for name, task in model["tasks"].items()
+        if task["cost_source"] == "human" and task["ceiling"] is not None
+    }
+
+
 OF_TASKS = (
     *("r_raw", "r_logmean", "spearman", "reliability_model", "r_loglog_normalized"),
     *("r_loglog_disattenuated", "cap_rate", "loop_rate", "unparsed_rate", "no_reasoning_rate"),

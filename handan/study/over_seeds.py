@@ -19,15 +19,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from handan.alignment.figures.contrasts import adjust, from_other_people, settled_difference
+from handan.alignment.figures.contrasts import from_other_people, settled_difference
 from handan.alignment.figures.means import people_variance
 from handan.alignment.figures.verdict import verdict
 from handan.alignment.statistics.basic import (
     FloatArray,
-    benjamini_hochberg,
     finite_or_none,
     fisher_mean,
-    holm,
 )
 from handan.alignment.statistics.intervals import equivalence_p, interval, p_value, widened
 from handan.study.repeated import Repeated, items_of, pairs_of_seeds
@@ -60,18 +58,19 @@ def estimate(repeated: Repeated, correlation: bool) -> dict:
     return {"value": finite_or_none(found.value), **_report(repeated, found, repeated.reasons)}
 
 
-def difference(a: Repeated, b: Repeated, bound: float) -> dict:
+def difference(a: Repeated, b: Repeated, bound: float, unit: str = "r") -> dict:
     """Mean over seeds of the difference a - b, over the seeds that both have, with its verdict.
 
     Args:
         a, b: on the same items, as of ``paired_mean_r``. One without seeds (a base) is beside
             every seed of the other.
         bound: differences within plus or minus this count as none.
+        unit: of the bound: 'r', or 'z' for differences of Fisher's z.
 
     Returns:
         As of ``estimate``, but 'difference' instead of 'value'; 'r_a' and 'r_b' are plain means
-        over the same seeds, so that they differ by it; and 'ci90', 'p', 'p_equivalence',
-        'equivalence_bound' and 'verdict'.
+        over the same seeds, so that they differ by it; and 'p', 'verdict', and in the unit of the
+        bound 'ci90' and 'p_equivalence', beside 'equivalence_bound' and 'equivalence_unit'.
 
     Raises:
         ValueError: correlations are of different items.
@@ -80,26 +79,40 @@ def difference(a: Repeated, b: Repeated, bound: float) -> dict:
     in_a = [a.seeds.index(seed) for _, seed, _ in pairs]
     in_b = [b.seeds.index(seed) for _, _, seed in pairs]
     values_a, values_b = a.values[in_a], b.values[in_b]
-    people = []
-    for i, j in zip(in_a, in_b, strict=True) if a.sides and b.sides else ():
-        if items_of(a.sides[i]) != items_of(b.sides[j]):
-            raise ValueError("correlations of different items are not compared: pair them first")
-        r_a, r_b = float(a.values[i]), float(b.values[j])
-        people.append(from_other_people(r_a, r_b, a.sides[i], b.sides[j]))
+    known = a.sides and b.sides
+    both = [(a.sides[i], b.sides[j]) for i, j in zip(in_a, in_b, strict=True) if known]
+    if any(items_of(side_a) != items_of(side_b) for side_a, side_b in both):
+        raise ValueError("correlations of different items are not compared: pair them first")
     of_seeds = Repeated(
         tuple(seed for seed, _, _ in pairs),
         settled_difference(values_a - values_b),
         settled_difference(a.draws[in_a] - b.draws[in_b]),
         tuple(map(min, zip(a.sizes, b.sizes, strict=False))),
     )
-    found = _mean(of_seeds, people, correlation=False)
+    levels = zip(values_a, values_b, both, strict=False)
+    people = [from_other_people(float(r_a), float(r_b), *sides) for r_a, r_b, sides in levels]
+    found = bounded = _mean(of_seeds, people, correlation=False)
     reasons = [f"a, {reason}" for reason in a.reasons] + [f"b, {reason}" for reason in b.reasons]
     if not pairs:
         reasons.append("no seed that both have")
+    if unit == "z":
+        on_z = of_seeds._replace(
+            values=settled_difference(_z(values_a) - _z(values_b)),
+            draws=settled_difference(_z(a.draws[in_a]) - _z(b.draws[in_b])),
+        )
+        if (np.isnan(on_z.values) & ~np.isnan(of_seeds.values)).any():
+            reasons.append("a correlation of exactly +1 or -1 has no Fisher's z to compare")
+            on_z.values[:] = np.nan
+        # dz is dr / (1 - r²), so r = 0 gives the variance of z.
+        people = [from_other_people(0.0, 0.0, *sides) for sides in both]
+        bounded = _mean(on_z, people, correlation=False)
     defined = np.isfinite(of_seeds.values)
     report = _report(of_seeds, found, reasons)
+    left_out = int(np.isnan(bounded.of_items).sum())
+    report["draws_left_out"] = max(report["draws_left_out"], left_out)
     sizes = of_seeds.sizes
-    ci90 = finite_or_none(interval(_draws(found, 0.05), sizes, 0.90))
+    ci90 = finite_or_none(interval(_draws(bounded, 0.05), sizes, 0.90))
+    said = verdict(report["ci"], ci90, bound)
     return {
         "r_a": finite_or_none(values_a[defined].mean()) if defined.any() else None,
         "r_b": finite_or_none(values_b[defined].mean()) if defined.any() else None,
@@ -108,11 +121,17 @@ def difference(a: Repeated, b: Repeated, bound: float) -> dict:
         "ci90": ci90,
         "p": finite_or_none(_p(found, lambda draws: p_value(draws, sizes), tails=2)),
         "p_equivalence": finite_or_none(
-            _p(found, lambda draws: equivalence_p(draws, sizes, bound), tails=1)
+            _p(bounded, lambda draws: equivalence_p(draws, sizes, bound), tails=1)
         ),
         "equivalence_bound": bound,
-        "verdict": verdict(report["ci"], ci90, bound),
+        "equivalence_unit": unit,
+        "verdict": f"{said} of z" if said and "within" in said and unit == "z" else said,
     }
+
+
+def _z(r: FloatArray) -> FloatArray:
+    """Fisher's z, NaN for correlations of exactly +1 and -1."""
+    return np.arctanh(np.where(np.abs(r) < 1, r, np.nan))
 
 
 class _Mean(NamedTuple):
@@ -238,13 +257,3 @@ def _report(repeated: Repeated, found: _Mean, reasons: Sequence[str]) -> dict:
         "n": sum(repeated.sizes),
         "draws_left_out": int(np.isnan(draws).sum()),
     }
-
-
-def holm_family(rows: list[dict]) -> None:
-    """Add 'p_holm' to rows of ``difference``, adjusted over all of them."""
-    adjust(rows, rows, "p_holm", holm)
-
-
-def bh_family(rows: list[dict]) -> None:
-    """Add 'p_bh' to rows of ``difference``, after Benjamini and Hochberg."""
-    adjust(rows, rows, "p_bh", benjamini_hochberg)

@@ -24,7 +24,7 @@ def write(study: Study, found: Mapping[str, Any], template: Path, output: Path) 
 
     Args:
         study: what was declared.
-        found: of ``handan.study.figures.figures``.
+        found: of ``handan.study.claims.judge``.
         template: the page whose text is kept.
         output: where it goes; may be the template itself.
 

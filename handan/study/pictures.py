@@ -62,9 +62,9 @@ def alignment(study: Study, found: Found) -> Picture:
         axes.set_xlim(right=1)
         svg = _svg(figure, "alignment")
     caption = (
-        "Mean r with people, 95 % intervals over seeds and items; small points are single seeds. "
-        "Dotted: the noise-free length of the carry-cost format. In each group the first row is "
-        "what the others are compared with."
+        "Mean r with people, 95 % intervals over seeds and items, not over people; small points "
+        "are single seeds. Dotted: the noise-free length of the carry-cost format. In each group "
+        "the first row is what the others are compared with."
     )
     said = "; ".join(
         f"{arm}: {correlation(found['arms'][arm][SAMPLED]['r']['value'])} at T = 1"
@@ -114,7 +114,8 @@ def tests(study: Study, found: Found) -> Picture:
     with style():
         figure = new_figure(BOTH_COLUMNS, 0.34 * len(pairs) + 0.9)
         axes = figure.add_subplot()
-        axes.axvspan(-bound, bound, color=MUTED, alpha=0.12, linewidth=0)
+        if found["settings"]["equivalence_unit"] == "r":
+            axes.axvspan(-bound, bound, color=MUTED, alpha=0.12, linewidth=0)
         for row in rows:
             place = pairs.index((row["a"], row["b"])) + SHIFT[row["at"]]
             _point(axes, {**row, "value": row["difference"]}, place, row["at"])
@@ -127,9 +128,11 @@ def tests(study: Study, found: Found) -> Picture:
         f"{row['a']} less {row['b']}, {row['at']}: {correlation(row['difference'])}" for row in rows
     )
     caption = (
-        "The confirmatory differences, 95 % intervals over seeds and items; small points are "
-        "single seeds; shaded: differences that count as none."
+        "The confirmatory differences, 95 % intervals over seeds and items, not over people; small "
+        "points are single seeds"
     )
+    shaded = found["settings"]["equivalence_unit"] == "r"
+    caption += "; shaded: differences that count as none." if shaded else "."
     return Picture(svg, caption, f"Differences of mean r: {said}")
 
 

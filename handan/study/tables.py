@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from handan.markdown import escape
-from handan.report.notation import UNKNOWN, bounds, correlation, name, number
+from handan.report.notation import MINUS, UNKNOWN, bounds, correlation, name, number
 from handan.study.cells import SAMPLED, TEMPERATURES
 from handan.study.declared import Study
 
@@ -31,9 +31,19 @@ def _undefined(figure: Mapping[str, Any]) -> str:
 
 
 def _difference(row: Mapping[str, Any] | None) -> str:
+    """'.87 - .70 = .17 [-.14, .46]': means over the same seeds and items, and their difference.
+
+    They are plain means over seeds; an arm's own r is a mean on Fisher's z.
+    """
     if not row or row["difference"] is None:
         return UNKNOWN
-    return f"{correlation(row['difference'])} {bounds(row['ci'])}{_undefined(row)}"
+    levels = f"{correlation(row['r_a'])} {MINUS} {_in_brackets(correlation(row['r_b']))}"
+    shown = f"{correlation(row['difference'])} {bounds(row['ci'])}{_undefined(row)}"
+    return f"{levels} = {shown}"
+
+
+def _in_brackets(shown: str) -> str:
+    return f"({shown})" if shown.startswith(MINUS) else shown
 
 
 def ranged(figure: Mapping[str, Any] | None, write: Callable[[float | None], str]) -> str:
@@ -71,6 +81,17 @@ def claims(study: Study, found: Found) -> str:
     return table(["claim", "what it says", "here", "tests"], rows)
 
 
+def requirements(study: Study, found: Found) -> str:
+    """What each claim requires, with the numbers."""
+    met = {True: "met", False: "**not met**", None: "**not known**"}
+    rows = [
+        [name(called), one["at"], one["said"], met[one["met"]]]
+        for called, claim in found["claims"].items()
+        for one in claim["requires"]
+    ]
+    return table(["claim", "T", "requires", "here"], rows)
+
+
 def tests(study: Study, found: Found) -> str:
     """Every test of the claims, with effect and interval."""
     rows = []
@@ -78,14 +99,17 @@ def tests(study: Study, found: Found) -> str:
         what = f"`{test['a']}`" + (f" - `{test['b']}`" if test["measure"] == "difference" else "")
         if test["measure"] in ("law", "effort"):
             what = f"`{test['a']}` on `{test['b']}`"
-        rows.append([what, test["at"], test["expect"], *_effect(test), f"**{test['outcome']}**"])
+        why = f" ({test['withheld']})" if test.get("withheld") else ""
+        outcome = f"**{test['outcome']}**{why}"
+        rows.append([what, test["at"], test["expect"], *_effect(test), outcome])
     header = [
         "what",
         "T",
         "expected",
         "found",
         "verdict",
-        "Holm's p",
+        "p",
+        "p of equivalence",
         "seeds",
         "right answers only",
     ]
@@ -93,32 +117,33 @@ def tests(study: Study, found: Found) -> str:
 
 
 def _effect(test: Mapping[str, Any]) -> list[str]:
-    """Found, verdict, p, seeds, and the same on right answers."""
+    """Found, verdict, both p after Holm, seeds, and the same on right answers."""
     if test["measure"] == "r":
-        return [
-            f"r = {with_interval(test)}",
-            UNKNOWN,
-            UNKNOWN,
-            str(test.get("seeds", UNKNOWN)),
-            UNKNOWN,
-        ]
+        shown, seeds = f"r = {with_interval(test)}", str(test.get("seeds", UNKNOWN))
+        return [shown, UNKNOWN, _p(test["p_holm"]), UNKNOWN, seeds, UNKNOWN]
     if test["measure"] == "difference":
-        p = test["p_holm"]
         return [
             _difference(test),
             test["verdict"] or UNKNOWN,
-            UNKNOWN if p is None else "< .001" if p < 0.001 else correlation(p, 3),
+            _p(test["p_holm"]),
+            _p(test["p_equivalence_holm"]),
             str(test["seeds"]),
             _difference(test["right_only"]),
         ]
+    none = [UNKNOWN, UNKNOWN]
     if test["measure"] == "law":
         laws = test["laws"] or []
         said = "; ".join(f"{law} ({laws.count(law)})" for law in dict.fromkeys(laws))
         slope, ratio = ranged(test["slope"], correlation), ranged(test["ratio"], correlation)
-        return [f"b = {slope}, ratio {ratio}", said or UNKNOWN, UNKNOWN, str(len(laws)), UNKNOWN]
+        shown = f"b = {slope}, ratio {ratio}"
+        return [shown, said or UNKNOWN, *none, str(len(laws)), UNKNOWN]
     effort, kl = ranged(test["effort"], correlation), ranged(test["kl"], correlation)
     seeds = str(test["effort"]["seeds"]) if test["effort"] else UNKNOWN
-    return [f"relative effort {effort}, KL {kl}", UNKNOWN, UNKNOWN, seeds, UNKNOWN]
+    return [f"relative effort {effort}, KL {kl}", UNKNOWN, *none, seeds, UNKNOWN]
+
+
+def _p(p: float | None) -> str:
+    return UNKNOWN if p is None else "< .001" if p < 0.001 else correlation(p, 3)
 
 
 def factors(study: Study, found: Found) -> str:
@@ -148,7 +173,8 @@ def factor(study: Study, found: Found, which: str) -> str:
 def _with_verdict(row: Mapping[str, Any] | None) -> str:
     if not row or row["difference"] is None:
         return UNKNOWN
-    return f"{_difference(row)} {row['verdict'] or ''}".strip()
+    said = row["verdict"] or (f"no verdict ({row['withheld']})" if row["withheld"] else "")
+    return f"{_difference(row)} {said}".strip()
 
 
 def analytic(study: Study, found: Found) -> str:
@@ -183,6 +209,7 @@ def oracle(study: Study, found: Found) -> str:
 PARTS: dict[str, Callable[[Study, Found], str]] = {
     "cells": cells,
     "claims": claims,
+    "requirements": requirements,
     "tests": tests,
     "oracle": oracle,
     "factors": factors,

@@ -13,6 +13,7 @@ from handan.report.words import pair
 from handan.report.words.claim import ORDER, Applying, Claim
 from handan.report.words.multiplier import multiplier_claims
 from handan.report.words.power import power_of_contrast, power_of_r
+from handan.report.words.testable import tested
 
 # After Holm's correction; a verdict rests on an uncorrected interval, so it may not survive.
 SIGNIFICANT = 0.05
@@ -80,7 +81,7 @@ def claims(group: Group, tolerance: float = TOLERANCE) -> list[Claim]:
             # A control answers for its teacher; against its base it is in the table of contrasts.
             if not (a.kind == "control" and b.name == a.base):
                 found.append(_contrast(group, row, a, b, tolerance))
-    found += multiplier_claims(group)
+    found = [tested(group, claim) for claim in [*found, *multiplier_claims(group)]]
     places = {about: place for place, about in enumerate(ORDER)}
     return sorted(found, key=lambda claim: places.get(claim.about, len(ORDER)))
 
