@@ -11,6 +11,7 @@ from handan.alignment.data.people import People
 from handan.alignment.figures.contrasts import contrasts
 from handan.alignment.figures.means import interval_of_mean
 from handan.alignment.measure import align
+from handan.alignment.statistics.basic import z_weights
 from handan.alignment.statistics.bootstrap import Bootstrap
 from handan.alignment.statistics.intervals import interval
 from handan.study.families import bh_family, holm_family, p_from_interval
@@ -79,9 +80,9 @@ def test_one_seed_counts_people_as_align_does():
     bootstrap = Bootstrap(DRAWS, 0)
     repeated = mean_r({1: costs["a"]}, bootstrap)
     row = estimate(repeated, correlation=True)
-    r, draws = zip(*[(side.r, side.draws) for side in repeated.sides[0]], strict=True)
-    expected = interval_of_mean(costs["a"], r, draws, [40, 40])
-    assert row["ci"] == list(expected)
+    draws = [side.draws for side in repeated.sides[0]]
+    expected = interval_of_mean(costs["a"], draws, z_weights([40, 40]))
+    assert row["ci"] == pytest.approx(expected, rel=1e-12)
     without = estimate(repeated._replace(sides=()), correlation=True)
     assert without["ci"][0] - row["ci"][0] > 0.01 and row["ci"][1] - without["ci"][1] > 0.01
     by_model = {m: {e.task: e for e in entries} for m, entries in costs.items()}
@@ -132,14 +133,18 @@ def test_an_exact_multiplier_is_preserved():
     assert (row["verdict"], row["by_seed"]) == ("preserved within ±0.1", [0, 0, 0])
 
 
-def test_the_mean_is_on_fishers_z_and_a_difference_is_plain():
+def test_means_over_seeds_differ_by_the_difference():
     a = {seed: seeds_of("arm", r=r)[seed] for seed, r in enumerate((0.1, 0.3, 0.6))}
     b = seeds_of("other", r=0.9)
     repeated = mean_r(a, Bootstrap(DRAWS, 0))
     row = estimate(repeated, correlation=True)
-    assert row["value"] == pytest.approx(np.tanh(np.arctanh(repeated.values).mean()))
+    assert row["value"] == pytest.approx(repeated.values.mean())
     assert row["sd_seeds"] == pytest.approx(np.std(repeated.values, ddof=1))
     assert row["ci"][0] < row["ci_items"][0] < row["ci_items"][1] < row["ci"][1]
+    of_a, of_b = (estimate(mean_r(of, Bootstrap(DRAWS, 0)), correlation=True) for of in (a, b))
+    unequal = compared(a, b)
+    assert (unequal["r_a"], unequal["r_b"]) == pytest.approx((of_a["value"], of_b["value"]))
+    assert unequal["difference"] == pytest.approx(of_a["value"] - of_b["value"])
     row = compared(seeds_of("arm", r=0.3), b)
     assert row["difference"] == pytest.approx(np.mean(row["by_seed"]))
     assert row["difference"] == pytest.approx(row["r_a"] - row["r_b"])
@@ -259,24 +264,29 @@ def test_a_seed_without_a_task_or_without_thinking_is_null_and_said():
     row = estimate(mean_r(a, Bootstrap(DRAWS, 0)), correlation=True)
     assert row["reasons"] == [
         "seed 0, beta: no costs",
-        "seed 2, alpha: 0 items with a cost; a correlation needs two",
+        "seed 2, alpha: 0 items; a correlation needs 12",
     ]
     assert (row["seeds_defined"], row["over_seeds"], row["n"]) == (1, False, 80)
     nothing = estimate(mean_r({None: []}, Bootstrap(DRAWS, 0)), correlation=True)
     assert (nothing["value"], nothing["ci"], nothing["seeds_defined"]) == (None, None, 0)
 
 
-def test_an_exact_correlation_has_no_interval_over_seeds():
+def test_an_exact_correlation_of_a_task_is_in_no_mean_over_tasks():
     a = seeds_of("arm")
     exact = [
         replace(entry, of_samples={**entry.of_samples, "tokens": np.exp(entry.log_demand)[:, None]})
         for entry in a[0]
     ]
     row = estimate(mean_r({0: exact, 1: a[1]}, Bootstrap(DRAWS, 0)), correlation=True)
-    assert (row["value"], row["ci"], row["over_seeds"]) == (1, None, False)
+    assert (row["by_seed"][0], row["seeds_defined"], row["over_seeds"]) == (None, 1, False)
     assert row["reasons"] == [
-        "no spread over items, or a correlation of exactly +1 or -1: no interval over seeds"
+        f"seed 0, {task}: r is exactly +1, which has no finite z" for task in ("alpha", "beta")
     ]
+    # Alone it is what it is, and one of several seeds.
+    of_task = mean_r({0: exact[:1], 1: a[1][:1], 2: a[2][:1]}, Bootstrap(DRAWS, 0))
+    row = estimate(of_task, correlation=True)
+    assert row["by_seed"][0] == 1 and row["value"] == pytest.approx(of_task.values.mean())
+    assert row["ci"][0] < row["value"] < row["ci"][1] < 1
 
 
 def test_human_and_analytic_tasks_share_no_mean():

@@ -11,6 +11,7 @@ from handan.alignment.statistics.basic import mean_of_known
 from handan.alignment.statistics.bootstrap import Bootstrap
 from handan.study import over_seeds
 from handan.study.cells import SAMPLED, TEMPERATURES, Costs, Results
+from handan.study.declared import Study
 from handan.study.repeated import Repeated, Seed, mean_r, paired_mean_r
 
 Part = Callable[[Costs], list[TaskCosts]]
@@ -48,12 +49,13 @@ def _with_oracle(tasks: Costs) -> list[TaskCosts]:
     ]
 
 
-def _repeated(by_seed: Mapping[Seed, Costs], part: Part, bootstrap: Bootstrap) -> Repeated:
-    return mean_r({seed: part(tasks) for seed, tasks in by_seed.items()}, bootstrap)
-
-
-def arm_figures(results: Results, name: str, bootstrap: Bootstrap) -> dict[str, Any]:
+def arm_figures(study: Study, results: Results, name: str, bootstrap: Bootstrap) -> dict[str, Any]:
     """Figures of an arm at both temperatures."""
+
+    def over_tasks(by_seed: Mapping[Seed, Costs], part: Part) -> Repeated:
+        of_part = {seed: part(tasks) for seed, tasks in by_seed.items()}
+        return mean_r(of_part, bootstrap, study.task_weights)
+
     out: dict[str, Any] = {}
     for at in TEMPERATURES:
         by_seed = results.by_seed(name, at)
@@ -68,7 +70,7 @@ def arm_figures(results: Results, name: str, bootstrap: Bootstrap) -> dict[str, 
             **{f"r_{task}": _one(task) for task in tasks},
         }
         out[at] = {
-            key: over_seeds.estimate(_repeated(by_seed, part, bootstrap), correlation=True)
+            key: over_seeds.estimate(over_tasks(by_seed, part), correlation=True)
             for key, part in parts.items()
         }
         for column, of in (("accuracy", _accuracy), ("tokens", _tokens)):
@@ -110,7 +112,9 @@ def spread(values: Sequence[float | None]) -> dict[str, Any]:
     }
 
 
-def oracle(results: Results, names: Sequence[str], bootstrap: Bootstrap) -> dict[str, Any] | None:
+def oracle(
+    study: Study, results: Results, names: Sequence[str], bootstrap: Bootstrap
+) -> dict[str, Any] | None:
     """r of the noise-free length with people, on the human tasks: what the format itself has."""
     for name in names:
         for tasks in results.by_seed(name, SAMPLED).values():
@@ -122,12 +126,13 @@ def oracle(results: Results, names: Sequence[str], bootstrap: Bootstrap) -> dict
                 )
                 for costs in human(tasks)
             ]
-            return over_seeds.estimate(mean_r({None: entries}, bootstrap), correlation=True)
+            of_oracle = mean_r({None: entries}, bootstrap, study.task_weights)
+            return over_seeds.estimate(of_oracle, correlation=True)
     return None
 
 
 def difference(
-    bound: tuple[float, str],
+    study: Study,
     results: Results,
     a: str,
     b: str,
@@ -138,7 +143,7 @@ def difference(
     """Mean r of a less that of b, on the seeds and items of both; see ``over_seeds.difference``.
 
     Args:
-        bound: differences within it count as none; with its unit, r or z.
+        study: declares the bound of equivalence, and how tasks weigh.
         results: the cells that are there.
         a, b: names of arms or models.
         at: temperature.
@@ -148,4 +153,5 @@ def difference(
     sides = [
         {seed: part(tasks) for seed, tasks in results.by_seed(name, at).items()} for name in (a, b)
     ]
-    return over_seeds.difference(*paired_mean_r(sides[0], sides[1], bootstrap), *bound)
+    both = paired_mean_r(sides[0], sides[1], bootstrap, study.task_weights)
+    return over_seeds.difference(*both, study.equivalence_bound, study.equivalence_unit)

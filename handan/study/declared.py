@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from handan.alignment.statistics.basic import INVERSE_VARIANCE, TASK_WEIGHTS
 from handan.errors import UserError
 from handan.experiment import load
 from handan.experiment.declared import Experiment
@@ -75,6 +76,7 @@ class Study(Experiment):
         claims: by name.
         equivalence_bound: differences within this count as none.
         equivalence_unit: of that bound: ``r``, or ``z`` for Fisher's z.
+        task_weights: in a mean over tasks, ``inverse_variance`` or ``equal``.
     """
 
     page: str = ""
@@ -82,6 +84,7 @@ class Study(Experiment):
     claims: dict[str, Claim] = field(default_factory=dict)
     equivalence_bound: float = 0.1
     equivalence_unit: str = "r"
+    task_weights: str = INVERSE_VARIANCE
 
     @property
     def tests(self) -> list[Test]:
@@ -128,6 +131,8 @@ def _problems(study: Study) -> Iterator[str]:
         yield f"equivalence_bound is {study.equivalence_bound:g}; give one between 0 and 1"
     if study.equivalence_unit not in ("r", "z"):
         yield f"equivalence_unit is '{study.equivalence_unit}'; use r or z (Fisher's z)"
+    if study.task_weights not in TASK_WEIGHTS:
+        yield f"task_weights is '{study.task_weights}'; use {' or '.join(TASK_WEIGHTS)}"
     for name, arm in study.arms.items():
         if arm.start is None:
             yield f"arms.{name}: name the model or arm it begins with as start"

@@ -29,19 +29,18 @@ KEYS = (
 def numbers(study: Study, results: Results) -> dict[str, Any]:
     """Everything the page shows but verdicts on claims, ready for JSON; unknown values are None."""
     bootstrap = Bootstrap(DRAWS, SEED)
-    bound = study.equivalence_bound, study.equivalence_unit
     known = [name for name in (*study.models, *study.arms) if results.of(name)]
     of_seeds = measures.by_seed(study, results)
     found: dict[str, Any] = {
         "cells": _cells(results),
         "tasks": _tasks(results, known),
         "ceilings": measures.ceilings(of_seeds),
-        "arms": {name: arm_figures(results, name, bootstrap) for name in known},
+        "arms": {name: arm_figures(study, results, name, bootstrap) for name in known},
         "measures": {name: measures.over_seeds(study, of_seeds, name) for name in known},
         "factors": {
             name: {
                 arm: {
-                    at: difference(bound, results, arm, of.against, at, bootstrap)
+                    at: difference(study, results, arm, of.against, at, bootstrap)
                     for at in TEMPERATURES
                 }
                 for arm in of.arms
@@ -52,12 +51,13 @@ def numbers(study: Study, results: Results) -> dict[str, Any]:
         "traces": trace_sets(study, results),
         "audit": audits(study, results),
         "budgets": {name: _budget(results, name) for name in study.arms if name in known},
-        "oracle": oracle(results, known, bootstrap),
+        "oracle": oracle(study, results, known, bootstrap),
         "settings": {
             "draws": DRAWS,
             "seed": SEED,
             "equivalence_bound": study.equivalence_bound,
             "equivalence_unit": study.equivalence_unit,
+            "task_weights": study.task_weights,
         },
     }
     tests = [
@@ -79,14 +79,13 @@ def stored(study: Study, path: Path) -> dict[str, Any]:
     lacks = [key for key in KEYS if not isinstance(found, dict) or key not in found]
     if lacks:
         raise UserError(f"{path}: no study.json of a study, for it has no '{lacks[0]}'")
-    settings = found["settings"]
-    bounds = (settings["equivalence_bound"], settings["equivalence_unit"])
-    if bounds != (study.equivalence_bound, study.equivalence_unit):
-        raise UserError(
-            f"{path}: computed with an equivalence bound of {bounds[0]:g} on {bounds[1]}, and "
-            f"{study.equivalence_bound:g} on {study.equivalence_unit} is declared; only the runs "
-            "can give another: leave out --numbers"
-        )
+    for key in ("equivalence_bound", "equivalence_unit", "task_weights"):
+        was, declared = found["settings"][key], getattr(study, key)
+        if was != declared:
+            raise UserError(
+                f"{path}: computed with {key} {was}, and {declared} is declared; only the runs can "
+                "give another: leave out --numbers"
+            )
     rows = {(row["measure"], row["a"], row["b"], row["at"]): row for row in found["tests"]}
     keys = [(t, (t.measure, t.a, t.b, at)) for t in study.tests for at in TEMPERATURES]
     missing = [" ".join(filter(None, key)) for _, key in keys if key not in rows]
@@ -135,11 +134,10 @@ def _test(
     if test.measure == "r":
         return dict(of_arm.get("r", {"value": None, "ci": None}))
     if test.measure == "difference" and test.b is not None:
-        pair = (results, test.a, test.b, at, bootstrap)
+        pair = (study, results, test.a, test.b, at, bootstrap)
         other = found["arms"].get(test.b, {}).get(at, {})
-        bound = study.equivalence_bound, study.equivalence_unit
-        return difference(bound, *pair) | {
-            "right_only": difference(bound, *pair, right),
+        return difference(*pair) | {
+            "right_only": difference(*pair, right),
             "accuracy_a": of_arm.get("accuracy_human", {}).get("value"),
             "accuracy_b": other.get("accuracy_human", {}).get("value"),
         }

@@ -22,11 +22,7 @@ from scipy.special import ndtri, stdtrit
 from handan.alignment.figures.contrasts import from_other_people, settled_difference
 from handan.alignment.figures.means import people_variance
 from handan.alignment.figures.verdict import verdict
-from handan.alignment.statistics.basic import (
-    FloatArray,
-    finite_or_none,
-    fisher_mean,
-)
+from handan.alignment.statistics.basic import FloatArray, finite_or_none
 from handan.alignment.statistics.intervals import equivalence_p, interval, p_value, widened
 from handan.study.repeated import Repeated, items_of, pairs_of_seeds
 
@@ -41,18 +37,19 @@ def estimate(repeated: Repeated, correlation: bool) -> dict:
 
     Args:
         repeated: the figure of every seed.
-        correlation: whether to take the mean on Fisher's z.
+        correlation: whether it is a correlation, whose interval stays within -1 and 1.
 
     Returns:
-        'value' and 'ci', which holds for other seeds and items; 'ci_items', for other items and
-        these seeds; 'by_seed', the figures in the order of 'of_seeds', null where undefined, which
-        'reasons' explains; how many seeds there are ('seeds') and how many the mean is over
-        ('seeds_defined'); their standard deviation ('sd_seeds', of the figures as they are);
-        whether 'ci' is over seeds ('over_seeds'); 'n', items of all tasks; 'draws_left_out'.
+        'value', the plain mean over seeds, so that two of them differ by ``difference``; 'ci',
+        which holds for other seeds and items; 'ci_items', for other items and these seeds;
+        'by_seed', the figures in the order of 'of_seeds', null where undefined, which 'reasons'
+        explains; how many seeds there are ('seeds') and how many the mean is over
+        ('seeds_defined'); their standard deviation ('sd_seeds'); whether 'ci' is over seeds
+        ('over_seeds'); 'n', items of all tasks; 'draws_left_out'.
     """
     people = [
-        people_variance([side.entry for side in sides]) if sides else 0.0
-        for sides in repeated.sides
+        people_variance([side.entry for side in sides], weights)
+        for sides, weights in zip(repeated.sides, repeated.weights, strict=False)
     ]
     found = _mean(repeated, people, correlation)
     return {"value": finite_or_none(found.value), **_report(repeated, found, repeated.reasons)}
@@ -80,8 +77,9 @@ def difference(a: Repeated, b: Repeated, bound: float, unit: str = "r") -> dict:
     in_b = [b.seeds.index(seed) for _, _, seed in pairs]
     values_a, values_b = a.values[in_a], b.values[in_b]
     known = a.sides and b.sides
-    both = [(a.sides[i], b.sides[j]) for i, j in zip(in_a, in_b, strict=True) if known]
-    if any(items_of(side_a) != items_of(side_b) for side_a, side_b in both):
+    pairs_of_sides = zip(in_a, in_b, strict=True) if known else ()
+    both = [(a.sides[i], b.sides[j], a.weights[i]) for i, j in pairs_of_sides]
+    if any(items_of(side_a) != items_of(side_b) for side_a, side_b, _ in both):
         raise ValueError("correlations of different items are not compared: pair them first")
     of_seeds = Repeated(
         tuple(seed for seed, _, _ in pairs),
@@ -140,14 +138,15 @@ class _Mean(NamedTuple):
     Attributes:
         value: the mean.
         of_items: its draws, with the spread over items, shape (draws,).
-        values, draws: what it is over, shapes (seeds,) and (seeds, draws): Fisher's z if ``on_z``.
+        values, draws: what it is over, shapes (seeds,) and (seeds, draws).
+        correlation: whether draws are widened on Fisher's z, and so stay within -1 and 1.
     """
 
     value: float
     of_items: FloatArray
     values: FloatArray
     draws: FloatArray
-    on_z: bool
+    correlation: bool
 
 
 def _mean(repeated: Repeated, people: Sequence[float], correlation: bool) -> _Mean:
@@ -157,43 +156,41 @@ def _mean(repeated: Repeated, people: Sequence[float], correlation: bool) -> _Me
         repeated: the figure of every seed.
         people: variance that other people would add to each seed's figure (on Fisher's z for a
             correlation), empty if none. Seeds share people, so their mean is that of the mean.
-        correlation: whether to take the mean on Fisher's z.
+        correlation: whether it is one of correlations.
     """
     kept = np.flatnonzero(~np.isnan(repeated.values)).tolist()
     values, draws = repeated.values[kept], repeated.draws[kept]
     if not kept:
         return _Mean(np.nan, np.full(draws.shape[1], np.nan), values, draws, correlation)
     of_people = float(np.mean([people[place] for place in kept])) if people else 0.0
-    if not correlation:
-        value = float(values.mean())
-        of_items = widened(draws.mean(axis=0), value, of_people)
-        return _Mean(value, of_items, values, draws, on_z=False)
-    # The mean of one is itself, without the rounding of going to z and back.
-    single = len(kept) == 1
-    value = float(values[0] if single else fisher_mean(values))
-    of_items = draws[0] if single else fisher_mean(draws, axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z = np.arctanh(values)
-        if of_people:
-            of_items = np.tanh(widened(np.arctanh(of_items), float(z.mean()), of_people))
-        return _Mean(value, of_items, z, np.arctanh(draws), on_z=True)
+    value = float(values.mean())
+    # The mean of one is itself, to the last bit.
+    of_items = draws[0] if len(kept) == 1 else draws.mean(axis=0)
+    mean = _Mean(value, of_items, values, draws, correlation)
+    return mean._replace(of_items=_widened(mean, of_people)) if of_people else mean
 
 
 def _draws(mean: _Mean, tail: float = 0.025) -> FloatArray:
     """Draws of a mean with the spread over items and seeds, right at this tail; shape (draws,).
 
-    All NaN if that is not known, as where Fisher's z of a seed is infinite.
+    All NaN where seeds differ and their mean has no spread over items to widen.
     """
     extra = variance_over_seeds(mean.values, mean.draws, tail)
     if extra == 0:
         return mean.of_items
+    known = mean.of_items[~np.isnan(mean.of_items)]
+    if not (len(known) and np.var(known) > 0):
+        return np.full(len(mean.of_items), np.nan)
+    # On z, a variance of r is larger by the square of dz/dr = 1 / (1 - r²).
+    return _widened(mean, extra / (1 - mean.value**2) ** 2 if mean.correlation else extra)
+
+
+def _widened(mean: _Mean, extra: float) -> FloatArray:
+    """Draws of a mean, widened by a variance: that of Fisher's z for a correlation."""
+    if not mean.correlation:
+        return widened(mean.of_items, mean.value, extra)
     with np.errstate(divide="ignore", invalid="ignore"):
-        draws = np.arctanh(mean.of_items) if mean.on_z else mean.of_items
-        finite = draws[np.isfinite(draws)]
-        if np.isnan(extra) or not (len(finite) and np.var(finite) > 0):
-            return np.full(len(draws), np.nan)
-        draws = widened(draws, float(mean.values.mean()), extra)
-    return np.tanh(draws) if mean.on_z else draws
+        return np.tanh(widened(np.arctanh(mean.of_items), float(np.arctanh(mean.value)), extra))
 
 
 def variance_over_seeds(values: FloatArray, draws: FloatArray, tail: float = 0.025) -> float:
@@ -211,12 +208,11 @@ def variance_over_seeds(values: FloatArray, draws: FloatArray, tail: float = 0.0
     if num_seeds < 2 or (values == values[0]).all():
         return 0.0
     few = float((stdtrit(num_seeds - 1, tail) / ndtri(tail)) ** 2)
-    with np.errstate(invalid="ignore"):
-        between = float(values.var(ddof=1))
+    between = float(values.var(ddof=1))
     deviations = draws[:, np.isfinite(draws).all(axis=0)]
     deviations = deviations - deviations.mean(axis=0)
     both = float(deviations.var(axis=1).sum()) / (num_seeds - 1) if deviations.size else 0.0
-    return max(0.0, few * between - both) / num_seeds if np.isfinite(between) else float("nan")
+    return max(0.0, few * between - both) / num_seeds
 
 
 def _p(mean: _Mean, p_of: Callable[[FloatArray], float], tails: int) -> float:
@@ -242,8 +238,7 @@ def _report(repeated: Repeated, found: _Mean, reasons: Sequence[str]) -> dict:
     draws = _draws(found)
     ci = finite_or_none(interval(draws, repeated.sizes))
     if len(defined) and np.isnan(draws).all() and not np.isnan(found.of_items).all():
-        exact = "no spread over items, or a correlation of exactly +1 or -1"
-        reasons = [*reasons, f"{exact}: no interval over seeds"]
+        reasons = [*reasons, "no spread over items: no interval over seeds"]
     return {
         "ci": ci,
         "ci_items": finite_or_none(interval(found.of_items, repeated.sizes)),

@@ -8,7 +8,8 @@ import numpy as np
 from handan.alignment.data.item_costs import TaskCosts
 from handan.alignment.data.pairs import shared_tasks
 from handan.alignment.figures.contrasts import Side
-from handan.alignment.statistics.basic import FloatArray, fisher_mean, pearson
+from handan.alignment.figures.means import weights_of, why_unusable
+from handan.alignment.statistics.basic import INVERSE_VARIANCE, FloatArray, fisher_mean
 from handan.alignment.statistics.bootstrap import Bootstrap
 
 # A seed's number; None is a model that is not trained, such as a base.
@@ -26,6 +27,7 @@ class Repeated(NamedTuple):
         draws: the same under every draw of items, shape (seeds, draws).
         sizes: items of each task, those of the seed with the fewest.
         sides: costs behind a mean correlation, for each seed a side a task; empty for others.
+        weights: of these tasks in the mean, for each seed of shape (tasks,).
         reasons: why a value is undefined, a sentence each.
     """
 
@@ -34,19 +36,23 @@ class Repeated(NamedTuple):
     draws: FloatArray
     sizes: tuple[int, ...]
     sides: tuple[tuple[Side, ...], ...] = ()
+    weights: tuple[FloatArray, ...] = ()
     reasons: tuple[str, ...] = ()
 
 
-def mean_r(entries_by_seed: BySeed, bootstrap: Bootstrap) -> Repeated:
+def mean_r(
+    entries_by_seed: BySeed, bootstrap: Bootstrap, task_weights: str = INVERSE_VARIANCE
+) -> Repeated:
     """Of every seed the Fisher-z mean over tasks of the log-log correlation.
 
     Args:
         entries_by_seed: costs of the tasks in question: human ones or analytic ones.
         bootstrap: the draws of items, the same for all seeds and arms.
+        task_weights: how tasks weigh in a mean.
 
     Returns:
-        NaN for a seed whose correlation is undefined on a task, or that lacks a task of another
-        seed: its mean would be one over other tasks.
+        NaN for a seed whose correlation takes part in no mean on a task (``means.why_unusable``),
+        or that lacks a task of another seed: its mean would be one over other tasks.
     """
     tasks = list(dict.fromkeys(e.task for entries in entries_by_seed.values() for e in entries))
     thinking = {
@@ -57,21 +63,21 @@ def mean_r(entries_by_seed: BySeed, bootstrap: Bootstrap) -> Repeated:
     if len({entry.cost_source for entry in every}) > 1:
         raise ValueError("human and analytic tasks never share a mean")
     drawn = iter(bootstrap.alignment(every))
-    values, draws, sides, reasons = [], [], [], []
+    values, draws, sides, weights, reasons = [], [], [], [], []
     for seed, of_seed in thinking.items():
-        of_tasks = {
-            task: Side(entry, pearson(entry.log_cost, entry.log_demand), next(drawn))
-            for task, entry in of_seed.items()
-        }
+        of_tasks = {task: Side(entry, entry.r, next(drawn)) for task, entry in of_seed.items()}
         sides.append(tuple(of_tasks.values()))
-        missing = [_reason(seed, task, of_tasks.get(task)) for task in tasks]
+        weights.append(weights_of(list(of_seed.values()), task_weights))
+        missing = [_reason(seed, task, of_tasks.get(task), len(tasks)) for task in tasks]
         reasons += [reason for reason in missing if reason]
         if not tasks or any(missing):
             values.append(np.nan)
             draws.append(np.full(bootstrap.num_draws, np.nan))
         else:
-            values.append(float(fisher_mean(np.array([side.r for side in of_tasks.values()]))))
-            draws.append(fisher_mean(np.stack([side.draws for side in of_tasks.values()]), axis=0))
+            r = np.array([side.r for side in sides[-1]])
+            values.append(float(fisher_mean(r, weights[-1])))
+            of_draws = np.stack([side.draws for side in sides[-1]])
+            draws.append(fisher_mean(of_draws, weights[-1], axis=0))
     whole = [of_seed for of_seed, value in zip(sides, values, strict=True) if not np.isnan(value)]
     sizes = [min(map(len, of_task)) for of_task in zip(*map(items_of, whole), strict=True)]
     return Repeated(
@@ -80,21 +86,20 @@ def mean_r(entries_by_seed: BySeed, bootstrap: Bootstrap) -> Repeated:
         np.array(draws).reshape(len(thinking), bootstrap.num_draws),
         tuple(sizes),
         tuple(sides),
+        tuple(weights),
         tuple(reasons),
     )
 
 
-def _reason(seed: Seed, task: str, side: Side | None) -> str | None:
-    """Why a correlation is undefined; None if it is not."""
+def _reason(seed: Seed, task: str, side: Side | None, num_tasks: int) -> str | None:
+    """Say why a correlation takes part in no mean over so many tasks; None if it does."""
     who = "" if seed is None else f"seed {seed}, "
     if side is None:
         return f"{who}{task}: no costs"
-    if not np.isnan(side.r):
-        return None
-    num_items = len(side.entry.items)
-    if num_items < 2:
-        return f"{who}{task}: {num_items} items with a cost; a correlation needs two"
-    return f"{who}{task}: constant cost or demand, so no correlation"
+    why = why_unusable(side.entry, side.draws)
+    if not why and num_tasks > 1 and side.r * side.r == 1:
+        why = f"r is exactly {side.r:+.0f}, which has no finite z"
+    return f"{who}{task}: {why}" if why else None
 
 
 def items_of(sides: Sequence[Side]) -> list[tuple[str, ...]]:
@@ -102,7 +107,9 @@ def items_of(sides: Sequence[Side]) -> list[tuple[str, ...]]:
     return [side.entry.items for side in sides]
 
 
-def paired_mean_r(a: BySeed, b: BySeed, bootstrap: Bootstrap) -> tuple[Repeated, Repeated]:
+def paired_mean_r(
+    a: BySeed, b: BySeed, bootstrap: Bootstrap, task_weights: str = INVERSE_VARIANCE
+) -> tuple[Repeated, Repeated]:
     """``mean_r`` of two arms for ``difference``: of the seeds of both, on the items of both.
 
     Each seed of a is on the items for which it and b's seed have a log cost. A model without seeds
@@ -120,7 +127,7 @@ def paired_mean_r(a: BySeed, b: BySeed, bootstrap: Bootstrap) -> tuple[Repeated,
         of_b[seed] = [side for _, side in shared.values()]
     # All at once: quicker, and rounded like the contrasts of ``handan align``.
     bootstrap.alignment(e for of in (of_a, of_b) for entries in of.values() for e in entries)
-    return mean_r(of_a, bootstrap), mean_r(of_b, bootstrap)
+    return mean_r(of_a, bootstrap, task_weights), mean_r(of_b, bootstrap, task_weights)
 
 
 def pairs_of_seeds(a: tuple[Seed, ...], b: tuple[Seed, ...]) -> list[tuple[Seed, Seed, Seed]]:

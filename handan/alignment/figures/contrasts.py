@@ -117,9 +117,9 @@ def contrasts(
             elif of_source:
                 why = withheld([side for both in of_source for side in both]) or "r is ±1"
                 row = {"a": a, "b": b, **on, "tasks": [], "n": 0, "flags": [], "withheld": why}
-                entries = [[side.entry for side in of] for of in zip(*of_source, strict=True)]
-                accuracies = map(finite_or_none, map(accuracy_means, entries))
-                row |= dict(zip(("accuracy_a", "accuracy_b"), accuracies, strict=True))
+                for name, of_model in zip("ab", zip(*of_source, strict=True), strict=True):
+                    accuracy = accuracy_means([side.entry for side in of_model])
+                    row[f"accuracy_{name}"] = finite_or_none(accuracy)
                 rows.append(dict.fromkeys(rows[-1]) | row | {"draws_left_out": 0})
     on_human_mean = [row for row in rows if row["mean"] == "human"]
     adjust(rows, on_human_mean, "p", "p_holm", holm)
