@@ -18,8 +18,8 @@ from handan.training.rollouts import Rollouts
 EARLY = 10
 OUTCOMES = {
     "truncated": "raise max_completion_length, or start from a model that stops",
-    "wrong": "choose easier prompts or another model",
-    "right": "choose harder prompts",
+    "wrong": "choose easier prompts, or another model",
+    "right": "choose harder prompts, or raise temperature",
     "ungraded": "choose prompts with simpler answers",
 }
 
@@ -85,9 +85,9 @@ def without_gradient(found: Mapping[str, int]) -> str | None:
         why = f"all rewards were equal within each of {found['groups']} groups"
     else:
         why = "no token of any completion has a loss"
-    of_all = f"of {found['completions']} completions "
-    outcomes = of_all + ", ".join(f"{found[name]} {name}" for name in OUTCOMES if found[name])
-    return f"no gradient: {why} ({outcomes}); {OUTCOMES[most]}"
+    outcomes = [f"{found[most]} of {found['completions']} completions {most}"]
+    outcomes += [f"{found[name]} {name}" for name in OUTCOMES if found[name] and name != most]
+    return f"no gradient: {why} ({', '.join(outcomes)}); {OUTCOMES[most]}"
 
 
 def in_part(found: Mapping[str, int]) -> str:

@@ -9,11 +9,8 @@ from handan.errors import UserError
 LOSSES = ("grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo")
 # Corrections of what vLLM drew in which a token's weight depends on that token alone.
 PER_TOKEN = ("token_truncate", "token_mask")
-# Keys that decide the result under some value of another one, and so have no default there.
-REQUIRED_WITH = (
-    ("use_vllm", True, ("vllm_importance_sampling_mode", "vllm_importance_sampling_clip_max")),
-    ("loss_type", "cispo", ("epsilon_high",)),
-)
+# Keys without which no completions of vLLM are weighed.
+WEIGHING = ("vllm_importance_sampling_mode", "vllm_importance_sampling_clip_max")
 # Settings under which a token's weight would depend on how long its completion is, or on which
 # others are in its micro-batch; their values that do nothing; why.
 UNEVEN: dict[str, tuple[tuple[Any, ...], str]] = {
@@ -36,6 +33,7 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "repetition_penalty": (1.0, None),
     "generation_kwargs": ({}, None),
     "chat_template_kwargs": ({}, None),
+    "vllm_structured_outputs_regex": (None,),
 }
 
 
@@ -71,13 +69,11 @@ def check_grpo(config: Any, given: Collection[str]) -> None:
         UserError: names the key.
     """
     check_loss(config, config.world_size)
-    for key, value, needed in REQUIRED_WITH:
-        absent = [name for name in needed if name not in given]
-        if getattr(config, key) == value and absent:
-            shown = f"{key} is {str(value).lower()}"
-            raise UserError(f"{shown}: set '{absent[0]}' too; it decides the result")
+    if config.loss_type == "cispo" and "epsilon_high" not in given:
+        # TRL would take epsilon, .2, for the largest weight of a token.
+        raise UserError("loss_type is cispo: set 'epsilon_high' too; it decides the result")
     if is_weighed(config):
-        check_ratios(config)
+        check_ratios(config, given)
     check_drawing(config, given)
 
 
@@ -86,8 +82,8 @@ def is_weighed(config: Any) -> bool:
     return config.use_vllm and config.vllm_importance_sampling_correction
 
 
-def check_ratios(config: Any) -> None:
-    """Stop if what vLLM drew would be weighed by its length.
+def check_ratios(config: Any, given: Collection[str]) -> None:
+    """Stop if what vLLM drew would be weighed by its length, or in a way that nobody chose.
 
     The ratio of a whole completion is a product over its tokens. With differences of .012 a token
     between vLLM and the trainer, a twentieth of completions of 4,096 tokens has one above 3.
@@ -95,6 +91,9 @@ def check_ratios(config: Any) -> None:
     Raises:
         UserError: names the key.
     """
+    absent = [key for key in WEIGHING if key not in given]
+    if absent:
+        raise UserError(f"use_vllm is true: set '{absent[0]}' too; it decides the result")
     mode = config.vllm_importance_sampling_mode
     if mode not in PER_TOKEN:
         raise UserError(
@@ -164,6 +163,11 @@ def check_sft_loss(config: Any, given: Collection[str]) -> None:
         raise UserError(f"loss_type is '{config.loss_type}'; use nll or dft")
     if config.packing and config.packing_strategy == "wrapped":
         raise UserError("packing_strategy 'wrapped' cuts traces; use bfd")
+    if config.padding_free and not config.packing:
+        raise UserError(
+            "padding_free puts the traces of a micro-batch into one row, but only packed rows are "
+            "checked for traces that read each other; set packing to true too, or remove it"
+        )
     if not config.average_tokens_across_devices:
         raise UserError(
             "average_tokens_across_devices is false, so a token's weight would depend on the "
