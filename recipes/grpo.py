@@ -85,7 +85,7 @@ def main() -> None:
         # vLLM has a faster loop of its own.
         rollout_func=None if run.config.use_vllm else rollout,
     )
-    trainer.form, trainer.rollouts = run.form, reward.rollouts
+    trainer.form = run.form
     held_out_check = check_held_out(rows, run.recipe.prompts)
     facts = {"recipe": "grpo", "num_prompts": len(rows)}
     run.train(trainer, {**facts, "held_out_check": held_out_check}, reward.rollouts)
