@@ -73,7 +73,7 @@ def main() -> None:
     reward.rollouts.passes = run.config.num_iterations
     reward.rollouts.masks_truncated = run.config.mask_truncated_completions
     reward.rollouts.group_size = run.config.num_generations
-    reward.rollouts.await_weights = is_weighed(run.config)
+    reward.rollouts.await_weights = weighed = is_weighed(run.config)
     trainer = LengthSortedGRPOTrainer(
         model=run.model,
         args=run.config,
@@ -85,7 +85,7 @@ def main() -> None:
         # vLLM has a faster loop of its own.
         rollout_func=None if run.config.use_vllm else rollout,
     )
-    trainer.form = run.form
+    trainer.form, trainer.awaiting = run.form, reward.rollouts if weighed else None
     held_out_check = check_held_out(rows, run.recipe.prompts)
     facts = {"recipe": "grpo", "num_prompts": len(rows)}
     run.train(trainer, {**facts, "held_out_check": held_out_check}, reward.rollouts)

@@ -184,7 +184,7 @@ def train(tmp_path, noise, **changes):
         processing_class=tokenizer,
         rollout_func=engine_of_its_own(noise),
     )
-    trainer.form = FORMATS["tiny"]
+    trainer.form, trainer.awaiting = FORMATS["tiny"], reward.rollouts
     # TRL corrects what vLLM drew; of vLLM's engine only its weights would be kept in step.
     trainer.use_vllm, trainer._last_loaded_step = True, 0
     trainer.vllm_generation = SimpleNamespace(sync_weights=lambda: None)
