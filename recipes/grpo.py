@@ -14,7 +14,7 @@ from datasets import Dataset
 from trl import GRPOConfig
 
 from handan.errors import run_main
-from handan.training.losses import check_drawing, check_loss
+from handan.training.losses import check_context, check_grpo, is_weighed
 from handan.training.prompts import check_held_out, load_prompts, prompt_rows
 from handan.training.reward import VerifiableReward
 from handan.training.run import begin
@@ -53,13 +53,12 @@ class GRPOArguments(RecipeArguments):
 
 def main() -> None:
     """One run: parse, train from the newest checkpoint on, save, write the ledger."""
-    run = begin(GRPOArguments, GRPOConfig, REQUIRED)
+    run = begin(GRPOArguments, GRPOConfig, REQUIRED, check_grpo)
     if run is None:
         return
-    check_loss(run.config, run.world.size)
-    check_drawing(run.config, run.given)
     questions = load_prompts(Path(run.recipe.prompts))
     rows = prompt_rows(questions, run.tokenizer, run.form)
+    check_context(run.config, run.model, rows)
     if run.config.beta and run.peft_config is None:
         # TRL loads the reference anew; by itself it would take another revision.
         run.config.model_init_kwargs = run.source
@@ -73,6 +72,8 @@ def main() -> None:
     )
     reward.rollouts.passes = run.config.num_iterations
     reward.rollouts.masks_truncated = run.config.mask_truncated_completions
+    reward.rollouts.group_size = run.config.num_generations
+    reward.rollouts.await_weights = weighed = is_weighed(run.config)
     trainer = LengthSortedGRPOTrainer(
         model=run.model,
         args=run.config,
@@ -84,10 +85,10 @@ def main() -> None:
         # vLLM has a faster loop of its own.
         rollout_func=None if run.config.use_vllm else rollout,
     )
-    trainer.form = run.form
+    trainer.form, trainer.awaiting = run.form, reward.rollouts if weighed else None
     held_out_check = check_held_out(rows, run.recipe.prompts)
     facts = {"recipe": "grpo", "num_prompts": len(rows)}
-    run.train(trainer, {**facts, "held_out_check": held_out_check})
+    run.train(trainer, {**facts, "held_out_check": held_out_check}, reward.rollouts)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from handan.errors import run_main
 from handan.records import read_json
 from handan.size import size_of
 from handan.training.lineage import check_shared_vocabulary
-from handan.training.losses import check_drawing
+from handan.training.losses import check_context, check_drawing
 from handan.training.prompts import check_held_out, load_prompts, prompt_rows
 from handan.training.rollouts import Rollouts
 from handan.training.run import begin
@@ -47,10 +47,9 @@ REQUIRED = (
 
 def main() -> None:
     """One run: parse, load the teacher, train from the newest checkpoint on, save."""
-    run = begin(RecipeArguments, DistillationConfig, REQUIRED)
+    run = begin(RecipeArguments, DistillationConfig, REQUIRED, check_drawing)
     if run is None:
         return
-    check_drawing(run.config, run.given)
     place = run.config.teacher_model_name_or_path
     teacher, tokenizer, fingerprint = load_model(
         place,
@@ -60,6 +59,7 @@ def main() -> None:
     )
     check_shared_vocabulary(run.model, run.tokenizer, teacher, tokenizer, place)
     rows = prompt_rows(load_prompts(Path(run.recipe.prompts)), run.tokenizer, run.form)
+    check_context(run.config, run.model, rows)
     trained = Path(place) / "run.json"
     about_teacher = {
         "arm": read_json(trained).get("arm") if trained.exists() else Path(place).name,
@@ -86,7 +86,7 @@ def main() -> None:
     )
     held_out_check = check_held_out(rows, run.recipe.prompts)
     facts = {"recipe": "on_policy_distill", "num_prompts": len(rows), "teacher": about_teacher}
-    run.train(trainer, {**facts, "held_out_check": held_out_check})
+    run.train(trainer, {**facts, "held_out_check": held_out_check}, trainer.rollouts)
 
 
 if __name__ == "__main__":

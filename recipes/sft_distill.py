@@ -54,10 +54,9 @@ class SFTArguments(RecipeArguments):
 
 def main() -> None:
     """One run: parse, audit the labels, train from the newest checkpoint on, save."""
-    run = begin(SFTArguments, SFTConfig, REQUIRED)
+    run = begin(SFTArguments, SFTConfig, REQUIRED, check_sft_loss)
     if run is None:
         return
-    check_sft_loss(run.config)
     path = Path(run.recipe.traces)
     ensure_traces(path, run.recipe.traces_config, run.world)
     traces = load_traces(path, Path(run.recipe.prompts))

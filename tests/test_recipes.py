@@ -24,6 +24,9 @@ from handan.tiny.tasks import held_out
 from handan.training.checkpoints import complete_checkpoints, what_is_wrong
 from handan.training.resume import checkpoint_to_resume
 
+BY_VLLM = ["--use_vllm", "true", "--vllm_importance_sampling_clip_max", "3"]
+BY_VLLM += ["--vllm_importance_sampling_mode"]
+
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_launched_run_leaves_a_complete_directory(small, trained, recipe):
@@ -118,8 +121,11 @@ def test_a_killed_run_goes_on_to_the_same_weights(small, trained, tmp_path, reci
     assert "inflation/k" in probes(folder)[-1]  # against step 0, which the first process measured
     assert responses(folder) == responses(trained(recipe))
     if recipe != "sft_distill":
-        whole_rollouts = read_jsonl(trained(recipe) / "rollouts.jsonl")
+        whole_of = trained(recipe)
+        whole_rollouts = read_jsonl(whole_of / "rollouts.jsonl")
         assert read_jsonl(folder / "rollouts.jsonl") == whole_rollouts
+        learning = [read_json(of / "run.json")["training"]["learning"] for of in (folder, whole_of)]
+        assert learning[0] == learning[1] and learning[0]["completions"] == len(whole_rollouts)
 
 
 def test_traces_are_the_same_after_a_cut(small, tmp_path):
@@ -211,6 +217,7 @@ def test_two_ranks_train_the_weights_of_one(small, trained, two_ranks, tmp_path,
     if recipe != "sft_distill":
         # The very same completions, whatever the number of processes.
         assert read_jsonl(folder / "rollouts.jsonl") == read_jsonl(alone / "rollouts.jsonl")
+        assert run["learning"] == one["learning"]
     else:
         # The rows of a rank go through the model in parts of their own.
         for name in ("loss", "grad_norm", "entropy", "mean_token_accuracy", "num_tokens"):
@@ -297,7 +304,9 @@ def test_an_adapter_is_trained_saved_and_evaluated_like_any_other_arm(small, tmp
             "bad.yaml: unknown key 'leraning_rate'; did you mean 'learning_rate'?",
         ),
         (["--config", "short.yaml"], "short.yaml: set 'model_name_or_path'; it decides"),
-        (["--use_vllm", "true"], "use_vllm is true, but vllm is not installed: pip install"),
+        (["--use_vllm", "true"], "set 'vllm_importance_sampling_mode' too; it decides"),
+        ([*BY_VLLM, "sequence_mask"], "so its weight would fall with its length; use token_trunc"),
+        ([*BY_VLLM, "token_truncate"], "use_vllm is true, but vllm is not installed: pip install"),
         (["--use_liger_kernel", "true"], "use_liger_kernel is true, but liger_kernel is not inst"),
         (["--use_peft", "true"], "use_peft is true: set 'lora_r' too; it decides the result"),
         (["--steps_per_generation", "8"], "save_steps is 2, but completions serve 4 steps"),

@@ -253,6 +253,20 @@ CONFIGS = {
         sft("{}\n", packing=True, packing_strategy="wrapped"),
         "packing_strategy 'wrapped' cuts traces; use bfd",
     ),
+    "rows without padding that nobody checks": (
+        sft("{}\n", padding_free=True),
+        "padding_free puts the traces of a micro-batch into one row",
+    ),
+    "steps without an end": (recipe("grpo", max_steps=-1), "max_steps is -1; give at least 1"),
+    "epochs beside steps": (recipe("grpo", num_train_epochs=2), "num_train_epochs: not used here"),
+    "a batch that halves itself": (
+        sft("{}\n", auto_find_batch_size=True),
+        "auto_find_batch_size: leave it out",
+    ),
+    "an old name of a bound": (
+        recipe("grpo", vllm_importance_sampling_cap=2.0),
+        "vllm_importance_sampling_cap: not used here; set vllm_importance_sampling_clip_max",
+    ),
     "an unknown loss of imitation": (sft("{}\n", loss_type="mean"), "loss_type is 'mean'; use nll"),
     "a loss by micro-batches": (recipe("grpo", loss_type="bnpo"), "loss_type bnpo divides by the"),
     "a penalty on repetition": (

@@ -158,6 +158,8 @@ def test_every_completion_leaves_its_exact_cost(ledger, tmp_path):
         "correct": True,
         "prompt_tokens": 7,
         "completion_tokens": 10,
+        "trained_tokens": 10,
         "reward": pytest.approx(1 - 0.12),
+        "text": RIGHT,
     }
     assert (rows[1]["status"], rows[1]["completion_tokens"]) == ("truncated", 10)

@@ -1,12 +1,31 @@
 """What of TRL's settings would change, unseen, how much a token counts or how one is drawn."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from handan.errors import UserError
 
 # TRL's losses of GRPO; each divides by something else, so none is a default here.
 LOSSES = ("grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo")
+# Corrections of what vLLM drew in which a token's weight depends on that token alone.
+PER_TOKEN = ("token_truncate", "token_mask")
+# Keys without which no completions of vLLM are weighed.
+WEIGHING = ("vllm_importance_sampling_mode", "vllm_importance_sampling_clip_max")
+# Settings under which a token's weight would depend on how long its completion is, or on which
+# others are in its micro-batch; their values that do nothing; why.
+UNEVEN: dict[str, tuple[tuple[Any, ...], str]] = {
+    "off_policy_mask_threshold": (
+        (None,),
+        "completions would leave the loss by a mean over their tokens, short ones more often",
+    ),
+    "top_entropy_quantile": (
+        (1.0,),
+        "tokens would leave the loss by a quantile of the micro-batch they are in",
+    ),
+    "entropy_coef": ((0.0,), "its mean is over the tokens of each micro-batch"),
+    "use_adaptive_entropy": ((False,), "its mean is over the tokens of each micro-batch"),
+    "neftune_noise_alpha": ((None, 0.0), "its noise depends on the length of the row"),
+}
 # Settings of generation beside temperature, top_p and the cap, and the values that do nothing.
 NEUTRAL: dict[str, tuple[Any, ...]] = {
     "top_k": (0, -1, None),
@@ -14,6 +33,7 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "repetition_penalty": (1.0, None),
     "generation_kwargs": ({}, None),
     "chat_template_kwargs": ({}, None),
+    "vllm_structured_outputs_regex": (None,),
 }
 
 
@@ -38,8 +58,103 @@ def check_loss(config: Any, processes: int) -> None:
         )
 
 
-def check_sft_loss(config: Any) -> None:
-    """Stop if the weight of a trained token would depend on the process it is on, or traces be cut.
+def check_grpo(config: Any, given: Collection[str]) -> None:
+    """Stop at a loss or a way of drawing that no run of GRPO may have.
+
+    Args:
+        config: TRL's GRPOConfig.
+        given: keys that are set.
+
+    Raises:
+        UserError: names the key.
+    """
+    check_loss(config, config.world_size)
+    if config.loss_type == "cispo" and "epsilon_high" not in given:
+        # TRL would take epsilon, .2, for the largest weight of a token.
+        raise UserError("loss_type is cispo: set 'epsilon_high' too; it decides the result")
+    if is_weighed(config):
+        check_ratios(config, given)
+    check_drawing(config, given)
+
+
+def is_weighed(config: Any) -> bool:
+    """Whether the tokens that vLLM drew are weighed by what the trainer thinks of them."""
+    return config.use_vllm and config.vllm_importance_sampling_correction
+
+
+def check_ratios(config: Any, given: Collection[str]) -> None:
+    """Stop if what vLLM drew would be weighed by its length, or in a way that nobody chose.
+
+    The ratio of a whole completion is a product over its tokens. With differences of .012 a token
+    between vLLM and the trainer, a twentieth of completions of 4,096 tokens has one above 3.
+
+    Raises:
+        UserError: names the key.
+    """
+    absent = [key for key in WEIGHING if key not in given]
+    if absent:
+        raise UserError(f"use_vllm is true: set '{absent[0]}' too; it decides the result")
+    mode = config.vllm_importance_sampling_mode
+    if mode not in PER_TOKEN:
+        raise UserError(
+            f"vllm_importance_sampling_mode is '{mode}', but the ratio of a whole completion is a "
+            f"product over its tokens, so its weight would fall with its length; use "
+            f"{' or '.join(PER_TOKEN)}"
+        )
+    if config.loss_type == "vespo":
+        raise UserError(
+            "loss_type vespo weighs what vLLM drew by a product over the tokens of a completion, "
+            "so by its length; use dapo, or set use_vllm to false"
+        )
+    low, high = config.vllm_importance_sampling_clip_min, config.vllm_importance_sampling_clip_max
+    if (high is not None and high < 1) or (low is not None and low > 1):
+        raise UserError(
+            f"vllm_importance_sampling_clip_min and _max are {low} and {high}, but the ratio of a "
+            "token on which vLLM and the trainer agree is 1; let them enclose it"
+        )
+
+
+def check_even(config: Any) -> None:
+    """Stop at a setting under which the weight of a token would depend on its row or micro-batch.
+
+    Raises:
+        UserError: names the key.
+    """
+    for key, (neutral, why) in UNEVEN.items():
+        if (value := getattr(config, key, neutral[0])) not in neutral:
+            raise UserError(f"{key} is {value!r}, but {why}; remove it")
+
+
+def check_context(config: Any, model: Any, rows: Sequence[dict]) -> None:
+    """Stop if vLLM's context would end completions before the cap.
+
+    Args:
+        config: TRL's configuration of a recipe that draws completions.
+        model: its context is vLLM's where none is set.
+        rows: of ``prompt_rows``.
+
+    Raises:
+        UserError: says how many tokens are needed.
+    """
+    if not config.use_vllm or config.vllm_mode != "colocate":
+        return  # the context of a server is the server's own
+    needed = max(len(row["prompt_ids"]) for row in rows) + config.max_completion_length
+    own = getattr(model.config.get_text_config(), "max_position_embeddings", needed)
+    context = config.vllm_max_model_length or own
+    if needed > context:
+        raise UserError(
+            f"vLLM's context holds {context} tokens, but the longest prompt and "
+            f"max_completion_length take {needed}, so completions would end before the cap; set "
+            f"vllm_max_model_length to at least {needed}"
+        )
+
+
+def check_sft_loss(config: Any, given: Collection[str]) -> None:
+    """Stop if the weight of a trained token would depend on where it is, or traces be cut.
+
+    Args:
+        config: TRL's SFTConfig.
+        given: keys that are set.
 
     Raises:
         UserError: names the key.
@@ -48,15 +163,21 @@ def check_sft_loss(config: Any) -> None:
         raise UserError(f"loss_type is '{config.loss_type}'; use nll or dft")
     if config.packing and config.packing_strategy == "wrapped":
         raise UserError("packing_strategy 'wrapped' cuts traces; use bfd")
+    if config.padding_free and not config.packing:
+        raise UserError(
+            "padding_free puts the traces of a micro-batch into one row, but only packed rows are "
+            "checked for traces that read each other; set packing to true too, or remove it"
+        )
     if not config.average_tokens_across_devices:
         raise UserError(
             "average_tokens_across_devices is false, so a token's weight would depend on the "
             "process it is on; remove the key"
         )
+    check_even(config)
 
 
 def check_drawing(config: Any, given: Collection[str]) -> None:
-    """Stop at a setting of generation that an evaluation does not have.
+    """Stop at a setting of generation that an evaluation does not have, given or by default.
 
     Args:
         config: TRL's configuration of a recipe that draws completions.
@@ -65,9 +186,9 @@ def check_drawing(config: Any, given: Collection[str]) -> None:
     Raises:
         UserError: names the key.
     """
+    check_even(config)
     for key, neutral in NEUTRAL.items():
-        value = getattr(config, key, None)
-        if key in given and value not in neutral:
+        if (value := getattr(config, key)) not in neutral:
             raise UserError(
                 f"{key} is {value!r}, but completions are drawn as in an evaluation, from "
                 "temperature, top_p and the cap alone; remove it"

@@ -18,6 +18,9 @@ from handan.training.prompts import COLUMNS, question_from_row
 GUARD_BATCHES = 5
 FILE = "rollouts.jsonl"
 RECORDED = ("reasoning_tokens", "answer_tokens", "status", "correct")
+# The text of so many completions of a batch is kept, and so many characters of each.
+TEXTS = 4
+TEXT_CHARACTERS = 2000
 
 
 class Rollouts:
@@ -35,10 +38,16 @@ class Rollouts:
     Attributes:
         passes: how often a completion is trained on.
         masks_truncated: whether completions that reach the cap have no loss.
+        group_size: completions of one prompt whose rewards are compared; None: none are.
+        await_weights: whether rows wait until ``weigh`` says how much their tokens weigh.
+        file: what the rows are written to, in the run directory.
     """
 
     passes = 1
     masks_truncated = False
+    group_size: int | None = None
+    await_weights = False
+    file = FILE
 
     def __init__(
         self,
@@ -55,6 +64,7 @@ class Rollouts:
         self.cap, self.ledger = max_completion_length, ledger
         self.learns_from_reward = learns_from_reward
         self.first: list[dict] = []
+        self.waiting: list[dict] = []
         self.batches = 0
 
     def read(
@@ -74,7 +84,10 @@ class Rollouts:
             UserError: over the first batches nearly all completions reached the cap, none of them
                 reasoned, or every reward was equal, so nothing can be learned.
         """
-        own = []
+        own: list[dict] = []
+        world = self.ledger.world
+        first, total = world.rank * len(completion_ids), world.size * len(completion_ids)
+        with_text = {number * total // TEXTS for number in range(TEXTS)}
         for prompt, ids in zip(prompts, completion_ids, strict=True):
             question = question_from_row({key: prompt[key] for key in COLUMNS})
             read = read_completion(
@@ -84,21 +97,43 @@ class Rollouts:
             row = {"step": step, "task": prompt["task"], "item": prompt["item"]}
             row |= {key: read[key] for key in RECORDED}
             row |= {"prompt_tokens": read["prompt_tokens"], "completion_tokens": len(ids)}
+            masked = self.masks_truncated and read["status"] == "truncated"
+            row["trained_tokens"] = 0 if masked else len(ids)
             # No verdict within the grader's limits is no reward: TRL then leaves the completion out
             # of its group's mean and gives it no advantage.
             right = read["correct"]
-            own.append({**row, "reward": None if right is None else float(right) - price})
+            row["reward"] = None if right is None else float(right) - price
+            if first + len(own) in with_text:
+                row["text"] = shortened(self.tokenizer.decode(ids), TEXT_CHARACTERS)
+            own.append(row)
+        if self.await_weights:
+            self.waiting = own
+        else:
+            self._record(own)
+        return own
+
+    def weigh(self, weights: Sequence[dict]) -> None:
+        """Record the completions that were read last, with what the trainer says of each.
+
+        Args:
+            weights: of ``handan.training.importance.of_completions``, in the order of the
+                completions.
+
+        Raises:
+            UserError: as ``read``.
+        """
+        self._record([{**row, **more} for row, more in zip(self.waiting, weights, strict=True)])
+
+    def _record(self, own: list[dict]) -> None:
         rows = self.ledger.world.gather(own)
         self._count(rows)
         if self.ledger.world.rank == 0:
-            append_jsonl(self.ledger.run_dir / FILE, rows)
+            append_jsonl(self.ledger.run_dir / self.file, rows)
         self._guard(rows)
-        return own
 
     def _count(self, rows: Sequence[dict]) -> None:
         generated = sum(row["completion_tokens"] for row in rows)
-        masked = sum(row["completion_tokens"] for row in rows if row["status"] == "truncated")
-        trained = generated - (masked if self.masks_truncated else 0)
+        trained = sum(row["trained_tokens"] for row in rows)
         prompts = sum(row["prompt_tokens"] for row in rows)
         self.ledger.counts["generated_tokens"] += generated
         self.ledger.counts["trained_tokens"] += trained * self.passes
@@ -136,6 +171,12 @@ class Rollouts:
                 f"all of the first {len(rewards)} rewards are {rewards[0]:g}, so there "
                 "is no advantage to learn from; choose easier or harder prompts or another model"
             )
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of at most ``most`` characters; of a longer one beginning and end stay."""
+    half = (most - 1) // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
 
 
 def metrics(rows: Sequence[dict]) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """What the recipes share: from parsed arguments to the trainer, resume, and the end of a run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from handan.records import file_hash
 from handan.run_files import read_run
 from handan.size import size_of
 from handan.suite import Suite, load_suite
-from handan.training import adapters, checkpoints, dry_run, saving, trackers
+from handan.training import adapters, checkpoints, dry_run, learning, saving, trackers
 from handan.training.ledger import Ledger, MetricsFile
 from handan.training.lineage import check_sources, lineage
 from handan.training.probe import Along, Probe
 from handan.training.resume import checkpoint_to_resume, forget_after
+from handan.training.rollouts import Rollouts
 from handan.training.schedule import SCHEDULE, check_schedule
 from handan.training.settings import (
     RecipeArguments,
@@ -71,11 +73,17 @@ class Run:
         revision = {"revision": self.model_config.model_revision}
         return {"use_safetensors": True, **revision, **trust.options(trusted)}
 
-    def train(self, trainer: Any, details: dict) -> None:
+    def train(self, trainer: Any, details: dict, rollouts: Rollouts | None = None) -> None:
         """Train from the newest whole checkpoint on, save the model, write the ledger.
 
+        Args:
+            trainer: one of TRL's.
+            details: facts for ``run.json``.
+            rollouts: records the completions, of an arm that draws its own.
+
         Raises:
-            UserError: the launch, or what lies in the run directory, is of another run.
+            UserError: the launch, or what lies in the run directory, is of another run; or nothing
+                was learned, which is told once everything is saved.
         """
         engine = check_engine(trainer.accelerator, self.config)
         launched = {"processes": self.world.size, "nodes": self.world.nodes, **engine}
@@ -89,9 +97,9 @@ class Run:
                 shown = ", ".join(f"{key} {value}" for key, value in launched.items())
                 print(f"{self.recipe.arm}: {shown}", flush=True)
             facts = {"launch": launched, "started_from": started_from}
-            self._train(trainer, {**facts, **details})
+            self._train(trainer, {**facts, **details}, rollouts)
 
-    def _train(self, trainer: Any, details: dict) -> None:
+    def _train(self, trainer: Any, details: dict, rollouts: Rollouts | None) -> None:
         rundir.check_config(self.run_dir, "training", self.settings, SCHEDULE)
         launched = details["launch"]
         checkpoint = checkpoint_to_resume(self.run_dir, self.recipe.resume, launched, self.world)
@@ -110,6 +118,8 @@ class Run:
         # TRL's own count of SFT, which it logs as num_tokens, begins anew in every process.
         trainer._total_train_tokens = self.ledger.counts["processed_tokens"]
         saving.attach(trainer, self.run_dir, self.world, launched)
+        if rollouts:
+            trainer.add_callback(learning.EarlyWord(self.recipe.arm, rollouts))
         trainer.add_callback(self.stop)
         trainer.train(resume_from_checkpoint=checkpoint)
         trackers.finish(trainer)
@@ -123,6 +133,7 @@ class Run:
             if self.world.rank == 0:
                 self.tokenizer.save_pretrained(self.run_dir)
                 checkpoints.files_to_disk(self.run_dir)
+        learned = learning.figures(rollouts) if rollouts else {}
         if self.world.rank == 0:
             rundir.add(
                 self.run_dir,
@@ -131,8 +142,13 @@ class Run:
                 steps=trainer.state.global_step,
                 parameters=self.ledger.size._asdict(),
                 budget=self.ledger.budget(),
+                **({"learning": learned} if rollouts else {}),
             )
-            print(f"{self.recipe.arm}: trained, model in {self.run_dir}", flush=True)
+        self.world.gather([])  # launchers end the other processes as soon as one has left
+        learning.check_learned(self.recipe.arm, self.run_dir, learned)
+        if self.world.rank == 0:
+            in_part = learning.in_part(learned)
+            print(f"{self.recipe.arm}: trained, model in {self.run_dir}{in_part}", flush=True)
 
 
 def measured_suites(recipe: RecipeArguments, suite: Suite, full_suite: Suite | None) -> list[Along]:
@@ -145,8 +161,19 @@ def measured_suites(recipe: RecipeArguments, suite: Suite, full_suite: Suite | N
     return out
 
 
-def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Run | None:
+def begin(
+    recipe_kind: type,
+    config_kind: type,
+    required: tuple[str, ...],
+    check: Callable[[Any, set[str]], None],
+) -> Run | None:
     """Everything up to the trainer: arguments, launch check, model, suite, callbacks.
+
+    Args:
+        recipe_kind: dataclass of the recipe's arguments.
+        config_kind: TRL's, of its trainer.
+        required: keys that must be set.
+        check: of the loss and of drawing, from the trainer's configuration and the keys set.
 
     Returns:
         The run, or None if it is finished already or was only to be shown.
@@ -167,6 +194,7 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
     check_schedule(recipe)
     check_saving(recipe.resume, config)
     refuse_inert(config, given)
+    check(config, given)
     trusted, _ = trust.of_recipe(config, model_config)
     if recipe.dry_run:
         dry_run.show(recipe, config, model_config)
@@ -201,6 +229,7 @@ def begin(recipe_kind: type, config_kind: type, required: tuple[str, ...]) -> Ru
             traces = getattr(recipe, "traces", None)
             if traces and Path(traces).exists():
                 check_sources(run_dir, {**training, "traces": file_hash(Path(traces))})
+            learning.check_learned(recipe.arm, run_dir, training.get("learning", {}))
             print(f"{run_dir}: finished already", flush=True)
             return None
     trackers.prepare(config, run_dir, recipe.arm)

@@ -31,6 +31,10 @@ INERT = {
     "teacher_model_init_kwargs": "set teacher_model_revision",
     "chat_template_path": "save the template with the tokenizer of the model",
     "resume_from_checkpoint": "set resume",
+    "num_train_epochs": "set max_steps",
+    "vllm_importance_sampling_cap": "set vllm_importance_sampling_clip_max",
+    "use_transformers_continuous_batching": "set use_vllm",
+    "use_transformers_paged": "set use_vllm",
 }
 
 
@@ -85,12 +89,13 @@ class RecipeArguments:
 
 
 RESUME = ("auto", "never", "must")
-# Settings of transformers under which a run that goes on would not be the one that was begun.
+# Settings of transformers under which a run would not be, or not go on as, the one that was begun.
 NOT_RESUMABLE = {
     "save_only_model": "no run could go on from a checkpoint without the state of the optimizer",
     "save_on_each_node": "output_dir is shared by all machines, and one process writes each file",
     "load_best_model_at_end": "the model of a run is the one at max_steps",
     "ignore_data_skip": "a run that goes on would begin with the first rows again",
+    "auto_find_batch_size": "a step would be of fewer rows than the YAML says",
     "enable_jit_checkpoint": "a recipe saves by itself when it is asked to stop, at the same step "
     "on all processes",
 }
@@ -111,6 +116,8 @@ def check_saving(resume: str, config: Any) -> None:
     for key, why in NOT_RESUMABLE.items():
         if getattr(config, key):
             raise UserError(f"{key}: leave it out; {why}")
+    if config.max_steps < 1:
+        raise UserError(f"max_steps is {config.max_steps}; give at least 1: epochs are not counted")
     strategy = config.save_strategy.value
     if strategy == "best":
         raise UserError("save_strategy is 'best', which no recipe measures; set it to steps")
@@ -140,7 +147,7 @@ def resolved(*parts: Any) -> dict:
 
 
 def refuse_inert(config: Any, given: set[str]) -> None:
-    """Stop at a key that would make TRL load something past the checks of this package.
+    """Stop at a key that has no effect, or that would get past the checks of this package.
 
     Raises:
         UserError: names the key and what to set instead.

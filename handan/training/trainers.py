@@ -7,6 +7,7 @@ from trl import DistillationTrainer, GRPOTrainer
 
 from handan import generate
 from handan.formats import ReasoningFormat
+from handan.training import importance
 from handan.training.generation import draw
 from handan.training.rollouts import Rollouts, metrics
 
@@ -33,10 +34,18 @@ class LengthSortedGRPOTrainer(EvaluationPrompts, GRPOTrainer):
 
     TRL pads every micro-batch to the longest completion of the generation batch. The micro-batches
     of one optimizer step are regrouped by length here; their gradients are summed, so which
-    completion is in which of them makes no difference for the loss types named below.
+    completion is in which of them makes no difference for the loss types named below. What vLLM's
+    completions weigh in the loss goes to ``awaiting``, the rollouts that wait for it.
     """
 
+    awaiting: Rollouts | None = None
     _buffered_inputs: list[dict]
+
+    def _generate_and_score_completions(self, inputs: list[dict]) -> dict:
+        scored = super()._generate_and_score_completions(inputs)
+        if self.awaiting:
+            self.awaiting.weigh(importance.of_completions(scored))
+        return scored
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         inputs = super()._prepare_inputs(generation_batch)
