@@ -36,7 +36,10 @@ def figures(rollouts: Rollouts) -> dict[str, int]:
     counted = []
     if world.rank == 0:
         path = rollouts.ledger.run_dir / rollouts.file
-        counted = [count(read_jsonl(path) if path.exists() else [], rollouts.group_size)]
+        rows = read_jsonl(path) if path.exists() else []
+        # Rows of an earlier release have no count of their own: all their tokens were trained.
+        rows = [{"trained_tokens": row["completion_tokens"], **row} for row in rows]
+        counted = [count(rows, rollouts.group_size)]
     (of_all,) = world.gather(counted)
     return of_all
 
