@@ -259,7 +259,8 @@ def test_the_first_closing_tag_ends_the_span_and_tags_inside_it_are_words():
     assert decode(found.reasoning_ids) == "so<think>wait"
     assert decode(found.answer_ids) == "seven</think>four"
     again = split("deepseek_r1", "deepseek_r1", "<think>so</think>seven<think>wait</think>")
-    assert tokenizer("deepseek_r1").decode(again.reasoning_ids) == "<think>so"
+    assert tokenizer("deepseek_r1").decode(again.reasoning_ids) == "so"
+    assert tokenizer("deepseek_r1").decode(again.answer_ids) == "seven<think>wait</think>"
 
 
 def test_special_tags_that_vanish_from_text_are_found_in_the_ids():
