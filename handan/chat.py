@@ -53,6 +53,9 @@ class Usage(NamedTuple):
     answer: int | None = None
 
 
+UNCOUNTED = Usage()
+
+
 class Said(NamedTuple):
     """What one choice says.
 
@@ -179,9 +182,7 @@ def counted(
     if reasoning and prompt is not None and total == prompt + completion + reasoning:
         return Usage(prompt or None, completion + reasoning, reasoning, completion)
     if reasoning > completion:
-        raise Unusable(
-            f"usage counts {reasoning} reasoning tokens in a completion of {completion}"
-        )
+        raise Unusable(f"usage counts {reasoning} reasoning tokens in a completion of {completion}")
     return Usage(prompt or None, completion, reasoning, completion - reasoning)
 
 

@@ -74,7 +74,11 @@ def count(
         check_text(whole, generated, found)
         return Counts(0, rest if generated else found, generated, "usage")
     if tokens is None:
-        missing = "counts 0 for the reasoning it holds" if own == 0 else "has no count of reasoning tokens"
+        missing = (
+            "counts 0 for the reasoning it holds"
+            if own == 0
+            else "has no count of reasoning tokens"
+        )
         raise UserError(f"the provider {missing}; {cure}")
     thought, said = tokens(reasoning or ""), tokens(answer)
     # One server shows the prompt as the answer of a response that was cut inside the span.

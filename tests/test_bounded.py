@@ -84,9 +84,10 @@ dripped = 0
 def drips(write, first):
     global dripped
     write(first)
-    for dripped in range(1, DRIPS + 1):
+    for number in range(DRIPS):
         time.sleep(0.05)
         write(b" ")
+        dripped = number + 1
 
 
 BOMB = gzip.compress(b" " * 2**26)

@@ -1,5 +1,6 @@
 """Each format on a byte-level BPE with its family's special tokens and chat template."""
 
+import copy
 from functools import cache
 from pathlib import Path
 
@@ -298,3 +299,12 @@ def test_padding_that_is_the_end_of_sequence_token_ends_nothing():
 )
 def test_text_is_cut_by_the_same_rules(name, text, opened_before, expected):
     assert split_text(text, FORMATS[name], opened_before) == expected
+
+
+@pytest.mark.parametrize("family", ["gpt_oss", "magistral", "qwen3"])
+def test_marks_of_reasoning_without_a_chat_template_are_not_taken_for_plain(family):
+    words = copy.deepcopy(tokenizer(family))
+    words.chat_template = None
+    with pytest.raises(UserError, match=r"is in its vocabulary and it has no chat template"):
+        choose("auto", words)
+    assert choose("plain", words).name == "plain"

@@ -74,7 +74,11 @@ def test_split_on_a_tokenizer_that_cuts_the_tags(pieces):
 def parts(tokenizer, text, opened):
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     result = split_completion(tokenizer, ids, FORM, opened, [tokenizer.eos_token_id])
-    return ids, result, [tokenizer.decode(part) for part in (result.reasoning_ids, result.answer_ids)]
+    return (
+        ids,
+        result,
+        [tokenizer.decode(part) for part in (result.reasoning_ids, result.answer_ids)],
+    )
 
 
 def test_the_range_of_a_cut_tag_is_the_shortest_that_holds_it(pieces):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from handan.chat import Usage
+from handan.chat import UNCOUNTED, Usage
 from handan.errors import UserError
 from handan.formats import ReasoningFormat
 from handan.generate import Request
@@ -35,7 +35,7 @@ class Completion:
     prompt_ids: list[int] | None = None
     reasoning: str | None = ""
     text: str = ""
-    usage: Usage = Usage()
+    usage: Usage = UNCOUNTED
     server: dict[str, str | None] = field(default_factory=dict)
 
 

@@ -39,9 +39,7 @@ def read(path: Path, options: Options) -> Log:
         except UserError as error:
             left_out.add(name, place, error)
     left_out.refuse_if_all(len(responses))
-    plain = [
-        said.text for *_, choices in responses for said in choices if said.reasoning == ""
-    ]
+    plain = [said.text for *_, choices in responses for said in choices if said.reasoning == ""]
     opened = spans.opened_by_prompt(plain, options.tags)
     scores = logged.Scores(path)
     samples = []

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from handan import chat
-from handan.chat import Usage
+from handan.chat import UNCOUNTED
 from handan.errors import UserError
 from handan.readers import checks, logged, spans
 from handan.readers.logged import Log, LoggedSample, Options
@@ -21,6 +21,10 @@ _NAME = re.compile(r"samples_(?P<task>.+?)(_(?P<date>\d{4}-\d\d-\d\dT[\d.+-]+))?
 _CURE = (
     "lm-evaluation-harness drops it when think_end_token is set, and a server with a reasoning "
     "parser never sends it: run it again without"
+)
+_NO_METRICS = (
+    *("doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter"),
+    *("doc_hash", "prompt_hash", "target_hash"),
 )
 _NO_TEXT = "no generated text in 'resps'; only tasks of type generate_until reason"
 
@@ -87,7 +91,7 @@ def _read_file(path: Path, options: Options, alone: bool = True) -> Log:
                     task=task,
                     item=item,
                     sample=str(response.number),
-                    usage=Usage(),
+                    usage=UNCOUNTED,
                     said=spans.split(response.text, options.tags, opened)
                     if response.reasoning == ""
                     else spans.apart(response.reasoning, response.text),
@@ -162,7 +166,10 @@ def _one_filter(
 
 
 def _metrics(place: str, row: dict) -> list[str]:
-    return [str(value) for value in checks.listed(place, "metrics", row.get("metrics", []))]
+    """Names of the metrics of a line; older versions do not list them beside their values."""
+    if "metrics" not in row:
+        return [name for name in row if name not in _NO_METRICS]
+    return [str(value) for value in checks.listed(place, "metrics", row["metrics"])]
 
 
 def _item_field(row: dict) -> str:
@@ -196,7 +203,9 @@ def _responses(place: str, row: dict, item: str, left_out: logged.LeftOut) -> li
                 raise UserError("null in the place of a response")
             if not isinstance(response, str | dict):
                 raise UserError(_NO_TEXT)
-            message = response if isinstance(response, dict) else {"content": response}
+            message: Any = {"content": response}
+            if isinstance(response, dict) and "content" in response:
+                message = response
             found.append(_Response(number, *chat.read_message(message)))
         except UserError as error:
             left_out.add(f"{item}, sample {number}", place, error)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from handan.alignment.data.cells import STATUSES
 from handan.chat import Unusable
+from handan.counting import Count
 from handan.errors import UserError
 from handan.readers import inspect_ai, lm_eval, openai
-from handan.counting import Count
 from handan.readers.counts import agreement, cost, load_tokenizer
 from handan.readers.items import Items, read_items
 from handan.readers.logged import LoggedSample, Options, some
