@@ -281,6 +281,18 @@ def test_a_log_is_read_without_the_responses_that_are_none(tmp_path, capsys, nam
         logged(tmp_path, found)
 
 
+@pytest.mark.parametrize("content", [b"", b" \n ", b'{"choices": [{"mess'])
+def test_a_body_that_is_empty_or_breaks_off_is_asked_for_again(tmp_path, content):
+    def answer(request, number):
+        return 200, content if number < 3 else READ["reasoning"][0]
+
+    rows, asked = ask(tmp_path, answer, plan(1), max_retries=2)
+    assert len(rows) == 1 and len(asked) == 3
+    (tmp_path / "rows.jsonl").unlink()
+    with pytest.raises(UserError, match="after 1 retries: the body of the response is empty or"):
+        ask(tmp_path, always(content), plan(1), max_retries=1)
+
+
 def test_an_unknown_end_is_told_once_and_counted(tmp_path, capsys):
     def answer(request, number):
         return 200, body(TAGGED, {0: "stop", 1: "because", 2: None}[number % 3])

@@ -180,6 +180,8 @@ class OpenAIEngine:
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
+            if found is None and content.lstrip()[:1] in (b"", b"{"):
+                raise FailedRequest("the body of the response is empty or breaks off")
             raise UserError(
                 f"{self.settings.base_url} answers with something that is not JSON; give the "
                 "address of chat completions, up to and including /v1, as 'base_url'"
