@@ -146,6 +146,10 @@ FORMATS: dict[str, ReasoningFormat] = {
 }
 
 
+# Tokens of models that are trained to reason between them, which some bases of theirs have too.
+MARKS = ("<|channel|>", "[THINK]", "<think>")
+
+
 def choose(name: str, tokenizer: Any) -> ReasoningFormat:
     """The format called ``name``; for ``auto`` the one the tokenizer's chat template shows.
 
@@ -184,9 +188,18 @@ def detect(tokenizer: Any) -> ReasoningFormat:
     nowhere speaks of thinking.
 
     Raises:
-        UserError: the template speaks of thinking in a way that is not known here.
+        UserError: the template speaks of thinking in a way that is not known here, or there is none
+            for a vocabulary with marks of reasoning.
     """
     if not tokenizer.chat_template:
+        unknown = (None, tokenizer.unk_token_id)
+        marks = [mark for mark in MARKS if tokenizer.convert_tokens_to_ids(mark) not in unknown]
+        if marks:
+            raise UserError(
+                f"{tokenizer.name_or_path}: '{marks[0]}' is in its vocabulary and it has no chat "
+                "template, so it cannot be asked as it was trained; put the template beside the "
+                "tokenizer, or pass --reasoning_format plain if this is a base model"
+            )
         return FORMATS["plain"]
     text = tokenizer.get_chat_template()
     name = _family(text, lambda **arguments: _opening(tokenizer, arguments))

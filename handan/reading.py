@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from handan.counting import count
 from handan.engines.base import Completion
 from handan.errors import UserError
 from handan.formats import ReasoningFormat
@@ -52,7 +53,7 @@ def read_completion(
     opened = opened_by_prompt(tokenizer, prompt_ids, form)
     split = split_completion(tokenizer, completion_ids, form, opened, ends)
     ended = split.ended if ended is None else ended
-    answer = tokenizer.decode(split.answer_ids, skip_special_tokens=True)
+    answer = split.answer_head + tokenizer.decode(split.answer_ids, skip_special_tokens=True)
     num_reasoning = len(split.reasoning_ids)
     return {
         "prompt_tokens": len(prompt_ids),
@@ -80,57 +81,52 @@ def read_text(
         UserError: nothing here can count this response.
     """
     reasoning, answer, closed, opened = _texts(tokenizer, form, prompt_ids, completion)
-    answer = _without_end(tokenizer, answer)
+    answer, usage = _without_end(tokenizer, answer), completion.usage
 
-    def tokens(text: str) -> list[int]:
-        if tokenizer is None:
-            raise UserError(
-                f"{question.item.task}, {question.item.key}: the server does not count reasoning "
-                "tokens; name the model's 'tokenizer' in the YAML of the engine"
-            )
+    def ids(text: str) -> list[int]:
         return tokenizer(text, add_special_tokens=False)["input_ids"]
 
-    generated, own = completion.generated_tokens, completion.reasoning_tokens
-    ids: list[int] = []
-    if own is not None and (own or not reasoning):
-        rest = len(tokens(answer)) if generated is None else max(0, generated - own)
-        counts, counted_by = (own, rest), "usage"
-    elif not form.thinks and not reasoning and generated is not None:
-        counts, counted_by = (0, generated - completion.ended), "usage"
-    else:
-        ids = tokens(reasoning)
-        counts, counted_by = (len(ids), len(tokens(answer))), "retokenized"
-        if not completion.ended and reasoning and generated and sum(counts) > generated:
-            # Cut inside the span: what the server shows as an answer was not generated.
-            answer, closed, counts = "", False, (len(ids), 0)
-    prompt = completion.prompt_tokens
-    if prompt is None and not prompt_ids:
-        tokens("")  # says what is missing
+    if not form.thinks and reasoning == "" and usage.reasoning is None and usage.generated:
+        # All of it is the answer, but for the end of sequence.
+        rest = usage.generated - (completion.ended is not False)
+        usage = usage._replace(reasoning=0, answer=rest)
+    cure = "name the model's 'tokenizer' in the YAML of the engine"
+    tokens = None if tokenizer is None else lambda text: len(ids(text))
+    counts = count(reasoning, answer, usage, completion.ended, tokens, cure)
+    if counts.answer is None or (usage.prompt is None and not prompt_ids):
+        what = "prompt" if counts.answer is not None else "answer"
+        raise UserError(f"the server does not count the tokens of the {what}; {cure}")
+    if counts.cut_inside:
+        answer, closed = "", False
+    # Where nobody says, a span that does not end shows that the response was cut.
+    ended = closed if completion.ended is None else completion.ended
+    reasoning = reasoning or ""
+    units = ids(reasoning) if counts.counted_by == "retokenized" else list(reasoning.encode())
     return {
-        "prompt_tokens": len(prompt_ids) if prompt is None else prompt,
-        "reasoning_tokens": counts[0],
-        "answer_tokens": counts[1],
-        "generated_tokens": sum(counts) if generated is None else generated,
+        "prompt_tokens": len(prompt_ids) if usage.prompt is None else usage.prompt,
+        "reasoning_tokens": counts.reasoning,
+        "answer_tokens": counts.answer,
+        "generated_tokens": counts.generated or counts.reasoning + counts.answer,
         "reasoning_characters": len(reasoning),
         "answer_characters": len(answer),
-        "counted_by": counted_by,
-        **_outcome(question, answer, completion.ended, closed, counts[0]),
-        "looping": not completion.ended and is_looping(ids or list(reasoning.encode())),
+        "counted_by": counts.counted_by,
+        **_outcome(question, answer, ended, closed, counts.reasoning),
+        "looping": not ended and is_looping(units),
         "text": _whole(form, reasoning, answer, opened, closed),
     }
 
 
 def _texts(
     tokenizer: Any, form: ReasoningFormat, prompt_ids: Sequence[int], completion: Completion
-) -> tuple[str, str, bool, bool]:
+) -> tuple[str | None, str, bool, bool]:
     """Reasoning, answer, whether the span is closed, and whether the prompt opened it."""
     known = tokenizer is not None and bool(prompt_ids)
     opened = known and opened_by_prompt(tokenizer, prompt_ids, form)
-    apart, text = completion.reasoning or "", completion.text
-    if apart.strip():
+    apart, text = completion.reasoning, completion.text
+    if apart is None or apart.strip():
         return apart, text, bool(text.strip()), opened
-    if completion.reasoning_tokens and form.close is not None and form.close not in text:
-        return "", text, bool(text.strip()), opened  # the server counts the reasoning and hides it
+    if completion.usage.reasoning and form.close is not None and form.close not in text:
+        return None, text, bool(text.strip()), opened  # the server counts the reasoning, hides it
     return *split_text(text, form, opened), opened
 
 

@@ -13,6 +13,7 @@ from handan import generate, rundir
 from handan.engines.base import Completion, Engine
 from handan.engines.watch import Watch
 from handan.errors import UserError
+from handan.finish import ended
 from handan.generate import Decoding, Request
 from handan.launch import Processes
 from handan.reading import Question, read_completion, read_text
@@ -65,6 +66,16 @@ def draw(
         UserError: a request failed; what was drawn beside it has been yielded by then.
     """
     watch = Watch(engine) if engine.remote else None
+    try:
+        yield from _draw(engine, plan, batches, labels, watch)
+    finally:
+        if watch is not None:
+            watch.tell_unknown()
+
+
+def _draw(
+    engine: Engine, plan: Plan, batches: Sequence[list[Request]], labels: dict, watch: Watch | None
+) -> Iterator[list[dict]]:
     for batch in batches:
         started = time.monotonic()
         completions = engine.complete(batch, plan.seed)
@@ -74,9 +85,15 @@ def draw(
         for request, completion in zip(batch, completions, strict=True):
             question = plan.questions[request.item]
             named = {"task": question.item.task, "item": question.item.key}
-            if isinstance(completion, UserError):
+            try:
+                if isinstance(completion, UserError):
+                    raise completion
+                if watch is not None:
+                    watch.check_cap(request, completion)
+                read = _read(engine, question, request, completion)
+            except UserError as error:
                 place = f"{question.item.task}, {question.item.key}, sample {request.sample}"
-                failures.append(f"{place}: {completion}")
+                failures.append(f"{place}: {error}")
                 continue
             rows.append(
                 {
@@ -84,13 +101,13 @@ def draw(
                     **named,
                     "sample": request.sample,
                     "temperature": request.decoding.temperature,
-                    **_read(engine, question, request, completion),
+                    **read,
                     "device_seconds": round(seconds, 4),
                     "completion_ids": completion.ids,
                 }
             )
             if watch is not None:
-                watch.count(request, rows[-1])
+                watch.count(request, completion, rows[-1])
         if watch is not None:
             watch.check()
         yield rows
@@ -109,7 +126,7 @@ def _read(engine: Engine, question: Question, request: Request, completion: Comp
         ended = completion.ended
         row = read_completion(tokenizer, question, form, prompt, ids, engine.ends, ended)
         row["text"] = tokenizer.decode(ids)
-    return row if completion.served_by is None else {**row, "served_by": completion.served_by}
+    return row | completion.server
 
 
 def collect(engine: Engine, plan: Plan, path: Path, labels: dict, world: Processes) -> None:
@@ -166,6 +183,7 @@ def _tell_early_cuts(rows: Sequence[dict], plan: Plan) -> None:
         row["generated_tokens"]
         for row in rows
         if row["status"] == "truncated"
+        and ended(row.get("finish_reason", "length")) is False  # and not of an open span alone
         and row["generated_tokens"] < plan.decodings[row["sample"]].max_new_tokens
     ]
     if early:

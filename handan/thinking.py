@@ -1,13 +1,14 @@
-"""Where reasoning ends and the answer begins, decided on the generated token ids.
+"""Where reasoning ends and the answer begins: one rule, for generated token ids and for text.
 
-Cost is counted on the ids the model produced, never on text that was decoded and tokenised again:
-retokenised text has another length, and length is what this project measures.
+The rule is made on the text, and ids are cut where their text is. Cost is counted on the ids the
+model produced, never on text that was decoded and tokenised again: retokenised text has another
+length, and length is what this project measures.
 """
 
 import bisect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,22 @@ from handan.formats import ReasoningFormat
 
 # A loop is a block repeated this often, over at least so many tokens.
 LOOP_REPEATS, LOOP_TOKENS = 4, 32
+
+
+class Cut(NamedTuple):
+    """Where the parts of a response are, as half-open ranges of its characters.
+
+    Attributes:
+        spans: reasoning, without the tags.
+        answer: everything after it, without tags.
+        closed: False if a span was opened and never closed.
+        marked: whether a tag showed where reasoning is, be it an empty span.
+    """
+
+    spans: list[tuple[int, int]]
+    answer: tuple[int, int]
+    closed: bool
+    marked: bool
 
 
 @dataclass(frozen=True)
@@ -26,36 +43,109 @@ class Split:
         answer_ids: ids after it, without tags and end-of-sequence token.
         closed: False if a span was opened and never closed.
         ended: whether the model ended the sequence itself.
+        answer_head: how the answer begins, where its first characters share a token with the tag.
     """
 
     reasoning_ids: list[int]
     answer_ids: list[int]
     closed: bool
     ended: bool
+    answer_head: str = ""
 
 
-def find_tag(tokenizer: Any, ids: Sequence[int], tag: str) -> tuple[int, int] | None:
-    """First occurrence of ``tag`` as a half-open range of positions in ``ids``, or None.
+def cut(text: str, opens: str, closes: str, opened: bool, answers: str | None = None) -> Cut:
+    """Find reasoning and answer in a response.
 
-    A tag that is one token is looked up as an id. Otherwise tokens may merge across its edges, so
-    the range is the shortest one whose decoding still contains the tag.
+    The first closing tag ends the span, and what follows it is the answer, whatever tags it holds.
+    A closing tag alone shows that the response began inside the span. Where the prompt opened the
+    span and the response begins with the opening tag again, that tag is no part of the reasoning;
+    any other opening tag inside a span is a word of it. What precedes an opening tag belongs to
+    neither part.
+
+    Args:
+        text: the response.
+        opens, closes: the tags of the model.
+        opened: whether the prompt already ends with the opening tag.
+        answers: with what the answer begins, for a format that marks it; it may have several spans
+            and other text before the mark, which belongs to neither part.
     """
-    tag_id = tokenizer.convert_tokens_to_ids(tag)
-    if tag_id is not None and tag_id != tokenizer.unk_token_id:
-        return (i, i + 1) if (i := _index(ids, tag_id)) is not None else None
+    if answers is not None:
+        return _cut_marked(text, opens, closes, answers)
+    size, closing = len(text), text.find(closes)
+    end = size if closing < 0 else closing
+    opening = text.find(opens, 0, end)
+    if opened and text[: max(opening, 0)].strip():
+        opening = -1
+    inside = opened or opening >= 0
+    if closing < 0 and not inside:
+        return Cut([], (0, size), closed=True, marked=False)
+    span = (opening + len(opens) if opening >= 0 else 0), end
+    answer = (size if closing < 0 else closing + len(closes)), size
+    return Cut([span], answer, closed=closing >= 0, marked=closing >= 0 or opening >= 0)
 
-    def contains(begin: int, end: int) -> bool:
-        return tag in tokenizer.decode(ids[begin:end], skip_special_tokens=False)
 
-    if not contains(0, len(ids)):
-        return None
-    end = bisect.bisect_left(range(len(ids) + 1), True, key=lambda n: contains(0, n))
-    begin = end - bisect.bisect_left(range(end + 1), True, key=lambda n: contains(end - n, end))
-    return begin, end
+def _cut_marked(text: str, opens: str, closes: str, answers: str) -> Cut:
+    """The same where all parts are marked: any number of spans, then the answer."""
+    size, mark = len(text), text.find(answers)
+    end = size if mark < 0 else mark
+    spans, here, closed = [], 0, True
+    while closed and (opening := text.find(opens, here, end)) >= 0:
+        begin = opening + len(opens)
+        closing = text.find(closes, begin, end)
+        closed = closing >= 0
+        spans.append((begin, closing if closed else end))
+        here = closing + len(closes)
+    answer = (size if mark < 0 else mark + len(answers)), size
+    return Cut(spans, answer, closed or mark >= 0, marked=bool(spans) or mark >= 0)
 
 
-def _index(ids: Sequence[int], wanted: int) -> int | None:
-    return next((i for i, token in enumerate(ids) if token == wanted), None)
+class _Ids:
+    """Generated ids beside their text: which of them lie where in it.
+
+    Args:
+        tokenizer: of the model that generated the ids.
+        ids: the response.
+        tags: of the model; where one is a token, its place is looked up.
+    """
+
+    def __init__(self, tokenizer: Any, ids: list[int], tags: Sequence[str | None]) -> None:
+        self.tokenizer, self.ids = tokenizer, ids
+        self._lengths: dict[int, int] = {}
+        self.text = self._decode(len(ids))
+        known = {tokenizer.convert_tokens_to_ids(tag) for tag in tags if tag is not None}
+        places = [place for place, token in enumerate(ids) if token in known]
+        around = {place + step for place in places for step in (-1, 0, 1)}
+        self._near = sorted(around & set(range(len(ids) + 1)))
+
+    def within(self, begin: int, end: int) -> slice:
+        """The ids whose text lies wholly inside a range of characters.
+
+        Tokens may merge across the edge of a tag; such a token counts to the tag.
+        """
+        size, number = len(self.text), len(self.ids)
+        last = self._reaching(end + 1) - 1 if end < size else number
+        if not 0 < begin < size:
+            return slice(number if begin else 0, last)
+        first = self._reaching(begin)
+        return slice(first, max(first, last))
+
+    def length(self, number: int) -> int:
+        """Characters of the first ids."""
+        if number not in self._lengths:
+            self._lengths[number] = len(self._decode(number))
+        return self._lengths[number]
+
+    def _reaching(self, position: int) -> int:
+        """The least number of ids with so many characters, or one more than there are."""
+        place = bisect.bisect_left(self._near, position, key=self.length)
+        low, high = [0, *self._near, len(self.ids) + 1][place : place + 2]
+        return low + bisect.bisect_left(range(low, high), position, key=self.length)
+
+    def _decode(self, number: int) -> str:
+        # With its spaces as they are, so that the text of a beginning begins the whole text.
+        return self.tokenizer.decode(
+            self.ids[:number], skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
 
 
 def is_looping(ids: Sequence[int]) -> bool:
@@ -91,11 +181,7 @@ def split_completion(
     opened: bool,
     eos_ids: Sequence[int],
 ) -> Split:
-    """Cut a completion into reasoning and answer.
-
-    The first closing tag ends the span, and what follows it is the answer, whatever tags it holds.
-    Only a format whose answer has a mark of its own may have several spans: they are added up, and
-    other text before the mark belongs to neither part.
+    """Cut a completion into reasoning and answer, by the rule of ``cut``.
 
     Args:
         tokenizer: of the model that generated the ids.
@@ -108,58 +194,26 @@ def split_completion(
     ended = bool(ids) and ids[-1] in eos_ids
     if ended:
         ids.pop()
-
-    def find(part: list[int], tag: str) -> tuple[int, int] | None:
-        return find_tag(tokenizer, part, tag)
-
-    reasoning, answer, closed = _cut(ids, form, opened, find)
-    if not tokenizer.decode(reasoning, skip_special_tokens=False).strip():
-        reasoning = []  # an empty span, as some models write when thinking is switched off
-    return Split(reasoning, answer, closed, ended)
+    if form.open is None or form.close is None:
+        return Split([], ids, True, ended)
+    pieces = _Ids(tokenizer, ids, (form.open, form.close))
+    found = cut(pieces.text, form.open, form.close, opened, form.answer)
+    # A span of white space is none: some models write it when thinking is switched off.
+    spans = found.spans if _reasoning(pieces.text, found).strip() else []
+    reasoning = [token for span in spans for token in ids[pieces.within(*span)]]
+    answer = pieces.within(*found.answer)
+    head = pieces.text[found.answer[0] : pieces.length(answer.start)]
+    return Split(reasoning, ids[answer], found.closed, ended, head)
 
 
 def split_text(text: str, form: ReasoningFormat, opened: bool) -> tuple[str, str, bool]:
-    """Reasoning, answer and whether the span is closed, cut from a text by the same rules."""
-
-    def find(part: str, tag: str) -> tuple[int, int] | None:
-        begin = part.find(tag)
-        return (begin, begin + len(tag)) if begin >= 0 else None
-
-    reasoning, answer, closed = _cut(text, form, opened, find)
-    return reasoning if reasoning.strip() else "", answer, closed
-
-
-Part = TypeVar("Part", list[int], str)
-Find = Callable[[Part, str], tuple[int, int] | None]
-
-
-def _cut(whole: Part, form: ReasoningFormat, opened: bool, find: Find) -> tuple[Part, Part, bool]:
-    """Reasoning, answer, and whether the span is closed."""
+    """Reasoning, answer and whether the span is closed, cut from a text by the same rule."""
     if form.open is None or form.close is None:
-        return whole[:0], whole, True
-    if form.answer is not None:
-        return _cut_marked(whole, form.open, form.close, form.answer, find)
-    opening = None if opened else find(whole, form.open)
-    start = opening[1] if opening else 0
-    closing = find(whole[start:], form.close)
-    if closing:
-        return whole[start : start + closing[0]], whole[start + closing[1] :], True
-    if opened or opening:
-        return whole[start:], whole[:0], False
-    return whole[:0], whole, True
+        return "", text, True
+    found = cut(text, form.open, form.close, opened, form.answer)
+    reasoning = _reasoning(text, found)
+    return reasoning if reasoning.strip() else "", text[slice(*found.answer)], found.closed
 
 
-def _cut_marked(
-    whole: Part, opens: str, closes: str, answers: str, find: Find
-) -> tuple[Part, Part, bool]:
-    """The same where all parts are marked: any number of spans, then the answer."""
-    mark = find(whole, answers)
-    rest = whole[: mark[0]] if mark else whole
-    reasoning, closed = whole[:0], True
-    while closed and (opening := find(rest, opens)):
-        rest = rest[opening[1] :]
-        closing = find(rest, closes)
-        reasoning += rest[: closing[0]] if closing else rest
-        closed = closing is not None
-        rest = rest[closing[1] :] if closing else rest[:0]
-    return reasoning, whole[mark[1] :] if mark else whole[:0], closed or mark is not None
+def _reasoning(text: str, found: Cut) -> str:
+    return "".join(text[begin:end] for begin, end in found.spans)

@@ -1,5 +1,6 @@
 """Each format on a byte-level BPE with its family's special tokens and chat template."""
 
+import copy
 from functools import cache
 from pathlib import Path
 
@@ -259,7 +260,8 @@ def test_the_first_closing_tag_ends_the_span_and_tags_inside_it_are_words():
     assert decode(found.reasoning_ids) == "so<think>wait"
     assert decode(found.answer_ids) == "seven</think>four"
     again = split("deepseek_r1", "deepseek_r1", "<think>so</think>seven<think>wait</think>")
-    assert tokenizer("deepseek_r1").decode(again.reasoning_ids) == "<think>so"
+    assert tokenizer("deepseek_r1").decode(again.reasoning_ids) == "so"
+    assert tokenizer("deepseek_r1").decode(again.answer_ids) == "seven<think>wait</think>"
 
 
 def test_special_tags_that_vanish_from_text_are_found_in_the_ids():
@@ -297,3 +299,12 @@ def test_padding_that_is_the_end_of_sequence_token_ends_nothing():
 )
 def test_text_is_cut_by_the_same_rules(name, text, opened_before, expected):
     assert split_text(text, FORMATS[name], opened_before) == expected
+
+
+@pytest.mark.parametrize("family", ["gpt_oss", "magistral", "qwen3"])
+def test_marks_of_reasoning_without_a_chat_template_are_not_taken_for_plain(family):
+    words = copy.deepcopy(tokenizer(family))
+    words.chat_template = None
+    with pytest.raises(UserError, match=r"is in its vocabulary and it has no chat template"):
+        choose("auto", words)
+    assert choose("plain", words).name == "plain"

@@ -5,6 +5,7 @@ import copy
 import io
 import json
 import random
+import re
 import sys
 import zipfile
 
@@ -107,33 +108,14 @@ OPENAI = [
     (put("item", value="\ud800"), "line 1: item holds half a character"),
     (put("sample", value=1), "line 2: same model, task, item and sample as .* line 1"),
     (put("correct", value="yes"), "line 1: correct is text, not 1 or 0"),
-    (put("response", value=[]), "line 1: response is a list, not a JSON object"),
-    (drop("response", "choices"), "line 1: no 'choices' in the response"),
-    (drop("response", "model"), "line 1: model is null"),
-    (put("response", "choices", value=[]), "line 1: the response has no choice"),
-    (put(*MESSAGE, value=None), "line 1: message is null, not a JSON object"),
-    (put(*MESSAGE, "content", value=[]), "line 1: content is a list, not text"),
-    (put(*MESSAGE, "reasoning", value=3), "line 1: reasoning is a number, not text"),
-    (usage(prompt_tokens=True), "line 1: prompt_tokens is true, not a whole number"),
-    (usage(prompt_tokens=2.5), "line 1: prompt_tokens is a decimal, not a whole number"),
-    (usage(completion_tokens=-1), "line 1: completion_tokens is negative"),
-    (usage(completion_tokens=10**400), "line 1: completion_tokens is huge"),
-    (
-        usage(completion_tokens=5, completion_tokens_details={"reasoning_tokens": 6}),
-        "line 1: usage counts 6 reasoning tokens in a completion of 5",
-    ),
 ]
 BATCHES = [
     (put("custom_id", value="one"), "custom_id is not TASK::ITEM"),
     (put("custom_id", value="a::"), "a part of custom_id is empty"),
-    (drop("response", "status_code"), "no field 'status_code'"),
-    (put("response", "status_code", value="200"), "status_code is text"),
 ]
 LM_EVALS = [
     (drop("resps"), "line 1: no field 'resps'"),
-    (put("resps", value=[[["-1.5", "True"]]]), "line 1: no generated text in 'resps'"),
     (put("doc", "item", value={}), "line 1: doc.item is an object"),
-    (put("exact_match", value=0.5), "line 1: metric exact_match is 0.5, not 1 or 0"),
     (put("metrics", value=["a", "b"]), "line 1: choose what is correct .*: a, b"),
     (put("metrics", value=[]), "line 1: choose what is correct .*: no list of metrics"),
 ]
@@ -143,9 +125,83 @@ INSPECTS = [
     (drop("samples"), "no samples; is it a log of inspect_ai"),
     (put("samples", value={}), "no samples; is it a log of inspect_ai"),
     (put("samples", 0, "epoch", value=True), r"samples\[0\]: epoch is true"),
-    (put("samples", 0, "output", "usage", "input_tokens", value=-2), "input_tokens is negative"),
     (two_scores, "several scores; choose one with --metric"),
-    (put("samples", 0, "scores", "answer_after_thinking", "value", value=0.3), "is 0.3, not 1"),
+]
+# Beside others that are good: left out, named and counted.
+OUT = [
+    ("openai", jsonl(change), f"left out 1 of 16 requests, {why}")
+    for change, why in (
+        (put("response", value=[]), "response is a list, not a JSON object"),
+        (put("response", value=None), "failed"),
+        (put("error", value={"code": 1}), "failed"),
+        (drop("response", "choices"), "no 'choices' in the response"),
+        (drop("response", "model"), "model is null"),
+        (put("response", "choices", value=[]), "the response has no choice"),
+        (put("response", "choices", value=None), "the response has no choice"),
+        (put("response", "choices", value=[None]), "a choice is null, not a JSON object"),
+        (put(*MESSAGE, value=None), "the request failed .no message"),
+        (put(*MESSAGE, "content", value={}), "content is an object without text"),
+        (put(*MESSAGE, "reasoning", value=3), "reasoning is a number, not text"),
+        (usage(prompt_tokens=True), "prompt_tokens is true, not a whole number"),
+        (usage(prompt_tokens=2.5), "prompt_tokens is a decimal, not a whole number"),
+        (usage(completion_tokens=-2), "completion_tokens is negative"),
+        (usage(completion_tokens=10**400), "completion_tokens is huge"),
+        (
+            usage(completion_tokens=5, completion_tokens_details={"reasoning_tokens": 6}),
+            "usage counts 6 reasoning tokens in a completion of 5",
+        ),
+    )
+]
+OUT += [
+    ("openai", jsonl(change, path=BATCH), f"left out {why}")
+    for change, why in (
+        (put("response", "status_code", value="500"), "2 of 13 requests, failed"),
+        (drop("response", "status_code"), "1 of 13 requests, no field 'status_code'"),
+        (
+            put("response", "body", value={"error": {"message": "no"}}),
+            "1 of 13 requests, the request failed .no.",
+        ),
+    )
+]
+OUT += [
+    ("lm_eval", jsonl(change, path=ADDITION), why)
+    for change, why in (
+        (put("resps", value=[[["-1.5", "True"]]]), "left out 1 of 15 responses, no generated text"),
+        (put("resps", 0, 0, value=None), "left out 1 of 16 responses, null in the place of a"),
+        (put("resps", value=[]), "left out 1 of 15 responses, no generated text"),
+        (
+            put("resps", 0, 0, value={"text": [3]}),
+            "1 of 16 responses, content is a number",
+        ),
+        (put("exact_match", value=0.5), "1 of 8 scores are neither 1 nor 0, so 'correct' is empty"),
+        (put("exact_match", value="yes"), "1 of 8 scores are neither 1 nor 0"),
+        (put("exact_match", value=[1, 0, 1]), "1 of 8 scores are neither 1 nor 0"),
+    )
+]
+OUT += [
+    ("inspect", inspect_json(change), why)
+    for change, why in (
+        (
+            put("samples", 0, "output", "usage", "input_tokens", value=-2),
+            "left out 1 of 12 samples, input_tokens is negative",
+        ),
+        (
+            put("samples", 0, "output", "choices", 0, "stop_reason", value="content_filter"),
+            "left out 1 of 12 samples, withheld by a filter",
+        ),
+        (
+            put("samples", 0, "output", "choices", 0, "message", value=None),
+            "left out 1 of 12 samples, the request failed .no message",
+        ),
+        (
+            put("samples", 0, "scores", "answer_after_thinking", "value", value=0.3),
+            "1 of 12 scores are neither 1 nor 0",
+        ),
+        (
+            put("samples", 0, "scores", "answer_after_thinking", "value", value="P"),
+            "1 of 12 scores are neither 1 nor 0",
+        ),
+    )
 ]
 MALFORMED = [
     *(("openai", jsonl(change), sentence) for change, sentence in OPENAI),
@@ -172,6 +228,21 @@ def test_malformed_logs_are_one_line_and_exit_code_two(tmp_path, capsys, tool, w
     assert caught.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "costs.csv").exists()
+
+
+@pytest.mark.parametrize("tool, write, note", OUT)
+def test_one_bad_response_never_refuses_a_file(tmp_path, capsys, tool, write, note):
+    more = ["--model", "m"] if tool == "lm_eval" else []
+    assert len(costs(tmp_path, write(tmp_path), tool=tool, more=more)) >= 11
+    assert re.search(note, capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("value, sentence", [(0.5, "is 0.5, not 1 or 0"), ([1], "is a list")])
+def test_a_metric_that_never_says_right_or_wrong_is_refused(tmp_path, value, sentence):
+    rows = [row | {"exact_match": value} for row in lines(ADDITION)]
+    log = write_lines(tmp_path / ADDITION.name, rows)
+    with pytest.raises(UserError, match=f"{sentence}.*choose another --metric"):
+        costs(tmp_path, log, tool="lm_eval", more=["--model", "m"])
 
 
 @pytest.mark.parametrize(

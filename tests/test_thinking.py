@@ -1,13 +1,18 @@
+from dataclasses import replace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
-from tokenizers.models import BPE
+from tokenizers.decoders import Fuse
+from tokenizers.models import BPE, WordLevel
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast
 
 from handan.formats import FORMATS
-from handan.thinking import find_tag, is_looping, split_completion
+from handan.thinking import cut, is_looping, split_completion, split_text
 from handan.tiny.model import make_tokenizer
 
 FORM = FORMATS["tiny"]
@@ -66,20 +71,27 @@ def test_split_on_a_tokenizer_that_cuts_the_tags(pieces):
     assert split(pieces, "wait</think>seven<eos>", opened=True) == ("wait", "seven", True, True)
 
 
+def parts(tokenizer, text, opened):
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    result = split_completion(tokenizer, ids, FORM, opened, [tokenizer.eos_token_id])
+    return (
+        ids,
+        result,
+        [tokenizer.decode(part) for part in (result.reasoning_ids, result.answer_ids)],
+    )
+
+
 def test_the_range_of_a_cut_tag_is_the_shortest_that_holds_it(pieces):
-    ids = pieces("hard</think>so", add_special_tokens=False)["input_ids"]
-    begin, end = find_tag(pieces, ids, "</think>")
-    assert pieces.decode(ids[:begin]) == "hard"
-    assert pieces.decode(ids[begin:end]) == "</think>"
-    assert find_tag(pieces, ids, "<think>") is None
+    _, result, texts = parts(pieces, "hard</think>so", opened=True)
+    assert texts == ["hard", "so"] and result.answer_head == ""
+    ids, result, _ = parts(pieces, "hard so", opened=True)
+    assert (result.reasoning_ids, result.closed) == (ids, False)
 
 
 def test_reasoning_tokens_and_answer_tokens_and_tags_add_up(pieces):
-    text = "we add three</think> that is seven"
-    ids = pieces(text, add_special_tokens=False)["input_ids"]
-    begin, end = find_tag(pieces, ids, "</think>")
-    result = split_completion(pieces, ids, FORM, True, [pieces.eos_token_id])
-    assert len(result.reasoning_ids) + (end - begin) + len(result.answer_ids) == len(ids)
+    ids, result, _ = parts(pieces, "we add three</think> that is seven", opened=True)
+    tag = pieces("</think>", add_special_tokens=False)["input_ids"]
+    assert len(result.reasoning_ids) + len(tag) + len(result.answer_ids) == len(ids)
 
 
 def test_a_span_of_nothing_but_white_space_is_no_reasoning(pieces):
@@ -96,3 +108,86 @@ def test_a_loop_is_a_block_that_repeats_to_the_end():
     assert not is_looping(start + list(range(20)) * 3)  # under four times
     assert not is_looping(start)
     assert not is_looping([])
+
+
+@pytest.mark.parametrize(
+    ("text", "opened", "expected"),
+    [
+        ("a b</think> answer 5, no <think> needed", False, "a b| answer 5, no <think> needed"),
+        ("a b</think> answer 5, no <think> needed", True, "a b| answer 5, no <think> needed"),
+        ("<think> a </think> 5", True, " a | 5"),
+        ("\n<think> a </think> 5", True, " a | 5"),
+        ("so <think> a </think> 5", True, "so <think> a | 5"),
+        ("<think><think> a </think> 5", True, "<think> a | 5"),
+        ("<think><think> a </think> 5", False, "<think> a | 5"),
+        ("so <think> a </think> 5", False, " a | 5"),
+        ("<think> a </think> 5 </think> 6", False, " a | 5 </think> 6"),
+        ("</think> 5 <think> a </think>", False, "| 5 <think> a </think>"),
+        ("<think></think>5", False, "|5"),
+        ("<think> a", True, " a|"),
+        ("<think>", True, "|"),
+        ("5", False, "|5"),
+    ],
+)
+def test_the_first_closing_tag_ends_the_span(text, opened, expected):
+    reasoning, answer, _ = split_text(text, FORM, opened)
+    assert f"{reasoning}|{answer}" == expected
+
+
+@pytest.fixture(scope="module")
+def letters():
+    """Tokens that hold a tag, a part of one, or a part and what stands beside it."""
+    tokens = ["<eos>", "<think>", "</think>", *"abc \n0<>/think", "</", "><", ".</", ">\\", "think"]
+    vocabulary = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<eos>"))
+    tokenizer.decoder = Fuse()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>")
+
+
+WORDS = ["<think>", "</think>", "1", "0", "+", "=", ",", "carry"]
+TEXTS = ["<think>", "</think>", "we add", " three", "\n", ".", "wait, ", "é", "🙂", "<", "think>"]
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=12), st.booleans())
+def test_ids_and_text_are_cut_alike_where_the_tags_are_tokens(words, drawn, opened):
+    check_alike(words, words(" ".join(drawn), add_special_tokens=False)["input_ids"], opened, FORM)
+
+
+@given(st.lists(st.sampled_from(TEXTS), max_size=12), st.booleans())
+def test_ids_and_text_are_cut_alike_where_the_tags_are_cut(pieces, drawn, opened):
+    ids = pieces("".join(drawn), add_special_tokens=False)["input_ids"]
+    check_alike(pieces, ids, opened, FORM)
+
+
+@given(st.data(), st.booleans())
+def test_ids_and_text_are_cut_alike_whatever_tokens_are_drawn(letters, data, opened):
+    ids = data.draw(st.lists(st.integers(1, len(letters) - 1), max_size=14))
+    check_alike(letters, ids, opened, FORM)
+    check_alike(letters, ids, False, MARKED)
+
+
+MARKED = replace(FORM, answer="></")
+
+
+def check_alike(tokenizer, ids, opened, form):
+    """Ids of a part say its text, but for the tokens at its edges that hold a piece of a tag."""
+    text = tokenizer.decode(ids)
+    reasoning, answer, closed = split_text(text, form, opened)
+    found = split_completion(tokenizer, ids, form, opened, [tokenizer.eos_token_id])
+    assert found.closed == closed
+    told = found.answer_head + tokenizer.decode(found.answer_ids)
+    assert told.strip() == answer.strip()
+    spans = cut(text, form.open, form.close, opened, form.answer).spans
+    whole = tokenizer.decode(found.reasoning_ids).strip()
+    assert bool(whole) <= bool(reasoning.strip())
+    longest = max((len(token) for token in tokenizer.get_vocab()), default=0)
+    assert whole in reasoning
+    assert len(reasoning.strip()) - len(whole) <= 2 * longest * len(spans)
+    if all(holds_no_edge(tokenizer, token) for token in ids):
+        assert whole == reasoning.strip()
+
+
+def holds_no_edge(tokenizer, token):
+    """Whether a token is a tag, or has no piece of one."""
+    text = tokenizer.decode([token])
+    return text in (FORM.open, FORM.close) or not set("<>/") & set(text)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from handan.chat import UNCOUNTED, Usage
 from handan.errors import UserError
 from handan.formats import ReasoningFormat
 from handan.generate import Request
@@ -20,23 +21,22 @@ class Completion:
 
     Attributes:
         ids: generated ids up to and including the end of sequence; None where a server keeps them.
-        ended: whether the model ended the response itself.
+        ended: whether the model ended the response itself; None if the engine does not say.
         prompt_ids: the prompt's ids, where the engine made the prompt itself and tells them.
-        reasoning: the reasoning's text, where a server has set it apart.
+        reasoning: the reasoning's text, where a server has set it apart; None where it hides it.
         text: everything else that was said, where there are no ids.
-        prompt_tokens, generated_tokens, reasoning_tokens: a server's own counts, None if unknown.
-        served_by: what a server calls the model that answered.
+        usage: a server's own counts.
+        server: what a server says beside the response, columns of its row: ``served_by``, the model
+            that answered, and ``finish_reason``, its word for why the response ended.
     """
 
     ids: list[int] | None
-    ended: bool
+    ended: bool | None
     prompt_ids: list[int] | None = None
-    reasoning: str | None = None
+    reasoning: str | None = ""
     text: str = ""
-    prompt_tokens: int | None = None
-    generated_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    served_by: str | None = None
+    usage: Usage = UNCOUNTED
+    server: dict[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

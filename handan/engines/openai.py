@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from handan.chat import FailedRequest
 from handan.engines import bounded
+from handan.engines.answers import completion_of
 from handan.engines.base import Completion, EngineSettings
 from handan.engines.loading import load_tokenizer
 from handan.engines.server_checks import check_server
@@ -22,9 +24,10 @@ from handan.formats import AUTO, FORMATS, ReasoningFormat, choose, choose_for
 from handan.generate import Request
 from handan.records import content_hash
 
-ENDED = ("stop", "eos", "end_turn", "stop_sequence")
 # Of a server without a key; the client wants one, and must not find another server's by itself.
 NO_KEY = "none"
+# Between a failed request and its next try, doubled each time.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0
 
 
 @dataclass(frozen=True)
@@ -113,12 +116,32 @@ class OpenAIEngine:
                     if failed.is_set():
                         return UserError("not asked for after another request had failed")
                     try:
-                        return completion_of(await self._ask(client, request, seed))
+                        return await self._complete_one(client, request, seed)
                     except UserError as error:
                         failed.set()
                         return error
 
             return await asyncio.gather(*map(one, batch))
+
+    async def _complete_one(self, client: Any, request: Request, seed: int) -> Completion:
+        """One completion; a request that fails with status 200 is repeated as others are.
+
+        Raises:
+            UserError: as ``_ask``, the response cannot be used, or the request fails every time.
+        """
+        retries = self.settings.max_retries
+        for number in range(retries + 1):
+            try:
+                return completion_of(await self._ask(client, request, seed))
+            except FailedRequest as error:
+                if number == retries:
+                    said = self._without_key(str(error))
+                    raise UserError(
+                        f"{self.settings.base_url} gives no response, after {retries} retries: "
+                        f"{said}"
+                    ) from None
+            await asyncio.sleep(min(FIRST_PAUSE_S * 2**number, LONGEST_PAUSE_S))
+        raise AssertionError("max_retries is 0 or more")
 
     async def _ask(self, client: Any, request: Request, seed: int) -> dict:
         """The body of one response.
@@ -142,12 +165,14 @@ class OpenAIEngine:
                 content = await response.read()
         except APIStatusError as error:
             raise UserError(f"{self.settings.base_url} refuses: {self._said(error)}") from None
-        except (APIConnectionError, HTTPError) as error:
+        except APIConnectionError as error:
             cause = error.__cause__ or error
             raise UserError(
                 f"{self.settings.base_url} does not answer, after {self.settings.max_retries} "
                 f"retries ({type(cause).__name__}: {cause})"
             ) from None
+        except HTTPError as error:
+            raise FailedRequest(f"the connection broke ({type(error).__name__}: {error})") from None
         if self._key != NO_KEY and self._key.encode() in content:
             raise UserError(f"{self.settings.base_url} sends the key back in its answer")
         try:
@@ -155,6 +180,8 @@ class OpenAIEngine:
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
+            if found is None and content.lstrip()[:1] in (b"", b"{"):
+                raise FailedRequest("the body of the response is empty or breaks off")
             raise UserError(
                 f"{self.settings.base_url} answers with something that is not JSON; give the "
                 "address of chat completions, up to and including /v1, as 'base_url'"
@@ -165,7 +192,9 @@ class OpenAIEngine:
         """What a server gives as its reason, without the key that it may repeat."""
         if error.status_code in range(300, 400):
             return f"it redirects (status {error.status_code}); set base_url to where the server is"
-        said = str(error.message)
+        return self._without_key(str(error.message))
+
+    def _without_key(self, said: str) -> str:
         said = said if self._key == NO_KEY else said.replace(self._key, "(the key)")
         return " ".join(said.split())[:300]
 
@@ -189,37 +218,6 @@ def body(
         settings.cap_field: decoding.max_new_tokens,
         "extra_body": extra | settings.extra_body,
     }
-
-
-def completion_of(found: dict) -> Completion:
-    """A server's response as a completion.
-
-    Raises:
-        UserError: it is not a chat completion with one choice.
-    """
-    try:
-        (choice,) = found["choices"]
-        message = choice["message"]
-        usage = found.get("usage") or {}
-        details = usage.get("completion_tokens_details") or {}
-        ids = choice.get("token_ids")
-        return Completion(
-            ids=None if ids is None else [int(token) for token in ids],
-            ended=choice.get("finish_reason") in ENDED,
-            prompt_ids=found.get("prompt_token_ids"),
-            reasoning=message.get("reasoning") or message.get("reasoning_content"),
-            text=message.get("content") or "",
-            prompt_tokens=usage.get("prompt_tokens"),
-            generated_tokens=usage.get("completion_tokens"),
-            reasoning_tokens=details.get("reasoning_tokens"),
-            served_by=found.get("model"),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError):
-        shown = json.dumps(found)[:200]
-        raise UserError(
-            f"the response is not a chat completion with one choice: {shown}; see docs/models.md "
-            "for servers that are known to work"
-        ) from None
 
 
 def open_engine(

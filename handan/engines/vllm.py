@@ -17,6 +17,7 @@ from handan.engines import trust
 from handan.engines.base import Completion, EngineSettings
 from handan.engines.loading import ends_of, fingerprint_of, load_config, load_tokenizer
 from handan.errors import UserError
+from handan.finish import FAILED, class_of, ended
 from handan.formats import ReasoningFormat, choose_for
 from handan.generate import Decoding, Request
 
@@ -76,7 +77,14 @@ class VLLMEngine:
             use_tqdm=False,
         )
         rows = [output.outputs[0] for output in outputs]
-        return [Completion(list(r.token_ids), ended=r.finish_reason == "stop") for r in rows]
+        return [completion_of(row.token_ids, row.finish_reason) for row in rows]
+
+
+def completion_of(ids: Sequence[int], word: str | None) -> Completion | UserError:
+    """A response of vLLM, or what its finish reason says went wrong."""
+    if class_of(word) == FAILED:
+        return UserError(f"vLLM gave no response (finish reason '{word}')")
+    return Completion(list(ids), ended=ended(word))
 
 
 def sampling(decoding: Decoding, seed: int, ends: Sequence[int]) -> dict[str, Any]:

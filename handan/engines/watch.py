@@ -4,19 +4,19 @@ Length is what is measured. A server that ignores the temperature or the cap, hi
 or runs another model than its tokenizer's changes every length and answers all the same.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from statistics import median
 
-from handan.engines.base import Engine
-from handan.errors import UserError
+from handan.counting import TOKENS_OUTSIDE_TEXT
+from handan.engines.base import Completion, Engine
+from handan.errors import UserError, printable
+from handan.finish import class_of
 from handan.generate import Request
 
 # Fewer responses than these may be so by chance.
 LEAST_RESPONSES, LEAST_ITEMS = 8, 16
 # Two samples of so many tokens are not the same by chance; nor is a recount so far off.
 LEAST_TOKENS, LEAST_RECOUNTED, RECOUNT_TOLERANCE = 16, 32, 0.1
-# End of sequence and the tags around a span are generated, and are in no text.
-TOKENS_OUTSIDE_TEXT = 3
 
 
 class Watch:
@@ -27,22 +27,26 @@ class Watch:
         self.responses = self.thinking = 0
         self.noted = False
         self.ratios: list[float] = []
+        self.unknown: Counter[str | None] = Counter()
         self.texts: dict[tuple[str, str], list[str]] = defaultdict(list)
 
-    def count(self, request: Request, row: dict) -> None:
-        """Look at one response.
+    def check_cap(self, request: Request, completion: Completion) -> None:
+        """Look at the length of one response, before it is read.
 
         Raises:
             UserError: it is longer than the cap.
         """
-        cap = request.decoding.max_new_tokens
-        here, there = len(request.prompt_ids), row["prompt_tokens"]
-        if row["generated_tokens"] > (1 + RECOUNT_TOLERANCE) * cap:
+        cap, ids = request.decoding.max_new_tokens, completion.ids
+        generated = (completion.usage.generated or 0) if ids is None else len(ids)
+        if generated > (1 + RECOUNT_TOLERANCE) * cap:
             raise UserError(
-                f"{row['task']}, {row['item']}: the server generated {row['generated_tokens']} "
-                f"tokens and the cap is {cap}; set 'cap_field' in the YAML of the engine to the "
-                "field it obeys"
+                f"the server generated {generated} tokens and the cap is {cap}; set 'cap_field' in "
+                "the YAML of the engine to the field it obeys"
             )
+
+    def count(self, request: Request, completion: Completion, row: dict) -> None:
+        """Look at one response that was read."""
+        here, there = len(request.prompt_ids), row["prompt_tokens"]
         self.responses += 1
         if here not in (0, there) and not self.noted:
             self.noted = True
@@ -51,8 +55,12 @@ class Watch:
                 f"and {here} as the chat template makes it here: is it asked as in this process?",
                 flush=True,
             )
-        # A span that is open at the end of a response is none, unless the response was cut.
-        closed = row["answer_tokens"] > 0 or row["status"] == "truncated"
+        word = row["finish_reason"]
+        if class_of(word) is None:
+            self.unknown[word] += 1
+        # A span that is open at the end of a text is none, unless the response was cut.
+        apart = completion.ids is None and completion.reasoning != ""
+        closed = apart or row["answer_tokens"] > 0 or row["status"] == "truncated"
         self.thinking += row["reasoning_tokens"] > 0 and closed
         counted = row["reasoning_tokens"] + row["answer_tokens"]
         if row["counted_by"] == "retokenized" and row["generated_tokens"] >= LEAST_RECOUNTED:
@@ -87,4 +95,15 @@ class Watch:
                 f"all samples of an item are the same, for {len(repeated)} items that "
                 "were sampled: the server ignores temperature or seed; see "
                 "docs/models.md for what it needs in 'extra_body'"
+            )
+
+    def tell_unknown(self) -> None:
+        """Say how many responses had a finish reason that says nothing."""
+        if self.unknown:
+            words = ", ".join(f"{word or 'null'} ({n})" for word, n in self.unknown.most_common(3))
+            print(
+                f"note: {self.unknown.total()} of {self.responses} responses of the server have no "
+                f"finish reason that is known: {printable(words)}. They are not taken for cut, but "
+                "where their span does not end",
+                flush=True,
             )

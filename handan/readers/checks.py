@@ -1,17 +1,22 @@
 """Checks of untrusted JSON: logs are files of other programs around text of a model.
 
-Every value is checked before it is used, and what does not fit is one sentence with its place.
+Every value is checked before it is used, and what does not fit is one sentence with its place, or
+without where the place is ''.
 Messages name what was expected and never repeat long content.
 """
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from handan.alignment.data.cells import MOST_COUNT
 from handan.errors import UserError
+
+_NUMBER = re.compile(r"-?[0-9]+(\.0*)?", re.ASCII)
+MOST_DIGITS = 30  # of a number as text
 
 
 def read_bytes(path: Path) -> bytes:
@@ -97,7 +102,7 @@ def table(place: str, what: str, value: object) -> dict:
         UserError: it is something else.
     """
     if not isinstance(value, dict):
-        raise UserError(f"{place}: {what} is {_kind(value)}, not a JSON object")
+        raise _misfit(place, f"{what} is {_kind(value)}, not a JSON object")
     return value
 
 
@@ -108,7 +113,7 @@ def listed(place: str, what: str, value: object) -> list:
         UserError: it is something else.
     """
     if not isinstance(value, list):
-        raise UserError(f"{place}: {what} is {_kind(value)}, not a list")
+        raise _misfit(place, f"{what} is {_kind(value)}, not a list")
     return value
 
 
@@ -135,24 +140,31 @@ def text(place: str, what: str, value: object) -> str:
         UserError: it is something else.
     """
     if value is not None and not isinstance(value, str):
-        raise UserError(f"{place}: {what} is {_kind(value)}, not text")
+        raise _misfit(place, f"{what} is {_kind(value)}, not text")
     return _valid(value or "")
 
 
 def count(place: str, what: str, value: object) -> int | None:
-    """A count of tokens, or None for null.
+    """A count of tokens, or None for null and for -1, by which some say that they do not count.
+
+    A whole number written as text or as a decimal (``"49"``, ``49.0``) is read.
 
     Raises:
         UserError: it is not a whole number from 0 to ``MOST_COUNT``.
     """
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise UserError(f"{place}: {what} is {_kind(value)}, not a whole number")
-    if not 0 <= value <= MOST_COUNT:
-        sign = "negative" if value < 0 else "huge"
-        raise UserError(f"{place}: {what} is {sign}; a count is from 0 to {MOST_COUNT:g}")
-    return value
+    number = value
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        number = float(value) if len(value) < MOST_DIGITS else math.inf
+    if isinstance(number, bool) or not isinstance(number, int | float) or number % 1:
+        raise _misfit(place, f"{what} is {_kind(value)}, not a whole number")
+    if number == -1:
+        return None
+    if not 0 <= number <= MOST_COUNT:
+        sign = "negative" if number < 0 else "huge"
+        raise _misfit(place, f"{what} is {sign}; a count is from 0 to {MOST_COUNT:g}")
+    return int(number)
 
 
 def correct(place: str, what: str, value: object) -> bool | None:
@@ -169,6 +181,11 @@ def correct(place: str, what: str, value: object) -> bool | None:
     raise UserError(
         f"{place}: {what} is {shown}, not 1 or 0; choose another --metric, or --metric none"
     )
+
+
+def _misfit(place: str, sentence: str) -> UserError:
+    """What a value is, with its place if the caller does not add it."""
+    return UserError(f"{place}: {sentence}" if place else sentence)
 
 
 def _valid(text: str) -> str:

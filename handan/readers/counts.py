@@ -1,20 +1,16 @@
-"""From a logged response to its cost: whose count it is, and what status the response has.
+"""From a logged response to its cost: whose count it is, and what status the response has."""
 
-The provider's own count of reasoning tokens comes first. It may include the tags and is not
-adjusted. Text without such a count is tokenised again, which gives other lengths than the model
-generated: a few per cent for ordinary text, and whatever a wrong tokenizer gives.
-"""
-
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+from handan.chat import Unusable
+from handan.counting import Count, check_text, count
 from handan.errors import UserError
+from handan.finish import ended
 from handan.readers.checks import json_object, read_bytes
 from handan.readers.logged import LoggedSample
 from handan.readers.spans import status
-
-Count = Callable[[str], int]
 
 
 def load_tokenizer(name: str) -> Count:
@@ -57,47 +53,48 @@ def cost(sample: LoggedSample, tokens: Count | None, characters: bool) -> dict:
         characters: count characters of everything instead.
 
     Raises:
-        UserError: nothing here can count this response.
+        Unusable: nothing can count this response.
+        UserError: a tokenizer is needed.
     """
-    reasoning = sample.said.reasoning
+    said = sample.said
     counts: tuple[int, int | None, str]
-    if characters and reasoning is None:
-        raise UserError(
-            f"{sample.place}: the log hides the reasoning, so nothing counts its characters; "
-            "leave the log out"
-        )
     if characters:
-        counts = len(reasoning or ""), len(sample.said.answer), "characters"
-    elif sample.reasoning_tokens is not None and (sample.reasoning_tokens or not reasoning):
-        counts = sample.reasoning_tokens, sample.answer_tokens, "usage"
-    elif reasoning is None:
-        raise UserError(
-            f"{sample.place}: the log hides the reasoning and has no count of it; leave it out"
-        )
-    elif tokens is None:
-        zero = "counts 0 for the reasoning it holds" if sample.reasoning_tokens == 0 else ""
-        raise UserError(
-            f"{sample.place}: the log {zero or 'has no count of reasoning tokens'}; pass the "
-            "model's --tokenizer, or --count characters"
-        )
+        counts = *_characters(sample), "characters"
     else:
-        counts = tokens(reasoning), tokens(sample.said.answer), "retokenized"
+        cure = "pass the model's --tokenizer, or --count characters"
+        by_itself = ended(sample.finish)
+        try:
+            found = count(said.reasoning, said.answer, sample.usage, by_itself, tokens, cure)
+        except Unusable:
+            raise
+        except UserError as error:
+            raise UserError(f"{sample.place}: {error}") from None
+        counts = found.reasoning, found.answer, found.counted_by
     return {
         "reasoning_tokens": counts[0],
         "answer_tokens": counts[1],
-        "prompt_tokens": None if characters else sample.prompt_tokens,
-        "reasoning_characters": None if reasoning is None else len(reasoning),
-        "status": status(sample.finish, sample.said, counts[0]),
+        "prompt_tokens": None if characters else sample.usage.prompt,
+        "reasoning_characters": None if said.reasoning is None else len(said.reasoning),
+        "status": status(sample.finish, said, counts[0]),
         "counted_by": counts[2],
     }
+
+
+def _characters(sample: LoggedSample) -> tuple[int, int]:
+    """Characters of reasoning and answer."""
+    reasoning, answer = sample.said.reasoning, sample.said.answer
+    if reasoning is None:
+        raise Unusable("its reasoning is hidden, so nothing counts its characters")
+    check_text(reasoning + answer, sample.usage.generated, None)
+    return len(reasoning), len(answer)
 
 
 def agreement(samples: Sequence[LoggedSample], rows: Sequence[dict]) -> str | None:
     """How text counted again compares with what the provider says it generated, in words."""
     ratios = [
-        (row["reasoning_tokens"] + row["answer_tokens"]) / sample.completion_tokens
+        (row["reasoning_tokens"] + row["answer_tokens"]) / sample.usage.generated
         for sample, row in zip(samples, rows, strict=True)
-        if row["counted_by"] == "retokenized" and sample.completion_tokens
+        if row["counted_by"] == "retokenized" and sample.usage.generated
     ]
     if not ratios:
         return None

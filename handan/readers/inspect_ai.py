@@ -6,22 +6,15 @@ Attachments, events and messages of the prompt are not needed: what a model said
 """
 
 from pathlib import Path
-from typing import NamedTuple
 
+from handan import chat
+from handan.chat import Said, Usage
 from handan.errors import UserError
 from handan.readers import checks, logged, spans, zipped
 from handan.readers.logged import Log, LoggedSample, Options
 
 _CURE = "ask the provider for it"
-_GRADES = {"C": 1, "I": 0, "N": 0, "P": None}  # correct, incorrect, no answer, partial
-
-
-class _Choice(NamedTuple):
-    """One response: its text, its reasoning ('' if none is set apart, None if hidden), its end."""
-
-    text: str
-    thought: str | None
-    finish: str | None
+_GRADES = {"C": 1, "I": 0, "N": 0}  # correct, incorrect, no answer; P is partial
 
 
 def read(path: Path, options: Options) -> Log:
@@ -34,27 +27,31 @@ def read(path: Path, options: Options) -> Log:
     spec = checks.table(str(path), "eval", checks.get(str(path), header, "eval"))
     model = options.model or checks.name(str(path), "eval.model", spec.get("model"))
     task = checks.name(str(path), "eval.task", spec.get("task"))
-    responses: list[tuple[str, dict, list[_Choice]]] = []
-    left_out: dict[str, list[str]] = {}
+    # What this provider of inspect_ai counts as output includes the padding of a batch.
+    padded = checks.text(str(path), "eval.model", spec.get("model")).startswith("hf/")
+    responses: list[tuple[str, dict, Usage, list[Said]]] = []
+    left_out = logged.LeftOut(path, "samples")
     for place, row in rows:
-        choices = _choices(place, row)
-        if why := _unusable(row, choices):
-            left_out.setdefault(why, []).append(f"{row.get('id')} (epoch {row.get('epoch')})")
-        else:
-            responses.append((place, row, choices))
-    plain = [c.text for _, _, choices in responses for c in choices if c.thought == ""]
+        name = f"{row.get('id')} (epoch {row.get('epoch')})"
+        try:
+            usage = _usage(place, row, padded)
+            responses.append((place, row, usage, _said(place, row, usage)))
+        except UserError as error:
+            left_out.add(name, place, error)
+    left_out.refuse_if_all(len(responses))
+    plain = [said.text for *_, choices in responses for said in choices if said.reasoning == ""]
     opened = spans.opened_by_prompt(plain, options.tags)
+    scores = logged.Scores(path)
     samples = []
-    for place, row, choices in responses:
-        samples += _samples(place, row, choices, model, task, opened, options)
+    for place, row, usage, choices in responses:
+        samples += _samples(place, row, usage, choices, (model, task), opened, options, scores)
     logged.check_reasoning(path, samples, options, _CURE)
-    notes = [
-        f"{path}: left out {len(names)} of {len(rows)} samples, {why}: {logged.some(names)}"
-        for why, names in left_out.items()
-    ]
+    notes = left_out.notes(len(responses))
+    notes += scores.notes()
     if header.get("status") != "success":
         status = checks.text(str(path), "status", header.get("status"))
         notes.append(f"{path}: the evaluation did not finish, its status is '{status}'")
+    notes += logged.unknown_end_note(path, samples)
     return Log(samples, notes + logged.unclosed_note(path, samples))
 
 
@@ -83,37 +80,12 @@ def _header_and_samples(path: Path) -> tuple[dict, list[tuple[str, dict]]]:
     return header, [(place, checks.table(place, "a sample", row)) for place, row in rows]
 
 
-def _choices(place: str, row: dict) -> list[_Choice]:
-    """What the model said in its last turn; nothing where an error came before."""
-    output = checks.table(place, "output", row.get("output") or {})
-    choices = []
-    for choice in checks.listed(place, "output.choices", output.get("choices") or []):
-        choice = checks.table(place, "a choice", choice)
-        message = checks.table(place, "message", checks.get(place, choice, "message"))
-        finish = checks.text(place, "stop_reason", choice.get("stop_reason")) or "unknown"
-        text, thought = _content(place, message.get("content"))
-        choices.append(_Choice(text, thought, None if finish == "unknown" else finish))
-    return choices
+def _said(place: str, row: dict, usage: Usage) -> list[Said]:
+    """What the model said in its last turn.
 
-
-def _content(place: str, content: object) -> tuple[str, str | None]:
-    """Text and reasoning of a message."""
-    if not isinstance(content, list):
-        return checks.text(place, "content", content), ""
-    texts, thoughts, hidden = [], [], False
-    for block in content:
-        block = checks.table(place, "a block of content", block)
-        if block.get("type") == "text":
-            texts.append(checks.text(place, "text", block.get("text")))
-        elif block.get("type") == "reasoning":
-            thought = checks.text(place, "reasoning", block.get("reasoning"))
-            hidden = hidden or bool(block.get("redacted")) or not thought.strip()
-            thoughts.append(thought)
-    return "".join(texts), None if hidden else "".join(thoughts)
-
-
-def _unusable(row: dict, choices: list[_Choice]) -> str | None:
-    """Why a sample is left out, if it is."""
+    Raises:
+        UserError: the sample is not one response, or has none that can be used.
+    """
     messages = row.get("messages")
     generated = [
         message
@@ -121,27 +93,26 @@ def _unusable(row: dict, choices: list[_Choice]) -> str | None:
         if isinstance(message, dict) and message.get("source") == "generate"
     ]
     if row.get("error") is not None:
-        return "ended by an error"
+        raise UserError("ended by an error")
     if len(generated) > 1:
-        return "of several turns, where usage is that of the last one"
-    return None if choices else "without a response"
+        raise UserError("of several turns, where usage is that of the last one")
+    output = checks.table(place, "output", row.get("output") or {})
+    choices = checks.listed(place, "output.choices", output.get("choices") or [])
+    if not choices:
+        raise UserError("without a response")
+    return [_choice(checks.table(place, "a choice", choice), usage) for choice in choices]
 
 
-def _samples(
-    place: str,
-    row: dict,
-    choices: list[_Choice],
-    model: str,
-    task: str,
-    opened_by_prompt: bool,
-    options: Options,
-) -> list[LoggedSample]:
-    """The responses of one epoch of one sample; usage is the sum over them."""
-    item_field = options.item_field or "id"
-    epoch = checks.name(place, "epoch", checks.get(place, row, "epoch"))
-    usage = checks.table(place, "usage", row["output"].get("usage") or {})
-    if len(choices) > 1:
-        usage = {}
+def _choice(choice: dict, usage: Usage) -> Said:
+    """A choice, whose fields are those of a chat completion but for the name of its end."""
+    word = choice.get("stop_reason")
+    return chat.said_by(choice | {"finish_reason": None if word == "unknown" else word}, usage)
+
+
+def _usage(place: str, row: dict, padded: bool) -> Usage:
+    """The counts of a sample; of several choices they are the sum, which belongs to none."""
+    output = checks.table(place, "output", row.get("output") or {})
+    usage = checks.table(place, "usage", output.get("usage") or {})
     names = ("input_tokens", "input_tokens_cache_read", "input_tokens_cache_write")
     parts = [checks.count(place, name, usage.get(name)) for name in names]
     prompt = None if parts[0] is None else sum(part or 0 for part in parts)
@@ -149,38 +120,58 @@ def _samples(
         checks.count(place, name, usage.get(name))
         for name in ("reasoning_tokens", "output_tokens", "total_tokens")
     )
+    several = len(checks.listed(place, "output.choices", output.get("choices") or [])) > 1
+    if several or padded:
+        return Usage(prompt=prompt)
+    return chat.counted(prompt, completion, reasoning, total)
+
+
+def _samples(
+    place: str,
+    row: dict,
+    usage: Usage,
+    choices: list[Said],
+    names: tuple[str, str],
+    opened_by_prompt: bool,
+    options: Options,
+    scores: logged.Scores,
+) -> list[LoggedSample]:
+    """The responses of one epoch of one sample."""
+    item_field = options.item_field or "id"
+    item = checks.name(place, item_field, checks.dotted(place, row, item_field))
+    epoch = checks.name(place, "epoch", checks.get(place, row, "epoch"))
+    correct = _correct(place, row, options.metric, f"{item} (epoch {epoch})", scores)
     return [
         LoggedSample(
             place=place,
-            model=model,
-            task=task,
-            item=checks.name(place, item_field, checks.dotted(place, row, item_field)),
+            model=names[0],
+            task=names[1],
+            item=item,
             sample=epoch if len(choices) == 1 else f"{epoch}.{number}",
-            prompt_tokens=prompt,
-            reasoning_tokens=reasoning,
-            answer_tokens=logged.answer_tokens(place, prompt, reasoning, completion, total),
-            completion_tokens=completion,
-            said=spans.split(choice.text, options.tags, opened_by_prompt)
-            if choice.thought == ""
-            else spans.apart(choice.thought, choice.text),
-            finish=choice.finish,
-            correct=_correct(place, row, options.metric),
+            usage=usage,
+            said=spans.split(said.text, options.tags, opened_by_prompt)
+            if said.reasoning == ""
+            else spans.apart(said.reasoning, said.text),
+            finish=said.finish,
+            correct=correct,
         )
-        for number, choice in enumerate(choices)
+        for number, said in enumerate(choices)
     ]
 
 
-def _correct(place: str, row: dict, metric: str | None) -> bool | None:
-    scores = checks.table(place, "scores", row.get("scores") or {})
-    if not scores or metric == "none":
+def _correct(
+    place: str, row: dict, metric: str | None, name: str, scores: logged.Scores
+) -> bool | None:
+    given = checks.table(place, "scores", row.get("scores") or {})
+    if not given or metric == "none":
         return None
-    if metric is None and len(scores) == 1:
-        (metric,) = scores
-    if metric not in scores:
+    if metric is None and len(given) == 1:
+        (metric,) = given
+    if metric not in given:
         what = f"no score '{metric}'" if metric else "several scores"
         raise UserError(
-            f"{place}: {what}; choose one with --metric, or 'none': {logged.some(list(scores))}"
+            f"{place}: {what}; choose one with --metric, or 'none': {logged.some(list(given))}"
         )
-    value = checks.table(place, f"score {metric}", scores[metric]).get("value")
+    value = checks.table(place, f"score {metric}", given[metric]).get("value")
     grade = _GRADES.get(value, value) if isinstance(value, str) else value
-    return checks.correct(place, f"score {metric}", grade)
+    return scores.read(name, place, f"score {metric}", grade)

@@ -5,10 +5,14 @@ text; ``results_<date>.json`` beside it names the model. There are no counts of 
 why generation ended. A task with several filters repeats its documents: one filter is read.
 """
 
+import contextlib
+import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from handan import chat
+from handan.chat import UNCOUNTED
 from handan.errors import UserError
 from handan.readers import checks, logged, spans
 from handan.readers.logged import Log, LoggedSample, Options
@@ -18,6 +22,19 @@ _CURE = (
     "lm-evaluation-harness drops it when think_end_token is set, and a server with a reasoning "
     "parser never sends it: run it again without"
 )
+_NO_METRICS = (
+    *("doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter"),
+    *("doc_hash", "prompt_hash", "target_hash"),
+)
+_NO_TEXT = "no generated text in 'resps'; only tasks of type generate_until reason"
+
+
+class _Response(NamedTuple):
+    """One response to a document; reasoning and text as ``chat.Said`` has them."""
+
+    number: int
+    reasoning: str | None
+    text: str
 
 
 def read(path: Path, options: Options) -> Log:
@@ -33,45 +50,57 @@ def read(path: Path, options: Options) -> Log:
         raise UserError(
             f"{path}: no samples_*.jsonl in this folder; run lm_eval with --log_samples"
         )
-    logs = [_read_file(file, options) for file in files]
+    logs = [_read_file(file, options, alone=False) for file in files]
+    if not any(log.samples for log in logs):
+        raise UserError("; ".join(note for log in logs for note in log.notes))
     return Log([s for log in logs for s in log.samples], [n for log in logs for n in log.notes])
 
 
-def _read_file(path: Path, options: Options) -> Log:
+def _read_file(path: Path, options: Options, alone: bool = True) -> Log:
+    """One file; beside others a file without generated text is left out, and told."""
     rows = list(checks.json_lines(path))
+    if not any(map(_generates, rows)):
+        why = f"{rows[0][0]}: {_NO_TEXT}"
+        if alone:
+            raise UserError(why)
+        return Log([], [f"left out {why}"])
     model, task = _model_and_task(path, options)
     metric, rows = _one_filter(path, rows, options.metric)
     item_field = options.item_field or _item_field(rows[0][1])
-    responses = [(place, row, _responses(place, row)) for place, row in rows]
-    texts = [text for _, _, texts in responses for text in texts]
+    left_out, scores = logged.LeftOut(path, "responses"), logged.Scores(path)
+    responses: list[tuple[str, dict, str, list[_Response]]] = []
+    for place, row in rows:
+        item = checks.name(place, item_field, checks.dotted(place, row, item_field))
+        responses.append((place, row, item, _responses(place, row, item, left_out)))
+    said = [response for *_, found in responses for response in found]
+    left_out.refuse_if_all(len(said))
+    texts = [response.text for response in said if response.reasoning == ""]
     prompt_opens = spans.opened_by_prompt(texts, options.tags)
     closes = any(options.tags.close in text for text in texts)
     samples = []
-    for place, row, texts in responses:
-        item = checks.name(place, item_field, checks.dotted(place, row, item_field))
+    for place, row, item, found in responses:
         prompt = _prompt(row)
         # Where nothing closes a span, reasoning was taken off, whatever the prompt opened.
         opened = prompt_opens if prompt is None else closes and prompt.endswith(options.tags.open)
-        right = _correct(place, row, metric)
-        for number, text in enumerate(texts):
+        right = _correct(place, row, metric, item, scores)
+        for response in found:
             samples.append(
                 LoggedSample(
                     place=place,
                     model=model,
                     task=task,
                     item=item,
-                    sample=str(number),
-                    prompt_tokens=None,
-                    reasoning_tokens=None,
-                    answer_tokens=None,
-                    completion_tokens=None,
-                    said=spans.split(text, options.tags, opened),
+                    sample=str(response.number),
+                    usage=UNCOUNTED,
+                    said=spans.split(response.text, options.tags, opened)
+                    if response.reasoning == ""
+                    else spans.apart(response.reasoning, response.text),
                     finish=None,
-                    correct=right if len(texts) == 1 or text == _graded(row) else None,
+                    correct=right[response.number],
                 )
             )
     logged.check_reasoning(path, samples, options, _CURE)
-    notes = []
+    notes = left_out.notes(len(samples)) + scores.notes()
     if item_field == "doc_id" and not options.item_field:
         notes.append(f"{path}: items are named by doc_id, for want of doc.item and doc.id")
     ungraded = sum(sample.correct is None for sample in samples)
@@ -123,13 +152,24 @@ def _one_filter(
         )
     kept = [(place, row) for place, row in rows if str(row.get("filter", "none")) == wanted]
     if name:
+        if name != "none" and not any(name in row for _, row in kept):
+            place, row = kept[0]
+            known = logged.some(_metrics(place, row))
+            raise UserError(f"{place}: no metric '{name}'; the line has: {known}")
         return name, kept
     place, row = kept[0]
-    names = [str(value) for value in checks.listed(place, "metrics", row.get("metrics", []))]
+    names = _metrics(place, row)
     if len(names) != 1:
         found = logged.some(names) or "no list of metrics"
         raise UserError(f"{place}: choose what is correct with --metric, or 'none': {found}")
     return names[0], kept
+
+
+def _metrics(place: str, row: dict) -> list[str]:
+    """Names of the metrics of a line; older versions do not list them beside their values."""
+    if "metrics" not in row:
+        return [name for name in row if name not in _NO_METRICS]
+    return [str(value) for value in checks.listed(place, "metrics", row["metrics"])]
 
 
 def _item_field(row: dict) -> str:
@@ -138,35 +178,84 @@ def _item_field(row: dict) -> str:
     return f"doc.{fields[0]}" if fields else "doc_id"
 
 
-def _responses(place: str, row: dict) -> list[str]:
-    """The texts of a document: one request, as often as the task's ``repeats``."""
-    requests = checks.listed(place, "resps", checks.get(place, row, "resps"))
-    texts = checks.listed(place, "resps[0]", requests[0]) if len(requests) == 1 else []
-    if not texts or not all(isinstance(text, str) for text in texts):
-        raise UserError(
-            f"{place}: no generated text in 'resps'; only tasks of type generate_until reason"
-        )
-    return [checks.text(place, "resps", text) for text in texts]
+def _generates(line: tuple[str, dict]) -> bool:
+    """Whether a line is of a task whose model writes text; a null may stand for one response."""
+    requests = line[1].get("resps")
+    return "resps" not in line[1] or any(
+        isinstance(response, str | dict) for response in _flat(requests)
+    )
+
+
+def _flat(requests: object) -> list:
+    """The responses to the one request of a document, as often as the task's ``repeats``."""
+    if not isinstance(requests, list) or len(requests) != 1:
+        return []
+    return requests[0] if isinstance(requests[0], list) else requests
+
+
+def _responses(place: str, row: dict, item: str, left_out: logged.LeftOut) -> list[_Response]:
+    """What was said about a document; what cannot be read is left out."""
+    found = []
+    responses = _flat(checks.get(place, row, "resps")) or [[]]
+    for number, response in enumerate(responses):
+        try:
+            if response is None:
+                raise UserError("null in the place of a response")
+            if not isinstance(response, str | dict):
+                raise UserError(_NO_TEXT)
+            message: Any = {"content": response}
+            if isinstance(response, dict) and "content" in response:
+                message = response
+            found.append(_Response(number, *chat.read_message(message)))
+        except UserError as error:
+            left_out.add(f"{item}, sample {number}", place, error)
+    return found
 
 
 def _prompt(row: dict) -> str | None:
-    """The prompt with the chat template applied; None if a server applied it."""
+    """The prompt with the chat template applied; None if a server applied it.
+
+    A server is sent messages, which are logged as a list or as JSON. One that the model goes on
+    from stands last.
+    """
     value: Any = row.get("arguments")
-    for key in ("gen_args_0", "arg_0"):
-        value = value.get(key) if isinstance(value, dict) else None
+    while isinstance(value, list | dict) and value and not _is_message(value):
+        keys = [key for key in ("gen_args_0", "arg_0") if key in value]
+        if isinstance(value, list):
+            value = value[-1] if all(map(_is_message, value)) else value[0]
+        else:
+            value = value[keys[0]] if keys else None
+        if isinstance(value, str) and value.lstrip().startswith('[{"'):
+            with contextlib.suppress(ValueError, RecursionError):
+                value = json.loads(value)
+    if _is_message(value):
+        ends = value.get("role") == "assistant" and isinstance(value.get("content"), str)
+        return value["content"].rstrip() if ends else None
     return value.rstrip() if isinstance(value, str) else None
 
 
-def _graded(row: dict) -> object:
-    """What the metric saw, when a filter chose one of several responses."""
-    filtered = row.get("filtered_resps")
-    return filtered[0] if isinstance(filtered, list) and filtered else None
+def _is_message(value: object) -> bool:
+    return isinstance(value, dict) and "role" in value
 
 
-def _correct(place: str, row: dict, metric: str) -> bool | None:
+def _correct(
+    place: str, row: dict, metric: str, item: str, scores: logged.Scores
+) -> list[bool | None]:
+    """Right or wrong, for each response of a document.
+
+    A metric is of the response that a filter chose, or lists a score for each response.
+    """
+    responses = _flat(row["resps"]) or [None]
     if metric == "none":
-        return None
-    if metric not in row:
-        known = [str(value) for value in checks.listed(place, "metrics", row.get("metrics", []))]
-        raise UserError(f"{place}: no metric '{metric}'; the line has: {logged.some(known)}")
-    return checks.correct(place, f"metric {metric}", row[metric])
+        return [None] * len(responses)
+    value, what = row.get(metric), f"metric {metric}"
+    if isinstance(value, list) and len(value) == len(responses):
+        return [
+            scores.read(f"{item}, sample {number}", place, what, score)
+            for number, score in enumerate(value)
+        ]
+    right = scores.read(item, place, what, value)
+    filtered = row.get("filtered_resps")
+    graded = filtered[0] if isinstance(filtered, list) and filtered else None
+    alone = len(responses) == 1
+    return [right if alone or response == graded else None for response in responses]

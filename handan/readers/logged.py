@@ -1,10 +1,15 @@
 """What every reader takes and returns, and what all of them decide in the same way."""
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from handan.chat import Usage
 from handan.errors import UserError
+from handan.finish import class_of
+from handan.readers import checks
 from handan.readers.spans import Span, Tags
 
 
@@ -14,8 +19,7 @@ class LoggedSample(NamedTuple):
     Attributes:
         place: file and line or member, for messages.
         model, task, item, sample: names; together they identify the response.
-        prompt_tokens, reasoning_tokens, answer_tokens, completion_tokens: as the provider counted
-            them; None where it did not. ``completion_tokens`` is everything that was generated.
+        usage: tokens as the provider counted them.
         said: the text, cut in reasoning and answer.
         finish: why generation ended, in the log's word; None if unknown.
         correct: None if unknown.
@@ -26,10 +30,7 @@ class LoggedSample(NamedTuple):
     task: str
     item: str
     sample: str
-    prompt_tokens: int | None
-    reasoning_tokens: int | None
-    answer_tokens: int | None
-    completion_tokens: int | None
+    usage: Usage
     said: Span
     finish: str | None
     correct: bool | None
@@ -61,26 +62,42 @@ class Options(NamedTuple):
     metric: str | None = None
 
 
-def answer_tokens(
-    place: str, prompt: int | None, reasoning: int | None, completion: int | None, total: int | None
-) -> int | None:
-    """Tokens of the answer by the provider's counts.
+class LeftOut:
+    """Responses of one file that cannot be used, by why.
 
-    Most count reasoning as a part of the completion; some beside it, as the total then shows.
-
-    Raises:
-        UserError: there is more reasoning than completion.
+    Args:
+        path: the file.
+        what: its responses are called.
     """
-    if reasoning is None or completion is None:
-        return None
-    if reasoning and prompt is not None and total == prompt + completion + reasoning:
-        return completion
-    if reasoning > completion:
-        raise UserError(
-            f"{place}: usage counts {reasoning} reasoning tokens in a completion of {completion}; "
-            "remove one of these counts"
-        )
-    return completion - reasoning
+
+    def __init__(self, path: Path, what: str) -> None:
+        self.path, self.what = path, what
+        self.names: dict[str, list[str]] = {}
+        self.reasons: dict[str, str] = {}
+
+    def add(self, name: str, place: str, why: object) -> None:
+        """Leave one out, for a reason that need not repeat the place."""
+        reason = str(why).removeprefix(f"{place}: ")
+        # Reasons that differ in their figures are one, told with the first one's.
+        first = self.reasons.setdefault(re.sub(r"[0-9]+", "0", reason), reason)
+        self.names.setdefault(first, []).append(name)
+
+    def notes(self, num_kept: int) -> list[str]:
+        """One sentence for each reason."""
+        num_all = num_kept + sum(map(len, self.names.values()))
+        return [
+            f"{self.path}: left out {len(names)} of {num_all} {self.what}, {why}: {some(names)}"
+            for why, names in self.names.items()
+        ]
+
+    def refuse_if_all(self, num_kept: int) -> None:
+        """Stop where nothing is left.
+
+        Raises:
+            UserError: says why.
+        """
+        if not num_kept and self.names:
+            raise UserError("; ".join(self.notes(0)))
 
 
 def check_reasoning(
@@ -93,7 +110,7 @@ def check_reasoning(
     """
     if options.allow_no_reasoning:
         return
-    reasons = {sample.model for sample in samples if sample.said.marked or sample.reasoning_tokens}
+    reasons = {sample.model for sample in samples if sample.said.marked or sample.usage.reasoning}
     silent = next((sample.model for sample in samples if sample.model not in reasons), None)
     if silent is not None:
         raise UserError(
@@ -111,6 +128,50 @@ def unclosed_note(path: Path, samples: Sequence[LoggedSample]) -> list[str]:
         f"{path}: {number} of {len(samples)} responses without a tag were taken for reasoning that "
         "does not end, as the others only close a span: the prompt must open it"
     ]
+
+
+def unknown_end_note(path: Path, samples: Sequence[LoggedSample]) -> list[str]:
+    """A note on responses whose finish reason says nothing."""
+    words = Counter(sample.finish for sample in samples if class_of(sample.finish) is None)
+    if not words:
+        return []
+    shown = ", ".join(f"{word or 'null'} ({number})" for word, number in words.most_common(3))
+    return [
+        f"{path}: {words.total()} of {len(samples)} responses have no finish reason that is known: "
+        f"{shown}; they are not taken for cut, but where their span does not end"
+    ]
+
+
+class Scores:
+    """Scores of one file that should be 1 or 0, and those that are neither."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.number = path, 0
+        self.partial: dict[str, str] = {}
+
+    def read(self, name: str, place: str, what: str, value: object) -> bool | None:
+        """Right or wrong; None where a score does not say."""
+        self.number += 1
+        try:
+            return checks.correct(place, what, value)
+        except UserError as error:
+            self.partial[name] = str(error)
+            return None
+
+    def notes(self) -> list[str]:
+        """One sentence on scores that are neither 1 nor 0.
+
+        Raises:
+            UserError: all of them are.
+        """
+        if not self.partial:
+            return []
+        if len(self.partial) == self.number:
+            raise UserError(next(iter(self.partial.values())))
+        return [
+            f"{self.path}: {len(self.partial)} of {self.number} scores are neither 1 nor 0, so "
+            f"'correct' is empty there: {some(list(self.partial))}"
+        ]
 
 
 def some(names: Sequence[str]) -> str:

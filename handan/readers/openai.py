@@ -2,13 +2,15 @@
 
 Either the lines of the Batch API, whose ``custom_id`` is ``TASK::ITEM`` or ``TASK::ITEM::SAMPLE``,
 or lines ``{"task", "item", "sample", "correct", "response"}`` of one's own, the two in the middle
-optional; the response is a chat completion. Reasoning is read from ``message.reasoning``,
-``message.reasoning_content``, or the tags in ``message.content``.
+optional; the response is a chat completion, read as ``handan.chat`` says. A response that cannot be
+used is left out, named and counted; a line without a name is refused.
 """
 
 from pathlib import Path
 from typing import NamedTuple
 
+from handan import chat
+from handan.chat import Said, Usage
 from handan.errors import UserError
 from handan.readers import checks, logged, spans
 from handan.readers.logged import Log, LoggedSample, Options
@@ -25,12 +27,14 @@ class _Name(NamedTuple):
     correct: bool | None
 
 
-class _Choice(NamedTuple):
-    """One response: its text, its reasoning ('' if none is set apart), its end."""
+class _Response(NamedTuple):
+    """One line: its place, its name, its model, and its choices with their usage."""
 
-    text: str
-    thought: str
-    finish: str | None
+    place: str
+    name: _Name
+    model: str
+    usage: Usage
+    choices: list[tuple[str, Said]]
 
 
 def read(path: Path, options: Options) -> Log:
@@ -42,35 +46,48 @@ def read(path: Path, options: Options) -> Log:
     for option, value in (("item_field", options.item_field), ("metric", options.metric)):
         if value is not None:
             raise UserError(f"--{option} is not for --from openai; leave it out")
-    responses: list[tuple[str, _Name, str, dict, list[_Choice]]] = []
-    failed: list[str] = []
+    responses: list[_Response] = []
+    left_out = logged.LeftOut(path, "requests")
     for place, row in checks.json_lines(path):
         name = _name(place, row)
-        body = _body(place, row)
-        if body is None:
-            failed.append(f"{name.task}, {name.item}")
+        shown = ", ".join(filter(None, (name.task, name.item, name.sample)))
+        try:
+            body = _body(place, row)
+            usage, choices = _choices(body, name, shown, left_out)
+            model = options.model or checks.name(place, "model", body.get("model"))
+        except UserError as error:
+            left_out.add(shown, place, error)
             continue
-        model = options.model or checks.name(place, "model", body.get("model"))
-        responses.append((place, name, model, body, _choices(place, body)))
+        responses.append(_Response(place, name, model, usage, choices))
+    left_out.refuse_if_all(sum(len(response.choices) for response in responses))
     opened = {}
-    for model in dict.fromkeys(model for _, _, model, _, _ in responses):
+    for model in dict.fromkeys(response.model for response in responses):
         plain = [
-            choice.text
-            for _, _, other, _, choices in responses
-            for choice in choices
-            if other == model and not choice.thought
+            said.text
+            for response in responses
+            for _, said in response.choices
+            if response.model == model and said.reasoning == ""
         ]
         opened[model] = spans.opened_by_prompt(plain, options.tags)
-    samples = []
-    for place, name, model, body, choices in responses:
-        samples += _samples(place, name, model, body, choices, opened[model], options)
-    logged.check_reasoning(path, samples, options, _CURE)
-    notes = []
-    if failed:
-        number = len(failed) + len(responses)
-        notes.append(
-            f"{path}: left out {len(failed)} of {number} requests, failed: {logged.some(failed)}"
+    samples = [
+        LoggedSample(
+            place=response.place,
+            model=response.model,
+            task=response.name.task,
+            item=response.name.item,
+            sample=number,
+            usage=response.usage,
+            said=spans.split(said.text, options.tags, opened[response.model])
+            if said.reasoning == ""
+            else spans.apart(said.reasoning, said.text),
+            finish=said.finish,
+            correct=response.name.correct,
         )
+        for response in responses
+        for number, said in response.choices
+    ]
+    logged.check_reasoning(path, samples, options, _CURE)
+    notes = left_out.notes(len(samples)) + logged.unknown_end_note(path, samples)
     return Log(samples, notes + logged.unclosed_note(path, samples))
 
 
@@ -94,77 +111,38 @@ def _name(place: str, row: dict) -> _Name:
     )
 
 
-def _body(place: str, row: dict) -> dict | None:
-    """The chat completion of a line; None if the request failed."""
+def _body(place: str, row: dict) -> dict:
+    """The chat completion of a line.
+
+    Raises:
+        UserError: the request failed, or the line has another form.
+    """
     response = checks.get(place, row, "response")
     if response is None or row.get("error") is not None:
-        return None
+        raise UserError("failed")
     body = checks.table(place, "response", response)
     if "custom_id" in row:
         if checks.count(place, "status_code", checks.get(place, body, "status_code")) != 200:
-            return None
+            raise UserError("failed")
         body = checks.table(place, "body", checks.get(place, body, "body"))
-    if "choices" not in body:
-        raise UserError(f"{place}: no 'choices' in the response; only chat completions are read")
     return body
 
 
-def _choices(place: str, body: dict) -> list[_Choice]:
-    choices = []
-    for choice in checks.listed(place, "choices", body["choices"]):
-        choice = checks.table(place, "a choice", choice)
-        message = checks.table(place, "message", checks.get(place, choice, "message"))
-        thoughts = [
-            checks.text(place, key, message.get(key)) for key in ("reasoning", "reasoning_content")
-        ]
-        text = checks.text(place, "content", message.get("content"))
-        finish = checks.text(place, "finish_reason", choice.get("finish_reason"))
-        thought = next((thought for thought in thoughts if thought.strip()), "")
-        choices.append(_Choice(text, thought, finish or None))
+def _choices(
+    body: dict, name: _Name, shown: str, left_out: logged.LeftOut
+) -> tuple[Usage, list[tuple[str, Said]]]:
+    """Usage, and what each choice says with the number of its sample."""
+    choices = chat.choices_of(body)
     if not choices:
-        raise UserError(f"{place}: the response has no choice in it; remove the line")
-    return choices
-
-
-def _samples(
-    place: str,
-    name: _Name,
-    model: str,
-    body: dict,
-    choices: list[_Choice],
-    opened_by_prompt: bool,
-    options: Options,
-) -> list[LoggedSample]:
-    """The responses of one line; of several, usage holds only the sum."""
-    usage = checks.table(place, "usage", body.get("usage") or {})
-    details = checks.table(place, "usage details", usage.get("completion_tokens_details") or {})
-    prompt, completion, total = (
-        checks.count(place, key, usage.get(key))
-        for key in ("prompt_tokens", "completion_tokens", "total_tokens")
-    )
-    reasoning = checks.count(place, "reasoning_tokens", details.get("reasoning_tokens"))
-    if len(choices) > 1:
-        reasoning = completion = None
-    samples = []
+        raise UserError("the response has no choice in it")
+    usage = chat.usage_of(body)
+    if len(choices) == 1:
+        return usage, [(name.sample or "0", chat.said_by(choices[0], usage))]
+    found = []
     for number, choice in enumerate(choices):
-        several = [str(number)] if len(choices) > 1 else []
-        given = [name.sample] if name.sample is not None else []
-        samples.append(
-            LoggedSample(
-                place=place,
-                model=model,
-                task=name.task,
-                item=name.item,
-                sample=".".join([*given, *several]) or "0",
-                prompt_tokens=prompt,
-                reasoning_tokens=reasoning,
-                answer_tokens=logged.answer_tokens(place, prompt, reasoning, completion, total),
-                completion_tokens=completion,
-                said=spans.apart(choice.thought, choice.text)
-                if choice.thought
-                else spans.split(choice.text, options.tags, opened_by_prompt),
-                finish=choice.finish,
-                correct=name.correct,
-            )
-        )
-    return samples
+        sample = str(number) if name.sample is None else f"{name.sample}.{number}"
+        try:
+            found.append((sample, chat.said_by(choice, usage)))
+        except UserError as error:
+            left_out.add(f"{shown}, choice {number}", "", error)
+    return usage, found

@@ -1,16 +1,13 @@
 """Where reasoning ends and the answer begins in logged text, and what status follows.
 
-The rules are those of ``handan.thinking`` for token ids: a text is cut once, what precedes an
-opening tag belongs to neither part, and a span of white space is empty.
+The rule is that of ``handan.thinking``, for token ids and text alike.
 """
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-# Why generation ended, in the words of the tools, where the model did not end it.
-CUT = ("length", "max_tokens", "model_length", "content_filter")
-# And where it did. Any other word says as little as none.
-ENDED = ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "tool_calls", "function_call")
+from handan.finish import ended
+from handan.thinking import cut
 
 
 class Tags(NamedTuple):
@@ -45,23 +42,10 @@ def split(text: str, tags: Tags, opened_by_prompt: bool) -> Span:
         opened_by_prompt: whether the prompt ended with the opening tag, so that the response
             begins inside the span. A response that holds only the closing tag shows this itself.
     """
-    opening, closing = text.find(tags.open), text.find(tags.close)
-    if opening >= 0 and (opening < closing or closing < 0):
-        # Inside a span that the prompt opened, a further opening tag is only one more word.
-        opens = not opened_by_prompt or not text[:opening].strip()
-    else:
-        opens = False
-    start = opening + len(tags.open) if opens else 0
-    closing = text.find(tags.close, start)
-    if closing >= 0:
-        reasoning, answer = text[start:closing], text[closing + len(tags.close) :]
-    elif opens or opened_by_prompt:
-        reasoning, answer = text[start:], ""
-    else:
-        reasoning, answer = "", text
-    closed = closing >= 0 or not (opens or opened_by_prompt)
-    marked = closing >= 0 or opens
-    return Span(reasoning if reasoning.strip() else "", answer, closed, marked)
+    found = cut(text, tags.open, tags.close, opened_by_prompt)
+    reasoning = "".join(text[begin:end] for begin, end in found.spans)
+    answer = text[slice(*found.answer)]
+    return Span(reasoning if reasoning.strip() else "", answer, found.closed, found.marked)
 
 
 def apart(reasoning: str | None, answer: str) -> Span:
@@ -85,11 +69,13 @@ def status(finish: str | None, span: Span, reasoning_tokens: int) -> str:
     """The status of a response, as ``costs.csv`` has it.
 
     Args:
-        finish: why generation ended. Where the log does not say, an open span counts as cut.
+        finish: why generation ended. Where the log does not say, or says nothing that is known, an
+            open span counts as cut.
         span: the response.
         reasoning_tokens: its cost, however counted.
     """
-    if finish in CUT or (finish not in ENDED and not span.closed):
+    by_itself = ended(finish)
+    if by_itself is False or (by_itself is None and not span.closed):
         return "truncated"
     if not span.closed or not span.answer.strip():
         return "unparsed"

@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from handan.alignment.data.cells import STATUSES
+from handan.chat import Unusable
+from handan.counting import Count
 from handan.errors import UserError
 from handan.readers import inspect_ai, lm_eval, openai
-from handan.readers.counts import Count, agreement, cost, load_tokenizer
+from handan.readers.counts import agreement, cost, load_tokenizer
 from handan.readers.items import Items, read_items
 from handan.readers.logged import LoggedSample, Options, some
 from handan.records import write_csv
@@ -67,9 +69,10 @@ def write_costs(
             f"{_example(items.by_name.values())}"
         )
     joined.sort(key=_order(joined, items))
-    rows = [_row(sample, items, tokens, characters) for sample in joined]
+    joined, rows, uncounted = _counted(joined, items, tokens, characters)
     extra = [name for name in ("analytic_cost", "norms") if name in items.columns]
     write_csv(output, (*COLUMNS, *extra), rows)
+    notes += uncounted
     if characters:
         notes.append("reasoning_tokens and answer_tokens hold characters, not tokens")
     if compared := agreement(joined, rows):
@@ -104,6 +107,34 @@ def _order(samples: list[LoggedSample], items: Items) -> Callable[[LoggedSample]
 def _example(rows: Iterable) -> str:
     row = next(iter(rows), None)
     return f"task '{some([row.task])}', item '{some([row.item])}'" if row else "no samples"
+
+
+def _counted(
+    samples: Sequence[LoggedSample], items: Items, tokens: Count | None, characters: bool
+) -> tuple[list[LoggedSample], list[dict], list[str]]:
+    """Samples that can be counted, their rows, and a note on the others.
+
+    Raises:
+        UserError: none can be counted.
+    """
+    kept, rows, uncounted = [], [], []
+    why = ""
+    for sample in samples:
+        try:
+            rows.append(_row(sample, items, tokens, characters))
+            kept.append(sample)
+        except Unusable as error:
+            why = why or str(error)
+            uncounted.append(f"{sample.task}, {sample.item}, sample {sample.sample}")
+    if not uncounted:
+        return kept, rows, []
+    told = (
+        f"left out {len(uncounted)} of {len(samples)} responses, which cannot be counted: "
+        f"{some(uncounted)} (of the first, {why})"
+    )
+    if not kept:
+        raise UserError(told)
+    return kept, rows, [told]
 
 
 def _row(sample: LoggedSample, items: Items, tokens: Count | None, characters: bool) -> dict:

@@ -172,7 +172,7 @@ def _parts(reading: Reading, question: str, row: dict) -> dict[str, str]:
         opened = opened_by_prompt(tokenizer, prompt_ids(tokenizer, question, form), form)
         split = split_completion(tokenizer, ids, form, opened, reading.ends)
         reasoning = tokenizer.decode(split.reasoning_ids)
-        answer = tokenizer.decode(split.answer_ids, skip_special_tokens=True)
+        answer = split.answer_head + tokenizer.decode(split.answer_ids, skip_special_tokens=True)
     elif row["reasoning_characters"]:
         opened = form.open is not None and not row["text"].startswith(form.open)
         reasoning, answer, _ = split_text(row["text"], form, opened)

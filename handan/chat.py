@@ -1,0 +1,232 @@
+"""One reading of chat completions, for the engine that asks a server and for logs of responses.
+
+Servers that speak OpenAI's protocol differ: where the reasoning stands, what its tokens are counted
+as, how a failure is told. Types are checked here; what leaves here is text, whole numbers and None.
+"""
+
+from typing import Any, NamedTuple
+
+from handan import finish
+from handan.errors import UserError
+from handan.readers import checks
+
+# Where reasoning is set apart from the answer, first the fields that hold text.
+TEXT_FIELDS = ("reasoning", "reasoning_content", "reasoning_text", "thinking")
+BLOCK_FIELDS = ("reasoning_details", "thinking_blocks")
+# Parts of a content list; a part of another kind is told.
+ANSWER_PARTS = ("text", "output_text")
+SILENT_PARTS = ("tool_call", "tool_calls", "tool_use", "function_call", "reference")
+# Where text is in an object, and where is what stands for it.
+TEXT_IN = ("text", "content", *TEXT_FIELDS)
+HIDDEN_IN = ("data", "summary", "encrypted_content")
+# Where usage counts the reasoning.
+DETAILS = ("completion_tokens_details.", "output_tokens_details.", "")
+MOST_DEPTH = 8  # of text inside lists and objects
+_REFUSAL = "withheld (a refusal in the place of an answer)"
+
+
+class Unusable(UserError):
+    """Why a response says nothing about a length of thought."""
+
+
+class FailedRequest(Unusable):
+    """A request that failed though its status is 200: another try may help."""
+
+
+class Withheld(Unusable):
+    """A response that a filter cut or refused: nothing of a model's thought ends there."""
+
+
+class Usage(NamedTuple):
+    """A provider's counts of tokens, None where it does not count.
+
+    Attributes:
+        prompt: of the prompt.
+        generated: everything after it.
+        reasoning: of the reasoning, which may include its tags.
+        answer: the rest of ``generated``.
+    """
+
+    prompt: int | None = None
+    generated: int | None = None
+    reasoning: int | None = None
+    answer: int | None = None
+
+
+UNCOUNTED = Usage()
+
+
+class Said(NamedTuple):
+    """What one choice says.
+
+    Attributes:
+        reasoning: where it is set apart; '' if it is not, None if it is hidden: encrypted, redacted
+            or summarised.
+        text: everything else.
+        finish: why generation ended, in the server's word; None without one.
+    """
+
+    reasoning: str | None
+    text: str
+    finish: str | None
+
+
+def choices_of(body: dict) -> list[dict]:
+    """The choices of a response.
+
+    Raises:
+        FailedRequest: it tells an error.
+        UserError: it is no chat completion.
+    """
+    told = ("error",) if "choices" in body else ("error", "errors", "detail", "message", "msg")
+    if error := next((body[name] for name in told if body.get(name)), None):
+        raise FailedRequest(f"the request failed ({_error(error)})")
+    if "choices" not in body:
+        raise Unusable("no 'choices' in the response; only chat completions are read")
+    choices = checks.listed("", "choices", body["choices"] or [])
+    return [checks.table("", "a choice", choice) for choice in choices]
+
+
+def said_by(choice: dict, usage: Usage) -> Said:
+    """What a choice says, for which there must be something.
+
+    Args:
+        choice: of ``choices_of``.
+        usage: of the response, or of nothing where it is the sum of several choices.
+
+    Raises:
+        FailedRequest: the request failed, or the response is empty and nothing was generated.
+        Withheld: by a filter.
+        UserError: it cannot be read.
+    """
+    word = checks.text("", "finish_reason", choice.get("finish_reason")) or None
+    kind = finish.class_of(word)
+    if choice.get("error"):
+        raise FailedRequest(f"the request failed ({_error(choice['error'])})")
+    if kind == finish.FAILED:
+        raise FailedRequest(f"the request failed (finish reason '{word}')")
+    if kind == finish.WITHHELD:
+        raise Withheld(f"withheld by a filter (finish reason '{word}')")
+    if choice.get("message") is None:
+        raise FailedRequest("the request failed (no message in the response)")
+    message = checks.table("", "message", choice["message"])
+    reasoning, text = read_message(message)
+    if not text and _text("refusal", message.get("refusal")):
+        raise Withheld(_REFUSAL)
+    generated = usage.generated or usage.reasoning or choice.get("token_ids")
+    if not text.strip() and not (reasoning or "").strip() and not generated:
+        raise FailedRequest("the request failed (an empty response without a count of tokens)")
+    return Said(reasoning, text, word)
+
+
+def read_message(message: dict) -> tuple[str | None, str]:
+    """Reasoning and text of a message, as ``Said`` has them.
+
+    Raises:
+        Withheld: it is a refusal.
+        UserError: a field is of a type that cannot be read.
+    """
+    text, blocks = _content(message.get("content"))
+    for name in BLOCK_FIELDS:
+        value = message.get(name) or []
+        blocks += value if isinstance(value, list) else [value]
+    fields = [message.get(name) for name in TEXT_FIELDS]
+    if any(map(_is_hidden, [*fields, *blocks])):
+        return None, text
+    apart = map(_text, TEXT_FIELDS, fields)
+    reasoning = next((found for found in apart if found.strip()), "")
+    reasoning = reasoning or "".join(_text("reasoning", block) for block in blocks)
+    # Empty blocks stand for text that the provider keeps.
+    return (None if blocks and not reasoning.strip() else reasoning), text
+
+
+def usage_of(body: dict) -> Usage:
+    """The counts of a response.
+
+    Most providers count reasoning as a part of the completion; some beside it, as the total then
+    shows. A prompt of 0 tokens, and a count of -1, is no count. Of several choices there is only
+    the sum, which belongs to none.
+
+    Raises:
+        UserError: a count is none, or there is more reasoning than completion.
+    """
+    found = checks.table("", "usage", body.get("usage") or {})
+
+    def count(*names: str) -> int | None:
+        """The first that is not 0, of this name or of names inside each other."""
+        counts = []
+        for name in names:
+            *outer, last = name.split(".")
+            inside = checks.table("", outer[0], found.get(outer[0]) or {}) if outer else found
+            counts.append(checks.count("", last, inside.get(last)))
+        return next(filter(None, counts), 0 if 0 in counts else None)
+
+    prompt = count("prompt_tokens", "input_tokens")
+    if len(body["choices"]) > 1:
+        return Usage(prompt=prompt or None)
+    completion = count("completion_tokens", "output_tokens")
+    reasoning = count(*(f"{outer}reasoning_tokens" for outer in DETAILS))
+    return counted(prompt, completion, reasoning, count("total_tokens"))
+
+
+def counted(
+    prompt: int | None, completion: int | None, reasoning: int | None, total: int | None
+) -> Usage:
+    """Usage from the counts of a provider, whether it counts reasoning in or beside the completion.
+
+    Raises:
+        Unusable: there is more reasoning than completion.
+    """
+    if reasoning is None or completion is None:
+        return Usage(prompt or None, completion, reasoning, None)
+    if reasoning and prompt is not None and total == prompt + completion + reasoning:
+        return Usage(prompt or None, completion + reasoning, reasoning, completion)
+    if reasoning > completion:
+        raise Unusable(f"usage counts {reasoning} reasoning tokens in a completion of {completion}")
+    return Usage(prompt or None, completion, reasoning, completion - reasoning)
+
+
+def _content(value: object) -> tuple[str, list]:
+    """The text of a message's content, and its parts that hold reasoning."""
+    texts, blocks = [], []
+    for part in value if isinstance(value, list) else [value]:
+        kind = str(part.get("type", "text")) if isinstance(part, dict) else "text"
+        if kind in ANSWER_PARTS:
+            texts.append(_text("content", part))
+        elif "thinking" in kind or "reasoning" in kind:
+            blocks.append(part)
+        elif kind == "refusal":
+            raise Withheld(_REFUSAL)
+        elif kind not in SILENT_PARTS:
+            raise Unusable(f"content has a part of type {kind[:40]!r}, which is not known")
+    return "".join(texts), blocks
+
+
+def _is_hidden(block: object) -> bool:
+    """Whether reasoning is encrypted, redacted or summarised in what should hold its text."""
+    if not isinstance(block, dict):
+        return False
+    kind = str(block.get("type", ""))
+    other = kind.endswith(("encrypted", "summary")) or "redacted" in kind or block.get("redacted")
+    shown, kept = (any(block.get(name) for name in names) for names in (TEXT_IN, HIDDEN_IN))
+    return (shown or kept) if other else (kept and not shown)
+
+
+def _text(what: str, value: object, depth: int = 0) -> str:
+    """Text that may be inside lists and objects."""
+    if depth > MOST_DEPTH:
+        raise Unusable(f"{what} is nested too deeply")
+    if isinstance(value, list):
+        return "".join(_text(what, part, depth + 1) for part in value)
+    if not isinstance(value, dict):
+        return checks.text("", what, value)
+    if not any(name in value for name in (*TEXT_IN, *HIDDEN_IN, "signature")):
+        raise Unusable(f"{what} is an object without text")
+    found = (_text(what, value.get(name), depth + 1) for name in TEXT_IN)
+    return next((text for text in found if text), "")
+
+
+def _error(error: Any) -> str:
+    """What an error object says, in a few words."""
+    said = error.get("message") or error.get("code") if isinstance(error, dict) else error
+    return " ".join(str(said).split())[:200]
