@@ -82,13 +82,17 @@ class Suite:
 
 @dataclass(frozen=True)
 class SuiteItem:
-    """An item of a suite with what its cost is compared to: a response time or an analytic cost."""
+    """An item of a suite with what its cost is compared to: a response time or an analytic cost.
+
+    ``human_rt_s`` is the geometric mean, ``human_mean_rt_s`` the arithmetic one.
+    """
 
     item: Item
     task: Task
     wording: str
     norms: str | None
     human_rt_s: float | None
+    human_mean_rt_s: float | None
     analytic_cost: float | None
     oracle_tokens: float | None
 
@@ -172,6 +176,7 @@ def _task_items(entry: SuiteTask) -> list[SuiteItem]:
             wording=entry.wording,
             norms=entry.norms,
             human_rt_s=math.exp(table[item.key].mean_log_rt) if table else None,
+            human_mean_rt_s=table[item.key].mean_rt_s if table else None,
             analytic_cost=None if table else item.covariates["analytic_cost"],
             oracle_tokens=item.covariates[f"oracle_tokens_{entry.format}"]
             if entry.format

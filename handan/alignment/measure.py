@@ -25,6 +25,7 @@ from handan.alignment.figures.task_figures import (
     Measured,
     human_reliability,
     pairs_of,
+    reliability_notes,
     task_notes,
     task_report,
 )
@@ -105,7 +106,7 @@ def align(
             "cross_task_r_range": finite_or_none(spread),
             "steps": _step_reports(model, measured),
         }
-        notes += task_notes(entries)
+        notes += task_notes(entries) + reliability_notes(model, models[model]["tasks"])
     if not comparisons.contrasts and len(final) > MOST_MODELS_FOR_ALL_PAIRS:
         notes.append(f"no contrasts: {len(final)} models and no reference to compare them with")
     whole = [

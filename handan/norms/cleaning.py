@@ -4,12 +4,20 @@ README.md says why the published sources have the rules they have.
 """
 
 import math
+import statistics
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from handan.errors import UserError
 from handan.norms.trials import Trial
+
+# A pile of trials at the longest time: so many within this share of it, and so many times more
+# than in the next band below.
+PILE_BAND = 0.005
+LEAST_PILE = 5
+PILE_EXCESS = 3
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,56 @@ def clean(trials: list[Trial], cleaning: Cleaning) -> Cleaned:
         kept = [trial for trial in kept if num_trials[trial.item] >= cleaning.least_trials]
         left_out[f"of items with under {cleaning.least_trials} trials left"] = before - len(kept)
     return Cleaned(valid, kept, left_out)
+
+
+def clean_task(
+    path: Path, name: str, trials: list[Trial], cleaning: Cleaning
+) -> tuple[Cleaned, list[str]]:
+    """``clean``, and one sentence for each thing that makes the times doubtful.
+
+    Args:
+        path, name: the file and what its trials are called, for messages.
+        trials: of one task.
+        cleaning: which of them count.
+
+    Raises:
+        UserError: no trial is kept, or the median is outside the bounds, so that the unit or the
+            bounds are wrong.
+    """
+    cleaned = clean(trials, cleaning)
+    times = [trial.rt_s for trial in trials if not math.isnan(trial.rt_s)]
+    median_s = statistics.median(times) if times else cleaning.floor_s
+    out = not cleaning.floor_s <= median_s <= cleaning.ceiling_s
+    if not cleaned.kept or out:
+        unit = f"; the median is {median_s:g} s: is the unit right?" if out else ""
+        raise UserError(
+            f"{path}: {'too few' if cleaned.kept else 'no'} usable trials for {name} "
+            f"({counts_in_words(cleaned)}); add some or change the rules{unit}"
+        )
+    return cleaned, _pile(name, cleaned)
+
+
+def counts_in_words(cleaned: Cleaned) -> str:
+    """How many trials each rule left out."""
+    return ", ".join(f"{count} {rule}" for rule, count in cleaned.left_out.items())
+
+
+def _pile(name: str, cleaned: Cleaned) -> list[str]:
+    """A sentence on trials that pile up at the longest time, as those cut at a deadline do."""
+    longest_s = max(trial.rt_s for trial in cleaned.valid)
+    band_s = PILE_BAND * longest_s
+    pile = [trial for trial in cleaned.valid if trial.rt_s >= longest_s - band_s]
+    below = sum(longest_s - 2 * band_s <= t.rt_s < longest_s - band_s for t in cleaned.valid)
+    if len(pile) < max(LEAST_PILE, PILE_EXCESS * below):
+        return []
+    counted = sum(trial.rt_s >= longest_s - band_s for trial in cleaned.kept)
+    items = {trial.item for trial in pile}
+    return [
+        f"{name}: {len(pile)} trials on {len(items)} items end at its longest time, {longest_s:g} "
+        f"s, and {counted} of them are in the means; if that is a deadline people needed longer: "
+        "leave these items out, or the trials by a ceiling below it, which makes hard items look "
+        "easier than they are"
+    ]
 
 
 def _trimmed(trials: list[Trial], trim_sd: float) -> list[Trial]:

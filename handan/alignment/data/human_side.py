@@ -10,7 +10,7 @@ from handan import norms
 from handan.alignment.data.cost_table import CostTable
 from handan.alignment.data.people import People
 from handan.errors import UserError
-from handan.norms.cleaning import Cleaning, clean
+from handan.norms.cleaning import Cleaning, clean_task
 from handan.norms.own_trials import read_trials
 
 # As those of ``handan norms compute``.
@@ -85,7 +85,8 @@ def people_of_trials(path: Path, table: CostTable) -> tuple[dict[str, People], l
             raise UserError(f"{path}: no trials of task '{task}'; there are: {', '.join(trials)}")
         scored = any(trial.correct is not None for trial in trials[task])
         rules = Cleaning(FLOOR_S, CEILING_S, correct_only=scored)
-        cleaned = clean(trials[task], rules)
+        cleaned, doubts = clean_task(path, task, trials[task], rules)
+        notes += doubts
         answered = {trial.item for trial in cleaned.kept}
         if not answered & of_task:
             raise UserError(

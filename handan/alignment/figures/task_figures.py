@@ -1,9 +1,9 @@
 """All figures of one model on one task: correlations, reliabilities, ceiling, rates, checks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,10 +18,10 @@ from handan.alignment.statistics.basic import (
     spearman,
     spearman_interval,
 )
-from handan.alignment.statistics.bootstrap import Bootstrap, task_generator
+from handan.alignment.statistics.bootstrap import Bootstrap
 from handan.alignment.statistics.correlate import Correlation, Pair
 from handan.alignment.statistics.intervals import LEAST_ITEMS_FOR_INTERVAL
-from handan.norms.reliability import Reliability
+from handan.norms.reliability import Reliability, low_reliability
 
 UNKNOWN = Reliability(None, None, None, "")
 
@@ -47,7 +47,9 @@ def pairs_of(everything: TaskCosts, costs: TaskCosts) -> dict[str, Pair]:
 
     positive = np.maximum(costs.mean_tokens, 1e-300)
     pairs = {
-        "r_raw": Pair(everything.task, everything.items, everything.mean_tokens, everything.demand),
+        "r_raw": Pair(
+            everything.task, everything.items, everything.mean_tokens, everything.raw_demand
+        ),
         "r_logmean": pair(np.log(positive), costs.log_demand),
         "r_oracle": pair(costs.log_cost, np.log(costs.oracle)),
         "oracle_human": pair(np.log(costs.oracle), costs.log_demand),
@@ -66,7 +68,7 @@ def human_reliability(costs: TaskCosts, seed: int, norms_dir: Path | None) -> Re
         UserError: there is no such source of this task.
     """
     if costs.people is not None:
-        return costs.people.reliability(task_generator(seed, costs.task, "halves of people"))
+        return costs.people.reliability(np.random.default_rng(seed))
     if costs.norms is None:
         return UNKNOWN
     people = _norms(costs.task, costs.norms, norms_dir)
@@ -150,6 +152,16 @@ def _divided(r: Correlation, by: float) -> Correlation:
     """A correlation in units of a ceiling that is taken as known; neither is clipped."""
     low, high = r.bounds
     return Correlation(r.r / by, (low / by, high / by), r.num_items)
+
+
+def reliability_notes(model: str, tasks: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What is said of a model's reports on tasks where a reliability is too low to divide by."""
+    return [
+        note
+        for task, of in tasks.items()
+        for whose in ("human", "model")
+        for note in low_reliability(f"{model}, {task}, {whose} means", of[f"reliability_{whose}"])
+    ]
 
 
 def task_notes(entries: Sequence[Measured]) -> list[str]:
