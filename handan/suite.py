@@ -154,6 +154,27 @@ def suite_items(suite: Suite) -> list[SuiteItem]:
     return out
 
 
+def coverage_notes(suite: Suite) -> list[str]:
+    """One sentence for each task of which fewer items are asked than there are, or than wanted."""
+    notes = []
+    for entry in suite.tasks:
+        items = list(load_task(entry.task, entry.wording).items())
+        known = norms.load(entry.task, entry.norms).items if entry.norms else None
+        missing = [item.key for item in items if known is not None and item.key not in known]
+        if missing:
+            notes.append(
+                f"task '{entry.task}': {len(missing)} of {len(items)} items have no norm of "
+                f"{entry.norms} and are not asked, such as '{missing[0]}'"
+            )
+        there = len(items) - len(missing)
+        if suite.items_per_task and suite.items_per_task > there:
+            notes.append(
+                f"task '{entry.task}': all its {there} items are asked, as items_per_task is "
+                f"{suite.items_per_task}"
+            )
+    return notes
+
+
 def _task_items(entry: SuiteTask) -> list[SuiteItem]:
     """All items of one task, with what their cost is compared to."""
     task = load_task(entry.task, entry.wording)
@@ -168,6 +189,11 @@ def _task_items(entry: SuiteTask) -> list[SuiteItem]:
         raise UserError(
             f"{entry.task}: no trace format '{entry.format}' in {entry.wording} wording; correct "
             "'format' in the suite, or set it to null"
+        )
+    if table and not any(item.key in table for item in items):
+        raise UserError(
+            f"{entry.task}: norms '{entry.norms}' have none of its items, such as "
+            f"'{items[0].key}'; set 'norms' in the suite to a source of this task"
         )
     return [
         SuiteItem(

@@ -1,11 +1,11 @@
 """Item means without who saw which item, and without the course of the session.
 
-Where people answer different items, an item's mean log time also says how fast the people were who
-happened to see it. The second kind of mean is of log times from which each participant's own mean is
-taken off (and, where the order of trials is known, a linear effect of it), with the mean over all
-trials put back. In a complete design without order both kinds are the same. A participant with few
-trials on a task is centred on a mean that these trials themselves make up, which draws items towards
-the middle by 1 / their number.
+Where people answer different items, an item's mean log time also says how fast the people were
+who happened to see it. The second kind of mean is of log times from which each participant's own
+mean is taken off (and, where the order of trials is known, a linear effect of it), with the mean
+over all trials put back. In a complete design without order both kinds are the same. A participant
+with few trials on a task is centred on a mean that these trials themselves make up, which draws
+items towards the middle by 1 / their number.
 """
 
 import math
@@ -58,9 +58,7 @@ def _less_means(values: Array, groups: NDArray[np.intp]) -> Array:
     return np.asarray(values - means[groups])
 
 
-def _slope(
-    x: Array, t: Array, people: NDArray[np.intp], items: NDArray[np.intp]
-) -> float | None:
+def _slope(x: Array, t: Array, people: NDArray[np.intp], items: NDArray[np.intp]) -> float | None:
     """Slope of x on t with an effect for each participant and item (Frisch and Waugh 1933)."""
     within = _less_means(t, people)
     free = _less_both_means(within, people, items)

@@ -95,8 +95,8 @@ def _time_column(path: Path, header: list[str]) -> str:
     missing = [name for name in REQUIRED if name not in header]
     if missing:
         raise UserError(
-            f"{path}, line 1: no column {', '.join(missing)}; found: {', '.join(header)}: rename or "
-            "add it, or remove what stands above the line that names the columns"
+            f"{path}, line 1: no column {', '.join(missing)}; found: {', '.join(header)}: rename "
+            "or add it, or remove what stands above the line that names the columns"
         )
     times = [name for name in TIMES if name in header]
     if not times:
@@ -161,9 +161,7 @@ def _check_unit(path: Path, task: str, trials: list[Trial], time_column: str) ->
         )
 
 
-def _check_one_unit(
-    task: str, trials: list[Trial], places: list[str], time_column: str
-) -> None:
+def _check_one_unit(task: str, trials: list[Trial], places: list[str], time_column: str) -> None:
     """Check that no participant, and no part of the trials, is in another unit than the rest."""
     of_people: dict[str, list[float]] = {}
     for trial in trials:

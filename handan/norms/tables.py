@@ -156,9 +156,7 @@ def item_table(valid: list[Trial], kept: list[Trial]) -> list[dict[str, Any]]:
     return rows
 
 
-def participant_item_sums(
-    kept: list[Trial], log_rt: Array | None = None
-) -> tuple[Array, Array]:
+def participant_item_sums(kept: list[Trial], log_rt: Array | None = None) -> tuple[Array, Array]:
     """Sums of log response times and numbers of trials, both of shape (participants, items).
 
     ``log_rt`` are log times of these trials to be summed instead of their own, shape (trials,).
@@ -222,4 +220,3 @@ def _report(name: str, trials: list[Trial], cleaned: Cleaned) -> str:
 
 def _participants_and_items(trials: list[Trial]) -> tuple[int, int]:
     return len({trial.participant for trial in trials}), len({trial.item for trial in trials})
-

@@ -68,7 +68,9 @@ def write_costs(
         )
     joined.sort(key=_order(joined, items))
     rows = [_row(sample, items, tokens, characters) for sample in joined]
-    extra = [name for name in ("analytic_cost", "norms") if name in items.columns]
+    extra = [
+        name for name in ("analytic_cost", "human_mean_rt_s", "norms") if name in items.columns
+    ]
     write_csv(output, (*COLUMNS, *extra), rows)
     if characters:
         notes.append("reasoning_tokens and answer_tokens hold characters, not tokens")
@@ -117,6 +119,7 @@ def _row(sample: LoggedSample, items: Items, tokens: Count | None, characters: b
         "correct": sample.correct,
         "human_rt_s": item.human_rt_s,
         "analytic_cost": item.analytic_cost,
+        "human_mean_rt_s": item.human_mean_rt_s,
         "norms": item.norms,
     }
 

@@ -52,8 +52,8 @@ class TaskCosts:
         of_samples: shape (items, samples) each, NaN where unknown or where an item has fewer
             samples: tokens, characters, prompt_tokens, answer_tokens, and 1 or 0 for correct,
             looping, truncated, unparsed.
-        of_items: shape (items,) each: demand, raw_demand, log_demand, oracle (noise-free length of the trace
-            format, NaN if not given) and every covariate.
+        of_items: shape (items,) each: demand, raw_demand, log_demand, oracle (noise-free
+            length of the trace format, NaN if not given) and every covariate.
         people: the participants behind the demand, None if only their mean is known.
     """
 

@@ -1,13 +1,12 @@
 """All figures of one model on one task: correlations, reliabilities, ceiling, rates, checks."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from handan import norms
+from handan.alignment.data.human_side import named_norms
 from handan.alignment.data.item_costs import TaskCosts
 from handan.alignment.figures import confounds
 from handan.alignment.figures.effort import inverse_efficiency
@@ -71,16 +70,8 @@ def human_reliability(costs: TaskCosts, seed: int, norms_dir: Path | None) -> Re
         return costs.people.reliability(np.random.default_rng(seed))
     if costs.norms is None:
         return UNKNOWN
-    people = _norms(costs.task, costs.norms, norms_dir)
+    people = named_norms(costs.task, costs.norms, norms_dir)
     return Reliability(people.reliability, people.reliability_low, people.reliability_high, "")
-
-
-@lru_cache(maxsize=256)
-def _norms(task: str, source: str, norms_dir: Path | None) -> norms.Norms:
-    """Norms of a folder if it has them, or else the packaged ones."""
-    if norms_dir is not None and (task, source) in norms.available(norms_dir):
-        return norms.load(task, source, norms_dir)
-    return norms.load(task, source)
 
 
 def task_report(
