@@ -106,7 +106,8 @@ def align(
             "cross_task_r_range": finite_or_none(spread),
             "steps": _step_reports(model, measured),
         }
-        notes += task_notes(entries) + reliability_notes(model, models[model]["tasks"])
+        notes += task_notes(entries)
+    notes += reliability_notes(reports)
     if not comparisons.contrasts and len(final) > MOST_MODELS_FOR_ALL_PAIRS:
         notes.append(f"no contrasts: {len(final)} models and no reference to compare them with")
     whole = [

@@ -13,10 +13,11 @@ from typing import NamedTuple
 from handan.errors import UserError
 from handan.norms.trials import Trial
 
-# A pile of trials at the longest time: so many within this share of it, and so many times more
-# than in the next band below.
-PILE_BAND = 0.005
-LEAST_PILE = 5
+# Medians outside these are named: few tasks of a study are so short or long, and wrong units are.
+SHORT_MEDIAN_S, LONG_MEDIAN_S = 0.3, 100.0
+# A pile of trials at the longest time: so many within this share of it (equal ones, or those of a
+# deadline that a screen meets to a frame), and so many times more than in the next band below.
+PILES = ((1e-6, 3), (0.01, 10))
 PILE_EXCESS = 3
 
 
@@ -135,7 +136,10 @@ def clean_task(
             f"{path}: {'too few' if cleaned.kept else 'no'} usable trials for {name} "
             f"({counts_in_words(cleaned)}); add some or change the rules{unit}"
         )
-    return cleaned, _pile(name, cleaned)
+    doubts = _pile(name, cleaned)
+    if not SHORT_MEDIAN_S <= median_s <= LONG_MEDIAN_S:
+        doubts.append(f"{name}: the median response time is {median_s:g} s: is the unit right?")
+    return cleaned, doubts
 
 
 def counts_in_words(cleaned: Cleaned) -> str:
@@ -145,20 +149,21 @@ def counts_in_words(cleaned: Cleaned) -> str:
 
 def _pile(name: str, cleaned: Cleaned) -> list[str]:
     """A sentence on trials that pile up at the longest time, as those cut at a deadline do."""
-    longest_s = max(trial.rt_s for trial in cleaned.valid)
-    band_s = PILE_BAND * longest_s
-    pile = [trial for trial in cleaned.valid if trial.rt_s >= longest_s - band_s]
-    below = sum(longest_s - 2 * band_s <= t.rt_s < longest_s - band_s for t in cleaned.valid)
-    if len(pile) < max(LEAST_PILE, PILE_EXCESS * below):
-        return []
-    counted = sum(trial.rt_s >= longest_s - band_s for trial in cleaned.kept)
-    items = {trial.item for trial in pile}
-    return [
-        f"{name}: {len(pile)} trials on {len(items)} items end at its longest time, {longest_s:g} "
-        f"s, and {counted} of them are in the means; if that is a deadline people needed longer: "
-        "leave these items out, or the trials by a ceiling below it, which makes hard items look "
-        "easier than they are"
-    ]
+    times = [trial.rt_s for trial in cleaned.valid]
+    longest_s = max(times)
+    for band, least in PILES:
+        from_s, below_s = (1 - band) * longest_s, (1 - 2 * band) * longest_s
+        num_pile = sum(time >= from_s for time in times)
+        if num_pile >= max(least, PILE_EXCESS * sum(below_s <= time < from_s for time in times)):
+            num_items = len({trial.item for trial in cleaned.valid if trial.rt_s >= from_s})
+            counted = sum(trial.rt_s >= from_s for trial in cleaned.kept)
+            return [
+                f"{name}: {num_pile} trials on {num_items} items end at its longest time, "
+                f"{longest_s:g} s, and {counted} of them are in the means; if that is a deadline, "
+                "people needed longer: leave these items out, for without these trials they look "
+                "easier than they are"
+            ]
+    return []
 
 
 def _trimmed(trials: list[Trial], trim_sd: float) -> list[Trial]:

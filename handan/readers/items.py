@@ -33,7 +33,7 @@ class Items(NamedTuple):
 
 
 def read_items(path: Path) -> Items:
-    """Read and check one ``ITEMS.csv`` (UTF-8): ``task, item``, a demand, optional ``human_mean_rt_s, norms``.
+    """Read and check one ``ITEMS.csv`` (UTF-8): ``task, item``, a demand; optional others.
 
     Raises:
         UserError: the file cannot be read or is not such a table.

@@ -144,7 +144,7 @@ def raw_notes(table: CostTable) -> list[str]:
         & np.array([name != "" for name in table.text["norms"]], dtype=bool)
         & np.array([name == "" for name in table.text["participant"]], dtype=bool)
     )
-    tasks = dict.fromkeys(table.text["task"][row] for row in np.flatnonzero(geometric))
+    tasks = dict.fromkeys(table.text["task"][row] for row in np.flatnonzero(geometric).tolist())
     if not tasks:
         return []
     return [

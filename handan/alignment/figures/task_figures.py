@@ -145,14 +145,13 @@ def _divided(r: Correlation, by: float) -> Correlation:
     return Correlation(r.r / by, (low / by, high / by), r.num_items)
 
 
-def reliability_notes(model: str, tasks: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What is said of a model's reports on tasks where a reliability is too low to divide by."""
-    return [
-        note
-        for task, of in tasks.items()
-        for whose in ("human", "model")
-        for note in low_reliability(f"{model}, {task}, {whose} means", of[f"reliability_{whose}"])
-    ]
+def reliability_notes(reports: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[str]:
+    """What is said of reports, by model and task, whose reliabilities are too low to divide by."""
+    notes: list[str] = []
+    for (model, task), of in reports.items():
+        notes += low_reliability(f"people on {task}", of["reliability_human"])
+        notes += low_reliability(f"{model} on {task}", of["reliability_model"])
+    return list(dict.fromkeys(notes))
 
 
 def task_notes(entries: Sequence[Measured]) -> list[str]:
