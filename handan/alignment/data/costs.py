@@ -200,7 +200,7 @@ def _check_rows(table: CostTable, people_elsewhere: bool) -> None:
             "human_mean_rt_s in a row of one participant; leave it out, it is made of these rows",
         ),
         (
-            given & (np.isnan(human) | (arithmetic < LEAST_MEANS_RATIO * human)),
+            given & ~(arithmetic >= LEAST_MEANS_RATIO * numbers["human_rt_s"]),
             "human_mean_rt_s, the arithmetic mean, is below human_rt_s, the geometric one, or "
             "without it; exchange or fill in",
         ),
