@@ -95,8 +95,8 @@ def _time_column(path: Path, header: list[str]) -> str:
     missing = [name for name in REQUIRED if name not in header]
     if missing:
         raise UserError(
-            f"{path}, line 1: no column {', '.join(missing)}; found: {', '.join(header)}: rename "
-            "or add it, or remove what stands above the line that names the columns"
+            f"{path}: no column {', '.join(missing)}; found: {', '.join(header)}: rename "
+            "or add it in line 1, or remove what stands above the line that names the columns"
         )
     times = [name for name in TIMES if name in header]
     if not times:
