@@ -113,9 +113,9 @@ REFUSED = {
     "UTF-16": (PLAIN.replace(",", "\t").encode("utf-16"), "line 1: not UTF-8; save the file as"),
     "the first line of E-Prime": (
         "C:\\data\\exp.edat2\n" + PLAIN,
-        "no column task, item, participant; .*in line 1, or remove what stands above the line that names",
+        "no column task, item, participant; .*in line 1, or remove what stands above the line that",
     ),
-    "no header": ("\n".join(ROWS), "no column task, item, participant; .*rename or add it in line 1"),
+    "no header": ("\n".join(ROWS), "no column task, item, participant; .*rename or add it in l"),
     "two headers": (
         PLAIN.replace(HEADER, HEADER + ",Item").replace(",1\n", ",1,x\n"),
         "line 1: column 'item' appears twice; remove one",
