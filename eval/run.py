@@ -20,9 +20,12 @@ from handan.arguments import parse
 from handan.engines import load_engine, open_engine
 from handan.errors import UserError, run_main
 from handan.evaluate import evaluate
+from handan.formats import AUTO
 from handan.launch import processes
 from handan.run_files import read_run, read_settings
 from handan.suite import load_suite
+
+GPU = "H100"
 
 
 @dataclass
@@ -45,7 +48,7 @@ class Arguments:
         metadata={"help": "YAML of eval/engines; default: transformers in this process"},
     )
     reasoning_format: str = field(
-        default="auto",
+        default=AUTO,
         metadata={
             "help": "how the model marks its reasoning; auto: as it was trained, or else as its "
             "chat template shows"
@@ -57,7 +60,7 @@ class Arguments:
         default=None, metadata={"help": "names of the zoo's models to run now, as in a job array"}
     )
     dry_run: bool = field(default=False, metadata={"help": "print the plan of a zoo and stop"})
-    gpu: str = field(default="H100", metadata={"help": "GPU the plan is made for"})
+    gpu: str = field(default=GPU, metadata={"help": "GPU the plan is made for"})
 
 
 def main() -> None:
@@ -68,15 +71,18 @@ def main() -> None:
     if arguments.zoo is not None:
         run_a_zoo(arguments)
         return
-    if arguments.only or arguments.dry_run:
-        raise UserError("--only and --dry_run belong to a --zoo")
+    if arguments.only or arguments.dry_run or arguments.gpu != GPU:
+        raise UserError("--only and --dry_run belong to a --zoo, --gpu to its --dry_run")
     world = processes(arguments.num_threads)
     suite = load_suite(Path(arguments.suite))
     run_dir = Path(arguments.output_dir)
     recorded = read_run(run_dir)
     read_settings(run_dir)  # a damaged file is told before a model is loaded
+    settings = load_engine(Path(arguments.engine) if arguments.engine else None)
+    if arguments.revision is not None:
+        check_revision(arguments.model, getattr(settings, "tokenizer", AUTO) == AUTO)
     engine = open_engine(
-        load_engine(Path(arguments.engine) if arguments.engine else None),
+        settings,
         arguments.model,
         arguments.revision,
         arguments.reasoning_format,
@@ -89,6 +95,22 @@ def main() -> None:
         print(f"written: {run_dir}/costs.csv and alignment.json", flush=True)
 
 
+def check_revision(model: str, used: bool) -> None:
+    """Stop at a revision of what has none.
+
+    Args:
+        model: as on the command line.
+        used: whether the engine loads anything of that name.
+
+    Raises:
+        UserError: the model is a directory here, or only a server's.
+    """
+    if Path(model).is_dir():
+        raise UserError(f"--revision is of a model on the hub, and {model} is a directory here")
+    if not used:
+        raise UserError("--revision: the server decides which one it serves; leave it out")
+
+
 def run_a_zoo(arguments: Arguments) -> None:
     """Plan or evaluate the models of a zoo."""
     from handan.zoo import load_zoo
@@ -96,10 +118,13 @@ def run_a_zoo(arguments: Arguments) -> None:
     from handan.zoo_run import run_zoo
 
     given = {"arm": arguments.arm, "revision": arguments.revision}
+    given["reasoning_format"] = None if arguments.reasoning_format == AUTO else "given"
     if unfit := [key for key, value in given.items() if value is not None]:
         raise UserError(f"--{unfit[0]} belongs to a --model; a zoo's YAML says it for each")
     if "WORLD_SIZE" in os.environ:
         raise UserError("start a zoo with python; an engine's YAML says how it uses several GPUs")
+    if arguments.gpu != GPU and not arguments.dry_run:
+        raise UserError("--gpu is of the plan that --dry_run prints; give that too")
     zoo, suite_path = load_zoo(Path(arguments.zoo)), Path(arguments.suite)
     suite, entries = load_suite(suite_path), zoo.chosen(arguments.only)
     if arguments.dry_run:

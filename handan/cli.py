@@ -55,23 +55,35 @@ def command(arguments: Sequence[str]) -> None:
 
 def _align(arguments: argparse.Namespace) -> None:
     from handan.alignment.data.costs import read_costs
-    from handan.alignment.data.human_side import people_of_trials, with_norms
+    from handan.alignment.data.human_side import (
+        check_sources,
+        people_of_trials,
+        raw_notes,
+        with_norms,
+    )
+    from handan.alignment.inert import refuse_inert
 
+    refuse_inert(arguments)
     elsewhere = arguments.norms is not None or arguments.trials is not None
     table, notes = read_costs(arguments.costs, people_elsewhere=elsewhere)
     people = None
-    if arguments.norms is not None and arguments.trials is None:
+    if arguments.norms is not None:
         table, more = with_norms(table, arguments.norms)
         notes += more
     if arguments.trials is not None:
         people, more = people_of_trials(arguments.trials, table)
         notes += more
+    else:
+        check_sources(table, arguments.norms)
+        notes += raw_notes(table)
     _measure(arguments, table, notes, arguments.reference, people)
 
 
 def _compare(arguments: argparse.Namespace) -> None:
     from handan.alignment.data.compare import read_runs, reference_model
+    from handan.alignment.inert import refuse_inert
 
+    refuse_inert(arguments)
     runs = read_runs(arguments.runs, arguments.allow_different)
     reference = reference_model(runs, arguments.reference)
     _measure(arguments, runs.table, runs.notes, reference, None, runs.trained)
@@ -89,17 +101,20 @@ def _measure(
 
     ``trained`` is run.json by model, where budgets are to be compared.
     """
+    import numpy as np
+
     from handan.alignment.data.cost_rule import with_cost_rule
     from handan.alignment.data.pairs import read_pairs
+    from handan.alignment.inert import inert
     from handan.alignment.measure import align
     from handan.alignment.output.tables import alignment_text, write_tables
     from handan.budgets import compare_pairs
     from handan.records import write_json
 
-    if arguments.pairs and reference:
-        raise UserError("--pairs says what is compared, and so does --reference; give one of them")
+    before = table.numbers["reasoning_tokens"]
     if arguments.cost_rule is not None:
         table = with_cost_rule(table, arguments.cost_rule)
+    recounted = not np.array_equal(before, table.numbers["reasoning_tokens"])
     pairs = read_pairs(arguments.pairs, table.names("model")) if arguments.pairs else None
     result = align(
         table,
@@ -111,10 +126,10 @@ def _measure(
         norms_dir=getattr(arguments, "norms", None),
         equivalence_bound=arguments.equivalence_bound,
     )
-    result["notes"] = notes + result["notes"]
     if trained is not None:
         paired = [(row["a"], row["b"]) for row in result["contrasts"]]
         result["budgets"] = compare_pairs(paired, trained, arguments.budget_tolerance)
+    result["notes"] = notes + inert(arguments, result, recounted) + result["notes"]
     if arguments.output is not None:
         write_json(arguments.output, result)
     if arguments.tables is not None:

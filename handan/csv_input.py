@@ -1,7 +1,8 @@
 """Reading CSV files that people bring: whatever is wrong is one sentence with file and line.
 
 UTF-8 with or without a byte order mark, commas, one header line; cells lose surrounding spaces.
-Nothing is repaired in silence. This module imports nothing of ours but the error type.
+Lines without anything in them and the 'END OF FILE' that Gorilla writes last are no rows. Nothing
+is repaired in silence. This module imports nothing of ours but the error type.
 """
 
 import csv
@@ -19,6 +20,7 @@ from handan.errors import UserError
 TRUTH = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 MOST_COLUMNS = 1_000
+END_OF_FILE = "END OF FILE"
 
 # float() would also take 'nan', 'infinity', '1_000' and digits of other scripts.
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -70,12 +72,18 @@ def check_header(place: str, header: list[str]) -> None:
 
 
 def _rows(path: Path, header: list[str], lines: Any) -> Iterator[tuple[str, list[str]]]:
-    num_rows = 0
+    num_rows, ended = 0, ""
     try:
         for cells in lines:
-            if not cells:
+            said = [cell.strip() for cell in cells if cell.strip()]
+            if not said:
                 continue
+            if ended:
+                raise UserError(f"{ended}: '{END_OF_FILE}', but rows follow; remove it")
             place = f"{path}, line {lines.line_num}"
+            if said == [END_OF_FILE]:
+                ended = place
+                continue
             if len(cells) != len(header):
                 raise UserError(
                     f"{place}: {len(cells)} cells under {len(header)} columns; quote cells with "

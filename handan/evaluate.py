@@ -23,7 +23,7 @@ from handan.records import (
     write_jsonl,
 )
 from handan.responses import KEY, Plan, collect
-from handan.suite import Suite, SuiteItem, suite_items
+from handan.suite import Suite, SuiteItem, coverage_notes, suite_items
 
 BOOTSTRAP = 10_000
 
@@ -131,6 +131,7 @@ def _results(run_dir: Path, suite: Suite, items: Sequence[SuiteItem]) -> dict:
     rows = cost_rows(generations, items, suite.cost_without_span)
     write_csv(run_dir / "costs.csv", cost_columns(items), rows)
     result = align(rows, bootstrap=BOOTSTRAP, seed=suite.seed)
+    result["notes"] = coverage_notes(suite) + result["notes"]
     write_json(run_dir / "alignment.json", result)
     rundir.add(
         run_dir,

@@ -7,6 +7,7 @@ from typing import NoReturn
 from handan.budgets import TOLERANCE
 from handan.errors import UserError
 
+EQUIVALENCE_BOUND, BOOTSTRAP, SEED = 0.1, 10_000, 0
 COST_RULES = ("span", "response")  # of handan.alignment.data.cells, which takes a moment to import
 
 
@@ -31,7 +32,8 @@ def add_align_options(parser: argparse.ArgumentParser) -> None:
         "--norms",
         type=_norms_folder,
         metavar="DIR",
-        help="response times and reliability from these norms; 'packaged' for those of handan",
+        help="response times and reliability from these norms, in place of those in COSTS.csv; "
+        "'packaged' for those of handan",
     )
     parser.add_argument(
         "--trials",
@@ -221,18 +223,18 @@ def _add_alignment_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--equivalence_bound",
         type=float,
-        default=0.1,
+        default=EQUIVALENCE_BOUND,
         metavar="R",
         help="differences of r within this count as none, default %(default)s",
     )
     parser.add_argument(
         "--bootstrap",
         type=int,
-        default=10_000,
+        default=BOOTSTRAP,
         metavar="N",
         help="draws of items, default %(default)s",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="default %(default)s")
+    parser.add_argument("--seed", type=int, default=SEED, metavar="S", help="default %(default)s")
 
 
 def add_split_options(parser: argparse.ArgumentParser) -> None:

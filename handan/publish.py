@@ -78,6 +78,8 @@ def publish(run_dir: Path, repo: str | None, push: bool, private: bool) -> None:
     Raises:
         UserError: the run is not complete, holds a secret, or the hub refuses.
     """
+    if private and not push:
+        raise UserError("--private is of a repository that --push_to_hub makes; give that too")
     if push and repo is None:
         raise UserError("--push_to_hub needs --repo OWNER/NAME")
     if repo is not None and not HUB_NAME.fullmatch(repo):

@@ -82,13 +82,17 @@ class Suite:
 
 @dataclass(frozen=True)
 class SuiteItem:
-    """An item of a suite with what its cost is compared to: a response time or an analytic cost."""
+    """An item of a suite with what its cost is compared to: a response time or an analytic cost.
+
+    ``human_rt_s`` is the geometric mean, ``human_mean_rt_s`` the arithmetic one.
+    """
 
     item: Item
     task: Task
     wording: str
     norms: str | None
     human_rt_s: float | None
+    human_mean_rt_s: float | None
     analytic_cost: float | None
     oracle_tokens: float | None
 
@@ -150,6 +154,27 @@ def suite_items(suite: Suite) -> list[SuiteItem]:
     return out
 
 
+def coverage_notes(suite: Suite) -> list[str]:
+    """One sentence for each task of which fewer items are asked than there are, or than wanted."""
+    notes = []
+    for entry in suite.tasks:
+        items = list(load_task(entry.task, entry.wording).items())
+        known = norms.load(entry.task, entry.norms).items if entry.norms else None
+        missing = [item.key for item in items if known is not None and item.key not in known]
+        if missing:
+            notes.append(
+                f"task '{entry.task}': {len(missing)} of {len(items)} items have no norm of "
+                f"{entry.norms} and are not asked, such as '{missing[0]}'"
+            )
+        there = len(items) - len(missing)
+        if suite.items_per_task and suite.items_per_task > there:
+            notes.append(
+                f"task '{entry.task}': all its {there} items are asked, as items_per_task is "
+                f"{suite.items_per_task}"
+            )
+    return notes
+
+
 def _task_items(entry: SuiteTask) -> list[SuiteItem]:
     """All items of one task, with what their cost is compared to."""
     task = load_task(entry.task, entry.wording)
@@ -165,6 +190,11 @@ def _task_items(entry: SuiteTask) -> list[SuiteItem]:
             f"{entry.task}: no trace format '{entry.format}' in {entry.wording} wording; correct "
             "'format' in the suite, or set it to null"
         )
+    if table and not any(item.key in table for item in items):
+        raise UserError(
+            f"{entry.task}: norms '{entry.norms}' have none of its items, such as "
+            f"'{items[0].key}'; set 'norms' in the suite to a source of this task"
+        )
     return [
         SuiteItem(
             item=item,
@@ -172,6 +202,7 @@ def _task_items(entry: SuiteTask) -> list[SuiteItem]:
             wording=entry.wording,
             norms=entry.norms,
             human_rt_s=math.exp(table[item.key].mean_log_rt) if table else None,
+            human_mean_rt_s=table[item.key].mean_rt_s if table else None,
             analytic_cost=None if table else item.covariates["analytic_cost"],
             oracle_tokens=item.covariates[f"oracle_tokens_{entry.format}"]
             if entry.format

@@ -62,11 +62,13 @@ def true_reliability(
 
 def csv_of(tasks, unit="rt_s"):
     factor = 1000 if unit == "rt_ms" else 1
-    lines = [f"task,item,participant,{unit},correct"]
+    numbered = all(t.number is not None for trials in tasks.values() for t in trials)
+    lines = [f"task,item,participant,{unit},correct" + (",trial" if numbered else "")]
     for task, trials in tasks.items():
         for t in trials:
             correct = "" if t.correct is None else str(t.correct).lower()
-            lines.append(f"{task},{t.item},{t.participant},{t.rt_s * factor!r},{correct}")
+            number = f",{t.number:g}" if numbered else ""
+            lines.append(f"{task},{t.item},{t.participant},{t.rt_s * factor!r},{correct}{number}")
     return "\n".join(lines) + "\n"
 
 

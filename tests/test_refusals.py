@@ -584,6 +584,10 @@ EXPERIMENTS = {
         experiment(arms={"a": {"recipe": "grpo", "start": "a"}}),
         "in a circle: a -> a",
     ),
+    "stages of a dry run": (
+        lambda folder: [*experiment()(folder), "--only", "train-sft"],
+        "--only chooses what is run, and --dry_run and --list run nothing",
+    ),
     "an unknown stage": (
         lambda folder: [*experiment()(folder)[:-1], "--only", "train-nobody"],
         "no stage 'train-nobody'; there are:",
@@ -619,6 +623,19 @@ ZOOS = {
         "--only and --dry_run belong to a --zoo",
     ),
     "an arm for a zoo": (zoo("--arm", "x"), "--arm belongs to a --model"),
+    "a format for a zoo": (
+        zoo("--reasoning_format", "tiny"),
+        "--reasoning_format belongs to a --model; a zoo's YAML says it",
+    ),
+    "a card without a plan": (zoo("--gpu", "A100"), "--gpu is of the plan that --dry_run prints"),
+    "a card for a model": (
+        lambda folder: evaluation(folder, "--gpu", "A100"),
+        "--only and --dry_run belong to a --zoo, --gpu to its --dry_run",
+    ),
+    "a revision of a directory": (
+        lambda folder: evaluation(folder, "--revision", "main"),
+        "--revision is of a model on the hub, and",
+    ),
     "an unknown card": (zoo("--dry_run", "--gpu", "H9000"), "--gpu H9000: no figures of it"),
     "an unknown model": (zoo("--only", "nobody"), "--only: no model 'nobody' in the zoo"),
     "a zoo's engine that is gone": (zoo(engine="none.yaml"), "none.yaml: no such file"),

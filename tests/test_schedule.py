@@ -48,6 +48,7 @@ def settings(**changed):
         ({"probe_log_spaced": -2}, "probe_log_spaced is -2"),
         ({"full_suite_steps": -3}, "full_suite_steps is -3"),
         ({"full_suite_steps": 5, "full_suite": None}, "set full_suite to its YAML"),
+        ({"full_suite": None}, "probe_time_share is set, but nothing is measured; set probe_ste"),
         ({"probe_time_share": 0.0}, "probe_time_share is 0; give a share"),
         ({"probe_time_share": 1.5}, "probe_time_share is 1.5"),
         ({"probe_time_share": float("nan")}, "probe_time_share is nan"),

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -6,7 +7,7 @@ from embedded import SUITES, small_suite
 
 from handan import norms
 from handan.errors import UserError
-from handan.suite import load_suite, stratified, suite_items
+from handan.suite import coverage_notes, load_suite, stratified, suite_items
 
 
 @pytest.mark.parametrize("path", sorted(SUITES.glob("*.yaml")), ids=lambda path: path.name)
@@ -23,6 +24,7 @@ def test_the_tiny_suite_has_all_human_items_with_their_response_times():
     assert len(human) == 256 + 136
     table = norms.load("binary_addition", "iccm2019").items
     first = next(entry for entry in human if entry.item.task == "binary_addition")
+    assert first.human_mean_rt_s == table[first.item.key].mean_rt_s
     assert math.log(first.human_rt_s) == pytest.approx(table[first.item.key].mean_log_rt)
 
 
@@ -82,6 +84,29 @@ def test_bad_suites_are_refused(tmp_path, change, message):
 def one_task(tmp_path, **entry):
     row = {"task": "binary_addition", "wording": "compact", "norms": "iccm2019", **entry}
     return small_suite(tmp_path, tasks=[row])
+
+
+def test_items_without_norms_are_counted(tmp_path):
+    suite = load_suite(one_task(tmp_path, norms="cogsci2019"))
+    suite = replace(suite, items_per_task=None)
+    assert len(suite_items(suite)) == 253
+    (note,) = coverage_notes(suite)
+    assert note.startswith("task 'binary_addition': 3 of 256 items have no norm of cogsci2019 and")
+    assert coverage_notes(load_suite(one_task(tmp_path))) == []
+
+
+def test_fewer_items_than_wanted_are_counted(tmp_path):
+    suite = replace(load_suite(one_task(tmp_path)), items_per_task=500)
+    assert coverage_notes(suite) == [
+        "task 'binary_addition': all its 256 items are asked, as items_per_task is 500"
+    ]
+
+
+def test_norms_of_other_items_are_refused(tmp_path, monkeypatch):
+    other = norms.load("products")
+    monkeypatch.setattr(norms, "load", lambda *_: other)
+    with pytest.raises(UserError, match="norms 'iccm2019' have none of its items, such as '0000"):
+        suite_items(load_suite(one_task(tmp_path)))
 
 
 def test_unknown_wording_task_and_norms_are_named(tmp_path):

@@ -32,6 +32,7 @@ from handan.alignment.figures.task_figures import (
     Measured,
     human_reliability,
     pairs_of,
+    reliability_notes,
     task_notes,
     task_report,
 )
@@ -120,6 +121,7 @@ def align(
             "steps": _step_reports(model, measured, task_weights),
         }
         notes += task_notes(entries, reports)
+    notes += reliability_notes(reports)
     if not comparisons.contrasts and len(final) > MOST_MODELS_FOR_ALL_PAIRS:
         notes.append(f"no contrasts: {len(final)} models and no reference to compare them with")
     whole = [

@@ -64,6 +64,7 @@ def run(
         UserError: it is not run in a clone of the project, or a stage failed.
         SystemExit: this process was asked to stop; the same command goes on.
     """
+    check_options(only, dry_run, list_stages)
     folder = output_dir or Path(experiment.output_dir)
     made = planning.plan(experiment, folder)
     if dry_run or list_stages:
@@ -78,6 +79,18 @@ def run(
     with rundir.lock(folder / "logs", 0):  # of several commands, each may have run a last stage
         for page in made.pages:
             _write(page, experiment.budget_tolerance, started)
+
+
+def check_options(only: Sequence[str], dry_run: bool, list_stages: bool) -> None:
+    """Stop at options of which one leaves another one without effect.
+
+    Raises:
+        UserError: names them.
+    """
+    if dry_run and list_stages:
+        raise UserError("--dry_run and --list print different things; give one of them")
+    if only and (dry_run or list_stages):
+        raise UserError("--only chooses what is run, and --dry_run and --list run nothing")
 
 
 def show(experiment: Experiment, made: planning.Plan, folder: Path, list_stages: bool) -> None:

@@ -31,11 +31,17 @@ DEFAULT_SOURCE = {
     "cardinal_directions": "ragni_2018",
 }
 
-ITEM_COLUMNS = ["item", "n", "accuracy", "mean_rt_s", "mean_log_rt", "se_log_rt"]
+ITEM_COLUMNS = [
+    *("item", "n", "accuracy", "mean_rt_s", "mean_log_rt", "se_log_rt"),
+    "mean_log_rt_centred",
+]
 SUMMARY_COLUMNS = [
     *("task", "source", "items", "participants", "trials", "trials_kept"),
     *("reliability", "reliability_low", "reliability_high", "splits", "rule"),
+    *("reliability_centred", "reliability_centred_low", "reliability_centred_high", "order_slope"),
 ]
+# Tables may lack these last columns, which are empty then.
+OPTIONAL = {"mean_log_rt_centred", *SUMMARY_COLUMNS[-4:]}
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,8 @@ class ItemNorm:
         mean_rt_s: mean response time in seconds.
         mean_log_rt: mean natural logarithm of the response time in seconds.
         se_log_rt: its standard error over trials; None for a single trial.
+        mean_log_rt_centred: the mean without who saw the item (``centred.py``); None in a table
+            that lacks it.
     """
 
     n: int
@@ -56,6 +64,7 @@ class ItemNorm:
     mean_rt_s: float
     mean_log_rt: float
     se_log_rt: float | None
+    mean_log_rt_centred: float | None
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,10 @@ class Norms:
     reliability_high: float | None
     splits: int
     rule: str
+    reliability_centred: float | None
+    reliability_centred_low: float | None
+    reliability_centred_high: float | None
+    order_slope: float | None
 
 
 def available(directory: Path = PACKAGED) -> list[tuple[str, str]]:
@@ -135,6 +148,10 @@ def load(task: str, source: str | None = None, directory: Path = PACKAGED) -> No
         reliability_high=_number_or_none(row, "reliability_high", path),
         splits=_number(int, row, "splits", path),
         rule=row["rule"],
+        reliability_centred=_number_or_none(row, "reliability_centred", path),
+        reliability_centred_low=_number_or_none(row, "reliability_centred_low", path),
+        reliability_centred_high=_number_or_none(row, "reliability_centred_high", path),
+        order_slope=_number_or_none(row, "order_slope", path),
     )
 
 
@@ -155,6 +172,7 @@ def _items(path: Path) -> dict[str, ItemNorm]:
             mean_rt_s=_number(float, row, "mean_rt_s", path),
             mean_log_rt=_number(float, row, "mean_log_rt", path),
             se_log_rt=_number_or_none(row, "se_log_rt", path),
+            mean_log_rt_centred=_number_or_none(row, "mean_log_rt_centred", path),
         )
         for row in _rows(path, ITEM_COLUMNS)
     }
@@ -173,9 +191,10 @@ def _rows(path: Path, columns: list[str]) -> list[dict[str, str]]:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not a table of norms ({error}); {cure}") from None
-    if header != columns:
+    if header not in (columns, [name for name in columns if name not in OPTIONAL]):
         raise UserError(f"{path}: the columns are not {','.join(columns)}; {cure}")
     for number, row in enumerate(rows, start=1):
+        row |= {name: row.get(name) or "" for name in OPTIONAL & set(columns)}
         # A short row has None in the columns it lacks, a long one its surplus under None.
         if None in row or None in row.values():
             raise UserError(f"{path}, row {number}: too few or too many cells; {cure}")

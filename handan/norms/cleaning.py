@@ -4,12 +4,21 @@ README.md says why the published sources have the rules they have.
 """
 
 import math
+import statistics
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from handan.errors import UserError
 from handan.norms.trials import Trial
+
+# Medians outside these are named: few tasks of a study are so short or long, and wrong units are.
+SHORT_MEDIAN_S, LONG_MEDIAN_S = 0.3, 100.0
+# A pile of trials at the longest time: so many within this share of it (equal ones, or those of a
+# deadline that a screen meets to a frame), and so many times more than in the next band below.
+PILES = ((1e-6, 3), (0.01, 10))
+PILE_EXCESS = 3
 
 
 @dataclass(frozen=True)
@@ -101,6 +110,60 @@ def clean(trials: list[Trial], cleaning: Cleaning) -> Cleaned:
         kept = [trial for trial in kept if num_trials[trial.item] >= cleaning.least_trials]
         left_out[f"of items with under {cleaning.least_trials} trials left"] = before - len(kept)
     return Cleaned(valid, kept, left_out)
+
+
+def clean_task(
+    path: Path, name: str, trials: list[Trial], cleaning: Cleaning
+) -> tuple[Cleaned, list[str]]:
+    """``clean``, and one sentence for each thing that makes the times doubtful.
+
+    Args:
+        path, name: the file and what its trials are called, for messages.
+        trials: of one task.
+        cleaning: which of them count.
+
+    Raises:
+        UserError: no trial is kept, or the median is outside the bounds, so that the unit or the
+            bounds are wrong.
+    """
+    cleaned = clean(trials, cleaning)
+    times = [trial.rt_s for trial in trials if not math.isnan(trial.rt_s)]
+    median_s = statistics.median(times) if times else cleaning.floor_s
+    out = not cleaning.floor_s <= median_s <= cleaning.ceiling_s
+    if not cleaned.kept or out:
+        unit = f"; the median is {median_s:g} s: is the unit right?" if out else ""
+        raise UserError(
+            f"{path}: {'too few' if cleaned.kept else 'no'} usable trials for {name} "
+            f"({counts_in_words(cleaned)}); add some or change the rules{unit}"
+        )
+    doubts = _pile(name, cleaned)
+    if not SHORT_MEDIAN_S <= median_s <= LONG_MEDIAN_S:
+        doubts.append(f"{name}: the median response time is {median_s:g} s: is the unit right?")
+    return cleaned, doubts
+
+
+def counts_in_words(cleaned: Cleaned) -> str:
+    """How many trials each rule left out."""
+    return ", ".join(f"{count} {rule}" for rule, count in cleaned.left_out.items())
+
+
+def _pile(name: str, cleaned: Cleaned) -> list[str]:
+    """A sentence on trials that pile up at the longest time, as those cut at a deadline do."""
+    times = [trial.rt_s for trial in cleaned.valid]
+    longest_s = max(times)
+    for band, least in PILES:
+        from_s, below_s = (1 - band) * longest_s, (1 - 2 * band) * longest_s
+        num_pile = sum(time >= from_s for time in times)
+        if num_pile >= max(least, PILE_EXCESS * sum(below_s <= time < from_s for time in times)):
+            num_items = len({trial.item for trial in cleaned.valid if trial.rt_s >= from_s})
+            counted = sum(trial.rt_s >= from_s for trial in cleaned.kept)
+            return [
+                f"{name}: {num_pile} trials on {num_items} items end at its longest time, "
+                f"{longest_s:g} s, and {counted} of them are in the means; if that is a deadline, "
+                "people needed longer: leave these items out, for without these trials they look "
+                "easier than they are"
+            ]
+    return []
 
 
 def _trimmed(trials: list[Trial], trim_sd: float) -> list[Trial]:

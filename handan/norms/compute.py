@@ -55,11 +55,14 @@ def compute(
     }
     trials, notes = read_trials(path)
     keep = norms.summary_rows(output_dir) if os.path.exists(output_dir / "summary.csv") else []
+    scored = {task: any(t.correct is not None for t in of_task) for task, of_task in trials.items()}
+    if all_trials and not any(scored.values()):
+        notes.append("--all_trials changes nothing: no trial is scored, so all count anyway")
     for note in notes:
         print(f"note: {printable(note)}")
     tables = []
     for task, of_task in trials.items():
-        correct_only = not all_trials and any(trial.correct is not None for trial in of_task)
+        correct_only = not all_trials and scored[task]
         rules = cleaning[correct_only]
         table = compute_table(path, task, source, of_task, rules, splits, seed)
         print(table.report, flush=True)

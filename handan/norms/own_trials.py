@@ -1,5 +1,6 @@
 """Reading anyone's trials: a CSV, one row a trial, in the columns ``task,item,participant`` and
-``rt_s`` (seconds) or ``rt_ms`` (milliseconds), and ``correct`` where answers are scored.
+``rt_s`` (seconds) or ``rt_ms`` (milliseconds), ``correct`` where answers are scored and ``trial``
+where the order is known.
 
 ``docs/add-human-data.md`` describes the columns to those who have such data.
 """
@@ -9,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from handan.csv_input import TRUTH, plain_number, read_table
+from handan.csv_input import TRUTH, check_header, plain_number, read_cells
 from handan.errors import UserError
 from handan.norms.trials import Trial
 
@@ -17,34 +18,49 @@ REQUIRED = ("task", "item", "participant")
 # Columns of response times, in units to the second.
 TIMES = {"rt_s": 1, "rt_ms": 1000}
 
+OPTIONAL = ("correct", "trial")
+
 # Medians beyond these bounds are taken for the other unit.
-MOST_MEDIAN_RT_S = 300
-LEAST_MEDIAN_RT_MS = 50
+MOST_MEDIAN_RT_S = 100
+LEAST_MEDIAN_RT_MS = 200
+# A participant whose median is so many times that of the others is taken to be in another unit, and
+# so are trials that are so many times off, if there are more of them than a few stray ones.
+ODD_PERSON = 100
+LEAST_TRIALS_OF_PERSON = 3
+ODD_TRIAL = 300
+MOST_STRAY, MOST_STRAY_SHARE = 4, 0.01
 
 
 def read_trials(path: Path) -> tuple[dict[str, list[Trial]], list[str]]:
     """Trials by task in order of appearance, and one sentence for each thing that was let pass.
 
     Let pass are unknown columns, and further trials of a participant on an item, which are taken
-    for repeated presentations.
+    for repeated presentations. Names of columns may be in capitals.
 
     Raises:
         UserError: the file cannot be read or a column is missing; a cell is empty or unreadable; a
-            time is not positive or probably in another unit; a task cannot name a file.
+            time is not positive; times are probably in another unit, all of them or some; a task
+            cannot name a file.
     """
-    header, rows = read_table(path)
+    header, rows = read_cells(path)
+    known = (*REQUIRED, *TIMES, *OPTIONAL)
+    header = [name.lower() if name.lower() in known else name for name in header]
+    check_header(f"{path}, line 1", header)
     time_column = _time_column(path, header)
     trials: dict[str, list[Trial]] = {}
-    for place, row in rows:
+    places: dict[str, list[str]] = {}
+    for place, cells in rows:
+        row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
         for column in REQUIRED:
             _check_printable(place, column, row[column])
         if row["task"] not in trials:
             check_file_name(place, "task", row["task"])
         trials.setdefault(row["task"], []).append(_trial(place, row, time_column))
+        places.setdefault(row["task"], []).append(place)
     for task, of_task in trials.items():
+        _check_one_unit(task, of_task, places[task], time_column)
         _check_unit(path, task, of_task, time_column)
     notes = []
-    known = (*REQUIRED, time_column, "correct")
     unknown = [name or "(no name)" for name in header if name not in known]
     if unknown:
         notes.append(f"{path}: ignored unknown columns: {', '.join(unknown)}")
@@ -79,7 +95,8 @@ def _time_column(path: Path, header: list[str]) -> str:
     missing = [name for name in REQUIRED if name not in header]
     if missing:
         raise UserError(
-            f"{path}: no column {', '.join(missing)}; found: {', '.join(header)}: rename or add it"
+            f"{path}: no column {', '.join(missing)}; found: {', '.join(header)}: rename "
+            "or add it in line 1, or remove what stands above the line that names the columns"
         )
     times = [name for name in TIMES if name in header]
     if not times:
@@ -92,7 +109,7 @@ def _time_column(path: Path, header: list[str]) -> str:
 def _trial(place: str, row: Mapping[str, str], time_column: str) -> Trial:
     if not row[time_column]:
         raise UserError(f"{place}: empty {time_column}; fill it in or remove the row")
-    time = plain_number(place, time_column, row[time_column])
+    time = _number(place, time_column, row[time_column])
     if time <= 0:
         raise UserError(
             f"{place}: {time_column} is {row[time_column]}; a response time is positive: correct "
@@ -109,7 +126,17 @@ def _trial(place: str, row: Mapping[str, str], time_column: str) -> Trial:
         item=row["item"],
         rt_s=time / TIMES[time_column],
         correct=TRUTH[correct] if correct else None,
+        number=_number(place, "trial", row["trial"]) if "trial" in row else None,
     )
+
+
+def _number(place: str, column: str, cell: str) -> float:
+    try:
+        return plain_number(place, column, cell)
+    except UserError as error:
+        raise UserError(
+            f"{error}; write it so, or remove the row if it is no trial with a response"
+        ) from None
 
 
 def _check_printable(place: str, what: str, name: str) -> None:
@@ -120,6 +147,7 @@ def _check_printable(place: str, what: str, name: str) -> None:
 
 
 def _check_unit(path: Path, task: str, trials: list[Trial], time_column: str) -> None:
+    """Check that the median is one of the unit that the column is named after."""
     median_s = statistics.median(trial.rt_s for trial in trials)
     if time_column == "rt_s" and median_s > MOST_MEDIAN_RT_S:
         raise UserError(
@@ -131,3 +159,40 @@ def _check_unit(path: Path, task: str, trials: list[Trial], time_column: str) ->
             f"{path}: the median rt_ms of task '{task}' is {median_s * 1000:g}, probably seconds: "
             "name the column rt_s"
         )
+
+
+def _check_one_unit(task: str, trials: list[Trial], places: list[str], time_column: str) -> None:
+    """Check that no participant, and no part of the trials, is in another unit than the rest."""
+    of_people: dict[str, list[float]] = {}
+    for trial in trials:
+        of_people.setdefault(trial.participant, []).append(trial.rt_s)
+    medians = {name: statistics.median(times) for name, times in of_people.items()}
+    # One of the medians: between two units lies a mean that is far from neither.
+    usual_s = statistics.median_low(medians.values())
+    strange = {
+        name
+        for name, median_s in medians.items()
+        if len(of_people[name]) >= LEAST_TRIALS_OF_PERSON and _is_off(median_s, usual_s, ODD_PERSON)
+    }
+    odd = [row for row, trial in enumerate(trials) if _is_off(trial.rt_s, usual_s, ODD_TRIAL)]
+    if strange:
+        row = next(row for row, trial in enumerate(trials) if trial.participant in strange)
+        found = (
+            f"the medians of {len(strange)} of {len(medians)} participants, such as "
+            f"'{trials[row].participant}', are over {ODD_PERSON} times off"
+        )
+    elif len(odd) > max(MOST_STRAY, MOST_STRAY_SHARE * len(trials)):
+        row = odd[0]
+        found = f"{len(odd)} of {len(trials)} trials are over {ODD_TRIAL} times off"
+    else:
+        return
+    unit = TIMES[time_column]
+    raise UserError(
+        f"{places[row]}: {time_column} is {trials[row].rt_s * unit:g}, but participants of task "
+        f"'{task}' usually take {usual_s * unit:g}; {found}: give all times in one unit and "
+        "without marks between thousands, or remove these rows"
+    )
+
+
+def _is_off(time_s: float, usual_s: float, factor: float) -> bool:
+    return not usual_s / factor < time_s < usual_s * factor

@@ -12,6 +12,9 @@ INTERVAL_SPLITS = 500
 # With more resamples undefined than this share, those that are left say too little.
 MOST_UNDEFINED = 0.05
 
+# Below this most of the differences between items are noise, and so is what is divided by it.
+LEAST_RELIABILITY = 0.3
+
 LEAST_PARTICIPANTS = 4
 LEAST_SHARED_ITEMS = 3
 # Item means closer than a millionth of the time are the same: what is left is rounding.
@@ -111,6 +114,32 @@ def split_half_reliability(
     low, high = np.percentile(known, [2.5, 97.5])
     why = why and f"{why}, left out of the interval"
     return Reliability(float(estimates.mean()), float(low), float(high), why)
+
+
+def in_order_of_figures(
+    values_participant_item: Array, counts_participant_item: Array
+) -> tuple[Array, Array]:
+    """The same two tables with participants and items in an order that their figures decide.
+
+    Random divisions are of places, so that the order decides them: this one leaves the names of
+    participants and items without a say.
+    """
+    values, counts = values_participant_item, counts_participant_item
+    for _ in values.shape:  # participants first, then, on the turned tables, items
+        # Squares, because the sums of centred times are the same for everybody.
+        order = np.argsort((values**2).sum(axis=1))
+        values, counts = values[order].T, counts[order].T
+    return values, counts
+
+
+def low_reliability(whose: str, value: float | None) -> list[str]:
+    """A sentence on a reliability of item means that is too low to divide by, if it is."""
+    if value is None or value >= LEAST_RELIABILITY:
+        return []
+    return [
+        f"{whose}: reliability {value:.2f}, below {LEAST_RELIABILITY:g}: most of the differences "
+        "between items are noise, and what is divided by it (ceiling, normalised r) says nothing"
+    ]
 
 
 def _undefined(why: str) -> Reliability:

@@ -1,7 +1,6 @@
 """From the trials of one task to its table, its row of ``summary.csv`` and what is printed."""
 
 import math
-import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,8 +8,15 @@ import numpy as np
 
 from handan import norms
 from handan.errors import UserError
-from handan.norms.cleaning import Cleaned, Cleaning, clean
-from handan.norms.reliability import Reliability, split_half_reliability
+from handan.norms.centred import centred_log_rt
+from handan.norms.cleaning import Cleaned, Cleaning, clean_task, counts_in_words
+from handan.norms.reliability import (
+    Array,
+    Reliability,
+    in_order_of_figures,
+    low_reliability,
+    split_half_reliability,
+)
 from handan.norms.trials import Trial
 from handan.records import write_csv
 
@@ -23,6 +29,7 @@ class Table(NamedTuple):
         items: rows with ``norms.ITEM_COLUMNS``.
         summary: a row with ``norms.SUMMARY_COLUMNS``.
         reliability: of the items' means.
+        reliability_centred: of the means without who saw which item.
         report: what the cleaning left out and what came of the rest, in a few lines.
     """
 
@@ -30,6 +37,7 @@ class Table(NamedTuple):
     items: list[dict[str, Any]]
     summary: dict[str, Any]
     reliability: Reliability
+    reliability_centred: Reliability
     report: str
 
 
@@ -61,38 +69,44 @@ def compute_table(
         task, source: name the table.
         trials: of this task.
         cleaning: which of them count.
-        splits, seed: random splits behind the reliability, as ``check_splits`` allows them. Every
-            table has its own random stream, so that none depends on the others.
+        splits, seed: random splits behind the reliabilities, as ``check_splits`` allows them. The
+            same trials have the same ones, whatever task, items and participants are called.
 
     Raises:
-        UserError: no trial is kept.
+        UserError: no trial is kept, or most are outside the bounds.
     """
     name = f"{task}.{source}"
-    cleaned = clean(trials, cleaning)
-    if not cleaned.kept:
-        raise UserError(
-            f"{path}: no usable trials for {name} ({_counts(cleaned)}); "
-            "add some or change the rules"
-        )
-    items = item_table(cleaned.valid, cleaned.kept)
-    values, counts = participant_item_sums(cleaned.kept)
-    stream = np.random.default_rng([seed, zlib.crc32(name.encode())])
-    reliability = split_half_reliability(values, counts, splits, stream)
+    cleaned, notes = clean_task(path, name, trials, cleaning)
+    kept = cleaned.kept
+    centred, slope = centred_log_rt(kept)
+    items = item_table(cleaned.valid, kept)
+    values, counts = participant_item_sums(kept, centred)
+    for row, mean in zip(items, values.sum(axis=0) / counts.sum(axis=0), strict=True):
+        row["mean_log_rt_centred"] = f"{mean:.5f}"
+    plain = _reliability(*participant_item_sums(kept), splits, seed)
+    of_centred = _reliability(values, counts, splits, seed)
     summary = {
         "task": task,
         "source": source,
         "items": len(items),
-        "participants": len(values),
+        "participants": len({trial.participant for trial in kept}),
         "trials": len(cleaned.valid),
-        "trials_kept": len(cleaned.kept),
-        "reliability": _four_digits(reliability.value),
-        "reliability_low": _four_digits(reliability.low),
-        "reliability_high": _four_digits(reliability.high),
+        "trials_kept": len(kept),
+        **_in_columns("reliability", plain),
         "splits": splits,
         "rule": cleaning.rule,
+        **_in_columns("reliability_centred", of_centred),
+        "order_slope": None if slope is None else f"{slope:.6f}",
     }
-    report = _report(name, trials, cleaned, reliability)
-    return Table(name, items, summary, reliability, report)
+    report = "\n".join(
+        [
+            _report(name, trials, cleaned),
+            f"  reliability {_in_words(plain)}; without who saw which item {_in_words(of_centred)}",
+            *_of_order(kept, slope),
+            *(f"  warning: {note}" for note in [*notes, *low_reliability(name, plain.value)]),
+        ]
+    )
+    return Table(name, items, summary, plain, of_centred, report)
 
 
 def write_tables(output_dir: Path, tables: list[Table], keep: list[dict[str, str]]) -> None:
@@ -142,49 +156,67 @@ def item_table(valid: list[Trial], kept: list[Trial]) -> list[dict[str, Any]]:
     return rows
 
 
-def participant_item_sums(kept: list[Trial]) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of log response times and numbers of trials, both of shape (participants, items)."""
+def participant_item_sums(kept: list[Trial], log_rt: Array | None = None) -> tuple[Array, Array]:
+    """Sums of log response times and numbers of trials, both of shape (participants, items).
+
+    ``log_rt`` are log times of these trials to be summed instead of their own, shape (trials,).
+    """
+    if log_rt is None:
+        log_rt = np.array([math.log(trial.rt_s) for trial in kept])
     participants = {name: i for i, name in enumerate(sorted({t.participant for t in kept}))}
     items = {key: i for i, key in enumerate(sorted({t.item for t in kept}))}
     values = np.zeros((len(participants), len(items)))
     counts = np.zeros_like(values)
-    for trial in kept:
+    for trial, value in zip(kept, log_rt.tolist(), strict=True):
         cell = participants[trial.participant], items[trial.item]
-        values[cell] += math.log(trial.rt_s)
+        values[cell] += value
         counts[cell] += 1
     return values, counts
 
 
-def _four_digits(value: float | None) -> str | None:
-    return None if value is None else f"{value:.4f}"
+def _reliability(values: Array, counts: Array, splits: int, seed: int) -> Reliability:
+    sums = in_order_of_figures(values, counts)
+    return split_half_reliability(*sums, splits, np.random.default_rng(seed))
 
 
-def _report(name: str, trials: list[Trial], cleaned: Cleaned, reliability: Reliability) -> str:
-    """What is printed: trials, what each rule left out, what is kept, and the reliability."""
-    text = "undefined" if reliability.value is None else f"{reliability.value:.3f}"
-    if reliability.low is not None and reliability.high is not None:
-        text += f" [{reliability.low:.3f}, {reliability.high:.3f}]"
-    if reliability.why:
-        text += f" ({reliability.why})"
+def _in_columns(name: str, found: Reliability) -> dict[str, str | None]:
+    columns = {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+    return {key: None if value is None else f"{value:.4f}" for key, value in columns.items()}
+
+
+def _in_words(found: Reliability) -> str:
+    text = "undefined" if found.value is None else f"{found.value:.3f}"
+    if found.low is not None and found.high is not None:
+        text += f" [{found.low:.3f}, {found.high:.3f}]"
+    return f"{text} ({found.why})" if found.why else text
+
+
+def _of_order(kept: list[Trial], slope: float | None) -> list[str]:
+    """What is said of the order of trials, where it is known."""
+    if kept[0].number is None:
+        return []
+    if slope is None:
+        return ["  order of trials: nearly the same for everybody, so not told from the items"]
+    change = math.expm1(10 * slope)
+    return [f"  order of trials: {change:+.1%} time over ten trials, taken off the centred means"]
+
+
+def _report(name: str, trials: list[Trial], cleaned: Cleaned) -> str:
+    """What is printed of the trials: what each rule left out, and what is kept."""
     unscored = sum(trial.correct is None for trial in cleaned.kept)
     num_participants, num_items = _participants_and_items(trials)
     kept_participants, kept_items = _participants_and_items(cleaned.kept)
     return "\n".join(
         [
             f"{name}: {len(trials)} trials of {num_participants} participants on {num_items} items",
-            f"  left out: {_counts(cleaned)}",
+            f"  left out: {counts_in_words(cleaned)}",
             f"  kept: {len(cleaned.kept)} trials ({unscored} unscored) of {kept_participants} "
             f"participants on {kept_items} items",
             f"  without a kept trial: {num_participants - kept_participants} participants, "
             f"{num_items - kept_items} items",
-            f"  reliability {text}",
         ]
     )
 
 
 def _participants_and_items(trials: list[Trial]) -> tuple[int, int]:
     return len({trial.participant for trial in trials}), len({trial.item for trial in trials})
-
-
-def _counts(cleaned: Cleaned) -> str:
-    return ", ".join(f"{count} {rule}" for rule, count in cleaned.left_out.items())

@@ -27,12 +27,15 @@ class Trial(NamedTuple):
         item: the item's key.
         rt_s: response time in seconds; NaN where the source records none or contradicts itself.
         correct: whether the answer is right; None where the item has no right answer.
+        number: place of the trial among those of its participant, from whatever number on; None
+            where the order is not known.
     """
 
     participant: str
     item: str
     rt_s: float
     correct: bool | None
+    number: float | None = None
 
 
 def read_rows(path: Path, columns: list[str]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -73,6 +76,15 @@ def number(row: dict[str, str], column: str, place: str) -> float:
             f"{place}: '{row[column]}' in column '{column}' is no number; correct or delete the row"
         )
     return value
+
+
+def order(row: dict[str, str], column: str, place: str) -> float | None:
+    """The number of a trial, where the file has it.
+
+    Raises:
+        UserError: the cell is no number.
+    """
+    return number(row, column, place) if column in row else None
 
 
 def known(value: str, allowed: Container[str], column: str, place: str) -> str:
@@ -126,7 +138,13 @@ def read_binary(path: Path, task: str, experiment: str) -> list[Trial]:
         correct = bits(row, "answer", place) == operation.result(a, b)
         key = binary_key(operation.symbol, a, b)
         trials.append(
-            Trial(row["session_hash"], key, number(row, "solving_time_s", place), correct)
+            Trial(
+                row["session_hash"],
+                key,
+                number(row, "solving_time_s", place),
+                correct,
+                order(row, "trial", place),
+            )
         )
     return trials
 
@@ -180,7 +198,8 @@ def read_syllogisms(path: Path) -> list[Trial]:
             known(response, codes, "responses", place)
         right = set(valid_conclusions(code)) or {"nvc"}
         correct = {codes[response] for response in ticked} <= right
-        trials.append(Trial(row["id"], code, number(row, "rt_ms", place) / 1000, correct))
+        rt_s = number(row, "rt_ms", place) / 1000
+        trials.append(Trial(row["id"], code, rt_s, correct, order(row, "sequence", place)))
     return trials
 
 
@@ -197,7 +216,8 @@ def read_verification(path: Path) -> list[Trial]:
         accepted = known(row["response"], ("True", "False"), "response", place) == "True"
         rt_s = number(row, "response_time", place) / 1000
         correct = accepted == is_valid(problem)
-        trials.append(Trial(row["id"], verification_key(problem), rt_s, correct))
+        turn = order(row, "sequence", place)
+        trials.append(Trial(row["id"], verification_key(problem), rt_s, correct, turn))
     return trials
 
 
@@ -212,5 +232,6 @@ def read_directions(path: Path) -> list[Trial]:
         right = direction_of_c(first, second)
         correct = None if right == SAME_PLACE else response == right
         rt_s = number(row, "question_rt_ms", place) / 1000
-        trials.append(Trial(row["id"], direction_key(first, second), rt_s, correct))
+        turn = order(row, "sequence", place)
+        trials.append(Trial(row["id"], direction_key(first, second), rt_s, correct, turn))
     return trials

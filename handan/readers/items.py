@@ -10,7 +10,7 @@ from handan.alignment.data.costs import table_of_cells
 from handan.csv_input import read_cells
 from handan.errors import UserError
 
-COLUMNS = ("task", "item", *DEMANDS, "norms")
+COLUMNS = ("task", "item", *DEMANDS, "human_mean_rt_s", "norms")
 
 
 class Item(NamedTuple):
@@ -20,6 +20,7 @@ class Item(NamedTuple):
     item: str
     human_rt_s: float | None
     analytic_cost: float | None
+    human_mean_rt_s: float | None
     norms: str | None
 
 
@@ -32,7 +33,7 @@ class Items(NamedTuple):
 
 
 def read_items(path: Path) -> Items:
-    """Read and check one ``ITEMS.csv`` (UTF-8): ``task, item``, a demand, optional ``norms``.
+    """Read and check one ``ITEMS.csv`` (UTF-8): ``task, item``, a demand; optional others.
 
     Raises:
         UserError: the file cannot be read or is not such a table.
@@ -53,12 +54,14 @@ def read_items(path: Path) -> Items:
         if first.setdefault(key, place) != place:
             raise UserError(f"{place}: same task and item as {first[key]}; remove one")
     table = table_of_cells([*(header[place] for place in kept), "reasoning_tokens"], cells, places)
-    human, analytic = (
+    human, analytic, arithmetic = (
         [None if np.isnan(value) else float(value) for value in table.numbers[name]]
-        for name in DEMANDS
+        for name in (*DEMANDS, "human_mean_rt_s")
     )
     items = {
-        name: Item(*name, human[row], analytic[row], table.text["norms"][row] or None)
+        name: Item(
+            *name, human[row], analytic[row], arithmetic[row], table.text["norms"][row] or None
+        )
         for row, name in enumerate(names)
     }
     unknown = [name or "(no name)" for name in header if name not in COLUMNS]

@@ -70,7 +70,9 @@ def write_costs(
         )
     joined.sort(key=_order(joined, items))
     joined, rows, uncounted = _counted(joined, items, tokens, characters)
-    extra = [name for name in ("analytic_cost", "norms") if name in items.columns]
+    extra = [
+        name for name in ("analytic_cost", "human_mean_rt_s", "norms") if name in items.columns
+    ]
     write_csv(output, (*COLUMNS, *extra), rows)
     notes += uncounted
     if characters:
@@ -148,6 +150,7 @@ def _row(sample: LoggedSample, items: Items, tokens: Count | None, characters: b
         "correct": sample.correct,
         "human_rt_s": item.human_rt_s,
         "analytic_cost": item.analytic_cost,
+        "human_mean_rt_s": item.human_mean_rt_s,
         "norms": item.norms,
     }
 

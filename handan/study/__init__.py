@@ -45,6 +45,12 @@ def run(
             written, or ``numbers`` are no numbers of this study.
         SystemExit: this process was asked to stop; the same command goes on.
     """
+    experiment.check_options(only, dry_run, list_stages)
+    if (page or page_only) and (only or dry_run or list_stages):
+        raise UserError(
+            "--page and --page_only write the page, which --only, --dry_run and --list "
+            "do not; give one of them"
+        )
     folder = output_dir or Path(study.output_dir)
     if numbers is not None:
         _write(study, numbers, folder, page)

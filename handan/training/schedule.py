@@ -42,5 +42,8 @@ def check_schedule(recipe: Any) -> None:
     if recipe.full_suite_steps and recipe.full_suite is None:
         raise UserError("full_suite_steps is set, but no suite is; set full_suite to its YAML")
     share = recipe.probe_time_share
+    measured = recipe.probe_steps or recipe.probe_log_spaced or recipe.full_suite
+    if share is not None and not measured:
+        raise UserError("probe_time_share is set, but nothing is measured; set probe_steps")
     if share is not None and not 0 < share <= 1:
         raise UserError(f"probe_time_share is {share:g}; give a share of the time from 0 to 1")

@@ -17,7 +17,7 @@ COUNTS = (
     *("reasoning_tokens", "prompt_tokens", "answer_tokens"),
     *("reasoning_characters", "answer_characters"),
 )
-POSITIVE = (*DEMANDS, "oracle_tokens")
+POSITIVE = (*DEMANDS, "human_mean_rt_s", "oracle_tokens")
 YES_OR_NO = ("correct", "looping")
 KNOWN = (*TEXT, "step", *COUNTS, *POSITIVE, *YES_OR_NO)
 NEEDED = ("task", "item", "model")
@@ -90,7 +90,7 @@ def _parser(name: str) -> Callable[[str, str, str], str | float]:
         return _whole
     if name in COUNTS:
         return _count
-    if name == "human_rt_s":
+    if name in ("human_rt_s", "human_mean_rt_s"):
         return _time
     return _positive if name in POSITIVE else _number
 

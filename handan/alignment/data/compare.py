@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from handan.alignment.data.cost_table import CostTable, check_table, joined
 from handan.alignment.data.costs import read_costs
+from handan.alignment.data.human_side import check_sources, raw_notes
 from handan.errors import UserError
 from handan.records import read_json
 
@@ -26,8 +27,9 @@ def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
     several models keeps their names, after the run's.
 
     Raises:
-        UserError: a file is missing or wrong, two runs have the same name or disagree on people, or
-            a value in 'comparability' of ``run.json`` differs and ``allow_different`` is false.
+        UserError: a file is missing or wrong, two runs have the same name or disagree on people,
+            times are not those of the norms they name, or a value in 'comparability' of
+            ``run.json`` differs and ``allow_different`` is false.
     """
     tables: list[CostTable] = []
     notes: list[str] = []
@@ -70,7 +72,8 @@ def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
         notes += costs.notes
     table = joined(tables)
     check_table(table)
-    return Runs(table, notes, models, trained)
+    check_sources(table)
+    return Runs(table, notes + raw_notes(table), models, trained)
 
 
 def reference_model(runs: Runs, reference: str | None) -> str | None:

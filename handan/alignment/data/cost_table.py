@@ -137,6 +137,17 @@ def check_table(table: CostTable) -> None:
             "human_rt_s or analytic_cost (for each participant, if there is that column)",
         ),
         (
+            ("task", "item"),
+            numbers["human_mean_rt_s"],
+            "human_mean_rt_s of item '{item}' is {here} but {there} at {place}; make it equal",
+        ),
+        (
+            ("task",),
+            ["empty" if missing else "given" for missing in np.isnan(numbers["human_mean_rt_s"])],
+            "human_mean_rt_s is {here} but {there} at {place}; give it for all items of a task or "
+            "none",
+        ),
+        (
             ("model", "step", "task", "item", "sample"),
             numbers["reasoning_tokens"],
             "a sample has {here} reasoning_tokens but {there} at {place}, for another "

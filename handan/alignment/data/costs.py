@@ -12,6 +12,8 @@ Optional columns are listed in ``cells.py``.
   says so. With the column, repeated rows are an error.
 - ``step`` empty: the end of training, or a model that was not trained.
 - ``participant``: one row a sample and participant, each with that person's ``human_rt_s``.
+- ``human_mean_rt_s``: the item's arithmetic mean, for the raw correlation, where ``human_rt_s`` is
+  the geometric mean, as it is in norms; for all items of a task or none.
 - ``status, correct, looping`` empty: unknown, and left out of the rates.
 - ``norms``: the source of the human figures; their reliability is taken from there.
 - ``oracle_tokens``: the noise-free length of the format the model was trained to write.
@@ -45,6 +47,9 @@ from handan.alignment.data.cells import (
 from handan.alignment.data.cost_table import CostTable, FloatArray, check_table
 from handan.csv_input import read_cells
 from handan.errors import UserError
+
+# Below 1 for what rounding does to short times.
+LEAST_MEANS_RATIO = 0.99
 
 
 class CostFile(NamedTuple):
@@ -179,6 +184,8 @@ def _check_rows(table: CostTable, people_elsewhere: bool) -> None:
     """Rules on the cells of one row."""
     numbers, text = table.numbers, table.text
     human, analytic = (np.isfinite(numbers[name]) for name in DEMANDS)
+    arithmetic = numbers["human_mean_rt_s"]
+    given = np.isfinite(arithmetic) & (not people_elsewhere)
     tokens = numbers["reasoning_tokens"]
     status, norms = np.array(text["status"], dtype=object), np.array(text["norms"], dtype=object)
     neither = np.zeros(len(table), bool) if people_elsewhere else ~human & ~analytic
@@ -187,6 +194,15 @@ def _check_rows(table: CostTable, people_elsewhere: bool) -> None:
         (
             (human & analytic) | neither,
             "fill in one of human_rt_s and analytic_cost, not both or none",
+        ),
+        (
+            given & np.array([name != "" for name in text["participant"]], dtype=bool),
+            "human_mean_rt_s in a row of one participant; leave it out, it is made of these rows",
+        ),
+        (
+            given & ~(arithmetic >= LEAST_MEANS_RATIO * numbers["human_rt_s"]),
+            "human_mean_rt_s, the arithmetic mean, is below human_rt_s, the geometric one, or "
+            "without it; exchange or fill in",
         ),
         (
             (norms != "") & analytic,

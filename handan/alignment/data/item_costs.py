@@ -14,7 +14,9 @@ A truncated sample counts with the tokens it had reached: that is a lower bound 
 ``cap_rate`` says how many such samples there are.
 
 ``demand`` stands for what the item asks: the human response time in seconds (over participants
-its arithmetic mean, in log measures the mean of the logs), or the analytic cost.
+its arithmetic mean, in log measures the mean of the logs), or the analytic cost. Of norms and runs
+it is the geometric mean, whose logarithm is the mean of the logs; ``raw_demand`` is the arithmetic
+mean wherever it is known.
 """
 
 from collections.abc import Iterable, Mapping, Set
@@ -60,8 +62,8 @@ class TaskCosts:
         of_samples: shape (items, samples) each, NaN where unknown or where an item has fewer
             samples: tokens, characters, prompt_tokens, answer_tokens, and 1 or 0 for correct,
             looping, truncated, unparsed.
-        of_items: shape (items,) each: demand, log_demand, oracle (noise-free length of the trace
-            format, NaN if not given) and every covariate.
+        of_items: shape (items,) each: demand, raw_demand, log_demand, oracle (noise-free
+            length of the trace format, NaN if not given) and every covariate.
         people: the participants behind the demand, None if only their mean is known.
         accuracy, no_reasoning_rate: shares of all samples of the task, also of items that are
             not among ``items``; NaN where they are not recorded.
@@ -95,6 +97,11 @@ class TaskCosts:
     def demand(self) -> FloatArray:
         """What the items ask, shape (items,)."""
         return self.of_items["demand"]
+
+    @property
+    def raw_demand(self) -> FloatArray:
+        """Arithmetic mean of what they ask where it is known, else ``demand``; shape (items,)."""
+        return self.of_items["raw_demand"]
 
     @property
     def log_demand(self) -> FloatArray:
@@ -273,7 +280,9 @@ def _task_costs(table: CostTable, rows: np.ndarray, people: Mapping[str, People]
         costs = _with_people(costs, people[task])
     else:
         demand = analytic if is_analytic else human
-        of_items |= {"demand": demand, "log_demand": np.log(demand)}
+        arithmetic = table.numbers["human_mean_rt_s"][heads]
+        raw = np.where(np.isfinite(arithmetic), arithmetic, demand)
+        of_items |= {"demand": demand, "raw_demand": raw, "log_demand": np.log(demand)}
     return replace(
         costs,
         accuracy=mean_of_known(costs.correct),
@@ -285,6 +294,7 @@ def _with_people(costs: TaskCosts, people: People) -> TaskCosts:
     """The costs of the items that people answered, with these people's times as the demand."""
     answered = people.of_items(costs.items)
     demand, log_demand = answered.mean_rt_s, answered.mean_log_rt
-    of_items = {**costs.of_items, "demand": demand, "log_demand": log_demand}
+    times = {"demand": demand, "raw_demand": demand, "log_demand": log_demand}
+    of_items = {**costs.of_items, **times}
     joined = replace(costs, of_items=of_items, people=answered)
     return joined.select({i for i, d in zip(costs.items, demand, strict=True) if np.isfinite(d)})

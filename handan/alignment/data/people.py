@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 from handan.alignment.data.cost_table import CostTable, FloatArray
-from handan.norms.reliability import Reliability, split_half_reliability
+from handan.norms.reliability import Reliability, in_order_of_figures, split_half_reliability
 
 SPLITS = 5_000
 
@@ -100,9 +100,8 @@ class People:
     def reliability(self, generator: np.random.Generator) -> Reliability:
         """Split-half reliability of the items' mean log times, as ``handan.norms.reliability``."""
         took_part = self.counts.sum(axis=1) > 0
-        return split_half_reliability(
-            self.log_sums[took_part], self.counts[took_part], SPLITS, generator
-        )
+        sums = in_order_of_figures(self.log_sums[took_part], self.counts[took_part])
+        return split_half_reliability(*sums, SPLITS, generator)
 
     def shared_variance(self, gradient: FloatArray) -> float:
         """What other people would add to the variance of a figure, beyond other items.

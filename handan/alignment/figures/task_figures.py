@@ -1,13 +1,12 @@
 """All figures of one model on one task: correlations, reliabilities, ceiling, rates, checks."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from handan import norms
+from handan.alignment.data.human_side import named_norms
 from handan.alignment.data.item_costs import TaskCosts, row_means
 from handan.alignment.figures import confounds
 from handan.alignment.figures.effort import inverse_efficiency
@@ -23,9 +22,9 @@ from handan.alignment.statistics.basic import (
     spearman,
     spearman_interval,
 )
-from handan.alignment.statistics.bootstrap import Bootstrap, task_generator
+from handan.alignment.statistics.bootstrap import Bootstrap
 from handan.alignment.statistics.correlate import Correlation, Pair
-from handan.norms.reliability import Reliability
+from handan.norms.reliability import Reliability, low_reliability
 
 # An item that moves r by more than this is named.
 INFLUENTIAL = 0.1
@@ -58,7 +57,9 @@ def pairs_of(everything: TaskCosts, costs: TaskCosts) -> dict[str, Pair]:
     if not everything.reasons:
         reasons = row_means(1 - everything.direct)
     pairs = {
-        "r_raw": Pair(everything.task, everything.items, everything.mean_tokens, everything.demand),
+        "r_raw": Pair(
+            everything.task, everything.items, everything.mean_tokens, everything.raw_demand
+        ),
         "r_reasons": Pair(everything.task, everything.items, reasons, everything.log_demand),
         "r_logmean": pair(np.log(positive), costs.log_demand),
         "r_oracle": pair(costs.log_cost, np.log(costs.oracle)),
@@ -78,19 +79,11 @@ def human_reliability(costs: TaskCosts, seed: int, norms_dir: Path | None) -> Re
         UserError: there is no such source of this task.
     """
     if costs.people is not None:
-        return costs.people.reliability(task_generator(seed, costs.task, "halves of people"))
+        return costs.people.reliability(np.random.default_rng(seed))
     if costs.norms is None:
         return UNKNOWN
-    people = _norms(costs.task, costs.norms, norms_dir)
+    people = named_norms(costs.task, costs.norms, norms_dir)
     return Reliability(people.reliability, people.reliability_low, people.reliability_high, "")
-
-
-@lru_cache(maxsize=256)
-def _norms(task: str, source: str, norms_dir: Path | None) -> norms.Norms:
-    """Norms of a folder if it has them, or else the packaged ones."""
-    if norms_dir is not None and (task, source) in norms.available(norms_dir):
-        return norms.load(task, source, norms_dir)
-    return norms.load(task, source)
 
 
 def task_report(
@@ -185,8 +178,17 @@ def _divided(r: Correlation, by: float) -> Correlation:
     return Correlation(r.r / by, (low / by, high / by), r.num_items)
 
 
+def reliability_notes(reports: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[str]:
+    """What is said of reports, by model and task, whose reliabilities are too low to divide by."""
+    notes: list[str] = []
+    for (model, task), of in reports.items():
+        notes += low_reliability(f"people on {task}", of["reliability_human"])
+        notes += low_reliability(f"{model} on {task}", of["reliability_model"])
+    return list(dict.fromkeys(notes))
+
+
 def task_notes(
-    entries: Sequence[Measured], reports: Mapping[tuple[str, str], Mapping]
+    entries: Sequence[Measured], reports: Mapping[tuple[str, str], Mapping[str, Any]]
 ) -> list[str]:
     """What was left out, could not be computed or rests on little, one sentence each."""
     notes = []

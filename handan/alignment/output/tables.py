@@ -262,11 +262,16 @@ def _partial(models: Mapping) -> Table:
 def norms_table(packaged: Iterable["Norms"]) -> str:
     """What human figures there are: people, trials and reliability of each task and source."""
     kinds = {"task": "text", "source": "text", "items": "count", "participants": "count"}
-    kinds |= {"trials": "count", "reliability": "estimate", "trials that count": "text"}
+    kinds |= {"trials": "count", "reliability": "estimate", "centred": "estimate"}
+    kinds |= {"trials that count": "text"}
     rows = [
         [
             *(norms.task, norms.source, len(norms.items), norms.participants, norms.trials_kept),
             (norms.reliability, _known((norms.reliability_low, norms.reliability_high))),
+            (
+                norms.reliability_centred,
+                _known((norms.reliability_centred_low, norms.reliability_centred_high)),
+            ),
             norms.rule,
         ]
         for norms in packaged
