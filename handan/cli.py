@@ -125,6 +125,7 @@ def _measure(
         people=people,
         norms_dir=getattr(arguments, "norms", None),
         equivalence_bound=arguments.equivalence_bound,
+        task_weights=arguments.task_weights,
     )
     if trained is not None:
         paired = [(row["a"], row["b"]) for row in result["contrasts"]]

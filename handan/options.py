@@ -8,6 +8,7 @@ from handan.budgets import TOLERANCE
 from handan.errors import UserError
 
 EQUIVALENCE_BOUND, BOOTSTRAP, SEED = 0.1, 10_000, 0
+TASK_WEIGHTS = ("inverse_variance", "equal")  # of handan.alignment.statistics.basic, likewise
 COST_RULES = ("span", "response")  # of handan.alignment.data.cells, which takes a moment to import
 
 
@@ -226,6 +227,13 @@ def _add_alignment_options(parser: argparse.ArgumentParser) -> None:
         default=EQUIVALENCE_BOUND,
         metavar="R",
         help="differences of r within this count as none, default %(default)s",
+    )
+    parser.add_argument(
+        "--task_weights",
+        choices=TASK_WEIGHTS,
+        default=TASK_WEIGHTS[0],
+        help="how tasks weigh in a mean: by n - 3, the inverse variance of z, or alike; "
+        "default %(default)s",
     )
     parser.add_argument(
         "--bootstrap",

@@ -52,7 +52,7 @@ def test_align_prints_tables_and_writes_json(costs_csv, tmp_path, capsys):
     r = result["models"]["student"]["tasks"]["beta"]["r_loglog"]
     first_table = printed.split("\n\n")[0]
     (line,) = [line for line in first_table.splitlines() if line.startswith("student  beta")]
-    assert line.split()[3] == decimal(r)
+    assert line.split()[4] == decimal(r)  # after the items and the distinct lengths
     assert "mean of human tasks" in printed
     assert f"wrote {output}" in printed
 

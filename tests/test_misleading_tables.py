@@ -1,5 +1,7 @@
 """Legitimate tables whose summary would mislead: small tasks, ties, hurdles, leverage, subsets."""
 
+import json
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -56,6 +58,22 @@ def test_a_small_task_hardly_moves_a_mean_by_inverse_variance():
         for name, result in (("weighted", weighted), ("equal", equal))
     }
     assert width["weighted"] < 0.8 * width["equal"]
+
+
+def test_the_weights_of_tasks_are_an_option_and_named(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "costs.csv"
+    path.write_text(
+        csv_text(study({"m": 0.5}, ("alpha",), num_items=100) + study({"m": 0.9}, ("beta",)))
+    )
+    words = ["handan", "align", path, "--bootstrap", 200, "--output", tmp_path / "out.json"]
+    means = {}
+    for weights, named in (("inverse_variance", "by n - 3"), ("equal", "with equal weights")):
+        done = run([*words, "--task_weights", weights], monkeypatch, capsys)
+        assert f"means over tasks {named}" in done.out
+        means[weights] = json.loads((tmp_path / "out.json").read_text())["models"]["m"][
+            "mean_r_loglog"
+        ]
+    assert means["inverse_variance"] < means["equal"] - 0.05
 
 
 def test_a_correlation_of_exactly_one_does_not_decide_the_mean():

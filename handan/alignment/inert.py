@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from handan.budgets import TOLERANCE
 from handan.errors import UserError
-from handan.options import BOOTSTRAP, EQUIVALENCE_BOUND, SEED
+from handan.options import BOOTSTRAP, EQUIVALENCE_BOUND, SEED, TASK_WEIGHTS
 
 
 def refuse_inert(arguments: argparse.Namespace) -> None:
@@ -44,6 +44,10 @@ def inert(arguments: argparse.Namespace, result: Mapping, recounted: bool) -> li
         found.append(("power", "it is of tasks with human times, and there is none"))
     if arguments.equivalence_bound != EQUIVALENCE_BOUND and not contrasts and not power:
         found.append(("equivalence_bound", "nothing is compared"))
+    if arguments.task_weights != TASK_WEIGHTS[0] and not any(
+        len(model["mean_tasks"]) > 1 for model in result["models"].values()
+    ):
+        found.append(("task_weights", "no mean is over two tasks"))
     if getattr(arguments, "budget_tolerance", TOLERANCE) != TOLERANCE and not result["budgets"]:
         found.append(("budget_tolerance", "no budgets are compared"))
     tasks = [task for model in result["models"].values() for task in model["tasks"].values()]
