@@ -192,7 +192,7 @@ def test_a_task_that_a_folder_lacks_keeps_its_times_and_a_note_says_so(
     tmp_path, trials_csv, tokens_csv
 ):
     folder = lab_norms(tmp_path, trials_csv)
-    more = [("m", "other", f"o{i}", 9 + i, 1 + i, "") for i in range(8)]
+    more = [("m", "other", f"o{i}", 9 + i, 1 + i, "") for i in range(12)]
     costs = timed_csv(tmp_path, tokens_csv, unrelated, more=more)
     result = align(tmp_path, costs, "--norms", folder)
     assert f"task 'other': not in {folder}, so it keeps its human_rt_s" in result["notes"]

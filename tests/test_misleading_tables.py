@@ -61,19 +61,19 @@ def test_a_small_task_hardly_moves_a_mean_by_inverse_variance():
 
 
 def test_the_weights_of_tasks_are_an_option_and_named(tmp_path, monkeypatch, capsys):
-    path = tmp_path / "costs.csv"
-    path.write_text(
-        csv_text(study({"m": 0.5}, ("alpha",), num_items=100) + study({"m": 0.9}, ("beta",)))
-    )
-    words = ["handan", "align", path, "--bootstrap", 200, "--output", tmp_path / "out.json"]
+    path, output = tmp_path / "costs.csv", tmp_path / "out.json"
+    rows = study({"m": 0.5}, ("alpha",), num_items=100) + study({"m": 0.9}, ("beta",))
+    path.write_text(csv_text(rows))
+    words = ["handan", "align", path, "--bootstrap", 200, "--output", output]
     means = {}
     for weights, named in (("inverse_variance", "by n - 3"), ("equal", "with equal weights")):
         done = run([*words, "--task_weights", weights], monkeypatch, capsys)
         assert f"means over tasks {named}" in done.out
-        means[weights] = json.loads((tmp_path / "out.json").read_text())["models"]["m"][
-            "mean_r_loglog"
-        ]
+        means[weights] = json.loads(output.read_text())["models"]["m"]["mean_r_loglog"]
     assert means["inverse_variance"] < means["equal"] - 0.05
+    path.write_text(csv_text(study({"m": 0.5})))
+    done = run([*words, "--task_weights", "equal"], monkeypatch, capsys)
+    assert "--task_weights changes nothing: no mean is over two tasks" in done.out
 
 
 def test_a_correlation_of_exactly_one_does_not_decide_the_mean():
