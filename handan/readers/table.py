@@ -77,6 +77,8 @@ def write_costs(
     notes += uncounted
     if characters:
         notes.append("reasoning_tokens and answer_tokens hold characters, not tokens")
+    if tokenizer and not any(row["counted_by"] == "retokenized" for row in rows):
+        notes.append("--tokenizer changes nothing: every response has a count of its own")
     if compared := agreement(joined, rows):
         notes.append(compared)
     return notes + _summary(samples, rows, items)
