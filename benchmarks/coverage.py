@@ -12,7 +12,7 @@ tails (an elliptical t of 6 degrees of freedom); skewed (gamma errors); with few
 noise lowers r and flattens b, where the slope is the corrected one; with 12 participants who
 differ in what they find hard; and normal with twelve items in the last task, under both weights.
 
-    python benchmarks/coverage.py [--studies 1000] [--items 20 60 300]
+    python benchmarks/coverage.py [--studies 1000] [--items 20 60 300] [--data KIND ...]
 
 About eleven minutes on one core with 1,000 studies.
 """
@@ -38,6 +38,11 @@ DRAWS = 2_000
 SAMPLES, SAMPLE_NOISE = 4, 0.8
 PARTICIPANTS, SLOPES, TRIAL_NOISE = 12, 0.5, 0.5
 EQUAL, APART = (0.6, 0.6, 0.5), (0.64, 0.34, 0.4)
+ROWS = [
+    *(("normal", EQUAL), ("normal", APART), ("normal", (0.9, 0.85, 0.8))),
+    *(("heavy tails", EQUAL), ("skewed", EQUAL)),
+    *(("few samples", EQUAL), ("participants", EQUAL), ("a small task", EQUAL)),
+]
 
 
 def columns(kind: str, r: Sequence[float], num_items: int, generator: np.random.Generator):
@@ -181,6 +186,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--studies", type=int, default=1_000, metavar="N")
     parser.add_argument("--items", type=int, nargs="+", default=[20, 60, 300], metavar="N")
+    kinds = list(dict.fromkeys(kind for kind, _ in ROWS))
+    parser.add_argument("--data", nargs="+", choices=kinds, default=kinds, metavar="KIND")
     arguments = parser.parse_args()
     kept = ("r", "difference", "mean r", "mean r, equal weights", "b")
     kept += ("r, plain", "difference, plain", "Zou")
@@ -192,11 +199,7 @@ def main() -> None:
     print("| data | r | items | " + " | ".join(names) + " |")
     print("|---|---|--:|" + "--:|" * len(names))
     started = time.monotonic()
-    for kind, r in (
-        *(("normal", EQUAL), ("normal", APART), ("normal", (0.9, 0.85, 0.8))),
-        *(("heavy tails", EQUAL), ("skewed", EQUAL)),
-        *(("few samples", EQUAL), ("participants", EQUAL), ("a small task", EQUAL)),
-    ):
+    for kind, r in [row for row in ROWS if row[0] in arguments.data]:
         for num_items in arguments.items:
             found = cell(kind, r, num_items, arguments.studies)
             cells = " | ".join(shown(found.get(name)) for name in names)
