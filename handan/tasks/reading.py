@@ -68,6 +68,22 @@ ALTERNATIVE = re.compile(r"[\s\"'\u201c\u201d`*,)]*(?:or|/)[\s\"'\u201c\u201d`*(
 MARKUP = " \t*_`\"'\u201c\u201d()[]#>"
 
 
+BOX_PIECE = re.compile(
+    r"(?P<box>\\(?:boxed|fbox)\s*\{)"
+    r"|\\(?:boxed|fbox)(?![a-zA-Z])[ ]?(?P<bare>[^\s$\\{][^\s$\\]*|\\[a-zA-Z]+(?:\{[^{}\n]*\})*|)"
+    r"|\\.|[{}]",
+    re.DOTALL,
+)
+
+
+class Box(NamedTuple):
+    """A box at ``text[start:end]``."""
+
+    start: int
+    end: int
+    content: str
+
+
 class Stated(NamedTuple):
     """A candidate answer at ``text[start:end]``, in canonical form."""
 
@@ -102,18 +118,41 @@ def read(text: str, find: Finder) -> str | None:
     return choose(plain(text), find)
 
 
+def boxes(text: str) -> list[Box]:
+    """All ``\\boxed`` and ``\\fbox`` of a text that stand in no other, in order.
+
+    Braces may be missing (``\\boxed 2``); an unclosed box at the end goes on to its line's end.
+    """
+    found: list[Box] = []
+    open_boxes: list[tuple[int, int, int]] = []
+    depth = 0
+    for match in BOX_PIECE.finditer(text):
+        if match["bare"] is not None:
+            if not open_boxes and match["bare"].strip(" .,;:"):
+                found.append(Box(match.start(), match.end(), match["bare"]))
+        elif match["box"]:
+            open_boxes.append((depth, match.start(), match.end()))
+            depth += 1
+        elif match[0] == "{":
+            depth += 1
+        elif match[0] == "}":
+            depth -= 1
+            if open_boxes and open_boxes[-1][0] == depth:
+                _, start, begin = open_boxes.pop()
+                while found and found[-1].start > start:
+                    found.pop()
+                found.append(Box(start, match.end(), text[begin : match.start()]))
+    if open_boxes and (not found or open_boxes[-1][1] > found[-1].start):
+        _, start, begin = open_boxes[-1]
+        content = text[begin:].split("\n", 1)[0]
+        found.append(Box(start, begin + len(content), content))
+    return found
+
+
 def last_box(text: str) -> str | None:
-    """Content of the last ``\\boxed{...}``, braces balanced; up to the line's end if unclosed."""
-    start = text.rfind("\\boxed{")
-    if start < 0:
-        return None
-    begin = start + len("\\boxed{")
-    depth = 1
-    for position in range(begin, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[position], 0)
-        if depth == 0:
-            return text[begin:position]
-    return text[begin:].split("\n", 1)[0]
+    """Content of the last box; see ``boxes``."""
+    found = boxes(text)
+    return found[-1].content if found else None
 
 
 def plain(text: str) -> str:

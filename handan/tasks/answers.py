@@ -1,0 +1,353 @@
+"""Whether two answers are the same: choices, lists, tuples, sets, matrices, equations.
+
+What an answer consists of is taken apart here, without evaluating anything; single parts are
+compared by ``handan.tasks.scalars``. What stays uncertain is left to algebra, which is asked for by
+the caller.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from typing import NamedTuple
+
+from handan.tasks import closed_forms, scalars
+from handan.tasks.notation import bare, spelled
+from handan.tasks.scalars import squeezed
+
+# Decides about two parts for which no rule here does; None if it cannot either.
+Ask = Callable[[str, str], bool | None]
+MOST_ENTRIES = 100
+
+CHOICE = re.compile(
+    r"(?:(?i:option|choice|answer)\s*)?(?:\\text\{)?\s*(?:\((?P<a>[A-Ja-j])\)|(?P<b>[A-J])\s*[).:]"
+    r"|(?P<c>[A-J])(?=\s*\}?\s*\Z))\s*[.:]?\s*\}?\s*(?P<rest>.*)"
+)
+NAME = (
+    r"(?:[a-zA-Z]'?(?:_\{?\w{1,3}\}?)?(?:\([a-zA-Z](?:,\s*[a-z])*\))?|[A-Z]{2,3}|[a-zA-Z]{4,}"
+    r"|\\text\{[^{}]*\}|\\[a-z]+|\([a-z](?:,\s*[a-z])*\))"
+)
+ASSIGNED = re.compile(rf"\s*(?P<name>{NAME})\s*(?:=|\\in(?![a-zA-Z]))\s*(?P<value>[^=]+)")
+RELATION = re.compile(r"<|>|\\(?:leq|geq|neq|mid|cup|cap|setminus|to|implies|iff)(?![a-zA-Z])|:=")
+EQUAL = re.compile(r"(?<![<>!:\\])=")
+MATRIX = re.compile(
+    r"\\begin\{(?P<kind>(?:[pb]|small)?matrix|array)\}(?:\{[lcr| ]*\})?(?P<rows>.*)"
+    r"\\end\{(?P=kind)\}",
+    re.DOTALL,
+)
+OPENING = ("\\{", "\\langle", "(", "[", "{")
+CLOSING = ("\\}", "\\rangle", ")", "]", "}")
+BRACKETS = {"(": "(", "\\langle": "(", "[": "[", "\\{": "{"}
+PIECE = re.compile(r"\\[{}]|\\[a-zA-Z]+|\\.|\s+(?:and|or)\s+|.", re.DOTALL)
+GROUPED = re.compile(r"\d,\d{3}(?!\d)")
+CUT = re.compile(r"(-?\d*\.\d+)\s*\\ldots")
+NUMERAL_INDEX = re.compile(r"\d[})]?\s*_")
+DOTS = "\\ldots"
+
+
+def _nobody(right: str, given: str) -> None:
+    """No decision."""
+
+
+class Listed(NamedTuple):
+    """An answer of several parts: brackets ('' if there are none) and entries."""
+
+    brackets: str
+    entries: list[str]
+    names: list[str | None]
+
+
+def same_answer(right: str, given: str, ask: Ask = _nobody) -> bool | None:
+    """Whether an answer is the right one; None if that is not certain.
+
+    Args:
+        right: the reference.
+        given: the answer.
+        ask: decides about parts that need algebra; by default nothing does.
+    """
+
+
+    def careful(right: str, given: str) -> bool | None:
+        # Algebra drops dots and indices of numerals.
+        known = DOTS not in right + given and not NUMERAL_INDEX.search(f"{right} {given}")
+        return ask(right, given) if known else False
+
+    return _same(spelled(bare(right)), spelled(bare(given)), careful)
+
+
+def _same(right: str, given: str, ask: Ask) -> bool | None:
+    if squeezed(right) == squeezed(given):
+        return True
+    choices = CHOICE.fullmatch(right), CHOICE.fullmatch(given)
+    if choices[0] or choices[1]:
+        return _same_choice(right, given, choices, ask)
+    right, given = (_decimal(text) for text in (right, given))
+    numbers = scalars.plain_number(squeezed(right)), scalars.plain_number(squeezed(given))
+    if numbers[0] and numbers[1] and scalars.same(right, given):
+        return True
+    if any(DOTS in _outside(_brackets(_value(text))[1]) for text in (right, given)):
+        return _same_sequence(right, given, ask)
+    matrices = _cells(right), _cells(given)
+    if matrices[0] and matrices[1]:
+        return _same_matrix(*matrices, ask)
+    lists = listed(right), listed(given)
+    if lists[0] or lists[1]:
+        return _same_list(right, given, lists, ask)
+    return _same_single(right, given, ask)
+
+
+def _decimal(text: str) -> str:
+    """A decimal without the dots behind it, unless they repeat a digit."""
+    match = CUT.fullmatch(text)
+    return match[1] if match and not scalars.REPEATING.fullmatch(squeezed(text)) else text
+
+
+def _same_choice(
+    right: str, given: str, choices: tuple[re.Match | None, re.Match | None], ask: Ask
+) -> bool | None:
+    """The letter or the value is enough; where both are given both must agree."""
+    letters = [c and (c["a"] or c["b"] or c["c"]).upper() for c in choices]
+    rests = [c["rest"] if c else whole for c, whole in zip(choices, (right, given), strict=True)]
+    if all(letters):
+        if letters[0] != letters[1]:
+            return False
+        return _same(*rests, ask) if all(rests) else True
+    if choices[0] and choices[0]["a"] and not rests[0]:
+        return letters[0] == given.upper()
+    return _same(*rests, ask) if all(rests) else False
+
+
+def listed(text: str) -> Listed | None:
+    """The parts of a list, tuple, interval or set in one spelling; None if there are none."""
+    assigned = ASSIGNED.fullmatch(text)
+    body = assigned["value"] if assigned else text
+    brackets, inside = _brackets(body.strip())
+    cells = _cells(body)
+    if cells and 1 in (len(cells), max(map(len, cells))):
+        flat = [cell for row in cells for cell in row]
+        return Listed("()", flat, [None] * len(flat))
+    if RELATION.search(_outside(inside)):
+        return None
+    entries = [one for entry in _split(inside) for one in _both_signs(entry)]
+    if brackets in ("", "((", "(", "()", "[]") and len(entries) < 2:
+        return None
+    entries = [entry.strip() for entry in entries]
+    if any(not entry for entry in entries) or len(entries) > MOST_ENTRIES:
+        return None
+    named = [ASSIGNED.fullmatch(entry) for entry in entries]
+    values = [match["value"] if match else entry for match, entry in zip(named, entries, strict=True)]
+    return Listed(brackets, values, [match and squeezed(match["name"]) for match in named])
+
+
+def _brackets(text: str) -> tuple[str, str]:
+    """Opening and closing bracket around a whole text, and what is inside."""
+    pieces = PIECE.findall(text)
+    if len(pieces) < 3 or pieces[0] not in OPENING or pieces[-1] not in CLOSING:
+        return "", text
+    depth = 0
+    for index, piece in enumerate(pieces):
+        depth += (piece in OPENING) - (piece in CLOSING)
+        if depth == 0 and index < len(pieces) - 1:
+            return "", text
+    inside = "".join(pieces[1:-1])
+    if pieces[0] == "{":
+        return _brackets(inside.strip())
+    opening = BRACKETS.get(pieces[0], pieces[0])
+    closing = ")" if pieces[-1] == "\\rangle" else pieces[-1]
+    return opening + closing, inside
+
+
+def _outside(text: str) -> str:
+    """``text`` without what stands in brackets."""
+    depth, outside = 0, []
+    for piece in PIECE.findall(text):
+        depth -= piece in CLOSING
+        if depth == 0:
+            outside.append(piece)
+        depth += piece in OPENING
+    return "".join(outside)
+
+
+def _split(text: str, signs: str = ",;") -> list[str]:
+    """Parts between signs, 'and' or 'or' outside of brackets."""
+    depth, parts = 0, [""]
+    # In '1,234, 5,678' only commas before a space separate.
+    grouped = bool(GROUPED.search(text)) and ", " in text
+    pieces = PIECE.findall(text)
+    for piece, following in zip(pieces, [*pieces[1:], " "], strict=True):
+        depth += (piece in OPENING) - (piece in CLOSING)
+        word = piece.strip() in ("and", "or") and len(piece) > 3
+        sign = piece in signs and not (piece == "," and grouped and not following.startswith(" "))
+        if depth != 0 or not (word or sign):
+            parts[-1] += piece
+        elif sign or parts[-1].strip():  # 'a, and b'
+            parts.append("")
+    return parts
+
+
+def _both_signs(entry: str) -> list[str]:
+    """The two answers of plus-minus."""
+    if entry.count("\\pm") != 1:
+        return [entry]
+    return [entry.replace("\\pm", sign) for sign in ("+", "-")]
+
+
+def _same_list(
+    right: str, given: str, lists: tuple[Listed | None, Listed | None], ask: Ask
+) -> bool | None:
+    a, b = (
+        found or Listed("", [_value(text)], [None])
+        for found, text in zip(lists, (right, given), strict=True)
+    )
+    if lists[0] is None and not b.brackets:
+        # Several answers to a question that has one: all of them must be right.
+        return every(_same(a.entries[0], entry, ask) for entry in b.entries)
+    if None in lists and (a.brackets or b.brackets) and len(a.entries) != len(b.entries):
+        # The other may be '\\mathbb{R}' or 'x > 2'.
+        single = given if lists[0] else right
+        return False if scalars.plain_number(squeezed(single)) else ask(right, given)
+    kinds = {of.brackets for of in (a, b)} - {""}
+    pair = len(a.entries) == 2
+    if len(a.entries) != len(b.entries) or (len(kinds) == 2 and (pair or "\\{\\}" in kinds)):
+        return False
+    names = [_distinct(of.names) for of in (a, b)]
+    if names[0] and names[1]:
+        if names[0] != names[1]:
+            return False
+        a, b = _by_name(a), _by_name(b)
+    if kinds - {"\\{\\}"} or any(names):
+        return every(_same(x, y, ask) for x, y in zip(a.entries, b.entries, strict=True))
+    return _matched(a.entries, b.entries, ask)
+
+
+def _value(text: str) -> str:
+    match = ASSIGNED.fullmatch(text)
+    return match["value"] if match else text
+
+
+def _distinct(names: list[str | None]) -> list[str] | None:
+    """The names in order, if every entry has one of its own."""
+    known = sorted(name for name in names if name is not None)
+    return known if len(set(known)) == len(names) > 1 else None
+
+
+def _by_name(of: Listed) -> Listed:
+    order = sorted(range(len(of.entries)), key=lambda index: of.names[index] or "")
+    return Listed(of.brackets, [of.entries[i] for i in order], [of.names[i] for i in order])
+
+
+def _matched(right: list[str], given: list[str], ask: Ask) -> bool | None:
+    """Whether two lists hold the same entries in any order."""
+    left, uncertain = list(given), False
+    for entry in right:
+        verdicts = [_same(entry, other, _nobody) for other in left]
+        if True not in verdicts:
+            for index in [index for index, verdict in enumerate(verdicts) if verdict is None]:
+                verdicts[index] = _same(entry, left[index], ask)
+                if verdicts[index]:
+                    break
+        if True in verdicts:
+            left.pop(verdicts.index(True))
+        elif None in verdicts:
+            uncertain = True
+        else:
+            return False
+    return None if uncertain else True
+
+
+def every(verdicts: Iterable[bool | None]) -> bool | None:
+    """False if one is, else None if one is, else True."""
+    found: bool | None = True
+    for verdict in verdicts:
+        if verdict is False:
+            return False
+        found = None if verdict is None else found
+    return found
+
+
+def _same_sequence(right: str, given: str, ask: Ask) -> bool | None:
+    """Sequences of which a part is left out, by the terms that are given."""
+    first, second = _around_dots(_value(right)), _around_dots(_value(given))
+    if DOTS not in given:
+        first, second = second, first
+    (a_sign, a_begin, a_end), (b_sign, b_begin, b_end) = first, second
+    if a_sign != b_sign:
+        return False
+    if a_end is None:
+        # All terms against a part of them.
+        if b_end is None or len(b_begin) < 2 or not b_end or not _one_law(a_begin):
+            return False
+        a_end = a_begin[-len(b_end) :]
+    elif b_end is None or len(a_end) != len(b_end):
+        return False
+    elif len(a_begin) != len(b_begin):
+        if min(len(a_begin), len(b_begin)) < 2 or not _one_law(max(a_begin, b_begin, key=len)):
+            return False
+    terms = [*zip(a_begin, b_begin, strict=False), *zip(a_end, b_end, strict=True)]
+    return every(_same(x, y, ask) for x, y in terms)
+
+
+def _around_dots(text: str) -> tuple[str, list[str], list[str] | None]:
+    """Separator, terms before the dots, and terms after them (None without dots)."""
+    text = _brackets(text.strip())[1]
+    separator = next((sign for sign in ",;:+" if sign in _outside(text)), ",")
+    terms = [term.strip() for term in _split(text, separator)]
+    if terms.count(DOTS) != 1:
+        return separator, terms, None
+    at = terms.index(DOTS)
+    return separator, terms[:at], [term for term in terms[at + 1 :] if term]
+
+
+def _one_law(terms: list[str]) -> bool:
+    """Whether terms grow by one difference or by one factor."""
+    values = [closed_forms.value(squeezed(term)) for term in terms]
+    known = [value for value in values if value is not None]
+    if len(known) < max(3, len(values)):
+        return False
+    differences = {y - x for x, y in pairwise(known)}
+    return len(differences) == 1 or (all(known) and len({y / x for x, y in pairwise(known)}) == 1)
+
+
+def _cells(text: str) -> list[list[str]] | None:
+    """Rows of cells of a matrix in whatever brackets; None for anything else."""
+    match = MATRIX.fullmatch(_value(text).strip()) or MATRIX.fullmatch(_brackets(text)[1].strip())
+    if match is None:
+        return None
+    rows = [row for row in match["rows"].split("\\\\") if row.strip()]
+    return [[cell.strip() for cell in row.split("&")] for row in rows] or None
+
+
+def _same_matrix(right: list[list[str]], given: list[list[str]], ask: Ask) -> bool | None:
+    if [len(row) for row in right] != [len(row) for row in given]:
+        return False
+    pairs = zip(sum(right, []), sum(given, []), strict=True)
+    return every(_same(x, y, ask) for x, y in pairs)
+
+
+def _same_single(right: str, given: str, ask: Ask) -> bool | None:
+    """The same for two answers of one part each: unions, relations, equations, values."""
+    if "\\cup" in right and "\\cup" in given:
+        unions = right.split("\\cup"), given.split("\\cup")
+        if _matched(*unions, _nobody) and len(unions[0]) == len(unions[1]):
+            return True
+    if RELATION.search(right) or RELATION.search(given):
+        return ask(right, given)
+    given = given.split("\\approx")[0].strip() or given
+    names, sides = [], []
+    for text in (right, given):
+        assigned = ASSIGNED.fullmatch(text)
+        names.append(squeezed(assigned["name"]) if assigned else "")
+        sides.append([side.strip() for side in EQUAL.split(text)])
+    equations = [len(of) == 2 and not name for of, name in zip(sides, names, strict=True)]
+    if equations[0] or (names[0] and equations[1]):
+        if len(sides[1]) < 2:
+            return False
+        return closed_forms.proportional(*map(_difference, sides)) or ask(right, given)
+    if names[0] != names[1] and len(names[0]) == len(names[1]) == 1:
+        return False
+    right, given = sides[0][-1], sides[1][-1]
+    verdict = scalars.same(right, given)
+    return ask(scalars.without_unit(right), scalars.without_unit(given)) if verdict is None else verdict
+
+
+def _difference(sides: list[str]) -> str:
+    return f"({squeezed(sides[0])})-({squeezed(sides[1])})"

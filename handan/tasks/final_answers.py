@@ -1,0 +1,242 @@
+"""The answer that a text gives to a problem of mathematics, and whether it gives just one.
+
+Statements are ``<answer>`` tags, boxes, and sentences such as 'The answer is' or a line '####'; in
+a text without any, its last line. The last statement is the answer, unless one shortly before it
+says something else and no word between them takes that back: then both are alternatives, and so is
+what 'or', 'maybe' and the like add. Whether alternatives pay is for those who compare: all of them
+must be right, or be the parts of the right answer.
+"""
+
+import re
+from itertools import pairwise
+from typing import NamedTuple
+
+from handan.tasks.notation import bare
+from handan.tasks.reading import RETRACTION, boxes
+
+# Of a text only the end is searched for sentences.
+TEXT_CHARACTERS, STATEMENT_CHARACTERS, BETWEEN_CHARACTERS = 4_000, 300, 60
+
+TAG = re.compile(r"<answer>(?P<inside>.*?)(?:</answer>|\Z)", re.DOTALL | re.IGNORECASE)
+CUE = re.compile(
+    r"(?P<mark>#{3,}[ \t]|答案(?:就?是|为)?[：:]?)"
+    r"|(?<!\bto )\banswers?\b(?:[^.\n$\\]{0,60}?(?:\b(?:is|are|be|equals|isn't)\b|[:=：])"
+    r"|[\s*_`#]{0,8}\n)\s*(?:that\b)?[:：]?",
+    re.IGNORECASE,
+)
+SPAN = re.compile(
+    r"\$\$(?P<a>[^$]{1,400})\$\$|(?<![\\$])\$(?P<b>[^$\n]{1,400})\$(?!\d)|\\\((?P<c>.{1,400}?)\\\)"
+    r"|\\\[(?P<d>.{1,400}?)\\\]",
+    re.DOTALL,
+)
+NUMBER = re.compile(
+    r"(?<![\w.^\\{])(?P<number>[-−+]?(?:\\?\$ ?)?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
+    r"(?:/\d+)?|[-−]?\.\d+)(?P<percent>\s?\\?%)?"
+)
+SENTENCE = re.compile(r"\s*(?P<said>[^\n]*?)\s*(?:[.!?。](?=\s|\*|\Z)|\n|\Z)")
+FORMULA = re.compile(r"[\w\s+\-−*/^=().,\\{}%!<>|\[\];:&'°√π∞±≤≥²³]+")
+LONG_WORD = re.compile(r"(?<![\\a-zA-Z{])(?!sqrt|sin|cos|tan|log|exp|infty|and\b|text)[a-zA-Z]{3,}")
+CHOICE = re.compile(r"\(?[A-J][).:]?(?:\s+\S{1,40})?|[A-J]")
+
+# Between two statements: that the later one replaces the earlier one, or that both may hold.
+TURN = re.compile(
+    r"\b(?:but|no|not|wait|actually|correct\w*|however|instead|rather|check\w*|mistake|error|wrong"
+    r"|sorry|oops|so|thus|hence|therefore|then|finally|next|now|gives?|giving|becomes|simplif\w*"
+    r"|total|sum|which|because|since|cannot|can't)\b",
+    re.IGNORECASE,
+)
+DOUBT = re.compile(
+    r"\b(?:(?<!more )or(?! (?:rather|equivalently|in other words))|maybe|perhaps|possibly|might|may"
+    r"|could|alternatively|otherwise|else|if|unless|depending|vs\.?|versus|either|nor|and/or)\b|\|",
+    re.IGNORECASE,
+)
+SEPARATOR = re.compile(r"[\s,;&/~$*()\\\-–—]*(?:\b(?:and|to|through|nor)\b)?[\s,;$*(]*")
+REJECTED = re.compile(
+    r"(?:\bnot|n't|\bnever|\bcannot|\bneither|\bbetween|\brather than|\binstead of|\bother than"
+    r"|\bexcept|\bmore than|\bless than|\bgreater than|\bfewer than|\bat least|\bat most|\bunder"
+    r"|\bover|\babove|\bbelow|\bup to|\branges? from|\bnot in)"
+    r"(?: (?:be|the|an?|equal|to|just|simply|exactly|number|value|answer|it|from))*[\s$\\(*:\[\"']*\Z",
+    re.IGNORECASE,
+)
+OTHER = re.compile(r"[\s$.,;*)\]\\]*\(?\s*(?:or|maybe|perhaps|possibly|alternatively|otherwise)\b", re.I)
+SAME_AGAIN = re.compile(r"equivalent|about|approx|roughly|in other words|\bso\b|more|less", re.I)
+OPENING = re.compile(r"\W*?(?P<number>[-−]?\d[\d,]*(?:\.\d+)?(?:/\d+)?)[.*$]*\s+")
+
+
+class Statement(NamedTuple):
+    """Alternatives that stand at ``text[start:end]``; None if they are denied."""
+
+    start: int
+    end: int
+    answers: tuple[str, ...] | None
+
+
+def final_answers(text: str) -> tuple[str, ...] | None:
+    """What a text puts forward as the answer, in its own words.
+
+    Returns:
+        one answer; several that it offers as alternatives or parts; none if all that it says of
+        the answer is what it is not; None if it states nothing.
+    """
+    found = statements(text)
+    if not found:
+        last = _last_line(text[-TEXT_CHARACTERS:])
+        found = [last] if last else []
+    return _joined(text, found) if found else None
+
+
+def statements(text: str) -> list[Statement]:
+    """All places at which a text says that something is its answer, in order."""
+    found = [_inside(match) for match in TAG.finditer(text)]
+    tagged = found[-1].end if found else 0
+    of_boxes = [box for box in boxes(text) if box.start >= tagged]
+    found += [
+        Statement(box.start, box.end, _boxed(text, box.start, box.end, box.content))
+        for box in of_boxes
+    ]
+    begin = max(tagged, len(text) - TEXT_CHARACTERS)
+    cues = list(CUE.finditer(text, begin))
+    ends = [*(match.start() for match in cues[1:]), len(text)]
+    for cue, end in zip(cues, ends, strict=False):
+        until = min(end, cue.end() + STATEMENT_CHARACTERS)
+        said = _after_cue(text, cue, until)
+        # Where there is a box, other sentences about an answer count only if they end with it.
+        boxed = any(cue.start() <= box.start <= cue.end() + 200 for box in of_boxes)
+        if said and not boxed and (not found or _closes(text, said)):
+            found.append(said)
+    found.sort(key=lambda statement: statement.start)
+    opening = OPENING.match(text)
+    if opening and found and 0 <= found[0].start - opening.end() <= 12:
+        found.insert(0, Statement(0, opening.end(), (opening["number"],)))
+    return found
+
+
+def _inside(match: re.Match) -> Statement:
+    """The statement of a tag, in whose text there may be sentences and boxes."""
+    inside = match["inside"].strip()
+    answers = final_answers(inside) if inside else ("",)
+    if answers is None:
+        answers = (inside,)
+    return Statement(match.start(), match.end(), answers or None)
+
+
+def _boxed(text: str, start: int, end: int, content: str) -> tuple[str, ...] | None:
+    """The content of a box, with what 'or' adds before and behind it."""
+    before, behind = text[max(0, start - 40) : start], text[end : end + 40]
+    if REJECTED.search(before):
+        return None
+    answers = [content]
+    if (other := OTHER.match(behind)) and not SAME_AGAIN.search(behind):
+        answers += [said for _, _, said in _numbers(behind[other.end() :])[:1]]
+    first = re.search(r"(?P<said>\S+?)[\s$.,)]*\bor\s*(?:maybe\s+|perhaps\s+)?[$\\(\s]*\Z", before)
+    if first:
+        answers = [said for _, _, said in _numbers(first["said"])[-1:]] + answers
+    return tuple(answers)
+
+
+def _closes(text: str, said: Statement) -> bool:
+    """Whether a statement is the end of its sentence."""
+    return bool(re.match(r"[\s$*)\\\]]*(?:[.!。]?\s*(?:\n|\Z)|[.!。]\s)", text[said.end : said.end + 40]))
+
+
+def _after_cue(text: str, cue: re.Match, until: int) -> Statement | None:
+    """The first thing that is said behind 'the answer is', with its alternatives."""
+    rest = text[cue.end() : until]
+    candidates = _candidates(rest, words=True)
+    if not candidates:
+        return None
+    groups = _groups(rest, candidates)
+    kept = [of for of in groups if not REJECTED.search(cue[0] + rest[: of[0][0]])]
+    if not kept:
+        return Statement(cue.start(), cue.end() + groups[0][-1][1], None)
+    chosen = kept[0]
+    for of in kept[1:]:
+        if RETRACTION.search(rest[chosen[-1][1] : of[0][0]]):
+            chosen = of
+    end = cue.end() + chosen[-1][1]
+    return Statement(cue.start(), end, tuple(said for _, _, said in chosen))
+
+
+def _last_line(text: str) -> Statement | None:
+    """The last thing on the last line of a text, with its alternatives."""
+    text = text.rstrip()
+    begin = text.rfind("\n") + 1
+    for match in SPAN.finditer(text):
+        if match.start() < begin < match.end():
+            begin = text.rfind("\n", 0, match.start()) + 1
+    line = text[begin:]
+    alone = bare(line)
+    candidates = _candidates(line, words="\n" not in text and len(alone.split()) == 1)
+    if not candidates:
+        return None
+    groups = _groups(line, candidates)
+    kept = [of for of in groups if not REJECTED.search(line[: of[0][0]])]
+    if not kept:
+        return Statement(begin, len(text), None)
+    answers = tuple(said for _, _, said in kept[-1])
+    opening = OPENING.match(text)
+    if opening and opening.end() == begin and len(text) - begin <= BETWEEN_CHARACTERS:
+        answers = (opening["number"], *answers)
+    return Statement(begin, len(text), answers)
+
+
+def _candidates(rest: str, words: bool) -> list[tuple[int, int, str]]:
+    """What may be an answer in a piece of text: formulas, else the sentence, else its numbers."""
+    sentence = SENTENCE.match(rest.lstrip(" \n\t*_`:"))
+    skipped = len(rest) - len(rest.lstrip(" \n\t*_`:"))
+    end = skipped + (sentence.end("said") if sentence else 0)
+    spans = [
+        (match.start(), match.end(), next(part for part in match.groups() if part is not None))
+        for match in SPAN.finditer(rest)
+    ]
+    spans = [of for of in spans if not re.search(r"(?<![\\a-zA-Z{])[a-zA-Z]{3,}\s+[a-zA-Z]{2,}", of[2])]
+    if spans and spans[0][0] <= end:
+        return spans
+    said = bare(rest[skipped:end])
+    start = rest.find(said) if said else 0
+    formula = FORMULA.fullmatch(said) and not LONG_WORD.search(said)
+    if said and (formula and any(map(str.isdigit, said)) or CHOICE.fullmatch(said)):
+        return [(start, start + len(said), said)]
+    if numbers := _numbers(rest):
+        if numbers[0][0] <= end or not words:
+            return numbers
+    if said and (words and len(said) <= BETWEEN_CHARACTERS or formula):
+        return [(start, start + len(said), said)]
+    return []
+
+
+def _numbers(text: str) -> list[tuple[int, int, str]]:
+    return [
+        (match.start(), match.end(), match["number"] + ("%" if match["percent"] else ""))
+        for match in NUMBER.finditer(text)
+    ]
+
+
+def _groups(
+    text: str, candidates: list[tuple[int, int, str]]
+) -> list[list[tuple[int, int, str]]]:
+    """Neighbours that are alternatives or parts of one list together."""
+    groups = [candidates[:1]]
+    for left, right in pairwise(candidates):
+        between = text[left[1] : right[0]]
+        near = len(between) <= BETWEEN_CHARACTERS
+        if near and (SEPARATOR.fullmatch(between) or DOUBT.search(between)):
+            groups[-1].append(right)
+        else:
+            groups.append([right])
+    return groups
+
+
+def _joined(text: str, found: list[Statement]) -> tuple[str, ...]:
+    """The last statement that is not denied, with those shortly before that nothing takes back."""
+    known = [statement for statement in found if statement.answers is not None]
+    if not known:
+        return ()
+    answers = list(known[-1].answers or ())
+    for earlier, later in reversed(list(pairwise(known))):
+        between = text[earlier.end : later.start]
+        turned = TURN.search(between) and not DOUBT.search(between)
+        if len(between) > BETWEEN_CHARACTERS or turned:
+            break
+        answers = [*(earlier.answers or ()), *answers]
+    return tuple(answers)
