@@ -26,9 +26,8 @@ NAME = (
     r"(?:[a-zA-Z]'?(?:_\{?\w{1,3}\}?)?(?:\([a-zA-Z](?:,\s*[a-z])*\))?|[A-Z]{2,3}|[a-zA-Z]{4,}"
     r"|\\text\{[^{}]*\}|\\[a-z]+|\([a-z](?:,\s*[a-z])*\))"
 )
-ASSIGNED = re.compile(rf"\s*(?P<name>{NAME})\s*(?:=|\\in(?![a-zA-Z]))\s*(?P<value>[^=]+)")
+ASSIGNED = re.compile(rf"\s*(?P<name>{NAME})\s*(?:=|\\in(?![a-zA-Z]))\s*(?P<value>.+)", re.DOTALL)
 RELATION = re.compile(r"<|>|\\(?:leq|geq|neq|mid|cup|cap|setminus|to|implies|iff)(?![a-zA-Z])|:=")
-EQUAL = re.compile(r"(?<![<>!:\\])=")
 MATRIX = re.compile(
     r"\\begin\{(?P<kind>(?:[pb]|small)?matrix|array)\}(?:\{[lcr| ]*\})?(?P<rows>.*)"
     r"\\end\{(?P=kind)\}",
@@ -36,7 +35,7 @@ MATRIX = re.compile(
 )
 OPENING = ("\\{", "\\langle", "(", "[", "{")
 CLOSING = ("\\}", "\\rangle", ")", "]", "}")
-BRACKETS = {"(": "(", "\\langle": "(", "[": "[", "\\{": "{"}
+BRACKETS = {"\\langle": "("}
 PIECE = re.compile(r"\\[{}]|\\[a-zA-Z]+|\\.|\s+(?:and|or)\s+|.", re.DOTALL)
 GROUPED = re.compile(r"\d,\d{3}(?!\d)")
 CUT = re.compile(r"(-?\d*\.\d+)\s*\\ldots")
@@ -118,7 +117,7 @@ def _same_choice(
 
 def listed(text: str) -> Listed | None:
     """The parts of a list, tuple, interval or set in one spelling; None if there are none."""
-    assigned = ASSIGNED.fullmatch(text)
+    assigned = _assigned(text)
     body = assigned["value"] if assigned else text
     brackets, inside = _brackets(body.strip())
     cells = _cells(body)
@@ -128,12 +127,14 @@ def listed(text: str) -> Listed | None:
     if RELATION.search(_outside(inside)):
         return None
     entries = [one for entry in _split(inside) for one in _both_signs(entry)]
-    if brackets in ("", "((", "(", "()", "[]") and len(entries) < 2:
+    if brackets == "\\{\\}":
+        entries = list(dict.fromkeys(map(squeezed, entries)))
+    elif len(entries) < 2:
         return None
     entries = [entry.strip() for entry in entries]
     if any(not entry for entry in entries) or len(entries) > MOST_ENTRIES:
         return None
-    named = [ASSIGNED.fullmatch(entry) for entry in entries]
+    named = [_assigned(entry) for entry in entries]
     values = [match["value"] if match else entry for match, entry in zip(named, entries, strict=True)]
     return Listed(brackets, values, [match and squeezed(match["name"]) for match in named])
 
@@ -167,15 +168,15 @@ def _outside(text: str) -> str:
     return "".join(outside)
 
 
-def _split(text: str, signs: str = ",;") -> list[str]:
-    """Parts between signs, 'and' or 'or' outside of brackets."""
+def _split(text: str, signs: str = ",;", words: bool = True) -> list[str]:
+    """Parts between signs, 'and' and 'or' outside of brackets."""
     depth, parts = 0, [""]
     # In '1,234, 5,678' only commas before a space separate.
     grouped = bool(GROUPED.search(text)) and ", " in text
     pieces = PIECE.findall(text)
     for piece, following in zip(pieces, [*pieces[1:], " "], strict=True):
         depth += (piece in OPENING) - (piece in CLOSING)
-        word = piece.strip() in ("and", "or") and len(piece) > 3
+        word = words and piece.strip() in ("and", "or") and len(piece) > 3
         sign = piece in signs and not (piece == "," and grouped and not following.startswith(" "))
         if depth != 0 or not (word or sign):
             parts[-1] += piece
@@ -219,8 +220,14 @@ def _same_list(
     return _matched(a.entries, b.entries, ask)
 
 
-def _value(text: str) -> str:
+def _assigned(text: str) -> re.Match | None:
+    """Name and value of an answer such as 'x = 5'; None for an equation that is none."""
     match = ASSIGNED.fullmatch(text)
+    return match if match and "=" not in _outside(match["value"]) else None
+
+
+def _value(text: str) -> str:
+    match = _assigned(text)
     return match["value"] if match else text
 
 
@@ -280,7 +287,9 @@ def _same_sequence(right: str, given: str, ask: Ask) -> bool | None:
     elif b_end is None or len(a_end) != len(b_end):
         return False
     elif len(a_begin) != len(b_begin):
-        if min(len(a_begin), len(b_begin)) < 2 or not _one_law(max(a_begin, b_begin, key=len)):
+        shorter, longer = sorted((a_begin, b_begin), key=len)
+        # Two terms show a difference, three a factor.
+        if len(shorter) < 2 or not _one_law(longer, factor=len(shorter) > 2):
             return False
     terms = [*zip(a_begin, b_begin, strict=False), *zip(a_end, b_end, strict=True)]
     return every(_same(x, y, ask) for x, y in terms)
@@ -297,14 +306,16 @@ def _around_dots(text: str) -> tuple[str, list[str], list[str] | None]:
     return separator, terms[:at], [term for term in terms[at + 1 :] if term]
 
 
-def _one_law(terms: list[str]) -> bool:
-    """Whether terms grow by one difference or by one factor."""
+def _one_law(terms: list[str], factor: bool = False) -> bool:
+    """Whether terms grow by one difference, or by one factor if that may be."""
     values = [closed_forms.value(squeezed(term)) for term in terms]
     known = [value for value in values if value is not None]
     if len(known) < max(3, len(values)):
         return False
     differences = {y - x for x, y in pairwise(known)}
-    return len(differences) == 1 or (all(known) and len({y / x for x, y in pairwise(known)}) == 1)
+    if len(differences) == 1:
+        return True
+    return factor and all(known) and len({y / x for x, y in pairwise(known)}) == 1
 
 
 def _cells(text: str) -> list[list[str]] | None:
@@ -329,14 +340,17 @@ def _same_single(right: str, given: str, ask: Ask) -> bool | None:
         unions = right.split("\\cup"), given.split("\\cup")
         if _matched(*unions, _nobody) and len(unions[0]) == len(unions[1]):
             return True
-    if RELATION.search(right) or RELATION.search(given):
-        return ask(right, given)
+    relations = bool(RELATION.search(right)), bool(RELATION.search(given))
+    if any(relations):
+        other = right if relations[1] else given
+        number = not all(relations) and closed_forms.value(squeezed(_value(other))) is not None
+        return False if number else ask(right, given)
     given = given.split("\\approx")[0].strip() or given
     names, sides = [], []
     for text in (right, given):
-        assigned = ASSIGNED.fullmatch(text)
+        assigned = _assigned(text)
         names.append(squeezed(assigned["name"]) if assigned else "")
-        sides.append([side.strip() for side in EQUAL.split(text)])
+        sides.append([side.strip() for side in _split(text, "=", words=False)])
     equations = [len(of) == 2 and not name for of, name in zip(sides, names, strict=True)]
     if equations[0] or (names[0] and equations[1]):
         if len(sides[1]) < 2:

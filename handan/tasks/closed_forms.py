@@ -113,6 +113,8 @@ class _Parser:
     def __init__(self, tokens: list[str], constants: Mapping[str, Value]) -> None:
         self.tokens = tokens[::-1]
         self.constants = constants
+        # The root of a square is the letter itself only where that is positive.
+        self.lettered = any(token in LETTERS for token in tokens)
         self.loss = 1.0
 
     def _next(self) -> str:
@@ -180,7 +182,7 @@ class _Parser:
             raise _Unknown
         if self._next() == "^":
             raise _Unknown
-        return _raised(base, exponent)
+        return self._raised(base, exponent)
 
     def _factor(self) -> Value:
         token = self._take()
@@ -205,7 +207,7 @@ class _Parser:
             degree = self._group("[", "]") if self._next() == "[" else Fraction(2)
             if degree == 0:
                 raise _Unknown
-            return _raised(self._group("{", "}"), 1 / degree)
+            return self._raised(self._group("{", "}"), 1 / degree)
         raise _Unknown
 
     def _group(self, opening: str, closing: str) -> Value:
@@ -213,6 +215,28 @@ class _Parser:
         inner = self.sum()
         self._take(closing)
         return inner
+
+    def _raised(self, base: Value, exponent: Value) -> Value:
+        """A power, exact where base and result are rational; roots are principal ones."""
+        if isinstance(base, Fraction) and isinstance(exponent, Fraction):
+            if exponent.denominator == 1:
+                size = base.numerator.bit_length() + base.denominator.bit_length()
+                if base not in (0, 1, -1) and size * abs(exponent) > MOST_BITS:
+                    raise _Unknown
+                return base ** int(exponent % 2 if base == -1 else exponent)
+            if exponent.denominator == 2 and base >= 0 and not self.lettered:
+                above, below = isqrt(base.numerator), isqrt(base.denominator)
+                if above**2 == base.numerator and below**2 == base.denominator:
+                    return self._raised(Fraction(above, below), exponent * 2)
+            if base < 0 and exponent.denominator > 2:
+                raise _Unknown  # the real root or the principal one
+        base, exponent = complex(base), complex(exponent)
+        if base == 0 or abs(exponent) > 500:
+            raise _Unknown
+        found = base**exponent
+        if found == 0:
+            raise _Unknown  # too small for floating point
+        return _counted(found)
 
 
 def _unknown() -> Fraction:
@@ -226,26 +250,3 @@ def _count(number: Value) -> int:
     if not 0 <= number <= MOST_COUNT:
         raise _Unknown
     return int(number)
-
-
-def _raised(base: Value, exponent: Value) -> Value:
-    """A power, exact where base and result are rational; roots are principal ones."""
-    if isinstance(base, Fraction) and isinstance(exponent, Fraction):
-        if exponent.denominator == 1:
-            size = base.numerator.bit_length() + base.denominator.bit_length()
-            if base not in (0, 1, -1) and size * abs(exponent) > MOST_BITS:
-                raise _Unknown
-            return base ** int(exponent % 2 if base == -1 else exponent)
-        if exponent.denominator == 2 and base >= 0:
-            above, below = isqrt(base.numerator), isqrt(base.denominator)
-            if above**2 == base.numerator and below**2 == base.denominator:
-                return _raised(Fraction(above, below), exponent * 2)
-        if base < 0 and exponent.denominator > 2:
-            raise _Unknown  # the real root or the principal one
-    base, exponent = complex(base), complex(exponent)
-    if base == 0 or abs(exponent) > 500:
-        raise _Unknown
-    found = base**exponent
-    if found == 0:
-        raise _Unknown  # too small for floating point
-    return _counted(found)

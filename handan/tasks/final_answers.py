@@ -16,6 +16,7 @@ from handan.tasks.reading import RETRACTION, boxes
 
 # Of a text only the end is searched for sentences.
 TEXT_CHARACTERS, STATEMENT_CHARACTERS, BETWEEN_CHARACTERS = 4_000, 300, 60
+LAST_LINES = 3
 
 TAG = re.compile(r"<answer>(?P<inside>.*?)(?:</answer>|\Z)", re.DOTALL | re.IGNORECASE)
 CUE = re.compile(
@@ -36,7 +37,7 @@ NUMBER = re.compile(
 SENTENCE = re.compile(r"\s*(?P<said>[^\n]*?)\s*(?:[.!?。](?=\s|\*|\Z)|\n|\Z)")
 FORMULA = re.compile(r"[\w\s+\-−*/^=().,\\{}%!<>|\[\];:&'°√π∞±≤≥²³]+")
 LONG_WORD = re.compile(r"(?<![\\a-zA-Z{])(?!sqrt|sin|cos|tan|log|exp|infty|and\b|text)[a-zA-Z]{3,}")
-CHOICE = re.compile(r"\(?[A-J][).:]?(?:\s+\S{1,40})?|[A-J]")
+CHOICE = re.compile(r"\([A-H]\)(?:\s+\S{1,40})?|[A-H](?:[).:](?:\s+\S{1,40})?)?")
 
 # Between two statements: that the later one replaces the earlier one, or that both may hold.
 TURN = re.compile(
@@ -45,12 +46,17 @@ TURN = re.compile(
     r"|total|sum|which|because|since|cannot|can't)\b",
     re.IGNORECASE,
 )
-DOUBT = re.compile(
-    r"\b(?:(?<!more )or(?! (?:rather|equivalently|in other words))|maybe|perhaps|possibly|might|may"
-    r"|could|alternatively|otherwise|else|if|unless|depending|vs\.?|versus|either|nor|and/or)\b|\|",
-    re.IGNORECASE,
+OR = (
+    r"(?:(?<!more )\bor\b(?! (?:rather|equivalently|in other words))|\b(?:maybe|perhaps|possibly|nor"
+    r"|alternatively|otherwise|else|either|vs|versus)\b|\||\b(?:may|might|could)(?: also| well)* be"
+    r"[\s$\\(]*\Z)"
 )
-SEPARATOR = re.compile(r"[\s,;&/~$*()\\\-–—]*(?:\b(?:and|to|through|nor)\b)?[\s,;$*(]*")
+# Between sentences only near the beginning of the second one.
+DOUBT = re.compile(
+    rf"\A(?:(?![.!?]\s).)*(?:{OR}|\b(?:if|unless|depending)\b)|[.!?]\s+(?:\W*\w+\W+){{0,2}}?{OR}",
+    re.IGNORECASE | re.DOTALL,
+)
+SEPARATOR = re.compile(r"[\s,;&/~$*)\\\-–—]*(?:\b(?:and|to|through)\b)?[\s,;$*]*")
 REJECTED = re.compile(
     r"(?:\bnot|n't|\bnever|\bcannot|\bneither|\bbetween|\brather than|\binstead of|\bother than"
     r"|\bexcept|\bmore than|\bless than|\bgreater than|\bfewer than|\bat least|\bat most|\bunder"
@@ -80,8 +86,11 @@ def final_answers(text: str) -> tuple[str, ...] | None:
     """
     found = statements(text)
     if not found:
-        last = _last_line(text[-TEXT_CHARACTERS:])
-        found = [last] if last else []
+        end = text[-TEXT_CHARACTERS:].rstrip()
+        for _ in range(LAST_LINES):
+            if last := _last_line(end):
+                return _joined(text, [last])
+            end = end[: max(0, end.rfind("\n"))].rstrip()
     return _joined(text, found) if found else None
 
 
@@ -89,7 +98,9 @@ def statements(text: str) -> list[Statement]:
     """All places at which a text says that something is its answer, in order."""
     found = [_inside(match) for match in TAG.finditer(text)]
     tagged = found[-1].end if found else 0
-    of_boxes = [box for box in boxes(text) if box.start >= tagged]
+    of_boxes = [
+        box for box in boxes(text) if not any(tag.start <= box.start < tag.end for tag in found)
+    ]
     found += [
         Statement(box.start, box.end, _boxed(text, box.start, box.end, box.content))
         for box in of_boxes
@@ -99,7 +110,7 @@ def statements(text: str) -> list[Statement]:
     ends = [*(match.start() for match in cues[1:]), len(text)]
     for cue, end in zip(cues, ends, strict=False):
         until = min(end, cue.end() + STATEMENT_CHARACTERS)
-        said = _after_cue(text, cue, until)
+        said = _after_cue(text, cue, until, words=until < end or end == len(text))
         # Where there is a box, other sentences about an answer count only if they end with it.
         boxed = any(cue.start() <= box.start <= cue.end() + 200 for box in of_boxes)
         if said and not boxed and (not found or _closes(text, said)):
@@ -139,10 +150,10 @@ def _closes(text: str, said: Statement) -> bool:
     return bool(re.match(r"[\s$*)\\\]]*(?:[.!。]?\s*(?:\n|\Z)|[.!。]\s)", text[said.end : said.end + 40]))
 
 
-def _after_cue(text: str, cue: re.Match, until: int) -> Statement | None:
+def _after_cue(text: str, cue: re.Match, until: int, words: bool) -> Statement | None:
     """The first thing that is said behind 'the answer is', with its alternatives."""
     rest = text[cue.end() : until]
-    candidates = _candidates(rest, words=True)
+    candidates = _candidates(rest, words)
     if not candidates:
         return None
     groups = _groups(rest, candidates)
@@ -196,7 +207,9 @@ def _candidates(rest: str, words: bool) -> list[tuple[int, int, str]]:
     start = rest.find(said) if said else 0
     formula = FORMULA.fullmatch(said) and not LONG_WORD.search(said)
     if said and (formula and any(map(str.isdigit, said)) or CHOICE.fullmatch(said)):
-        return [(start, start + len(said), said)]
+        stop = start + len(said)
+        later = [(left + stop, right + stop, one) for left, right, one in _numbers(rest[stop:])]
+        return [(start, stop, said), *later]
     if numbers := _numbers(rest):
         if numbers[0][0] <= end or not words:
             return numbers

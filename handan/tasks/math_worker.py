@@ -19,7 +19,7 @@ from typing import Any
 
 from latex2sympy2_extended import NormalizationConfig
 from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
-from sympy import Expr, Float, I, Rational, Symbol
+from sympy import Expr, Float, I, Rational
 
 from handan.tasks import scalars
 
@@ -89,7 +89,10 @@ def same_values(right: Any, given: Any, *written: str) -> bool | None:
     if not isinstance(right, Expr) or not isinstance(given, Expr):
         return None
     decimals = [scalars.plain_number(scalars.squeezed(text)) for text in written]
-    right, given = right.doit(), given.doit()
+    # Symbols called i are the imaginary unit, whatever math-verify took them for.
+    right, given = (
+        of.subs([(s, I) for s in of.free_symbols if s.name == "i"]).doit() for of in (right, given)
+    )
     names = sorted({symbol.name for symbol in right.free_symbols | given.free_symbols})
     imaginary = not names or right.has(I) or given.has(I)
     close = WITH_DECIMALS if right.has(Float) or given.has(Float) else EXACT
@@ -97,7 +100,7 @@ def same_values(right: Any, given: Any, *written: str) -> bool | None:
     for point in POINTS if names else POINTS[:1]:
         at = {name: Rational(point[i % 6] * (i // 6 + 1), 29) for i, name in enumerate(names)}
         values = [
-            of.subs([(s, at[s.name]) for s in of.free_symbols if isinstance(s, Symbol)]).evalf(DIGITS)
+            of.subs([(s, at[s.name]) for s in of.free_symbols]).evalf(DIGITS)
             for of in (right, given)
         ]
         if not all(of.is_number and of.is_finite for of in values):

@@ -42,7 +42,7 @@ WORD = re.compile(r"[^\W\d_]{4,}")
 # Behind a number, a bracket or a command: words that name what is counted.
 UNIT = re.compile(
     r"(?<=[\w)}.%\]])\s*(?:\^\\circ(?:\s*(?:\\text\{\s*)?(?P<scale>[CFK])\}?)?"
-    r"|\\text\{\s*(?P<text>[^{}]*[a-zA-Z][^{}]*)\}|(?<=[\d)}.])(?P<plain>\s+[a-zA-Z]{2}[a-zA-Z. -]*)"
+    r"|\\text\{\s*(?P<text>[^{}\d]*[a-zA-Z][^{}\d]*)\}|(?<=[\d)}.])(?P<plain>\s+[a-zA-Z]{2}[a-zA-Z. -]*)"
     r"|(?<=\d)(?P<glued>[mck]m|[mk]?g|m?l|ft|yd|mi|in|min|am|pm)|(?<=\d)\s*(?P<letter>[msghLd]))"
     r"(?:\s*\^\s*\{?\s*(?P<power>[23])\s*\}?)?\.?\s*\Z"
 )
