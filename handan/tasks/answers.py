@@ -7,6 +7,7 @@ the caller.
 
 import re
 from collections.abc import Callable, Iterable
+from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from handan.tasks.scalars import squeezed
 
 # Decides about two parts for which no rule here does; None if it cannot either.
 Ask = Callable[[str, str], bool | None]
-MOST_ENTRIES = 100
+MOST_ENTRIES, ROUGHLY = 100, Fraction(1, 20)
 
 CHOICE = re.compile(
     r"(?:(?i:option|choice|answer)\s*)?(?:\\text\{)?\s*(?:\((?P<a>[A-Ja-j])\)|(?P<b>[A-J])\s*[).:]"
@@ -89,6 +90,8 @@ def _same(right: str, given: str, ask: Ask) -> bool | None:
     if matrices[0] and matrices[1]:
         return _same_matrix(*matrices, ask)
     lists = listed(right), listed(given)
+    if lists[0] is None or lists[1] is None:  # '1,000' is one number, but in '200,100' against '100, 200'
+        lists = tuple(None if n else found for n, found in zip(numbers, lists, strict=True))
     if lists[0] or lists[1]:
         return _same_list(right, given, lists, ask)
     return _same_single(right, given, ask)
@@ -174,7 +177,7 @@ def _split(text: str, signs: str = ",;", words: bool = True) -> list[str]:
     # In '1,234, 5,678' only commas before a space separate.
     grouped = bool(GROUPED.search(text)) and ", " in text
     pieces = PIECE.findall(text)
-    for piece, following in zip(pieces, [*pieces[1:], " "], strict=True):
+    for piece, following in zip(pieces, [*pieces[1:], " "], strict=False):
         depth += (piece in OPENING) - (piece in CLOSING)
         word = words and piece.strip() in ("and", "or") and len(piece) > 3
         sign = piece in signs and not (piece == "," and grouped and not following.startswith(" "))
@@ -215,7 +218,9 @@ def _same_list(
         if names[0] != names[1]:
             return False
         a, b = _by_name(a), _by_name(b)
-    if kinds - {"\\{\\}"} or any(names):
+    # 'x_1 = 3, x_2 = 2' are two solutions, 'x = 3, y = 2' is a pair.
+    letters = {name[0] for name in names[0] or names[1] or []}
+    if kinds - {"\\{\\}"} or all(names) or len(letters) > 1:
         return every(_same(x, y, ask) for x, y in zip(a.entries, b.entries, strict=True))
     return _matched(a.entries, b.entries, ask)
 
@@ -309,7 +314,7 @@ def _around_dots(text: str) -> tuple[str, list[str], list[str] | None]:
 def _one_law(terms: list[str], factor: bool = False) -> bool:
     """Whether terms grow by one difference, or by one factor if that may be."""
     values = [closed_forms.value(squeezed(term)) for term in terms]
-    known = [value for value in values if value is not None]
+    known = [value for value in values if isinstance(value, Fraction)]
     if len(known) < max(3, len(values)):
         return False
     differences = {y - x for x, y in pairwise(known)}
@@ -345,7 +350,8 @@ def _same_single(right: str, given: str, ask: Ask) -> bool | None:
         other = right if relations[1] else given
         number = not all(relations) and closed_forms.value(squeezed(_value(other))) is not None
         return False if number else ask(right, given)
-    given = given.split("\\approx")[0].strip() or given
+    about = [part.strip() for part in given.split("\\approx")]
+    given = about[0] or given
     names, sides = [], []
     for text in (right, given):
         assigned = _assigned(text)
@@ -358,9 +364,18 @@ def _same_single(right: str, given: str, ask: Ask) -> bool | None:
         return closed_forms.proportional(*map(_difference, sides)) or ask(right, given)
     if names[0] != names[1] and len(names[0]) == len(names[1]) == 1:
         return False
+    if _contradictory(sides[1]) or _contradictory(about):
+        return False
     right, given = sides[0][-1], sides[1][-1]
     verdict = scalars.same(right, given)
     return ask(scalars.without_unit(right), scalars.without_unit(given)) if verdict is None else verdict
+
+
+def _contradictory(sides: list[str]) -> bool:
+    """Whether '5 = 6' is said, which is two answers; '2/3 = 0.67' is not."""
+    values = [closed_forms.number(squeezed(side)) for side in sides]
+    known = [value for value in values if isinstance(value, Fraction)]
+    return any(abs(x - y) > ROUGHLY * max(abs(x), abs(y)) for x, y in pairwise(known))
 
 
 def _difference(sides: list[str]) -> str:

@@ -29,7 +29,7 @@ TOKEN = re.compile(
 )
 COMMAND = re.compile(r"\\[a-zA-Z]+")
 MIXED = re.compile(r"\d(?:\\frac|\(\d)")
-MOST_TOKENS, MOST_BITS, MOST_COUNT = 80, 40_000, 3_000
+MOST_CHARACTERS, MOST_TOKENS, MOST_BITS, MOST_COUNT = 3_000, 80, 40_000, 3_000
 # Relative, and beyond every rounding of floating point.
 DIFFERENT = 1e-9
 
@@ -86,7 +86,7 @@ def number(text: str) -> Value | None:
 
 def _evaluated(text: str, constants: Mapping[str, Value]) -> tuple[Value, float] | None:
     """Value at the point of this module, and by how much sums magnified rounding."""
-    tokens = TOKEN.findall(text)
+    tokens = TOKEN.findall(text) if len(text) <= MOST_CHARACTERS else []
     if "".join(tokens) != text or not 0 < len(tokens) <= MOST_TOKENS or MIXED.search(text):
         return None
     parser = _Parser(tokens, constants)

@@ -12,13 +12,21 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from handan.tasks.notation import bare
-from handan.tasks.reading import RETRACTION, boxes
+from handan.tasks.reading import (
+    BETWEEN_CHARACTERS,
+    DOUBT,
+    NEIGHBOURHOOD_CHARACTERS,
+    REJECTED_AFTER,
+    RETRACTION,
+    Mark,
+    marked,
+    together,
+)
 
 # Of a text only the end is searched for sentences.
-TEXT_CHARACTERS, STATEMENT_CHARACTERS, BETWEEN_CHARACTERS = 4_000, 300, 60
+TEXT_CHARACTERS, STATEMENT_CHARACTERS = 4_000, 300
 LAST_LINES = 3
 
-TAG = re.compile(r"<answer>(?P<inside>.*?)(?:</answer>|\Z)", re.DOTALL | re.IGNORECASE)
 CUE = re.compile(
     r"(?P<mark>#{3,}[ \t]|答案(?:就?是|为)?[：:]?)"
     r"|(?<!\bto )\banswers?\b(?:[^.\n$\\]{0,60}?(?:\b(?:is|are|be|equals|isn't)\b|[:=：])"
@@ -36,26 +44,9 @@ NUMBER = re.compile(
 )
 SENTENCE = re.compile(r"\s*(?P<said>[^\n]*?)\s*(?:[.!?。](?=\s|\*|\Z)|\n|\Z)")
 FORMULA = re.compile(r"[\w\s+\-−*/^=().,\\{}%!<>|\[\];:&'°√π∞±≤≥²³]+")
-LONG_WORD = re.compile(r"(?<![\\a-zA-Z{])(?!sqrt|sin|cos|tan|log|exp|infty|and\b|text)[a-zA-Z]{3,}")
+LONG_WORD = re.compile(r"(?i:\b(?:it|is|we|so|my|be|of|as|by|at)\b)|(?<![\\a-zA-Z{])(?!sqrt|sin|cos|tan|log|exp|infty|and\b|text)[a-zA-Z]{3,}")
 CHOICE = re.compile(r"\([A-H]\)(?:\s+\S{1,40})?|[A-H](?:[).:](?:\s+\S{1,40})?)?")
 
-# Between two statements: that the later one replaces the earlier one, or that both may hold.
-TURN = re.compile(
-    r"\b(?:but|no|not|wait|actually|correct\w*|however|instead|rather|check\w*|mistake|error|wrong"
-    r"|sorry|oops|so|thus|hence|therefore|then|finally|next|now|gives?|giving|becomes|simplif\w*"
-    r"|total|sum|which|because|since|cannot|can't)\b",
-    re.IGNORECASE,
-)
-OR = (
-    r"(?:(?<!more )\bor\b(?! (?:rather|equivalently|in other words))|\b(?:maybe|perhaps|possibly|nor"
-    r"|alternatively|otherwise|else|either|vs|versus)\b|\||\b(?:may|might|could)(?: also| well)* be"
-    r"[\s$\\(]*\Z)"
-)
-# Between sentences only near the beginning of the second one.
-DOUBT = re.compile(
-    rf"\A(?:(?![.!?]\s).)*(?:{OR}|\b(?:if|unless|depending)\b)|[.!?]\s+(?:\W*\w+\W+){{0,2}}?{OR}",
-    re.IGNORECASE | re.DOTALL,
-)
 SEPARATOR = re.compile(r"[\s,;&/~$*)\\\-–—]*(?:\b(?:and|to|through)\b)?[\s,;$*]*")
 REJECTED = re.compile(
     r"(?:\bnot|n't|\bnever|\bcannot|\bneither|\bbetween|\brather than|\binstead of|\bother than"
@@ -96,15 +87,9 @@ def final_answers(text: str) -> tuple[str, ...] | None:
 
 def statements(text: str) -> list[Statement]:
     """All places at which a text says that something is its answer, in order."""
-    found = [_inside(match) for match in TAG.finditer(text)]
-    tagged = found[-1].end if found else 0
-    of_boxes = [
-        box for box in boxes(text) if not any(tag.start <= box.start < tag.end for tag in found)
-    ]
-    found += [
-        Statement(box.start, box.end, _boxed(text, box.start, box.end, box.content))
-        for box in of_boxes
-    ]
+    marks = marked(text)
+    found = [_marked(text, mark) for mark in marks]
+    tagged = max((mark.end for mark in marks if mark.is_tag), default=0)
     begin = max(tagged, len(text) - TEXT_CHARACTERS)
     cues = list(CUE.finditer(text, begin))
     ends = [*(match.start() for match in cues[1:]), len(text)]
@@ -112,7 +97,7 @@ def statements(text: str) -> list[Statement]:
         until = min(end, cue.end() + STATEMENT_CHARACTERS)
         said = _after_cue(text, cue, until, words=until < end or end == len(text))
         # Where there is a box, other sentences about an answer count only if they end with it.
-        boxed = any(cue.start() <= box.start <= cue.end() + 200 for box in of_boxes)
+        boxed = any(cue.start() <= box.start <= cue.end() + 200 for box in marks)
         if said and not boxed and (not found or _closes(text, said)):
             found.append(said)
     found.sort(key=lambda statement: statement.start)
@@ -122,27 +107,39 @@ def statements(text: str) -> list[Statement]:
     return found
 
 
-def _inside(match: re.Match) -> Statement:
-    """The statement of a tag, in whose text there may be sentences and boxes."""
-    inside = match["inside"].strip()
-    answers = final_answers(inside) if inside else ("",)
-    if answers is None:
-        answers = (inside,)
-    return Statement(match.start(), match.end(), answers or None)
+def _marked(text: str, mark: Mark) -> Statement:
+    """The statement of a box, or of a tag, in whose text there may be sentences and boxes."""
+    answers: tuple[str, ...] | None
+    if not mark.is_tag:
+        answers = _boxed(text, mark)
+    elif mark.content.strip():
+        inside = final_answers(mark.content)
+        answers = (mark.content.strip(),) if inside is None else inside or None
+    else:
+        answers = ("",)
+    return Statement(mark.start, mark.end, answers)
 
 
-def _boxed(text: str, start: int, end: int, content: str) -> tuple[str, ...] | None:
+def _boxed(text: str, mark: Mark) -> tuple[str, ...] | None:
     """The content of a box, with what 'or' adds before and behind it."""
-    before, behind = text[max(0, start - 40) : start], text[end : end + 40]
-    if REJECTED.search(before):
+    before, behind = text[max(0, mark.start - 40) : mark.start], text[mark.end : mark.end + 40]
+    if _rejected(before, behind):
         return None
-    answers = [content]
+    answers = [mark.content]
     if (other := OTHER.match(behind)) and not SAME_AGAIN.search(behind):
         answers += [said for _, _, said in _numbers(behind[other.end() :])[:1]]
     first = re.search(r"(?P<said>\S+?)[\s$.,)]*\bor\s*(?:maybe\s+|perhaps\s+)?[$\\(\s]*\Z", before)
     if first:
         answers = [said for _, _, said in _numbers(first["said"])[-1:]] + answers
     return tuple(answers)
+
+
+def _rejected(before: str, behind: str) -> bool:
+    """Whether what stands around an answer says that it is none."""
+    behind = behind[:NEIGHBOURHOOD_CHARACTERS].lstrip("$\\)] ")
+    return bool(
+        REJECTED.search(before[-NEIGHBOURHOOD_CHARACTERS:]) or REJECTED_AFTER.match(behind)
+    )
 
 
 def _closes(text: str, said: Statement) -> bool:
@@ -157,7 +154,7 @@ def _after_cue(text: str, cue: re.Match, until: int, words: bool) -> Statement |
     if not candidates:
         return None
     groups = _groups(rest, candidates)
-    kept = [of for of in groups if not REJECTED.search(cue[0] + rest[: of[0][0]])]
+    kept = [of for of in groups if not _rejected(cue[0] + rest[: of[0][0]], rest[of[-1][1] :])]
     if not kept:
         return Statement(cue.start(), cue.end() + groups[0][-1][1], None)
     chosen = kept[0]
@@ -181,7 +178,7 @@ def _last_line(text: str) -> Statement | None:
     if not candidates:
         return None
     groups = _groups(line, candidates)
-    kept = [of for of in groups if not REJECTED.search(line[: of[0][0]])]
+    kept = [of for of in groups if not _rejected(line[: of[0][0]], line[of[-1][1] :])]
     if not kept:
         return Statement(begin, len(text), None)
     answers = tuple(said for _, _, said in kept[-1])
@@ -247,9 +244,7 @@ def _joined(text: str, found: list[Statement]) -> tuple[str, ...]:
         return ()
     answers = list(known[-1].answers or ())
     for earlier, later in reversed(list(pairwise(known))):
-        between = text[earlier.end : later.start]
-        turned = TURN.search(between) and not DOUBT.search(between)
-        if len(between) > BETWEEN_CHARACTERS or turned:
+        if not together(text[earlier.end : later.start]):
             break
         answers = [*(earlier.answers or ()), *answers]
     return tuple(answers)

@@ -26,6 +26,8 @@ ROOT = re.compile(r"√\s*(?:\((?P<inner>[^()]*)\)|(?P<token>\d+|[a-z]))")
 # A space, a thin space or a comma in braces between groups of three digits; '{,}' too.
 GROUP = r"(?:\\,|\\ |\\;|\\:|~| |\{,\}|,?\\!\s*|\{\s*\\,\s*\}|')"
 GROUPED = re.compile(rf"(?<![\d.,_])[1-9]\d{{0,2}}(?:{GROUP}\d{{3}})+(?!\d)")
+TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
+DEGREES = re.compile(r"\{?\(?(\d+(?:\.\d+)?)\)?\}?\s*\^\\circ")
 NOT_DIGITS = re.compile(r"\D+")
 
 COMMANDS = [
@@ -51,6 +53,7 @@ COMMANDS = [
     (r"\\ne(?![a-zA-Z])|!=", r"\\neq"),
     (r"\\[lr]brace(?![a-zA-Z])", lambda match: "\\{" if "lb" in match[0] else "\\}"),
     (r"\\varnothing(?![a-zA-Z])|\\\{\s*\\\}", r"\\emptyset"),
+    (r"\\(?:mid|[lr]?vert)(?![a-zA-Z])", "|"),
     (r"(?<=\d) ?[xX] ?(?=10\s*\^)", r"\\times "),
     (r"\*\*(?=\s*[\w({-])", "^"),
     (r"\*", r"\\cdot "),
@@ -81,6 +84,8 @@ def spelled(text: str) -> str:
     text = GROUPED.sub(lambda match: NOT_DIGITS.sub("", match[0]), text)
     for pattern, replacement in SPELLINGS:
         text = pattern.sub(replacement, text)
+    if TRIGONOMETRY.search(text):
+        text = DEGREES.sub(r"\\frac{\1\\pi}{180}", text)
     return text.strip()
 
 
@@ -89,7 +94,9 @@ def bare(text: str) -> str:
     before = None
     while before != text:
         before = text
-        text = text.strip(" \n\t*`").removesuffix(".").removesuffix("\\").strip(" \n\t*`")
+        text = text.strip(" \n\t*`").removesuffix("\\").rstrip(" \n\t*`")
+        if text.endswith(".") and not text.endswith(".."):
+            text = text[:-1]
         for opening, closing in (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")):
             inner = text[len(opening) : -len(closing)]
             alone = text.startswith(opening) and text.endswith(closing) and len(inner) > 0

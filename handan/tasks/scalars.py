@@ -1,8 +1,8 @@
 """Whether two single answers are the same: numbers, numerals of a base, choices, words, formulas.
 
 Integers, fractions and decimals are exact. Only a decimal of at least five significant digits also
-stands for the value from which it is rounded or cut, which leaves a relative error below 1e-4, and
-beyond fourteen digits a relative error of 1e-14 is rounding of the machine.
+stands for the value from which it is rounded or cut, which leaves a relative error below 1e-4; a
+relative error of 2e-15 is taken for rounding of the machine.
 """
 
 import re
@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from handan.tasks import closed_forms
 
-FEWEST_DIGITS, MACHINE, MOST_CHARACTERS = 5, Fraction(1, 10**14), 400
+FEWEST_DIGITS, MACHINE, MOST_CHARACTERS = 5, Fraction(2, 10**15), 400
 
 NUMBER = re.compile(
     r"(?P<sign>[-+]*)(?:(?P<whole>\d{1,3}(?:,\d{3})+|\d*)(?:\.(?P<decimals>\d+))?"
     r"|(?P<points>\d{1,3}(?:\.\d{3}){2,}|\d{1,3}(?:\.\d{3})+(?=,\d))(?:,(?P<comma>\d+))?)\.?"
-    r"(?:(?:[eE]|(?:\\times|\\cdot)10\^)(?P<power>[-+]?\d{1,4}|\{[-+]?\d{1,4}\}))?"
+    r"(?:(?:[eE]|(?:\\times|\\cdot)10\^)(?P<power>[-+]?\d{1,3}|\{[-+]?\d{1,3}\}))?"
 )
 REPEATING = re.compile(
     r"(?P<sign>-?)(?P<whole>\d*)\.(?P<once>\d*)(?:\\(?:overline|bar|dot)\{?(?P<again>\d+)\}?"
@@ -152,7 +152,7 @@ def _same_quantity(a: Scalar, b: Scalar) -> bool | None:
 
 def _numeral(text: str) -> tuple[str, int] | None:
     """Digits and base of a numeral that names its base; None for anything else."""
-    match = BASED.fullmatch(squeezed(text))
+    match = BASED.fullmatch(squeezed(text)) if len(text) < MOST_CHARACTERS else None
     if match is None:
         return None
     base = BASES.get(match["base"]) or (int(match["base"]) if match["base"].isdigit() else 0)
