@@ -279,6 +279,133 @@ B | \text{(B)}
 \textbf{(C)} \frac{1}{2} | 0.5
 7 | \textbf{(C)}\ 7
 1-\frac{1}{2^{99}} | \frac{2^{99}-1}{2^{99}}
+025 | 25
+\frac{9}{2} | 4.5
+4.5 | 4\frac{1}{2}
+4.5 | 4 1/2
+25\% | \frac{1}{4}
+0.25 | 25 \%
+\$18.90 | 18.9
+18.90 | \$18.90
+18.90\text{ dollars} | \$18.90
+2 \times 10^{-3} | 0.002
+0.002 | 2e-3
+6.022 \times 10^{23} | 6.022e23
+(-\infty, 2] | x \le 2
+(-\infty,2]\cup[5,\infty) | [5,\infty) \cup (-\infty,2]
+x \in (1,3) | 1<x<3
+1<x<3 | (1,3)
+\{-1,0,1\} | -1, 0, 1
+-1,0,1 | \{1,0,-1\}
+\{x \mid x > 2\} | \{x | x>2\}
+\begin{pmatrix}1&2\\3&4\end{pmatrix} | \begin{bmatrix}1 & 2\\3 & 4\end{bmatrix}
+\begin{pmatrix} 3/5 \\ 4/5 \end{pmatrix} | \begin{pmatrix} \frac{3}{5} \\ \frac{4}{5} \end{pmatrix}
+\begin{pmatrix} \sqrt{2} \\ 1 \end{pmatrix} | \begin{pmatrix} \frac{2}{\sqrt{2}} \\ 1 \end{pmatrix}
+5\sqrt{2} | \sqrt{50}
+\sqrt{50} | 7.0711
+\sqrt{50} | 7.071067811865475
+\frac{\sqrt{3}}{3} | \frac{1}{\sqrt 3}
+\tan 30^\circ | \frac{1}{\sqrt3}
+45^\circ | 45°
+45^{\circ} | 45 degrees
+10 \text{ mph} | 10
+10 \text{ mph} | 10 \text{ miles per hour}
+12\text{ in}^2 | 12
+12 \text{ square inches} | 12 \text{ in}^2
+1,000,000 | 10^6
+10^6 | 1 million
+1.5 \text{ million} | 1500000
+y=-2x+1 | y = 1-2x
+y=-2x+1 | 2x+y=1
+x+y=3 | y+x-3=0
+(x-2)^2+(y+3)^2=16 | x^2+y^2-4x+6y=3
+x=\frac{1\pm\sqrt{5}}{2} | \frac{1+\sqrt5}{2}, \frac{1-\sqrt5}{2}
+\frac{1\pm\sqrt{5}}{2} | x = \frac{1 \pm \sqrt{5}}{2}
+2,3 | x=2 \text{ and } x=3
+2,3 | x_1 = 2, x_2 = 3
+2,3 | x_1 = 3, x_2 = 2
+(2,3) | x=2,\ y=3
+(4,5,6) | a=4, b=5, c=6
+f(x)=x^2 | x^2
+f(x)=x^2 | y=x^2
+g(x)=x^2 | f(x) = x^2
+\ln(2) | \ln 2
+\log_{10} 2 | 0.30103
+3\ln 2 | \ln 8
+e^2 | 7.389056
+e^{-1} | \frac{1}{e}
+e^{2x} | (e^x)^2
+\frac{x+1}{x-1} | \frac{-x-1}{1-x}
+x^2-1 | (x-1)(x+1)
+-\frac{3}{4} | \frac{3}{-4}
+-\frac{3}{4} | -0.75
+-\frac34 | −3/4
+\text{even} | even
+\text{True} | true
+\text{(A)} | A) 3
+A | \text{A. } 3
+A | Option A
+B | \textbf{B}
+\textbf{(B)}\ \frac{1}{2} | B
+\textbf{(B)}\ \frac{1}{2} | \frac{2}{4}
+\mathrm{(E)}\ 12 | 12
+\textbf{(E) } 12 | E
+\text{E} | \textbf{(E)}
+11 | 11_{10}
+101_2 | 5_{10}
+FF_{16} | 255_{10}
+1\,011_2 | 1011_2
+1, 3, 5, \ldots, 99 | 1,3,5,...,99
+0.\overline{27} | \frac{3}{11}
+0.1\overline{6} | \frac16
+0.\dot{3} | \frac13
+3:2 | 3 : 2
+3:2 | 6:4
+\frac{3}{2} | 3:2
+2^{10} | 1024
+10! | 3628800
+\binom{6}{3} | 20
+{6 \choose 3} | 20
+\frac{10!}{2^5} | 113400
+3^{1000} | 9^{500}
+|x-1| | |1-x|
+\infty | +\infty
+\sum_{k=1}^n k | \frac{n(n+1)}{2}
+\frac{\pi^2}{6} | 1.644934
+\pi | 3.1416
+\pi | 3.1415
+3+4i | 4i+3
+3 + 4i | 3+4\mathrm{i}
+\frac{1}{i} | -i
+\frac{1+i}{2} | 0.5+0.5i
+x^2y | yx^2
+3xy^2 | 3 x y^2
+(a+b)(a-b) | a^2-b^2
+x^{-1} | 1/x
+\sqrt{x} | x^{1/2}
+2\theta | \theta \cdot 2
+\frac{a}{b} | a/b
+\frac{1}{2}gt^2 | gt^2/2
+\frac{ab}{2} | \frac{1}{2}ab
+4 | 2+2
+4 | 2+2=4
+4 | 16/4
+4 | \sqrt{16}
+3.14 | 3.14
+1000 | 1{,}000
+1000.5 | 1.000,5
+0.1 | 0.1000000000000000055511151231257827
+5 | \text{5}
+5 | \mathbf{5}
+5 | {5}
+5 | (5)
+5 | \left(5\right)
+5 | \displaystyle 5
+5 | \!5
+5 | 5\%
+5 | ~5~
+5 | 5\quad
+5 | \$5\$
 """
 
 # Pairs that are different answers, whichever is the reference; with '|>' only in this order.
@@ -457,6 +584,46 @@ C | 7
 1, 2 | 1, 2, 3
 C | C, D
 C | C \text{ or } D
+\frac{1}{3} |> 33.3\%
+\$18.90 |> 18.91
+2 \times 10^{-3} |> 2 \times 10^{-4}
+(-\infty, 2] |> (-\infty,2)
+1<x<3 |> 1 \leq x \leq 3
+\begin{pmatrix}1&2\\3&4\end{pmatrix} |> \begin{vmatrix}1 & 2\\3 & 4\end{vmatrix}
+\sqrt{50} |> 7.07
+45^\circ |> 46^\circ
+y=-2x+1 |> 2x+y=2
+(x-2)^2+(y+3)^2=16 |> x^2+y^2-4x+6y=4
+x=\frac{1\pm\sqrt{5}}{2} |> \frac{1+\sqrt5}{2}
+(2,3) |> x=3,\ y=2
+x^2-1 |> (x-1)^2
+\text{even} |> odd
+\text{False} |> True
+\text{Alice} |> \text{Alice and Bob}
+\textbf{(B)}\ \frac{1}{2} |> (A)\ \frac12
+\textbf{(E) }12 |> \textbf{(E) }13
+77_8 |> 77_{10}
+12.5_8 |> 12.5_9
+1, 3, 5, \ldots, 99 |> 1,3,5,...,101
+0.\overline{27} |> 0.27
+3:2 |> 2:3
+2^{10} |> 1023
+10! |> 3628801
+2^{1000} |> 2^{1001}
+\lfloor x \rfloor |> \lceil x \rceil
+\max(a,b) |> \min(a,b)
+\infty |> -\infty
+\infty |> 5
+\pi |> 3.14160
+3+4i |> 3-4i
+3xy^2 |> 3x^2y
+\theta |> \alpha
+4 |> \pm 4
+4 |> 4 \pm 1
+3.14 |> \pi
+1000 |> 1.000
+5 |> 5.0000000000001
+5 |> 5 \ldots
 """
 
 # Reference, outcome and response.
@@ -628,4 +795,103 @@ TEXTS = [
     ("42", "unreadable", ""),
     ("42", "unreadable", "\\boxed{}"),
     ("42", "unreadable", "\\boxed{" + "1" * 2000 + "}"),
+    ("5", "wrong", "\\boxed{5}\\boxed{6}"),
+    ("5", "wrong", "\\boxed{5} \\text{ or } \\boxed{6}"),
+    ("5", "wrong", "\\boxed{5}, or possibly \\boxed{6}"),
+    ("5", "wrong", "$\\boxed{5}$ / $\\boxed{6}$"),
+    ("6", "wrong", "$\\boxed{5}$ and $\\boxed{6}$"),
+    ("5", "wrong", "\\boxed{5 \\lor 6}"),
+    ("5", "wrong", "\\boxed{5 | 6}"),
+    ("5", "wrong", "\\boxed{5 \\text{ if odd, } 6 \\text{ if even}}"),
+    ("5", "wrong", "\\boxed{\\text{either } 5 \\text{ or } 6}"),
+    ("5", "wrong", "\\boxed{5 \\sim 6}"),
+    ("5", "wrong", "\\boxed{5 \\text{ to } 6}"),
+    ("5", "wrong", "\\boxed{5 \\backslash 6}"),
+    ("5", "wrong", "\\boxed{5 \\quad 6}"),
+    ("5", "wrong", "\\boxed{5\\ 6}"),
+    ("5", "wrong", "\\boxed{5 \\\\ 6}"),
+    ("5", "wrong", "\\boxed{5\n6}"),
+    ("5", "wrong", "\\boxed{5=6}"),
+    ("5", "wrong", "\\boxed{5 \\approx 6}"),
+    ("5", "wrong", "The answer could be 5 or 6."),
+    ("5", "wrong", "The answer is 5, or is it 6?"),
+    ("6", "wrong", "It could be 5. It could be 6."),
+    ("5", "wrong", "Possible answers: 5, 6."),
+    ("5", "wrong", "Answers: 5 and 6"),
+    ("5", "wrong", "The answer is either 5 or it is 6."),
+    ("5", "wrong", "5 (alternatively 6)"),
+    ("6", "wrong", "5 (alternatively 6)"),
+    ("5", "wrong", "5, 6"),
+    ("5", "wrong", "5 6"),
+    ("6", "wrong", "5 6"),
+    ("5", "wrong", "5/6"),
+    ("5", "wrong", "The answer is probably 5, but perhaps 6."),
+    ("6", "wrong", "The answer is probably 5, but perhaps 6."),
+    ("6", "wrong", "The answer is 5. But maybe the answer is 6."),
+    ("6", "wrong", "Answer: 5\nOr: 6"),
+    ("5", "wrong", "Answer: 5\nOr: 6"),
+    ("5", "wrong", "**5** or **6**"),
+    ("6", "wrong", "**5** or **6**"),
+    ("5", "wrong", "The answer is one of 5, 6, 7."),
+    ("5", "wrong", "The answer isn't 5, it's 6."),
+    ("6", "correct", "The answer isn't 5, it's 6."),
+    ("5", "wrong", "The answer cannot be 5."),
+    ("5", "wrong", "5 is not the answer."),
+    ("5", "wrong", "The answer is in the range 5 to 6."),
+    ("5", "wrong", "The answer is > 5."),
+    ("5", "wrong", "The answer is less than 5."),
+    ("5", "wrong", "The answer lies in (5, 6)."),
+    ("5", "wrong", "<answer>5</answer><answer>6</answer>"),
+    ("6", "wrong", "<answer>5</answer><answer>6</answer>"),
+    ("5", "wrong", "<answer>5, 6</answer>"),
+    ("5", "wrong", "<answer>The answer is 5 or 6.</answer>"),
+    ("5", "wrong", "<answer>\\boxed{5} or \\boxed{6}</answer>"),
+    ("5", "correct", "<answer>The result is $5$.</answer>"),
+    ("5", "correct", "<answer>So we get 5 apples.</answer>"),
+    ("5", "correct", "<answer>We computed 2+3. Therefore, the answer is 5.</answer>"),
+    ("1/2", "correct", "<answer>\\frac{1}{2}</answer>"),
+    ("x+1", "correct", "<answer>x+1</answer>"),
+    ("6", "correct", "I thought 5, but it is 6."),
+    ("6", "correct", "The answer is 5... no, 6."),
+    ("6", "correct", "\\boxed{5}... no, \\boxed{6}"),
+    ("6", "correct", "So \\boxed{5}. Hmm, wait, \\boxed{6}."),
+    ("5", "wrong", "So \\boxed{5}. Hmm, wait, \\boxed{6}."),
+    ("6", "correct", "Step 1: 5.\nStep 2: 6.\nThe answer is 6."),
+    ("8", "correct", "There are 3 + 5 = 8 of them.\n\nThe answer is 8. I hope it helps 100%!"),
+    ("8", "correct", "The answer to question 3 is 8."),
+    ("8", "correct", "Therefore, the answer is 3 + 5 = 8."),
+    ("8", "correct", "Therefore, the answer is $3 + 5 = 8$."),
+    ("8", "correct", "Therefore, the answer is $3 + 5 = \\boxed{8}$."),
+    ("8", "correct", "Answer: 8 apples (3 + 5)"),
+    ("8", "correct", "The answer is: \n\n$$8$$"),
+    ("8", "correct", "Answer:\n8"),
+    ("8", "correct", "The final answer is: 8 ."),
+    ("8", "correct", "ANSWER: 8"),
+    ("8", "correct", "**Answer**: 8"),
+    ("8", "correct", "*Answer:* $8$."),
+    ("8", "correct", "The correct answer is 8."),
+    ("8", "correct", "Our answer is therefore 8."),
+    ("8", "correct", "8 is the answer."),
+    ("8", "correct", "The result is 8."),
+    ("8", "correct", "We get $x = 8$"),
+    ("8", "correct", "Thus there are $8$ ways."),
+    ("8", "correct", "Thus, there are $\\boxed{8}$ ways to choose 2 of 5."),
+    ("8", "correct", "### Answer\n8"),
+    ("8", "correct", "## Final Answer\n\n**8**"),
+    ("8", "correct", "Final answer: `8`"),
+    ("8", "correct", "The answer is **8**, which is 2^3."),
+    ("8", "correct", "The answer is 8 (since 3 + 5 = 8)."),
+    ("8", "correct", "The answer is 8. Check: 8 - 3 = 5."),
+    ("8", "correct", "The answer is 8. This may be checked by 3 + 5."),
+    ("8", "correct", "The answer is 8; see step 3."),
 ]
+
+
+def pairs(table: str) -> list[tuple[str, str, bool]]:
+    """Reference, answer, and whether the pair holds in this order only."""
+    found = []
+    for line in table.strip().splitlines():
+        one_way = " |> " in line
+        right, given = line.split(" |> " if one_way else " | ", 1)
+        found.append((right, given, one_way))
+    return found

@@ -65,7 +65,6 @@ def same_answer(right: str, given: str, ask: Ask = _nobody) -> bool | None:
         ask: decides about parts that need algebra; by default nothing does.
     """
 
-
     def careful(right: str, given: str) -> bool | None:
         # Algebra drops dots and indices of numerals.
         known = DOTS not in right + given and not NUMERAL_INDEX.search(f"{right} {given}")
@@ -90,7 +89,9 @@ def _same(right: str, given: str, ask: Ask) -> bool | None:
     if matrices[0] and matrices[1]:
         return _same_matrix(*matrices, ask)
     lists = listed(right), listed(given)
-    if lists[0] is None or lists[1] is None:  # '1,000' is one number, but in '200,100' against '100, 200'
+    if (
+        lists[0] is None or lists[1] is None
+    ):  # '1,000' is one number, but in '200,100' against '100, 200'
         lists = tuple(None if n else found for n, found in zip(numbers, lists, strict=True))
     if lists[0] or lists[1]:
         return _same_list(right, given, lists, ask)
@@ -138,7 +139,9 @@ def listed(text: str) -> Listed | None:
     if any(not entry for entry in entries) or len(entries) > MOST_ENTRIES:
         return None
     named = [_assigned(entry) for entry in entries]
-    values = [match["value"] if match else entry for match, entry in zip(named, entries, strict=True)]
+    values = [
+        match["value"] if match else entry for match, entry in zip(named, entries, strict=True)
+    ]
     return Listed(brackets, values, [match and squeezed(match["name"]) for match in named])
 
 
@@ -213,6 +216,8 @@ def _same_list(
     pair = len(a.entries) == 2
     if len(a.entries) != len(b.entries) or (len(kinds) == 2 and (pair or "\\{\\}" in kinds)):
         return False
+    if pair and "" in (a.brackets, b.brackets) and kinds - {"()", "\\{\\}"}:
+        return False  # an interval
     names = [_distinct(of.names) for of in (a, b)]
     if names[0] and names[1]:
         if names[0] != names[1]:
@@ -368,7 +373,11 @@ def _same_single(right: str, given: str, ask: Ask) -> bool | None:
         return False
     right, given = sides[0][-1], sides[1][-1]
     verdict = scalars.same(right, given)
-    return ask(scalars.without_unit(right), scalars.without_unit(given)) if verdict is None else verdict
+    return (
+        ask(scalars.without_unit(right), scalars.without_unit(given))
+        if verdict is None
+        else verdict
+    )
 
 
 def _contradictory(sides: list[str]) -> bool:

@@ -44,7 +44,9 @@ NUMBER = re.compile(
 )
 SENTENCE = re.compile(r"\s*(?P<said>[^\n]*?)\s*(?:[.!?。](?=\s|\*|\Z)|\n|\Z)")
 FORMULA = re.compile(r"[\w\s+\-−*/^=().,\\{}%!<>|\[\];:&'°√π∞±≤≥²³]+")
-LONG_WORD = re.compile(r"(?i:\b(?:it|is|we|so|my|be|of|as|by|at)\b)|(?<![\\a-zA-Z{])(?!sqrt|sin|cos|tan|log|exp|infty|and\b|text)[a-zA-Z]{3,}")
+LONG_WORD = re.compile(
+    r"(?i:\b(?:it|is|we|so|my|be|of|as|by|at)\b)|(?<![\\a-zA-Z{])(?!sqrt|sin|cos|tan|log|exp|infty|and\b|text)[a-zA-Z]{3,}"
+)
 CHOICE = re.compile(r"\([A-H]\)(?:\s+\S{1,40})?|[A-H](?:[).:](?:\s+\S{1,40})?)?")
 
 SEPARATOR = re.compile(r"[\s,;&/~$*)\\\-–—]*(?:\b(?:and|to|through)\b)?[\s,;$*]*")
@@ -55,7 +57,9 @@ REJECTED = re.compile(
     r"(?: (?:be|the|an?|equal|to|just|simply|exactly|number|value|answer|it|from))*[\s$\\(*:\[\"']*\Z",
     re.IGNORECASE,
 )
-OTHER = re.compile(r"[\s$.,;*)\]\\]*\(?\s*(?:or|maybe|perhaps|possibly|alternatively|otherwise)\b", re.I)
+OTHER = re.compile(
+    r"[\s$.,;*)\]\\]*\(?\s*(?:or|maybe|perhaps|possibly|alternatively|otherwise)\b", re.I
+)
 SAME_AGAIN = re.compile(r"equivalent|about|approx|roughly|in other words|\bso\b|more|less", re.I)
 OPENING = re.compile(r"\W*?(?P<number>[-−]?\d[\d,]*(?:\.\d+)?(?:/\d+)?)[.*$]*\s+")
 
@@ -137,14 +141,14 @@ def _boxed(text: str, mark: Mark) -> tuple[str, ...] | None:
 def _rejected(before: str, behind: str) -> bool:
     """Whether what stands around an answer says that it is none."""
     behind = behind[:NEIGHBOURHOOD_CHARACTERS].lstrip("$\\)] ")
-    return bool(
-        REJECTED.search(before[-NEIGHBOURHOOD_CHARACTERS:]) or REJECTED_AFTER.match(behind)
-    )
+    return bool(REJECTED.search(before[-NEIGHBOURHOOD_CHARACTERS:]) or REJECTED_AFTER.match(behind))
 
 
 def _closes(text: str, said: Statement) -> bool:
     """Whether a statement is the end of its sentence."""
-    return bool(re.match(r"[\s$*)\\\]]*(?:[.!。]?\s*(?:\n|\Z)|[.!。]\s)", text[said.end : said.end + 40]))
+    return bool(
+        re.match(r"[\s$*)\\\]]*(?:[.!。]?\s*(?:\n|\Z)|[.!。]\s)", text[said.end : said.end + 40])
+    )
 
 
 def _after_cue(text: str, cue: re.Match, until: int, words: bool) -> Statement | None:
@@ -197,7 +201,9 @@ def _candidates(rest: str, words: bool) -> list[tuple[int, int, str]]:
         (match.start(), match.end(), next(part for part in match.groups() if part is not None))
         for match in SPAN.finditer(rest)
     ]
-    spans = [of for of in spans if not re.search(r"(?<![\\a-zA-Z{])[a-zA-Z]{3,}\s+[a-zA-Z]{2,}", of[2])]
+    spans = [
+        of for of in spans if not re.search(r"(?<![\\a-zA-Z{])[a-zA-Z]{3,}\s+[a-zA-Z]{2,}", of[2])
+    ]
     if spans and spans[0][0] <= end:
         return spans
     said = bare(rest[skipped:end])
@@ -222,9 +228,7 @@ def _numbers(text: str) -> list[tuple[int, int, str]]:
     ]
 
 
-def _groups(
-    text: str, candidates: list[tuple[int, int, str]]
-) -> list[list[tuple[int, int, str]]]:
+def _groups(text: str, candidates: list[tuple[int, int, str]]) -> list[list[tuple[int, int, str]]]:
     """Neighbours that are alternatives or parts of one list together."""
     groups = [candidates[:1]]
     for left, right in pairwise(candidates):

@@ -93,7 +93,9 @@ ALTERNATIVE = re.compile(
 )
 LISTED = re.compile(r"[\s\"'\u201c\u201d`*)]*[,;][\s\"'\u201c\u201d`*(]*")
 RANGE = re.compile(r"\bbetween(?: the)?[\s\"'\u201c\u201d`*(]*\Z", re.IGNORECASE)
-AND = re.compile(r"[\s\"'\u201c\u201d`*)]*(?:and|to)(?: the)?[\s\"'\u201c\u201d`*(]*", re.IGNORECASE)
+AND = re.compile(
+    r"[\s\"'\u201c\u201d`*)]*(?:and|to)(?: the)?[\s\"'\u201c\u201d`*(]*", re.IGNORECASE
+)
 MARKUP = " \t*_`\"'\u201c\u201d()[]#>"
 
 
@@ -260,7 +262,11 @@ def choose(text: str, find: Finder) -> str | None:
             said = starts[index - 1] == opening and ends_clause(text, earlier)
             said |= number > 0 and 0 <= earlier.start - cues[number - 1].end() <= 4
             near = 0 <= cue.start() - earlier.end <= NEARBY_CHARACTERS
-            return None if said and near and not TURN.search(text, earlier.end, cue.start()) else answer
+            return (
+                None
+                if said and near and not TURN.search(text, earlier.end, cue.start())
+                else answer
+            )
     current = [s for s in stated if s.start >= retracted] or stated
     # An opening or a closing line is one that holds nothing but a candidate and markup.
     closes = len(text.rstrip(MARKUP + "\n.!"))

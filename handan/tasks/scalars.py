@@ -266,5 +266,3 @@ def _same_number(right: str, given: str) -> bool | None:
 def _written(text: str, number: tuple[Fraction, Fraction | None] | None) -> str:
     """A plain number as the parser of expressions reads it; other text as it is."""
     return text if number is None else f"\\frac{{{number[0].numerator}}}{{{number[0].denominator}}}"
-
-
