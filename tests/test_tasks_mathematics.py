@@ -212,17 +212,17 @@ def test_outcomes(pool, right, text, outcome):
 
 def test_a_power_tower_gets_no_verdict_and_the_next_answer_does(pool):
     assert judge("5", TOWER, pool) == ("timeout", "9^{9^{9}}")
-    assert judge("x+1", "\\boxed{1+x}", pool)[0] == "correct"
+    assert judge("\\ln 4", "\\boxed{2\\ln 2}", pool)[0] == "correct"
     assert judge("9^{9^{9}}", TOWER, pool)[0] == "correct"  # the same words need no algebra
 
 
 def test_a_killed_worker_is_replaced(pool):
-    assert judge("x+1", "\\boxed{1+x}", pool)[0] == "correct"
+    assert pool.judge("x+1", "\\boxed{1+x}")[0] == "correct"
     worker = pool.idle.get()
     worker.kill()
     worker.wait()
     pool.idle.put(worker)
-    assert judge("x+1", "\\boxed{2+x-1}", pool)[0] == "correct"
+    assert pool.judge("x+1", "\\boxed{2+x-1}")[0] == "correct"
     replaced = pool.idle.get()
     pool.idle.put(replaced)
     assert replaced.pid != worker.pid
@@ -238,7 +238,7 @@ def test_a_worker_ends_when_nobody_asks_any_more():
 
 def test_grading_works_off_the_main_thread(pool):
     found = []
-    thread = threading.Thread(target=lambda: found.append(judge("2x", "\\boxed{x+x}", pool)[0]))
+    thread = threading.Thread(target=lambda: found.append(judge("\\ln 9", "\\boxed{2\\ln 3}", pool)[0]))
     thread.start()
     thread.join()
     assert found == ["correct"]

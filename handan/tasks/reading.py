@@ -19,6 +19,7 @@ from typing import NamedTuple
 from handan.tasks.base import Grade, Item
 
 NEIGHBOURHOOD_CHARACTERS, BETWEEN_CHARACTERS, NEARBY_CHARACTERS = 80, 60, 12
+MOST_MARKS = 20
 
 WRAPPERS = re.compile(
     r"\\(?:text|textbf|textit|texttt|textrm|mathrm|mathbf|mathit|mathtt|mathsf|operatorname"
@@ -160,7 +161,7 @@ def read(text: str, find: Finder) -> str | None:
 
 
 def marked(text: str) -> list[Mark]:
-    """All ``<answer>`` tags of a text, and the boxes outside of them, in order."""
+    """The last ``<answer>`` tags of a text and boxes outside of them, in order."""
     tags = [Mark(m.start(), m.end(), m["inside"], True) for m in TAG.finditer(text)]
     marks, index = list(tags), 0
     for box in boxes(text):
@@ -168,7 +169,7 @@ def marked(text: str) -> list[Mark]:
             index += 1
         if index == len(tags) or box.start < tags[index].start:
             marks.append(box)
-    return sorted(marks)
+    return sorted(marks)[-MOST_MARKS:]
 
 
 def together(between: str) -> bool:
