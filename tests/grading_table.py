@@ -5,6 +5,8 @@ Math-Verify, ms-swift, R1-Zero formats, GSM8K, AIME. ``SAME`` and ``OTHER`` are 
 and content of a box, ``TEXTS`` are references with whole responses.
 """
 
+# ruff: noqa: RUF001 - answers come with such characters
+
 # Pairs that are the same answer, in this order.
 SAME = r"""
 2 | \boxed{2}

@@ -1,5 +1,7 @@
 """Grading of mathematics: right answers in any form, limits, nothing ever evaluated."""
 
+# ruff: noqa: RUF001 - answers come with such characters
+
 import itertools
 import logging
 import random
@@ -42,9 +44,9 @@ FRAMES = [
     "#### {}", "**Answer:** {}", "<answer>The answer is {}.</answer>", "Final answer: {}\n",
 ]  # fmt: skip
 PIECES = [
-    "1", "2", "0", "1,234", "x", "i", "e", "\\pi", "+", "-", "^", "{", "}", "(", ")", "[", "]", "\\{",
-    "\\}", "\\frac", "\\sqrt", "\\text{", "\\text{ or }", ", ", ",", "\\ldots", "...", "=", "<",
-    "\\leq", "\\cup", "\\pm", "%", "^\\circ", "_", "_{", "8", "!", "\\binom", "\\begin{pmatrix}",
+    "1", "2", "0", "1,234", "x", "i", "e", "\\pi", "+", "-", "^", "{", "}", "(", ")", "[", "]",
+    "\\{", "\\}", "\\frac", "\\sqrt", "\\text{", "\\text{ or }", ", ", ",", "\\ldots", "...", "=",
+    "<", "\\leq", "\\cup", "\\pm", "%", "^\\circ", "_", "_{", "8", "!", "\\binom", "\\begin{pmatrix}",
     "\\end{pmatrix}", "&", "\\\\", " or ", " and ", "not ", "answer is ", "\\boxed{", "\\boxed ",
     "\\fbox{", "<answer>", "</answer>", "$", "$$", "\\(", "\\)", "\\[", "\\]", "#### ", ". ", "\n",
     ".", ":", "/", "*", "**", "√", "½", "−", "²", "₂", "(C)", "A", "cm", " million", "e10", "10^",
@@ -238,7 +240,9 @@ def test_a_worker_ends_when_nobody_asks_any_more():
 
 def test_grading_works_off_the_main_thread(pool):
     found = []
-    thread = threading.Thread(target=lambda: found.append(judge("\\ln 9", "\\boxed{2\\ln 3}", pool)[0]))
+    thread = threading.Thread(
+        target=lambda: found.append(judge("\\ln 9", "\\boxed{2\\ln 3}", pool)[0])
+    )
     thread.start()
     thread.join()
     assert found == ["correct"]

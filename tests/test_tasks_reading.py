@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from handan.tasks.reading import Stated, choose, find_verdicts, last_box, plain, read
+from handan.tasks.marks import boxes
+from handan.tasks.reading import Stated, choose, find_verdicts, plain, read
 
 
 def find_letters(text):
@@ -31,8 +32,9 @@ def find_letters(text):
         ("\\boxed{Y and \\boxed{X}", "X"),
     ],
 )
-def test_last_box_balances_braces(text, expected):
-    assert last_box(text) == expected
+def test_the_last_box_balances_braces(text, expected):
+    found = boxes(text)
+    assert (found[-1].content if found else None) == expected
 
 
 def test_plain_removes_latex_and_unifies_hyphens():

@@ -6,14 +6,15 @@ the caller.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
 from handan.tasks import closed_forms, scalars
-from handan.tasks.notation import bare, spelled
+from handan.tasks.notation import bare, in_brackets, outside, spelled, split
 from handan.tasks.scalars import squeezed
+from handan.tasks.sequences import DOTS, every, same_sequence
 
 # Decides about two parts for which no rule here does; None if it cannot either.
 Ask = Callable[[str, str], bool | None]
@@ -34,14 +35,8 @@ MATRIX = re.compile(
     r"\\end\{(?P=kind)\}",
     re.DOTALL,
 )
-OPENING = ("\\{", "\\langle", "(", "[", "{")
-CLOSING = ("\\}", "\\rangle", ")", "]", "}")
-BRACKETS = {"\\langle": "("}
-PIECE = re.compile(r"\\[{}]|\\[a-zA-Z]+|\\.|\s+(?:and|or)\s+|.", re.DOTALL)
-GROUPED = re.compile(r"\d,\d{3}(?!\d)")
 CUT = re.compile(r"(-?\d*\.\d+)\s*\\ldots")
 NUMERAL_INDEX = re.compile(r"\d[})]?\s*_")
-DOTS = "\\ldots"
 
 
 def _nobody(right: str, given: str) -> None:
@@ -83,18 +78,17 @@ def _same(right: str, given: str, ask: Ask) -> bool | None:
     numbers = scalars.plain_number(squeezed(right)), scalars.plain_number(squeezed(given))
     if numbers[0] and numbers[1] and scalars.same(right, given):
         return True
-    if any(DOTS in _outside(_brackets(_value(text))[1]) for text in (right, given)):
-        return _same_sequence(right, given, ask)
-    matrices = _cells(right), _cells(given)
-    if matrices[0] and matrices[1]:
-        return _same_matrix(*matrices, ask)
-    lists = listed(right), listed(given)
-    if (
-        lists[0] is None or lists[1] is None
-    ):  # '1,000' is one number, but in '200,100' against '100, 200'
-        lists = tuple(None if n else found for n, found in zip(numbers, lists, strict=True))
-    if lists[0] or lists[1]:
-        return _same_list(right, given, lists, ask)
+    if any(DOTS in outside(in_brackets(_value(text))[1]) for text in (right, given)):
+        return same_sequence(_value(right), _value(given), lambda x, y: _same(x, y, ask))
+    rows, other_rows = _cells(right), _cells(given)
+    if rows and other_rows:
+        return _same_matrix(rows, other_rows, ask)
+    a, b = listed(right), listed(given)
+    if a is None or b is None:
+        # '1,000' is a number, but not where '1, 000' is asked for.
+        a, b = (None if numbers[0] else a), (None if numbers[1] else b)
+    if a or b:
+        return _same_list(right, given, (a, b), ask)
     return _same_single(right, given, ask)
 
 
@@ -113,24 +107,24 @@ def _same_choice(
     if all(letters):
         if letters[0] != letters[1]:
             return False
-        return _same(*rests, ask) if all(rests) else True
+        return _same(rests[0], rests[1], ask) if all(rests) else True
     if choices[0] and choices[0]["a"] and not rests[0]:
         return letters[0] == given.upper()
-    return _same(*rests, ask) if all(rests) else False
+    return _same(rests[0], rests[1], ask) if all(rests) else False
 
 
 def listed(text: str) -> Listed | None:
     """The parts of a list, tuple, interval or set in one spelling; None if there are none."""
     assigned = _assigned(text)
     body = assigned["value"] if assigned else text
-    brackets, inside = _brackets(body.strip())
+    brackets, inside = in_brackets(body.strip())
     cells = _cells(body)
     if cells and 1 in (len(cells), max(map(len, cells))):
         flat = [cell for row in cells for cell in row]
         return Listed("()", flat, [None] * len(flat))
-    if RELATION.search(_outside(inside)):
+    if RELATION.search(outside(inside)):
         return None
-    entries = [one for entry in _split(inside) for one in _both_signs(entry)]
+    entries = [one for entry in split(inside) for one in _both_signs(entry)]
     if brackets == "\\{\\}":
         entries = list(dict.fromkeys(map(squeezed, entries)))
     elif len(entries) < 2:
@@ -143,52 +137,6 @@ def listed(text: str) -> Listed | None:
         match["value"] if match else entry for match, entry in zip(named, entries, strict=True)
     ]
     return Listed(brackets, values, [match and squeezed(match["name"]) for match in named])
-
-
-def _brackets(text: str) -> tuple[str, str]:
-    """Opening and closing bracket around a whole text, and what is inside."""
-    pieces = PIECE.findall(text)
-    if len(pieces) < 3 or pieces[0] not in OPENING or pieces[-1] not in CLOSING:
-        return "", text
-    depth = 0
-    for index, piece in enumerate(pieces):
-        depth += (piece in OPENING) - (piece in CLOSING)
-        if depth == 0 and index < len(pieces) - 1:
-            return "", text
-    inside = "".join(pieces[1:-1])
-    if pieces[0] == "{":
-        return _brackets(inside.strip())
-    opening = BRACKETS.get(pieces[0], pieces[0])
-    closing = ")" if pieces[-1] == "\\rangle" else pieces[-1]
-    return opening + closing, inside
-
-
-def _outside(text: str) -> str:
-    """``text`` without what stands in brackets."""
-    depth, outside = 0, []
-    for piece in PIECE.findall(text):
-        depth -= piece in CLOSING
-        if depth == 0:
-            outside.append(piece)
-        depth += piece in OPENING
-    return "".join(outside)
-
-
-def _split(text: str, signs: str = ",;", words: bool = True) -> list[str]:
-    """Parts between signs, 'and' and 'or' outside of brackets."""
-    depth, parts = 0, [""]
-    # In '1,234, 5,678' only commas before a space separate.
-    grouped = bool(GROUPED.search(text)) and ", " in text
-    pieces = PIECE.findall(text)
-    for piece, following in zip(pieces, [*pieces[1:], " "], strict=False):
-        depth += (piece in OPENING) - (piece in CLOSING)
-        word = words and piece.strip() in ("and", "or") and len(piece) > 3
-        sign = piece in signs and not (piece == "," and grouped and not following.startswith(" "))
-        if depth != 0 or not (word or sign):
-            parts[-1] += piece
-        elif sign or parts[-1].strip():  # 'a, and b'
-            parts.append("")
-    return parts
 
 
 def _both_signs(entry: str) -> list[str]:
@@ -233,7 +181,7 @@ def _same_list(
 def _assigned(text: str) -> re.Match | None:
     """Name and value of an answer such as 'x = 5'; None for an equation that is none."""
     match = ASSIGNED.fullmatch(text)
-    return match if match and "=" not in _outside(match["value"]) else None
+    return match if match and "=" not in outside(match["value"]) else None
 
 
 def _value(text: str) -> str:
@@ -271,66 +219,9 @@ def _matched(right: list[str], given: list[str], ask: Ask) -> bool | None:
     return None if uncertain else True
 
 
-def every(verdicts: Iterable[bool | None]) -> bool | None:
-    """False if one is, else None if one is, else True."""
-    found: bool | None = True
-    for verdict in verdicts:
-        if verdict is False:
-            return False
-        found = None if verdict is None else found
-    return found
-
-
-def _same_sequence(right: str, given: str, ask: Ask) -> bool | None:
-    """Sequences of which a part is left out, by the terms that are given."""
-    first, second = _around_dots(_value(right)), _around_dots(_value(given))
-    if DOTS not in given:
-        first, second = second, first
-    (a_sign, a_begin, a_end), (b_sign, b_begin, b_end) = first, second
-    if a_sign != b_sign:
-        return False
-    if a_end is None:
-        # All terms against a part of them.
-        if b_end is None or len(b_begin) < 2 or not b_end or not _one_law(a_begin):
-            return False
-        a_end = a_begin[-len(b_end) :]
-    elif b_end is None or len(a_end) != len(b_end):
-        return False
-    elif len(a_begin) != len(b_begin):
-        shorter, longer = sorted((a_begin, b_begin), key=len)
-        # Two terms show a difference, three a factor.
-        if len(shorter) < 2 or not _one_law(longer, factor=len(shorter) > 2):
-            return False
-    terms = [*zip(a_begin, b_begin, strict=False), *zip(a_end, b_end, strict=True)]
-    return every(_same(x, y, ask) for x, y in terms)
-
-
-def _around_dots(text: str) -> tuple[str, list[str], list[str] | None]:
-    """Separator, terms before the dots, and terms after them (None without dots)."""
-    text = _brackets(text.strip())[1]
-    separator = next((sign for sign in ",;:+" if sign in _outside(text)), ",")
-    terms = [term.strip() for term in _split(text, separator)]
-    if terms.count(DOTS) != 1:
-        return separator, terms, None
-    at = terms.index(DOTS)
-    return separator, terms[:at], [term for term in terms[at + 1 :] if term]
-
-
-def _one_law(terms: list[str], factor: bool = False) -> bool:
-    """Whether terms grow by one difference, or by one factor if that may be."""
-    values = [closed_forms.value(squeezed(term)) for term in terms]
-    known = [value for value in values if isinstance(value, Fraction)]
-    if len(known) < max(3, len(values)):
-        return False
-    differences = {y - x for x, y in pairwise(known)}
-    if len(differences) == 1:
-        return True
-    return factor and all(known) and len({y / x for x, y in pairwise(known)}) == 1
-
-
 def _cells(text: str) -> list[list[str]] | None:
     """Rows of cells of a matrix in whatever brackets; None for anything else."""
-    match = MATRIX.fullmatch(_value(text).strip()) or MATRIX.fullmatch(_brackets(text)[1].strip())
+    match = MATRIX.fullmatch(_value(text).strip()) or MATRIX.fullmatch(in_brackets(text)[1].strip())
     if match is None:
         return None
     rows = [row for row in match["rows"].split("\\\\") if row.strip()]
@@ -340,8 +231,8 @@ def _cells(text: str) -> list[list[str]] | None:
 def _same_matrix(right: list[list[str]], given: list[list[str]], ask: Ask) -> bool | None:
     if [len(row) for row in right] != [len(row) for row in given]:
         return False
-    pairs = zip(sum(right, []), sum(given, []), strict=True)
-    return every(_same(x, y, ask) for x, y in pairs)
+    rows = zip(right, given, strict=True)
+    return every(_same(x, y, ask) for row in rows for x, y in zip(*row, strict=True))
 
 
 def _same_single(right: str, given: str, ask: Ask) -> bool | None:
@@ -361,7 +252,7 @@ def _same_single(right: str, given: str, ask: Ask) -> bool | None:
     for text in (right, given):
         assigned = _assigned(text)
         names.append(squeezed(assigned["name"]) if assigned else "")
-        sides.append([side.strip() for side in _split(text, "=", words=False)])
+        sides.append([side.strip() for side in split(text, "=", words=False)])
     equations = [len(of) == 2 and not name for of, name in zip(sides, names, strict=True)]
     if equations[0] or (names[0] and equations[1]):
         if len(sides[1]) < 2:

@@ -14,12 +14,13 @@ from fractions import Fraction
 from math import comb, factorial, inf, isqrt
 
 Value = Fraction | complex
+GREEK = ("alpha", "beta", "gamma", "theta", "lambda", "mu", "phi", "omega", "sigma")
 # Far from each other and from anything that cancels.
 LETTERS = {
     letter: Fraction(1_000_003 + 7_919 * place**2, 611_953 + 1_009 * place)
     for place, letter in enumerate("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 } | {"\\pi": Fraction(7_420_738_134_810, 2_362_094_115_149)}
-for _place, _greek in enumerate("alpha beta gamma theta lambda mu phi omega sigma".split()):
+for _place, _greek in enumerate(GREEK):
     LETTERS[f"\\{_greek}"] = Fraction(2_000_003 + 104_729 * _place, 811_953)
 SECOND: dict[str, Value] = {letter: value**2 + Fraction(3, 7) for letter, value in LETTERS.items()}
 CONSTANTS: dict[str, Value] = {"i": 1j, "e": complex(cmath.e), "\\pi": complex(cmath.pi)}
@@ -127,7 +128,7 @@ class _Parser:
 
     def sum(self) -> Value:
         total: Value = Fraction(0)
-        largest = 0.0
+        largest: float = 0.0
         sign = self._take() if self._next() in ("+", "-") else "+"
         while True:
             term = self._product()
@@ -136,7 +137,7 @@ class _Parser:
                 largest = max(largest, abs(complex(term)), abs(total))
             if self._next() not in ("+", "-"):
                 if largest:
-                    self.loss *= largest / abs(total) if total else inf
+                    self.loss *= largest / abs(complex(total)) if total else inf
                 return total
             sign = self._take()
             if sign == "+" and self._next() == "-":
@@ -145,6 +146,7 @@ class _Parser:
     def _product(self) -> Value:
         product = self._power()
         while self._next() not in ("", "+", "-", ")", "}", "]"):
+            factor: Value
             divided = self._next() == "/"
             if self._next() in ("\\cdot", "\\times", "/"):
                 self._take()

@@ -11,18 +11,11 @@ import re
 from itertools import pairwise
 from typing import NamedTuple
 
+from handan.tasks.marks import BETWEEN_CHARACTERS, DOUBT, Mark, marked, together
 from handan.tasks.notation import bare
-from handan.tasks.reading import (
-    BETWEEN_CHARACTERS,
-    DOUBT,
-    NEIGHBOURHOOD_CHARACTERS,
-    REJECTED_AFTER,
-    RETRACTION,
-    Mark,
-    marked,
-    together,
-)
+from handan.tasks.reading import NEIGHBOURHOOD_CHARACTERS, REJECTED_AFTER, RETRACTION
 
+# ruff: noqa: RUF001 - minus signs and Chinese stand in answers
 # Of a text only the end is searched for sentences.
 TEXT_CHARACTERS, STATEMENT_CHARACTERS = 4_000, 300
 LAST_LINES = 3
@@ -54,7 +47,8 @@ REJECTED = re.compile(
     r"(?:\bnot|n't|\bnever|\bcannot|\bneither|\bbetween|\brather than|\binstead of|\bother than"
     r"|\bexcept|\bmore than|\bless than|\bgreater than|\bfewer than|\bat least|\bat most|\bunder"
     r"|\bover|\babove|\bbelow|\bup to|\branges? from|\bnot in)"
-    r"(?: (?:be|the|an?|equal|to|just|simply|exactly|number|value|answer|it|from))*[\s$\\(*:\[\"']*\Z",
+    r"(?: (?:be|the|an?|equal|to|just|simply|exactly|number|value|answer|it|from))*"
+    r"[\s$\\(*:\[\"']*\Z",
     re.IGNORECASE,
 )
 OTHER = re.compile(
@@ -209,14 +203,14 @@ def _candidates(rest: str, words: bool) -> list[tuple[int, int, str]]:
     said = bare(rest[skipped:end])
     start = rest.find(said) if said else 0
     formula = FORMULA.fullmatch(said) and not LONG_WORD.search(said)
-    if said and (formula and any(map(str.isdigit, said)) or CHOICE.fullmatch(said)):
+    if (formula and any(map(str.isdigit, said))) or CHOICE.fullmatch(said):
         stop = start + len(said)
         later = [(left + stop, right + stop, one) for left, right, one in _numbers(rest[stop:])]
         return [(start, stop, said), *later]
-    if numbers := _numbers(rest):
-        if numbers[0][0] <= end or not words:
-            return numbers
-    if said and (words and len(said) <= BETWEEN_CHARACTERS or formula):
+    numbers = _numbers(rest)
+    if numbers and (numbers[0][0] <= end or not words):
+        return numbers
+    if said and (formula or (words and len(said) <= BETWEEN_CHARACTERS)):
         return [(start, start + len(said), said)]
     return []
 

@@ -112,8 +112,7 @@ def same_values(right: Any, given: Any, *written: str) -> bool | None:
             continue
         for decimal, other in zip(decimals, values[::-1], strict=True):
             if decimal and decimal[1] and other.is_real and not names:
-                exact = Fraction(str(other))
-                return scalars.rounds(exact, *decimal)
+                return scalars.rounds(Fraction(str(other)), *decimal)
         return False
     return compared or None
 

@@ -1,18 +1,21 @@
-"""One spelling for what is written in many ways: commands of LaTeX, Unicode, digits in groups.
+"""One spelling for what is written in many ways, and the parts that brackets and commas make.
 
 Nothing is evaluated here, and every pattern is linear in the text.
 """
 
 import re
 import unicodedata
+from typing import Any
 
+# ruff: noqa: RUF001 - these characters are what is replaced
 SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ", "0123456789-+n", strict=True))
 SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
 SIGNS = {
     "−": "-", "–": "-", "‐": "-", "‑": "-", "‒": "-", "﹣": "-", "－": "-", "×": r"\times ",
     "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ", "÷": "/", "∕": "/", "⁄": "/", "π": r"\pi ",
     "∞": r"\infty ", "°": r"^\circ ", "≤": r"\leq ", "≥": r"\geq ", "≠": r"\neq ", "∪": r"\cup ",
-    "∩": r"\cap ", "∅": r"\emptyset ", "±": r"\pm ", "…": r"\ldots ", "∈": r"\in ", "≈": r"\approx ",
+    "∩": r"\cap ", "∅": r"\emptyset ", "±": r"\pm ", "…": r"\ldots ", "∈": r"\in ",
+    "≈": r"\approx ",
     "％": "%", "，": ",", "；": ";", "：": ":", "（": "(", "）": ")", "＝": "=", "＋": "+",
     "\u2009": r"\,", "\u202f": r"\,", "\u00a0": "~", "\u2062": "", "\u200b": "", "′": "'", "’": "'",
     "⟨": r"\langle ", "⟩": r"\rangle ", "ⅈ": "i", "。": ".",
@@ -30,7 +33,7 @@ TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 DEGREES = re.compile(r"\{?\(?(\d+(?:\.\d+)?)\)?\}?\s*\^\\circ")
 NOT_DIGITS = re.compile(r"\D+")
 
-COMMANDS = [
+COMMANDS: list[tuple[str, Any]] = [
     (r"\\(?:left|right|[bB]igg?[lr]?)(?=\s*[()\[\]|.<>]|\s*\\[{}|a-z])\.?", ""),
     (r"\\(?:displaystyle|textstyle|limits|nolimits|hfill|boxed|fbox)(?![a-zA-Z])", ""),
     (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
@@ -66,6 +69,11 @@ COMMANDS = [
     (r"(\\frac\s*\{[^{}]*\})\s*(\d|[a-zA-Z])", r"\1{\2}"),
     (r"(?<=\d)\s*percent(?:age)?\b|\\text\{\s*percent\s*\}", "%"),
 ]  # fmt: skip
+OPENING = ("\\{", "\\langle", "(", "[", "{")
+CLOSING = ("\\}", "\\rangle", ")", "]", "}")
+BRACKETS = {"\\langle": "("}
+PIECE = re.compile(r"\\[{}]|\\[a-zA-Z]+|\\.|\s+(?:and|or)\s+|.", re.DOTALL)
+COMMA_GROUPED = re.compile(r"\d,\d{3}(?!\d)")
 SPELLINGS = [(re.compile(pattern), replacement) for pattern, replacement in COMMANDS]
 
 
@@ -103,3 +111,49 @@ def bare(text: str) -> str:
             if alone and len(text) > 2 * len(opening) and opening not in inner and "$" not in inner:
                 text = inner
     return text
+
+
+def in_brackets(text: str) -> tuple[str, str]:
+    """Opening and closing bracket around a whole text, and what is inside."""
+    pieces = PIECE.findall(text)
+    if len(pieces) < 3 or pieces[0] not in OPENING or pieces[-1] not in CLOSING:
+        return "", text
+    depth = 0
+    for index, piece in enumerate(pieces):
+        depth += (piece in OPENING) - (piece in CLOSING)
+        if depth == 0 and index < len(pieces) - 1:
+            return "", text
+    inside = "".join(pieces[1:-1])
+    if pieces[0] == "{":
+        return in_brackets(inside.strip())
+    opening = BRACKETS.get(pieces[0], pieces[0])
+    closing = ")" if pieces[-1] == "\\rangle" else pieces[-1]
+    return opening + closing, inside
+
+
+def outside(text: str) -> str:
+    """``text`` without what stands in brackets."""
+    depth, found = 0, []
+    for piece in PIECE.findall(text):
+        depth -= piece in CLOSING
+        if depth == 0:
+            found.append(piece)
+        depth += piece in OPENING
+    return "".join(found)
+
+
+def split(text: str, signs: str = ",;", words: bool = True) -> list[str]:
+    """Parts between signs, 'and' and 'or' outside of brackets."""
+    depth, parts = 0, [""]
+    # In '1,234, 5,678' only commas before a space separate.
+    grouped = bool(COMMA_GROUPED.search(text)) and ", " in text
+    pieces = PIECE.findall(text)
+    for piece, following in zip(pieces, [*pieces[1:], " "], strict=False):
+        depth += (piece in OPENING) - (piece in CLOSING)
+        word = words and piece.strip() in ("and", "or") and len(piece) > 3
+        sign = piece in signs and not (piece == "," and grouped and not following.startswith(" "))
+        if depth != 0 or not (word or sign):
+            parts[-1] += piece
+        elif sign or parts[-1].strip():  # 'a, and b'
+            parts.append("")
+    return parts

@@ -2,10 +2,10 @@
 
 A task says what an answer looks like (a function from text to ``Stated`` candidates); this module
 says which of several candidates is the answer. The order of trust is: the last ``<answer>`` tag or
-``\\boxed``; the first candidate after the last 'answer'; a closing line, an opening line, a bold
-span that consists of a candidate alone; the last candidate. Candidates the text itself rejects ('not
-1001 but 1010'), offers as alternatives ('1001 or 1010') or follows by another one in the same breath
-('The answer is 1001. The answer is 1010.') are no answers, so that hedging never pays.
+box; the first candidate after the last 'answer'; a closing line, an opening line, a bold span that
+consists of a candidate alone; the last candidate. Candidates the text itself rejects ('not 1001 but
+1010'), offers as alternatives ('1001 or 1010') or follows by another one in the same breath ('The
+answer is 1001. The answer is 1010.') are no answers, so that hedging never pays.
 
 Every pattern looks at a bounded neighbourhood of a position, so that reading is linear in the text.
 """
@@ -17,9 +17,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from handan.tasks.base import Grade, Item
+from handan.tasks.marks import TURN, Mark, marked, together
 
-NEIGHBOURHOOD_CHARACTERS, BETWEEN_CHARACTERS, NEARBY_CHARACTERS = 80, 60, 12
-MOST_MARKS = 20
+NEIGHBOURHOOD_CHARACTERS, NEARBY_CHARACTERS = 80, 12
 
 WRAPPERS = re.compile(
     r"\\(?:text|textbf|textit|texttt|textrm|mathrm|mathbf|mathit|mathtt|mathsf|operatorname"
@@ -66,26 +66,6 @@ REJECTED_AFTER = re.compile(
     r"|need not)",
     re.IGNORECASE,
 )
-OR = (
-    r"(?:(?<!more )\bor\b(?! (?:rather|equivalently|in other words))|\b(?:maybe|perhaps|possibly|nor"
-    r"|alternatively|otherwise|else|either|vs|versus)\b|\||\b(?:may|might|could)(?: also| well)* be"
-    r"[\s$\\(]*\Z)"
-)
-# Between sentences only near the beginning of the second one.
-DOUBT = re.compile(
-    rf"\A(?:(?![.!?]\s).)*(?:{OR}|\b(?:if|unless|depending)\b)|[.!?]\s+(?:\W*\w+\W+){{0,2}}?{OR}",
-    re.IGNORECASE | re.DOTALL,
-)
-# What makes a later statement replace an earlier one.
-TURN = re.compile(
-    r"\b(?:but|no|not|wait|actually|correct\w*|however|instead|rather|check\w*|mistake|error|wrong"
-    r"|sorry|oops|so|thus|hence|therefore|then|finally|next|now|gives?|giving|becomes|simplif\w*"
-    r"|total|sum|which|because|since|cannot|can't)\b",
-    re.IGNORECASE,
-)
-TAG = re.compile(
-    r"<answer>(?P<inside>(?:(?!<answer>).)*?)(?:</answer>|\Z)", re.DOTALL | re.IGNORECASE
-)
 ALTERNATIVE = re.compile(
     r"[\s\"'\u201c\u201d`*,)]*\(?(?:(?:or|/|maybe|perhaps|possibly|alternatively)[\s,]*)"
     r"(?:(?:maybe|perhaps|possibly|even|else|alternatively|it (?:could|might|may) be)[\s,]*)*"
@@ -98,23 +78,6 @@ AND = re.compile(
     r"[\s\"'\u201c\u201d`*)]*(?:and|to)(?: the)?[\s\"'\u201c\u201d`*(]*", re.IGNORECASE
 )
 MARKUP = " \t*_`\"'\u201c\u201d()[]#>"
-
-
-BOX_PIECE = re.compile(
-    r"(?P<box>\\(?:boxed|fbox)\s*\{)"
-    r"|\\(?:boxed|fbox)(?![a-zA-Z])[ ]?(?P<bare>[^\s$\\{][^\s$\\]*|\\[a-zA-Z]+(?:\{[^{}\n]*\})*|)"
-    r"|\\.|[{}]",
-    re.DOTALL,
-)
-
-
-class Mark(NamedTuple):
-    """A box, or an ``<answer>`` tag, at ``text[start:end]``."""
-
-    start: int
-    end: int
-    content: str
-    is_tag: bool = False
 
 
 class Stated(NamedTuple):
@@ -160,25 +123,6 @@ def read(text: str, find: Finder) -> str | None:
     return choose(plain(text), find)
 
 
-def marked(text: str) -> list[Mark]:
-    """The last ``<answer>`` tags of a text and boxes outside of them, in order."""
-    tags = [Mark(m.start(), m.end(), m["inside"], True) for m in TAG.finditer(text)]
-    marks, index = list(tags), 0
-    for box in boxes(text):
-        while index < len(tags) and tags[index].end <= box.start:
-            index += 1
-        if index == len(tags) or box.start < tags[index].start:
-            marks.append(box)
-    return sorted(marks)[-MOST_MARKS:]
-
-
-def together(between: str) -> bool:
-    """Whether two statements with this text between them both hold, or are alternatives."""
-    if len(between) > BETWEEN_CHARACTERS:
-        return False
-    return not TURN.search(between) or bool(DOUBT.search(between))
-
-
 def _marked_answer(text: str, mark: Mark, find: Finder) -> str | None:
     """The answer in a tag or box; '' if it or what stands around it offers several."""
     if mark.is_tag:
@@ -196,43 +140,6 @@ def _marked_answer(text: str, mark: Mark, find: Finder) -> str | None:
         return None
     kept = without_alternatives(around, stated)
     return answer if not mine or any(s in kept for s in mine) else ""
-
-
-def boxes(text: str) -> list[Mark]:
-    """All ``\\boxed`` and ``\\fbox`` of a text that stand in no other, in order.
-
-    Braces may be missing (``\\boxed 2``); an unclosed box at the end goes on to its line's end.
-    """
-    found: list[Mark] = []
-    open_boxes: list[tuple[int, int, int]] = []
-    depth = 0
-    for match in BOX_PIECE.finditer(text):
-        if match["bare"] is not None:
-            if not open_boxes and match["bare"].strip(" .,;:"):
-                found.append(Mark(match.start(), match.end(), match["bare"]))
-        elif match["box"]:
-            open_boxes.append((depth, match.start(), match.end()))
-            depth += 1
-        elif match[0] == "{":
-            depth += 1
-        elif match[0] == "}":
-            depth -= 1
-            if open_boxes and open_boxes[-1][0] == depth:
-                _, start, begin = open_boxes.pop()
-                while found and found[-1].start > start:
-                    found.pop()
-                found.append(Mark(start, match.end(), text[begin : match.start()]))
-    if open_boxes and (not found or open_boxes[-1][1] > found[-1].start):
-        _, start, begin = open_boxes[-1]
-        content = text[begin:].split("\n", 1)[0]
-        found.append(Mark(start, begin + len(content), content))
-    return found
-
-
-def last_box(text: str) -> str | None:
-    """Content of the last box; see ``boxes``."""
-    found = boxes(text)
-    return found[-1].content if found else None
 
 
 def plain(text: str) -> str:

@@ -42,7 +42,8 @@ WORD = re.compile(r"[^\W\d_]{4,}")
 # Behind a number, a bracket or a command: words that name what is counted.
 UNIT = re.compile(
     r"(?<=[\w)}.%\]])\s*(?:\^\\circ(?:\s*(?:\\text\{\s*)?(?P<scale>[CFK])\}?)?"
-    r"|\\text\{\s*(?P<text>[^{}\d]*[a-zA-Z][^{}\d]*)\}|(?<=[\d)}.])(?P<plain>\s+[a-zA-Z]{2}[a-zA-Z. -]*)"
+    r"|\\text\{\s*(?P<text>[^{}\d]*[a-zA-Z][^{}\d]*)\}"
+    r"|(?<=[\d)}.])(?P<plain>\s+[a-zA-Z]{2}[a-zA-Z. -]*)"
     r"|(?<=\d)(?P<glued>[mck]m|[mk]?g|m?l|ft|yd|mi|in|min|am|pm)|(?<=\d)\s*(?P<letter>[msghLd]))"
     r"(?:\s*\^\s*\{?\s*(?P<power>[23])\s*\}?)?\.?\s*\Z"
 )
@@ -233,8 +234,13 @@ def _decimal(match: re.Match) -> tuple[Fraction, Fraction | None] | None:
     return value, unit
 
 
-def rounds(exact: closed_forms.Value, decimal: Fraction, unit: Fraction) -> bool:
-    """Whether ``decimal``, whose last digit counts ``unit``, is ``exact`` rounded or cut."""
+def rounds(exact: closed_forms.Value, decimal: Fraction, unit: Fraction | None) -> bool:
+    """Whether ``decimal``, whose last digit counts ``unit``, is ``exact`` rounded or cut.
+
+    A decimal without a unit is exact.
+    """
+    if unit is None:
+        return exact == decimal
     if not isinstance(exact, Fraction):
         if abs(exact.imag) > 1e-12 * abs(exact.real):
             return False
