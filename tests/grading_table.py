@@ -5,7 +5,7 @@ Math-Verify, ms-swift, R1-Zero formats, GSM8K, AIME. ``SAME`` and ``OTHER`` are 
 and content of a box, ``TEXTS`` are references with whole responses.
 """
 
-# ruff: noqa: RUF001 - answers come with such characters
+# ruff: noqa: RUF001, E501 - answers come with such characters
 
 # Pairs that are the same answer, in this order.
 SAME = r"""
@@ -886,6 +886,75 @@ TEXTS = [
     ("8", "correct", "The answer is 8. Check: 8 - 3 = 5."),
     ("8", "correct", "The answer is 8. This may be checked by 3 + 5."),
     ("8", "correct", "The answer is 8; see step 3."),
+    (
+        "5",
+        "correct",
+        "To solve this, we factor.\n\n**Step 1:** $x^2-7x+10=0$ gives $x=2$ or $x=5$.\n\n**Step 2:** The larger root is $5$.\n\n**Answer:** $\\boxed{5}$",
+    ),
+    (
+        "5",
+        "correct",
+        "The roots are $\\boxed{2}$ and $\\boxed{5}$. Since we want the larger, the final answer is $\\boxed{5}$.",
+    ),
+    (
+        "\\frac{3}{4}",
+        "correct",
+        "So the probability is\n\\[\n\\frac{6}{8} = \\boxed{\\frac{3}{4}}.\n\\]",
+    ),
+    (
+        "18",
+        "correct",
+        "Janet sells 16 - 3 - 4 = 9 duck eggs a day.\nShe makes 9 * 2 = $18 every day at the farmer's market.\n#### 18",
+    ),
+    ("18", "correct", "She makes 9 * 2 = $18 every day at the farmer's market."),
+    (
+        "72",
+        "correct",
+        "Natalia sold 48/2 = 24 clips in May.\nNatalia sold 48+24 = 72 clips altogether in April and May.\nThe answer is 72.",
+    ),
+    ("72", "correct", "Therefore, Natalia sold a total of **72 clips** in April and May."),
+    ("12", "correct", "Hence the number of ways is $4 \\cdot 3 = 12$."),
+    ("12", "correct", "Thus, $n = 12$. \n\nThis completes the solution."),
+    (
+        "2",
+        "correct",
+        "**Final Answer:**\n\nThe value of $x$ is $\\boxed{2}$.\n\nLet me know if you have questions!",
+    ),
+    ("(3,4)", "correct", "Therefore $(x, y) = \\boxed{(3, 4)}$, since $3 + 4 = 7$ or so."),
+    (
+        "34",
+        "correct",
+        "The sum of the roots is $\\boxed{34}$.\n\nTo verify: $17 + 17 = 34$ or $2 \\cdot 17$.",
+    ),
+    ("B", "correct", "Option A fails. Option C fails. Therefore the correct answer is **B**."),
+    ("B", "correct", "The answer is **(B) Paris**."),
+    ("B", "correct", "Answer: B"),
+    ("B", "correct", "\\boxed{B}"),
+    ("B", "correct", "So the correct choice is \\boxed{\\text{B}}, not A or C."),
+    ("033", "correct", "m+n = 33, so \\boxed{033}."),
+    ("204", "correct", "The walk takes 204 minutes. $\\boxed{204}$"),
+    ("\\text{(A)}", "correct", "The answer is $\\boxed{\\textbf{(A) }12}$"),
+    ("x^2+1", "correct", "The polynomial is $p(x) = \\boxed{x^2+1}$"),
+    ("-1", "correct", "We get $x=-1$ or $x=3$; but $x>2$ is excluded, so $x=\\boxed{-1}$."),
+    ("6", "correct", "If $x=2$ or $x=3$, then the product is $\\boxed{6}$."),
+    ("\\frac{1}{2}", "correct", "The probability is $\\boxed{\\frac12}$ or 50%."),
+    ("\\frac{1}{2}", "correct", "The answer is $\\frac{1}{2}$, or $0.5$."),
+    ("10", "correct", "The area is $\\boxed{10\\text{ cm}^2}$."),
+    ("3", "correct", "Therefore there are \\boxed{3} solutions: $x=1$, $x=2$, $x=5$."),
+    ("3", "correct", "There are \\boxed{3} or more precisely exactly 3."),
+    ("7", "correct", "The answer to the problem is 7, because 3 + 4 = 7."),
+    ("7", "correct", "<think>maybe 5 or 6</think>\n<answer>7</answer>"),
+    (
+        "7",
+        "correct",
+        "The final answer is:\n\n\\[\n\\boxed{7}\n\\]\n\n---\n\n**Explanation**: 3 and 4.",
+    ),
+    ("2\\sqrt{2}", "correct", "the distance is $\\sqrt{8} = 2\\sqrt{2} \\approx 2.83$."),
+    ("2\\sqrt{2}", "correct", "The answer is $2\\sqrt{2} \\approx 2.83$."),
+    ("120", "correct", "there are $5! = \\boxed{120}$ arrangements"),
+    ("1", "correct", "$\\boxed{1}$ is the answer. (2 is not.)"),
+    ("3", "wrong", "\\boxed{3} or about 5"),
+    ("3", "wrong", "The answer is 3 or about 5."),
 ]
 
 

@@ -46,9 +46,10 @@ FRAMES = [
 PIECES = [
     "1", "2", "0", "1,234", "x", "i", "e", "\\pi", "+", "-", "^", "{", "}", "(", ")", "[", "]",
     "\\{", "\\}", "\\frac", "\\sqrt", "\\text{", "\\text{ or }", ", ", ",", "\\ldots", "...", "=",
-    "<", "\\leq", "\\cup", "\\pm", "%", "^\\circ", "_", "_{", "8", "!", "\\binom", "\\begin{pmatrix}",
-    "\\end{pmatrix}", "&", "\\\\", " or ", " and ", "not ", "answer is ", "\\boxed{", "\\boxed ",
-    "\\fbox{", "<answer>", "</answer>", "$", "$$", "\\(", "\\)", "\\[", "\\]", "#### ", ". ", "\n",
+    "<", "\\leq", "\\cup", "\\pm", "%", "^\\circ", "_", "_{", "8", "!", "\\binom",
+    "\\begin{pmatrix}", "\\end{pmatrix}", "&", "\\\\", " or ", " and ", "not ", "answer is ",
+    "\\boxed{", "\\boxed ", "\\fbox{", "<answer>", "</answer>", "$", "$$", "\\(", "\\)",
+    "\\[", "\\]", "#### ", ". ", "\n",
     ".", ":", "/", "*", "**", "√", "½", "−", "²", "₂", "(C)", "A", "cm", " million", "e10", "10^",
     "\\times", "\\approx", "|", "\\overline{", "'", "between ", "maybe ",
 ]  # fmt: skip

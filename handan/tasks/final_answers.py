@@ -54,7 +54,7 @@ REJECTED = re.compile(
 OTHER = re.compile(
     r"[\s$.,;*)\]\\]*\(?\s*(?:or|maybe|perhaps|possibly|alternatively|otherwise)\b", re.I
 )
-SAME_AGAIN = re.compile(r"equivalent|about|approx|roughly|in other words|\bso\b|more|less", re.I)
+SAME_AGAIN = re.compile(r"equivalent|in other words|\bso\b|more|less", re.I)
 OPENING = re.compile(r"\W*?(?P<number>[-−]?\d[\d,]*(?:\.\d+)?(?:/\d+)?)[.*$]*\s+")
 
 
