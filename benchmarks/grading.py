@@ -26,6 +26,7 @@ from math_verify import parse, verify
 from measure import Result, ratio, table
 
 from handan.tasks import mathematics
+from handan.tasks.final_answers import final_answers
 from handan.tasks.math_pool import Pool
 
 PROBLEMS, RESPONSES = 300, 4
@@ -226,8 +227,10 @@ def main() -> None:
     exact = Counter(
         case.kind
         for case in cases
-        if (said := mathematics.last_box(case.response) or mathematics.stated(case.response))
-        and mathematics.quick_outcome(case.reference, mathematics.bare(said)) is not None
+        if all(
+            mathematics.quick_outcome(case.reference, said) is not None
+            for said in final_answers(case.response) or ()
+        )
     )
     of_kind = Counter(case.kind for case in cases)
     rows = [

@@ -1,30 +1,65 @@
-"""Symbolic grading: right answers in any form, verdicts within limits, nothing ever evaluated."""
+"""Grading of mathematics: right answers in any form, limits, nothing ever evaluated."""
+
+# ruff: noqa: RUF001 - answers come with such characters
 
 import itertools
 import logging
 import random
 import threading
+import time
+from fractions import Fraction
 
 import pytest
+from grading_table import OTHER, SAME, TEXTS, pairs
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from math_verify import parse, verify
 
 from handan.errors import UserError
 from handan.tasks import load, math_pool
 from handan.tasks.base import Grade, Item
+from handan.tasks.final_answers import final_answers
 from handan.tasks.math_pool import Pool
 from handan.tasks.mathematics import judge, quick_outcome, reference_answer
 
+# What math-verify reads as it should be read; the rest is in the table of right verdicts.
 ANSWERS = [
-    "0", "1", "-1", "5", "12", "-12", "1000", "1,000", "1~000", "12", "0.5", "\\frac{1}{2}",
+    "0", "1", "-1", "5", "12", "-12", "1000", "1,000", "12", "0.5", "\\frac{1}{2}",
     "\\frac12", "1/2", "2/4", "-1/2", "-\\frac{1}{2}", "\\dfrac{1}{2}", "\\tfrac{3}{4}", "0.75",
     "0.750", "3/4", "0.3333", "0.333333", "1/3", "0.1666667", "50\\%", "50", "$5$", "+5", "5.0",
     "5.00001", "x", "x+1", "1+x", "x=5", "\\pi", "2\\pi", "\\sqrt{2}", "\\text{no}", "(1,2)",
-    "1,2", "2,1", "\\{1,2\\}", "[1,2]", "123456789012", "123456789013", "1/100000", "1/100001",
+    "1,2", "[1,2]", "123456789012", "123456789013", "1/100000", "1/100001",
     "0.00001", "ab", "\\text{ab}", "5^\\circ", "05", "A", "(A)", "1.5", "3/2", "-0.5", "0.0",
-    "-0", "1e2", "0.1", "1/10", "0.000001", "0.000002", "16", "2^4", "\\$5", "1 000", "1 2",
-    "1\\,000", "a b", "(1, 2)", "5 \\text{ cm}",
+    "-0", "1e2", "0.1", "1/10", "0.000001", "0.000002", "16", "2^4", "\\$5", "1 2",
+    "a b", "(1, 2)", "5 \\text{ cm}",
 ]  # fmt: skip
 TOWER = "\\boxed{9^{9^{9}}}"
+ALTERNATIVES = [
+    "{a} or {b}", "{a}, {b}", "{a} and {b}", "either {a} or {b}", "between {a} and {b}",
+    "{a} (or maybe {b})", "{a}, {b}, or 77", "{a}; {b}", "{a} to {b}", "neither {a} nor {b}",
+    "{a}, possibly {b}", "{a} or else {b}", "{a} | {b}", "{a}, alternatively {b}",
+]  # fmt: skip
+FRAMES = [
+    "{}", "The answer is {}.", "Answer: {}", "So it is {}.", "\\boxed{{{}}}", "<answer>{}</answer>",
+    "#### {}", "**Answer:** {}", "<answer>The answer is {}.</answer>", "Final answer: {}\n",
+]  # fmt: skip
+PIECES = [
+    "1", "2", "0", "1,234", "x", "i", "e", "\\pi", "+", "-", "^", "{", "}", "(", ")", "[", "]",
+    "\\{", "\\}", "\\frac", "\\sqrt", "\\text{", "\\text{ or }", ", ", ",", "\\ldots", "...", "=",
+    "<", "\\leq", "\\cup", "\\pm", "%", "^\\circ", "_", "_{", "8", "!", "\\binom",
+    "\\begin{pmatrix}", "\\end{pmatrix}", "&", "\\\\", " or ", " and ", "not ", "answer is ",
+    "\\boxed{", "\\boxed ", "\\fbox{", "<answer>", "</answer>", "$", "$$", "\\(", "\\)",
+    "\\[", "\\]", "#### ", ". ", "\n",
+    ".", ":", "/", "*", "**", "√", "½", "−", "²", "₂", "(C)", "A", "cm", " million", "e10", "10^",
+    "\\times", "\\approx", "|", "\\overline{", "'", "between ", "maybe ",
+]  # fmt: skip
+ENORMOUS = [
+    "2^{99999999}", "9^{9^{9}}", "100000!", "2999!!", "\\binom{99999}{5000}", "1e999999999",
+    "10^{10^{10}}", "(2^{9999})^{9999}", "((((2^{99})^{99})^{99})^{99})", "9" * 990,
+    "x^{99999}", "\\sqrt{2}^{99999}", "1" + "0" * 900 + "_8", "0.\\overline{" + "3" * 900 + "}",
+    "(" * 400 + "1" + ")" * 400, "1," * 450 + "1", "\\{" + "1," * 450 + "2\\}", "-" * 900 + "1",
+    "\\pm " * 200, "1 \\approx " * 90, "x=" * 300, "\\cup".join("(1,2)" for _ in range(90)),
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -39,25 +74,121 @@ def item(answer):
     return Item("math", "k", "q", answer)
 
 
-def test_the_quick_path_never_contradicts_math_verify():
+def test_answers_that_are_the_same_are_right(pool):
+    found = [(right, given, boxed(right, given, pool)) for right, given, _ in pairs(SAME)]
+    assert len(found) > 250
+    assert [row for row in found if row[2] != "correct"] == []
+
+
+def test_answers_that_differ_are_wrong_whichever_is_the_reference(pool):
+    tried = [(right, given) for right, given, _ in pairs(OTHER)]
+    tried += [(given, right) for right, given, one_way in pairs(OTHER) if not one_way]
+    assert len(tried) > 300
+    found = [(right, given, boxed(right, given, pool)) for right, given in tried]
+    assert [row for row in found if row[2] != "wrong"] == []
+
+
+@pytest.mark.parametrize(("right", "outcome", "text"), TEXTS)
+def test_the_answer_of_a_text(pool, right, outcome, text):
+    assert judge(right, text, pool)[0] == outcome
+
+
+def boxed(right, answer, pool):
+    return judge(right, f"So it is $\\boxed{{{answer}}}$.", pool)[0]
+
+
+@pytest.mark.parametrize("exponent", [*range(1, 100, 7), 300, 999])
+def test_powers_are_compared_exactly(exponent):
+    power = f"\\frac{{1}}{{2^{{{exponent}}}}}"
+    assert quick_outcome(power, f"\\frac{{1}}{{2^{{{exponent + 1}}}}}") == "wrong"
+    assert quick_outcome(power, f"2^{{-{exponent}}}") == "correct"
+    assert quick_outcome(power, "0") == quick_outcome("1", f"1-{power}") == "wrong"
+
+
+@given(st.fractions(max_denominator=10**9), st.fractions(max_denominator=10**9))
+def test_fractions_are_the_same_only_if_they_are_equal(a, b):
+    def written(fraction):
+        return f"\\frac{{{fraction.numerator * 6}}}{{{fraction.denominator * 6}}}"
+
+    assert quick_outcome(written(a), str(a)) == "correct"
+    assert quick_outcome(written(a), written(b)) == ("correct" if a == b else "wrong")
+
+
+@given(st.integers(-(10**9), 10**9), st.integers(-(10**9), 10**9), st.integers(0, 30))
+def test_decimals_are_the_same_only_if_they_are_equal(a, b, places):
+    first, second = (f"{n}e-{places}" for n in (a, b))
+    assert quick_outcome(first, f"{b} \\times 10^{{-{places}}}") == (
+        "correct" if a == b else "wrong"
+    )
+    assert quick_outcome(second, str(Fraction(a, 10**places))) == ("correct" if a == b else "wrong")
+
+
+@given(st.fractions(Fraction(1, 10**6), 10**6, max_denominator=10**6))
+def test_a_decimal_of_five_digits_is_the_value_it_is_rounded_from(value):
+    digits = f"{float(value):.6e}"
+    assert quick_outcome(str(value), digits) == "correct"
+    if len(str(value.denominator)) > 3:
+        wrong = f"{float(value) * 1.0003:.6e}"
+        assert quick_outcome(str(value), wrong) == "wrong"
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("alternatives", ALTERNATIVES)
+def test_alternatives_never_pay(pool, frame, alternatives):
+    for a, b in (("3", "5"), ("-4", "12"), ("1/2", "0.75")):
+        text = frame.format(alternatives.format(a=a, b=b))
+        assert {judge(right, text, pool)[0] for right in (a, b, "77")} <= {"wrong", "unreadable"}
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=14), st.lists(st.sampled_from(PIECES), max_size=14)
+)
+def test_whatever_is_written_is_graded(first, second):
+    right, text = "".join(first), "".join(second)
+    assert quick_outcome(right, text) in ("correct", "wrong", None)
+    assert quick_outcome(text, text) == "correct" or text.strip(" .*$\n") != text or not text
+    for answer in final_answers(right + text) or ():
+        assert isinstance(answer, str)
+    assert reference_answer(right + text) != ""
+
+
+@pytest.mark.parametrize("text", ENORMOUS, ids=range(len(ENORMOUS)))
+def test_what_is_too_large_is_not_counted_with(text):
+    begin = time.process_time()
+    for right in ("5", "x", text + "+1", "\\{1,2\\}"):
+        quick_outcome(right, text)
+        quick_outcome(text, right)
+    assert time.process_time() - begin < 5
+
+
+def test_many_parts_that_need_algebra_cost_one_limit(pool):
+    parts = ", ".join(f"9^{{9^{{{n}}}}}" for n in range(9, 30))
+    begin = time.monotonic()
+    answers = parts.replace("9^", "8^")
+    assert judge(parts, f"\\boxed{{{answers}}}", pool)[0] == "timeout"
+    assert time.monotonic() - begin < 20
+
+
+def test_plain_answers_are_judged_as_math_verify_does_where_it_reads_them_right():
     logging.disable(logging.CRITICAL)
     rng = random.Random(0)
     drawn = []
     for _ in range(40):
         a, b = rng.randint(-300, 300), rng.randint(1, 60)
         drawn += [str(a), f"{a}/{b}", f"\\frac{{{a}}}{{{b}}}", f"{a / b:.4f}", f"{a / 8}"]
-    pairs = list(itertools.product(ANSWERS, repeat=2))
-    pairs += [(rng.choice(drawn), rng.choice(drawn)) for _ in range(400)]
+    tried = list(itertools.product(ANSWERS, repeat=2))
+    tried += [(rng.choice(drawn), rng.choice(drawn)) for _ in range(400)]
     parsed = {
         text: parse(f"\\boxed{{{text}}}", parsing_timeout=None) for text in {*ANSWERS, *drawn}
     }
     decided = 0
-    for right, given in pairs:
-        outcome = quick_outcome(right, given)
+    for right, answer in tried:
+        outcome = quick_outcome(right, answer)
         if outcome is not None:
             decided += 1
-            equal = verify(parsed[right], parsed[given], timeout_seconds=None)
-            assert (outcome == "correct") == equal, (right, given)
+            equal = verify(parsed[right], parsed[answer], timeout_seconds=None)
+            assert (outcome == "correct") == equal, (right, answer)
     logging.disable(logging.NOTSET)
     assert decided > 1_000
 
@@ -84,17 +215,17 @@ def test_outcomes(pool, right, text, outcome):
 
 def test_a_power_tower_gets_no_verdict_and_the_next_answer_does(pool):
     assert judge("5", TOWER, pool) == ("timeout", "9^{9^{9}}")
-    assert judge("x+1", "\\boxed{1+x}", pool)[0] == "correct"
+    assert judge("\\ln 4", "\\boxed{2\\ln 2}", pool)[0] == "correct"
     assert judge("9^{9^{9}}", TOWER, pool)[0] == "correct"  # the same words need no algebra
 
 
 def test_a_killed_worker_is_replaced(pool):
-    assert judge("x+1", "\\boxed{1+x}", pool)[0] == "correct"
+    assert pool.judge("x+1", "\\boxed{1+x}")[0] == "correct"
     worker = pool.idle.get()
     worker.kill()
     worker.wait()
     pool.idle.put(worker)
-    assert judge("x+1", "\\boxed{2+x-1}", pool)[0] == "correct"
+    assert pool.judge("x+1", "\\boxed{2+x-1}")[0] == "correct"
     replaced = pool.idle.get()
     pool.idle.put(replaced)
     assert replaced.pid != worker.pid
@@ -110,7 +241,9 @@ def test_a_worker_ends_when_nobody_asks_any_more():
 
 def test_grading_works_off_the_main_thread(pool):
     found = []
-    thread = threading.Thread(target=lambda: found.append(judge("2x", "\\boxed{x+x}", pool)[0]))
+    thread = threading.Thread(
+        target=lambda: found.append(judge("\\ln 9", "\\boxed{2\\ln 3}", pool)[0])
+    )
     thread.start()
     thread.join()
     assert found == ["correct"]
@@ -139,6 +272,14 @@ def test_code_is_never_run(pool, tmp_path):
         ("128", "128"),
         (" $\\frac{1}{2}$. ", "\\frac{1}{2}"),
         ("Long words.\nThen \\boxed{7}.", "7"),
+        ("Long words. " * 20 + "Our answer is $\\boxed 7$.", "7"),
+        ("Long words. " * 20 + "Our answer is \\boxed {7}.", "7"),
+        ("Long words. " * 20 + "$\\fbox{7}$", "7"),
+        ("Long words. " * 20 + "\\boxed{\\textbf{(C)}\\ 42}", "\\textbf{(C)}\\ 42"),
+        ("Long words. " * 20 + "\\boxed{3}, \\boxed{5}", "3, 5"),
+        ("Long words. " * 20 + "\n#### 72", "72"),
+        ("Long words. " * 20 + "**Answer:** 5", "5"),
+        ("\\text{B}", "\\text{B}"),
         ("A proof.\nWithout an answer.", None),
         ("word " * 40, None),
         ("", None),

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from handan.tasks.reading import Stated, choose, find_verdicts, last_box, plain, read
+from handan.tasks.marks import boxes
+from handan.tasks.reading import Stated, choose, find_verdicts, plain, read
 
 
 def find_letters(text):
@@ -20,10 +21,20 @@ def find_letters(text):
         ("\\boxed{\\text{X}_{Y}}", "\\text{X}_{Y}"),
         ("no box", None),
         ("cut off: \\boxed{X\nand more", "X"),
+        ("\\boxed {X}", "X"),
+        ("\\fbox{X}", "X"),
+        ("$\\boxed X$", "X"),
+        ("\\boxed\\frac{1}{2}", "\\frac{1}{2}"),
+        ("\\boxed{X} and then \\boxed", "X"),
+        ("\\boxed{\\{X\\}}", "\\{X\\}"),
+        ("\\boxed{\\left\\{X\\right.}", "\\left\\{X\\right."),
+        ("\\boxed{\\boxed{X}}", "\\boxed{X}"),
+        ("\\boxed{Y and \\boxed{X}", "X"),
     ],
 )
-def test_last_box_balances_braces(text, expected):
-    assert last_box(text) == expected
+def test_the_last_box_balances_braces(text, expected):
+    found = boxes(text)
+    assert (found[-1].content if found else None) == expected
 
 
 def test_plain_removes_latex_and_unifies_hyphens():
@@ -61,6 +72,40 @@ def test_plain_removes_latex_and_unifies_hyphens():
         ("The answer is X or Y.", None),
         ("X or Y? The answer is Z.", "Z"),
         ("not X", None),
+        ("X, Y, or Z", None),
+        ("X, Y or Z", None),
+        ("The answer is X, Y, or Z.", None),
+        ("X (or maybe Y)", None),
+        ("X or possibly Y", None),
+        ("X, maybe Y", None),
+        ("between X and Y", None),
+        ("neither X nor Y", None),
+        ("The answer is X. The answer is Y.", None),
+        ("The answer is X.\nThe answer is Y.", None),
+        ("X. The answer is Y.", None),
+        ("The answer is X. So the answer is Y.", "Y"),
+        ("The answer is X. The answer is X.", "X"),
+        ("\\boxed{X} or \\boxed{Y}", None),
+        ("\\boxed{X}, \\boxed{Y}", None),
+        ("\\boxed{X}\n\n\\boxed{Y}", None),
+        ("\\boxed{X} or rather \\boxed{Y}", "Y"),
+        ("\\boxed{X}. Wait, no: \\boxed{Y}", "Y"),
+        ("\\boxed{X} or Y", None),
+        ("X or \\boxed{Y}", None),
+        ("\\boxed{X or Y}", None),
+        ("The answer is X. \\boxed{X or Y}", None),
+        ("It is not \\boxed{X} but Y", "Y"),
+        ("\\fbox{X}", "X"),
+        ("\\boxed {X}, for Y is no good", "X"),
+        ("\\boxed X, for Y is no good", "X"),
+        ("<answer>X</answer>", "X"),
+        ("<answer>\nX\n</answer> Y", "X"),
+        ("<answer>It is X, not Y.</answer>", "X"),
+        ("<answer>X or Y</answer>", None),
+        ("<answer>X</answer><answer>Y</answer>", None),
+        ("<answer>X</answer> \\boxed{Y}", None),
+        ("<answer>\\boxed{X}</answer>", "X"),
+        ("Y, I thought. <answer>X", "X"),
         ("nothing", None),
     ],
 )
@@ -91,5 +136,17 @@ def test_find_verdicts_reads_the_first_vocabulary_present(text, expected):
 
 def test_reading_goes_through_long_repetitive_text():
     # A pattern of more than linear cost would keep this test from ending.
-    for unit in ["X ", "answer ", "not ", "```", "\\boxed{", "\n", "**", "answer X or "]:
+    for unit in [
+        "X ",
+        "answer ",
+        "not ",
+        "```",
+        "\\boxed{",
+        "\n",
+        "**",
+        "answer X or ",
+        "\\boxed{X} ",
+        "<answer>",
+        "X, ",
+    ]:
         read(unit * (100_000 // len(unit)), find_letters)

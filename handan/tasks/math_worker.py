@@ -14,15 +14,38 @@ import os
 import resource
 import signal
 import sys
+from fractions import Fraction
 from typing import Any
 
-from math_verify import parse, verify
+from latex2sympy2_extended import NormalizationConfig
+from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
+from sympy import Expr, Float, I, Rational
+
+from handan.tasks import scalars
 
 TIMERS = {signal.ITIMER_PROF: signal.SIGPROF, signal.ITIMER_REAL: signal.SIGALRM}
 
 
+# Units are dropped before, and only where they are units.
+NOTATION = NormalizationConfig(
+    basic_latex=True,
+    units=False,
+    malformed_operators=True,
+    nits=True,
+    boxed="all",
+    equations=False,
+)
+EXTRACTED = (LatexExtractionConfig(normalization_config=NOTATION), ExprExtractionConfig())
+# Values of letters: positive ones, and some of both signs. Equal means equal in all these digits.
+POINTS = ((7, 11, 13, 17, 19, 23), (5, -9, 25, -27, 35, -37), (-3, 31, -41, 43, -47, 53))
+DIGITS, EXACT, WITH_DECIMALS = 60, Float("1e-40"), Float("1e-12")
+
+
 def compare(reference: str, response: str) -> tuple[str, str | None]:
-    """Outcome and answer of a response, as math-verify sees them.
+    """Outcome and answer of a response.
+
+    Expressions are compared by their values at a few points, to forty digits: math-verify rounds to
+    fifteen, and absolutely. Sets, relations and what has no value are left to math-verify.
 
     Args:
         reference: the right answer, LaTeX or plain.
@@ -32,19 +55,66 @@ def compare(reference: str, response: str) -> tuple[str, str | None]:
         ``correct``, ``wrong``, ``unreadable`` or ``timeout`` (memory or stack exhausted), and the
         answer that was read.
     """
-    right = parse(f"\\boxed{{{reference}}}", parsing_timeout=None)
-    given = parse(response, parsing_timeout=None)
+    right = parse(f"\\boxed{{{reference}}}", EXTRACTED, parsing_timeout=None)
+    given = parse(response, EXTRACTED, parsing_timeout=None)
     if not given:
         return "unreadable", None
     answer = str(given[-1])
     try:
-        equal = verify(right, given, timeout_seconds=None, raise_on_error=True)
+        equal = same_values(right[0], given[0], reference, answer) if right else False
+        if equal is None:
+            equal = verified(right, given, raise_on_error=True)
     except (MemoryError, RecursionError):
         return "timeout", answer
     except Exception:
         # sympy has no opinion on this pair; math-verify's own rule is to try the others.
-        equal = verify(right, given, timeout_seconds=None)
+        equal = verified(right, given)
     return ("correct" if equal else "wrong"), answer
+
+
+def verified(right: list, given: list, raise_on_error: bool = False) -> bool:
+    """Whether math-verify finds two answers equal."""
+    return verify(
+        right,
+        given,
+        numeric_precision=DIGITS,
+        timeout_seconds=None,
+        allow_set_relation_comp=True,
+        raise_on_error=raise_on_error,
+    )
+
+
+def same_values(right: Any, given: Any, *written: str) -> bool | None:
+    """Whether two expressions agree where both are real; None if they are no expressions."""
+    if not isinstance(right, Expr) or not isinstance(given, Expr):
+        return None
+    decimals = [scalars.plain_number(scalars.squeezed(text)) for text in written]
+    # Symbols called i are the imaginary unit, whatever math-verify took them for.
+    right, given = (
+        of.subs([(s, I) for s in of.free_symbols if s.name == "i"]).doit() for of in (right, given)
+    )
+    names = sorted({symbol.name for symbol in right.free_symbols | given.free_symbols})
+    imaginary = not names or right.has(I) or given.has(I)
+    close = WITH_DECIMALS if right.has(Float) or given.has(Float) else EXACT
+    compared = False
+    for point in POINTS if names else POINTS[:1]:
+        at = {name: Rational(point[i % 6] * (i // 6 + 1), 29) for i, name in enumerate(names)}
+        values = [
+            of.subs([(s, at[s.name]) for s in of.free_symbols]).evalf(DIGITS)
+            for of in (right, given)
+        ]
+        if not all(of.is_number and of.is_finite for of in values):
+            return None
+        if not imaginary and not all(of.is_real for of in values):
+            continue
+        compared = True
+        if abs(values[0] - values[1]) <= close * max(abs(of) for of in values):
+            continue
+        for decimal, other in zip(decimals, values[::-1], strict=True):
+            if decimal and decimal[1] and other.is_real and not names:
+                return scalars.rounds(Fraction(str(other)), *decimal)
+        return False
+    return compared or None
 
 
 def main() -> None:

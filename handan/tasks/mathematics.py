@@ -1,116 +1,36 @@
-"""Mathematics problems of prompt files and published traces, graded by symbolic equality.
+"""Mathematics problems of prompt files and published traces, graded by their values.
 
-The task has no items of its own. The given answer is the content of the last ``\\boxed``, or what
-math-verify finds in a text without one. Plain numbers are compared here, exactly; everything else
-in killable processes. An answer that cannot be compared within the limits gets no verdict: it is
-neither right nor wrong, and whoever asked counts it and leaves it out.
+The task has no items of its own. ``final_answers`` reads what a text gives as its answer,
+``answers`` compares it part by part and exactly, and what needs algebra goes to killable processes.
+An answer that cannot be compared within the limits gets no verdict: it is neither right nor wrong,
+and whoever asked counts it and leaves it out.
 """
-
-import re
-from fractions import Fraction
 
 from handan.errors import UserError
 from handan.tasks import math_pool
+from handan.tasks.answers import every, same_answer
 from handan.tasks.base import Grade, Item, Task
-from handan.tasks.closed_forms import as_list, same_lists, surely_different
-from handan.tasks.reading import last_box
+from handan.tasks.final_answers import final_answers, statements
+from handan.tasks.notation import bare
 
 MATH = "math"
-# Of a text without a box only the end is searched; longer answers are no answers.
-TEXT_CHARACTERS, ANSWER_CHARACTERS = 4_000, 1_000
-# Numbers that differ by less are left to math-verify, which rounds.
-ROUNDING = Fraction(1, 10_000)
-
-# '1 2' is not 12.
-SPACES = re.compile(r"(?<!\d)(?:\\[,;:! ]|~|\s)+|(?:\\[,;:! ]|~|\s)+(?!\d)")
-SIZES = re.compile(r"\\(?:left|right)(?=[()\[\]]|\\[{}])")
-NUMBER = re.compile(
-    r"(?P<sign>[-+]?)(?P<whole>0|[1-9]\d{0,2}(?:,\d{3}){1,3}|[1-9]\d{0,11})(?P<decimals>\.\d{1,6})?"
-)
-FRACTION = re.compile(
-    r"(?P<sign>-?)(?:\\frac\{(?P<a>[1-9]\d{0,5})\}\{(?P<b>[1-9]\d{0,5})\}"
-    r"|(?P<c>[1-9]\d{0,5})/(?P<d>[1-9]\d{0,5}))"
-)
-
-
-# Where math-verify finds the same, because nothing comes after it.
-CLOSING = re.compile(
-    r"(?:\A|[.!?:]\s+|\n)\W{0,4}(?:(?:So|Thus|Hence|Therefore),? )?[Tt]he (?:final )?answer is:?\s+"
-    r"\$(?P<answer>[^$\n]{1,200})\$\.?\s*\Z"
-)
-
-
-def tidy(answer: str) -> str:
-    """An answer without spaces, dollar signs and variants of notation that mean the same."""
-    text = SIZES.sub("", SPACES.sub("", answer.replace("$", "")))
-    return text.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
-
-
-def bare(text: str) -> str:
-    """An answer without the dollar signs, asterisks and the full stop around it."""
-    text = text.strip(" \n\t*").removesuffix(".").strip(" \n\t*")
-    alone = text.count("$") == 2 and text[0] == text[-1] == "$"
-    return text[1:-1].strip() if alone else text
-
-
-def plain_number(text: str) -> Fraction | None:
-    """The value of a tidy integer, decimal or fraction; None for anything else."""
-    if match := NUMBER.fullmatch(text):
-        value = Fraction(match["whole"].replace(",", "") + (match["decimals"] or ""))
-    elif match := FRACTION.fullmatch(text):
-        value = Fraction(int(match["a"] or match["c"]), int(match["b"] or match["d"]))
-    else:
-        return None
-    return -value if match["sign"] == "-" else value
+# Longer answers are no answers, and more parts than these are not compared.
+ANSWER_CHARACTERS, REFERENCE_CHARACTERS, MOST_QUESTIONS = 1_000, 100, 60
 
 
 def quick_outcome(reference: str, answer: str) -> str | None:
     """``correct`` or ``wrong`` where that is certain without algebra, else None."""
-    right, given = tidy(reference), tidy(answer)
-    if right == given:
-        return "correct"
-    a, b = plain_number(right), plain_number(given)
-    if a is None or b is None:
-        return _without_numbers(right, given)
-    if a == b:
-        return "correct"
-    return "wrong" if abs(a - b) > ROUNDING else None
-
-
-def _without_numbers(right: str, given: str) -> str | None:
-    """The same for two tidy answers that are not both plain numbers."""
-    lists = _numbers(right), _numbers(given)
-    if lists[0] is None or lists[1] is None:
-        return "wrong" if surely_different(right, given) else None
-    same = same_lists(lists[0], lists[1], ROUNDING)
+    same = same_answer(reference, answer)
     return None if same is None else "correct" if same else "wrong"
 
 
-def _numbers(text: str) -> tuple[str, list[Fraction]] | None:
-    """Brackets and entries of a tidy list of plain numbers; None for anything else."""
-    found = as_list(text)
-    if found is None:
-        return None
-    numbers = [number for entry in found[1] if (number := plain_number(entry)) is not None]
-    return (found[0], numbers) if len(numbers) == len(found[1]) else None
-
-
-def stated(text: str) -> str | None:
-    """The answer of a text without a box, where it is a number alone or its closing sentence."""
-    answer = bare(text)
-    if plain_number(tidy(answer)) is not None:
-        return answer
-    match = CLOSING.search(text)
-    return match["answer"].strip() if match else None
-
-
 def reference_answer(text: str | None) -> str | None:
-    """The answer in a published solution: its last box, or a text short enough to be an answer."""
+    """The answer in a published solution: what it states, or a text short enough to be one."""
     if not text:
         return None
-    box = last_box(text)
-    answer = bare(text if box is None else box)
-    longest = 100 if box is None else ANSWER_CHARACTERS
+    given = final_answers(text) if statements(text) else (text,)
+    answer = bare(", ".join(dict.fromkeys(map(bare, given or ()))))
+    longest = ANSWER_CHARACTERS if statements(text) else REFERENCE_CHARACTERS
     return answer if 0 < len(answer) <= longest and "\n" not in answer else None
 
 
@@ -120,24 +40,32 @@ def judge(reference: str, text: str, pool: math_pool.Pool) -> tuple[str, str | N
     Args:
         reference: the right answer.
         text: what a model wrote after its reasoning.
-        pool: compares what is not plain.
+        pool: compares what needs algebra.
 
     Returns:
-        ``correct``, ``wrong``, ``unreadable`` or ``timeout``, and the answer that was read.
+        ``correct``, ``wrong``, ``unreadable`` or ``timeout``, and the answer that was read:
+        alternatives are told apart by 'or'.
     """
-    box, reference = last_box(text), bare(reference)
-    if box is None:
-        end = text[-TEXT_CHARACTERS:]
-        box = stated(end)
-        if box is None or quick_outcome(reference, box) is None:
-            return pool.judge(reference, end)
-    box = bare(box)
-    if not box or len(box) > ANSWER_CHARACTERS:
+    given = final_answers(text)
+    if given is None or any(not 0 < len(bare(one)) <= ANSWER_CHARACTERS for one in given):
         return "unreadable", None
-    outcome = quick_outcome(reference, box)
-    if outcome is None:
-        outcome, _ = pool.judge(reference, f"\\boxed{{{box}}}")
-    return outcome, None if outcome == "unreadable" else box
+    if not given:
+        return "wrong", ""
+    asked: list[str] = []
+
+    def ask(right: str, answer: str) -> bool | None:
+        if "timeout" in asked or len(asked) >= MOST_QUESTIONS:
+            return None
+        asked.append(pool.judge(right, f"\\boxed{{{answer}}}")[0])
+        return None if asked[-1] == "timeout" else asked[-1] == "correct"
+
+    given = tuple(dict.fromkeys(map(bare, given)))
+    same = every(same_answer(reference, one, ask) for one in given)
+    if same is False and len(given) > 1:
+        same = same_answer(reference, ", ".join(given), ask)  # the parts of one answer
+    if same is None:
+        return "timeout", " or ".join(given)
+    return "correct" if same else "wrong", " or ".join(given)
 
 
 def grade(item: Item, text: str) -> Grade:

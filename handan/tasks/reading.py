@@ -1,10 +1,11 @@
 """Reading the stated answer out of free text, without ever evaluating the text.
 
 A task says what an answer looks like (a function from text to ``Stated`` candidates); this module
-says which of several candidates is the answer. The order of trust is: the last ``\\boxed``; the
-first candidate after the last 'answer'; a closing line, an opening line, a bold span that consists
-of a candidate alone; the last candidate. Candidates the text itself rejects ('not 1001 but 1010')
-or offers as alternatives ('1001 or 1010') are no answers, so that hedging never pays.
+says which of several candidates is the answer. The order of trust is: the last ``<answer>`` tag or
+box; the first candidate after the last 'answer'; a closing line, an opening line, a bold span that
+consists of a candidate alone; the last candidate. Candidates the text itself rejects ('not 1001 but
+1010'), offers as alternatives ('1001 or 1010') or follows by another one in the same breath ('The
+answer is 1001. The answer is 1010.') are no answers, so that hedging never pays.
 
 Every pattern looks at a bounded neighbourhood of a position, so that reading is linear in the text.
 """
@@ -16,8 +17,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from handan.tasks.base import Grade, Item
+from handan.tasks.marks import TURN, Mark, marked, together
 
-NEIGHBOURHOOD_CHARACTERS = 80
+NEIGHBOURHOOD_CHARACTERS, NEARBY_CHARACTERS = 80, 12
 
 WRAPPERS = re.compile(
     r"\\(?:text|textbf|textit|texttt|textrm|mathrm|mathbf|mathit|mathtt|mathsf|operatorname"
@@ -50,7 +52,7 @@ RETRACTION = re.compile(
 )
 QUOTES = r"[\s\"'\u201c\u201d`*(:]*"
 REJECTED_BEFORE = re.compile(
-    r"(?:\bnot|n't|\bnor|\bnever|\bcannot|\brather than|\binstead of|\bas opposed to)"
+    r"(?:\bnot|n't|\bneither|\bnor|\bnever|\bcannot|\brather than|\binstead of|\bas opposed to)"
     r"(?: (?:be|the|an?|that|to|say|conclude|infer|deduce|imply|mean|equal|follow|necessarily|just"
     r"|simply|logically|binary|answer|conclusion|is|possible|guaranteed|certain|case|true))*"
     + QUOTES
@@ -64,7 +66,17 @@ REJECTED_AFTER = re.compile(
     r"|need not)",
     re.IGNORECASE,
 )
-ALTERNATIVE = re.compile(r"[\s\"'\u201c\u201d`*,)]*(?:or|/)[\s\"'\u201c\u201d`*(]*", re.IGNORECASE)
+ALTERNATIVE = re.compile(
+    r"[\s\"'\u201c\u201d`*,)]*\(?(?:(?:or|/|maybe|perhaps|possibly|alternatively)[\s,]*)"
+    r"(?:(?:maybe|perhaps|possibly|even|else|alternatively|it (?:could|might|may) be)[\s,]*)*"
+    r"[\s\"'\u201c\u201d`*(]*",
+    re.IGNORECASE,
+)
+LISTED = re.compile(r"[\s\"'\u201c\u201d`*)]*[,;][\s\"'\u201c\u201d`*(]*")
+RANGE = re.compile(r"\bbetween(?: the)?[\s\"'\u201c\u201d`*(]*\Z", re.IGNORECASE)
+AND = re.compile(
+    r"[\s\"'\u201c\u201d`*)]*(?:and|to)(?: the)?[\s\"'\u201c\u201d`*(]*", re.IGNORECASE
+)
 MARKUP = " \t*_`\"'\u201c\u201d()[]#>"
 
 
@@ -92,9 +104,18 @@ def read(text: str, find: Finder) -> str | None:
         text: what a model wrote after its reasoning.
         find: all candidates of a text, in order of position. It sees text without LaTeX wrappers.
     """
-    box = last_box(text)
-    if box is not None and (answer := choose(plain(box), find)) is not None:
-        return answer
+    later: tuple[Mark, str] | None = None
+    for mark in reversed(marked(text)):
+        answer = _marked_answer(text, mark, find)
+        if answer is None:
+            continue
+        if later is not None and not together(text[mark.end : later[0].start]):
+            break
+        if later is not None and answer != later[1]:
+            return None
+        later = mark, answer
+    if later is not None:
+        return later[1] or None
     # Worked columns in a code block are full of numbers that nobody states as the answer.
     outside = WORKING.sub("\n", text)
     if (answer := choose(plain(outside), find)) is not None:
@@ -102,18 +123,23 @@ def read(text: str, find: Finder) -> str | None:
     return choose(plain(text), find)
 
 
-def last_box(text: str) -> str | None:
-    """Content of the last ``\\boxed{...}``, braces balanced; up to the line's end if unclosed."""
-    start = text.rfind("\\boxed{")
-    if start < 0:
+def _marked_answer(text: str, mark: Mark, find: Finder) -> str | None:
+    """The answer in a tag or box; '' if it or what stands around it offers several."""
+    if mark.is_tag:
+        return read(mark.content, find)
+    content = plain(mark.content)
+    answer = choose(content, find)
+    if answer is None:
+        return "" if len({stated.answer for stated in find(content)}) > 1 else None
+    head = plain(before(text, mark.start))
+    around = head + content + plain(text[mark.end : mark.end + NEIGHBOURHOOD_CHARACTERS])
+    inside = range(len(head), len(head) + len(content) + 1)
+    stated = find(around)
+    mine = [s for s in stated if s.start in inside and s.end in inside and s.answer == answer]
+    if any(is_rejected(around, s) for s in mine):
         return None
-    begin = start + len("\\boxed{")
-    depth = 1
-    for position in range(begin, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[position], 0)
-        if depth == 0:
-            return text[begin:position]
-    return text[begin:].split("\n", 1)[0]
+    kept = without_alternatives(around, stated)
+    return answer if not mine or any(s in kept for s in mine) else ""
 
 
 def plain(text: str) -> str:
@@ -132,18 +158,30 @@ def choose(text: str, find: Finder) -> str | None:
         return None
     retracted = max((match.start() for match in RETRACTION.finditer(text)), default=-1)
     starts = [s.start for s in stated]
-    for cue in reversed([c for c in CUE.finditer(text) if c.start() > retracted]):
+    cues = [c for c in CUE.finditer(text) if c.start() > retracted]
+    opening = len(text) - len(text.lstrip(MARKUP + "\n"))
+    for number, cue in reversed(list(enumerate(cues))):
         index = bisect_left(starts, cue.end())
         if index < len(stated) and starts[index] - cue.end() <= NEIGHBOURHOOD_CHARACTERS:
-            return stated[index].answer
+            answer, earlier = stated[index].answer, stated[index - 1] if index else None
+            if earlier is None or earlier.answer == answer:
+                return answer
+            # 'The answer is X. The answer is Y.' and 'X. The answer is Y.' state both.
+            said = starts[index - 1] == opening and ends_clause(text, earlier)
+            said |= number > 0 and 0 <= earlier.start - cues[number - 1].end() <= 4
+            near = 0 <= cue.start() - earlier.end <= NEARBY_CHARACTERS
+            return (
+                None
+                if said and near and not TURN.search(text, earlier.end, cue.start())
+                else answer
+            )
     current = [s for s in stated if s.start >= retracted] or stated
     # An opening or a closing line is one that holds nothing but a candidate and markup.
-    opens = len(text) - len(text.lstrip(MARKUP + "\n"))
     closes = len(text.rstrip(MARKUP + "\n.!"))
     bold = [s for s in current if is_bold(text, s)]
     if current[-1].end >= closes and starts_line(text, current[-1]):
         return current[-1].answer
-    if current[0].start == opens and retracted < 0 and ends_clause(text, current[0]):
+    if current[0].start == opening and retracted < 0 and ends_clause(text, current[0]):
         return current[0].answer
     return (bold or current)[-1].answer
 
@@ -157,13 +195,25 @@ def is_rejected(text: str, stated: Stated) -> bool:
 
 
 def without_alternatives(text: str, stated: list[Stated]) -> list[Stated]:
-    """Drop neighbours joined by 'or' that differ: 'true or false' repeats the question."""
+    """Drop neighbours joined by 'or' that differ: 'true or false' repeats the question.
+
+    With them go those listed before ('X, Y, or Z'), and both ends of 'between X and Y'.
+    """
     hedged: set[int] = set()
     for index, (left, right) in enumerate(pairwise(stated)):
-        near = right.start - left.end <= NEIGHBOURHOOD_CHARACTERS
-        joined = near and ALTERNATIVE.fullmatch(text, left.end, right.start)
-        if joined and left.answer != right.answer:
+        if right.start - left.end > NEIGHBOURHOOD_CHARACTERS or left.answer == right.answer:
+            continue
+        ends = AND.fullmatch(text, left.end, right.start)
+        if ends and RANGE.search(before(text, left.start)):
             hedged |= {index, index + 1}
+        if not ALTERNATIVE.fullmatch(text, left.end, right.start):
+            continue
+        hedged |= {index, index + 1}
+        while index > 0 and LISTED.fullmatch(text, stated[index - 1].end, stated[index].start):
+            index -= 1
+            if index in hedged:
+                break
+            hedged.add(index)
     return [s for index, s in enumerate(stated) if index not in hedged]
 
 
