@@ -376,6 +376,23 @@ def test_numbers_are_graded_as_answers(tmp_path):
     assert made["counts"]["dropped"] == {"wrong": 1}
 
 
+@pytest.mark.parametrize(
+    ("reference", "answer"),
+    [
+        ("so that we find, in the end, what was asked for: our answer is $\\boxed 42$.", A),
+        ("first $\\boxed 41$, and that is wrong; so our answer is $\\boxed {42}$.", A),
+        ("hence the choice that is right is $\\boxed{\\textbf{(C)}\\ 42}$.", "It is $\\boxed{C}$."),
+        ("hence the choice that is right is $\\boxed{\\textbf{(C)}\\ 42}$.", A),
+    ],
+)
+def test_the_box_of_a_worked_solution_is_the_reference(tmp_path, reference, answer):
+    worked = f"{'Seventeen and twenty five are to be added here. ' * 4}{reference}"
+    rows = [row(full(T, answer), answer=worked), row(full(OTHER, "$\\boxed{7}$"), answer=worked)]
+    traces, made = imported(tmp_path, rows, CHAT | CORRECT)
+    assert [trace["correct"] for trace in traces] == [True]
+    assert made["counts"]["dropped"] == {"wrong": 1}
+
+
 def test_without_a_usable_reference_a_trace_is_kept_if_all_are(tmp_path):
     rows = [row(WHOLE, answer={"value": 42}), row(full(OTHER, A), answer=42)]
     traces, made = imported(tmp_path, rows, CHAT | dict(reference="answer"))
