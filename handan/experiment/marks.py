@@ -82,7 +82,7 @@ def finished(stages: Sequence[Stage], logs: Path) -> set[str]:
     """
     wanted = identities(stages)
     done = [stage for stage in stages if _is_finished(stage, wanted[stage.name], logs)]
-    suites = {stage.name: _suite_of(stage) for stage in done if stage.kind == "evaluation"}
+    suites = {stage.name: suite for stage in done if (suite := _suite_of(stage))}
     now = {path: asked_by(suite_items(load_suite(Path(path)))) for path in set(suites.values())}
     return {
         stage.name
@@ -92,8 +92,11 @@ def finished(stages: Sequence[Stage], logs: Path) -> set[str]:
     }
 
 
-def _suite_of(stage: Stage) -> str:
-    return stage.arguments[stage.arguments.index("--suite") + 1]
+def _suite_of(stage: Stage) -> str | None:
+    """Path of the suite that an evaluation asks."""
+    words = stage.arguments
+    asks = stage.kind == "evaluation" and "--suite" in words
+    return words[words.index("--suite") + 1] if asks else None
 
 
 def _is_finished(stage: Stage, identity: dict, logs: Path) -> bool:
