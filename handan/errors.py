@@ -7,9 +7,13 @@ with::
         run_main(main)
 """
 
+import atexit
+import contextlib
 import errno
+import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -80,12 +84,22 @@ def run_main(function: Callable[[], object], program: str = "handan") -> NoRetur
     A ``UserError`` becomes ``PROGRAM: error: SENTENCE`` on stderr and exit code 2, and so does a
     full disk or a file that cannot be written (``disk_sentence``); Ctrl-C exit code 130, and a
     reader that went away (``handan align costs.csv | head``) silence and 141, as if the signal had
-    ended the process. Any other exception is a bug and keeps its traceback.
+    ended the process. Any other exception is a bug and keeps its traceback. One process of several
+    ends as ``_end`` says.
 
     Args:
         function: the entry point; what it returns is ignored.
         program: the name in front of the message.
     """
+    try:
+        code: int | str | None = _exit_code(function, program)
+    except SystemExit as end:  # of a request to stop, or of the command line
+        code = end.code
+    _end(code)
+
+
+def _exit_code(function: Callable[[], object], program: str) -> int:
+    """The code with which an entry point ends, once it is told what is wrong."""
     code = 0
     try:
         end_with_launcher()
@@ -111,7 +125,28 @@ def run_main(function: Callable[[], object], program: str = "handan") -> NoRetur
             _silence_stdout()
         print(f"{program}: error: {printable(sentence)}", file=sys.stderr)
         code = 2
-    sys.exit(code)
+    return code
+
+
+def _end(code: int | str | None) -> NoReturn:
+    """End this process; one of several, without taking its interpreter apart.
+
+    A thread of gloo lets go of its last tensors after whoever waited for it has gone on, and torch
+    hands references to process groups around, so destroying a group need not end its threads. One
+    that frees a tensor while the interpreter is taken apart aborts the process ('terminate called
+    without an active exception'), and the launcher then stops the others while they still write.
+    """
+    torch = sys.modules.get("torch")
+    grouped = torch and torch.distributed.is_available() and torch.distributed.is_initialized()
+    # Processes of multiprocessing end in this way by themselves.
+    if not grouped or multiprocessing.parent_process() is not None or isinstance(code, str):
+        sys.exit(code)
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    with contextlib.suppress(OSError):  # as at any other end of Python
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code or 0)
 
 
 def printable(text: str) -> str:

@@ -77,7 +77,7 @@ def evaluate(
         The content of alignment.json on the first process, None on the others.
 
     Raises:
-        UserError: the directory holds responses of another model or suite.
+        UserError: the directory holds responses of another model or suite, or to other prompts.
     """
     items = suite_items(suite)
     path = run_dir / "generations.jsonl"
@@ -107,7 +107,6 @@ def evaluate(
                 reasoning_format=engine.form.name,
                 comparability=comparability(suite, engine),
             )
-            write_items(run_dir / "items.jsonl", items)
         collect(engine, suite_plan(suite, items), path, labels, world)
         return _results(run_dir, suite, items) if world.rank == 0 else None
 
@@ -127,6 +126,8 @@ def comparability(suite: Suite, engine: Engine) -> dict:
 
 def _results(run_dir: Path, suite: Suite, items: Sequence[SuiteItem]) -> dict:
     path = run_dir / "generations.jsonl"
+    # Not before: until the prompts are known to be those of the responses, others may lie there.
+    write_items(run_dir / "items.jsonl", items)
     generations = read_keyed(path, KEY)
     rows = cost_rows(generations, items, suite.cost_without_span)
     write_csv(run_dir / "costs.csv", cost_columns(items), rows)

@@ -1,6 +1,5 @@
 """What a launcher promised and what really runs: processes, engine, shared results."""
 
-import atexit
 import os
 import socket
 from collections.abc import Callable
@@ -90,11 +89,6 @@ def processes(num_threads: int | None = None) -> Processes:
     listen(state.process_index)
     if state.num_processes == 1:
         return Processes(0, 1, _alone, state.device)
-    if state.device.type == "cpu":
-        # Gloo's threads hold tensors that Python knows; if they are freed while the interpreter
-        # ends, the process aborts (pytorch/pytorch issue 190489), and its launcher then stops the
-        # others while they still write.
-        atexit.register(state.destroy_process_group)
     here = {"machine": socket.gethostname(), "launcher": os.getppid(), "process": os.getpid()}
     launchers = os.environ.get("GROUP_WORLD_SIZE")
     nodes = count_nodes(gather_object([here]), promised, int(launchers) if launchers else None)

@@ -4,21 +4,25 @@ Evaluation, teacher traces and probes along training all pass through here, so a
 counted and graded in the same way wherever it comes from, and whichever engine drew it.
 """
 
+import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from handan import generate, rundir
 from handan.engines.base import Completion, Engine
 from handan.engines.watch import Watch
 from handan.errors import UserError
 from handan.finish import ended
+from handan.formats import ReasoningFormat
 from handan.generate import Decoding, Request
 from handan.launch import Processes
 from handan.reading import Question, read_completion, read_text
-from handan.records import append_jsonl
+from handan.records import append_jsonl, content_hash
 
+# Identifies a response in a file, all of which answer the prompts of one plan (check_prompts).
 KEY = ("settings", "task", "item", "sample")
 
 
@@ -38,17 +42,62 @@ class Plan:
     batch_size: int
     seed: int
 
-    def batches(self, engine: Engine) -> list[list[Request]]:
-        """Every request, cut into batches once, whatever is done already."""
+    def requests(self, tokenizer: Any, form: ReasoningFormat) -> list[Request]:
+        """Every request, whatever is done already; ``tokenizer`` is None if it is not known."""
         requests: list[Request] = []
         no_prompt: tuple[int, ...] = ()
         for index, entry in enumerate(self.questions):
             question, prompt = entry.item.question, no_prompt
-            if engine.tokenizer is not None:
-                prompt = generate.prompt_ids(engine.tokenizer, question, engine.form)
+            if tokenizer is not None:
+                prompt = generate.prompt_ids(tokenizer, question, form)
             for sample, decoding in self.decodings.items():
                 requests.append(Request(index, sample, question, prompt, decoding))
+        return requests
+
+    def batches(self, engine: Engine) -> list[list[Request]]:
+        """Every request, cut into batches once."""
+        requests = self.requests(engine.tokenizer, engine.form)
         return generate.batches(requests, self.batch_size)
+
+    def prompt_hash(self, request: Request, form: ReasoningFormat) -> str:
+        """Hash of the prompt as the model sees it and of the answer that is right."""
+        return content_hash([request.asked(form), self.questions[request.item].item.answer])
+
+
+def check_prompts(
+    path: Path, rows: Sequence[dict], plan: Plan, requests: Iterable[Request], form: ReasoningFormat
+) -> None:
+    """Stop if responses answer other prompts than the plan has under the same keys.
+
+    A wording, an item's text, its answer or a chat template may change while all names stay.
+
+    Args:
+        path: where the rows come from.
+        rows: with the columns task, item and prompt_hash.
+        plan: whose requests they should answer.
+        requests: all of ``plan.requests``, in any order.
+        form: the model's reasoning format.
+
+    Raises:
+        UserError: names the first such item, or says that the prompts were not recorded.
+    """
+    items = [question.item for question in plan.questions]
+    now = {
+        (items[request.item].task, items[request.item].key): plan.prompt_hash(request, form)
+        for request in requests
+    }
+    for row in rows:
+        if "prompt_hash" not in row:
+            raise UserError(
+                f"{path}: an older version, which recorded no hash of the prompt, began this file; "
+                "go on with the version that run.json names or choose another --output_dir"
+            )
+        if row["prompt_hash"] != now.get((row["task"], row["item"])):
+            raise UserError(
+                f"{path}: answers {row['task']}, {row['item']} as it is not asked now: its text, "
+                "its answer or the chat template has changed; choose another --output_dir or move "
+                "the file away"
+            )
 
 
 def draw(
@@ -100,6 +149,7 @@ def _draw(
                     **labels,
                     **named,
                     "sample": request.sample,
+                    "prompt_hash": plan.prompt_hash(request, engine.form),
                     "temperature": request.decoding.temperature,
                     **read,
                     "device_seconds": round(seconds, 4),
@@ -143,8 +193,8 @@ def collect(engine: Engine, plan: Plan, path: Path, labels: dict, world: Process
         world: this process among the others.
 
     Raises:
-        UserError: the file holds responses of other settings or is damaged, a request failed, or
-            the disk is full.
+        UserError: the file holds responses of other settings or to other prompts or is damaged, a
+            request failed, or the disk is full.
     """
     done = world.gather(rundir.recover(path, KEY) if world.rank == 0 else [])
     if any(row["settings"] != labels["settings"] for row in done):
@@ -160,10 +210,12 @@ def collect(engine: Engine, plan: Plan, path: Path, labels: dict, world: Process
         return (item.task, item.key, request.sample) not in have
 
     batches = plan.batches(engine)
+    check_prompts(path, done, plan, itertools.chain(*batches), engine.form)
     todo = [batch for batch in batches if any(missing(request) for request in batch)]
     if engine.independent:
         todo = [[request for request in batch if missing(request)] for batch in todo]
     mine = draw(engine, plan, todo[world.rank :: world.size], labels)
+    prompt_tokens = {(row["task"], row["item"]): row["prompt_tokens"] for row in done}
     total, finished, started = sum(map(len, batches)), len(have), time.monotonic()
     # Once more than there are batches: a failure of the last one is told after its rows are kept.
     for _ in range(-(-len(todo) // world.size) + 1):
@@ -175,6 +227,8 @@ def collect(engine: Engine, plan: Plan, path: Path, labels: dict, world: Process
             seconds = time.monotonic() - started
             print(f"{labels['model']}: {finished}/{total} responses, {seconds:.0f} s", flush=True)
             _tell_early_cuts(rows, plan)
+            if engine.remote:
+                _tell_changed_prompts(rows, prompt_tokens)
 
 
 def _tell_early_cuts(rows: Sequence[dict], plan: Plan) -> None:
@@ -192,5 +246,26 @@ def _tell_early_cuts(rows: Sequence[dict], plan: Plan) -> None:
             f"note: {len(early)} of {len(rows)} responses were cut at {min(early)} tokens or "
             f"later, before the cap of {cap}: the context of the model or its engine is full. They "
             "count as truncated; compare with models cut at the same length",
+            flush=True,
+        )
+
+
+def _tell_changed_prompts(rows: Sequence[dict], before: dict[tuple[str, str], int]) -> None:
+    """Say if a server now renders the same messages as another prompt, which no hash here shows.
+
+    Args:
+        rows: new ones.
+        before: tokens of each item's prompt, as last counted; brought up to date.
+    """
+    changed = ""
+    for row in rows:
+        key, tokens = (row["task"], row["item"]), row["prompt_tokens"]
+        if before.get(key, tokens) != tokens:
+            changed = changed or f"{', '.join(key)} has {tokens} tokens and had {before[key]}"
+        before[key] = tokens
+    if changed:
+        print(
+            f"note: the server's prompt of {changed}: its chat template, or the model behind it, "
+            "has changed between responses; compare them with care",
             flush=True,
         )

@@ -1,12 +1,14 @@
-"""run.json and config.yaml of a run directory, once it is sure that they hold stages."""
+"""What a run directory says of itself, once it is sure that its files hold what they should."""
 
 from pathlib import Path
 from typing import Any
 
 from handan.config import read_yaml
 from handan.errors import UserError
-from handan.records import read_json
+from handan.records import read_json, read_keyed
 
+# (question, right answer) by (task, item)
+Asked = dict[tuple[str, str], tuple[str, str]]
 STAGES = ("pretraining", "training", "evaluation", "traces", "sweep")
 
 
@@ -38,6 +40,19 @@ def read_settings(run_dir: Path, there: bool = False) -> dict[str, dict[str, Any
     if not there and not path.exists():
         return {}
     return _stages(read_yaml(path), path)
+
+
+def read_asked(run_dir: Path) -> Asked:
+    """Question and right answer of each task and item in ``items.jsonl``; {} if there is no file.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = run_dir / "items.jsonl"
+    if not path.exists():
+        return {}
+    rows = read_keyed(path, ("task", "item", "question", "answer"), unique=False)
+    return {(row["task"], row["item"]): (row["question"], row["answer"]) for row in rows}
 
 
 def _stages(content: Any, path: Path) -> dict[str, Any]:

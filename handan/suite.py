@@ -12,6 +12,7 @@ from handan.config import load_yaml
 from handan.errors import UserError
 from handan.generate import Decoding
 from handan.records import content_hash
+from handan.run_files import Asked, read_asked
 from handan.tasks.base import Item, Task
 
 WORDINGS = ("natural", "compact")
@@ -173,6 +174,28 @@ def coverage_notes(suite: Suite) -> list[str]:
                 f"{suite.items_per_task}"
             )
     return notes
+
+
+def asked_by(items: Sequence[SuiteItem]) -> Asked:
+    """Question and right answer of each task and item, as ``read_asked`` finds them in a run."""
+    return {(e.item.task, e.item.key): (e.item.question, e.item.answer) for e in items}
+
+
+def asked_otherwise(run_dir: Path, now: Asked) -> str | None:
+    """An item that an evaluation asked in another text, or that only one of the two has.
+
+    A wording, an item or its answer may change while the suite's file and all keys stay.
+
+    Args:
+        run_dir: of the evaluation; without ``items.jsonl`` there is nothing to compare.
+        now: of ``asked_by``.
+
+    Returns:
+        Task and item, or None if it asked the same.
+    """
+    before = read_asked(run_dir)
+    changed = [key for key in (*before, *now) if before and before.get(key) != now.get(key)]
+    return ", ".join(changed[0]) if changed else None
 
 
 def _task_items(entry: SuiteTask) -> list[SuiteItem]:

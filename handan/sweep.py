@@ -22,7 +22,7 @@ from handan.launch import Processes
 from handan.records import content_hash, read_json, read_keyed, write_csv, write_json, write_jsonl
 from handan.responses import KEY
 from handan.run_files import read_run, read_settings
-from handan.suite import Suite, suite_items
+from handan.suite import Suite, asked_by, asked_otherwise, suite_items
 from handan.training import checkpoints
 from handan.training.checkpoints import LEDGER, MANIFEST, what_is_wrong
 from handan.training.schedule import SCHEDULE
@@ -92,7 +92,8 @@ def begin(sweep_dir: Path, run: Training, suite: Suite) -> None:
     """Write down what is evaluated in ``sweep_dir``, on which suite.
 
     Raises:
-        UserError: it holds evaluations of another training or on another suite.
+        UserError: it holds evaluations of another training, on another suite, or of other texts
+            under the same names.
     """
     training = {key: value for key, value in run.settings.items() if key not in SCHEDULE}
     config = {
@@ -100,6 +101,13 @@ def begin(sweep_dir: Path, run: Training, suite: Suite) -> None:
         "suite_hash": suite.fingerprint,
         "training": content_hash(training),
     }
+    now = asked_by(suite_items(suite))
+    for evaluated in sorted(sweep_dir.glob(f"step-*/{EVALUATED}")):
+        if changed := asked_otherwise(evaluated.parent, now):
+            raise UserError(
+                f"{evaluated.parent}: was not asked {changed} as the suite asks it now; choose "
+                "another --output_dir or remove this one"
+            )
     rundir.record(sweep_dir, "sweep", config, arm=run.arm)
 
 

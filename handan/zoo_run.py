@@ -25,7 +25,7 @@ from handan.errors import UserError
 from handan.evaluate import BOOTSTRAP
 from handan.plan import Gpu, layout, work_of
 from handan.records import content_hash, read_json, write_csv, write_json, write_text
-from handan.suite import Suite, suite_items
+from handan.suite import Suite, asked_by, asked_otherwise, suite_items
 from handan.zoo import Entry, Zoo, pair_rows
 
 LOGS = "logs"
@@ -61,11 +61,11 @@ def run_zoo(
     """
     logs = output_dir / LOGS
     make_directory(logs)
-    failed = {}
+    failed, asked = {}, asked_by(suite_items(suite))
     for number, entry in enumerate(entries, start=1):
         words = [script, *_words(zoo, entry, suite, suite_path, output_dir, engine, more)]
         done = logs / f"{entry.name}.done.json"
-        if _is_done(done, words):
+        if _is_done(done, words) and not asked_otherwise(output_dir / entry.name, asked):
             print(f"{entry.name}: finished already ({number} of {len(entries)})", flush=True)
             continue
         print(f"{entry.name} ({number} of {len(entries)}): python {shlex.join(words)}", flush=True)

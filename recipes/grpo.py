@@ -14,6 +14,7 @@ from datasets import Dataset
 from trl import GRPOConfig
 
 from handan.errors import run_main
+from handan.records import content_hash
 from handan.training.losses import check_context, check_grpo, is_weighed
 from handan.training.prompts import check_held_out, load_prompts, prompt_rows
 from handan.training.reward import VerifiableReward
@@ -88,7 +89,8 @@ def main() -> None:
     trainer.form, trainer.awaiting = run.form, reward.rollouts if weighed else None
     held_out_check = check_held_out(rows, run.recipe.prompts)
     facts = {"recipe": "grpo", "num_prompts": len(rows)}
-    run.train(trainer, {**facts, "held_out_check": held_out_check}, reward.rollouts)
+    facts |= {"held_out_check": held_out_check, "prompts": content_hash(rows)}
+    run.train(trainer, facts, reward.rollouts)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from trl import DistillationConfig
 from handan.engines import trust
 from handan.engines.loading import load_model
 from handan.errors import run_main
-from handan.records import read_json
+from handan.records import content_hash, read_json
 from handan.size import size_of
 from handan.training.lineage import check_shared_vocabulary
 from handan.training.losses import check_context, check_drawing
@@ -86,7 +86,8 @@ def main() -> None:
     )
     held_out_check = check_held_out(rows, run.recipe.prompts)
     facts = {"recipe": "on_policy_distill", "num_prompts": len(rows), "teacher": about_teacher}
-    run.train(trainer, {**facts, "held_out_check": held_out_check}, trainer.rollouts)
+    facts |= {"held_out_check": held_out_check, "prompts": content_hash(rows)}
+    run.train(trainer, facts, trainer.rollouts)
 
 
 if __name__ == "__main__":

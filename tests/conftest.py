@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import recipe_runs
 from embedded import launch, run_script, small_suite
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 # Modules of runs that take longest, so that no worker is left with one of them at the end.
 LONGEST = ("along", "trackers", "recipes", "faults", "zoo_run", "launch", "evaluate", "server")
@@ -96,6 +96,7 @@ def two_ranks(small, full_suite):
     return run
 
 
+PATIENCE_MS = 120_000
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking")
 
@@ -107,6 +108,20 @@ def browser():
     if found is None:
         pytest.skip(f"no browser to look at the page with: none of {', '.join(BROWSERS)}")
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=found, args=[*QUIET])
+        running = playwright.chromium.launch(
+            executable_path=found, args=[*QUIET], timeout=PATIENCE_MS
+        )
+        # For as long as a busy machine may take; the defaults are 30 s and 5 s.
+        context = running.new_context
+        running.new_context = lambda **more: patient(context(**more))
+        page = running.new_page
+        running.new_page = lambda **more: patient(page(**more))
+        expect.set_options(timeout=PATIENCE_MS)
         yield running
         running.close()
+
+
+def patient(opened):
+    """A page or context whose actions may take their time."""
+    opened.set_default_timeout(PATIENCE_MS)
+    return opened

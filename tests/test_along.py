@@ -1,19 +1,25 @@
 """Measuring along training: what is measured when, that it changes nothing, and the sweep."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
-from embedded import launch, run_python, run_script, small_suite
+from embedded import engine, launch, load, run_python, run_script, small_suite
 from recipe_runs import RECIPES, TWO_RANKS, arguments, of_two_ranks, weights
 
 from handan import sweep
 from handan.errors import UserError
+from handan.evaluate import suite_plan, write_items
+from handan.formats import FORMATS
 from handan.launch import SINGLE
-from handan.records import read_json, read_jsonl, write_json
-from handan.suite import load_suite
+from handan.records import append_jsonl, read_json, read_jsonl, write_json
+from handan.responses import draw
+from handan.suite import load_suite, suite_items
 from handan.training.checkpoints import seal
+from handan.training.probe import Along, Probe
 
 CLOCKS = ("seconds", "probe_share", "memory_gib")  # ends of names of what no two runs share
 
@@ -200,6 +206,42 @@ def test_a_sweep_holds_one_suite_of_one_training(trained, tmp_path, one_item):
     training.settings["learning_rate"] = 77
     with pytest.raises(UserError, match="sweep was begun with training"):
         sweep.begin(run / "sweep", training, one_item)
+
+
+def test_a_sweep_holds_one_text_of_each_item(trained, tmp_path, one_item):
+    run, training = copied(trained("sft_distill"), tmp_path)
+    sweep_dir = run / "sweep"
+    write_items(sweep_dir / "step-2" / "items.jsonl", suite_items(one_item))
+    write_json(sweep_dir / "step-2" / "alignment.json", {})
+    sweep.begin(sweep_dir, training, one_item)
+    items = sweep_dir / "step-2" / "items.jsonl"
+    items.write_text(items.read_text().replace('"question": "', '"question": "please '))
+    with pytest.raises(UserError, match=r"step-2: was not asked .* as the suite asks it now"):
+        sweep.begin(sweep_dir, training, one_item)
+
+
+def test_a_training_does_not_go_on_with_other_texts(tmp_path, one_item, monkeypatch):
+    along = Along("probe", one_item, 2)
+    plan = suite_plan(along.suite, along.items)
+    labels = {"model": "sft", "step": 0, "settings": "s", "reasoning_format": "tiny", "seed": 0}
+    rows = [row for rows in draw(engine(), plan, plan.batches(engine()), labels) for row in rows]
+    append_jsonl(tmp_path / "probe.jsonl", rows)
+    append_jsonl(tmp_path / "probe.jsonl", [{**rows[0], "step": 1}])
+    resumed = SimpleNamespace(max_steps=4, global_step=2)
+
+    def go_on(along):
+        probe = Probe([along], FORMATS["tiny"], tmp_path, "sft", None, SINGLE)
+        probe.trainer = SimpleNamespace(processing_class=load()[1])
+        probe.on_train_begin(None, resumed, None)
+        return along.first
+
+    assert len(go_on(along)) == len(rows)
+    along.items = [
+        replace(entry, item=replace(entry.item, question=f"{entry.item.question} ="))
+        for entry in along.items
+    ]
+    with pytest.raises(UserError, match=r"probe.jsonl: answers .* as it is not asked now"):
+        go_on(along)
 
 
 def test_a_directory_without_a_training_is_named(tmp_path):

@@ -157,9 +157,9 @@ def together(size, function):
     def run(rank):
         def gather(own):
             rows[rank] = own
-            barrier.wait(30)
+            barrier.wait(300)
             collected = [row for of_rank in rows for row in of_rank]
-            barrier.wait(30)
+            barrier.wait(300)
             return collected
 
         try:
@@ -171,7 +171,7 @@ def together(size, function):
     for thread in ranks:
         thread.start()
     for thread in ranks:
-        thread.join(60)
+        thread.join(300)
     return out
 
 

@@ -20,7 +20,7 @@ def handan(*arguments, **options):
         [sys.executable, "-m", "handan", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         **options,
     )
 

@@ -1,6 +1,7 @@
 import math
 import random
 import shutil
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -8,14 +9,19 @@ from embedded import SUITES, WEIGHTS, engine, run_script, small_suite
 from saved import checkpoint
 
 from handan import rundir
+from handan.alignment.data.compare import read_runs
 from handan.alignment.measure import align
+from handan.config import read_yaml
 from handan.cost_rows import cost_rows
 from handan.engines.loading import load_model
+from handan.engines.transformers import TransformersEngine
 from handan.errors import UserError
 from handan.evaluate import evaluate
+from handan.formats import FORMATS
 from handan.launch import SINGLE
 from handan.records import file_hash, read_json, read_jsonl
 from handan.suite import load_suite, suite_items
+from handan.tiny.tasks import TASKS
 
 
 def perfect_rows(cost):
@@ -132,6 +138,29 @@ def test_another_suite_or_model_in_the_same_directory_is_refused(evaluated, tmp_
         suite = load_suite(evaluated / "suite.yaml")
         evaluate(engine("base_constant"), suite, folder, "base", "other", SINGLE)
     assert file_hash(folder / "generations.jsonl") == before
+
+
+def test_other_texts_in_the_same_directory_are_refused(evaluated, tmp_path, monkeypatch):
+    folder = tmp_path / "base"
+    shutil.copytree(evaluated / "base", folder)
+    before = {path.name: file_hash(path) for path in folder.glob("*.jsonl")}
+    addition = TASKS["binary_addition"]
+    items = [replace(item, question=f"{item.question} =") for item in addition.items()]
+    monkeypatch.setitem(TASKS, "binary_addition", replace(addition, items=lambda: items))
+    suite = load_suite(evaluated / "suite.yaml")
+    saved = read_yaml(folder / "config.yaml")["evaluation"]
+    loaded, tokenizer, fingerprint = load_model(str(WEIGHTS / "base"))
+    same = TransformersEngine(loaded, tokenizer, FORMATS["tiny"], fingerprint)
+    with pytest.raises(UserError, match=r"answers binary_addition, .* as it is not asked now"):
+        evaluate(same, suite, folder, "base", saved["model"], SINGLE)
+    assert {path.name: file_hash(path) for path in folder.glob("*.jsonl")} == before
+    # Nor are the two compared as if they had been asked alike.
+    other = tmp_path / "other"
+    evaluate(same, suite, other, "other", saved["model"], SINGLE)
+    with pytest.raises(UserError, match=r"binary_addition, .* is asked otherwise in"):
+        read_runs([folder, other], allow_different=False)
+    notes = read_runs([folder, other], allow_different=True).notes
+    assert any("is asked otherwise in" in note for note in notes)
 
 
 def test_two_processes_give_the_same_file(evaluated, tmp_path):

@@ -33,6 +33,34 @@ def test_a_launcher_of_one_process_that_was_asked_for_two_stops(monkeypatch):
     processes()
 
 
+GROUPED = """
+import atexit, sys
+import torch.distributed as dist
+from handan.errors import UserError, run_main
+
+class Held:
+    def __del__(self):
+        print("taken apart")
+
+def main():
+    atexit.register(print, "at the end")
+    dist.init_process_group("gloo", init_method="file://" + sys.argv[1], rank=0, world_size=1)
+    {end}
+
+held = Held()
+run_main(main)
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "code"), [("pass", 0), ("raise UserError('told')", 2), ("sys.exit(75)", 75)]
+)
+def test_one_process_of_several_ends_without_being_taken_apart(tmp_path, end, code):
+    done = run_python("-c", GROUPED.format(end=end), tmp_path / "store", check=False)
+    assert done.returncode == code
+    assert done.stdout == "at the end\n"
+
+
 def found(*launchers):
     return [
         {"machine": "m", "launcher": launcher, "process": index}

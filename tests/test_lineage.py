@@ -58,9 +58,12 @@ def test_an_unfinished_run_is_no_beginning(tmp_path):
 
 
 def test_a_run_does_not_go_on_with_other_traces_or_another_teacher(tmp_path):
-    run_directory(tmp_path, traces="a", teacher={"arm": "t", "model_fingerprint": "1"})
-    same = {"traces": "a", "teacher": {"arm": "t", "model_fingerprint": "1"}}
+    teacher = {"arm": "t", "model_fingerprint": "1"}
+    run_directory(tmp_path, traces="a", prompts="p", teacher=teacher)
+    same = {"traces": "a", "prompts": "p", "teacher": {"arm": "t", "model_fingerprint": "1"}}
     check_sources(tmp_path, same)
+    with pytest.raises(UserError, match="was begun with other prompts"):
+        check_sources(tmp_path, same | {"prompts": "q"})
     with pytest.raises(UserError, match="was begun with other traces"):
         check_sources(tmp_path, same | {"traces": "b"})
     with pytest.raises(UserError, match="was begun with another teacher"):

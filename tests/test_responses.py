@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from handan.formats import FORMATS
 from handan.generate import Decoding
 from handan.launch import SINGLE
 from handan.reading import Question, read_completion
-from handan.records import read_jsonl
+from handan.records import read_jsonl, write_jsonl
 from handan.responses import Plan, collect, draw
 from handan.tiny.tasks import TASKS
 
@@ -85,6 +86,84 @@ def test_the_number_of_processes_changes_no_sample(whole):
 def test_responses_of_other_settings_are_refused(whole):
     with pytest.raises(UserError, match="holds responses of another model"):
         collect(engine(), plan(), whole, {**LABELS, "settings": "s2"}, SINGLE)
+
+
+def reworded(old, new):
+    """The plan with other questions under the same keys."""
+    questions = [
+        replace(entry, item=replace(entry.item, question=entry.item.question.replace(old, new)))
+        for entry in plan().questions
+    ]
+    return replace(plan(), questions=questions)
+
+
+def answered(answer):
+    questions = [replace(e, item=replace(e.item, answer=answer)) for e in plan().questions]
+    return replace(plan(), questions=questions)
+
+
+@pytest.mark.parametrize("other", [reworded("+", "-"), reworded("=", "= ="), answered("1 1")])
+def test_another_text_or_answer_under_the_same_key_is_refused(whole, other):
+    before = whole.read_bytes()
+    with pytest.raises(UserError, match="as it is not asked now: its text, its answer or the chat"):
+        collect(engine(), other, whole, LABELS, SINGLE)
+    assert whole.read_bytes() == before
+
+
+def test_another_chat_template_is_refused(whole):
+    model, tokenizer = load()
+    other = copy.deepcopy(tokenizer)
+    other.chat_template = other.chat_template.replace("<think>", "<think> ;")
+    assert other.chat_template != tokenizer.chat_template
+    retold = TransformersEngine(model, other, FORM, fingerprint="base")
+    with pytest.raises(UserError, match="chat template has changed"):
+        collect(retold, plan(), whole, LABELS, SINGLE)
+
+
+def test_an_item_that_is_not_asked_any_more_is_refused(whole):
+    fewer = replace(plan(), questions=plan().questions[1:])
+    with pytest.raises(UserError, match=plan().questions[0].item.key.replace("+", r"\+")):
+        collect(engine(), fewer, whole, LABELS, SINGLE)
+
+
+def test_a_file_of_an_older_version_is_not_added_to(whole, tmp_path):
+    path = tmp_path / "generations.jsonl"
+    rows = [{k: v for k, v in row.items() if k != "prompt_hash"} for row in read_jsonl(whole)]
+    write_jsonl(path, rows)
+    with pytest.raises(UserError, match="an older version, which recorded no hash of the prompt"):
+        collect(engine(), plan(), path, LABELS, SINGLE)
+    assert read_jsonl(path) == rows
+
+
+def test_what_a_server_is_asked_is_its_messages_where_no_tokenizer_is_known():
+    asked = plan().requests(None, FORM)[0]
+    other = reworded("+", "-").requests(None, FORM)[0]
+    assert plan().prompt_hash(asked, FORM) != reworded("+", "-").prompt_hash(other, FORM)
+    told = replace(FORM, system_prompt="Think briefly.")
+    assert plan().prompt_hash(asked, FORM) != plan().prompt_hash(asked, told)
+    kwargs = replace(FORM, template={"enable_thinking": False})
+    assert plan().prompt_hash(asked, FORM) != plan().prompt_hash(asked, kwargs)
+
+
+class LaterServer(TransformersEngine):
+    """A server whose template has grown by two tokens since it answered before."""
+
+    remote, independent = True, True
+
+    def complete(self, batch, seed):
+        longer = [(*request.prompt_ids, 0, 0) for request in batch]
+        found = super().complete(batch, seed)
+        return [replace(c, prompt_ids=list(p)) for c, p in zip(found, longer, strict=True)]
+
+
+def test_a_server_that_renders_its_prompts_anew_is_told(whole, tmp_path, capsys):
+    path = tmp_path / "generations.jsonl"
+    write_jsonl(path, read_jsonl(whole)[:6])
+    model, tokenizer = load()
+    collect(LaterServer(model, tokenizer, FORM), plan(), path, LABELS, SINGLE)
+    said = capsys.readouterr().out
+    assert "note: the server's prompt of binary_addition" in said
+    assert "has changed between responses" in said
 
 
 def read(text, item_key="0001+0001"):

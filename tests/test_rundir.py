@@ -87,4 +87,4 @@ def test_a_second_command_waits_for_the_first(tmp_path):
         waiting = second.stdout.readline()
         assert f"process {os.getpid()} is writing here; waiting for it" in waiting
         assert second.poll() is None
-    assert second.communicate(timeout=30)[0] == "in\n"
+    assert second.communicate(timeout=300)[0] == "in\n"

@@ -37,7 +37,7 @@ def serving(port, folder):
             [*words, "--device", "cpu"], cwd=ROOT, env=environment, stdout=log, stderr=log
         )
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while True:
             assert process.poll() is None and time.monotonic() < deadline, folder / "server.log"
             try:
@@ -110,7 +110,7 @@ def both(where):
         client = forked.start(folder, *served(where, target))
         wait_for_lines(path, after_client + 8, client)
         server.send_signal(signal.SIGKILL)
-        client.join(timeout=120)
+        client.join(timeout=300)
     after_server = len(path.read_bytes().splitlines())
     with serving(port, folder):
         in_process(where, target, folder / "engine.yaml")
@@ -124,7 +124,7 @@ def both(where):
 
 
 def wait_for_lines(path, number, process):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not path.exists() or len(path.read_bytes().splitlines()) < number:
         assert process.is_alive() and time.monotonic() < deadline
         time.sleep(0.01)

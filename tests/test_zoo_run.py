@@ -106,6 +106,17 @@ def test_a_finished_model_is_one_whose_command_and_settings_are_the_same(tmp_pat
     assert not _is_done(mark, words)
 
 
+def test_a_finished_model_that_was_asked_otherwise_is_asked_again(ran):
+    folder = ran[0]
+    items = folder / "out" / "start" / "items.jsonl"
+    before = items.read_text()
+    items.write_text(before.replace('"question": "', '"question": "please '))
+    said = run(folder, "--only", "start", "student").stdout
+    assert "student: finished already" in said
+    assert "start: finished already" not in said
+    assert items.read_text() == before
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import fmean
 
 from handan.records import content_hash, read_json, write_json
+from handan.suite import asked_by, asked_otherwise, load_suite, suite_items
 
 # What each kind of stage adds to its part of run.json at its very end.
 LAST = {
@@ -75,9 +76,27 @@ def identities(stages: Sequence[Stage]) -> dict[str, dict]:
 
 
 def finished(stages: Sequence[Stage], logs: Path) -> set[str]:
-    """Names of the stages that ended well, with this command, and whose results are still there."""
+    """Names of the stages that ended well, with this command, and whose results are still there.
+
+    An evaluation also must have been asked what its suite asks now.
+    """
     wanted = identities(stages)
-    return {stage.name for stage in stages if _is_finished(stage, wanted[stage.name], logs)}
+    done = [stage for stage in stages if _is_finished(stage, wanted[stage.name], logs)]
+    suites = {stage.name: suite for stage in done if (suite := _suite_of(stage))}
+    now = {path: asked_by(suite_items(load_suite(Path(path)))) for path in set(suites.values())}
+    return {
+        stage.name
+        for stage in done
+        if stage.name not in suites
+        or not asked_otherwise(stage.output_dir, now[suites[stage.name]])
+    }
+
+
+def _suite_of(stage: Stage) -> str | None:
+    """Path of the suite that an evaluation asks."""
+    words = stage.arguments
+    asks = stage.kind == "evaluation" and "--suite" in words
+    return words[words.index("--suite") + 1] if asks else None
 
 
 def _is_finished(stage: Stage, identity: dict, logs: Path) -> bool:

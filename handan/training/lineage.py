@@ -11,13 +11,14 @@ from handan.training.checkpoints import LEDGER
 
 
 def check_sources(run_dir: Path, details: dict) -> None:
-    """Stop if a run would go on with other traces or another teacher than it was begun with.
+    """Stop if a run would go on with other traces, prompts or another teacher than it began with.
 
     Raises:
         UserError: names what is another one.
     """
     begun = read_json(run_dir / "run.json").get("training", {})
-    for key, other in {"traces": "other traces", "teacher": "another teacher"}.items():
+    others = {"traces": "other traces", "prompts": "other prompts", "teacher": "another teacher"}
+    for key, other in others.items():
         if key in begun and begun[key] != details.get(key):
             raise UserError(
                 f"{run_dir}: was begun with {other}; choose another output directory or "

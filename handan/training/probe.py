@@ -18,7 +18,7 @@ from handan.evaluate import suite_plan
 from handan.formats import ReasoningFormat
 from handan.launch import Processes
 from handan.records import append_jsonl, content_hash, read_jsonl
-from handan.responses import draw
+from handan.responses import check_prompts, draw
 from handan.suite import Suite, SuiteItem, suite_items
 from handan.training import trackers
 from handan.training.generation import generating
@@ -167,8 +167,14 @@ class Probe(TrainerCallback):
         return {PREFIXES[along.name] + key: value for key, value in figures.items()}
 
     def _recorded_first(self, along: Along) -> list[dict] | None:
+        """Costs at step 0 of a run that goes on, once it is sure that it asks what it asked."""
         path = self.run_dir / f"{along.name}.jsonl"
         rows = read_jsonl(path) if path.exists() else []
+        # Rows of older versions have no hash, and a training is too long to be begun anew for it.
+        hashed = [row for row in rows if "prompt_hash" in row]
+        plan = suite_plan(along.suite, along.items)
+        requests = plan.requests(self.trainer.processing_class, self.form)
+        check_prompts(path, hashed, plan, requests, self.form)
         first = [row for row in rows if row["step"] == 0]
         return along.costs(first) if first else None
 

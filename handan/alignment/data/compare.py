@@ -9,6 +9,7 @@ from handan.alignment.data.costs import read_costs
 from handan.alignment.data.human_side import check_sources, raw_notes
 from handan.errors import UserError
 from handan.records import read_json
+from handan.run_files import read_asked
 
 
 class Runs(NamedTuple):
@@ -28,14 +29,15 @@ def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
 
     Raises:
         UserError: a file is missing or wrong, two runs have the same name or disagree on people,
-            times are not those of the norms they name, or a value in 'comparability' of
-            ``run.json`` differs and ``allow_different`` is false.
+            times are not those of the norms they name, or, if ``allow_different`` is false, a value
+            in 'comparability' of ``run.json`` or the text or answer of an item differs.
     """
     tables: list[CostTable] = []
     notes: list[str] = []
     models: dict[Path, list[str]] = {}
     trained: dict[str, dict[str, Any]] = {}
     first: dict | None = None
+    asked: dict[tuple[str, str], tuple[tuple[str, str], Path]] = {}  # and who asked it first
     first_format: str | None = None
     for run_dir in run_dirs:
         if run_dir in models or not run_dir.is_dir():
@@ -47,7 +49,13 @@ def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
                 f"{run_dir / 'run.json'}: no 'comparability'; evaluate the run with eval/run.py"
             )
         first = conditions if first is None else first
-        for difference in _differences(run_dirs[0], first, run_dir, conditions):
+        differences = _differences(run_dirs[0], first, run_dir, conditions)
+        for item, texts in read_asked(run_dir).items():
+            before, other = asked.setdefault(item, (texts, run_dir))
+            if before != texts:
+                differences.append(f"{', '.join(item)} is asked otherwise in {other} and {run_dir}")
+                break
+        for difference in differences:
             if not allow_different:
                 raise UserError(f"{difference}; evaluate them alike or add --allow-different")
             notes.append(f"warning: runs are not comparable: {difference}")

@@ -20,6 +20,7 @@ from handan.training.trackers.tracker import PROJECT, TOTALS, Tracker, reason
 AXIS = "train/global_step"
 INIT_SECONDS = 20
 FINISH_SECONDS = 60
+OFFLINE_SECONDS = 300  # only this machine is waited for, which may be busy
 # What W&B has not written is lost when the process is killed; its own interval is 15 s.
 FLUSH_SECONDS = 1
 TAG_CHARACTERS = 64  # the most that W&B takes
@@ -109,8 +110,8 @@ class WeightsAndBiases(Tracker):
             job_type=facts["recipe"],
             tags=[value[:TAG_CHARACTERS] for value in facts.values()],
             settings=self.wandb.Settings(
-                init_timeout=INIT_SECONDS,
-                finish_timeout=FINISH_SECONDS,
+                init_timeout=OFFLINE_SECONDS if offline else INIT_SECONDS,
+                finish_timeout=OFFLINE_SECONDS if offline else FINISH_SECONDS,
                 x_transaction_log_flush_interval=FLUSH_SECONDS,
                 # Host, absolute paths and the command line, which may hold a secret; run.json has
                 # what of it matters.
