@@ -112,4 +112,4 @@ def test_what_a_link_leads_to_is_not_published(tmp_path):
     (tmp_path / "private").write_text("x")
     (run / "README.md").symlink_to(tmp_path / "private")
     with pytest.raises(UserError, match=r"README.md: a link that leads out"):
-        publish(run, None, push=False, private=True)
+        publish(run, None, push=False, private=False)

@@ -153,7 +153,10 @@ class LaterServer(TransformersEngine):
     def complete(self, batch, seed):
         longer = [(*request.prompt_ids, 0, 0) for request in batch]
         found = super().complete(batch, seed)
-        return [replace(c, prompt_ids=list(p)) for c, p in zip(found, longer, strict=True)]
+        said = {"finish_reason": "stop"}
+        return [
+            replace(c, prompt_ids=list(p), server=said) for c, p in zip(found, longer, strict=True)
+        ]
 
 
 def test_a_server_that_renders_its_prompts_anew_is_told(whole, tmp_path, capsys):
