@@ -9,6 +9,7 @@ from pathlib import Path
 
 from handan import norms, tasks
 from handan.config import load_yaml
+from handan.alignment.statistics.basic import MIN_ITEMS
 from handan.errors import UserError
 from handan.generate import Decoding
 from handan.records import content_hash
@@ -156,7 +157,7 @@ def suite_items(suite: Suite) -> list[SuiteItem]:
 
 
 def coverage_notes(suite: Suite) -> list[str]:
-    """One sentence for each task of which fewer items are asked than there are, or than wanted."""
+    """Say of which tasks fewer items are asked than there are, are wanted or a correlation needs."""
     notes = []
     for entry in suite.tasks:
         items = list(load_task(entry.task, entry.wording).items())
@@ -173,6 +174,8 @@ def coverage_notes(suite: Suite) -> list[str]:
                 f"task '{entry.task}': all its {there} items are asked, as items_per_task is "
                 f"{suite.items_per_task}"
             )
+        if (asked := min(suite.items_per_task or there, there)) < MIN_ITEMS:
+            notes.append(f"task '{entry.task}': {asked} items; a correlation needs {MIN_ITEMS}")
     return notes
 
 

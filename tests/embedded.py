@@ -40,7 +40,7 @@ def engine(name: str = "base") -> Any:
 def small_suite(folder: Path, **changes: Any) -> Path:
     """The tiny suite on six items a task, two samples, written to ``folder``."""
     suite = yaml.safe_load((SUITES / "tiny.yaml").read_text())
-    suite |= {"name": "small", "items_per_task": 6, "samples": 2, "batch_size": 8, **changes}
+    suite |= {"name": "small", "items_per_task": 12, "samples": 2, "batch_size": 16, **changes}
     path = folder / "suite.yaml"
     path.write_text(yaml.safe_dump(suite))
     return path

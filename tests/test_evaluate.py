@@ -109,7 +109,7 @@ def test_a_run_directory_has_all_its_files(evaluated):
 
 def test_every_generation_is_identified(evaluated):
     rows = read_jsonl(evaluated / "base" / "generations.jsonl")
-    assert len(rows) == 4 * 6 * 3
+    assert len(rows) == 4 * 12 * 3
     keys = {(r["settings"], r["task"], r["item"], r["sample"]) for r in rows}
     assert len(keys) == len(rows)
     assert {row["temperature"] for row in rows if row["sample"] == -1} == {0.0}

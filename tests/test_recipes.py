@@ -46,7 +46,7 @@ def test_a_launched_run_leaves_a_complete_directory(small, trained, recipe):
     probes = [r for r in read_jsonl(folder / "metrics.jsonl") if "alignment/mean_r_loglog" in r]
     assert [row["step"] for row in probes] == [0, 2, 4]
     rows = read_jsonl(folder / "probe.jsonl")
-    assert len(rows) == 3 * 2 * 6 * 2
+    assert len(rows) == 3 * 2 * 12 * 2
     assert {row["step"] for row in rows} == {0, 2, 4}
 
 

@@ -18,7 +18,7 @@ from handan.launch import Processes, check_engine, check_wrapped, processes, wit
 from handan.records import file_hash
 from handan.run_files import read_run
 from handan.size import size_of
-from handan.suite import Suite, load_suite
+from handan.suite import Suite, coverage_notes, load_suite
 from handan.training import adapters, checkpoints, dry_run, learning, saving, trackers
 from handan.training.ledger import Ledger, MetricsFile
 from handan.training.lineage import check_sources, lineage
@@ -213,6 +213,8 @@ def begin(
     form = choose(recipe.reasoning_format, tokenizer)
     suite = load_suite(Path(recipe.suite))
     full_suite = load_suite(Path(recipe.full_suite)) if recipe.full_suite else None
+    for note in coverage_notes(suite) if world.rank == 0 else ():
+        print(f"note: probe, {note}", flush=True)
     prompts = Path(recipe.prompts)
     settings = {
         **resolved(recipe, model_config, config),
