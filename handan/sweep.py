@@ -101,6 +101,7 @@ def begin(sweep_dir: Path, run: Training, suite: Suite) -> None:
         "suite_hash": suite.fingerprint,
         "training": content_hash(training),
     }
+    rundir.check_config(sweep_dir, "sweep", config)
     now = asked_by(suite_items(suite))
     for evaluated in sorted(sweep_dir.glob(f"step-*/{EVALUATED}")):
         if changed := asked_otherwise(evaluated.parent, now):
