@@ -65,7 +65,7 @@ def trained(small):
 def full_suite(small):
     """Words of a recipe that measures a full suite too, and the probe at log-spaced steps."""
     folder = small / "full"
-    more = {"name": "full", "items_per_task": 7, "samples": 1, "greedy": True}
+    more = {"name": "full", "items_per_task": 20, "samples": 1, "greedy": True}
     once(folder / "suite.yaml", lambda: small_suite(folder, **more))
     return ["--full_suite", folder / "suite.yaml", "--probe_log_spaced", "3"]
 
