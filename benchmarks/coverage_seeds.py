@@ -109,7 +109,7 @@ def added(values: FloatArray, draws: FloatArray, sizes: tuple[int, ...]) -> tupl
 def cell(sd: float, seeds: int, num_items: int, num_studies: int) -> dict[str, float]:
     """Shares of studies whose intervals hold the truth, and of false verdicts."""
     hits: dict[str, list[bool]] = {}
-    bootstrap = Bootstrap(DRAWS, seed=num_items)
+    bootstrap, true = Bootstrap(DRAWS, seed=num_items), mean_plain_r(sd)
 
     def note(name: str, bounds: tuple[float, ...], truth: float) -> None:
         hits.setdefault(name, []).append(bounds[0] <= truth <= bounds[1])
@@ -117,9 +117,9 @@ def cell(sd: float, seeds: int, num_items: int, num_studies: int) -> dict[str, f
     for number in range(num_studies // TOGETHER):
         for a, b, base in studies(sd, seeds, num_items, number, bootstrap):
             row = estimate(a, correlation=True)
-            note("r", row["ci"], R)
-            note("r, items", row["ci_items"], R)
-            note("r, added", added(np.arctanh(a.values), np.arctanh(a.draws), a.sizes), Z)
+            note("r", row["ci"], true)
+            note("r, items", row["ci_items"], true)
+            note("r, added", added(a.values, a.draws, a.sizes), true)
             for name, other in (("a - b", b), ("a - base", base)):
                 row = difference(a, other, BOUND)
                 note(name, row["ci"], 0.0)
@@ -163,7 +163,6 @@ def rules(num_seeds: int, level: float, num_studies: int = 100_000) -> dict[str,
     return found
 
 
-Z = float(np.arctanh(R))
 NAMES = (
     *("r", "r, added", "r, items", "a - b", "a - b, added", "a - b, items"),
     *("a - base", "a - base, items", "a - b, lower", "a - b, lower, items", "a - base, lower"),
