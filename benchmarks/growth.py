@@ -131,9 +131,15 @@ def collect(folder: Path, factor: int) -> Call:
     plan.questions[:] = plan.questions[:32] * 32 * factor
     path, row = folder / "generations.jsonl", next(responses(1))
     rows = [
-        {**row, "task": q.item.task, "item": q.item.key, "sample": sample}
-        for q in plan.questions[:32]
-        for sample in plan.decodings
+        {
+            **row,
+            "task": plan.questions[request.item].item.task,
+            "item": plan.questions[request.item].item.key,
+            "sample": request.sample,
+            "prompt_hash": plan.prompt_hash(request, engine.form),
+        }
+        for request in plan.requests(engine.tokenizer, engine.form)
+        if request.item < 32
     ]
     append_jsonl(path, rows)
     labels = {"model": "arm", "settings": row["settings"]}

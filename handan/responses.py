@@ -82,9 +82,10 @@ def check_prompts(
         UserError: names the first such item, or says that the prompts were not recorded.
     """
     items = [question.item for question in plan.questions]
+    one_each = {request.item: request for request in requests}
     now = {
-        (items[request.item].task, items[request.item].key): plan.prompt_hash(request, form)
-        for request in requests
+        (items[index].task, items[index].key): plan.prompt_hash(request, form)
+        for index, request in one_each.items()
     }
     for row in rows:
         if "prompt_hash" not in row:

@@ -8,6 +8,7 @@ import json
 import shutil
 
 import pytest
+import transformers  # noqa: F401 (it keeps the stderr it finds, and that of one test is closed)
 import yaml
 from commands import content, run
 from embedded import ROOT, SUITES, WEIGHTS
