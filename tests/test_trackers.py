@@ -203,7 +203,7 @@ def test_each_probe_has_a_table_of_its_items(resumed):
     probed = read_jsonl(folder / "probe.jsonl")
     for _, step, table in tables:
         items = [(row["task"], row["item"]) for row in table["_value"]]
-        assert len(items) == 12
+        assert len(items) == 24
         assert items == list(
             dict.fromkeys((row["task"], row["item"]) for row in probed if row["step"] == step)
         )
