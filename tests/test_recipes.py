@@ -210,7 +210,7 @@ def test_two_ranks_train_the_weights_of_one(small, trained, two_ranks, tmp_path,
     steps = {row["step"] for row in rows}
     assert {0, 4} <= steps <= {0, 1, 2, 4}
     items = {(r["step"], r["task"], r["item"], r["sample"]) for r in rows}
-    assert len(rows) == len(items) == 24 * len(steps)
+    assert len(rows) == len(items) == 48 * len(steps)
     one = read_json(alone / "run.json")["training"]
     for count in ("trained_tokens", "processed_tokens", "generated_tokens", "model_flops"):
         assert run["budget"][count] == one["budget"][count]
