@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from handan import norms, tasks
-from handan.config import load_yaml
 from handan.alignment.statistics.basic import MIN_ITEMS
+from handan.config import load_yaml
 from handan.errors import UserError
 from handan.generate import Decoding
 from handan.records import content_hash
@@ -157,7 +157,7 @@ def suite_items(suite: Suite) -> list[SuiteItem]:
 
 
 def coverage_notes(suite: Suite) -> list[str]:
-    """Say of which tasks fewer items are asked than there are, are wanted or a correlation needs."""
+    """Say of which tasks fewer items are asked than there are, are wanted or r needs."""
     notes = []
     for entry in suite.tasks:
         items = list(load_task(entry.task, entry.wording).items())

@@ -91,6 +91,12 @@ def test_a_private_repository_needs_an_upload(tmp_path):
         publish(tmp_path, None, push=False, private=True)
 
 
+def test_a_tolerance_of_budgets_needs_two_runs(tmp_path):
+    words = ["report", "run", "--output", str(tmp_path / "r.html"), "--budget_tolerance", "0.3"]
+    with pytest.raises(UserError, match="--budget_tolerance is of runs that are compared"):
+        command(words)
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

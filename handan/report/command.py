@@ -3,6 +3,7 @@
 import argparse
 
 from handan import report
+from handan.budgets import TOLERANCE
 from handan.errors import UserError, printable
 from handan.report.data import read_study
 from handan.report.notation import plain
@@ -24,6 +25,8 @@ def run(arguments: argparse.Namespace) -> None:
         )
     if arguments.offline is not None and arguments.wandb is None:
         raise UserError("--offline writes the report of --wandb ENTITY/PROJECT; give that too")
+    if arguments.budget_tolerance != TOLERANCE and len(set(runs)) < 2:
+        raise UserError("--budget_tolerance is of runs that are compared; leave it out of one")
     address = None if arguments.wandb is None else read_address(arguments.wandb)
     study = read_study(runs, arguments.budget_tolerance)
     if arguments.output is not None:
