@@ -155,13 +155,13 @@ TREATED = {
         rows(*[{"counted_by": "usage"}] * 7, {"counted_by": "retokenized"}),
         "tokens counted in more than one way: retokenized + usage",
     ),
-    "one item": (rows(count=1), "1 items; a correlation needs two"),
-    "five items": (rows(count=5), "5 items; an interval needs six"),
+    "one item": (rows(count=1), "1 items; a correlation needs 12"),
+    "eleven items": (rows(count=11), "11 items; a correlation needs 12"),
     "constant tokens": (
-        rows(*[{"reasoning_tokens": "7"}] * 8),
+        rows(*[{"reasoning_tokens": "7"}] * 12),
         "constant cost or demand, so no correlation",
     ),
-    "constant times": (rows(*[{"human_rt_s": "2"}] * 8), "constant cost or demand"),
+    "constant times": (rows(*[{"human_rt_s": "2"}] * 12), "constant cost or demand"),
     "zero tokens": (rows({"reasoning_tokens": "0", "status": ""}), "1 items without a thinking"),
     "unknown columns": (rows(columns=COLUMNS + ",mood"), "ignored unknown columns: mood"),
     "fractions of tokens": (

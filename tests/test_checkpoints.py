@@ -383,7 +383,9 @@ def test_what_no_run_could_go_on_from_is_refused(tmp_path, kind, settings, messa
 
 
 def test_resume_knows_three_words(tmp_path):
-    config = SFTConfig(str(tmp_path), use_cpu=True, report_to="none", save_strategy="no")
+    config = SFTConfig(
+        str(tmp_path), use_cpu=True, report_to="none", save_strategy="no", max_steps=1
+    )
     for word in ("auto", "never", "must"):
         check_saving(word, config)
     with pytest.raises(UserError, match="resume is 'yes'; set it to auto, never or must"):

@@ -277,11 +277,11 @@ def test_an_exact_correlation_of_a_task_is_in_no_mean_over_tasks():
         replace(entry, of_samples={**entry.of_samples, "tokens": np.exp(entry.log_demand)[:, None]})
         for entry in a[0]
     ]
-    row = estimate(mean_r({0: exact, 1: a[1]}, Bootstrap(DRAWS, 0)), correlation=True)
+    one = {0: [exact[0], a[0][1]], 1: a[1]}
+    row = estimate(mean_r(one, Bootstrap(DRAWS, 0)), correlation=True)
     assert (row["by_seed"][0], row["seeds_defined"], row["over_seeds"]) == (None, 1, False)
-    assert row["reasons"] == [
-        f"seed 0, {task}: r is exactly +1, which has no finite z" for task in ("alpha", "beta")
-    ]
+    assert row["reasons"] == ["seed 0, alpha: r is exactly +1, which has no finite z"]
+    assert mean_r({0: exact}, Bootstrap(DRAWS, 0)).values == [1]
     # Alone it is what it is, and one of several seeds.
     of_task = mean_r({0: exact[:1], 1: a[1][:1], 2: a[2][:1]}, Bootstrap(DRAWS, 0))
     row = estimate(of_task, correlation=True)

@@ -173,7 +173,7 @@ def edit_run(folder, change):
         (lambda f: (f / "model.safetensors").unlink(), "no model to publish"),
         (lambda f: edit_run(f, lambda r: r["training"].pop("finished")), "is not finished; run"),
         (lambda f: edit_run(f, lambda r: r.pop("training")), "was not trained here"),
-        (lambda f: (f / "alignment.json").write_text('{"models": {}}'), "has no 'contrasts', as"),
+        (lambda f: (f / "alignment.json").write_text('{"models": {}}'), "has no 'settings', as"),
         (lambda f: edit_run(f, lambda r: r["training"].pop("steps")), "not as this version write"),
     ],
 )
@@ -204,7 +204,7 @@ def test_recipes_leave_publishing_to_the_command(tmp_path, monkeypatch):
     options = [part for key, value in words.items() for part in (f"--{key}", str(value))]
     monkeypatch.setattr("sys.argv", ["recipe.py", *options])
     with pytest.raises(UserError, match="push_to_hub: leave it out; publish the arm when"):
-        begin(RecipeArguments, SFTConfig, ())
+        begin(RecipeArguments, SFTConfig, (), lambda config, given: None)
 
 
 class Hub(BaseHTTPRequestHandler):

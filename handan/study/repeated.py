@@ -1,6 +1,7 @@
 """One figure of every seed of an arm, and of two arms on the seeds and items of both."""
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from handan.alignment.data.item_costs import TaskCosts
 from handan.alignment.data.pairs import shared_tasks
 from handan.alignment.figures.contrasts import Side
-from handan.alignment.figures.means import weights_of, why_unusable
+from handan.alignment.figures.means import usable, weights_of, why_unusable
 from handan.alignment.statistics.basic import INVERSE_VARIANCE, FloatArray, fisher_mean
 from handan.alignment.statistics.bootstrap import Bootstrap
 
@@ -68,9 +69,11 @@ def mean_r(
         of_tasks = {task: Side(entry, entry.r, next(drawn)) for task, entry in of_seed.items()}
         sides.append(tuple(of_tasks.values()))
         weights.append(weights_of(list(of_seed.values()), task_weights))
-        missing = [_reason(seed, task, of_tasks.get(task), len(tasks)) for task in tasks]
-        reasons += [reason for reason in missing if reason]
-        if not tasks or any(missing):
+        kept = usable(list(of_seed.values()), [side.draws for side in of_tasks.values()])
+        in_mean = set(compress(of_tasks, kept))
+        missing = [_reason(seed, task, of_tasks.get(task)) for task in tasks if task not in in_mean]
+        reasons += missing
+        if not tasks or missing:
             values.append(np.nan)
             draws.append(np.full(bootstrap.num_draws, np.nan))
         else:
@@ -91,15 +94,13 @@ def mean_r(
     )
 
 
-def _reason(seed: Seed, task: str, side: Side | None, num_tasks: int) -> str | None:
-    """Say why a correlation takes part in no mean over so many tasks; None if it does."""
+def _reason(seed: Seed, task: str, side: Side | None) -> str:
+    """Say why a correlation takes part in no mean."""
     who = "" if seed is None else f"seed {seed}, "
     if side is None:
         return f"{who}{task}: no costs"
-    why = why_unusable(side.entry, side.draws)
-    if not why and num_tasks > 1 and side.r * side.r == 1:
-        why = f"r is exactly {side.r:+.0f}, which has no finite z"
-    return f"{who}{task}: {why}" if why else None
+    exact = f"r is exactly {side.r:+.0f}, which has no finite z"
+    return f"{who}{task}: {why_unusable(side.entry, side.draws) or exact}"
 
 
 def items_of(sides: Sequence[Side]) -> list[tuple[str, ...]]:

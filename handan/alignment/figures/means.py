@@ -1,6 +1,7 @@
 """Correlations over several tasks: their mean with its intervals, and the one across tasks."""
 
 from collections.abc import Sequence
+from itertools import compress
 
 import numpy as np
 from scipy.special import stdtrit
@@ -45,13 +46,14 @@ def why_unusable(entry: TaskCosts, draws: FloatArray) -> str | None:
 def usable(entries: Sequence[TaskCosts], draws: Sequence[FloatArray]) -> list[bool]:
     """Whether each entry of one model takes part in a mean.
 
-    An r of exactly +1 or -1 does not beside others: it has no finite z, and would decide the mean
-    alone.
+    An r of exactly +1 or -1 does not beside another one: it has no finite z, and would decide the
+    mean alone.
     """
     known = [why_unusable(*of) is None for of in zip(entries, draws, strict=True)]
-    exact = [entry.r * entry.r == 1 for entry in entries]
-    alone = sum(known) == 1
-    return [use and (alone or not one) for use, one in zip(known, exact, strict=True)]
+    equal = len({entry.r for entry in compress(entries, known)}) == 1
+    return [
+        use and (equal or entry.r * entry.r != 1) for use, entry in zip(known, entries, strict=True)
+    ]
 
 
 def weights_of(entries: Sequence[TaskCosts], task_weights: str) -> FloatArray:
@@ -97,7 +99,7 @@ def over_tasks(r: Sequence[float]) -> tuple[float, Interval]:
     Student's t on Fisher's z: tasks are the sample here, all alike, whatever their items. NaN
     under three tasks.
     """
-    if len(r) < LEAST_TASKS_ACROSS:
+    if len(r) < LEAST_TASKS_ACROSS or not max(abs(of) for of in r) < 1:
         return float("nan"), NO_INTERVAL
     z = np.arctanh(np.array(r))
     half = -float(stdtrit(len(z) - 1, 0.025)) * z.std(ddof=1) / np.sqrt(len(z))

@@ -90,18 +90,19 @@ def fisher_mean(r: FloatArray, weights: FloatArray | None = None, axis: int = -1
     """Mean of correlations through Fisher's z: tanh of the weighted mean of arctanh(r).
 
     An exact +1 or -1 has an infinite z: beside it no other correlation would count. So a mean that
-    contains one is NaN, unless it is the only one.
+    contains one is NaN, unless all are equal, whose mean they are.
 
     Args:
         r: correlations, averaged over ``axis``.
         weights: one for each of them, such as of ``z_weights``; all alike by default.
     """
     r = np.asarray(r, float)
-    if r.shape[axis] == 1:
-        return np.squeeze(r, axis)
+    first = np.take(r, 0, axis)
+    equal = (r == np.expand_dims(first, axis)).all(axis)
     with np.errstate(divide="ignore"):
         z = np.arctanh(r)
-    return np.asarray(np.tanh(np.average(np.where(np.isfinite(z), z, np.nan), axis, weights)))
+    mean = np.tanh(np.average(np.where(np.isfinite(z), z, np.nan), axis, weights))
+    return np.where(equal, first, mean)
 
 
 def z_weights(num_items: Sequence[int], task_weights: str = INVERSE_VARIANCE) -> FloatArray:

@@ -8,7 +8,7 @@ from handan.report.notation import sentence as capital
 from handan.report.words.claim import Claim
 from handan.report.words.requirements import NOT_TESTABLE, Figure, Known, Requirement, check
 
-NO_INTERVAL = "no interval"
+NO_VERDICT = "no verdict"
 LEAST_RISE, LEAST_LEVEL, LEAST_ROOM, LEAST_RATIO = 0.1, 0.1, 0.15, 1.5
 
 
@@ -16,9 +16,9 @@ def tested(group: Group, claim: Claim) -> Claim:
     """The claim, or one that is not testable, with the requirement that is not met as first note.
 
     What is compared is said and shown as before; it neither confirms nor refutes the claim. Where
-    there is no interval there is nothing to take back.
+    there is no verdict there is nothing to take back.
     """
-    if claim.label.startswith(NO_INTERVAL):
+    if claim.label.startswith(NO_VERDICT):
         return claim
     known = Known(
         r=lambda name: _r(group, name),
