@@ -136,7 +136,9 @@ def _contrast(group: Group, row: Mapping[str, Any], a: Arm, b: Arm, tolerance: f
     difference = f"{correlation(row['difference'])} {bounds(row['ci'])}"
     levels = f"{correlation(row['r_a'])} against {correlation(row['r_b'])}"
     evidence = f"{_mean_of(row['tasks'])} {levels}, difference "
-    evidence += f"{difference}, n = {row['n']} items, {p_value(row['p_holm'])} (Holm)"
+    evidence += f"{difference}, n = {row['n']} items"
+    if row["p_holm"] is not None:
+        evidence += f", {p_value(row['p_holm'])} (Holm)"
     if found == "preserved":
         evidence += f"; 90 % interval {bounds(row['ci90'])} inside ±{bound}"
     notes = [*_levels(group, a, b), _cold(row, cold), _by_task(group, row)]
@@ -255,7 +257,7 @@ def _cold(row: Mapping[str, Any], cold: Mapping[str, Any] | None) -> str | None:
             "open": "so without sampling the difference is not shown",
         }
         text += f"; {left.get(found, 'so the direction reverses without sampling')}"
-    elif found in differs:
+    elif found in differs and warm != "none":
         text += f"; so sampling {'may hide' if lost_by_correction(cold) else 'hides'} a difference"
     return f"{text}."
 
