@@ -111,7 +111,7 @@ def test_a_finished_model_that_was_asked_otherwise_is_asked_again(ran):
     items = folder / "out" / "start" / "items.jsonl"
     before = items.read_text()
     items.write_text(before.replace('"question": "', '"question": "please '))
-    said = run(folder, "--only", "start", "student").stdout
+    said = run(folder, "--only", "start", "student", start=run_python).stdout
     assert "student: finished already" in said
     assert "start: finished already" not in said
     assert items.read_text() == before
