@@ -1,13 +1,13 @@
 """Arguments of the scripts: a YAML given with --config, and command-line keys that override it."""
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
 
 from handan import credentials
-from handan.config import read_yaml
+from handan.config import check_values, read_yaml
 from handan.errors import UserError
-from handan.values import check_finite, check_values
 
 
 def line_keys() -> set[str]:
@@ -52,7 +52,6 @@ def parse(
             "--trust_remote_code: whose code is trusted is said in a YAML only, with the commit it "
             "is at"
         )
-
     if "env" in given:
         raise UserError(f"{place}: 'env' would change the environment; set variables there")
 
@@ -63,7 +62,7 @@ def parse(
             raise UserError(f"{place}: {message}")
 
     if place != "command line":
-        check_values(read_yaml(Path(place)), kinds, place)
+        check_values(read_yaml(Path(place)), kinds, place, words=True)
     absent = [key for key in required if key not in given]
     if absent and "help" not in given:
         raise UserError(f"{place}: set '{absent[0]}'; it decides the result and has no default")
@@ -77,5 +76,8 @@ def parse(
             f"{place}: a number that the trainer divides by is 0, such as num_generations or "
             "gradient_accumulation_steps; give at least 1"
         ) from None
-    check_finite(parsed, given, place)
+    # argparse takes 'nan' on a command line for a number.
+    for key, value in (item for part in parsed for item in vars(part).items()):
+        if key in given and isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{place}: {key}: {value} is no finite number; give one")
     return parsed

@@ -1,9 +1,11 @@
 """Settings files: YAML into frozen dataclasses, where an unknown or missing key is an error."""
 
 import dataclasses
+import difflib
 import math
 import types
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,12 +15,22 @@ from handan import credentials
 from handan.errors import UserError
 
 Settings = TypeVar("Settings")
-MOST_VALUES = 100_000  # written out; our largest file has under a thousand
+MAX_VALUES = 100_000  # written out; our largest file has under a thousand
 SHOWN_CHARACTERS = 200
+UNIONS = (types.UnionType, typing.Union)
+NAMES = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "'key: value' lines",
+    types.NoneType: "null",
+}
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """One YAML mapping, loaded safely.
+    """Read one YAML mapping, loaded safely.
 
     Raises:
         UserError: the file is missing, not YAML, not a mapping, or holds a secret.
@@ -39,24 +51,21 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _load(text: str, place: str) -> Any:
-    """The content of one document, once it is known not to grow when it is looked at.
-
-    Aliases are shared when they are read, and a few lines of them can stand for billions of values.
-    """
+    """Load one document, unless its aliases, shared when read, stand for billions of values."""
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
         if node is None:
             return None
-        if _values(node, {}, place) > MOST_VALUES:
-            raise UserError(f"{place}: its aliases stand for over {MOST_VALUES:,} values")
+        if _values(node, {}, place) > MAX_VALUES:
+            raise UserError(f"{place}: its aliases stand for over {MAX_VALUES:,} values")
         return loader.construct_document(node)
     finally:
         loader.dispose()
 
 
 def _values(node: yaml.Node, counted: dict[int, int], place: str) -> int:
-    """How many values a node stands for, aliases written out; each node is looked at once."""
+    """Count the values a node stands for, aliases written out; each node is looked at once."""
     if id(node) in counted:
         if not counted[id(node)]:
             raise UserError(f"{place}: an alias stands for something that it is part of")
@@ -87,49 +96,86 @@ def build(content: Any, kind: type[Settings], place: str) -> Settings:
     """Turn a mapping into the dataclass ``kind``; ``place`` says where it came from."""
     if not isinstance(content, dict):
         raise UserError(f"{place}: expected 'key: value' lines, found {_shown(content)}")
-    hints = typing.get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    unknown = [key for key in content if key not in fields]
-    if unknown:
-        raise UserError(f"{place}: unknown key '{unknown[0]}'; known keys: {', '.join(fields)}")
-    values = {}
-    for name, field in fields.items():
-        if name in content:
-            values[name] = _convert(content[name], hints[name], f"{place}: {name}")
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise UserError(f"{place}: key '{name}' is missing; add it")
+    values = check_values(content, (kind,), place)
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        defaults = (field.default, field.default_factory)
+        if field.name not in values and defaults == (dataclasses.MISSING, dataclasses.MISSING):
+            raise UserError(f"{place}: key '{field.name}' is missing; add it")
     return kind(**values)
 
 
-def _convert(value: Any, hint: Any, place: str) -> Any:
-    """``value`` as the annotated type; only an int may stand in for a float."""
+def check_values(
+    content: dict, kinds: Sequence[type], place: str, words: bool = False
+) -> dict[str, Any]:
+    """Check the keys of a mapping, and each value against the annotation of its key.
+
+    Args:
+        content: the mapping.
+        kinds: dataclasses whose fields are the known keys.
+        place: where it came from, for messages.
+        words: whether a text may stand for whatever argparse makes of it, and null for a default.
+
+    Returns:
+        The values by key, those of dataclasses built, whole numbers as numbers where these belong.
+
+    Raises:
+        UserError: a key is unknown, or a value of another type; names the key.
+    """
+    fields: dict[str, Any] = {}
+    hints: dict[str, Any] = {}
+    for kind in kinds:
+        fields |= {field.name: field for field in dataclasses.fields(kind) if field.init}
+        hints |= typing.get_type_hints(kind)
+    values = {}
+    for key, value in content.items():
+        if key not in fields:
+            near = difflib.get_close_matches(str(key), fields, n=1)
+            cure = f"did you mean '{near[0]}'?" if near else "remove it"
+            raise UserError(f"{place}: unknown key '{key}'; {cure}")
+        if not (words and value is None and fields[key].default is None):
+            value = _convert(value, hints[key], f"{place}: {key}", words)
+        values[key] = value
+    return values
+
+
+def _convert(value: Any, hint: Any, place: str, words: bool) -> Any:
+    """Return ``value`` as the annotated type; only an int may stand in for a float."""
     if hint is Any:
         return value
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        if value is None and type(None) in arguments:
-            return None
-        hint = next(a for a in arguments if a is not type(None))
-        return _convert(value, hint, place)
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return build(value, hint, place)
-    if origin is list and isinstance(value, list):
-        return [_convert(v, arguments[0], f"{place}[{i}]") for i, v in enumerate(value)]
-    if origin is dict and isinstance(value, dict):
-        return {
-            _convert(k, arguments[0], place): _convert(v, arguments[1], f"{place}.{k}")
-            for k, v in value.items()
-        }
-    expected = origin or hint
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
     if isinstance(value, str) and "\0" in value:
         raise UserError(f"{place}: holds a NUL character; remove it")
     if isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"{place}: {value} is no finite number; give one")
-    if isinstance(value, expected) and not (isinstance(value, bool) and hint is not bool):
-        return value
-    raise UserError(f"{place}: expected {expected.__name__}, found {_shown(value)}")
+    hints = typing.get_args(hint) if typing.get_origin(hint) in UNIONS else (hint,)
+    if value is None and types.NoneType in hints:
+        return None
+    for one in hints:
+        kind, arguments = typing.get_origin(one) or one, typing.get_args(one)
+        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+            return build(value, kind, place)
+        if kind is list and arguments and isinstance(value, list):
+            return [
+                _convert(entry, arguments[0], f"{place}[{i}]", words)
+                for i, entry in enumerate(value)
+            ]
+        if kind is dict and arguments and isinstance(value, dict):
+            return {
+                _convert(key, arguments[0], place, words): _convert(
+                    entry, arguments[1], f"{place}.{key}", words
+                )
+                for key, entry in value.items()
+            }
+        if kind is float and type(value) is int:
+            return float(value)
+        if type(value) is kind or (
+            words and isinstance(value, str) and kind not in (dict, types.NoneType)
+        ):
+            return value
+    names = [NAMES.get(typing.get_origin(one) or one, "text") for one in hints]
+    scalar = value is not None and not isinstance(value, list | dict)
+    cure = "; write it in quotes" if scalar and "text" in names else ""
+    wanted = " or ".join(dict.fromkeys(names))
+    raise UserError(f"{place}: expected {wanted}, found {_shown(value)}{cure}")
 
 
 def _shown(value: Any) -> str:

@@ -13,7 +13,7 @@ from handan.errors import UserError
 
 # Variables of the environment that hold a secret, and the shortest value that is looked for.
 VARIABLE = re.compile(r"(TOKEN|KEY|SECRET|PASSWORD)(_|$)")
-SHORTEST = 8
+MIN_LENGTH = 8
 # Keys of settings, and options, whose value is a secret as far as anybody may think of one.
 KEY = re.compile(
     r"(?:\w*_)?(?:(?:hub|hf|access|auth|bearer)_token|api_?key|passwords?|passwd|secrets?"
@@ -37,12 +37,12 @@ def of_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str
     return {
         name: value
         for name, value in environment.items()
-        if VARIABLE.search(name.upper()) and len(value) >= SHORTEST
+        if VARIABLE.search(name.upper()) and len(value) >= MIN_LENGTH
     }
 
 
 def found_in(text: str) -> str | None:
-    """What of a text is a secret, in words and without it; None if nothing is."""
+    """Describe the secret in a text without repeating it; None if there is none."""
     if held := [name for name, value in of_environment().items() if value in text]:
         return held[0]
     if SHAPES.search(text.encode()):
@@ -51,31 +51,19 @@ def found_in(text: str) -> str | None:
 
 
 def refuse_in_text(text: str, place: str) -> None:
-    """Stop at a secret in a text.
-
-    Raises:
-        UserError: says where and what, but not its value.
-    """
+    """Stop at a secret in a text, without repeating it."""
     if found := found_in(text):
         raise UserError(f"{place}: holds {found}; {CURE}")
 
 
 def refuse_key(key: str, place: str) -> None:
-    """Stop at a setting that is there for a secret.
-
-    Raises:
-        UserError: names the key.
-    """
+    """Stop at a setting that is there for a secret."""
     if KEY.fullmatch(key.replace("-", "_")):
         raise UserError(f"{place}: '{key}' is for a secret; {CURE}")
 
 
 def refuse_in_words(words: Iterable[str]) -> None:
-    """Stop at a command line that holds a secret.
-
-    Raises:
-        UserError: names the option, or says what was found.
-    """
+    """Stop at a command line that holds a secret."""
     for word in words:
         if word.startswith("--"):
             refuse_key(word[2:].partition("=")[0], "command line")

@@ -1,8 +1,9 @@
-"""Bytes on disk, so that neither a kill nor a full disk leaves half of them.
+"""Whole files and JSON lines on disk, so that neither a kill nor a full disk leaves half of them.
 
 A whole file is written beside its place and synced, then renamed. What is appended is synced, and
 taken away again if it does not fit. A new name is on disk only once its directory is synced too.
-This module imports nothing of ours but the errors, so that every other part can lean on it.
+Every function that writes raises ``UserError`` if the disk is full or the place cannot be written;
+what was written before is intact then.
 """
 
 import contextlib
@@ -18,12 +19,9 @@ from handan.errors import UserError, disk_sentence
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Tell what the system has against a file in one sentence, if a user can mend it.
+    """Convert an OSError into a ``UserError`` that names ``path``, if a user can mend it.
 
-    An error of a file that is open already has no name, and that of a temporary file the wrong one.
-
-    Raises:
-        UserError: the disk is full, the place cannot be written, or is none for a file.
+    The error of a file that is open has no name, and that of a temporary file the wrong one.
     """
     try:
         yield
@@ -37,11 +35,8 @@ def writing(path: Path) -> Iterator[None]:
 def write(path: Path, content: bytes) -> None:
     """Write a whole file so that a reader sees the old one or the new one, never half of it.
 
-    What a kill leaves behind is ``NAME.partial``, which the next write removes. A link is replaced,
-    never followed; only a device or a pipe, to which nothing can be renamed, is written as it is.
-
-    Raises:
-        UserError: as ``writing``; the old file, if there was one, is intact.
+    A kill leaves ``NAME.partial``, which the next write removes. A link is replaced, never
+    followed; only a device or a pipe, to which nothing can be renamed, is written as it is.
     """
     with writing(path):
         make_directory(path.parent)
@@ -57,19 +52,14 @@ def write(path: Path, content: bytes) -> None:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:
-            # A full disk needs the room; that this fails too is not what is to be told.
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # a full disk needs the room
                 temporary.unlink()
             raise
         sync_directory(path.parent)
 
 
 def append(path: Path, content: bytes) -> None:
-    """Append to a file and wait until it is on disk; all of it or, after an error, nothing.
-
-    Raises:
-        UserError: as ``writing``; what the file held before is intact.
-    """
+    """Append to a file and wait until it is on disk; all of it or, after an error, nothing."""
     with writing(path):
         make_directory(path.parent)
         new = not path.exists()
@@ -89,32 +79,13 @@ def append(path: Path, content: bytes) -> None:
 
 
 def append_text(path: Path, text: str) -> None:
-    """Append to a log, which is worth no waiting for the disk.
-
-    Raises:
-        UserError: as ``writing``.
-    """
+    """Append to a log, which is worth no waiting for the disk."""
     with writing(path), open(path, "ab", buffering=0) as file:
         _write_all(file, text.encode())
 
 
-def truncate(path: Path, size: int) -> None:
-    """Cut a file down to its first bytes, and wait until that is on disk.
-
-    Raises:
-        UserError: as ``writing``.
-    """
-    with writing(path), open(path, "r+b") as file:
-        file.truncate(size)
-        os.fsync(file.fileno())
-
-
 def make_directory(folder: Path) -> None:
-    """Make a directory and those above it, so that they are still there after a power cut.
-
-    Raises:
-        UserError: one of them is a file, or cannot be made.
-    """
+    """Make a directory and those above it, so that they are still there after a power cut."""
     if folder.is_dir():
         return
     make_directory(folder.parent)
@@ -136,7 +107,7 @@ def sync_directory(folder: Path) -> None:
 
 
 def _write_all(file: BinaryIO, content: bytes) -> None:
-    """A file without a buffer may take less than it is given; none is left to be flushed later."""
+    """Write everything: a file without a buffer may take less than it is given."""
     rest = memoryview(content)
     while rest:
         rest = rest[file.write(rest) :]

@@ -1,5 +1,6 @@
 """What a process is and took: command, versions, revision, hardware, memory."""
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -37,12 +38,10 @@ def facts() -> dict[str, Any]:
     # The launcher's own words are not handed down; these variables are set by nobody else.
     launched = {"ACCELERATE_DYNAMO_BACKEND", "ACCELERATE_CONFIG_DS_FIELDS"} & os.environ.keys()
     launcher = "accelerate launch" if launched else "python"
-    versions: dict[str, str | None] = {}
+    versions: dict[str, str | None] = dict.fromkeys(PACKAGES)
     for package in PACKAGES:
-        try:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = None
     return {
         "command": f"{launcher} {command_line(sys.argv)}",
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -55,36 +54,27 @@ def facts() -> dict[str, Any]:
 
 def git_revision() -> dict[str, Any] | None:
     """Commit of the checkout this code runs from and whether it has changes; None outside git."""
-    here = Path(__file__).parent
 
-    def git(*arguments: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ["git", *arguments], cwd=here, capture_output=True, text=True, check=False
-            )
-        except FileNotFoundError:  # no git on this machine
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", Path(__file__).parent, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
-    commit = git("rev-parse", "HEAD")
-    if commit is None:
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (FileNotFoundError, subprocess.CalledProcessError):
         return None
-    return {"commit": commit, "dirty": bool(git("status", "--porcelain"))}
 
 
 def hardware() -> dict[str, Any]:
     """Processor, cores and accelerators, as far as an imported torch can tell."""
-    accelerators = []
-    if "torch" in sys.modules:
-        import torch
-
-        accelerators = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    torch = sys.modules.get("torch")
+    gpus = range(torch.cuda.device_count() if torch else 0)
     return {
         "machine": platform.machine(),
         "system": platform.system(),
         "cores": os.cpu_count(),
         "threads": os.environ.get("OMP_NUM_THREADS"),
-        "accelerators": accelerators,
+        "accelerators": [torch.cuda.get_device_name(gpu) for gpu in gpus] if torch else [],
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
     }
 
@@ -96,11 +86,8 @@ def peak_memory_gib() -> float:
 
 def peak_gpu_memory_gib() -> float | None:
     """Most memory that torch held on one accelerator of this process; None without one."""
-    if "torch" not in sys.modules:
-        return None
-    import torch
-
-    if not torch.cuda.is_available():
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
         return None
     peaks = [torch.cuda.max_memory_allocated(i) for i in range(torch.cuda.device_count())]
     return round(max(peaks) / 2**30, 3)

@@ -1,14 +1,10 @@
-"""JSON lines on disk: append-only, synced per batch, torn last lines dropped and counted.
-
-This module imports nothing of ours but the errors and ``durable``, so that every other part can
-lean on it. Every function that writes raises ``UserError`` if the disk is full or the place cannot
-be written; what was written before is intact then.
-"""
+"""JSON, JSON lines and CSV on disk: appended and synced per batch, torn last lines dropped."""
 
 import csv
 import hashlib
 import io
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,18 +52,18 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: not valid JSON ({error}); restore or delete it") from None
 
 
-def _line(row: dict) -> str:
-    return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
-
-
 def append_jsonl(path: Path, rows: Iterable[dict]) -> None:
     """Append rows and wait until they are on disk; after an error none of them is in the file."""
-    durable.append(path, "".join(map(_line, rows)).encode())
+    durable.append(path, _lines(rows).encode())
 
 
 def write_jsonl(path: Path, rows: Iterable[dict]) -> None:
     """Write a whole JSON-lines file, atomically."""
-    write_text(path, "".join(map(_line, rows)))
+    write_text(path, _lines(rows))
+
+
+def _lines(rows: Iterable[dict]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
 
 
 def read_jsonl(path: Path) -> list[dict]:
@@ -77,21 +73,34 @@ def read_jsonl(path: Path) -> list[dict]:
         UserError: the file is missing, or a line is not a JSON object.
     """
     try:
-        lines = path.read_bytes().split(b"\n")
+        return _rows(path, path.read_bytes().split(b"\n"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    return [_row(line, path, number) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
-def _row(line: bytes, path: Path, number: int) -> dict:
-    try:
-        row = json.loads(line.decode())
-    except (ValueError, RecursionError) as error:
-        why = error.msg if isinstance(error, json.JSONDecodeError) else error
-        raise UserError(f"{path}, line {number}: not valid JSON ({why}); {CURE}") from None
-    if not isinstance(row, dict):
-        raise UserError(f"{path}, line {number}: expected a JSON object; {CURE}")
-    return row
+def read_appended(path: Path) -> list[dict]:
+    """The rows of a file that may still be written to; a last line that is cut off is left out.
+
+    Raises:
+        UserError: another line is not a JSON object.
+    """
+    return _rows(path, whole_lines(path))
+
+
+def _rows(path: Path, lines: Iterable[bytes]) -> list[dict]:
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line.decode())
+        except (ValueError, RecursionError) as error:
+            why = error.msg if isinstance(error, json.JSONDecodeError) else error
+            raise UserError(f"{path}, line {number}: not valid JSON ({why}); {CURE}") from None
+        if not isinstance(row, dict):
+            raise UserError(f"{path}, line {number}: expected a JSON object; {CURE}")
+        rows.append(row)
+    return rows
 
 
 def whole_lines(path: Path, tell: bool = True) -> Iterator[bytes]:
@@ -115,21 +124,11 @@ def whole_lines(path: Path, tell: bool = True) -> Iterator[bytes]:
 
 
 def _is_row(line: bytes) -> bool:
-    """Whether a line is a JSON object; what is left of one never is."""
+    """Tell a JSON object from what is left of one."""
     try:
         return isinstance(json.loads(line.decode()), dict)
     except (ValueError, RecursionError):
         return False
-
-
-def read_appended(path: Path) -> list[dict]:
-    """The rows of a file that may still be written to; a last line that is cut off is left out.
-
-    Raises:
-        UserError: another line is not a JSON object.
-    """
-    lines = enumerate(whole_lines(path), start=1)
-    return [_row(line, path, number) for number, line in lines if line.strip()]
 
 
 def read_keyed(path: Path, key: Sequence[str], unique: bool = True) -> list[dict]:
@@ -150,10 +149,9 @@ def read_keyed(path: Path, key: Sequence[str], unique: bool = True) -> list[dict
         missing = [column for column in key if column not in row]
         if missing:
             raise UserError(f"{path}, line {number}: no '{missing[0]}'; move the file away")
-        identity = tuple(row[column] for column in key)
-        if unique and identity in seen:
-            raise repeated(path, number, key, seen[identity])
-        seen[identity] = number
+        first = seen.setdefault(tuple(row[column] for column in key), number)
+        if unique and first != number:
+            raise repeated(path, number, key, first)
     return rows
 
 
@@ -166,43 +164,22 @@ def repeated(path: Path, number: int, key: Sequence[str], first: int) -> UserErr
 
 
 def drop_torn_line(path: Path) -> bool:
-    """Remove a last line that has no end, as a killed run leaves it; whether there was one.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
+    """Remove a last line without its end, as a killed run leaves it; return if there was one."""
     content = path.read_bytes()
     complete = content.rfind(b"\n") + 1
     if complete == len(content):
         return False
-    durable.truncate(path, complete)
+    with durable.writing(path), open(path, "r+b") as file:
+        file.truncate(complete)
+        os.fsync(file.fileno())
     print(f"{path}: dropped one half-written line; its work will be done again", flush=True)
     return True
-
-
-def recover_jsonl(path: Path, key: Sequence[str], unique: bool = True) -> list[dict]:
-    """Rows of a file that a killed run may have left, ready to be appended to.
-
-    A last line without its end was cut off while it was written: it is removed from the file and
-    its work is done again. A missing file has no rows.
-
-    Args:
-        path, key, unique: as ``read_keyed``.
-
-    Raises:
-        UserError: as ``read_keyed`` of what is left.
-    """
-    if not path.exists():
-        return []
-    drop_torn_line(path)
-    return read_keyed(path, key, unique)
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[dict]) -> None:
     """Write rows as CSV with exactly these columns, atomically; None becomes an empty cell."""
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=columns, lineterminator="\n")
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
     writer.writeheader()
-    for row in rows:
-        writer.writerow({column: "" if row[column] is None else row[column] for column in columns})
+    writer.writerows({column: row[column] for column in columns} for row in rows)
     write_text(path, buffer.getvalue())

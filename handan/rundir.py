@@ -31,7 +31,7 @@ WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 def check_config(
     run_dir: Path, stage: str, config: dict, may_change: Collection[str] = ()
 ) -> dict[str, dict]:
-    """All recorded configurations of a directory, once it is sure that this one is no other.
+    """Refuse a directory in which the stage was begun with another configuration.
 
     Args:
         run_dir: the directory.
@@ -39,26 +39,23 @@ def check_config(
         config: what is about to be done there.
         may_change: keys that make no difference to what lies there.
 
+    Returns:
+        The configurations of all stages recorded so far.
+
     Raises:
-        UserError: the directory already holds this stage with another configuration, so what lies
-            in it would silently be mixed with what is about to be made.
+        UserError: what lies there would silently be mixed with what is about to be made.
     """
     path = run_dir / "config.yaml"
     if not path.exists():
         return {}
     recorded = read_yaml(path)
     before = recorded.get(stage, config)
-    changed = [
-        key
-        for key in (*config, *before)
-        if config.get(key) != before.get(key) and key not in may_change
-    ]
-    if changed:
-        key = changed[0]
-        raise UserError(
-            f"{path}: {stage} was begun with {key} = {before.get(key)!r}, now it is "
-            f"{config.get(key)!r}; choose another output directory or remove this one"
-        )
+    for key in (*config, *before):
+        if config.get(key) != before.get(key) and key not in may_change:
+            raise UserError(
+                f"{path}: {stage} was begun with {key} = {before.get(key)!r}, now it is "
+                f"{config.get(key)!r}; choose another output directory or remove this one"
+            )
     return recorded
 
 
@@ -103,39 +100,6 @@ def lock(run_dir: Path, rank: int) -> Iterator[None]:
         yield
 
 
-def recover(path: Path, key: Sequence[str], unique: bool = True) -> list[dict]:
-    """Rows of a file of a run, ready to be appended to, as ``records.recover_jsonl``.
-
-    A line that was cut off is counted in the run's ``run.json``, under ``torn_lines``.
-
-    Raises:
-        UserError: as ``records.read_keyed``.
-    """
-    if not path.exists():
-        return []
-    if drop_torn_line(path) and (path.parent / "run.json").exists():
-        run = read_json(path.parent / "run.json")
-        torn = run.setdefault("torn_lines", {})
-        torn[path.name] = torn.get(path.name, 0) + 1
-        write_json(path.parent / "run.json", run)
-    return read_keyed(path, key, unique)
-
-
-def refuse_links(run_dir: Path) -> None:
-    """Stop at a link in a run directory that leads out of it: what is written there would, too.
-
-    Raises:
-        UserError: names the link.
-    """
-    inside = run_dir.resolve()
-    for path in run_dir.iterdir():
-        if path.is_symlink() and not path.resolve().is_relative_to(inside):
-            raise UserError(
-                f"{path}: a link that leads out of the run directory, where nothing is written; "
-                "put the file or folder itself there"
-            )
-
-
 def lock_holder(run_dir: Path) -> int | None:
     """The process that holds a run directory now, None if there is none."""
     path = run_dir / ".lock"
@@ -147,6 +111,36 @@ def lock_holder(run_dir: Path) -> int | None:
         except BlockingIOError:
             return int(file.read() or 0) or None
     return None
+
+
+def refuse_links(run_dir: Path) -> None:
+    """Refuse a link that leads out of a run directory: what is written there would, too."""
+    inside = run_dir.resolve()
+    for path in run_dir.iterdir():
+        if path.is_symlink() and not path.resolve().is_relative_to(inside):
+            raise UserError(
+                f"{path}: a link that leads out of the run directory, where nothing is written; "
+                "put the file or folder itself there"
+            )
+
+
+def recover(path: Path, key: Sequence[str], unique: bool = True) -> list[dict]:
+    """Rows of a file that a killed run may have left, ready to be appended to.
+
+    A last line that was cut off is removed from the file, so that its work is done again, and is
+    counted in the run's ``run.json`` under ``torn_lines``. A missing file has no rows.
+
+    Args, Raises: as ``read_keyed``.
+    """
+    if not path.exists():
+        return []
+    facts = path.parent / "run.json"
+    if drop_torn_line(path) and facts.exists():
+        run = read_json(facts)
+        torn = run.setdefault("torn_lines", {})
+        torn[path.name] = torn.get(path.name, 0) + 1
+        write_json(facts, run)
+    return read_keyed(path, key, unique)
 
 
 def record(
@@ -186,13 +180,10 @@ def model_fingerprint(model_dir: str | Path) -> str:
         UserError: the directory holds no model.
     """
     folder = Path(model_dir)
-    files = sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix == ".safetensors"
-        or path.name in ("config.json", "tokenizer.json", "chat_template.jinja")
-    )
-    if not any(path.suffix == ".safetensors" for path in files):
+    named = ("config.json", "tokenizer.json", "chat_template.jinja")
+    tensors = sorted(folder.glob("*.safetensors"))
+    if not tensors:
         weights.refuse_pickle(folder)
         raise UserError(f"{folder}: no *.safetensors file; give the directory of a saved model")
-    return content_hash({path.name: file_hash(path) for path in files})
+    others = [folder / name for name in named if (folder / name).exists()]
+    return content_hash({path.name: file_hash(path) for path in (*tensors, *others)})

@@ -15,7 +15,8 @@ from embedded import ROOT
 
 from handan.durable import append, write
 from handan.errors import UserError, disk_sentence
-from handan.records import append_jsonl, read_jsonl, recover_jsonl, write_json
+from handan.records import append_jsonl, read_jsonl, write_json
+from handan.rundir import recover
 
 ROW = {"item": "a", "text": "x" * 10_000}
 FULL = r"cannot be written \(No space left on device\); free space and run the same command again"
@@ -160,8 +161,9 @@ def test_rows_of_a_writer_that_is_killed_are_whole_and_in_order(tmp_path):
     path = tmp_path / "rows.jsonl"
     code = (
         "import sys; from pathlib import Path; from handan.records import *\n"
+        "from handan.rundir import recover\n"
         "path = Path(sys.argv[1])\n"
-        "number = len(recover_jsonl(path, ('number',)))\n"
+        "number = len(recover(path, ('number',)))\n"
         "while True:\n"
         "    append_jsonl(path, [{'number': number, 'text': 'x' * 1_000_000}])\n"
         "    number += 1"
@@ -177,7 +179,7 @@ def test_rows_of_a_writer_that_is_killed_are_whole_and_in_order(tmp_path):
         time.sleep(wait_s)
         writer.kill()
         writer.wait()
-        rows = recover_jsonl(path, ("number",))
+        rows = recover(path, ("number",))
         assert [row["number"] for row in rows] == list(range(len(rows)))
         assert all(len(row["text"]) == 1_000_000 for row in rows)
         assert len(rows) > before

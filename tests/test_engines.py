@@ -109,7 +109,7 @@ def test_transformers_is_the_engine_without_a_file():
         ("engine: triton\n", "engine is 'triton'; use transformers, vllm, openai"),
         ("engine: transformers\nbase_url: x\n", "unknown key 'base_url'"),
         ("engine: openai\n", "key 'base_url' is missing"),
-        ("engine: vllm\ntensor_parallel_size: two\n", "tensor_parallel_size: expected int"),
+        ("engine: vllm\ntensor_parallel_size: two\n", "tensor_parallel_size: expected a whole"),
     ],
 )
 def test_bad_settings_are_named(tmp_path, text, message):

@@ -276,7 +276,7 @@ CONFIGS = {
     ),
     "a rate that is no number": (
         recipe("grpo", learning_rate=float("nan")),
-        "learning_rate is nan",
+        "learning_rate: nan is no finite",
     ),
     "an unknown teacher": (
         recipe("on_policy_distill", teacher_model_name_or_path="./none"),
@@ -452,7 +452,7 @@ SUITE = {
     "a temperature of nothing": (suite(temperature=float("nan")), "temperature"),
     "a nucleus of two": (suite(top_p=2.0), "top_p"),
     "no nucleus": (suite(top_p=0.0), "top_p"),
-    "words for a version": (suite(version="two"), "version: expected int, found 'two'"),
+    "words for a version": (suite(version="two"), "version: expected a whole number, found 'two'"),
     "an unknown task": (task(task="chess", wording="natural"), "unknown task 'chess'"),
     "an unknown compact task": (task(task="chess"), "no compact wording of task 'chess'"),
     "an unknown trace format": (task(format="scrawl"), "format 'scrawl'"),
@@ -565,9 +565,9 @@ EXPERIMENTS = {
         "e.yaml: expected 'key: value' lines",
     ),
     "no models": (experiment(drop=["models"]), "key 'models' is missing"),
-    "models that are a list": (experiment(models=["base"]), "models: expected dict"),
+    "models that are a list": (experiment(models=["base"]), "models: expected 'key: value'"),
     "a model that is a number": (experiment(models={"base": 3}), "models.base: expected"),
-    "a number for a name": (experiment(models={3: "x"}), "models: expected str, found 3"),
+    "a number for a name": (experiment(models={3: "x"}), "models: expected text, found 3; write"),
     "arms without a recipe": (experiment(arms={"a": {}}), "arms.a: key 'recipe' is missing"),
     "an unknown start": (
         experiment(arms={"a": {"recipe": "grpo", "start": "nobody"}}),
@@ -676,7 +676,7 @@ ENGINES = {
     "less than nothing at a time": (engine(concurrency=-1), "must be above 0"),
     "retries below nothing": (engine(max_retries=-1), "max_retries"),
     "time that never ends": (engine(timeout_s=float("inf")), "timeout_s"),
-    "words for more fields": (engine(extra_body="top_k"), "extra_body: expected dict"),
+    "words for more fields": (engine(extra_body="top_k"), "extra_body: expected 'key: value'"),
     "a field that is decided elsewhere": (
         engine(extra_body={"max_tokens": 5}),
         "extra_body",

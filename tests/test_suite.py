@@ -73,7 +73,7 @@ def test_the_fingerprint_follows_every_setting(tmp_path):
         ({"tasks": []}, "at least one task"),
         ({"items_per_task": 0}, "items_per_task must be at least 1, or null for all items"),
         ({"cap": 5}, "unknown key 'cap'"),
-        ({"max_new_tokens": None}, "max_new_tokens: expected int"),
+        ({"max_new_tokens": None}, "max_new_tokens: expected a whole number"),
     ],
 )
 def test_bad_suites_are_refused(tmp_path, change, message):
