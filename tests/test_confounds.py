@@ -29,7 +29,7 @@ def test_rates_above_their_thresholds_are_flagged():
     assert task["cap_rate"] == pytest.approx(0.04)
     assert task["loop_rate"] == pytest.approx(0.01)
     assert task["no_reasoning_rate"] == pytest.approx(0.1)
-    assert task["flags"] == ["capped 4.0 %", "direct 10 %"]
+    assert task["flags"] == ["capped 4.0 %", "no reasoning 10 %"]
 
 
 def test_unknown_rates_are_neither_numbers_nor_flags():

@@ -12,6 +12,7 @@
 - ``figures/``: ``task_figures.py`` with ``confounds.py``, ``means.py``, ``contrasts.py`` with
   ``verdict.py``, ``inflation.py`` with ``laws.py``, ``study.py`` with ``similarity.py`` and
   ``effort.py``, and ``power.py``.
+- ``measures.py`` declares every measure: where it is stored, its name, unit and where it is shown.
 - ``output/``: ``tables.py`` and ``study_tables.py`` say what stands where, ``render.py`` writes.
 
 ``docs/methods.md`` has the formulas, their sources and what they were checked against.

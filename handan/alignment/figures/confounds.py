@@ -16,6 +16,7 @@ from handan.alignment.data.item_costs import (
     log_of_positive,
     row_means,
 )
+from handan.alignment.measures import BY_KEY
 from handan.alignment.statistics.basic import FloatArray, finite_or_none, mean_of_known, residuals
 from handan.alignment.statistics.bootstrap import Bootstrap
 from handan.alignment.statistics.censored import censored_correlation
@@ -28,12 +29,6 @@ THRESHOLDS = {
     "loop_rate": 0.01,
     "unparsed_rate": 0.05,
     "no_reasoning_rate": MAX_NO_REASONING,
-}
-SHORT = {
-    "cap_rate": "capped",
-    "loop_rate": "looping",
-    "unparsed_rate": "unparsed",
-    "no_reasoning_rate": "direct",
 }
 
 
@@ -56,7 +51,7 @@ def flags(of_condition: Mapping[str, float]) -> list[str]:
     for name, threshold in THRESHOLDS.items():
         percent = 100 * of_condition[name]
         if of_condition[name] > threshold:
-            found.append(f"{SHORT[name]} {percent:.{0 if percent >= 10 else 1}f} %")
+            found.append(f"{BY_KEY[name].label} {percent:.{0 if percent >= 10 else 1}f} %")
     return found
 
 

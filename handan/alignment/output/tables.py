@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from handan.alignment import measures
 from handan.alignment.data.cost_table import GREEDY_SUFFIX
 from handan.alignment.figures.verdict import in_words
+from handan.alignment.measures import Measure
 from handan.alignment.output.render import WRITERS, Table, as_text, known_only
 from handan.alignment.output.study_tables import (
     budgets_table,
@@ -73,7 +75,7 @@ def alignment_text(result: Mapping, power: bool = False) -> str:
         flagged = [row for row in checks.rows if row[-1]]
         notes.append(
             f"{len(flagged)} of {len(checks.rows)} conditions have more capped or looping (1 %), "
-            "unparsed or direct (5 %) responses than tolerated"
+            "unparsed or no-reasoning (5 %) responses than tolerated"
         )
         if len(checks.rows) > MOST_ROWS:
             named["checks"] = checks._replace(rows=flagged)
@@ -128,43 +130,35 @@ def mean_or_none(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
+def _kind(measure: Measure) -> str:
+    kinds = {measures.COUNT: "count", measures.TOKENS: "tokens"}
+    return "estimate" if measure.has_interval else kinds.get(measure.unit, "number")
+
+
+def _cell(measure: Measure, of_task: Mapping) -> object:
+    value = measure.value(of_task)
+    return (value, measure.interval(of_task)) if measure.has_interval else value
+
+
 def _alignment(models: Mapping, task_weights: str) -> Table:
-    columns = {"r log-log": "r_loglog", "r / ceiling": "r_loglog_normalized"}
-    columns |= {"disattenuated": "r_loglog_disattenuated", "r raw": "r_raw"}
-    columns |= {"Spearman": "spearman", "reliability, lengths": "reliability_model"}
-    columns |= {"reliability, people": "reliability_human"}
-    columns |= {"reasons at all": "r_reasons"}
-    kinds = {"model": "text", "task": "text", "n": "count", "distinct": "count"}
-    kinds |= dict.fromkeys(columns, "estimate")
-    kinds |= {"ceiling": "number", "accuracy": "number", "tokens": "tokens", "flags": "text"}
+    shown = measures.shown(measures.ALIGNMENT)
+    kinds = {"model": "text", "task": "text", **{of.label: _kind(of) for of in shown}}
+    kinds |= {"flags": "text"}
     rows: list[list] = []
-
-    def add(name: str, label: str, r: tuple) -> None:
-        unknown = [(None, None)] * (len(columns) - 1)
-        rows.append([name, label, None, None, r, *unknown, None, None, None, ""])
-
     for name, model in models.items():
-        for task, of in model["tasks"].items():
-            source = " (analytic)" if of["cost_source"] == "analytic" else ""
-            estimates = [(of[key], of[f"{key}_ci"]) for key in columns.values()]
-            rest = [of["ceiling"], of["accuracy"], of["mean_tokens"], ", ".join(of["flags"])]
-            rows.append([name, task + source, of["n"], of["distinct_lengths"], *estimates, *rest])
-        for key, label in (
-            ("mean_r_loglog", "mean of human tasks"),
-            ("mean_r_loglog_analytic", "mean of analytic tasks"),
-        ):
-            if model[key] is not None:
-                add(name, label, (model[key], model[f"{key}_ci"]))
-        if model["mean_r_loglog_tasks"] is not None:
-            of_tasks = (model["mean_r_loglog_tasks"], model["mean_r_loglog_ci_tasks"])
-            add(name, "mean, for other tasks", of_tasks)
-        if model["cross_task_r"] is not None:
-            add(name, "across tasks", (model["cross_task_r"], model["cross_task_r_range"]))
+        for task, of_task in model["tasks"].items():
+            source = " (analytic)" if of_task["cost_source"] == "analytic" else ""
+            cells = [_cell(measure, of_task) for measure in shown]
+            rows.append([name, task + source, *cells, ", ".join(of_task["flags"])])
+        for mean in measures.MEANS:
+            if mean.value(model) is not None:
+                as_task = {"r_loglog": mean.value(model), "r_loglog_ci": mean.interval(model)}
+                rows.append([name, mean.label, *(_cell(of, as_task) for of in shown), ""])
     title = (
         "Alignment: correlation over items of a model's tokens with people's time, 95 % "
         f"intervals; means over tasks {WEIGHED[task_weights]}"
     )
-    hidden = ("reliability, lengths", "reliability, people")
+    hidden = tuple(of.label for of in shown if not of.printed)
     return Table("alignment", title, kinds, rows, hidden)
 
 
@@ -222,29 +216,16 @@ def _inflation(fits: Iterable[Mapping]) -> Table:
 
 
 def _checks(models: Mapping) -> Table:
-    rates = {"capped": "cap_rate", "looping": "loop_rate", "unparsed": "unparsed_rate"}
-    rates |= {"direct": "no_reasoning_rate"}
-    others = {"complete only": "complete_only", "censored": "censored"}
-    others |= {"correct only": "correct_only", "characters": "characters"}
-    kinds = {"model": "text", "task": "text", **dict.fromkeys(rates, "number")}
-    kinds |= dict.fromkeys(("r log-log", *others, "all partialled", "wrong - right"), "estimate")
+    shown = measures.shown(measures.CHECKS)
+    kinds = {"model": "text", "task": "text", **{of.label: _kind(of) for of in shown}}
     kinds |= {"flags": "text"}
-    rows = []
-    for name, model in models.items():
-        for task, of in model["tasks"].items():
-            found = [of["sensitivity"][key] for key in others.values()] + [of["partial"].get("all")]
-            effect = of["wrong_minus_right"]
-            rows.append(
-                [
-                    *(name, task, *(of[key] for key in rates.values())),
-                    (of["r_loglog"], of["r_loglog_ci"]),
-                    *((None, None) if r is None else (r["r"], r["ci"]) for r in found),
-                    (effect["delta"], effect["ci"]) if effect else (None, None),
-                    ", ".join(of["flags"]),
-                ]
-            )
+    rows = [
+        [name, task, *(_cell(measure, of) for measure in shown), ", ".join(of["flags"])]
+        for name, model in models.items()
+        for task, of in model["tasks"].items()
+    ]
     title = "Checks: shares of responses, and r log-log under other choices"
-    return Table("checks", title, kinds, rows, ("characters",))
+    return Table("checks", title, kinds, rows, tuple(of.label for of in shown if not of.printed))
 
 
 def _partial(models: Mapping) -> Table:
