@@ -47,22 +47,6 @@ GPUS = {
     "RTX-4090": Gpu(24e9, 1.008e12, 165e12),
 }
 
-# Mean reasoning tokens of DeepSeek-R1 in the nearest task of de Varda et al. (PNAS 2025, figure):
-# numeric arithmetic 318, verbal arithmetic 334, syllogisms 902, relational reasoning 1,816.
-# Instruct models say less, distilled students as much; other tasks are taken at the cap.
-EXPECTED_TOKENS = {
-    "binary_addition": 318,
-    "binary_subtraction": 318,
-    "binary_multiplication": 318,
-    "binary_division": 318,
-    "binary_modulo": 318,
-    "products": 334,
-    "differences": 334,
-    "syllogisms": 902,
-    "syllogism_verification": 902,
-    "cardinal_directions": 1816,
-}
-
 
 @dataclass(frozen=True)
 class Work:
@@ -89,7 +73,7 @@ def work_of(suite: Suite, items: Sequence[SuiteItem]) -> Work:
     """Requests and tokens of a suite, which are the same for every model."""
     draws, cap = len(suite.decodings()), suite.max_new_tokens
     prompts = [len(entry.item.question) / CHARACTERS_PER_TOKEN for entry in items]
-    lengths = [min(cap, EXPECTED_TOKENS.get(entry.item.task, cap)) for entry in items]
+    lengths = [min(cap, entry.task.expected_tokens or cap) for entry in items]
     return Work(
         requests=draws * len(items),
         prompt_tokens=TEMPLATE_TOKENS + sum(prompts) / len(prompts),

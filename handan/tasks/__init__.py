@@ -1,20 +1,16 @@
 """The tasks in natural language that people were given too, for real models."""
 
 from handan.errors import UserError
+from handan.tasks import directions, syllogism_verification, syllogisms
 from handan.tasks.base import Grade, Item, Task
 from handan.tasks.binary import BINARY_TASKS, addition_key, subtraction_key
 from handan.tasks.digits import DIGIT_TASKS
-from handan.tasks.directions import DIRECTION_TASKS
 from handan.tasks.mathematics import MATH, MATH_TASK
-from handan.tasks.syllogism_verification import VERIFICATION_TASKS
-from handan.tasks.syllogisms import SYLLOGISM_TASKS
 
 TASKS: dict[str, Task] = {
     **BINARY_TASKS,
     **DIGIT_TASKS,
-    **SYLLOGISM_TASKS,
-    **VERIFICATION_TASKS,
-    **DIRECTION_TASKS,
+    **{task.TASK.name: task.TASK for task in (syllogisms, syllogism_verification, directions)},
 }
 
 __all__ = ["TASKS", "Grade", "Item", "Task", "addition_key", "load", "subtraction_key"]

@@ -9,9 +9,10 @@ have it.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from handan import norms
-from handan.tasks.base import Grade, Item, Task
+from handan.tasks.base import Item, Task
 from handan.tasks.reading import Stated, before, grade_by
 from handan.tasks.wording import worded
 
@@ -190,12 +191,13 @@ OTHER_BEFORE = re.compile(
 LIST_MARKER = re.compile(r"[.)] {1,3}\S")
 
 
-def find_numbers(text: str, aside: str) -> list[Stated]:
-    """Binary numerals of ``text`` that may be an answer, without leading zeros.
+def find_numbers(item: Item, text: str) -> list[Stated]:
+    """Find binary numerals that may be an answer, and give them without leading zeros.
 
     Left out: operands ('0101 + 0011', '0101 and 0011'), decimals ('10 in decimal'), carries and
-    column numbers ('carry 1'), list markers ('1. '), and what follows the words in ``aside``.
+    column numbers ('carry 1'), list markers ('1. '), and what follows the operation's ``aside``.
     """
+    aside = OPERATIONS[item.task].aside
     other_quantity = re.compile(rf"(?:{aside})(?: (?:is|of))*[\s:=*]*\Z", re.IGNORECASE)
     found = []
     for match in NUMERAL.finditer(text):
@@ -245,11 +247,7 @@ def make_task(name: str) -> Task:
         candidates = [make_item(name, a, b) for a, b in design(name)]
         return [item for item in candidates if item.key in known]
 
-    def grade(item: Item, text: str) -> Grade:
-        aside = OPERATIONS[name].aside
-        return grade_by(item, text, lambda part: find_numbers(part, aside), {item.answer})
-
-    return Task(name, items, grade, paraphrases)
+    return Task(name, items, partial(grade_by, find_numbers), paraphrases, 318)
 
 
 BINARY_TASKS = {name: make_task(name) for name in OPERATIONS}

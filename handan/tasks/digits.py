@@ -6,7 +6,9 @@ different numbers out of 2 to 5 and out of 6 to 9. Children saw the problem firs
 after it; their response time runs from the result on.
 """
 
-from handan.tasks.base import Grade, Item, Task
+from functools import partial
+
+from handan.tasks.base import Item, Task
 from handan.tasks.reading import Stated, find_verdicts, grade_by
 from handan.tasks.wording import worded
 
@@ -65,14 +67,9 @@ def make_item(name: str, symbol: str, a: int, b: int, shown: int) -> Item:
     )
 
 
-def find_truth(text: str) -> list[Stated]:
-    """All statements of 'true' or 'false' in ``text``."""
+def find_truth(item: Item, text: str) -> list[Stated]:
+    """Find all statements of 'true' or 'false' in ``text``."""
     return find_verdicts(text, VERDICTS)
-
-
-def grade(item: Item, text: str) -> Grade:
-    """Grade a true-or-false answer."""
-    return grade_by(item, text, find_truth, {item.answer})
 
 
 def paraphrases(item: Item) -> list[str]:
@@ -99,7 +96,7 @@ def make_task(name: str, symbol: str, false_results: dict[tuple[int, int], int])
             for shown in (true_result(symbol, a, b), false_result)
         ]
 
-    return Task(name, items, grade, paraphrases)
+    return Task(name, items, partial(grade_by, find_truth), paraphrases, 334)
 
 
 DIGIT_TASKS = {

@@ -8,8 +8,9 @@ place of A. People had no such option, so those items have human response times 
 """
 
 import re
+from functools import partial
 
-from handan.tasks.base import Grade, Item, Task
+from handan.tasks.base import Item, Task
 from handan.tasks.reading import Stated, before, grade_by
 from handan.tasks.wording import PLACES, TWO_PREMISES, in_both_orders, three_terms, worded
 
@@ -92,12 +93,13 @@ LETTERS = {"N": "north", "S": "south", "E": "east", "W": "west"}
 SEEN_FROM = re.compile(r"[\s*]{0,4}(?:direction )?(?:of|from) (?:the )?(?P<place>\w{1,20})", re.I)
 
 
-def find_directions(text: str, a: str, b: str) -> list[Stated]:
-    """All directions in ``text`` that may be said of C as seen from A.
+def find_directions(item: Item, text: str) -> list[Stated]:
+    """Find all directions that may be said of C as seen from A.
 
-    Left out: directions as seen from another place than ``a``, and those said of ``a`` or ``b``.
-    Letters (NE) are read only where no direction is spelled out.
+    Left out: directions as seen from another place, and those said of A or B. Letters (NE) are
+    read only where no direction is spelled out.
     """
+    a, b, _ = terms_of(*item.key.split("+"))
     told_of_other = re.compile(
         rf"(?<!of the )(?<!of )(?<!from the )(?<!from )(?<!to the )(?<!to )\b(?:{a}|{b}) "
         r"(?:is|lies|sits|must be|would be)\b[^.\n,;]*\Z",
@@ -124,13 +126,6 @@ def items() -> list[Item]:
     return [make_item(first, second) for first, second in PAIRS]
 
 
-def grade(item: Item, text: str) -> Grade:
-    """Grade a direction."""
-    first, second = item.key.split("+")
-    a, b, _ = terms_of(first, second)
-    return grade_by(item, text, lambda part: find_directions(part, a, b), {item.answer})
-
-
 def paraphrases(item: Item) -> list[str]:
     """The item as exercise books and data sets put it."""
     first, second = item.key.split("+")
@@ -143,4 +138,4 @@ def paraphrases(item: Item) -> list[str]:
     return [form for pair in forms for form in in_both_orders(*pair, TWO_PREMISES)]
 
 
-DIRECTION_TASKS = {"cardinal_directions": Task("cardinal_directions", items, grade, paraphrases)}
+TASK = Task("cardinal_directions", items, partial(grade_by, find_directions), paraphrases, 1816)

@@ -91,10 +91,10 @@ class Stated(NamedTuple):
 Finder = Callable[[str], list[Stated]]
 
 
-def grade_by(item: Item, text: str, find: Finder, right: set[str]) -> Grade:
-    """Grade ``text``: read it with ``find``; it is right if the answer is one of ``right``."""
-    answer = read(text, find)
-    return Grade(answer, answer in right)
+def grade_by(find: Callable[[Item, str], list[Stated]], item: Item, text: str) -> Grade:
+    """Grade ``text``; ``find`` finds the candidates that it holds for an item."""
+    answer = read(text, lambda part: find(item, part))
+    return Grade(answer, answer in item.answer.split(" | "))
 
 
 def read(text: str, find: Finder) -> str | None:

@@ -7,10 +7,10 @@ differs from the study's ``truth``: 'Some vehicles are not boats' and 'Some men 
 follow from 'No vehicles are boats' and 'No men have ova', which the premises entail.
 """
 
-import re
-from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
-from handan.tasks.base import Grade, Item, Task
+from handan.tasks.base import Item, Task
 from handan.tasks.reading import Stated, find_verdicts, grade_by
 from handan.tasks.syllogisms import FIGURES, Statement, entails
 from handan.tasks.wording import TWO_PREMISES, in_both_orders, worded
@@ -18,116 +18,67 @@ from handan.tasks.wording import TWO_PREMISES, in_both_orders, worded
 MOOD_OF = {"All": "A", "Some": "I", "No": "E", "Some not": "O"}
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One problem: as the study codes it (quantifier;subject;predicate), and in English."""
+class Problem(NamedTuple):
+    """Premises and conclusion as the study codes them and in English."""
 
     first: str
     second: str
     conclusion: str
-    question: str
+    premises_said: str
+    conclusion_said: str
 
 
-PROBLEMS = [
-    Problem(
-        "All;flower;water",
-        "No;computer;flower",
-        "No;computer;water",
-        "All flowers need water. No computer is a flower. Conclusion: No computer needs water.",
-    ),
-    Problem(
-        "No;elephant;car",
-        "All;car;petrol",
-        "No;elephant;petrol",
-        "No elephant is a car. All cars need petrol. Conclusion: No elephant needs petrol.",
-    ),
-    Problem(
-        "All;snake;reptile",
-        "No;rabbit;snake",
-        "No;rabbit;reptile",
-        "All snakes are reptiles. No rabbit is a snake. Conclusion: No rabbit is a reptile.",
-    ),
-    Problem(
-        "No;stone;cat",
-        "All;cat;eyes",
-        "No;stone;eyes",
-        "No stone is a cat. All cats have eyes. Conclusion: No stone has eyes.",
-    ),
-    Problem(
-        "All;Finland;country in the north",
-        "No;country in the north;hot",
-        "No;Finland;hot",
-        "Finland is a country in the north. No country in the north is hot. "
-        "Conclusion: Finland is not hot.",
-    ),
-    Problem(
-        "No;fruit;dairy product",
-        "All;apple;fruit",
-        "No;apple;dairy product",
-        "No fruit is a dairy product. All apples are fruits. "
-        "Conclusion: No apple is a dairy product.",
-    ),
-    Problem(
-        "All;ant;insect",
-        "No;insect;backbone",
-        "No;ant;backbone",
-        "All ants are insects. No insect has a backbone. Conclusion: No ant has a backbone.",
-    ),
-    Problem(
-        "No;animal;immortal",
-        "All;bird;animal",
-        "No;bird;immortal",
-        "No animal is immortal. All birds are animals. Conclusion: No bird is immortal.",
-    ),
-    Problem(
-        "All;bat;mammal",
-        "No;mammal;fly",
-        "All;bat;fly",
-        "All bats are mammals. No mammal can fly. Conclusion: All bats can fly.",
-    ),
-    Problem(
-        "All;dolphin;animal",
-        "No;cold-blooded animal;dolphin",
-        "Some not;animal;cold-blooded animal",
-        "All dolphins are animals. No cold-blooded animal is a dolphin. "
-        "Conclusion: Some animals are not cold-blooded animals.",
-    ),
-    Problem(
-        "All;cream;object with lots of odour",
-        "No;object with lots of odour;metallic object",
-        "Some not;metallic object;cream",
-        "All creams are objects with a strong smell. No object with a strong smell is a metallic "
-        "object. Conclusion: Some metallic objects are not creams.",
-    ),
-    Problem(
-        "All;pilot;driver",
-        "No;autism;pilot",
-        "Some not;driver;autism",
-        "All pilots are drivers. No person with autism is a pilot. "
-        "Conclusion: Some drivers are not persons with autism.",
-    ),
-    Problem(
-        "All;sailing champion;swimm well",
-        "No;swimm well;paralytic",
-        "Some not;paralytic;sailing champion",
-        "All sailing champions swim well. Nobody who swims well is paralysed. "
-        "Conclusion: Some paralysed people are not sailing champions.",
-    ),
-    Problem(
-        "No;object with wheal;boat",
-        "All;vehicle;object with wheal",
-        "Some not;vehicle;boat",
-        "No object with wheels is a boat. All vehicles are objects with wheels. "
-        "Conclusion: Some vehicles are not boats.",
-    ),
-    Problem(
-        "All;men;Y gene",
-        "No;Y gene;ova",
-        "Some not;men;ova",
-        "All men have a Y gene. Nobody with a Y gene has ova. "
-        "Conclusion: Some men do not have ova.",
-    ),
-]
+# Quantifier;subject;predicate of both premises and the conclusion; both in English.
+TABLE = """\
+All;flower;water / No;computer;flower / No;computer;water / All flowers need water. No computer is
+a flower. / No computer needs water.
+
+No;elephant;car / All;car;petrol / No;elephant;petrol / No elephant is a car. All cars need petrol.
+/ No elephant needs petrol.
+
+All;snake;reptile / No;rabbit;snake / No;rabbit;reptile / All snakes are reptiles. No rabbit is a
+snake. / No rabbit is a reptile.
+
+No;stone;cat / All;cat;eyes / No;stone;eyes / No stone is a cat. All cats have eyes. / No stone has
+eyes.
+
+All;Finland;country in the north / No;country in the north;hot / No;Finland;hot / Finland is a
+country in the north. No country in the north is hot. / Finland is not hot.
+
+No;fruit;dairy product / All;apple;fruit / No;apple;dairy product / No fruit is a dairy product.
+All apples are fruits. / No apple is a dairy product.
+
+All;ant;insect / No;insect;backbone / No;ant;backbone / All ants are insects. No insect has a
+backbone. / No ant has a backbone.
+
+No;animal;immortal / All;bird;animal / No;bird;immortal / No animal is immortal. All birds are
+animals. / No bird is immortal.
+
+All;bat;mammal / No;mammal;fly / All;bat;fly / All bats are mammals. No mammal can fly. / All bats
+can fly.
+
+All;dolphin;animal / No;cold-blooded animal;dolphin / Some not;animal;cold-blooded animal / All
+dolphins are animals. No cold-blooded animal is a dolphin. / Some animals are not cold-blooded
+animals.
+
+All;cream;object with lots of odour / No;object with lots of odour;metallic object / Some
+not;metallic object;cream / All creams are objects with a strong smell. No object with a strong
+smell is a metallic object. / Some metallic objects are not creams.
+
+All;pilot;driver / No;autism;pilot / Some not;driver;autism / All pilots are drivers. No person
+with autism is a pilot. / Some drivers are not persons with autism.
+
+All;sailing champion;swimm well / No;swimm well;paralytic / Some not;paralytic;sailing champion /
+All sailing champions swim well. Nobody who swims well is paralysed. / Some paralysed people are
+not sailing champions.
+
+No;object with wheal;boat / All;vehicle;object with wheal / Some not;vehicle;boat / No object with
+wheels is a boat. All vehicles are objects with wheels. / Some vehicles are not boats.
+
+All;men;Y gene / No;Y gene;ova / Some not;men;ova / All men have a Y gene. Nobody with a Y gene has
+ova. / Some men do not have ova.
+"""
+PROBLEMS = [Problem(*" ".join(lines.split()).split(" / ")) for lines in TABLE.split("\n\n")]
 
 VERDICTS = [
     (r"valid\b", r"invalid\b", "valid/invalid"),
@@ -169,8 +120,8 @@ def make_item(problem: Problem) -> Item:
     figure = next(f for f, order in FIGURES.items() if order == (first[1:], second[1:]))
     question = (
         f"Does the conclusion follow with logical necessity from the two premises? There is at "
-        f"least one of everything that is mentioned.\n\n{problem.question}\n\n"
-        "Answer with valid or invalid only."
+        f"least one of everything that is mentioned.\n\n{problem.premises_said} "
+        f"Conclusion: {problem.conclusion_said}\n\nAnswer with valid or invalid only."
     )
     return worded(
         "syllogism_verification",
@@ -189,28 +140,20 @@ def items() -> list[Item]:
     return [make_item(problem) for problem in PROBLEMS]
 
 
-def find_validity(text: str) -> list[Stated]:
-    """All statements of 'valid' or 'invalid' in ``text``."""
+def find_validity(item: Item, text: str) -> list[Stated]:
+    """Find all statements of 'valid' or 'invalid' in ``text``."""
     return find_verdicts(text, VERDICTS)
-
-
-def grade(item: Item, text: str) -> Grade:
-    """Grade a valid-or-invalid answer."""
-    return grade_by(item, text, find_validity, {item.answer})
 
 
 def paraphrases(item: Item) -> list[str]:
     """The item as exercise books and data sets put it."""
     problem = next(p for p in PROBLEMS if verification_key(p) == item.key)
-    premises, conclusion = problem.question.split(" Conclusion: ")
-    first, second = re.split(r"\. ", premises.rstrip("."), maxsplit=1)
+    first, second = problem.premises_said.rstrip(".").split(". ")
     return [
-        f"{form} {more} {conclusion}"
+        f"{form} {more} {problem.conclusion_said}"
         for form in in_both_orders(first, second, TWO_PREMISES)
         for more in ("Therefore", "Does it follow that", "Conclusion:")
     ]
 
 
-VERIFICATION_TASKS = {
-    "syllogism_verification": Task("syllogism_verification", items, grade, paraphrases)
-}
+TASK = Task("syllogism_verification", items, partial(grade_by, find_validity), paraphrases, 902)

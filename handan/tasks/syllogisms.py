@@ -13,10 +13,10 @@ premises; 27 syllogisms have at least one, some have several, and any of them is
 """
 
 import re
-from functools import lru_cache
+from functools import cache, partial
 from itertools import product
 
-from handan.tasks.base import Grade, Item, Task
+from handan.tasks.base import Item, Task
 from handan.tasks.reading import Stated, grade_by
 from handan.tasks.wording import PROFESSIONS, TWO_PREMISES, in_both_orders, three_terms, worded
 
@@ -53,7 +53,7 @@ def holds(statement: Statement, model: list[Individual]) -> bool:
     return some if mood == "I" else not some
 
 
-@lru_cache(maxsize=1)
+@cache
 def models() -> list[list[Individual]]:
     """All sets of the eight types in which each of the terms a, b and c has an instance."""
     subsets = (
@@ -76,7 +76,7 @@ def premises_of(code: str) -> tuple[Statement, Statement]:
     return code[0] + first, code[1] + second
 
 
-@lru_cache(maxsize=64)
+@cache
 def valid_conclusions(code: str) -> tuple[Statement, ...]:
     """The valid conclusions of a syllogism among the eight from a to c or c to a; maybe none."""
     return tuple(c for c in CONCLUSIONS if entails(premises_of(code), c))
@@ -133,8 +133,9 @@ QUANTIFIERS = {
 }
 
 
-def find_conclusions(text: str, terms: dict[str, str]) -> list[Stated]:
-    """All conclusions about the end terms that ``text`` states, as sentences of the item."""
+def find_conclusions(item: Item, text: str) -> list[Stated]:
+    """Find all conclusions about the end terms, as sentences of the item."""
+    terms = terms_of(item.key)
     a, c = (terms[term] for term in "ac")
     noun = rf"{a[:-1]}s?|{c[:-1]}s?"
     quantifier = "|".join(rf"(?P<{mood}>{words})" for mood, words in reversed(QUANTIFIERS.items()))
@@ -165,13 +166,6 @@ def items() -> list[Item]:
     return [make_item(code) for code in CODES]
 
 
-def grade(item: Item, text: str) -> Grade:
-    """Grade a chosen conclusion: right if it is one of those that follow."""
-    terms = terms_of(item.key)
-    right = set(item.answer.split(" | "))
-    return grade_by(item, text, lambda part: find_conclusions(part, terms), right)
-
-
 def paraphrases(item: Item) -> list[str]:
     """The item as exercise books and data sets put it."""
     terms = terms_of(item.key)
@@ -190,4 +184,4 @@ def paraphrases(item: Item) -> list[str]:
     ]
 
 
-SYLLOGISM_TASKS = {"syllogisms": Task("syllogisms", items, grade, paraphrases)}
+TASK = Task("syllogisms", items, partial(grade_by, find_conclusions), paraphrases, 902)
