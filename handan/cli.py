@@ -22,7 +22,6 @@ from handan.options import (
     add_experiment_options,
     add_publish_options,
     add_report_options,
-    add_split_options,
     add_study_options,
 )
 
@@ -139,15 +138,6 @@ def _measure(
     for written in (arguments.output, arguments.tables):
         if written is not None:
             print(f"wrote {printable(str(written))}")
-
-
-def _norms_build(arguments: argparse.Namespace) -> None:
-    from handan import norms
-    from handan.norms.build import build
-
-    output = arguments.output or norms.PACKAGED
-    build(arguments.trials, output, arguments.splits, arguments.seed)
-    print(f"wrote {output}")
 
 
 def _norms_compute(arguments: argparse.Namespace) -> None:
@@ -277,11 +267,6 @@ def _parser() -> argparse.ArgumentParser:
 
     norms = commands.add_parser("norms", help="the human figures")
     norms_commands = norms.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    build = norms_commands.add_parser("build", help="compute them from published trials")
-    build.add_argument("--trials", type=Path, required=True, metavar="DIR", help="trial tables")
-    build.add_argument("--output", type=Path, metavar="DIR", help="default: inside the package")
-    add_split_options(build)
-    build.set_defaults(run=_norms_build)
     own = norms_commands.add_parser("compute", help="compute them from your own trials")
     add_compute_options(own)
     own.set_defaults(run=_norms_compute)

@@ -245,12 +245,6 @@ def _add_alignment_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=SEED, metavar="S", help="default %(default)s")
 
 
-def add_split_options(parser: argparse.ArgumentParser) -> None:
-    """Of commands that divide participants at random."""
-    parser.add_argument("--splits", type=int, default=5000, metavar="N", help="default %(default)s")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="default %(default)s")
-
-
 def add_publish_options(parser: argparse.ArgumentParser) -> None:
     """Of ``handan publish``."""
     parser.add_argument(
@@ -294,4 +288,5 @@ def add_compute_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="leave out items with fewer trials left, default %(default)s",
     )
-    add_split_options(parser)
+    parser.add_argument("--splits", type=int, default=5000, metavar="N", help="default %(default)s")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="default %(default)s")

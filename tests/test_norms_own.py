@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from build_norms import SOURCES
 from human_trials import TRIALS, needs_trials
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,6 @@ from handan import norms
 from handan.alignment.measure import align
 from handan.cli import command
 from handan.errors import UserError, run_main
-from handan.norms.build import SOURCES
 from handan.norms.cleaning import Cleaning, clean
 from handan.norms.compute import compute
 from handan.norms.own_trials import read_trials

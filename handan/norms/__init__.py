@@ -1,20 +1,16 @@
-"""Human norms: how long people take on each item, and how reliable these means are.
+"""Human norms: response times and accuracy of every item, and how reliable the means are.
 
-The tables beside this file are computed from published trials by ``handan.norms.build``; README.md
-names sources, licences and cleaning rules. ``handan.norms.compute`` writes the same layout from
-anyone's trials.
+``README.md`` names sources, licences and cleaning rules of the packaged tables;
+``handan.norms.compute`` writes the same layout from anyone's trials.
 """
 
 import csv
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from handan.errors import UserError
-
-T = TypeVar("T", int, float)
 
 PACKAGED = Path(__file__).parent
 
@@ -31,22 +27,10 @@ DEFAULT_SOURCE = {
     "cardinal_directions": "ragni_2018",
 }
 
-ITEM_COLUMNS = [
-    *("item", "n", "accuracy", "mean_rt_s", "mean_log_rt", "se_log_rt"),
-    "mean_log_rt_centred",
-]
-SUMMARY_COLUMNS = [
-    *("task", "source", "items", "participants", "trials", "trials_kept"),
-    *("reliability", "reliability_low", "reliability_high", "splits", "rule"),
-    *("reliability_centred", "reliability_centred_low", "reliability_centred_high", "order_slope"),
-]
-# Tables may lack these last columns, which are empty then.
-OPTIONAL = {"mean_log_rt_centred", *SUMMARY_COLUMNS[-4:]}
-
 
 @dataclass(frozen=True)
 class ItemNorm:
-    """What people did on one item.
+    """Human performance on one item; the columns of ``<task>.<source>.csv`` after the item's key.
 
     Attributes:
         n: trials that enter the response times.
@@ -55,7 +39,7 @@ class ItemNorm:
         mean_rt_s: mean response time in seconds.
         mean_log_rt: mean natural logarithm of the response time in seconds.
         se_log_rt: its standard error over trials; None for a single trial.
-        mean_log_rt_centred: the mean without who saw the item (``centred.py``); None in a table
+        mean_log_rt_centred: the mean without who saw the item (``centred_log_rt``); None in a table
             that lacks it.
     """
 
@@ -69,13 +53,13 @@ class ItemNorm:
 
 @dataclass(frozen=True)
 class Norms:
-    """The norms of one task from one source.
+    """The norms of one task from one source; but for ``items`` the columns of ``summary.csv``.
 
     Attributes:
         task: the task's name.
         source: short name of the study, as in README.md.
-        items: item key to ``ItemNorm``.
-        participants: people with at least one kept trial.
+        items: item key to ``ItemNorm``; in ``summary.csv`` their number.
+        participants: those with at least one kept trial.
         trials: valid trials (parsable, within the bounds of response time).
         trials_kept: those that enter the response times.
         reliability: of the items' mean log response times; split half over participants,
@@ -85,6 +69,9 @@ class Norms:
             where the items are too few.
         splits: number of random splits.
         rule: the cleaning rule in words.
+        reliability_centred, reliability_centred_low, reliability_centred_high: of the centred
+            means.
+        order_slope: change of log time from a trial to the next.
     """
 
     task: str
@@ -104,6 +91,13 @@ class Norms:
     order_slope: float | None
 
 
+ITEM_COLUMNS = ["item", *(field.name for field in fields(ItemNorm))]
+SUMMARY_COLUMNS = [field.name for field in fields(Norms)]
+# Tables may lack these last columns, which are empty then.
+OPTIONAL = {"mean_log_rt_centred", *SUMMARY_COLUMNS[-4:]}
+CURE = "write the table with 'handan norms compute'"
+
+
 def available(directory: Path = PACKAGED) -> list[tuple[str, str]]:
     """All pairs of task and source in a folder of norms, in the order of its ``summary.csv``.
 
@@ -114,49 +108,36 @@ def available(directory: Path = PACKAGED) -> list[tuple[str, str]]:
 
 
 def load(task: str, source: str | None = None, directory: Path = PACKAGED) -> Norms:
-    """The norms of a task.
+    """Load the norms of a task.
 
     Args:
         task: the task's name.
         source: the study; None for the one in ``DEFAULT_SOURCE``, or the first in the folder.
-        directory: where ``build`` or ``compute`` wrote its tables; the packaged ones by default.
+        directory: where ``compute`` wrote its tables; the packaged ones by default.
 
     Raises:
         UserError: unknown task or source, or a damaged table.
     """
-    summaries = summary_rows(directory)
-    sources = [row["source"] for row in summaries if row["task"] == task]
-    if not sources:
-        tasks = list(dict.fromkeys(row["task"] for row in summaries))
-        raise UserError(f"no human norms for task '{task}'; there are norms for {', '.join(tasks)}")
+    rows = summary_rows(directory)
+    of_task = {row["source"]: row for row in rows if row["task"] == task}
+    if not of_task:
+        tasks = ", ".join(dict.fromkeys(row["task"] for row in rows))
+        raise UserError(f"no human norms for task '{task}'; there are norms for {tasks}")
     if not source:
         default = DEFAULT_SOURCE.get(task)
-        source = default if default in sources else sources[0]
-    if source not in sources:
-        raise UserError(f"no norms of '{task}' from '{source}'; sources: {', '.join(sources)}")
-    path = directory / "summary.csv"
-    row = next(row for row in summaries if (row["task"], row["source"]) == (task, source))
-    return Norms(
-        task=task,
-        source=source,
-        items=_items(directory / f"{task}.{source}.csv"),
-        participants=_number(int, row, "participants", path),
-        trials=_number(int, row, "trials", path),
-        trials_kept=_number(int, row, "trials_kept", path),
-        reliability=_number_or_none(row, "reliability", path),
-        reliability_low=_number_or_none(row, "reliability_low", path),
-        reliability_high=_number_or_none(row, "reliability_high", path),
-        splits=_number(int, row, "splits", path),
-        rule=row["rule"],
-        reliability_centred=_number_or_none(row, "reliability_centred", path),
-        reliability_centred_low=_number_or_none(row, "reliability_centred_low", path),
-        reliability_centred_high=_number_or_none(row, "reliability_centred_high", path),
-        order_slope=_number_or_none(row, "order_slope", path),
-    )
+        source = default if default in of_task else next(iter(of_task))
+    if source not in of_task:
+        raise UserError(f"no norms of '{task}' from '{source}'; sources: {', '.join(of_task)}")
+    path = directory / f"{task}.{source}.csv"
+    items = {
+        row["item"]: ItemNorm(**_values(ItemNorm, row, path)) for row in _rows(path, ITEM_COLUMNS)
+    }
+    summary = _values(Norms, of_task[source], directory / "summary.csv")
+    return Norms(**summary | {"items": items})
 
 
 def summary_rows(directory: Path) -> list[dict[str, str]]:
-    """The rows of a folder's ``summary.csv`` as text, one a task and source.
+    """Rows of a folder's ``summary.csv`` as text, one a task and source.
 
     Raises:
         UserError: it is missing or damaged.
@@ -164,55 +145,46 @@ def summary_rows(directory: Path) -> list[dict[str, str]]:
     return _rows(directory / "summary.csv", SUMMARY_COLUMNS)
 
 
-def _items(path: Path) -> dict[str, ItemNorm]:
-    return {
-        row["item"]: ItemNorm(
-            n=_number(int, row, "n", path),
-            accuracy=_number_or_none(row, "accuracy", path),
-            mean_rt_s=_number(float, row, "mean_rt_s", path),
-            mean_log_rt=_number(float, row, "mean_log_rt", path),
-            se_log_rt=_number_or_none(row, "se_log_rt", path),
-            mean_log_rt_centred=_number_or_none(row, "mean_log_rt_centred", path),
-        )
-        for row in _rows(path, ITEM_COLUMNS)
-    }
-
-
 def _rows(path: Path, columns: list[str]) -> list[dict[str, str]]:
-    cure = "write it with 'handan norms build' or 'handan norms compute'"
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             header = list(reader.fieldnames or [])
             rows = list(reader)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such table; {cure}") from None
+        raise UserError(f"{path}: no such table; {CURE}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a table of norms ({error}); {cure}") from None
+        raise UserError(f"{path}: not a table of norms ({error}); {CURE}") from None
     if header not in (columns, [name for name in columns if name not in OPTIONAL]):
-        raise UserError(f"{path}: the columns are not {','.join(columns)}; {cure}")
+        raise UserError(f"{path}: the columns are not {','.join(columns)}; {CURE}")
     for number, row in enumerate(rows, start=1):
         row |= {name: row.get(name) or "" for name in OPTIONAL & set(columns)}
         # A short row has None in the columns it lacks, a long one its surplus under None.
         if None in row or None in row.values():
-            raise UserError(f"{path}, row {number}: too few or too many cells; {cure}")
+            raise UserError(f"{path}, row {number}: too few or too many cells; {CURE}")
     return rows
 
 
-def _number_or_none(row: dict[str, str], column: str, path: Path) -> float | None:
-    return _number(float, row, column, path) if row[column] else None
-
-
-def _number(kind: Callable[[str], T], row: dict[str, str], column: str, path: Path) -> T:
-    try:
-        value = kind(row[column])
-        if math.isfinite(value):
-            return value
-    except ValueError:
-        pass
-    raise UserError(
-        f"{path}, {next(iter(row.values()))}: no number in column '{column}'; "
-        "write the table again with 'handan norms build' or 'handan norms compute'"
-    )
+def _values(kind: type, row: dict[str, str], path: Path) -> dict[str, Any]:
+    """The cells of a row as the types that a dataclass declares; None for an empty optional one."""
+    values: dict[str, Any] = {}
+    for field in fields(kind):
+        cell = row[field.name]
+        if field.type is str or field.name == "items":
+            values[field.name] = cell
+            continue
+        if not cell and field.type == float | None:
+            values[field.name] = None
+            continue
+        try:
+            number = int(cell) if field.type is int else float(cell)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise UserError(
+                f"{path}, {next(iter(row.values()))}: no number in column '{field.name}'; {CURE}"
+            )
+        values[field.name] = number
+    return values

@@ -1,4 +1,4 @@
-"""Item means without who saw which item, and without the course of the session.
+"""Item means without the composition of an item's participants and the course of the session.
 
 Where people answer different items, an item's mean log time also says how fast the people were
 who happened to see it. The second kind of mean is of log times from which each participant's own
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from handan.norms.trials import Trial
 
 Array = NDArray[np.float64]
+Groups = NDArray[np.intp]  # group of every trial, from 0
 
 # With less of the variance of trial numbers left beside participants and items, their order is as
 # good as fixed, and what it does cannot be told from what the items do.
-LEAST_FREE_ORDER = 0.01
-_MOST_SWEEPS = 1_000
+MIN_FREE_ORDER = 0.01
+_MAX_SWEEPS = 1_000
 _SETTLED = 1e-10
 
 
@@ -29,8 +30,8 @@ def centred_log_rt(kept: list[Trial]) -> tuple[Array, float | None]:
 
     x - b (t - mean t of the participant) - mean (x of the participant) + mean (all x), with x the
     log time and t the number of the trial. The slope b is that of least squares of x on t with an
-    effect for each participant and each item, so that hard items that come late do not make it
-    (Baayen, Davidson and Bates 2008 have the same fixed effects). Without numbers b is left out.
+    effect for each participant and each item (Baayen, Davidson and Bates 2008), so that hard items
+    that come late do not make it. Without numbers b is left out.
 
     Returns:
         values: shape (trials,), in the order of ``kept``.
@@ -38,41 +39,34 @@ def centred_log_rt(kept: list[Trial]) -> tuple[Array, float | None]:
             order is nearly the same for everybody and b cannot be told from the items.
     """
     x = np.array([math.log(trial.rt_s) for trial in kept])
-    people = _codes([trial.participant for trial in kept])
-    items = _codes([trial.item for trial in kept])
+    participants = np.unique([trial.participant for trial in kept], return_inverse=True)[1]
     slope = None
     adjusted = x
     if all(trial.number is not None for trial in kept):
         t = np.array([trial.number for trial in kept], dtype=float)
-        slope = _slope(x, t, people, items)
+        items = np.unique([trial.item for trial in kept], return_inverse=True)[1]
+        slope = _slope(x, t, participants, items)
         adjusted = x - (slope or 0.0) * t
-    return _less_means(adjusted, people) + x.mean(), slope
+    return _less_means(adjusted, participants) + x.mean(), slope
 
 
-def _codes(names: list[str]) -> NDArray[np.intp]:
-    return np.unique(names, return_inverse=True)[1]
-
-
-def _less_means(values: Array, groups: NDArray[np.intp]) -> Array:
+def _less_means(values: Array, groups: Groups) -> Array:
     means = np.bincount(groups, values) / np.bincount(groups)
     return np.asarray(values - means[groups])
 
 
-def _slope(x: Array, t: Array, people: NDArray[np.intp], items: NDArray[np.intp]) -> float | None:
-    """Slope of x on t with an effect for each participant and item (Frisch and Waugh 1933)."""
-    within = _less_means(t, people)
-    free = _less_both_means(within, people, items)
-    if (free @ free) <= LEAST_FREE_ORDER * (within @ within):
+def _slope(x: Array, t: Array, participants: Groups, items: Groups) -> float | None:
+    """Slope of x on t with an effect for each participant and item (Frisch and Waugh 1933).
+
+    What the effects leave of t is found by taking off the means of both in turn.
+    """
+    free = within = _less_means(t, participants)
+    scale = float(np.abs(within).max(initial=0.0))
+    for _ in range(_MAX_SWEEPS):
+        before = free
+        free = _less_means(_less_means(free, items), participants)
+        if np.abs(free - before).max(initial=0.0) <= _SETTLED * scale:
+            break
+    if (free @ free) <= MIN_FREE_ORDER * (within @ within):
         return None
     return float(free @ x / (free @ free))
-
-
-def _less_both_means(values: Array, people: NDArray[np.intp], items: NDArray[np.intp]) -> Array:
-    """What effects of participants and items leave, by taking off the means of both in turn."""
-    scale = float(np.abs(values).max(initial=0.0))
-    for _ in range(_MOST_SWEEPS):
-        before = values
-        values = _less_means(_less_means(values, items), people)
-        if np.abs(values - before).max(initial=0.0) <= _SETTLED * scale:
-            break
-    return values

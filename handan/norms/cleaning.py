@@ -1,6 +1,6 @@
-"""Which trials count: one implementation for the published sources and for anyone's own trials.
+"""Cleaning rules: one implementation for the published sources and for anyone's own trials.
 
-README.md says why the published sources have the rules they have.
+README.md gives the reasons for the rules of the published sources.
 """
 
 import math
@@ -29,7 +29,7 @@ class Cleaning:
         floor_s, ceiling_s: shortest and longest valid response time, both included. A trial
             outside them, or without a time, counts nowhere. All other rules leave a trial out of
             the response times only, not out of the accuracy.
-        correct_only: whether wrong answers are left out; unscored ones stay.
+        correct_only: wrong answers are left out; unscored ones stay.
         trim_sd: leave out a participant's trials whose log response time is further than this many
             standard deviations (n - 1) from the mean of that participant's; None: no trimming.
         least_trials: items with fewer trials left than this are left out.
@@ -82,6 +82,11 @@ class Cleaned(NamedTuple):
     kept: list[Trial]
     left_out: dict[str, int]
 
+    @property
+    def counts(self) -> str:
+        """The number of trials that each rule left out, in words."""
+        return ", ".join(f"{count} {rule}" for rule, count in self.left_out.items())
+
 
 def clean(trials: list[Trial], cleaning: Cleaning) -> Cleaned:
     """Apply the rules to the trials of one task, and count what each leaves out."""
@@ -95,20 +100,22 @@ def clean(trials: list[Trial], cleaning: Cleaning) -> Cleaned:
     if num_missing := sum(math.isnan(trial.rt_s) for trial in trials):
         left_out["without a response time"] = num_missing
     kept = valid
+
+    def keep(rule: str, remaining: list[Trial]) -> list[Trial]:
+        left_out[rule] = len(kept) - len(remaining)
+        return remaining
+
     if cleaning.correct_only:
-        kept = [trial for trial in valid if trial.correct is not False]
-        left_out["with a wrong answer"] = len(valid) - len(kept)
+        kept = keep("with a wrong answer", [t for t in kept if t.correct is not False])
     if cleaning.trim_sd is not None:
-        before = len(kept)
-        kept = _trimmed(kept, cleaning.trim_sd)
-        left_out[f"further than {cleaning.trim_sd:g} SD from the participant's mean"] = (
-            before - len(kept)
-        )
+        rule = f"further than {cleaning.trim_sd:g} SD from the participant's mean"
+        kept = keep(rule, _trimmed(kept, cleaning.trim_sd))
     if cleaning.least_trials > 1:
         num_trials = Counter(trial.item for trial in kept)
-        before = len(kept)
-        kept = [trial for trial in kept if num_trials[trial.item] >= cleaning.least_trials]
-        left_out[f"of items with under {cleaning.least_trials} trials left"] = before - len(kept)
+        kept = keep(
+            f"of items with under {cleaning.least_trials} trials left",
+            [trial for trial in kept if num_trials[trial.item] >= cleaning.least_trials],
+        )
     return Cleaned(valid, kept, left_out)
 
 
@@ -134,20 +141,15 @@ def clean_task(
         unit = f"; the median is {median_s:g} s: is the unit right?" if out else ""
         raise UserError(
             f"{path}: {'too few' if cleaned.kept else 'no'} usable trials for {name} "
-            f"({counts_in_words(cleaned)}); add some or change the rules{unit}"
+            f"({cleaned.counts}); add some or change the rules{unit}"
         )
-    doubts = _pile(name, cleaned)
+    doubts = _deadline(name, cleaned)
     if not SHORT_MEDIAN_S <= median_s <= LONG_MEDIAN_S:
         doubts.append(f"{name}: the median response time is {median_s:g} s: is the unit right?")
     return cleaned, doubts
 
 
-def counts_in_words(cleaned: Cleaned) -> str:
-    """How many trials each rule left out."""
-    return ", ".join(f"{count} {rule}" for rule, count in cleaned.left_out.items())
-
-
-def _pile(name: str, cleaned: Cleaned) -> list[str]:
+def _deadline(name: str, cleaned: Cleaned) -> list[str]:
     """A sentence on trials that pile up at the longest time, as those cut at a deadline do."""
     times = [trial.rt_s for trial in cleaned.valid]
     longest_s = max(times)
@@ -175,11 +177,11 @@ def _trimmed(trials: list[Trial], trim_sd: float) -> list[Trial]:
     for participant, values in log_rt.items():
         mean = sum(values) / len(values)
         squares = sum((value - mean) ** 2 for value in values)
-        bounds[participant] = mean, trim_sd * math.sqrt(squares / max(1, len(values) - 1))
-    kept = []
-    for trial in trials:
-        mean, most = bounds[trial.participant]
         # A participant whose times are all the same keeps them, whatever the rounding.
-        if abs(math.log(trial.rt_s) - mean) <= most + 1e-12:
-            kept.append(trial)
-    return kept
+        bounds[participant] = mean, trim_sd * math.sqrt(squares / max(1, len(values) - 1)) + 1e-12
+
+    def within(trial: Trial) -> bool:
+        mean, most = bounds[trial.participant]
+        return abs(math.log(trial.rt_s) - mean) <= most
+
+    return [trial for trial in trials if within(trial)]

@@ -35,7 +35,7 @@ def compute(
     of all valid trials in others. The other rules are those of ``Cleaning``.
 
     Args:
-        path: trials in the columns of ``handan.norms.own_trials``.
+        path: trials in the columns of ``read_trials``.
         source: short name of the study; with the task it names a table.
         output_dir: gets ``<task>.<source>.csv`` for every task, and ``summary.csv``. Rows that an
             earlier call left in ``summary.csv`` for other tasks and sources stay.
@@ -49,21 +49,17 @@ def compute(
     """
     check_splits(splits, seed)
     check_file_name("--source", "source", source)
-    cleaning = {
-        correct_only: Cleaning(floor_s, ceiling_s, correct_only, trim_sd, least_trials)
-        for correct_only in (True, False)
-    }
+    cleaning = Cleaning(floor_s, ceiling_s, True, trim_sd, least_trials)
     trials, notes = read_trials(path)
     keep = norms.summary_rows(output_dir) if os.path.exists(output_dir / "summary.csv") else []
-    scored = {task: any(t.correct is not None for t in of_task) for task, of_task in trials.items()}
-    if all_trials and not any(scored.values()):
+    scored = {task for task in trials if any(t.correct is not None for t in trials[task])}
+    if all_trials and not scored:
         notes.append("--all_trials changes nothing: no trial is scored, so all count anyway")
     for note in notes:
         print(f"note: {printable(note)}")
     tables = []
     for task, of_task in trials.items():
-        correct_only = not all_trials and scored[task]
-        rules = cleaning[correct_only]
+        rules = replace(cleaning, correct_only=task in scored and not all_trials)
         table = compute_table(path, task, source, of_task, rules, splits, seed)
         print(table.report, flush=True)
         if rules.trim_sd is not None:

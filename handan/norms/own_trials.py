@@ -1,8 +1,6 @@
-"""Reading anyone's trials: a CSV, one row a trial, in the columns ``task,item,participant`` and
-``rt_s`` (seconds) or ``rt_ms`` (milliseconds), ``correct`` where answers are scored and ``trial``
-where the order is known.
-
-``docs/add-human-data.md`` describes the columns to those who have such data.
+"""Trials of anyone: a CSV, one row a trial, in the columns ``task,item,participant`` and ``rt_s``
+(seconds) or ``rt_ms`` (milliseconds), ``correct`` where answers are scored and ``trial`` where the
+order is known (``docs/add-human-data.md``).
 """
 
 import statistics
@@ -17,22 +15,21 @@ from handan.norms.trials import Trial
 REQUIRED = ("task", "item", "participant")
 # Columns of response times, in units to the second.
 TIMES = {"rt_s": 1, "rt_ms": 1000}
-
-OPTIONAL = ("correct", "trial")
+COLUMNS = (*REQUIRED, *TIMES, "correct", "trial")
 
 # Medians beyond these bounds are taken for the other unit.
-MOST_MEDIAN_RT_S = 100
-LEAST_MEDIAN_RT_MS = 200
+MAX_MEDIAN_RT_S = 100
+MIN_MEDIAN_RT_MS = 200
 # A participant whose median is so many times that of the others is taken to be in another unit, and
 # so are trials that are so many times off, if there are more of them than a few stray ones.
-ODD_PERSON = 100
-LEAST_TRIALS_OF_PERSON = 3
+ODD_PARTICIPANT = 100
+MIN_TRIALS_OF_PARTICIPANT = 3
 ODD_TRIAL = 300
-MOST_STRAY, MOST_STRAY_SHARE = 4, 0.01
+MAX_STRAY, MAX_STRAY_SHARE = 4, 0.01
 
 
 def read_trials(path: Path) -> tuple[dict[str, list[Trial]], list[str]]:
-    """Trials by task in order of appearance, and one sentence for each thing that was let pass.
+    """Read trials by task in order of appearance, and one sentence for each thing let pass.
 
     Let pass are unknown columns, and further trials of a participant on an item, which are taken
     for repeated presentations. Names of columns may be in capitals.
@@ -43,8 +40,7 @@ def read_trials(path: Path) -> tuple[dict[str, list[Trial]], list[str]]:
             cannot name a file.
     """
     header, rows = read_cells(path)
-    known = (*REQUIRED, *TIMES, *OPTIONAL)
-    header = [name.lower() if name.lower() in known else name for name in header]
+    header = [name.lower() if name.lower() in COLUMNS else name for name in header]
     check_header(f"{path}, line 1", header)
     time_column = _time_column(path, header)
     trials: dict[str, list[Trial]] = {}
@@ -61,8 +57,7 @@ def read_trials(path: Path) -> tuple[dict[str, list[Trial]], list[str]]:
         _check_one_unit(task, of_task, places[task], time_column)
         _check_unit(path, task, of_task, time_column)
     notes = []
-    unknown = [name or "(no name)" for name in header if name not in known]
-    if unknown:
+    if unknown := [name or "(no name)" for name in header if name not in COLUMNS]:
         notes.append(f"{path}: ignored unknown columns: {', '.join(unknown)}")
     presented = Counter((task, t.participant, t.item) for task in trials for t in trials[task])
     if num_repeated := presented.total() - len(presented):
@@ -99,10 +94,12 @@ def _time_column(path: Path, header: list[str]) -> str:
             "or add it in line 1, or remove what stands above the line that names the columns"
         )
     times = [name for name in TIMES if name in header]
-    if not times:
-        raise UserError(f"{path}: no column rt_s (seconds) or rt_ms (milliseconds); add one")
-    if len(times) > 1:
-        raise UserError(f"{path}: columns rt_s and rt_ms; remove one of them")
+    if len(times) != 1:
+        raise UserError(
+            f"{path}: columns rt_s and rt_ms; remove one of them"
+            if times
+            else f"{path}: no column rt_s (seconds) or rt_ms (milliseconds); add one"
+        )
     return times[0]
 
 
@@ -148,40 +145,44 @@ def _check_printable(place: str, what: str, name: str) -> None:
 
 def _check_unit(path: Path, task: str, trials: list[Trial], time_column: str) -> None:
     """Check that the median is one of the unit that the column is named after."""
-    median_s = statistics.median(trial.rt_s for trial in trials)
-    if time_column == "rt_s" and median_s > MOST_MEDIAN_RT_S:
-        raise UserError(
-            f"{path}: the median rt_s of task '{task}' is {median_s:g}, probably milliseconds: "
-            "name the column rt_ms, or convert times that truly are so long to it"
-        )
-    if time_column == "rt_ms" and median_s * 1000 < LEAST_MEDIAN_RT_MS:
-        raise UserError(
-            f"{path}: the median rt_ms of task '{task}' is {median_s * 1000:g}, probably seconds: "
-            "name the column rt_s"
-        )
+    median = statistics.median(trial.rt_s for trial in trials) * TIMES[time_column]
+    if time_column == "rt_s" and median > MAX_MEDIAN_RT_S:
+        unit, cure = "milliseconds", "rt_ms, or convert times that truly are so long to it"
+    elif time_column == "rt_ms" and median < MIN_MEDIAN_RT_MS:
+        unit, cure = "seconds", "rt_s"
+    else:
+        return
+    raise UserError(
+        f"{path}: the median {time_column} of task '{task}' is {median:g}, probably {unit}: "
+        f"name the column {cure}"
+    )
 
 
 def _check_one_unit(task: str, trials: list[Trial], places: list[str], time_column: str) -> None:
     """Check that no participant, and no part of the trials, is in another unit than the rest."""
-    of_people: dict[str, list[float]] = {}
+    times_s: dict[str, list[float]] = {}
     for trial in trials:
-        of_people.setdefault(trial.participant, []).append(trial.rt_s)
-    medians = {name: statistics.median(times) for name, times in of_people.items()}
+        times_s.setdefault(trial.participant, []).append(trial.rt_s)
+    medians = {name: statistics.median(times) for name, times in times_s.items()}
     # One of the medians: between two units lies a mean that is far from neither.
     usual_s = statistics.median_low(medians.values())
+
+    def is_off(time_s: float, factor: float) -> bool:
+        return not usual_s / factor < time_s < usual_s * factor
+
     strange = {
         name
         for name, median_s in medians.items()
-        if len(of_people[name]) >= LEAST_TRIALS_OF_PERSON and _is_off(median_s, usual_s, ODD_PERSON)
+        if len(times_s[name]) >= MIN_TRIALS_OF_PARTICIPANT and is_off(median_s, ODD_PARTICIPANT)
     }
-    odd = [row for row, trial in enumerate(trials) if _is_off(trial.rt_s, usual_s, ODD_TRIAL)]
+    odd = [row for row, trial in enumerate(trials) if is_off(trial.rt_s, ODD_TRIAL)]
     if strange:
         row = next(row for row, trial in enumerate(trials) if trial.participant in strange)
         found = (
             f"the medians of {len(strange)} of {len(medians)} participants, such as "
-            f"'{trials[row].participant}', are over {ODD_PERSON} times off"
+            f"'{trials[row].participant}', are over {ODD_PARTICIPANT} times off"
         )
-    elif len(odd) > max(MOST_STRAY, MOST_STRAY_SHARE * len(trials)):
+    elif len(odd) > max(MAX_STRAY, MAX_STRAY_SHARE * len(trials)):
         row = odd[0]
         found = f"{len(odd)} of {len(trials)} trials are over {ODD_TRIAL} times off"
     else:
@@ -192,7 +193,3 @@ def _check_one_unit(task: str, trials: list[Trial], places: list[str], time_colu
         f"'{task}' usually take {usual_s * unit:g}; {found}: give all times in one unit and "
         "without marks between thousands, or remove these rows"
     )
-
-
-def _is_off(time_s: float, usual_s: float, factor: float) -> bool:
-    return not usual_s / factor < time_s < usual_s * factor

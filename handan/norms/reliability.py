@@ -10,17 +10,17 @@ Array = NDArray[np.float64]
 INTERVAL_RESAMPLES = 1000
 INTERVAL_SPLITS = 500
 # With more resamples undefined than this share, those that are left say too little.
-MOST_UNDEFINED = 0.05
+MAX_UNDEFINED = 0.05
 
 # Below this most of the differences between items are noise, and so is what is divided by it.
-LEAST_RELIABILITY = 0.3
+MIN_RELIABILITY = 0.3
 
-LEAST_PARTICIPANTS = 4
-LEAST_SHARED_ITEMS = 3
+MIN_PARTICIPANTS = 4
+MIN_SHARED_ITEMS = 3
 # Item means closer than a millionth of the time are the same: what is left is rounding.
 _CONSTANT_VARIANCE = 1e-12
 # Closer to -1 than this, Spearman-Brown divides by rounding.
-_LEAST_DENOMINATOR = 1e-9
+_MIN_DENOMINATOR = 1e-9
 # Numbers held at once while dividing: 16 MB for each temporary array.
 _CHUNK = 2_000_000
 
@@ -46,7 +46,7 @@ def split_half_reliability(
     splits: int,
     rng: np.random.Generator,
 ) -> Reliability:
-    """Reliability of the item means, with a 95 % interval.
+    """Compute the reliability of the item means, with a 95 % interval.
 
     Participants are divided at random into two halves. In each half every item has the mean of its
     trials; r is Pearson's correlation of the two means over the items that both halves answered;
@@ -68,25 +68,21 @@ def split_half_reliability(
         rng: source of randomness.
     """
     num_participants, num_items = counts_participant_item.shape
-    if num_participants < LEAST_PARTICIPANTS:
+    if num_participants < MIN_PARTICIPANTS:
         return _undefined(f"{num_participants} participants; halves need at least four")
     # Centring changes no correlation and keeps the sums of squares below accurate.
     centre = values_participant_item.sum() / counts_participant_item.sum()
     values = values_participant_item - counts_participant_item * centre
-    everything = np.ones((1, num_items))
-    corrected = []
-    num_few = 0
-    for_interval = []
+    corrected, for_interval, num_few = [], [], 0
     num_chunk = max(1, _CHUNK // max(num_items, num_participants))
     for start in range(0, splits, num_chunk):
         num_rows = min(num_chunk, splits - start)
         ranks = rng.random((num_rows, num_participants)).argsort(axis=1).argsort(axis=1)
         half = (ranks < num_participants // 2).astype(float)
-        first = _means(half, values, counts_participant_item)
-        second = _means(1 - half, values, counts_participant_item)
+        first, second = (_means(of, values, counts_participant_item) for of in (half, 1 - half))
         num_shared = (np.isfinite(first) & np.isfinite(second)).sum(axis=1)
-        num_few += int(np.count_nonzero(num_shared < LEAST_SHARED_ITEMS))
-        corrected.append(_corrected(everything, first, second)[0])
+        num_few += int(np.count_nonzero(num_shared < MIN_SHARED_ITEMS))
+        corrected.append(_corrected(np.ones((1, num_items)), first, second)[0])
         if start < INTERVAL_SPLITS:
             few = slice(None, INTERVAL_SPLITS - start)
             for_interval.append((first[few], second[few]))
@@ -101,6 +97,7 @@ def split_half_reliability(
             f"in {num_bad} of {splits} divisions the item means of a half are all the same, "
             "or exactly opposite to the other half's"
         )
+    value = float(estimates.mean())
     draws = rng.integers(num_items, size=(INTERVAL_RESAMPLES, num_items))
     weights = np.stack([np.bincount(draw, minlength=num_items) for draw in draws]).astype(float)
     first, second = (np.concatenate(halves) for halves in zip(*for_interval, strict=True))
@@ -109,17 +106,16 @@ def split_half_reliability(
     why = ""
     if left_out := len(resampled) - len(known):
         why = f"{left_out} of {len(resampled)} resamples of the items undefined"
-    if left_out > MOST_UNDEFINED * len(resampled):
-        return Reliability(float(estimates.mean()), None, None, f"{why}: no interval")
+    if left_out > MAX_UNDEFINED * len(resampled):
+        return Reliability(value, None, None, f"{why}: no interval")
     low, high = np.percentile(known, [2.5, 97.5])
-    why = why and f"{why}, left out of the interval"
-    return Reliability(float(estimates.mean()), float(low), float(high), why)
+    return Reliability(value, float(low), float(high), why and f"{why}, left out of the interval")
 
 
 def in_order_of_figures(
     values_participant_item: Array, counts_participant_item: Array
 ) -> tuple[Array, Array]:
-    """The same two tables with participants and items in an order that their figures decide.
+    """Sort participants and items of the two tables by their figures.
 
     Random divisions are of places, so that the order decides them: this one leaves the names of
     participants and items without a say.
@@ -133,11 +129,11 @@ def in_order_of_figures(
 
 
 def low_reliability(whose: str, value: float | None) -> list[str]:
-    """A sentence on a reliability of item means that is too low to divide by, if it is."""
-    if value is None or value >= LEAST_RELIABILITY:
+    """Warn of a reliability of item means that is too low to divide by."""
+    if value is None or value >= MIN_RELIABILITY:
         return []
     return [
-        f"{whose}: reliability {value:.2f}, below {LEAST_RELIABILITY:g}: most of the differences "
+        f"{whose}: reliability {value:.2f}, below {MIN_RELIABILITY:g}: most of the differences "
         "between items are noise, and what is divided by it (ceiling, normalised r) says nothing"
     ]
 
@@ -160,15 +156,17 @@ def _corrected(weights_resample_item: Array, first: Array, second: Array) -> Arr
     of that split. The weights say how often a resample holds an item.
     """
     shared = np.isfinite(first) & np.isfinite(second)
-    x = np.where(shared, first, 0.0)
-    y = np.where(shared, second, 0.0)
-    n = weights_resample_item @ shared.T.astype(float)
+    x, y = np.where(shared, first, 0.0), np.where(shared, second, 0.0)
+
+    def total(values: Array) -> Array:
+        return np.asarray(weights_resample_item @ values.T)
+
+    n, sum_x, sum_y = total(shared.astype(float)), total(x), total(y)
     with np.errstate(divide="ignore", invalid="ignore"):
-        sums = {name: weights_resample_item @ v.T for name, v in {"x": x, "y": y}.items()}
-        squares_x = weights_resample_item @ (x * x).T - sums["x"] ** 2 / n
-        squares_y = weights_resample_item @ (y * y).T - sums["y"] ** 2 / n
-        products = weights_resample_item @ (x * y).T - sums["x"] * sums["y"] / n
+        squares_x = total(x * x) - sum_x**2 / n
+        squares_y = total(y * y) - sum_y**2 / n
+        products = total(x * y) - sum_x * sum_y / n
         r = products / np.sqrt(squares_x * squares_y)
         spread = np.minimum(squares_x, squares_y) > _CONSTANT_VARIANCE * n
-        defined = spread & (1 + r > _LEAST_DENOMINATOR)
+        defined = spread & (1 + r > _MIN_DENOMINATOR)
         return np.asarray(np.where(defined, 2 * r / (1 + r), np.nan))

@@ -1,6 +1,7 @@
 """From the trials of one task to its table, its row of ``summary.csv`` and what is printed."""
 
 import math
+from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 from handan import norms
 from handan.errors import UserError
 from handan.norms.centred import centred_log_rt
-from handan.norms.cleaning import Cleaned, Cleaning, clean_task, counts_in_words
+from handan.norms.cleaning import Cleaned, Cleaning, clean_task
 from handan.norms.reliability import (
     Array,
     Reliability,
@@ -22,14 +23,13 @@ from handan.records import write_csv
 
 
 class Table(NamedTuple):
-    """The figures of one task from one source, as they are written.
+    """The norms of one task from one source, as they are written.
 
     Attributes:
         name: ``<task>.<source>``.
         items: rows with ``norms.ITEM_COLUMNS``.
         summary: a row with ``norms.SUMMARY_COLUMNS``.
         reliability: of the items' means.
-        reliability_centred: of the means without who saw which item.
         report: what the cleaning left out and what came of the rest, in a few lines.
     """
 
@@ -37,7 +37,6 @@ class Table(NamedTuple):
     items: list[dict[str, Any]]
     summary: dict[str, Any]
     reliability: Reliability
-    reliability_centred: Reliability
     report: str
 
 
@@ -62,7 +61,7 @@ def compute_table(
     splits: int,
     seed: int,
 ) -> Table:
-    """Clean the trials of one task and compute its figures.
+    """Clean the trials of one task and compute its norms.
 
     Args:
         path: the file the trials are from, for messages.
@@ -98,15 +97,21 @@ def compute_table(
         **_in_columns("reliability_centred", of_centred),
         "order_slope": None if slope is None else f"{slope:.6f}",
     }
-    report = "\n".join(
-        [
-            _report(name, trials, cleaned),
-            f"  reliability {_in_words(plain)}; without who saw which item {_in_words(of_centred)}",
-            *_of_order(kept, slope),
-            *(f"  warning: {note}" for note in [*notes, *low_reliability(name, plain.value)]),
-        ]
-    )
-    return Table(name, items, summary, plain, of_centred, report)
+    report = [
+        *_account(name, trials, cleaned),
+        f"  reliability {_in_words(plain)}; without who saw which item {_in_words(of_centred)}",
+    ]
+    if slope is not None:
+        change = math.expm1(10 * slope)
+        report.append(
+            f"  order of trials: {change:+.1%} time over ten trials, taken off the centred means"
+        )
+    elif kept[0].number is not None:
+        report.append(
+            "  order of trials: nearly the same for everybody, so not told from the items"
+        )
+    report += [f"  warning: {note}" for note in [*notes, *low_reliability(name, plain.value)]]
+    return Table(name, items, summary, plain, "\n".join(report))
 
 
 def write_tables(output_dir: Path, tables: list[Table], keep: list[dict[str, str]]) -> None:
@@ -120,10 +125,8 @@ def write_tables(output_dir: Path, tables: list[Table], keep: list[dict[str, str
     Raises:
         UserError: a file cannot be written.
     """
-    rows: dict[tuple[str, str], dict[str, Any]] = {
-        (row["task"], row["source"]): row for row in keep
-    }
-    rows |= {(table.summary["task"], table.summary["source"]): table.summary for table in tables}
+    summaries: list[dict[str, Any]] = [*keep, *(table.summary for table in tables)]
+    rows = {(row["task"], row["source"]): row for row in summaries}
     for table in tables:
         write_csv(output_dir / f"{table.name}.csv", norms.ITEM_COLUMNS, table.items)
     write_csv(output_dir / "summary.csv", norms.SUMMARY_COLUMNS, rows.values())
@@ -131,23 +134,23 @@ def write_tables(output_dir: Path, tables: list[Table], keep: list[dict[str, str
 
 def item_table(valid: list[Trial], kept: list[Trial]) -> list[dict[str, Any]]:
     """One row an item with at least one kept trial, in ascending order of keys, rounded."""
-    right: dict[str, list[bool | None]] = {}
-    times: dict[str, list[float]] = {}
+    scored: dict[str, list[bool]] = defaultdict(list)
+    times: dict[str, list[float]] = defaultdict(list)
     for trial in valid:
-        right.setdefault(trial.item, []).append(trial.correct)
+        if trial.correct is not None:
+            scored[trial.item].append(trial.correct)
     for trial in kept:
-        times.setdefault(trial.item, []).append(trial.rt_s)
+        times[trial.item].append(trial.rt_s)
     rows = []
     for item in sorted(times):
         rt_s = np.array(times[item])
         log_rt = np.log(rt_s)
         n = len(rt_s)
-        scored = [correct for correct in right[item] if correct is not None]
         rows.append(
             {
                 "item": item,
                 "n": n,
-                "accuracy": f"{np.mean(scored):.4f}" if scored else None,
+                "accuracy": f"{np.mean(scored[item]):.4f}" if scored[item] else None,
                 "mean_rt_s": f"{rt_s.mean():.3f}",
                 "mean_log_rt": f"{log_rt.mean():.5f}",
                 "se_log_rt": f"{log_rt.std(ddof=1) / math.sqrt(n):.5f}" if n > 1 else None,
@@ -191,32 +194,17 @@ def _in_words(found: Reliability) -> str:
     return f"{text} ({found.why})" if found.why else text
 
 
-def _of_order(kept: list[Trial], slope: float | None) -> list[str]:
-    """What is said of the order of trials, where it is known."""
-    if kept[0].number is None:
-        return []
-    if slope is None:
-        return ["  order of trials: nearly the same for everybody, so not told from the items"]
-    change = math.expm1(10 * slope)
-    return [f"  order of trials: {change:+.1%} time over ten trials, taken off the centred means"]
-
-
-def _report(name: str, trials: list[Trial], cleaned: Cleaned) -> str:
-    """What is printed of the trials: what each rule left out, and what is kept."""
-    unscored = sum(trial.correct is None for trial in cleaned.kept)
-    num_participants, num_items = _participants_and_items(trials)
-    kept_participants, kept_items = _participants_and_items(cleaned.kept)
-    return "\n".join(
-        [
-            f"{name}: {len(trials)} trials of {num_participants} participants on {num_items} items",
-            f"  left out: {counts_in_words(cleaned)}",
-            f"  kept: {len(cleaned.kept)} trials ({unscored} unscored) of {kept_participants} "
-            f"participants on {kept_items} items",
-            f"  without a kept trial: {num_participants - kept_participants} participants, "
-            f"{num_items - kept_items} items",
-        ]
-    )
-
-
-def _participants_and_items(trials: list[Trial]) -> tuple[int, int]:
-    return len({trial.participant for trial in trials}), len({trial.item for trial in trials})
+def _account(name: str, trials: list[Trial], cleaned: Cleaned) -> list[str]:
+    """Lines on what each rule left out, and what is kept."""
+    kept = cleaned.kept
+    unscored = sum(trial.correct is None for trial in kept)
+    num_participants, num_items = (len({trial[i] for trial in trials}) for i in (0, 1))
+    kept_participants, kept_items = (len({trial[i] for trial in kept}) for i in (0, 1))
+    return [
+        f"{name}: {len(trials)} trials of {num_participants} participants on {num_items} items",
+        f"  left out: {cleaned.counts}",
+        f"  kept: {len(kept)} trials ({unscored} unscored) of {kept_participants} "
+        f"participants on {kept_items} items",
+        f"  without a kept trial: {num_participants - kept_participants} participants, "
+        f"{num_items - kept_items} items",
+    ]
