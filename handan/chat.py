@@ -6,9 +6,9 @@ as, how a failure is told. Types are checked here; what leaves here is text, who
 
 from typing import Any, NamedTuple
 
-from handan import finish
+from handan import finish, json_input
 from handan.errors import UserError
-from handan.readers import checks
+from handan.json_input import expect, part
 
 # Where reasoning is set apart from the answer, first the fields that hold text.
 TEXT_FIELDS = ("reasoning", "reasoning_content", "reasoning_text", "thinking")
@@ -21,12 +21,12 @@ TEXT_IN = ("text", "content", *TEXT_FIELDS)
 HIDDEN_IN = ("data", "summary", "encrypted_content")
 # Where usage counts the reasoning.
 DETAILS = ("completion_tokens_details.", "output_tokens_details.", "")
-MOST_DEPTH = 8  # of text inside lists and objects
+MAX_DEPTH = 8  # of text inside lists and objects
 _REFUSAL = "withheld (a refusal in the place of an answer)"
 
 
 class Unusable(UserError):
-    """Why a response says nothing about a length of thought."""
+    """A response that says nothing about a length of thought."""
 
 
 class FailedRequest(Unusable):
@@ -57,7 +57,7 @@ UNCOUNTED = Usage()
 
 
 class Said(NamedTuple):
-    """What one choice says.
+    """The content of one choice.
 
     Attributes:
         reasoning: where it is set apart; '' if it is not, None if it is hidden: encrypted, redacted
@@ -68,11 +68,11 @@ class Said(NamedTuple):
 
     reasoning: str | None
     text: str
-    finish: str | None
+    finish: str | None = None
 
 
 def choices_of(body: dict) -> list[dict]:
-    """The choices of a response.
+    """Return the choices of a response.
 
     Raises:
         FailedRequest: it tells an error.
@@ -83,12 +83,11 @@ def choices_of(body: dict) -> list[dict]:
         raise FailedRequest(f"the request failed ({_error(error)})")
     if "choices" not in body:
         raise Unusable("no 'choices' in the response; only chat completions are read")
-    choices = checks.listed("", "choices", body["choices"] or [])
-    return [checks.table("", "a choice", choice) for choice in choices]
+    return [expect("a choice", choice, dict) for choice in part(body, "choices", list)]
 
 
 def said_by(choice: dict, usage: Usage) -> Said:
-    """What a choice says, for which there must be something.
+    """Read a choice, which must say something.
 
     Args:
         choice: of ``choices_of``.
@@ -99,7 +98,7 @@ def said_by(choice: dict, usage: Usage) -> Said:
         Withheld: by a filter.
         UserError: it cannot be read.
     """
-    word = checks.text("", "finish_reason", choice.get("finish_reason")) or None
+    word = json_input.text("finish_reason", choice.get("finish_reason")) or None
     kind = finish.class_of(word)
     if choice.get("error"):
         raise FailedRequest(f"the request failed ({_error(choice['error'])})")
@@ -109,7 +108,7 @@ def said_by(choice: dict, usage: Usage) -> Said:
         raise Withheld(f"withheld by a filter (finish reason '{word}')")
     if choice.get("message") is None:
         raise FailedRequest("the request failed (no message in the response)")
-    message = checks.table("", "message", choice["message"])
+    message = expect("message", choice["message"], dict)
     reasoning, text = read_message(message)
     if not text and _text("refusal", message.get("refusal")):
         raise Withheld(_REFUSAL)
@@ -120,7 +119,7 @@ def said_by(choice: dict, usage: Usage) -> Said:
 
 
 def read_message(message: dict) -> tuple[str | None, str]:
-    """Reasoning and text of a message, as ``Said`` has them.
+    """Return reasoning and text of a message, as ``Said`` has them.
 
     Raises:
         Withheld: it is a refusal.
@@ -141,7 +140,7 @@ def read_message(message: dict) -> tuple[str | None, str]:
 
 
 def usage_of(body: dict) -> Usage:
-    """The counts of a response.
+    """Return the counts of a response.
 
     Most providers count reasoning as a part of the completion; some beside it, as the total then
     shows. A prompt of 0 tokens, and a count of -1, is no count. Of several choices there is only
@@ -150,15 +149,15 @@ def usage_of(body: dict) -> Usage:
     Raises:
         UserError: a count is none, or there is more reasoning than completion.
     """
-    found = checks.table("", "usage", body.get("usage") or {})
+    found = part(body, "usage", dict)
 
     def count(*names: str) -> int | None:
         """The first that is not 0, of this name or of names inside each other."""
         counts = []
         for name in names:
-            *outer, last = name.split(".")
-            inside = checks.table("", outer[0], found.get(outer[0]) or {}) if outer else found
-            counts.append(checks.count("", last, inside.get(last)))
+            outer, _, last = name.rpartition(".")
+            inside = part(found, outer, dict) if outer else found
+            counts.append(json_input.count(last, inside.get(last)))
         return next(filter(None, counts), 0 if 0 in counts else None)
 
     prompt = count("prompt_tokens", "input_tokens")
@@ -172,7 +171,7 @@ def usage_of(body: dict) -> Usage:
 def counted(
     prompt: int | None, completion: int | None, reasoning: int | None, total: int | None
 ) -> Usage:
-    """Usage from the counts of a provider, whether it counts reasoning in or beside the completion.
+    """Return usage from a provider's counts, with reasoning in the completion or beside it.
 
     Raises:
         Unusable: there is more reasoning than completion.
@@ -189,12 +188,12 @@ def counted(
 def _content(value: object) -> tuple[str, list]:
     """The text of a message's content, and its parts that hold reasoning."""
     texts, blocks = [], []
-    for part in value if isinstance(value, list) else [value]:
-        kind = str(part.get("type", "text")) if isinstance(part, dict) else "text"
+    for piece in value if isinstance(value, list) else [value]:
+        kind = str(piece.get("type", "text")) if isinstance(piece, dict) else "text"
         if kind in ANSWER_PARTS:
-            texts.append(_text("content", part))
+            texts.append(_text("content", piece))
         elif "thinking" in kind or "reasoning" in kind:
-            blocks.append(part)
+            blocks.append(piece)
         elif kind == "refusal":
             raise Withheld(_REFUSAL)
         elif kind not in SILENT_PARTS:
@@ -214,12 +213,12 @@ def _is_hidden(block: object) -> bool:
 
 def _text(what: str, value: object, depth: int = 0) -> str:
     """Text that may be inside lists and objects."""
-    if depth > MOST_DEPTH:
+    if depth > MAX_DEPTH:
         raise Unusable(f"{what} is nested too deeply")
     if isinstance(value, list):
-        return "".join(_text(what, part, depth + 1) for part in value)
+        return "".join(_text(what, piece, depth + 1) for piece in value)
     if not isinstance(value, dict):
-        return checks.text("", what, value)
+        return json_input.text(what, value)
     if not any(name in value for name in (*TEXT_IN, *HIDDEN_IN, "signature")):
         raise Unusable(f"{what} is an object without text")
     found = (_text(what, value.get(name), depth + 1) for name in TEXT_IN)
@@ -227,6 +226,6 @@ def _text(what: str, value: object, depth: int = 0) -> str:
 
 
 def _error(error: Any) -> str:
-    """What an error object says, in a few words."""
+    """The message of an error object, in a few words."""
     said = error.get("message") or error.get("code") if isinstance(error, dict) else error
     return " ".join(str(said).split())[:200]

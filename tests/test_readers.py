@@ -23,6 +23,7 @@ from tool_logs import (
     write_lines,
 )
 
+from handan.chat import Said
 from handan.cli import command
 from handan.errors import UserError
 from handan.readers.spans import Span, Tags, split, status
@@ -369,7 +370,7 @@ def test_openai_lines_can_say_what_is_correct(tmp_path):
     ],
 )
 def test_texts_are_cut_once(text, opened, span):
-    assert split(text, Tags("<t>", "</t>"), opened) == span
+    assert split(Said("", text), Tags("<t>", "</t>"), opened) == span
 
 
 @pytest.mark.parametrize(

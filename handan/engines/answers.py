@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from handan import chat
+from handan import chat, json_input
 from handan.engines.base import Completion
 from handan.errors import UserError
 from handan.finish import ended
-from handan.readers import checks
 
 
 def completion_of(found: dict) -> Completion:
@@ -35,7 +34,7 @@ def completion_of(found: dict) -> Completion:
             text=said.text,
             usage=usage,
             server={
-                "served_by": checks.text("", "model", found.get("model")) or None,
+                "served_by": json_input.text("model", found.get("model")) or None,
                 "finish_reason": said.finish,
             },
         )
@@ -55,5 +54,5 @@ def completion_of(found: dict) -> Completion:
 
 def _ids(what: str, value: Any) -> list[int] | None:
     """Token ids of a response, if it has any."""
-    found = [checks.count("", what, token) for token in checks.listed("", what, value or [])]
+    found = [json_input.count(what, token) for token in json_input.expect(what, value or [], list)]
     return [token for token in found if token is not None] or None

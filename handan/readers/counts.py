@@ -8,7 +8,7 @@ from handan.chat import Unusable
 from handan.counting import Count, check_text, count
 from handan.errors import UserError
 from handan.finish import ended
-from handan.readers.checks import json_object, read_bytes
+from handan.json_input import json_object, read_bytes
 from handan.readers.logged import LoggedSample
 from handan.readers.spans import status
 
@@ -56,15 +56,15 @@ def cost(sample: LoggedSample, tokens: Count | None, characters: bool) -> dict:
         Unusable: nothing can count this response.
         UserError: a tokenizer is needed.
     """
-    said = sample.said
+    span = sample.span
     counts: tuple[int, int | None, str]
     if characters:
         counts = *_characters(sample), "characters"
     else:
         cure = "pass the model's --tokenizer, or --count characters"
-        by_itself = ended(sample.finish)
+        by_itself = ended(sample.said.finish)
         try:
-            found = count(said.reasoning, said.answer, sample.usage, by_itself, tokens, cure)
+            found = count(span.reasoning, span.answer, sample.usage, by_itself, tokens, cure)
         except Unusable:
             raise
         except UserError as error:
@@ -74,15 +74,15 @@ def cost(sample: LoggedSample, tokens: Count | None, characters: bool) -> dict:
         "reasoning_tokens": counts[0],
         "answer_tokens": counts[1],
         "prompt_tokens": None if characters else sample.usage.prompt,
-        "reasoning_characters": None if said.reasoning is None else len(said.reasoning),
-        "status": status(sample.finish, said, counts[0]),
+        "reasoning_characters": None if span.reasoning is None else len(span.reasoning),
+        "status": status(sample.said.finish, span, counts[0]),
         "counted_by": counts[2],
     }
 
 
 def _characters(sample: LoggedSample) -> tuple[int, int]:
     """Characters of reasoning and answer."""
-    reasoning, answer = sample.said.reasoning, sample.said.answer
+    reasoning, answer = sample.span.reasoning, sample.span.answer
     if reasoning is None:
         raise Unusable("its reasoning is hidden, so nothing counts its characters")
     check_text(reasoning + answer, sample.usage.generated, None)

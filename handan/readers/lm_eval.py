@@ -9,13 +9,13 @@ import contextlib
 import json
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from handan import chat
-from handan.chat import UNCOUNTED
+from handan.chat import UNCOUNTED, Said
 from handan.errors import UserError
-from handan.readers import checks, logged, spans
-from handan.readers.logged import Log, LoggedSample, Options
+from handan.json_input import at, expect, field, json_lines, json_object, name, part, read_bytes
+from handan.readers.logged import ITEM_CURE, Collected, Log, LoggedSample, Options, some
 
 _NAME = re.compile(r"samples_(?P<task>.+?)(_(?P<date>\d{4}-\d\d-\d\dT[\d.+-]+))?\.jsonl", re.ASCII)
 _CURE = (
@@ -27,14 +27,6 @@ _NO_METRICS = (
     *("doc_hash", "prompt_hash", "target_hash"),
 )
 _NO_TEXT = "no generated text in 'resps'; only tasks of type generate_until reason"
-
-
-class _Response(NamedTuple):
-    """One response to a document; reasoning and text as ``chat.Said`` has them."""
-
-    number: int
-    reasoning: str | None
-    text: str
 
 
 def read(path: Path, options: Options) -> Log:
@@ -58,7 +50,7 @@ def read(path: Path, options: Options) -> Log:
 
 def _read_file(path: Path, options: Options, alone: bool = True) -> Log:
     """One file; beside others a file without generated text is left out, and told."""
-    rows = list(checks.json_lines(path))
+    rows = list(json_lines(path))
     if not any(map(_generates, rows)):
         why = f"{rows[0][0]}: {_NO_TEXT}"
         if alone:
@@ -67,51 +59,32 @@ def _read_file(path: Path, options: Options, alone: bool = True) -> Log:
     model, task = _model_and_task(path, options)
     metric, rows = _one_filter(path, rows, options.metric)
     item_field = options.item_field or _item_field(rows[0][1])
-    left_out, scores = logged.LeftOut(path, "responses"), logged.Scores(path)
-    responses: list[tuple[str, dict, str, list[_Response]]] = []
+    collected = Collected(path, "responses", options)
     for place, row in rows:
-        item = checks.name(place, item_field, checks.dotted(place, row, item_field))
-        responses.append((place, row, item, _responses(place, row, item, left_out)))
-    said = [response for *_, found in responses for response in found]
-    left_out.refuse_if_all(len(said))
-    texts = [response.text for response in said if response.reasoning == ""]
-    prompt_opens = spans.opened_by_prompt(texts, options.tags)
-    closes = any(options.tags.close in text for text in texts)
-    samples = []
-    for place, row, item, found in responses:
+        with at(place):
+            item = name(item_field, field(row, item_field, ITEM_CURE))
+            responses = _flat(field(row, "resps")) or [[]]
+        right = _correct(place, row, metric, item, collected)
         prompt = _prompt(row)
-        # Where nothing closes a span, reasoning was taken off, whatever the prompt opened.
-        opened = prompt_opens if prompt is None else closes and prompt.endswith(options.tags.open)
-        right = _correct(place, row, metric, item, scores)
-        for response in found:
-            samples.append(
-                LoggedSample(
-                    place=place,
-                    model=model,
-                    task=task,
-                    item=item,
-                    sample=str(response.number),
-                    usage=UNCOUNTED,
-                    said=spans.split(response.text, options.tags, opened)
-                    if response.reasoning == ""
-                    else spans.apart(response.reasoning, response.text),
-                    finish=None,
-                    correct=right[response.number],
-                )
-            )
-    logged.check_reasoning(path, samples, options, _CURE)
-    notes = left_out.notes(len(samples)) + scores.notes()
+        opens = None if prompt is None else prompt.endswith(options.tags.open)
+        for number, response in enumerate(responses):
+            try:
+                said = _said(response)
+            except UserError as error:
+                collected.leave_out(f"{item}, sample {number}", error)
+                continue
+            names = (place, model, task, item, str(number))
+            collected.samples.append(LoggedSample(*names, UNCOUNTED, said, right[number], opens))
+    log = collected.log(_CURE, tells_end=False)
     if item_field == "doc_id" and not options.item_field:
-        notes.append(f"{path}: items are named by doc_id, for want of doc.item and doc.id")
-    ungraded = sum(sample.correct is None for sample in samples)
+        log.notes.append(f"{path}: items are named by doc_id, for want of doc.item and doc.id")
+    ungraded = sum(sample.correct is None for sample in log.samples)
     if ungraded and metric != "none":
-        notes.append(
-            f"{path}: {ungraded} of {len(samples)} responses have no '{metric}' of their own: "
+        log.notes.append(
+            f"{path}: {ungraded} of {len(log.samples)} responses have no '{metric}' of their own: "
             "their 'correct' is empty"
         )
-    if all(_prompt(row) is None for _, row in rows):
-        notes += logged.unclosed_note(path, samples)
-    return Log(samples, notes)
+    return log
 
 
 def _model_and_task(path: Path, options: Options) -> tuple[str, str]:
@@ -122,8 +95,9 @@ def _model_and_task(path: Path, options: Options) -> tuple[str, str]:
     results: dict[str, Any] = {}
     configs: dict[str, Any] = {}
     if len(found) == 1:
-        results = checks.json_object(str(found[0]), checks.read_bytes(found[0]))
-        configs = checks.table(str(found[0]), "configs", results.get("configs") or {})
+        results = json_object(str(found[0]), read_bytes(found[0]))
+        with at(str(found[0])):
+            configs = part(results, "configs", dict)
     task = match["task"] if match else next(iter(configs), None)
     if task is None or (match is None and len(configs) > 1):
         raise UserError(f"{path}: cannot tell its task; name the file samples_TASK.jsonl")
@@ -131,7 +105,8 @@ def _model_and_task(path: Path, options: Options) -> tuple[str, str]:
         return options.model, task
     if "model_name" not in results:
         raise UserError(f"{path}: no results_*.json of the same date names the model; use --model")
-    return checks.name(str(found[0]), "model_name", results["model_name"]), task
+    with at(str(found[0])):
+        return name("model_name", results["model_name"]), task
 
 
 def _one_filter(
@@ -142,25 +117,23 @@ def _one_filter(
     FILTER chooses where there are several, so that one command can read a whole folder.
     """
     filters = list(dict.fromkeys(str(row.get("filter", "none")) for _, row in rows))
-    name, _, wanted = (metric or "").partition(",")
+    asked, _, wanted = (metric or "").partition(",")
     if metric == "none" or len(filters) == 1:
         wanted = filters[0]
     if wanted not in filters:
         what = f"no filter '{wanted}'" if wanted else "several filters"
-        raise UserError(
-            f"{path}: {what}; choose one with --metric METRIC,FILTER: {logged.some(filters)}"
-        )
+        raise UserError(f"{path}: {what}; choose one with --metric METRIC,FILTER: {some(filters)}")
     kept = [(place, row) for place, row in rows if str(row.get("filter", "none")) == wanted]
-    if name:
-        if name != "none" and not any(name in row for _, row in kept):
+    if asked:
+        if asked != "none" and not any(asked in row for _, row in kept):
             place, row = kept[0]
-            known = logged.some(_metrics(place, row))
-            raise UserError(f"{place}: no metric '{name}'; the line has: {known}")
-        return name, kept
+            known = some(_metrics(place, row))
+            raise UserError(f"{place}: no metric '{asked}'; the line has: {known}")
+        return asked, kept
     place, row = kept[0]
     names = _metrics(place, row)
     if len(names) != 1:
-        found = logged.some(names) or "no list of metrics"
+        found = some(names) or "no list of metrics"
         raise UserError(f"{place}: choose what is correct with --metric, or 'none': {found}")
     return names[0], kept
 
@@ -168,13 +141,14 @@ def _one_filter(
 def _metrics(place: str, row: dict) -> list[str]:
     """Names of the metrics of a line; older versions do not list them beside their values."""
     if "metrics" not in row:
-        return [name for name in row if name not in _NO_METRICS]
-    return [str(value) for value in checks.listed(place, "metrics", row["metrics"])]
+        return [key for key in row if key not in _NO_METRICS]
+    with at(place):
+        return [str(value) for value in expect("metrics", row["metrics"], list)]
 
 
 def _item_field(row: dict) -> str:
     doc = row.get("doc")
-    fields = [name for name in ("item", "id") if isinstance(doc, dict) and name in doc]
+    fields = [key for key in ("item", "id") if isinstance(doc, dict) and key in doc]
     return f"doc.{fields[0]}" if fields else "doc_id"
 
 
@@ -193,23 +167,13 @@ def _flat(requests: object) -> list:
     return requests[0] if isinstance(requests[0], list) else requests
 
 
-def _responses(place: str, row: dict, item: str, left_out: logged.LeftOut) -> list[_Response]:
-    """What was said about a document; what cannot be read is left out."""
-    found = []
-    responses = _flat(checks.get(place, row, "resps")) or [[]]
-    for number, response in enumerate(responses):
-        try:
-            if response is None:
-                raise UserError("null in the place of a response")
-            if not isinstance(response, str | dict):
-                raise UserError(_NO_TEXT)
-            message: Any = {"content": response}
-            if isinstance(response, dict) and "content" in response:
-                message = response
-            found.append(_Response(number, *chat.read_message(message)))
-        except UserError as error:
-            left_out.add(f"{item}, sample {number}", place, error)
-    return found
+def _said(response: object) -> Said:
+    if response is None:
+        raise UserError("null in the place of a response")
+    if not isinstance(response, str | dict):
+        raise UserError(_NO_TEXT)
+    set_apart = isinstance(response, dict) and "content" in response
+    return Said(*chat.read_message(response if set_apart else {"content": response}))
 
 
 def _prompt(row: dict) -> str | None:
@@ -239,7 +203,7 @@ def _is_message(value: object) -> bool:
 
 
 def _correct(
-    place: str, row: dict, metric: str, item: str, scores: logged.Scores
+    place: str, row: dict, metric: str, item: str, collected: Collected
 ) -> list[bool | None]:
     """Right or wrong, for each response of a document.
 
@@ -251,10 +215,10 @@ def _correct(
     value, what = row.get(metric), f"metric {metric}"
     if isinstance(value, list) and len(value) == len(responses):
         return [
-            scores.read(f"{item}, sample {number}", place, what, score)
+            collected.score(f"{item}, sample {number}", place, what, score)
             for number, score in enumerate(value)
         ]
-    right = scores.read(item, place, what, value)
+    right = collected.score(item, place, what, value)
     filtered = row.get("filtered_resps")
     graded = filtered[0] if isinstance(filtered, list) and filtered else None
     alone = len(responses) == 1

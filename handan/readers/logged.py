@@ -1,16 +1,19 @@
-"""What every reader takes and returns, and what all of them decide in the same way."""
+"""Samples as the readers return them, and the decisions that all readers share."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from handan.chat import Usage
+from handan.chat import Said, Usage
 from handan.errors import UserError
 from handan.finish import class_of
-from handan.readers import checks
-from handan.readers.spans import Span, Tags
+from handan.json_input import kind_of
+from handan.readers.spans import Span, Tags, opened_by_prompt, split
+
+ITEM_CURE = "it should hold the name of the item; choose another --item_field"
 
 
 class LoggedSample(NamedTuple):
@@ -20,9 +23,10 @@ class LoggedSample(NamedTuple):
         place: file and line or member, for messages.
         model, task, item, sample: names; together they identify the response.
         usage: tokens as the provider counted them.
-        said: the text, cut in reasoning and answer.
-        finish: why generation ended, in the log's word; None if unknown.
+        said: the response as logged.
         correct: None if unknown.
+        prompt_opens: whether the prompt ended with the opening tag; None without a prompt.
+        span: the response cut in reasoning and answer.
     """
 
     place: str
@@ -31,9 +35,10 @@ class LoggedSample(NamedTuple):
     item: str
     sample: str
     usage: Usage
-    said: Span
-    finish: str | None
+    said: Said
     correct: bool | None
+    prompt_opens: bool | None = None
+    span: Span = Span("", "", True, False)
 
 
 class Log(NamedTuple):
@@ -44,7 +49,7 @@ class Log(NamedTuple):
 
 
 class Options(NamedTuple):
-    """How to read a log.
+    """Options for reading a log.
 
     Attributes:
         model: name of the model in all rows; None for the one in the log.
@@ -62,120 +67,131 @@ class Options(NamedTuple):
     metric: str | None = None
 
 
-class LeftOut:
-    """Responses of one file that cannot be used, by why.
+class Collected:
+    """Samples of one file while it is read, and what cannot be used of it.
 
     Args:
         path: the file.
         what: its responses are called.
+        options: for reading it.
     """
 
-    def __init__(self, path: Path, what: str) -> None:
-        self.path, self.what = path, what
-        self.names: dict[str, list[str]] = {}
-        self.reasons: dict[str, str] = {}
+    def __init__(self, path: Path, what: str, options: Options) -> None:
+        self.path, self.what, self.options = path, what, options
+        self.samples: list[LoggedSample] = []
+        self._left_out: dict[str, tuple[str, list[str]]] = {}
+        self._num_scores, self._partial = 0, {}
 
-    def add(self, name: str, place: str, why: object) -> None:
-        """Leave one out, for a reason that need not repeat the place."""
-        reason = str(why).removeprefix(f"{place}: ")
-        # Reasons that differ in their figures are one, told with the first one's.
-        first = self.reasons.setdefault(re.sub(r"[0-9]+", "0", reason), reason)
-        self.names.setdefault(first, []).append(name)
+    def leave_out(self, name: str, why: UserError) -> None:
+        """Leave a response out; reasons that differ in their figures are told as one."""
+        reason = re.sub(r"[0-9]+", "0", str(why))
+        self._left_out.setdefault(reason, (str(why), []))[1].append(name)
 
-    def notes(self, num_kept: int) -> list[str]:
-        """One sentence for each reason."""
-        num_all = num_kept + sum(map(len, self.names.values()))
-        return [
-            f"{self.path}: left out {len(names)} of {num_all} {self.what}, {why}: {some(names)}"
-            for why, names in self.names.items()
-        ]
-
-    def refuse_if_all(self, num_kept: int) -> None:
-        """Stop where nothing is left.
-
-        Raises:
-            UserError: says why.
-        """
-        if not num_kept and self.names:
-            raise UserError("; ".join(self.notes(0)))
-
-
-def check_reasoning(
-    path: Path, samples: Sequence[LoggedSample], options: Options, cure: str
-) -> None:
-    """Refuse a file in which reasoning seems to have been lost rather than not written.
-
-    Raises:
-        UserError: no sample of some model has a tag, a reasoning text or a count of reasoning.
-    """
-    if options.allow_no_reasoning:
-        return
-    reasons = {sample.model for sample in samples if sample.said.marked or sample.usage.reasoning}
-    silent = next((sample.model for sample in samples if sample.model not in reasons), None)
-    if silent is not None:
-        raise UserError(
-            f"{path}: no response of {silent} holds reasoning or {options.tags.close}; {cure}, or "
-            "pass --allow_no_reasoning if the model does not reason"
-        )
-
-
-def unclosed_note(path: Path, samples: Sequence[LoggedSample]) -> list[str]:
-    """A note on responses without any tag that were taken for reasoning without an end."""
-    number = sum(not (sample.said.closed or sample.said.marked) for sample in samples)
-    if not number:
-        return []
-    return [
-        f"{path}: {number} of {len(samples)} responses without a tag were taken for reasoning that "
-        "does not end, as the others only close a span: the prompt must open it"
-    ]
-
-
-def unknown_end_note(path: Path, samples: Sequence[LoggedSample]) -> list[str]:
-    """A note on responses whose finish reason says nothing."""
-    words = Counter(sample.finish for sample in samples if class_of(sample.finish) is None)
-    if not words:
-        return []
-    shown = ", ".join(f"{word or 'null'} ({number})" for word, number in words.most_common(3))
-    return [
-        f"{path}: {words.total()} of {len(samples)} responses have no finish reason that is known: "
-        f"{shown}; they are not taken for cut, but where their span does not end"
-    ]
-
-
-class Scores:
-    """Scores of one file that should be 1 or 0, and those that are neither."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.number = path, 0
-        self.partial: dict[str, str] = {}
-
-    def read(self, name: str, place: str, what: str, value: object) -> bool | None:
-        """Right or wrong; None where a score does not say."""
-        self.number += 1
+    def score(self, name: str, place: str, what: str, value: object) -> bool | None:
+        """Return right or wrong from a score of 1 or 0; None for no score, or another one."""
+        self._num_scores += 1
         try:
-            return checks.correct(place, what, value)
+            return correct(what, value)
         except UserError as error:
-            self.partial[name] = str(error)
+            self._partial[name] = f"{place}: {error}"
             return None
 
-    def notes(self) -> list[str]:
-        """One sentence on scores that are neither 1 nor 0.
+    def log(self, cure: str, tells_end: bool = True) -> Log:
+        """Cut the responses, and tell what was left out.
+
+        Args:
+            cure: what brings reasoning into such a log.
+            tells_end: whether the tool logs why generation ended.
 
         Raises:
-            UserError: all of them are.
+            UserError: nothing is left, no score is 1 or 0, or reasoning seems to have been lost.
         """
-        if not self.partial:
-            return []
-        if len(self.partial) == self.number:
-            raise UserError(next(iter(self.partial.values())))
+        notes = self._notes()
+        if not self.samples and notes:
+            raise UserError("; ".join(notes))
+        if self._partial and len(self._partial) == self._num_scores:
+            raise UserError(next(iter(self._partial.values())))
+        if self._partial:
+            notes.append(
+                f"{self.path}: {len(self._partial)} of {self._num_scores} scores are neither 1 nor "
+                f"0, so 'correct' is empty there: {some(list(self._partial))}"
+            )
+        samples = self._cut()
+        self._check_reasoning(samples, cure)
+        words = Counter(s.said.finish for s in samples if class_of(s.said.finish) is None)
+        if words and tells_end:
+            shown = ", ".join(f"{word or 'null'} ({n})" for word, n in words.most_common(3))
+            notes.append(
+                f"{self.path}: {words.total()} of {len(samples)} responses have no finish reason "
+                f"that is known: {shown}; they are not taken for cut, but where their span does "
+                "not end"
+            )
+        inferred = [sample.span for sample in samples if sample.prompt_opens is None]
+        if unclosed := sum(not (span.closed or span.marked) for span in inferred):
+            notes.append(
+                f"{self.path}: {unclosed} of {len(samples)} responses without a tag were taken for "
+                "reasoning that does not end, as the others only close a span: the prompt must "
+                "open it"
+            )
+        return Log(samples, notes)
+
+    def _notes(self) -> list[str]:
+        """One sentence for each reason of leaving out."""
+        num_all = len(self.samples) + sum(len(names) for _, names in self._left_out.values())
         return [
-            f"{self.path}: {len(self.partial)} of {self.number} scores are neither 1 nor 0, so "
-            f"'correct' is empty there: {some(list(self.partial))}"
+            f"{self.path}: left out {len(names)} of {num_all} {self.what}, {why}: {some(names)}"
+            for why, names in self._left_out.values()
         ]
+
+    def _cut(self) -> list[LoggedSample]:
+        tags = self.options.tags
+        texts: dict[str, list[str]] = {}
+        for sample in self.samples:
+            if sample.said.reasoning == "":
+                texts.setdefault(sample.model, []).append(sample.said.text)
+        inferred = {model: opened_by_prompt(of, tags) for model, of in texts.items()}
+        closes = {model: any(tags.close in text for text in of) for model, of in texts.items()}
+
+        def opened(sample: LoggedSample) -> bool:
+            if sample.prompt_opens is None:
+                return inferred.get(sample.model, False)
+            # Where nothing closes a span, reasoning was taken off, whatever the prompt opened.
+            return sample.prompt_opens and closes.get(sample.model, False)
+
+        return [s._replace(span=split(s.said, tags, opened(s))) for s in self.samples]
+
+    def _check_reasoning(self, samples: Sequence[LoggedSample], cure: str) -> None:
+        """Refuse a file in which reasoning seems to have been lost rather than not written."""
+        if self.options.allow_no_reasoning:
+            return
+        reasons = {
+            sample.model for sample in samples if sample.span.marked or sample.usage.reasoning
+        }
+        silent = next((sample.model for sample in samples if sample.model not in reasons), None)
+        if silent is not None:
+            raise UserError(
+                f"{self.path}: no response of {silent} holds reasoning or "
+                f"{self.options.tags.close}; {cure}, or pass --allow_no_reasoning if the model "
+                "does not reason"
+            )
+
+
+def correct(what: str, value: object) -> bool | None:
+    """Return right or wrong from a score of 1 or 0; None for no score (null, NaN).
+
+    Raises:
+        UserError: it is another score.
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, bool | int | float) and value in (0, 1):
+        return bool(value)
+    shown = f"{value:.4g}" if isinstance(value, float) else kind_of(value)
+    raise UserError(f"{what} is {shown}, not 1 or 0; choose another --metric, or --metric none")
 
 
 def some(names: Sequence[str]) -> str:
-    """Up to three names, none of them long, and how many more there are."""
+    """Name up to three, none of them at length, and say how many more there are."""
     shown = [name if len(name) <= 60 else f"{name[:57]}..." for name in names[:3]]
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(shown) + more

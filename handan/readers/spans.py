@@ -1,11 +1,12 @@
-"""Where reasoning ends and the answer begins in logged text, and what status follows.
+"""Reasoning and answer of logged text, and the status of a response.
 
-The rule is that of ``handan.thinking``, for token ids and text alike.
+Text is cut by the rule of ``handan.thinking``, as generated token ids are.
 """
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from handan.chat import Said
 from handan.finish import ended
 from handan.thinking import cut
 
@@ -33,30 +34,26 @@ class Span(NamedTuple):
     marked: bool
 
 
-def split(text: str, tags: Tags, opened_by_prompt: bool) -> Span:
-    """Cut a text at its first span.
+def split(said: Said, tags: Tags, opened: bool) -> Span:
+    """Cut a response at its first span, unless its reasoning was set apart.
 
     Args:
-        text: the response.
+        said: the response.
         tags: of the model.
-        opened_by_prompt: whether the prompt ended with the opening tag, so that the response
-            begins inside the span. A response that holds only the closing tag shows this itself.
+        opened: whether the prompt ended with the opening tag, so that the response begins inside
+            the span. A response that holds only the closing tag shows this itself.
     """
-    found = cut(text, tags.open, tags.close, opened_by_prompt)
-    reasoning = "".join(text[begin:end] for begin, end in found.spans)
-    answer = text[slice(*found.answer)]
+    if said.reasoning != "":
+        reasoning = said.reasoning if said.reasoning is None or said.reasoning.strip() else ""
+        return Span(reasoning, said.text, closed=bool(said.text.strip()), marked=True)
+    found = cut(said.text, tags.open, tags.close, opened)
+    reasoning = "".join(said.text[begin:end] for begin, end in found.spans)
+    answer = said.text[slice(*found.answer)]
     return Span(reasoning if reasoning.strip() else "", answer, found.closed, found.marked)
 
 
-def apart(reasoning: str | None, answer: str) -> Span:
-    """A response whose reasoning the server or the tool has set apart; None if it hides it."""
-    if reasoning is not None and not reasoning.strip():
-        reasoning = ""
-    return Span(reasoning, answer, closed=bool(answer.strip()), marked=True)
-
-
 def opened_by_prompt(texts: Iterable[str], tags: Tags) -> bool:
-    """Whether responses close a span that none of them opened, so that the prompt must have."""
+    """Tell whether the prompt opened the span: responses close one and none opens it."""
     closes = False
     for text in texts:
         if tags.open in text.partition(tags.close)[0]:
@@ -66,7 +63,7 @@ def opened_by_prompt(texts: Iterable[str], tags: Tags) -> bool:
 
 
 def status(finish: str | None, span: Span, reasoning_tokens: int) -> str:
-    """The status of a response, as ``costs.csv`` has it.
+    """Return the status of a response, as ``costs.csv`` has it.
 
     Args:
         finish: why generation ended. Where the log does not say, or says nothing that is known, an

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from handan.errors import UserError
-from handan.readers.checks import read_bytes
+from handan.json_input import read_bytes
 
 _ZSTANDARD = 93  # the number of the compression method in a zip
 # What zipfile and the decompressors under it raise on damaged bytes.
