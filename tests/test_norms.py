@@ -46,9 +46,7 @@ def test_a_damaged_table_is_told_with_its_item(tmp_path):
     with pytest.raises(UserError, match=r"ds001486.csv, 2\*3=6: no number in column 'n'"):
         norms.load("products", directory=tmp_path)
     table.unlink()
-    with pytest.raises(
-        UserError, match="no such table; write the table with"
-    ):
+    with pytest.raises(UserError, match="no such table; write the table with"):
         norms.load("products", directory=tmp_path)
 
 

@@ -240,9 +240,7 @@ def test_bad_cells_are_told_with_file_line_and_column(tmp_path, task, header, li
 
 
 def test_build_tells_a_missing_file(tmp_path):
-    with pytest.raises(
-        UserError, match=r"binary_arithmetic_trials\.csv: cannot be read"
-    ):
+    with pytest.raises(UserError, match=r"binary_arithmetic_trials\.csv: cannot be read"):
         build(tmp_path, tmp_path / "out", 10, 0)
 
 

@@ -1,4 +1,4 @@
-"""What stands in a row of a published set: values of any type, told apart and never guessed.
+"""Values in the rows of a published set, told apart by type and never guessed.
 
 A row is what a stranger wrote: text where a list was announced, null, NaN, half a character. What
 is found is read as what it surely is, or refused with a sentence that says what it is.
@@ -16,7 +16,7 @@ SHOWN_CHARACTERS = 60
 
 
 class Unusable(Exception):
-    """What is no trace.
+    """The reason why something is no trace.
 
     Attributes:
         reason: under which it is counted, in one word.
@@ -29,12 +29,12 @@ class Unusable(Exception):
 
 
 def plain(value: Any) -> Any:
-    """A value in Python's own types; None for NaN, with which tables say that there is none."""
+    """Convert to Python's own types; None for NaN, with which tables say that there is none."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, bytes):
         try:
-            value = value.decode()
+            return value.decode()
         except UnicodeDecodeError:
             return value
     if isinstance(value, tuple):
@@ -43,14 +43,14 @@ def plain(value: Any) -> Any:
 
 
 def sure(value: Any) -> Any:
-    """The entry of a list, unless there is a reason why it is none."""
+    """The entry of a list, unless it is the reason why there is none, which is raised."""
     if isinstance(value, Unusable):
         raise value
     return plain(value)
 
 
 def opened(value: Any) -> Any:
-    """The same, and what it holds if it is the text of a JSON list or object."""
+    """The same as ``plain``, but the text of a JSON list or object is read."""
     value = plain(value)
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         try:
@@ -62,9 +62,7 @@ def opened(value: Any) -> Any:
 
 def scalar(value: Any) -> str | None:
     """Text, a number or a boolean as text, 42.0 as '42'; None for anything else."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | int):
+    if isinstance(value, str | bool | int):
         return str(value)
     if isinstance(value, float | Decimal) and math.isfinite(value):
         digits = format(Decimal(str(value)), "f")
@@ -73,25 +71,27 @@ def scalar(value: Any) -> str | None:
 
 
 def matches(wanted: Any, value: Any) -> bool:
-    """Whether a value is the one that the YAML asks for, whichever of the two is text."""
+    """Compare a value with the one that the YAML asks for, whichever of the two is text."""
     if wanted is None or value is None:
         return wanted is value
     if isinstance(wanted, bool):
         if isinstance(value, str):
             return value.strip().casefold() in BOOLEANS[wanted]
         return isinstance(value, int | float) and value == wanted
-    if isinstance(wanted, str) and isinstance(value, bool):
-        return wanted.strip().casefold() == str(value).casefold()
+    if isinstance(value, bool):
+        if isinstance(wanted, str):
+            return wanted.strip().casefold() == str(value).casefold()
+        return bool(value == wanted)
     text = scalar(value)
     if text is None:
         return False
     if isinstance(wanted, str):
         return wanted in (text, str(value))
-    return value == wanted if isinstance(value, bool) else text.strip() == scalar(wanted)
+    return text.strip() == scalar(wanted)
 
 
 def is_content(value: Any) -> bool:
-    """Whether a list holds the parts of one message, each with its type."""
+    """Tell the parts of one message, each with its type, from other lists."""
     return (
         isinstance(value, list)
         and bool(value)
@@ -106,7 +106,10 @@ def text_of(value: Any, path: str, part: str, numbers: bool = False) -> str:
         Unusable: ``no_PART``, ``mistyped_PART``, ``other_content`` or ``broken_characters``.
     """
     if is_content(value):
-        value = "".join(_text_part(entry, path) for entry in value)
+        for entry in value:
+            if entry["type"] not in TEXT_PARTS or not isinstance(entry.get("text"), str):
+                raise Unusable("other_content", f"'{path}' has a part that is {kind(entry)}")
+        value = "".join(entry["text"] for entry in value)
     text = scalar(value) if numbers else value
     if value is None or (isinstance(text, str) and not text.strip()):
         raise Unusable(f"no_{part}", f"'{path}' holds {'nothing' if value is None else 'no words'}")
@@ -119,12 +122,6 @@ def text_of(value: Any, path: str, part: str, numbers: bool = False) -> str:
     return text
 
 
-def _text_part(entry: dict, path: str) -> str:
-    if entry["type"] not in TEXT_PARTS or not isinstance(entry.get("text"), str):
-        raise Unusable("other_content", f"'{path}' has a part that is {kind(entry)}")
-    return entry["text"]
-
-
 def shown(value: Any) -> str:
     """A value in a message: a scalar as Python writes it, and not all of a long one."""
     if value is not None and scalar(value) is None:
@@ -135,18 +132,21 @@ def shown(value: Any) -> str:
 
 def kind(value: Any) -> str:
     """The type of a value, with the names or the beginning of what is in it."""
-    value = plain(value)
-    if value is None:
-        return "nothing"
-    if isinstance(value, str):
-        return f"text ({shown(value)})"
-    if isinstance(value, bool | int | float | Decimal):
-        return f"{'a boolean' if isinstance(value, bool) else 'a number'} ({value})"
-    if isinstance(value, list):
-        of = [kind(entry) for entry in value[:1] if not isinstance(entry, list)]
-        return f"a list of {len(value)}" + "".join(f", first {first}" for first in of)
-    if isinstance(value, bytes):
-        return f"bytes that are no text in UTF-8 ({value[:20]!r})"
-    if isinstance(value, dict):
-        return f"an object with the keys {', '.join(map(str, value)) or '(none)'}"
-    return f"a value of type {type(value).__name__}"
+    match plain(value):
+        case None:
+            return "nothing"
+        case str() as text:
+            return f"text ({shown(text)})"
+        case bool() as truth:
+            return f"a boolean ({truth})"
+        case int() | float() | Decimal() as number:
+            return f"a number ({number})"
+        case list() as entries:
+            of = [kind(entry) for entry in entries[:1] if not isinstance(entry, list)]
+            return f"a list of {len(entries)}" + "".join(f", first {first}" for first in of)
+        case bytes() as content:
+            return f"bytes that are no text in UTF-8 ({content[:20]!r})"
+        case dict() as members:
+            return f"an object with the keys {', '.join(map(str, members)) or '(none)'}"
+        case other:
+            return f"a value of type {type(other).__name__}"

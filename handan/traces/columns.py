@@ -1,4 +1,4 @@
-"""Where the YAML's columns lead in a row of a published set."""
+"""Paths from a column's name in the YAML into a row of a published set."""
 
 import re
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class Step(NamedTuple):
     name: str | None = None
     key: str | None = None
     value: str | None = None
-    at: int | None = None
+    at: str | None = None
 
 
 class Visit(NamedTuple):
@@ -40,15 +40,11 @@ def steps(path: str) -> tuple[Step, ...]:
     """
     if not PATH.fullmatch(path):
         return (Step(path),)
-    found = []
-    for match in STEP.finditer(path):
-        at = None if match["at"] is None else int(match["at"])
-        found.append(Step(match["name"], match["key"], match["value"], at))
-    return tuple(found)
+    return tuple(Step(**match.groupdict()) for match in STEP.finditer(path))
 
 
 def find(row: dict, path: str, part: str) -> tuple[Any, list[Visit]]:
-    """What a path leads to, and the lists on the way.
+    """Follow a path to a value, and note the lists on the way.
 
     A name asks every entry of a list. Text on the way that is JSON is read as what it holds.
 
@@ -80,22 +76,22 @@ def find(row: dict, path: str, part: str) -> tuple[Any, list[Visit]]:
 
 
 def _member(value: Any, name: str, place: str, part: str) -> Any:
-    """What an object has by a name; of a list, what each entry has, or the reason it has nothing.
+    """The member of an object by its name; of a list, that of each entry, or why it has none.
 
-    The reason is raised when that entry is read, and not for the others.
+    Such a reason is raised when that entry is read, and not for the others.
     """
-    if not isinstance(value, list):
-        return _of_object(value, name, place, part)
-    members: list[Any] = []
-    for entry in value:
-        try:
-            members.append(_of_object(opened(entry), name, f"{place}[]", part))
-        except Unusable as reason:
-            members.append(reason)
-    return members
+    if isinstance(value, list):
+        members: list[Any] = []
+        for entry in value:
+            try:
+                members.append(_member_of_one(opened(entry), name, f"{place}[]", part))
+            except Unusable as reason:
+                members.append(reason)
+        return members
+    return _member_of_one(value, name, place, part)
 
 
-def _of_object(value: Any, name: str, place: str, part: str) -> Any:
+def _member_of_one(value: Any, name: str, place: str, part: str) -> Any:
     value = sure(value)
     if value is None:
         raise Unusable(f"no_{part}", f"'{place}' holds nothing")
@@ -109,12 +105,13 @@ def _of_object(value: Any, name: str, place: str, part: str) -> Any:
 
 def _entries(value: Any, place: str, part: str) -> list[Any]:
     if isinstance(value, dict) and value:
+        # A list of objects as the library 'datasets' may store it: an object of lists.
         columns = {name: plain(column) for name, column in value.items()}
-        if all(isinstance(column, list) for column in columns.values()):
-            # A list of objects as the library 'datasets' may store it: an object of lists.
-            number = max(map(len, columns.values()))
-            if all(len(column) == number for column in columns.values()):
-                return [{name: columns[name][i] for name in columns} for i in range(number)]
+        lengths = {len(of) if isinstance(of, list) else None for of in columns.values()}
+        if len(lengths) == 1 and None not in lengths:
+            return [
+                dict(zip(columns, of, strict=True)) for of in zip(*columns.values(), strict=True)
+            ]
     if value is None:
         raise Unusable(f"no_{part}", f"'{place}' holds nothing")
     if not isinstance(value, list):
@@ -123,12 +120,18 @@ def _entries(value: Any, place: str, part: str) -> list[Any]:
 
 
 def _position(entries: list[Any], step: Step, place: str, part: str) -> int:
-    """Which entry a step goes to, from the front."""
+    """The place, from the front, of the entry that a step goes to."""
     if step.at is not None:
-        if not -len(entries) <= step.at < len(entries):
-            raise Unusable(f"no_{part}", f"'{place}' has {len(entries)} entries, none [{step.at}]")
-        return step.at % len(entries)
-    labels = [_label(opened(entry), step.key or "", place) for entry in entries]
+        at = int(step.at)
+        if not -len(entries) <= at < len(entries):
+            raise Unusable(f"no_{part}", f"'{place}' has {len(entries)} entries, none [{at}]")
+        return at % len(entries)
+    labels = []
+    for entry in map(opened, entries):
+        label = plain(entry.get(step.key)) if isinstance(entry, dict) else None
+        if label is None:  # nobody knows whose turn it is
+            raise Unusable(f"entry_without_{step.key}", f"an entry of '{place}' is {kind(entry)}")
+        labels.append(label)
     found = [i for i, label in enumerate(labels) if matches(step.value, label)]
     if len(found) > 1:
         raise Unusable("several_turns", f"'{place}' has {len(found)} of {step.key}={step.value}")
@@ -136,11 +139,3 @@ def _position(entries: list[Any], step: Step, place: str, part: str) -> int:
         there = ", ".join(dict.fromkeys(map(shown, labels))) or "no entries"
         raise Unusable(f"no_{part}", f"'{place}' has as '{step.key}' {there}, not '{step.value}'")
     return found[0]
-
-
-def _label(entry: Any, key: str, place: str) -> Any:
-    """What an entry is known by; without it nobody knows whose turn it is."""
-    label = plain(entry.get(key)) if isinstance(entry, dict) else None
-    if label is None:
-        raise Unusable(f"entry_without_{key}", f"an entry of '{place}' is {kind(entry)}")
-    return label

@@ -35,6 +35,16 @@ MARKUP = re.compile(
 )
 HASHES = "####"  # begins the last line of a solution in the manner of GSM8K
 
+# Orders of opening (O) and closing (C) marks in a response that leave no single span, and the
+# reasons. Whatever could be cut in two ways is refused: the shorter one would be a false length.
+NO_SPAN = (
+    ("O+", "unclosed_reasoning", "{open} stands there, and no {close}"),
+    ("", "no_reasoning_span", "there is no {close} in {response}"),
+    ("O?(CO)+C", "several_spans", "{close} ends more than one span"),
+    ("O?CC+", "several_closing_tags", "{close} stands there {closings} times"),
+    ("(?!O?C$).+", "stray_markup", "{open} stands inside the reasoning or the answer"),
+)
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -42,8 +52,7 @@ class Parts:
 
     Attributes:
         question: as it was put to the teacher.
-        reasoning: what it thought.
-        answer: what it said after that.
+        reasoning, answer: what it thought, and what it said after that.
         reference: the right answer; None if the set does not tell.
         without_reference: why there is none.
         left_out: who else spoke in the conversation, such as ``system``.
@@ -58,7 +67,7 @@ class Parts:
 
 
 def read_row(row: dict, settings: PublishedSettings) -> Iterator[Parts | Unusable]:
-    """The traces of a row, as many as it has responses, each or the reason why it is none.
+    """Read the traces of a row, as many as it has responses, each or the reason why it is none.
 
     Args:
         row: as the set has it.
@@ -71,42 +80,101 @@ def read_row(row: dict, settings: PublishedSettings) -> Iterator[Parts | Unusabl
         number = 1  # and the reason is told below, unless the row is not asked for at all
     for index in range(number):
         try:
-            yield _read_trace(row, settings, index, number)
+            yield _Entry(row, settings, index, number).trace()
         except Unusable as reason:
             yield reason
 
 
-def _read_trace(row: dict, settings: PublishedSettings, index: int, number: int) -> Parts:
-    for column, wanted in settings.where.items():
-        value = _where(row, column, settings, index, number)
-        if not matches(wanted, value):
-            raise Unusable("other_rows", f"'{column}' is {shown(value)}, not {shown(wanted)}")
+@dataclass(frozen=True)
+class _Entry:
+    """One response of a row of ``number``, and what the row has to it."""
 
-    def text(path: str, part: str, numbers: bool = False) -> str:
-        value = _entry(row, path, part, settings, index, number)
-        return text_of(value, path, part, numbers)
+    row: dict
+    settings: PublishedSettings
+    index: int
+    number: int
 
-    question = text(settings.question, "question")
-    # An answer apart from its reasoning may be a number.
-    response = text(settings.response, "response", numbers=settings.reasoning is not None)
-    left_out = _left_out(row, settings)
-    if settings.reasoning is not None:
-        span, answer = text(settings.reasoning, "reasoning_span"), response
-    else:
-        span, answer = _cut(response, settings.open, settings.close or "")
-    for mark in settings.strip:
-        answer = answer.replace(mark, "")
-    if not answer.strip():
-        raise Unusable("no_answer", f"'{settings.response}' holds nothing after the reasoning")
-    for where, content in (("question", question), ("reasoning", span), ("answer", answer)):
-        if mark_inside := MARKUP.search(content):
-            raise Unusable("stray_markup", f"{mark_inside[0]} stands inside the {where}")
-    reference, without = None, None
-    try:
-        reference = _reference(row, settings, index, number)
-    except Unusable as reason:
-        without = reason
-    return Parts(question.strip(), span.strip(), answer.strip(), reference, without, left_out)
+    def trace(self) -> Parts:
+        settings = self.settings
+        for column, wanted in settings.where.items():
+            value = self._condition(column)
+            if not matches(wanted, value):
+                raise Unusable("other_rows", f"'{column}' is {shown(value)}, not {shown(wanted)}")
+        question = self._text(settings.question, "question")
+        # An answer apart from its reasoning may be a number.
+        apart = settings.reasoning is not None
+        answer = self._text(settings.response, "response", numbers=apart)
+        left_out = _left_out(self.row, settings)
+        if settings.reasoning is not None:
+            span = self._text(settings.reasoning, "reasoning_span")
+        else:
+            span, answer = _cut(answer, settings.open, settings.close or "")
+        for mark in settings.strip:
+            answer = answer.replace(mark, "")
+        if not answer.strip():
+            raise Unusable("no_answer", f"'{settings.response}' holds nothing after the reasoning")
+        for where, content in (("question", question), ("reasoning", span), ("answer", answer)):
+            if mark_inside := MARKUP.search(content):
+                raise Unusable("stray_markup", f"{mark_inside[0]} stands inside the {where}")
+        reference, without = None, None
+        try:
+            reference = self._reference()
+        except Unusable as reason:
+            without = reason
+        return Parts(question.strip(), span.strip(), answer.strip(), reference, without, left_out)
+
+    def _value(self, path: str, part: str) -> Any:
+        """The value of this response, which may be that of all.
+
+        Raises:
+            Unusable: ``uneven_lists`` if a list has not one entry for each response, or one
+                reasoning stands for several answers.
+        """
+        value, number = _column(self.row, path, part, self.settings), self.number
+        if not _is_list(value):
+            if part != "reasoning_span" or number == 1:
+                return value
+        elif not value:
+            raise Unusable(f"no_{part}", f"'{path}' holds an empty list")
+        elif len(value) == number:
+            return sure(value[self.index])
+        elif len(value) == 1 and part != "reasoning_span":
+            return sure(value[0])
+        raise Unusable("uneven_lists", f"'{path}' holds {kind(value)} beside {number} responses")
+
+    def _text(self, path: str, part: str, numbers: bool = False) -> str:
+        return text_of(self._value(path, part), path, part, numbers)
+
+    def _condition(self, path: str) -> Any:
+        try:
+            value = self._value(path, "where")
+        except Unusable as reason:
+            if reason.reason == "no_where":
+                return None
+            raise
+        if value is not None and scalar(value) is None:
+            raise Unusable("mistyped_where", f"'{path}' holds {kind(value)}")
+        return value
+
+    def _reference(self) -> str | None:
+        """The right answer; None without a column of them.
+
+        Raises:
+            Unusable: ``no_reference``, also where a long text does not say which words of it are
+                the answer, ``mistyped_reference``, ``uneven_lists`` or ``broken_characters``.
+        """
+        path = self.settings.reference
+        if path is None:
+            return None
+        text = self._text(path, "reference", numbers=True)
+        last_line = text.rstrip().rpartition("\n")[2]
+        stated = last_line.removeprefix(HASHES) if last_line.startswith(HASHES) else text
+        answer = reference_answer(stated)
+        if answer is None:
+            raise Unusable(
+                "no_reference", f"'{path}' holds {kind(text)}, without a box or {HASHES}"
+            )
+        return answer
 
 
 def _is_list(value: Any) -> bool:
@@ -114,7 +182,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _column(row: dict, path: str, part: str, settings: PublishedSettings) -> Any:
-    """What stands in a row, for all of its traces.
+    """The value in a row, for all of its traces.
 
     Prose that is a JSON list as a whole is a list that was stored as text. An answer apart from its
     reasoning may be such a list, and so may be a reference, unless it is a list of texts.
@@ -128,45 +196,8 @@ def _column(row: dict, path: str, part: str, settings: PublishedSettings) -> Any
     return value
 
 
-def _entry(
-    row: dict, path: str, part: str, settings: PublishedSettings, index: int, number: int
-) -> Any:
-    """What stands in a row for one of its traces.
-
-    Raises:
-        Unusable: ``uneven_lists`` if a list has not one entry for each response, or one reasoning
-            stands for several answers.
-    """
-    value = _column(row, path, part, settings)
-    if not _is_list(value):
-        if part == "reasoning_span" and number > 1:
-            raise Unusable(
-                "uneven_lists", f"'{path}' holds {kind(value)} beside {number} responses"
-            )
-        return value
-    if not value:
-        raise Unusable(f"no_{part}", f"'{path}' holds an empty list")
-    if len(value) == number:
-        return sure(value[index])
-    if len(value) == 1 and part != "reasoning_span":
-        return sure(value[0])
-    raise Unusable("uneven_lists", f"'{path}' holds {kind(value)} beside {number} responses")
-
-
-def _where(row: dict, path: str, settings: PublishedSettings, index: int, number: int) -> Any:
-    try:
-        value = _entry(row, path, "where", settings, index, number)
-    except Unusable as reason:
-        if reason.reason == "no_where":
-            return None
-        raise
-    if value is not None and scalar(value) is None:
-        raise Unusable("mistyped_where", f"'{path}' holds {kind(value)}")
-    return value
-
-
 def _left_out(row: dict, settings: PublishedSettings) -> tuple[str, ...]:
-    """Who else speaks in the list that holds both question and response.
+    """The other speakers in the list that holds both question and response.
 
     Raises:
         Unusable: ``not_adjacent`` if the response does not follow its question at once, so that it
@@ -189,23 +220,14 @@ def _left_out(row: dict, settings: PublishedSettings) -> tuple[str, ...]:
 
 
 def _cut(response: str, opening: str | None, closing: str) -> tuple[str, str]:
-    """Span and answer of a response that begins with its span, whether or not it is opened.
-
-    Whatever could be cut in two ways is refused: the shorter one would be a false length.
-    """
+    """Span and answer of a response that begins with its span, whether or not it is opened."""
     marks = [re.escape(mark) for mark in (closing, opening) if mark]
     found = re.findall("|".join(marks), response)
     order = "".join("C" if mark == closing else "O" for mark in found)
-    if "C" not in order:
-        if order:
-            raise Unusable("unclosed_reasoning", f"{opening} stands there, and no {closing}")
-        raise Unusable("no_reasoning_span", f"there is no {closing} in {kind(response)}")
-    if re.fullmatch("O?(CO)+C", order):
-        raise Unusable("several_spans", f"{closing} ends more than one span")
-    if re.fullmatch("O?CC+", order):
-        raise Unusable("several_closing_tags", f"{closing} stands there {order.count('C')} times")
-    if order not in ("C", "OC"):
-        raise Unusable("stray_markup", f"{opening} stands inside the reasoning or the answer")
+    for pattern, reason, sentence in NO_SPAN:
+        if re.fullmatch(pattern, order):
+            facts = {"open": opening, "close": closing, "closings": order.count("C")}
+            raise Unusable(reason, sentence.format(**facts, response=kind(response)))
     span, _, answer = response.partition(closing)
     if order == "OC":
         before, _, span = span.partition(opening or "")
@@ -214,23 +236,3 @@ def _cut(response: str, opening: str | None, closing: str) -> tuple[str, str]:
     if not span.strip():
         raise Unusable("empty_reasoning", f"nothing stands before {closing}")
     return span, answer
-
-
-def _reference(row: dict, settings: PublishedSettings, index: int, number: int) -> str | None:
-    """The right answer; None without a column of them.
-
-    Raises:
-        Unusable: ``no_reference``, also where a long text does not say which words of it are the
-            answer, ``mistyped_reference``, ``uneven_lists`` or ``broken_characters``.
-    """
-    path = settings.reference
-    if path is None:
-        return None
-    value = _entry(row, path, "reference", settings, index, number)
-    text = text_of(value, path, "reference", numbers=True)
-    last_line = text.rstrip().rpartition("\n")[2]
-    stated = last_line.removeprefix(HASHES) if last_line.startswith(HASHES) else text
-    answer = reference_answer(stated)
-    if answer is None:
-        raise Unusable("no_reference", f"'{path}' holds {kind(text)}, without a box or {HASHES}")
-    return answer
