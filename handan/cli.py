@@ -11,19 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from handan import __version__, credentials
+from handan import __version__, credentials, options
 from handan.errors import UserError, printable, run_main
-from handan.options import (
-    Parser,
-    add_align_options,
-    add_compare_options,
-    add_compute_options,
-    add_costs_options,
-    add_experiment_options,
-    add_publish_options,
-    add_report_options,
-    add_study_options,
-)
 
 if TYPE_CHECKING:
     from handan.alignment.data.cost_table import CostTable
@@ -42,11 +31,7 @@ def main() -> NoReturn:
 
 
 def command(arguments: Sequence[str]) -> None:
-    """Run one subcommand.
-
-    Raises:
-        UserError: of the arguments or of what they name.
-    """
+    """Run one subcommand."""
     credentials.refuse_in_words(arguments)
     parsed = _parser().parse_args(arguments)
     parsed.run(parsed)
@@ -96,10 +81,7 @@ def _measure(
     people: "dict[str, People] | None",
     trained: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
-    """Compute all figures, print the tables, and write the files that are asked for.
-
-    ``trained`` is run.json by model, where budgets are to be compared.
-    """
+    """Compute, print and write all tables; ``trained`` is run.json by model, to compare budgets."""
     import numpy as np
 
     from handan.alignment.data.cost_rule import with_cost_rule
@@ -143,18 +125,9 @@ def _measure(
 def _norms_compute(arguments: argparse.Namespace) -> None:
     from handan.norms.compute import compute
 
-    compute(
-        arguments.trials,
-        arguments.source,
-        arguments.output,
-        floor_s=arguments.floor_s,
-        ceiling_s=arguments.ceiling_s,
-        all_trials=arguments.all_trials,
-        trim_sd=arguments.trim_sd,
-        least_trials=arguments.least_trials,
-        splits=arguments.splits,
-        seed=arguments.seed,
-    )
+    names = ("floor_s", "ceiling_s", "all_trials", "trim_sd", "least_trials", "splits", "seed")
+    rules = {name: getattr(arguments, name) for name in names}
+    compute(arguments.trials, arguments.source, arguments.output, **rules)
     print(f"wrote {printable(str(arguments.output))}")
 
 
@@ -244,57 +217,46 @@ def _doctor(arguments: argparse.Namespace) -> None:
     doctor.main()
 
 
+NORMS = {
+    "compute": ("compute them from your own trials", options.NORMS_COMPUTE, _norms_compute),
+    "list": (
+        "what is packaged, and from where",
+        {"--norms": options.path("DIR", "list the tables in DIR too")},
+        _norms_list,
+    ),
+}
+COMMANDS: dict[str, tuple[str, dict[str, Any], Any]] = {
+    "align": ("alignment of the models in one costs.csv", options.ALIGN, _align),
+    "compare": ("the same over several comparable runs", options.COMPARE, _compare),
+    "costs": ("a costs.csv from the logs of other tools", options.COSTS, _costs),
+    "norms": ("the human figures", {}, NORMS),
+    "report": ("what one or several runs say, as a page or in W&B", options.REPORT, _report),
+    "publish": ("the card of a run, and its way to the hub", options.PUBLISH, _publish),
+    "demo": ("the whole experiment on the embedded world", options.DEMO, _demo),
+    "experiment": ("a matched experiment declared in a YAML", options.EXPERIMENT, _experiment),
+    "study": ("a study over seeds and factors, to its page", options.STUDY, _study),
+    "doctor": ("what this machine has, lacks and can run", {}, _doctor),
+}
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
+    parser = options.Parser(
         prog="handan",
         description="Do language models spend reasoning tokens where people spend time?",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"handan {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    align = commands.add_parser("align", help="alignment of the models in one costs.csv")
-    add_align_options(align)
-    align.set_defaults(run=_align)
-
-    compare = commands.add_parser("compare", help="the same over several comparable runs")
-    add_compare_options(compare)
-    compare.set_defaults(run=_compare)
-
-    costs = commands.add_parser("costs", help="a costs.csv from the logs of other tools")
-    add_costs_options(costs)
-    costs.set_defaults(run=_costs)
-
-    norms = commands.add_parser("norms", help="the human figures")
-    norms_commands = norms.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    own = norms_commands.add_parser("compute", help="compute them from your own trials")
-    add_compute_options(own)
-    own.set_defaults(run=_norms_compute)
-    listing = norms_commands.add_parser("list", help="what is packaged, and from where")
-    listing.add_argument("--norms", type=Path, metavar="DIR", help="list the tables in DIR too")
-    listing.set_defaults(run=_norms_list)
-
-    report = commands.add_parser("report", help="what one or several runs say, as a page or in W&B")
-    add_report_options(report)
-    report.set_defaults(run=_report)
-
-    publish = commands.add_parser("publish", help="the card of a run, and its way to the hub")
-    add_publish_options(publish)
-    publish.set_defaults(run=_publish)
-
-    demo = commands.add_parser("demo", help="the whole experiment on the embedded world")
-    demo.add_argument("--output_dir", type=Path, default=Path("runs/demo"), metavar="DIR")
-    demo.add_argument("--seed", type=int, default=1, metavar="S", help="default %(default)s")
-    demo.set_defaults(run=_demo)
-
-    experiment = commands.add_parser("experiment", help="a matched experiment declared in a YAML")
-    add_experiment_options(experiment)
-    experiment.set_defaults(run=_experiment)
-
-    study = commands.add_parser("study", help="a study over seeds and factors, to its page")
-    add_study_options(study)
-    study.set_defaults(run=_study)
-
-    doctor = commands.add_parser("doctor", help="what this machine has, lacks and can run")
-    doctor.set_defaults(run=_doctor)
+    _add_commands(parser, COMMANDS)
     return parser
+
+
+def _add_commands(parser: argparse.ArgumentParser, commands: Mapping[str, tuple]) -> None:
+    parsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, (text, taken, run) in commands.items():
+        subparser = parsers.add_parser(name, help=text)
+        if isinstance(run, dict):
+            _add_commands(subparser, run)
+            continue
+        for names, settings in taken.items():
+            subparser.add_argument(*names.split(), **settings)
+        subparser.set_defaults(run=run)
