@@ -2,7 +2,7 @@
 
 UTF-8 with or without a byte order mark, commas, one header line; cells lose surrounding spaces.
 Lines without anything in them and the 'END OF FILE' that Gorilla writes last are no rows. Nothing
-is repaired in silence. This module imports nothing of ours but the error type.
+is repaired in silence.
 """
 
 import csv
@@ -18,10 +18,8 @@ from handan.errors import UserError
 
 # What a cell that is true or false may hold, in lower case.
 TRUTH = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
-
-MOST_COLUMNS = 1_000
+MAX_COLUMNS = 1_000
 END_OF_FILE = "END OF FILE"
-
 # float() would also take 'nan', 'infinity', '1_000' and digits of other scripts.
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
@@ -57,14 +55,10 @@ def read_cells(path: Path) -> tuple[list[str], Iterator[tuple[str, list[str]]]]:
 
 
 def check_header(place: str, header: list[str]) -> None:
-    """Check the names of the columns.
-
-    Raises:
-        UserError: there is another delimiter, a repeated column, or absurdly many.
-    """
+    """Refuse another delimiter, a repeated column, or absurdly many."""
     if len(header) == 1 and (found := next((mark for mark in ";\t|" if mark in header[0]), "")):
         raise UserError(f"{place}: columns are separated by {found!r}; save it with commas")
-    if len(header) > MOST_COLUMNS:
+    if len(header) > MAX_COLUMNS:
         raise UserError(f"{place}: {len(header)} columns; is this the right file?")
     repeated = [name for name, count in Counter(header).items() if count > 1]
     if repeated:
@@ -98,11 +92,7 @@ def _rows(path: Path, header: list[str], lines: Any) -> Iterator[tuple[str, list
 
 
 def plain_number(place: str, column: str, text: str) -> float:
-    """The finite number in a cell.
-
-    Raises:
-        UserError: the cell holds something else.
-    """
+    """Read a cell that must hold a finite number."""
     number = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(number):
         raise UserError(f"{place}: {column} is '{text}', not a plain number such as 12 or 3.5")

@@ -1,7 +1,6 @@
-"""The one exception that means 'the user can mend this', and the one place that tells it.
+"""The exception that means 'the user can mend this', and the one place that tells it.
 
-Every entry point, the ``handan`` command and the scripts in ``recipes/`` and ``eval/`` alike, ends
-with::
+Every entry point, the ``handan`` command and the scripts in ``recipes/`` and ``eval/``, ends with::
 
     if __name__ == "__main__":
         run_main(main)
@@ -53,23 +52,20 @@ OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 def disk_sentence(
     error: OSError, path: str | None = None, what: str = "cannot be read or written"
 ) -> str | None:
-    """What the system has against a file and what to do about it; None if that is a bug of ours.
+    """Say what the system has against a file and what to do about it; None for a bug of ours.
 
     Args:
         error: from the system.
         path: the file, where the error does not name it or names another one.
         what: cannot be done with it.
     """
-    number = error.errno
-    if number not in CURES or error.strerror is None:
-        return None
+    number, reason = error.errno, error.strerror
     if path is None and isinstance(error.filename, str | bytes | os.PathLike):
         path = os.fsdecode(error.filename)
-    if path is None and number not in OF_A_DISK:
+    if number not in CURES or reason is None or (path is None and number not in OF_A_DISK):
         return None
-    reason = error.strerror
     if number in (errno.EEXIST, errno.ENOTDIR):
-        # Whoever makes a directory that is there already has forgotten to look: no fault of a user.
+        # A directory that is there already where one is made is no fault of a user.
         above = [Path(path or "."), *Path(path or ".").parents]
         found = next((place for place in above if place.exists() and not place.is_dir()), None)
         if found is None:
@@ -84,12 +80,7 @@ def run_main(function: Callable[[], object], program: str = "handan") -> NoRetur
     A ``UserError`` becomes ``PROGRAM: error: SENTENCE`` on stderr and exit code 2, and so does a
     full disk or a file that cannot be written (``disk_sentence``); Ctrl-C exit code 130, and a
     reader that went away (``handan align costs.csv | head``) silence and 141, as if the signal had
-    ended the process. Any other exception is a bug and keeps its traceback. One process of several
-    ends as ``_end`` says.
-
-    Args:
-        function: the entry point; what it returns is ignored.
-        program: the name in front of the message.
+    ended the process. Any other exception is a bug and keeps its traceback.
     """
     try:
         code: int | str | None = _exit_code(function, program)
@@ -99,33 +90,38 @@ def run_main(function: Callable[[], object], program: str = "handan") -> NoRetur
 
 
 def _exit_code(function: Callable[[], object], program: str) -> int:
-    """The code with which an entry point ends, once it is told what is wrong."""
-    code = 0
     try:
         end_with_launcher()
         function()
         sys.stdout.flush()
+        return 0
     except UserError as error:
-        print(f"{program}: error: {printable(str(error))}", file=sys.stderr)
-        code = 2
+        sentence = str(error)
     except KeyboardInterrupt:
-        code = 130
-    except BrokenPipeError:
-        # Some other pipe (a worker, a tracker) that breaks is no reason for silence.
-        if not _stdout_fails(errno.EPIPE):
-            raise
-        _silence_stdout()
-        code = 141
+        return 130
     except OSError as error:
-        path = "standard output" if error.filename is None and _stdout_fails(error.errno) else None
-        sentence = disk_sentence(error, path)
-        if sentence is None:
+        # Only another write can tell whether it was stdout: the failed one may have emptied the
+        # buffer. Some other pipe (a worker, a tracker) that breaks is no reason for silence.
+        of_stdout = error.filename is None and _stdout_fails(error.errno)
+        found = disk_sentence(error, "standard output" if of_stdout else None)
+        broken = of_stdout and error.errno == errno.EPIPE
+        if found is None and not broken:
             raise
-        if path is not None:
-            _silence_stdout()
-        print(f"{program}: error: {printable(sentence)}", file=sys.stderr)
-        code = 2
-    return code
+        if of_stdout:  # the interpreter flushes it once more on its way out: into nothing
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if broken:
+            return 141
+        sentence = str(found)
+    print(f"{program}: error: {printable(sentence)}", file=sys.stderr)
+    return 2
+
+
+def _stdout_fails(number: int | None) -> bool:
+    try:
+        print(flush=True)
+    except OSError as error:
+        return error.errno == number
+    return False
 
 
 def _end(code: int | str | None) -> NoReturn:
@@ -154,17 +150,3 @@ def printable(text: str) -> str:
     if text.isprintable():  # most texts, told much faster than character by character
         return text
     return "".join(character if character.isprintable() else "?" for character in text)
-
-
-def _stdout_fails(number: int | None) -> bool:
-    """Only a write can tell: the failed one may have emptied the buffer, so flushing succeeds."""
-    try:
-        print(flush=True)
-    except OSError as error:
-        return error.errno == number
-    return False
-
-
-def _silence_stdout() -> None:
-    """The interpreter flushes stdout once more on its way out: let it flush into nothing."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,14 +10,12 @@ from typing import Any
 
 import yaml
 
-from handan import provenance, weights
+from handan import provenance
 from handan.config import read_yaml
 from handan.durable import make_directory, writing
 from handan.errors import UserError
 from handan.records import (
-    content_hash,
     drop_torn_line,
-    file_hash,
     read_json,
     read_keyed,
     write_json,
@@ -171,19 +169,3 @@ def add(run_dir: Path, stage: str, **details: Any) -> None:
     run = read_json(run_dir / "run.json")
     run[stage].update(details)
     write_json(run_dir / "run.json", run)
-
-
-def model_fingerprint(model_dir: str | Path) -> str:
-    """Hash of the files that decide what a local model says.
-
-    Raises:
-        UserError: the directory holds no model.
-    """
-    folder = Path(model_dir)
-    named = ("config.json", "tokenizer.json", "chat_template.jinja")
-    tensors = sorted(folder.glob("*.safetensors"))
-    if not tensors:
-        weights.refuse_pickle(folder)
-        raise UserError(f"{folder}: no *.safetensors file; give the directory of a saved model")
-    others = [folder / name for name in named if (folder / name).exists()]
-    return content_hash({path.name: file_hash(path) for path in (*tensors, *others)})

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from handan.errors import UserError
+from handan.records import content_hash, file_hash
 
 PICKLED = re.compile(r"(pytorch_model|adapter_model|model|consolidated).*\.(bin|pt|pth|ckpt)")
 CONVERT = (
@@ -34,3 +35,19 @@ def of_adapter(folder: Path) -> Path:
         refuse_pickle(folder)
         raise UserError(f"{path}: no such file; give the directory of a saved adapter")
     return path
+
+
+def model_fingerprint(model_dir: str | Path) -> str:
+    """Hash of the files that decide what a local model says.
+
+    Raises:
+        UserError: the directory holds no model.
+    """
+    folder = Path(model_dir)
+    named = ("config.json", "tokenizer.json", "chat_template.jinja")
+    tensors = sorted(folder.glob("*.safetensors"))
+    if not tensors:
+        refuse_pickle(folder)
+        raise UserError(f"{folder}: no *.safetensors file; give the directory of a saved model")
+    others = [folder / name for name in named if (folder / name).exists()]
+    return content_hash({path.name: file_hash(path) for path in (*tensors, *others)})

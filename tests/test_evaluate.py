@@ -8,7 +8,7 @@ import yaml
 from embedded import SUITES, WEIGHTS, engine, run_script, small_suite
 from saved import checkpoint
 
-from handan import rundir
+from handan import rundir, weights
 from handan.alignment.data.compare import read_runs
 from handan.alignment.measure import align
 from handan.config import read_yaml
@@ -201,7 +201,7 @@ def test_a_sweep_puts_all_checkpoints_side_by_side(evaluated, tmp_path):
     facts = {"launch": launch, "reasoning_format": "tiny", "budget_at_start": {}}
     settings = {"model_name_or_path": str(WEIGHTS / "base"), "model_revision": None, "dtype": None}
     settings |= {"attn_implementation": None, "num_threads": 1}
-    settings["model_fingerprint"] = rundir.model_fingerprint(WEIGHTS / "base")
+    settings["model_fingerprint"] = weights.model_fingerprint(WEIGHTS / "base")
     rundir.record(run, "training", settings, arm="grpo", **facts)
     run_script("eval/sweep.py", "--run", run, "--suite", evaluated / "suite.yaml")
     result = read_json(run / "sweep" / "alignment.json")

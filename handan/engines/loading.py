@@ -4,7 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from handan import rundir, weights
+from handan import weights
 from handan.engines import trust
 from handan.errors import UserError
 from handan.records import content_hash, file_hash, read_json
@@ -72,7 +72,7 @@ def fingerprint_of(model_name: str, revision: str | None = None, trusted: str | 
         adapter = file_hash(weights.of_adapter(local))
         return content_hash([fingerprint_of(base, base_revision, trusted), adapter])
     if local.is_dir():
-        files = rundir.model_fingerprint(local)
+        files = weights.model_fingerprint(local)
         return files if trusted is None else content_hash([files, trusted])
     if model_name.startswith((".", "/")) or model_name.count("/") != 1:
         raise UserError(f"{model_name}: no such model directory")

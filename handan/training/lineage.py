@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from handan import rundir
+from handan import weights
 from handan.errors import UserError
 from handan.records import read_json
 from handan.run_files import read_run, read_settings
@@ -57,7 +57,7 @@ def lineage(model_dir: Path) -> dict | None:
     return {
         "arm": run.get("arm"),
         "run": str(model_dir),
-        "model_fingerprint": None if adapter else rundir.model_fingerprint(model_dir),
+        "model_fingerprint": None if adapter else weights.model_fingerprint(model_dir),
         "began_with": settings.get("model_fingerprint"),
         "budget": budget,
         "started_from": training.get("started_from"),
