@@ -7,7 +7,7 @@ from handan.alignment.data.costs import as_table
 from handan.alignment.data.item_costs import final_costs, item_costs
 from handan.alignment.data.pairs import choose_pairs
 from handan.alignment.figures.contrasts import contrasts
-from handan.alignment.figures.verdict import in_words, verdict
+from handan.alignment.figures.verdict import Verdict, in_words
 from handan.alignment.measure import align
 from handan.alignment.statistics.bootstrap import Bootstrap
 from handan.errors import UserError
@@ -163,7 +163,24 @@ def test_a_collapse_is_found_when_it_is_there():
     ],
 )
 def test_verdicts_follow_from_the_intervals(ci, ci90, expected):
-    assert verdict(ci, ci90, 0.1) == expected
+    row = {"ci": ci, "ci90": ci90, "equivalence_bound": 0.1}
+    verdict = Verdict.of(row)
+    assert verdict.words == expected
+    assert (verdict.withheld is None) == (expected is not None)
+    withheld = Verdict.of(row | {"withheld": "no reasoning"})
+    assert (withheld.words, withheld.outcome, withheld.direction) == (None, "none", None)
+
+
+def test_what_an_interval_shows_may_be_lost_by_correction():
+    lower = {"ci": [-0.4, -0.1], "ci90": [-0.38, -0.12], "equivalence_bound": 0.1}
+    alike = {"ci": [-0.11, 0.05], "ci90": [-0.09, 0.04], "equivalence_bound": 0.1}
+    p = {"p_holm": 0.01, "p_equivalence_holm": 0.2}
+    assert Verdict.of(lower | p).survives_correction
+    assert not Verdict.of(lower | p | {"p_holm": 0.05}).survives_correction
+    assert not Verdict.of(lower).survives_correction
+    assert not Verdict.of(alike | p).survives_correction
+    assert Verdict.of(alike | p | {"p_equivalence_holm": 0.04}).survives_correction
+    assert Verdict.of(alike | {"ci90": [-0.3, 0.04]}).survives_correction
 
 
 def contrast(**changes):
@@ -178,7 +195,7 @@ def contrast(**changes):
         "accuracy_a": 0.5,
         "accuracy_b": 0.55,
         "n": 392,
-        "verdict": "lower",
+        "equivalence_bound": 0.1,
     } | changes
 
 
@@ -190,7 +207,7 @@ def test_lower_students_are_named_by_whom_they_fall_below():
     )
     assert ": negative transfer (" in in_words(contrast(), "student", "base")
     assert ": lower (" in in_words(contrast(), "teacher", "base")
-    assert ": higher (" in in_words(contrast(verdict="higher"), "student", "base")
+    assert ": higher (" in in_words(contrast(ci=[0.2, 0.4], ci90=[0.22, 0.38]), "student", "base")
 
 
 def test_claims_carry_the_caveat_of_different_accuracies():
@@ -214,13 +231,12 @@ def test_a_pair_named_the_other_way_round_reads_the_same():
         ci90=[0.22, 0.38],
         accuracy_a=0.55,
         accuracy_b=0.5,
-        verdict="higher",
     )
     assert in_words(turned, "teacher", "student") == in_words(contrast(), "student", "teacher")
 
 
 def test_words_without_an_interval():
-    none = contrast(difference=None, ci=None, ci90=None, verdict=None, task="alpha", mean=None)
+    none = contrast(difference=None, ci=None, ci90=None, task="alpha", mean=None)
     none["withheld"] = "a, alpha: 47 % of answers without reasoning"
     expected = "task alpha: no verdict (a, alpha: 47 % of answers without reasoning; n = 392)"
     assert in_words(none, "student", "base").endswith(expected)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from report_runs import cost_rows, experiment, trained, write_run
 
-from handan.alignment.figures.verdict import verdict
 from handan.report.data import read_study
 from handan.report.notation import MINUS
 from handan.report.words.along import along_training
@@ -122,7 +121,6 @@ def test_no_word_says_more_than_its_interval(tmp_path):
             "ci90": [centre - 0.83 * half, centre + 0.83 * half],
             "p_holm": float(generator.uniform(0, 0.1)),
         }
-        row["verdict"] = verdict(row["ci"], row["ci90"], 0.1)
         claim = claim_of(study, "student-base")
         low, high = row["ci"]
         inside = row["ci90"][0] > -0.1 and row["ci90"][1] < 0.1

@@ -20,6 +20,23 @@ from handan.study.figures import stored
 Test.__test__ = False  # not pytest's
 
 AT = ("T=1", "T=0")
+# 95 % and 90 % intervals that show what a verdict says of a bound of .1.
+INTERVALS = {
+    "lower": ([-0.4, -0.1], [-0.38, -0.12]),
+    "higher": ([0.1, 0.4], [0.12, 0.38]),
+    "lower, but within ±0.1": ([-0.09, -0.01], [-0.08, -0.02]),
+    "higher, but within ±0.1": ([0.01, 0.09], [0.02, 0.08]),
+    "preserved within ±0.1": ([-0.11, 0.05], [-0.09, 0.04]),
+    "no evidence either way": ([-0.3, 0.1], [-0.25, 0.05]),
+    None: (None, None),
+}
+
+
+def intervals(verdict):
+    ci, ci90 = INTERVALS[verdict]
+    return {"ci": ci, "ci90": ci90, "equivalence_bound": 0.1}
+
+
 MIMICRY = Path("recipes/studies/mimicry.yaml")
 PAGE = Path("docs/results/mimicry.md")
 NUMBERS = PAGE.parent / "mimicry/study.json"
@@ -56,7 +73,8 @@ NUMBERS = PAGE.parent / "mimicry/study.json"
     ],
 )
 def test_differences(verdict, p_holm, p_equivalence_holm, expect, found):
-    row = {"verdict": verdict, "p_holm": p_holm, "p_equivalence_holm": p_equivalence_holm}
+    row = intervals(verdict)
+    row |= {"p_holm": p_holm, "p_equivalence_holm": p_equivalence_holm}
     assert outcome({"measure": "difference", "expect": expect, **row}) == found
 
 
@@ -180,8 +198,7 @@ def gap(difference, verdict, p=1.0, p_equivalence=1.0, **more):
     return {
         "difference": difference,
         "verdict": verdict,
-        "ci": [difference - 0.05, difference + 0.05],
-        "ci90": [difference - 0.04, difference + 0.04],
+        **intervals(verdict),
         "p": p,
         "p_equivalence": p_equivalence,
         "draws_left_out": 0,

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from handan.alignment.figures.verdict import OPPOSITE, Verdict
 from handan.alignment.statistics.basic import finite_or_none, fisher_mean
 from handan.report.words.requirements import NOT_TESTABLE, Figure, Known, check
 from handan.study.cells import TEMPERATURES
@@ -147,19 +148,18 @@ def _r(test: Mapping[str, Any]) -> str:
 
 
 def _difference(test: Mapping[str, Any]) -> str:
-    verdict = test["verdict"]
-    if verdict is None:
+    verdict = Verdict.of(test)
+    if verdict.withheld:
         return UNDECIDED
-    direction = verdict.split(",")[0] if _shown(test["p_holm"]) else None
-    none, within = _shown(test["p_equivalence_holm"]), "within" in verdict
+    direction = verdict.direction if _shown(verdict.p) else None
+    none, within = _shown(verdict.p_equivalence), verdict.within
     if test["expect"] == "kept":
         if none or direction == "higher":
             return AS_EXPECTED
         return OTHERWISE if direction == "lower" and not within else UNDECIDED
     if direction == test["expect"] and not within:
         return AS_EXPECTED
-    opposite = {"lower": "higher", "higher": "lower"}[test["expect"]]
-    return OTHERWISE if none or direction == opposite else UNDECIDED
+    return OTHERWISE if none or direction == OPPOSITE[test["expect"]] else UNDECIDED
 
 
 def _law(test: Mapping[str, Any]) -> str:

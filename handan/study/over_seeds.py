@@ -21,7 +21,7 @@ from scipy.special import ndtri, stdtrit
 
 from handan.alignment.figures.contrasts import from_other_people, settled_difference
 from handan.alignment.figures.means import people_variance
-from handan.alignment.figures.verdict import verdict
+from handan.alignment.figures.verdict import Verdict
 from handan.alignment.statistics.basic import FloatArray, finite_or_none
 from handan.alignment.statistics.intervals import equivalence_p, interval, p_value, widened
 from handan.study.repeated import Repeated, items_of, pairs_of_seeds
@@ -110,8 +110,7 @@ def difference(a: Repeated, b: Repeated, bound: float, unit: str = "r") -> dict:
     report["draws_left_out"] = max(report["draws_left_out"], left_out)
     sizes = of_seeds.sizes
     ci90 = finite_or_none(interval(_draws(bounded, 0.05), sizes, 0.90))
-    said = verdict(report["ci"], ci90, bound)
-    return {
+    row = {
         "r_a": finite_or_none(values_a[defined].mean()) if defined.any() else None,
         "r_b": finite_or_none(values_b[defined].mean()) if defined.any() else None,
         "difference": finite_or_none(found.value),
@@ -123,8 +122,8 @@ def difference(a: Repeated, b: Repeated, bound: float, unit: str = "r") -> dict:
         ),
         "equivalence_bound": bound,
         "equivalence_unit": unit,
-        "verdict": f"{said} of z" if said and "within" in said and unit == "z" else said,
     }
+    return row | {"verdict": Verdict.of(row).words}
 
 
 def _z(r: FloatArray) -> FloatArray:

@@ -24,7 +24,7 @@ from handan.alignment.data.item_costs import TaskCosts
 from handan.alignment.data.pairs import CostsByModel, shared_tasks
 from handan.alignment.figures.confounds import accuracy_means, flags, rates
 from handan.alignment.figures.means import usable, weights_of, why_unusable
-from handan.alignment.figures.verdict import verdict
+from handan.alignment.figures.verdict import Verdict
 from handan.alignment.output.render import decimal
 from handan.alignment.statistics.basic import (
     INVERSE_VARIANCE,
@@ -128,9 +128,7 @@ def contrasts(
     adjust(rows, single, "p", "p_bh", benjamini_hochberg)
     for row in rows:
         row["equivalence_bound"] = equivalence_bound
-        row["verdict"] = (
-            None if row["withheld"] else verdict(row["ci"], row["ci90"], equivalence_bound)
-        )
+        row["verdict"] = Verdict.of(row).words
     return rows
 
 

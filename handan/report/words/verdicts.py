@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from handan.alignment.figures.verdict import CLAIMS
+from handan.alignment.figures.verdict import CLAIMS, Verdict
 from handan.budgets import TOLERANCE
 from handan.report.data import Group
 from handan.report.notation import bounds, correlation, listing, name, p_value, percent
@@ -15,8 +15,6 @@ from handan.report.words.multiplier import multiplier_claims
 from handan.report.words.power import power_of_contrast, power_of_r
 from handan.report.words.testable import tested
 
-# After Holm's correction; a verdict rests on an uncorrected interval, so it may not survive.
-SIGNIFICANT = 0.05
 NOT_CORRECTED = ", not after correction"
 
 SAID = {
@@ -41,30 +39,18 @@ QUESTIONS = {
 
 def outcome(contrast: Mapping[str, Any]) -> str:
     """The verdict of a contrast as a key of ``SAID``."""
-    verdict = contrast["verdict"]
-    if verdict is None:
-        return "none"
-    if verdict.startswith("preserved"):
-        return "preserved"
-    direction = verdict.split(",")[0]
-    if direction not in ("lower", "higher"):
-        return "open"
-    return f"{direction}, but" if "," in verdict else direction
+    verdict = Verdict.of(contrast)
+    return f"{verdict.outcome}, but" if verdict.direction and verdict.within else verdict.outcome
 
 
 def lost_by_correction(contrast: Mapping[str, Any]) -> bool:
-    """Whether what an interval shows does not survive Holm's correction.
-
-    Differences and equivalences are families of their own.
-    """
-    p_of = {"lower": "p_holm", "higher": "p_holm", "preserved": "p_equivalence_holm"}
-    p = contrast[p_of[found]] if (found := outcome(contrast).split(",")[0]) in p_of else 0.0
-    return p is None or p >= SIGNIFICANT
+    """Whether what an interval shows does not survive Holm's correction."""
+    return not Verdict.of(contrast).survives_correction
 
 
 def shown_verdict(contrast: Mapping[str, Any]) -> str:
     """The verdict as it is printed."""
-    return (contrast["verdict"] or "no verdict").replace("±0.", "±.")
+    return (Verdict.of(contrast).words or "no verdict").replace("±0.", "±.")
 
 
 def claims(group: Group, tolerance: float = TOLERANCE) -> list[Claim]:
