@@ -11,7 +11,6 @@ from pathlib import Path
 from handan import machine
 from handan.errors import UserError
 
-HUB = "https://huggingface.co"
 WEIGHTS = Path(__file__).parent / "tiny" / "weights"
 # Of the embedded world; without the others real models or trackers are out of reach.
 EMBEDDED = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
@@ -136,7 +135,7 @@ def ways_out() -> list[Check]:
     """Access to the hub and to Weights & Biases; keys are looked for, never shown."""
     if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
         hub = Check("hub", "switched off by HF_HUB_OFFLINE")
-    elif machine.reaches(os.environ.get("HF_ENDPOINT", HUB)):
+    elif machine.reaches(os.environ.get("HF_ENDPOINT", machine.HUB)):
         hub = Check("hub", "reached")
     else:
         hub = Check("hub", "not reached", "only models on disk can be used; set HF_HUB_OFFLINE=1")

@@ -3,8 +3,10 @@
 import importlib.metadata
 import netrc
 import os
+import queue
 import shutil
 import threading
+import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,8 @@ from pathlib import Path
 # Where the hub library itself looks, without importing it.
 HUB_TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 SECONDS = 2.0
+HUB = "https://huggingface.co"
+WANDB = "https://api.wandb.ai"
 
 
 @dataclass(frozen=True)
@@ -93,17 +97,32 @@ def has_wandb_key() -> bool:
 
 
 def reaches(url: str) -> bool:
-    """Whether a server grants a request within two seconds; a proxy that refuses it does not."""
-    answered = threading.Event()
+    """Tell whether a server grants a request within two seconds; a proxy may refuse it."""
+    return _status(url) in range(200, 300)
+
+
+def answers(url: str) -> bool:
+    """Tell whether anybody answers a request within two seconds, in whatever words."""
+    return _status(url) is not None
+
+
+def _status(url: str) -> int | None:
+    """Status of the answer to a request for the head of a page, None without one."""
+    found: queue.SimpleQueue[int | None] = queue.SimpleQueue()
 
     def ask() -> None:
+        request = urllib.request.Request(url, method="HEAD")
         try:
-            request = urllib.request.Request(url, method="HEAD")
-            with urllib.request.urlopen(request, timeout=SECONDS):
-                answered.set()
+            with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+                found.put(answer.status)
+        except urllib.error.HTTPError as error:
+            found.put(error.code)
         except OSError:
-            pass  # not reachable or not granted, which is the answer
+            found.put(None)
 
     # Looking up a name has no time limit of its own.
     threading.Thread(target=ask, daemon=True).start()
-    return answered.wait(SECONDS + 0.5)
+    try:
+        return found.get(timeout=SECONDS + 0.5)
+    except queue.Empty:
+        return None

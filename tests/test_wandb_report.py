@@ -26,7 +26,7 @@ from handan.report.wandb_report.panels import AXES, MEAN_R, START, STEP
 from handan.report.wandb_report.spec import read_back, validated
 from handan.size import Size
 from handan.training.ledger import Ledger
-from handan.training.trackers.tables import COLUMNS
+from handan.training.trackers import ITEM_COLUMNS
 
 ADDRESS = Address("team", "handan")
 TRAINED = ("sft", "grpo", "sft_own")
@@ -182,7 +182,7 @@ def test_panels_name_only_what_these_runs_log(runs, study, spec):
 
 def test_the_item_panels_name_columns_of_the_items_that_trackers_get(spec):
     (scatter,), (table,) = panels(spec, "Vega2"), panels(spec, "Weave")
-    assert set(scatter["config"]["fieldSettings"].values()) <= set(COLUMNS)
+    assert set(scatter["config"]["fieldSettings"].values()) <= set(ITEM_COLUMNS)
     (asked,) = scatter["config"]["userQuery"]["queryFields"][0]["fields"][0]["args"]
     inputs = table["config"]["panel2Config"]["exp"]["fromOp"]["inputs"]
     assert asked["value"] == inputs["key"]["val"] == "tables/probe"

@@ -123,7 +123,8 @@ class Probe(TrainerCallback):
         for name, rows in responses.items():
             append_jsonl(self.run_dir / f"{name}.jsonl", rows)
         append_jsonl(self.run_dir / "metrics.jsonl", [{"step": step, **metrics}])
-        trackers.log(self.trainer, metrics, step, responses)
+        for tracker in trackers.attached(self.trainer):
+            tracker.record({"step": step, **metrics}, responses)
         self._tell(due, metrics, step)
 
     def _is_due(self, along: Along, step: int) -> bool:

@@ -113,7 +113,7 @@ class Run:
             tracked = {key: details[key] for key in ("arm", "recipe")}
             tracked["model_fingerprint"] = self.settings["model_fingerprint"]
             items = [entry for along in self.probe.suites for entry in along.items]
-            trackers.attach(trainer, self.run_dir, tracked, items)
+            trackers.attach(trainer, self.run_dir, tracked, self.settings, items)
         self.ledger.restore(checkpoint)
         # TRL's own count of SFT, which it logs as num_tokens, begins anew in every process.
         trainer._total_train_tokens = self.ledger.counts["processed_tokens"]
@@ -122,7 +122,8 @@ class Run:
             trainer.add_callback(learning.EarlyWord(self.recipe.arm, rollouts))
         trainer.add_callback(self.stop)
         trainer.train(resume_from_checkpoint=checkpoint)
-        trackers.finish(trainer)
+        for tracker in trackers.attached(trainer):
+            tracker.attempt(tracker.close)
         self.stop.leave_if_asked(trainer.state.global_step)
         with saving.tell_of_writing(self.run_dir):
             if self.peft_config:
@@ -234,7 +235,6 @@ def begin(
             learning.check_learned(recipe.arm, run_dir, training.get("learning", {}))
             print(f"{run_dir}: finished already", flush=True)
             return None
-    trackers.prepare(config, run_dir, recipe.arm)
     ledger = Ledger(run_dir, world)
     suites = measured_suites(recipe, suite, full_suite)
     probe = Probe(suites, form, run_dir, recipe.arm, ledger, world, recipe.probe_time_share)

@@ -35,6 +35,7 @@ INERT = {
     "vllm_importance_sampling_cap": "set vllm_importance_sampling_clip_max",
     "use_transformers_continuous_batching": "set use_vllm",
     "use_transformers_paged": "set use_vllm",
+    "trackio_static_space_id": "freeze a Space with trackio once the run is finished",
 }
 
 
