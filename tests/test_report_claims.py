@@ -330,8 +330,10 @@ def test_a_confound_is_named_only_at_the_claims_of_its_arm(tmp_path):
         assert ("noise" in keys(claim)) == ("base" in claim.arms)
         assert "format" in keys(claim)
         assert not {"direct", "counting", "budget"} & keys(claim)
-    cap = next(of.text for of in claim_of(study, "trained-base").confounds if of.key == "cap")
-    assert re.search(r"\d\d.% against 0.% of alpha and \d\d.% against 0.% of beta", cap)
+    cap = next(of.short for of in claim_of(study, "trained-base").confounds if of.key == "cap")
+    assert re.search(
+        r"grpo \d\d.% on alpha and grpo \d\d.% on beta of answers reached the cap", cap
+    )
 
 
 def test_every_confound_of_a_claim_has_a_longer_text(tmp_path):

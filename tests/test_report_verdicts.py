@@ -68,10 +68,9 @@ def test_unequal_accuracy_qualifies_the_verdict(tmp_path):
     )
     claim = found["student-teacher"]
     assert claim.label == "collapse, with unequal accuracy"
-    accuracy = next(of.text for of in claim.confounds if of.key == "accuracy")
-    assert re.match(r"Accuracy: 3\d.% against (8|9)\d.% of answers right", accuracy)
-    assert accuracy.endswith("; a weaker model is another explanation.")
-    assert "sft" in applying["Unequal accuracy"]
+    accuracy = next(of.short for of in claim.confounds if of.key == "accuracy")
+    assert re.search(r"Unequal accuracy: .*sft 3\d.% against teacher (8|9)\d.%\.$", accuracy)
+    assert "a weaker model is another explanation" in applying["Unequal accuracy"]
 
 
 def test_accuracy_that_is_unknown_is_said(tmp_path):
@@ -81,7 +80,8 @@ def test_accuracy_that_is_unknown_is_said(tmp_path):
         runs.append(write_run(tmp_path / arm, rows))
     (claim,) = claims(read_study(runs).main)
     assert claim.confounds[0].key == "accuracy"
-    assert "Accuracy is unknown, so a weaker model is a possible" in claim.confounds[0].text
+    assert "unknown for a against b" in claim.confounds[0].short
+    assert "a weaker model is another explanation" in claim.confounds[0].text
     assert ", accuracy unknown" in claim.label
 
 
@@ -151,7 +151,7 @@ def test_unequal_budgets_name_the_measure(tmp_path):
 
 def test_the_format_is_named_as_an_explanation(tmp_path):
     _, applying, text = told(tmp_path)
-    assert "'steps' itself has r = " in applying["The trace format"]
+    assert "a flawless trace of 'steps' has itself r = " in applying["The trace format"]
     assert "not discovered" in text
 
 
@@ -191,7 +191,7 @@ def test_costs_that_are_not_counted_on_ids_of_a_span_are_named(tmp_path):
     ]
     checks = {check.title: check for check in confounds(read_study(runs))}
     text = checks["How costs were counted"].text
-    assert "served on its text, tokenised again" in text and "ids" not in text.split()[:3]
-    assert "The cost of instruct is the whole response" in text
+    assert "served on its text, tokenised again" in text
+    assert "the cost of instruct is the whole response" in text
     alone = {check.title: check for check in confounds(read_study(runs[:1]))}
     assert not alone["How costs were counted"].applies

@@ -20,14 +20,9 @@ from handan.alignment.output.tables import tables
 from handan.config import read_yaml
 from handan.errors import UserError, printable
 from handan.records import content_hash, read_json, read_jsonl
+from handan.training.arms import described
 
 FOLDER = Path(__file__).parent
-# What each recipe does, for the first sentence of a card.
-RECIPES = {
-    "sft_distill": "supervised fine-tuning on the traces of a teacher",
-    "grpo": "reinforcement learning with a verifiable reward (GRPO)",
-    "on_policy_distill": "on-policy distillation: its own responses, scored by a teacher",
-}
 QUARTILES = {"shortest": 0.0, "lower quartile": 0.25, "median": 0.5, "upper quartile": 0.75}
 QUARTILES |= {"longest": 1.0}
 # How the hub names a repository: OWNER/NAME.
@@ -126,7 +121,7 @@ def _render(
         "config": config,
         "settings": config[stage],
         "repo": repo,
-        "recipes": RECIPES,
+        "trained_by": described(run[stage].get("recipe")).text,
         "tables": _tables(measured, run_dir / "alignment.json") if measured else [],
         "notes": measured["notes"] if measured else [],
         "lengths": _lengths(run_dir / "traces.jsonl") if stage == "traces" else {},

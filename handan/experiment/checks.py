@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handan.config import read_yaml
+from handan.training.arms import RECIPES
 
 if TYPE_CHECKING:
     from handan.experiment.declared import Experiment
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 # Files and folders beside the run directories, and arguments that the experiment gives itself.
 RESERVED = ("logs", "report.html", "alignment.json")
 OWN = ("output_dir", "config")
-RECIPES = ("sft_distill", "grpo", "on_policy_distill")
 
 
 def _more_arguments(experiment: "Experiment") -> Iterator[tuple[str, dict[str, Any]]]:

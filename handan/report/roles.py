@@ -1,16 +1,23 @@
-"""Who is whose base and teacher: derived from hashes of weights, never from names."""
+"""Bases, teachers and students among runs, inferred from hashes of weights, never from names."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from handan.alignment.data.pairs import Comparisons, Pairs, choose_pairs
 from handan.budgets import root
+from handan.training.arms import described
 
-RECIPES = {"grpo": "GRPO", "sft_distill": "SFT", "on_policy_distill": "on-policy distillation"}
-KINDS = ("base", "teacher", "student", "trained", "control", "model")
+# What a sentence calls an arm of each kind, in the order of tables.
+KINDS = {
+    "base": "the base model",
+    "teacher": "the teacher",
+    "student": "the {method} student",
+    "trained": "the {method} model",
+    "control": "the {method} control",
+    "model": "model",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +89,15 @@ class Arm:
         """Hash of the evaluated weights."""
         return self.config.get("evaluation", {}).get("model_fingerprint")
 
-    @cached_property
+    @property
+    def recipe(self) -> str | None:
+        """The recipe it was trained by."""
+        return self.training.get("recipe") or self.published.get("recipe")
+
+    @property
     def method(self) -> str | None:
-        """How it was trained, in short."""
-        recipe = self.training.get("recipe") or self.published.get("recipe")
-        return RECIPES.get(str(recipe), str(recipe)) if recipe else None
+        """Its recipe in words."""
+        return described(self.recipe).method if self.recipe else None
 
     @property
     def taught_by(self) -> Mapping[str, Any]:
@@ -101,15 +112,7 @@ class Arm:
     @property
     def noun(self) -> str:
         """What a sentence calls it, with its name where that adds something."""
-        nouns = {
-            "base": "the base model",
-            "teacher": "the teacher",
-            "student": f"the {self.method} student",
-            "trained": f"the {self.method} model",
-            "control": f"the {self.method} control",
-            "model": "model",
-        }
-        noun = nouns[self.kind]
+        noun = KINDS[self.kind].format(method=self.method)
         return noun if self.name.casefold() in noun.casefold().split() else f"{noun} {self.name}"
 
     @property
@@ -124,8 +127,7 @@ class Arm:
         if self.kind in ("student", "control"):
             whom = self.teacher or self.teacher_said or "an unrecorded teacher"
             relation = ", which has the same base" if self.kind == "control" else ""
-            imitates = self.method != RECIPES["on_policy_distill"]
-            how = "on traces of" if imitates else "with scores of"
+            how = described(self.recipe).by_teacher
             return f"{self.kind}: {self.method}{start} {how} {whom}{relation}"
         if self.kind == "trained":
             return f"{self.method}{start}"
@@ -177,7 +179,7 @@ def relate(arms: Sequence[Arm]) -> list[Arm]:
                 kind=kind(arm),
             )
         )
-    return sorted(related, key=lambda arm: KINDS.index(arm.kind))
+    return sorted(related, key=lambda arm: list(KINDS).index(arm.kind))
 
 
 def comparisons(arms: Sequence[Arm]) -> Comparisons:

@@ -60,7 +60,7 @@ def verdicts(group: Group) -> list:
 
 
 def _verdict(claim: Claim) -> list:
-    explained = [confound.text for confound in claim.confounds]
+    explained = [confound.short for confound in claim.confounds]
     more = [claim.power, *claim.notes, *explained]
     more += [f"The study reports: {claim.reported}"] if claim.reported else []
     return [

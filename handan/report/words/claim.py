@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+
+from handan.report.words.confounds import Confound
 
 # The questions of the study, in its order.
 ORDER = (
@@ -25,18 +26,6 @@ REPORTED = {
     "student-trained": "yes, it concludes from published checkpoints that human-like allocation "
     "comes from reinforcement, not from imitation.",
 }
-
-
-class Applying(NamedTuple):
-    """Another explanation that applies to a claim.
-
-    Attributes:
-        key: of the longer text in ``handan.report.words.confounds``.
-        text: what it is, with the numbers of the arms of the claim.
-    """
-
-    key: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -71,7 +60,7 @@ class Claim:
     effect: str = ""
     num_items: int | None = None
     power: str | None = None
-    confounds: Sequence[Applying] = ()
+    confounds: Sequence[Confound] = ()
 
     @property
     def reported(self) -> str | None:

@@ -1,262 +1,382 @@
-"""What else could explain the verdicts: each checked on the numbers, named only where it holds."""
+"""Other explanations of the verdicts, each checked on the numbers.
 
-from collections.abc import Mapping
+One function checks one explanation: among all arms for the whole report, among one or two models
+for a single claim.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import combinations
 from typing import Any, NamedTuple
 
+from handan import budgets
 from handan.alignment.data.item_costs import MIN_ACCURACY
+from handan.alignment.figures.verdict import ACCURACY_TOLERANCE
+from handan.budgets import TOLERANCE
 from handan.report.data import Group, Study
-from handan.report.notation import bounds, correlation, listing, name, percent, sentence
-from handan.report.words.budget import compared
-from handan.report.words.counting import counting
-from handan.report.words.pair import (
-    CAP_TOLERANCE,
-    DIRECT_TOLERANCE,
-    FORMAT_EXPLAINS,
-    RELIABILITY_TOLERANCE,
-    WITH_TEACHERS,
-    accuracy_gap,
-    budget_difference,
-)
+from handan.report.notation import bounds, correlation, listing, name, number, percent
+from handan.report.words.budget import compared_pair
 
+# A task of which more than this share of answers is cut has lengths that are too short.
+CAP_TOLERANCE = 0.01
+# Shares of answers without reasoning further apart than this are another explanation.
+DIRECT_TOLERANCE = 0.1
+# Reliabilities further apart than this attenuate two correlations differently.
+RELIABILITY_TOLERANCE = 0.1
+# A format whose noise-free length follows people this closely explains a high r by itself.
+FORMAT_EXPLAINS = 0.5
 # An arm that lost more than this share of its base's right answers no longer solves the tasks.
 COMPETENCE_LOST = 0.5
 SMALL_MODEL_PARAMETERS = 1e8
+# .4 - .3 is a little more than .1 in floating point.
+_ROUNDING = 1e-9
+COUNTED = {
+    "token_ids": "on generated token ids",
+    "usage": "by the server",
+    "retokenized": "on its text, tokenised again",
+    "characters": "in characters",
+}
 
 
 class Confound(NamedTuple):
-    """Another explanation: its name, whether it applies, and the numbers.
+    """Another explanation of a claim or of the whole report, checked.
 
-    ``key`` is that of ``handan.report.words.claim.Applying``, where claims name it too.
+    Attributes:
+        title: its name in words.
+        applies: whether the numbers leave it open.
+        finding: the numbers, a clause.
+        meaning: what they mean, in sentences.
+        key: its name in ``CHECKS``.
     """
 
     title: str
     applies: bool
-    text: str
-    key: str
+    finding: str
+    meaning: str = ""
+    key: str = ""
 
+    @property
+    def short(self) -> str:
+        """Title and numbers, for a claim."""
+        return f"{self.title}: {self.finding}."
 
-# Title, whether it applies, text.
-Check = tuple[str, bool, str]
+    @property
+    def text(self) -> str:
+        """Numbers and their meaning, for the whole report."""
+        return f"{self.finding}. {self.meaning}".strip()
 
 
 def confounds(study: Study) -> list[Confound]:
-    """All checks on the main group, those that apply first."""
-    group = study.main
-    checks = {
-        "noise": _noise(group),
-        "format": _format(group),
-        "competence": _competence(group),
-        "cap": _cap(group),
-        "accuracy": _accuracy(group),
-        "budget": _budgets(study),
-        "direct": _direct(group),
-        "counting": counting(group),
-        "repetition": _repetition(group),
-        "size": _size(group),
-    }
-    found = [Confound(*check, key) for key, check in checks.items() if check is not None]
+    """All checks among the arms of the main group, those that apply first."""
+    models = [arm.name for arm in study.main.arms]
+    found = _checked(study.main, models, CHECKS, study.tolerance)
     return sorted(found, key=lambda confound: not confound.applies)
 
 
-def _pairs(group: Group) -> list[Mapping[str, Any]]:
-    names = [arm.name for arm in group.arms]
-    return [r for r in group.result["contrasts"] if r["mean"] == "human" and r["a"] in names]
+def applying(
+    group: Group, models: Sequence[str], keys: Iterable[str], tolerance: float = TOLERANCE
+) -> list[Confound]:
+    """Those of the explanations ``keys`` that apply to the models of a claim.
+
+    ``tolerance`` is the share by which budgets may differ that count as matched.
+    """
+    return [found for found in _checked(group, models, keys, tolerance) if found.applies]
 
 
-def _noise(group: Group) -> Check:
+def _checked(
+    group: Group, models: Sequence[str], keys: Iterable[str], tolerance: float
+) -> list[Confound]:
+    found = {key: CHECKS[key](group, models, tolerance) for key in keys}
+    return [check._replace(key=key) for key, check in found.items() if check is not None]
+
+
+def oracles(group: Group) -> dict[str, float]:
+    """{human task: r of a flawless trace's length with people}, where it is known."""
+    found = {task: group.task_figure(task, "oracle_human") for task in group.tasks("human")}
+    return {task: r for task, r in found.items() if r is not None}
+
+
+def accuracy_gap(contrast: Mapping[str, Any]) -> float | None:
+    """Accuracy of a minus that of b: NaN if unknown, None if within tolerance."""
+    if contrast["accuracy_a"] is None or contrast["accuracy_b"] is None:
+        return float("nan")
+    gap = float(contrast["accuracy_a"] - contrast["accuracy_b"])
+    return gap if abs(gap) > ACCURACY_TOLERANCE + _ROUNDING else None
+
+
+def _noise(group: Group, models: Sequence[str], _: float) -> Confound:
     title = "Sampling noise"
-    known = {
-        arm: reliability
-        for arm in group.arms
-        if (reliability := group.over_tasks(arm.name, "reliability_model")) is not None
-    }
+    known = _over_tasks(group, models, "reliability_model")
     if not known:
-        return title, False, "unknown: there are not several samples an item"
-    if max(known.values()) - min(known.values()) <= RELIABILITY_TOLERANCE:
-        return title, False, "all arms' lengths repeat equally well"
-    least, most = min(known, key=lambda arm: known[arm]), max(known, key=lambda arm: known[arm])
-    text = (
-        "A model whose lengths vary from sample to sample has a lower r with anything, so a rise "
-        "of r after training can be sharpening: the same allocation, carried out with less noise. "
-        f"The reliability of lengths runs from {correlation(known[least])} ({least.name}) to "
-        f"{correlation(known[most])} ({most.name})."
+        return Confound(title, False, "unknown: there are not several samples an item")
+    if not _apart(known.values(), RELIABILITY_TOLERANCE):
+        return Confound(title, False, "all arms' lengths repeat equally well")
+    least, most = (choose(known, key=lambda model: known[model]) for choose in (min, max))
+    finding = (
+        f"the reliability of lengths runs from {correlation(known[least])} ({least}) to "
+        f"{correlation(known[most])} ({most})"
     )
-    cold = {
-        arm.name: correlation(figures["mean_r_loglog"])
-        for arm in group.arms
-        if (figures := group.figures(arm.greedy)) is not None
-    }
-    if cold:
-        shown = listing([f"{arm} {r}" for arm, r in cold.items()])
-        text += f" At T = 0, where nothing is drawn, mean r is {shown}."
+    meaning = (
+        "A model whose lengths vary from sample to sample has a lower r with anything, so a rise "
+        "of r after training can be sharpening: the same allocation, carried out with less noise."
+    )
+    greedy = {model: group.arm(model).greedy for model in models}
+    shown = [
+        f"{model} {correlation(figures['mean_r_loglog'])}"
+        for model in models
+        if (figures := group.figures(greedy[model])) is not None
+    ]
+    if shown:
+        meaning += f" At T = 0, where nothing is drawn, mean r is {listing(shown)}."
     left = [
         f"{pair['a']} against {pair['b']} {correlation(row['difference'])} {bounds(row['ci'])}"
-        for pair in _pairs(group)
-        if (row := _cold_row(group, pair)) is not None
+        for pair in _contrasts(group, models)
+        if (row := group.contrast(greedy[pair["a"]], greedy[pair["b"]])) is not None
     ]
     if left:
-        text += f" What remains of the differences: {listing(left)}."
-    return title, True, text
+        meaning += f" What remains of the differences: {listing(left)}."
+    return Confound(title, True, finding, meaning)
 
 
-def _cold_row(group: Group, pair: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    return group.contrast(group.arm(pair["a"]).greedy, group.arm(pair["b"]).greedy)
-
-
-def _format(group: Group) -> Check:
-    title = "The trace format"
-    oracles = {
-        task: r
-        for task in group.tasks("human")
-        if (r := group.task_figure(task, "oracle_human")) is not None
-    }
-    if not oracles:
-        return title, False, "no noise-free length of the format is known"
-    shown = listing([f"{correlation(r)} for {name(task)}" for task, r in oracles.items()])
-    formats = {group.format_of(task) for task in oracles} - {None}
-    called = f" '{listing(sorted(map(str, formats)))}'" if formats else ""
-    if max(oracles.values()) < FORMAT_EXPLAINS:
-        text = f"the noise-free trace of the format{called} has r = {shown} with human time"
-        return title, False, text
-    return (
+def _format(group: Group, _: Sequence[str], __: float) -> Confound:
+    title, found = "The trace format", oracles(group)
+    if not found:
+        return Confound(title, False, "no noise-free length of the format is known")
+    shown = listing([f"{correlation(r)} for {name(task)}" for task, r in found.items()])
+    formats = sorted({called for task in found if (called := group.format_of(task))})
+    called = f" of '{listing(formats)}'" if formats else ""
+    return Confound(
         title,
-        True,
-        f"The trace format{called} itself has r = {shown} with people: that is the correlation of "
-        "the length of a flawless trace with human time, before any model runs. So a high r here "
-        "says that a model carries out a format into which difficulty was written; it is not "
-        "discovery of difficulty. See the format control.",
+        max(found.values()) >= FORMAT_EXPLAINS,
+        f"the length of a flawless trace{called} has itself r = {shown} with people",
+        "That is so before any model runs. So a high r here says that a model carries out a format "
+        "into which difficulty was written; it is not discovery of difficulty. See the format "
+        "control.",
     )
 
 
-def _competence(group: Group) -> Check | None:
+def _competence(group: Group, models: Sequence[str], _: float) -> Confound | None:
     found = []
-    for arm in group.arms:
-        if arm.base is None:
-            continue
-        own, before = (group.over_tasks(model, "accuracy") for model in (arm.name, arm.base))
+    for arm in map(group.arm, models):
+        accuracy = _over_tasks(group, [arm.name, arm.base or ""], "accuracy")
         tasks = (group.figures(arm.name) or {"tasks": {}})["tasks"]
         above = [
             f"{correlation(of['r_loglog'])} {bounds(of['r_loglog_ci'])} on {name(task)}"
             for task, of in tasks.items()
             if of["cost_source"] == "human" and of["r_loglog_ci"] and of["r_loglog_ci"][0] > 0
         ]
-        if own is not None and before is not None and own < COMPETENCE_LOST * before and above:
-            found.append(
-                f"{arm.name} answers {percent(own)} of the human items rightly, its base "
-                f"{percent(before)}, and still has r = {listing(above)}"
-            )
-    if found:
-        return (
-            "Length without competence",
-            True,
-            f"{'; '.join(found)}. Human-like lengths can be had without right answers: "
-            "r alone does not show that the reasoning works. A task with fewer than "
-            f"{percent(MIN_ACCURACY)} right answers is in no mean and no verdict.",
-        )
-    return None
-
-
-def _cap(group: Group) -> Check:
-    title = "Answers cut at the token cap"
-    cap = group.conditions.get("max_new_tokens", "unknown")
-    rates = [
-        (figures["cap_rate"], arm.name, task)
-        for arm in group.arms
-        for task, figures in group.result["models"][arm.name]["tasks"].items()
-        if figures["cap_rate"] is not None
-    ]
-    if not rates:
-        return title, True, "Unknown: no status is recorded, so a cap may have cut r."
-    over = [
-        f"{arm} {percent(rate)} on {name(task)}"
-        for rate, arm, task in rates
-        if rate > CAP_TOLERANCE
-    ]
-    if not over:
-        highest = percent(max(rate for rate, _, _ in rates))
-        return title, False, f"at most {highest} of any arm's answers on a task"
-    return (
-        title,
+        if above and len(accuracy) == 2:
+            own, before = accuracy.values()
+            if own < COMPETENCE_LOST * before:
+                found.append(
+                    f"{arm.name} answers {percent(own)} of the human items rightly, its base "
+                    f"{percent(before)}, and still has r = {listing(above)}"
+                )
+    if not found:
+        return None
+    return Confound(
+        "Length without competence",
         True,
-        f"{listing(over)} of answers reached the cap of {cap} tokens. They count with the length "
-        "they had, which is too short, and a cap flattens long answers of verbose models first.",
+        "; ".join(found),
+        "Human-like lengths can be had without right answers: r alone does not show that the "
+        f"reasoning works. A task with fewer than {percent(MIN_ACCURACY)} right answers is in no "
+        "mean and no verdict.",
     )
 
 
-def _accuracy(group: Group) -> Check:
-    title = "Unequal accuracy"
-    over = []
-    for row in _pairs(group):
-        gap = accuracy_gap(row)
-        if gap is None:
+def _cap(group: Group, models: Sequence[str], _: float) -> Confound:
+    title = "Answers cut at the token cap"
+    rates = [
+        (rate, model, task)
+        for model in models
+        for task, figures in (group.figures(model) or {"tasks": {}})["tasks"].items()
+        if (rate := figures["cap_rate"]) is not None
+    ]
+    over = [
+        f"{model} {percent(rate)} on {name(task)}"
+        for rate, model, task in rates
+        if rate > CAP_TOLERANCE
+    ]
+    if over:
+        return Confound(
+            title,
+            True,
+            f"{listing(over)} of answers reached the cap of "
+            f"{group.conditions.get('max_new_tokens', 'unknown')} tokens",
+            "They count with the length they had, which is too short, and a cap flattens long "
+            "answers of verbose models first.",
+        )
+    if not rates:
+        return Confound(title, True, "unknown: no status is recorded, so a cap may have cut r")
+    highest = percent(max(rate for rate, _, _ in rates))
+    return Confound(title, False, f"at most {highest} of any arm's answers on a task")
+
+
+def _accuracy(group: Group, models: Sequence[str], _: float) -> Confound:
+    title, over = "Unequal accuracy", []
+    for row in _contrasts(group, models):
+        if (gap := accuracy_gap(row)) is None:
             continue
         if gap != gap:
-            over.append(f"{row['a']} against {row['b']}: unknown")
+            over.append(f"unknown for {row['a']} against {row['b']}")
         else:
             of_a, of_b = percent(row["accuracy_a"]), percent(row["accuracy_b"])
             over.append(f"{row['a']} {of_a} against {row['b']} {of_b}")
     if not over:
-        return title, False, "no contrast has accuracies more than 10 points apart"
-    return (
+        return Confound(title, False, "no contrast has accuracies more than 10 points apart")
+    return Confound(
         title,
         True,
-        f"More than 10 points apart: {listing(over)}. A model that fails the items may be long or "
-        "short for other reasons than difficulty.",
+        f"of right answers, more than 10 points apart: {listing(over)}",
+        "A model that fails the items may be long or short for other reasons than difficulty; a "
+        "weaker model is another explanation of a lower r, and similar lengths do not mean similar "
+        "answers.",
     )
 
 
-def _budgets(study: Study) -> Check | None:
-    names = [arm.name for arm in study.main.arms]
-    rows = [row for row in compared(study) if row["a"] in names]
+def _budget(group: Group, models: Sequence[str], tolerance: float) -> Confound | None:
+    title, pairs = "Unequal budgets", combinations(map(group.arm, models), 2)
+    rows = [row for a, b in pairs if (row := compared_pair(a, b, tolerance)) is not None]
     if not rows:
         return None
-    apart = [said for row in rows if (said := budget_difference(row))]
+    apart = [said for row in rows if (said := _budget_difference(row))]
     if not apart:
-        return "Unequal budgets", False, " ".join(row["sentence"] for row in rows)
-    text = f"{sentence(WITH_TEACHERS)}: {'; '.join(apart)}. A method with less to learn from may "
-    return "Unequal budgets", True, f"{text}look worse, or less damaged."
-
-
-def _direct(group: Group) -> Check:
-    title = "Answers without reasoning"
-    rates = {
-        arm.name: rate
-        for arm in group.arms
-        if (rate := group.over_tasks(arm.name, "no_reasoning_rate")) is not None
-    }
-    if not rates or max(rates.values()) - min(rates.values()) <= DIRECT_TOLERANCE:
-        return title, False, "equally rare in all arms"
-    shown = [f"{model} {percent(rate)}" for model, rate in rates.items()]
-    return (
+        return Confound(title, False, " ".join(row["sentence"] for row in rows))
+    return Confound(
         title,
         True,
-        f"{listing(shown)} of answers to human items have no reasoning token. They have no "
-        "logarithm and are left out of log measures; the raw r counts them as 0.",
+        f"with the teacher's part counted, {'; '.join(apart)}",
+        "A method with less to learn from may look worse, or less damaged.",
     )
 
 
-def _repetition(group: Group) -> Check:
-    text = "Intervals resample items: they hold for these models, these people and these tasks."
-    if any(arm.training for arm in group.arms):
-        settings = [arm.training_config for arm in group.arms]
-        seeds = sorted({str(of["seed"]) for of in settings if "seed" in of})
-        shown = f" (training seed {listing(seeds)})" if seeds else ""
-        text = f"Every arm was trained once{shown}. {text} How a repeated training would come out "
-        text += "is not known."
-    return "One run of each arm", True, text
+def _budget_difference(row: Mapping[str, Any]) -> str | None:
+    """How far two budgets are apart on measures that could matter; None if on none of them."""
+    apart, unknown = [], []
+    for of_measure in row["measures"]:
+        what = budgets.MEASURES[of_measure["measure"]].removesuffix(" (with the teacher's)")
+        # The memory that a training needed changes nothing of what it learns.
+        if of_measure["measure"] == "peak_memory_gib" or of_measure["within"]:
+            continue
+        if of_measure["within"] is None:
+            unknown.append(what)
+        elif of_measure["ratio"] is None:
+            apart.append(f"{what} where {row['b']} had none")
+        else:
+            apart.append(f"{number(of_measure['ratio'], 2)} times the {what}")
+    if not apart:
+        return None
+    text = f"{row['a']} had {listing(apart)} of {row['b']}"
+    return f"{text} ({listing(unknown)} unknown)" if unknown else text
 
 
-def _size(group: Group) -> Check | None:
-    sizes = [
-        size
-        for arm in group.arms
-        if (size := (arm.training.get("parameters") or {}).get("multiplied")) is not None
+def _direct(group: Group, models: Sequence[str], _: float) -> Confound:
+    title = "Answers without reasoning"
+    rates = _over_tasks(group, models, "no_reasoning_rate")
+    # A single model is looked at by its own rate, several by their difference.
+    compared = [*rates.values(), *([0.0] if len(models) == 1 else [])]
+    if not rates or not _apart(compared, DIRECT_TOLERANCE):
+        return Confound(title, False, "equally rare in all arms")
+    shown = [f"{model} {percent(rate)}" for model, rate in rates.items()]
+    return Confound(
+        title,
+        True,
+        f"{listing(shown)} of answers to human items have no reasoning token",
+        "They have no logarithm and are left out of log measures; the raw r counts them as 0.",
+    )
+
+
+def _counting(group: Group, models: Sequence[str], _: float) -> Confound:
+    title = "How costs were counted"
+    ways = {model: _values(group, model, "counted_by") for model in models}
+    whole = [model for model in models if "response" in _values(group, model, "cost_rule")]
+    # Unknown matters only beside an arm of which it is known.
+    known = any(ways.values())
+    other = [
+        f"{model} {' and '.join(COUNTED.get(way, way) for way in sorted(found)) or 'unknown'}"
+        for model, found in ways.items()
+        if known and found != {"token_ids"}
     ]
-    if sizes and max(sizes) < SMALL_MODEL_PARAMETERS:
-        return (
-            "Small models",
-            True,
-            f"The trained models have at most {max(sizes):,} parameters. They are model "
-            "organisms: what the methods do to them need not hold for large models.",
+    if not other and not whole:
+        return Confound(title, False, "all on the token ids inside the reasoning span")
+    findings, meaning = [], ""
+    if other:
+        findings.append(f"not on generated token ids: {listing(other)}")
+        meaning += (
+            "Text that is tokenised again has another length than was generated, and a server's "
+            "own count may hold the tags; compare with an arm counted otherwise only where a "
+            "difference is far larger. "
         )
-    return None
+    if whole:
+        findings.append(
+            f"the cost of {listing(whole)} is the whole response, because there is no reasoning "
+            "span"
+        )
+        meaning += (
+            "An answer's length need not mean what thinking does. 'handan compare --cost_rule' "
+            "counts all arms by one rule."
+        )
+    return Confound(title, True, "; ".join(findings), meaning)
+
+
+def _repetition(group: Group, models: Sequence[str], _: float) -> Confound:
+    title = "One run of each arm"
+    finding = "intervals resample items: they hold for these models, these people and these tasks"
+    trained = [arm for arm in map(group.arm, models) if arm.training]
+    if not trained:
+        return Confound(title, True, finding)
+    seeds = {str(arm.training_config["seed"]) for arm in trained if "seed" in arm.training_config}
+    shown = f" (training seed {listing(sorted(seeds))})" if seeds else ""
+    meaning = f"Every arm was trained once{shown}. How a repeated training would come out is not "
+    return Confound(title, True, finding, f"{meaning}known.")
+
+
+def _size(group: Group, models: Sequence[str], _: float) -> Confound | None:
+    sizes = [(group.arm(model).training.get("parameters") or {}) for model in models]
+    known = [size["multiplied"] for size in sizes if size.get("multiplied") is not None]
+    if not known or max(known) >= SMALL_MODEL_PARAMETERS:
+        return None
+    return Confound(
+        "Small models",
+        True,
+        f"the trained models have at most {max(known):,} parameters",
+        "They are model organisms: what the methods do to them need not hold for large models.",
+    )
+
+
+CHECKS: dict[str, Callable[[Group, Sequence[str], float], Confound | None]] = {
+    "noise": _noise,
+    "format": _format,
+    "competence": _competence,
+    "cap": _cap,
+    "accuracy": _accuracy,
+    "budget": _budget,
+    "direct": _direct,
+    "counting": _counting,
+    "repetition": _repetition,
+    "size": _size,
+}
+OF_LENGTHS = ("cap", "direct", "counting")
+OF_CONTRASTS = ("accuracy", *OF_LENGTHS, "noise", "budget", "format")
+
+
+def _contrasts(group: Group, models: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The contrasts among these models on the mean over human tasks."""
+    rows = group.result["contrasts"]
+    return [r for r in rows if r["mean"] == "human" and r["a"] in models and r["b"] in models]
+
+
+def _over_tasks(group: Group, models: Sequence[str], column: str) -> dict[str, float]:
+    """{model: mean of a figure over human tasks}, where it is known."""
+    found = {model: group.over_tasks(model, column) for model in models}
+    return {model: value for model, value in found.items() if value is not None}
+
+
+def _values(group: Group, model: str, column: str) -> set[str]:
+    """The values of a column such as 'counted_by' on a model's tasks."""
+    tasks = (group.figures(model) or {"tasks": {}})["tasks"].values()
+    return {way for task in tasks if task[column] for way in task[column].split(" + ")}
+
+
+def _apart(values: Iterable[float], tolerance: float) -> bool:
+    known = list(values)
+    return max(known) - min(known) > tolerance + _ROUNDING

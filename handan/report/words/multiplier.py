@@ -9,8 +9,8 @@ from handan.report.data import Group
 from handan.report.notation import bounds, correlation, number
 from handan.report.notation import sentence as capital
 from handan.report.roles import Arm
-from handan.report.words import pair
-from handan.report.words.claim import Applying, Claim
+from handan.report.words.claim import Claim
+from handan.report.words.confounds import OF_LENGTHS, Confound, applying
 
 # A slope shown to be within this of 1 is that of a constant multiple.
 SLOPE_BOUND = 0.1
@@ -140,9 +140,9 @@ def _precision(slope: Slope) -> str | None:
     )
 
 
-def _confounds(group: Group, fit: Mapping[str, Any], slope: Slope, cold: bool) -> list[Applying]:
-    found = pair.of_lengths(group, (fit["student"], fit["base"]))
+def _confounds(group: Group, fit: Mapping[str, Any], slope: Slope, cold: bool) -> list[Confound]:
+    found = applying(group, (fit["student"], fit["base"]), OF_LENGTHS)
     if not cold and not slope.corrected:
-        text = "Sampling noise flattens b, and one response an item does not tell by how much."
-        found.append(Applying("noise", text))
+        text = "it flattens b, and one response an item does not tell by how much"
+        found.append(Confound("Sampling noise", True, text, key="noise"))
     return found

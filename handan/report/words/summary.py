@@ -2,7 +2,7 @@
 
 from handan.report.data import Group
 from handan.report.notation import bounds, correlation, listing, percent
-from handan.report.words.pair import FORMAT_EXPLAINS
+from handan.report.words.confounds import FORMAT_EXPLAINS, oracles
 from handan.report.words.verdicts import lost_by_correction, outcome
 
 COMPARED = {
@@ -57,12 +57,7 @@ def summary(group: Group) -> list[str]:
         said.append(
             f"Reversed, with fewer tokens where people take longer: {'; '.join(reversed_arms)}."
         )
-    formats = [
-        correlation(oracle)
-        for task in group.tasks("human")
-        if (oracle := group.task_figure(task, "oracle_human")) is not None
-        and oracle >= FORMAT_EXPLAINS
-    ]
+    formats = [correlation(r) for r in oracles(group).values() if r >= FORMAT_EXPLAINS]
     if formats:
         said.append(
             "Keep in mind that flawless traces in this format have lengths with r = "

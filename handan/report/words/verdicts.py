@@ -9,8 +9,8 @@ from handan.report.data import Group
 from handan.report.notation import bounds, correlation, listing, name, p_value, percent
 from handan.report.notation import sentence as capital
 from handan.report.roles import Arm
-from handan.report.words import pair
-from handan.report.words.claim import ORDER, Applying, Claim
+from handan.report.words.claim import ORDER, Claim
+from handan.report.words.confounds import OF_CONTRASTS, OF_LENGTHS, accuracy_gap, applying
 from handan.report.words.multiplier import multiplier_claims
 from handan.report.words.power import power_of_contrast, power_of_r
 from handan.report.words.testable import tested
@@ -110,7 +110,7 @@ def _teacher(group: Group, arm: Arm) -> Claim | None:
         effect=f"r = {effect}",
         num_items=sum(sizes),
         power=power_of_r(sizes),
-        confounds=[*pair.of_lengths(group, [arm.name]), *pair.of_format(group)],
+        confounds=applying(group, [arm.name], [*OF_LENGTHS, "format"]),
     )
 
 
@@ -128,7 +128,7 @@ def _contrast(group: Group, row: Mapping[str, Any], a: Arm, b: Arm, tolerance: f
     if found == "preserved":
         evidence += f"; 90 % interval {bounds(row['ci90'])} inside ±{bound}"
     notes = [*_levels(group, a, b), _cold(row, cold), _by_task(group, row)]
-    if pair.accuracy_gap(row) is None:
+    if accuracy_gap(row) is None:
         shown = f"{percent(row['accuracy_a'])} against {percent(row['accuracy_b'])}"
         notes.append(f"Accuracy is similar: {shown} of answers right.")
     return Claim(
@@ -144,7 +144,7 @@ def _contrast(group: Group, row: Mapping[str, Any], a: Arm, b: Arm, tolerance: f
         effect=difference,
         num_items=row["n"],
         power=power_of_contrast(group, row, found),
-        confounds=_confounds(group, row, a, b, tolerance),
+        confounds=applying(group, [a.name, b.name], OF_CONTRASTS, tolerance),
     )
 
 
@@ -155,7 +155,7 @@ def _label(row: Mapping[str, Any], cold: Mapping[str, Any] | None, a: Arm, b: Ar
         relation = "teacher" if b.name == a.teacher else "base"
     claimed = CLAIMS.get(relation) if a.kind == "student" and found == "lower" else None
     label = claimed or shown_verdict(row)
-    gap = pair.accuracy_gap(row)
+    gap = accuracy_gap(row)
     if gap is not None:
         label += ", accuracy unknown" if gap != gap else ", with unequal accuracy"
     if lost_by_correction(row):
@@ -167,19 +167,6 @@ def _label(row: Mapping[str, Any], cold: Mapping[str, Any] | None, a: Arm, b: Ar
 
 def _qualified(contrast: Mapping[str, Any]) -> str:
     return shown_verdict(contrast) + (NOT_CORRECTED if lost_by_correction(contrast) else "")
-
-
-def _confounds(
-    group: Group, row: Mapping[str, Any], a: Arm, b: Arm, tolerance: float
-) -> list[Applying]:
-    models = [a.name, b.name]
-    return [
-        *pair.of_accuracy(row, outcome(row)),
-        *pair.of_lengths(group, models),
-        *pair.of_noise(group, models),
-        *pair.of_budgets(a, b, tolerance),
-        *pair.of_format(group),
-    ]
 
 
 def _size(contrast: Mapping[str, Any]) -> str:
