@@ -187,17 +187,17 @@ def _publish(arguments: argparse.Namespace) -> None:
 
 def _demo(arguments: argparse.Namespace) -> None:
     from handan import experiment
+    from handan.experiment.declared import DEMO, load_experiment
 
-    experiment.run(
-        experiment.load(experiment.DEMO, arguments.seed), output_dir=arguments.output_dir
-    )
+    experiment.run(load_experiment(DEMO, arguments.seed), output_dir=arguments.output_dir)
 
 
 def _experiment(arguments: argparse.Namespace) -> None:
     from handan import experiment
+    from handan.experiment.declared import load_experiment
 
     experiment.run(
-        experiment.load(arguments.file, arguments.seed, arguments.accelerate_config),
+        load_experiment(arguments.file, arguments.seed, arguments.accelerate_config),
         output_dir=arguments.output_dir,
         only=arguments.only,
         dry_run=arguments.dry_run,
@@ -206,9 +206,9 @@ def _experiment(arguments: argparse.Namespace) -> None:
 
 
 def _study(arguments: argparse.Namespace) -> None:
-    from handan.study import command
+    from handan import study
 
-    command.run(arguments)
+    study.run(arguments)
 
 
 def _doctor(arguments: argparse.Namespace) -> None:

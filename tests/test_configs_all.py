@@ -109,10 +109,10 @@ def read_architectures(path, *_):
 
 
 def plan_study(path, *_):
+    from handan.experiment.declared import load_experiment
     from handan.experiment.plan import plan
-    from handan.study.declared import load_study
 
-    study = load_study(path)
+    study = load_experiment(path)
     assert (ROOT / study.page).is_file()
     assert len(plan(study, Path("out")).stages) > 40
 

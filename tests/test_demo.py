@@ -8,8 +8,7 @@ from embedded import ROOT
 
 from handan.cli import command
 from handan.errors import UserError
-from handan.experiment import DEMO
-from handan.experiment.declared import load_experiment
+from handan.experiment.declared import DEMO, load_experiment
 from handan.experiment.plan import plan
 
 OUT = Path("runs/demo")
@@ -19,8 +18,8 @@ OUT = Path("runs/demo")
 def stages(monkeypatch):
     monkeypatch.chdir(ROOT)
 
-    def make(**changes):
-        return plan(load_experiment(DEMO, **changes), OUT).stages
+    def make(seed=None):
+        return plan(load_experiment(DEMO, seed), OUT).stages
 
     return make
 
@@ -51,7 +50,7 @@ def test_every_file_a_stage_names_is_in_the_project(stages):
 
 
 def test_the_two_students_share_base_prompts_probe_and_seed(stages):
-    by_name = {stage.name: stage for stage in stages(seeds=[7])}
+    by_name = {stage.name: stage for stage in stages(seed=7)}
     grpo = yaml.safe_load((ROOT / "recipes/configs/tiny/grpo.yaml").read_text())
     sft = yaml.safe_load((ROOT / "recipes/configs/tiny/sft_distill.yaml").read_text())
     traces = yaml.safe_load((ROOT / "recipes/configs/tiny/traces.yaml").read_text())

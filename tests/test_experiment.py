@@ -14,11 +14,9 @@ from embedded import ROOT, small_suite
 from handan.cli import command
 from handan.errors import UserError
 from handan.evaluate import write_items
-from handan.experiment import marks
 from handan.experiment import stages as running
 from handan.experiment.declared import load_experiment
-from handan.experiment.marks import Stage
-from handan.experiment.plan import plan, select
+from handan.experiment.plan import Stage, plan, select
 from handan.records import read_json, write_json
 from handan.stopping import STOPPED
 from handan.suite import load_suite, suite_items
@@ -50,8 +48,8 @@ def declared(tmp_path, **changes):
     return path
 
 
-def planned(path, **changes):
-    return plan(load_experiment(path, **changes), Path("out"))
+def planned(path, seed=None):
+    return plan(load_experiment(path, seed), Path("out"))
 
 
 def test_a_sequence_starts_from_the_arm_before_and_settings_become_arguments(tmp_path):
@@ -82,7 +80,7 @@ def test_a_pair_of_published_models_is_pinned_everywhere():
 
 
 def test_seeds_share_what_no_training_changes(tmp_path):
-    made = planned(declared(tmp_path), seeds=[1, 2])
+    made = planned(declared(tmp_path, seeds=[1, 2]))
     names = [stage.name for stage in made.stages]
     assert names.count("evaluate-base") == names.count("traces") == 1
     assert {"seed-1-train-sft", "seed-2-train-sft", "seed-2-evaluate-sft_grpo"} <= set(names)
@@ -159,7 +157,7 @@ out = pathlib.Path(sys.argv[1]); out.mkdir(exist_ok=True)
 
 
 def run(stages, logs, parallel=2):
-    done = marks.finished(stages, logs)
+    done = running.finished(stages, logs)
     before = len(done)
     running.run(stages, [s.name for s in stages], done, logs, parallel)
     return len(done) - before
@@ -228,7 +226,7 @@ def test_a_runner_that_is_asked_to_stop_lets_trainings_save(tmp_path):
     other = stage(tmp_path, "other", "import time; time.sleep(600)")
     code = (
         "from pathlib import Path; from handan.experiment import stages; from handan.experiment"
-        f".marks import Stage; import sys\nstages.run({[train, other]!r}, ['train', 'other'],"
+        f".plan import Stage; import sys\nstages.run({[train, other]!r}, ['train', 'other'],"
         f" set(), Path({str(tmp_path / 'logs')!r}), 2)"
     ).replace("PosixPath", "Path")
     runner = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
@@ -255,15 +253,15 @@ def test_a_log_that_cannot_be_written_holds_no_stage_up(tmp_path, capsys):
         time.sleep(0.01)
         said += capsys.readouterr().out
     assert said.count("one.log: cannot be written (No space left on device)") == 1
-    assert marks.finished([one], tmp_path / "logs") == {"one"}
+    assert running.finished([one], tmp_path / "logs") == {"one"}
 
 
 def test_marks_without_results_do_not_count(tmp_path):
     one = stage(tmp_path, "one", FINISH)
-    write_json(tmp_path / "logs" / "one.done.json", marks.identities([one])["one"])
-    assert marks.finished([one], tmp_path / "logs") == set()
+    write_json(tmp_path / "logs" / "one.done.json", running.identities([one])["one"])
+    assert running.finished([one], tmp_path / "logs") == set()
     write_json(tmp_path / "one" / "run.json", {"evaluation": {}})
-    assert marks.finished([one], tmp_path / "logs") == set()
+    assert running.finished([one], tmp_path / "logs") == set()
     write_json(tmp_path / "one" / "run.json", {"evaluation": {"generations_sha256": "x"}})
-    assert marks.finished([one], tmp_path / "logs") == {"one"}
+    assert running.finished([one], tmp_path / "logs") == {"one"}
     assert "command" in read_json(tmp_path / "logs" / "one.done.json")

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,8 @@ from test_experiment import BASE, FINISH, declared, planned, stage
 from handan.cli import command
 from handan.config import read_yaml
 from handan.errors import UserError
-from handan.experiment import marks, stages
-from handan.experiment.declared import Experiment, load_experiment
+from handan.experiment import stages
+from handan.experiment.declared import load_experiment
 from handan.records import read_json, write_json
 
 TINY = "recipes/configs/tiny"
@@ -66,7 +65,7 @@ def test_an_arm_has_seeds_of_its_own_and_the_others_those_of_the_experiment(tmp_
     whole.mkdir()
     equal = {name: {k: v for k, v in arm.items() if k != "seeds"} for name, arm in arms.items()}
     more = by_name(
-        declared(whole, models={"base": BASE}, arms=equal, traces=drawn), seeds=[1, 2, 3]
+        declared(whole, models={"base": BASE}, arms=equal, traces=drawn, seeds=[1, 2, 3])
     )
     assert by_name(path).items() <= more.items()
 
@@ -75,15 +74,16 @@ def test_one_seed_of_all_arms_needs_no_folder_and_a_given_one_is_that_of_all(tmp
     path = declared(tmp_path, seeds=[4], traces={}, arms={"a": GRPO, "b": GRPO | {"seeds": [4]}})
     assert by_name(path)["train-b"].output_dir == Path("out/b")
     path = declared(tmp_path, seeds=[1, 2], traces={}, arms={"a": GRPO | {"seeds": [1, 2, 3]}})
-    assert list(by_name(path, seeds=[7]))[2:] == ["train-a", "evaluate-a"]
+    assert list(by_name(path, seed=7))[2:] == ["train-a", "evaluate-a"]
 
 
 def test_a_model_is_pretrained_once_before_what_begins_with_it(tmp_path):
     models = {"base": BASE, "mixed": {"pretraining": PRETRAINING}}
     arms = {"a": GRPO | {"start": "mixed"}, "b": GRPO}
     for parallel in (1, 2):
-        path = declared(tmp_path, models=models, traces={}, arms=arms, parallel=parallel)
-        found = by_name(path, seeds=[1, 2])
+        changes = {"parallel": parallel, "seeds": [1, 2]}
+        path = declared(tmp_path, models=models, traces={}, arms=arms, **changes)
+        found = by_name(path)
         seen = set()
         for name, made in found.items():
             assert set(made.needs) <= seen
@@ -198,17 +198,6 @@ def test_what_does_not_fit_together_is_one_sentence(tmp_path, changes, message):
     assert message in str(error.value)
 
 
-def test_a_study_is_an_experiment_with_more_keys(tmp_path):
-    @dataclass(frozen=True)
-    class Study(Experiment):
-        contrasts: str = ""
-
-    study = load_experiment(declared(tmp_path, contrasts="c.yaml"), Study, seeds=[3])
-    assert study.contrasts == "c.yaml" and study.seeds == [3]
-    with pytest.raises(UserError, match="unknown key 'contrasts'"):
-        load_experiment(declared(tmp_path, contrasts="c.yaml"))
-
-
 # The runner.
 
 
@@ -222,16 +211,16 @@ def test_what_needs_no_failed_stage_goes_on(tmp_path, capsys):
     names, done = [one.name for one in every], set()
     with pytest.raises(
         UserError,
-        match=r"^failed: fails \(see .*logs/STAGE.log\); left out, as "
-        r"they need these: after, last$",
+        match=r"^failed: fails \(last words\); left out, as they need these: after, last; see "
+        r".*logs/STAGE.log, ",
     ):
         stages.run(every, names, done, logs, 2, keep_going=True)
     said = capsys.readouterr().out
     assert "fails.log: last words" in said
     assert "last: not run, it waits for after" in said
-    assert done == marks.finished(every, logs) == {"other", "final"}
+    assert done == stages.finished(every, logs) == {"other", "final"}
     assert read_json(logs / "fails.failed.json") == {"exit_code": 3, "last_line": "last words"}
-    lines = [line.split("\t") for line in marks.states(every, done, logs)]
+    lines = [line.split("\t") for line in stages.states(every, done, logs)]
     assert [line[0] for line in lines] == ["1", "2", "3", "1", "2"]
     assert [line[2] for line in lines] == ["failed", "waiting", "waiting", "finished", "finished"]
     Path(fails.script).write_text(FINISH)
@@ -249,18 +238,17 @@ def test_a_mark_says_how_long_and_one_that_does_not_counts_too(tmp_path, capsys)
     assert "three: finished, 3 of 4\n" in said
     mark = read_json(logs / "one.done.json")
     assert 0 < mark.pop("seconds") < 60
-    assert mark == marks.identities(every)["one"]
+    assert mark == stages.identities(every)["one"]
     write_json(logs / "one.done.json", mark)
-    assert marks.finished(every, logs) == {"one", "two", "three"}
-    durations = marks.Durations([], set(), logs)
-    assert durations.left(every, 2) == ""
-    for seconds in (60, 180):
-        durations.add(every[0], seconds)
-    durations.add(every[3], 6000)
-    assert durations.left(every[:1] * 3, 2) == ", about 3 min left"
-    assert durations.left([every[3]] * 4, 2) == ", about 3.3 h left"
+    assert stages.finished(every, logs) == {"one", "two", "three"}
+    assert stages.time_left({}, every, 2) == ""
+    kinds = [(one.kind, one.script) for one in every]
+    durations = {kinds[0]: [60, 180], kinds[3]: [6000]}
+    assert stages.time_left(durations, every[:1] * 3, 2) == ", about 3 min left"
+    assert stages.time_left(durations, [every[3]] * 4, 2) == ", about 3.3 h left"
     other = stage(tmp_path, "other", FINISH, kind="training")
-    assert durations.left([other], 1) == ", about 35 min left"  # (60 + 180 + 6000) / 3 seconds
+    # (60 + 180 + 6000) / 3 seconds
+    assert stages.time_left(durations, [other], 1) == ", about 35 min left"
 
 
 def small_study(tmp_path, small, choice):

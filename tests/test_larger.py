@@ -8,7 +8,7 @@ import yaml
 from embedded import ROOT, SUITES, WEIGHTS, run_script
 
 from handan.config import load_yaml, read_yaml
-from handan.study.declared import load_study
+from handan.experiment.declared import load_experiment
 from handan.suite import load_suite, suite_items
 from handan.tiny.model import make_model
 from handan.tiny.pretrain import Pretraining
@@ -62,11 +62,11 @@ def test_studies_differ_in_nothing_but_the_size(size):
 @pytest.mark.parametrize("size", ["5m", "20m"])
 def test_a_study_repeats_its_confirmatory_cells_five_times(size, monkeypatch):
     monkeypatch.chdir(ROOT)
-    study = load_study(ROOT / f"recipes/studies/larger_{size}.yaml")
+    study = load_experiment(ROOT / f"recipes/studies/larger_{size}.yaml")
     confirmatory = {test.a for claim in study.claims.values() for test in claim.tests}
     assert confirmatory == {"teacher", "sft", "grpo", "sft_own"}
     assert all(study.arms[name].seeds == [1, 2, 3, 4, 5] for name in confirmatory)
-    assert study.claims == load_study(ROOT / "recipes/studies/mimicry.yaml").claims
+    assert study.claims == load_experiment(ROOT / "recipes/studies/mimicry.yaml").claims
 
 
 @pytest.mark.slow

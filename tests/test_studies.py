@@ -12,10 +12,10 @@ import yaml
 from embedded import ROOT
 
 from handan.errors import UserError
+from handan.experiment.declared import load_experiment
 from handan.records import read_json
 from handan.report.notation import UNKNOWN
 from handan.study import page as pages
-from handan.study.declared import load_study
 
 SMALL = {
     "max_steps": 2,
@@ -277,12 +277,12 @@ def test_changed_traces_are_not_taken_for_those_of_the_training(ran, tmp_path):
 def test_what_a_study_declares_is_checked(tmp_path, monkeypatch, changes, said):
     monkeypatch.chdir(ROOT)
     with pytest.raises(UserError, match=said):
-        load_study(declare(tmp_path, **changes))
+        load_experiment(declare(tmp_path, **changes))
 
 
 def test_an_unknown_part_of_the_page_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    loaded = load_study(declare(tmp_path))
+    loaded = load_experiment(declare(tmp_path))
     (tmp_path / "page.md").write_text("<!-- study: nothing -->\n<!-- end -->\n")
     with pytest.raises(UserError, match="no part is called 'nothing'; there are: cells"):
         pages.write(loaded, {}, tmp_path / "page.md", tmp_path / "out.md")
@@ -290,7 +290,7 @@ def test_an_unknown_part_of_the_page_is_named(tmp_path, monkeypatch):
 
 def test_the_projects_study_is_declared_in_full(monkeypatch):
     monkeypatch.chdir(ROOT)
-    declared = load_study(Path("recipes/studies/mimicry.yaml"))
+    declared = load_experiment(Path("recipes/studies/mimicry.yaml"))
     confirmatory = {test.a for test in declared.tests} | {test.b for test in declared.tests}
     trained = [name for name in confirmatory if name in declared.arms]
     assert all(len(declared.seeds_of(name)) >= 5 for name in trained)

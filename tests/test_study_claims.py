@@ -10,14 +10,12 @@ from embedded import ROOT
 
 from handan import cli
 from handan.errors import UserError
+from handan.experiment.declared import Claim, ClaimTest, Factor, load_experiment
 from handan.records import read_json, write_json
 from handan.report.words.requirements import Figure, Known, Requirement, check
 from handan.study import page as pages
 from handan.study.claims import conclusion, judge, outcome
-from handan.study.declared import Claim, Factor, Test, load_study
 from handan.study.figures import stored
-
-Test.__test__ = False  # not pytest's
 
 AT = ("T=1", "T=0")
 # 95 % and 90 % intervals that show what a verdict says of a bound of .1.
@@ -241,7 +239,7 @@ def constructed(*, base=0.5, teacher=0.7, sft=0.5, tokens=100.0, direct=0.0, gap
         }
         for name in arms
     }
-    test = Test(measure="difference", a="sft", b="teacher", expect="lower")
+    test = ClaimTest(measure="difference", a="sft", b="teacher", expect="lower")
     numbers = {
         "tasks": {"human": ["alpha", "beta"], "analytic": []},
         "ceilings": {"alpha": ceiling, "beta": ceiling} if ceiling else {"alpha": 0.9},
@@ -387,7 +385,7 @@ def mimicry():
     """What is declared, and what the committed numbers say of it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        study = load_study(MIMICRY)
+        study = load_experiment(MIMICRY)
         return study, judge(study, stored(study, NUMBERS))
 
 
@@ -524,7 +522,7 @@ def test_numbers_of_another_study_are_refused(tmp_path, monkeypatch, change, sai
     change(numbers)
     write_json(tmp_path / "study.json", numbers)
     with pytest.raises(UserError, match=said):
-        stored(load_study(MIMICRY), tmp_path / "study.json")
+        stored(load_experiment(MIMICRY), tmp_path / "study.json")
 
 
 @pytest.mark.parametrize("option", ["--dry_run", "--list", "--only=x", "--seed=3"])

@@ -1,14 +1,53 @@
 """From what an experiment declares to the commands that are run, and the pages that are written."""
 
 import shlex
+import sys
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from handan.config import read_yaml
 from handan.errors import UserError
-from handan.experiment.declared import Arm, Evaluation, Experiment, Model
-from handan.experiment.marks import Stage
+from handan.experiment.declared import Arm, Experiment, Model
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One command of an experiment or a zoo.
+
+    Attributes:
+        name: of its log and of its mark of completion.
+        kind: what it adds to run.json: training, traces, evaluation or pretraining.
+        script: what is run, a path or else the name of a module.
+        arguments: of the script.
+        output_dir: the run directory it writes.
+        accelerate_config: of its launch; None starts the script as one plain process.
+        needs: stages that must be finished before.
+    """
+
+    name: str
+    kind: str
+    script: str
+    arguments: tuple[str, ...]
+    output_dir: Path
+    accelerate_config: str | None = None
+    needs: tuple[str, ...] = ()
+
+    def command(self) -> list[str]:
+        """The command as a user would type it."""
+        if self.accelerate_config is None:
+            place = [self.script] if self.script.endswith(".py") else ["-m", self.script]
+            return ["python", *place, *self.arguments]
+        launch = ["accelerate", "launch", "--config_file", self.accelerate_config]
+        return [*launch, self.script, *self.arguments]
+
+    def argv(self) -> list[str]:
+        """The same command for this interpreter."""
+        words = self.command()
+        if words[0] == "python":
+            return [sys.executable, *words[1:]]
+        return [sys.executable, "-m", "accelerate.commands.launch", "--quiet", *words[2:]]
 
 
 class Page(NamedTuple):
@@ -37,13 +76,14 @@ def plan(experiment: Experiment, output_dir: Path) -> Plan:
         one = _OneSeed(experiment, output_dir, seed)
         trainings = list(one.trainings())
         made = [one.pretraining(n) for n, m in experiment.models.items() if m.pretraining]
-        models = [one.evaluation(name, entry) for name, entry in experiment.models.items()]
-        arms = [one.evaluation(name, experiment.arms[name]) for name in one.arms]
+        models = [one.evaluation(name) for name in experiment.models]
+        arms = [one.evaluation(name) for name in one.arms]
         further = [
-            one.further_evaluation(other, key, entry)
+            one.evaluation(name, key)
             for key, entry in experiment.evaluations.items()
-            for other in entry.of
-            if other in experiment.models or one.evaluates(other, entry)
+            for name in entry.of
+            if name in experiment.models
+            or (name in one.arms and (entry.seeds is None or seed in entry.seeds))
         ]
         # One by one, a broken base model shows before anything is spent on it; side by side, its
         # evaluation fills the time that the long trainings leave.
@@ -97,45 +137,44 @@ class _OneSeed:
 
     def trainings(self) -> Iterator[Stage]:
         """Trainings in the order of the file, each after the traces and arms it builds on."""
-        experiment = self.experiment
         seen: set[str] = set()
-        for name in (*self.arms, *experiment.traces):
-            if not experiment.is_trained(name) or self.seed in experiment.seeds_of(name):
+        for name in (*self.arms, *self.experiment.traces):
+            if not self.experiment.is_trained(name) or self.seed in self.experiment.seeds_of(name):
                 yield from self._with_needs(name, seen)
+
+    def _with_needs(self, name: str, seen: set[str]) -> Iterator[Stage]:
+        if name in seen:
+            return
+        seen.add(name)
+        for other in self.experiment.builds_on(name):
+            yield from self._with_needs(other, seen)
+        if name in self.experiment.arms:
+            yield self._training(name)
+        elif name in self.experiment.traces:
+            yield self._traces(name)
+        elif self.experiment.models[name].pretraining is not None:
+            yield self.pretraining(name)
 
     def pretraining(self, name: str) -> Stage:
         """The pretraining of a model, the same for all seeds."""
-        words = ("--config", str(self.experiment.models[name].pretraining))
-        return Stage(
-            name=f"pretrain-{name}",
-            kind="pretraining",
-            script="handan.tiny.pretrain",
-            arguments=(*words, "--output_dir", str(self._dir(name))),
-            output_dir=self._dir(name),
-        )
+        config, folder = self.experiment.models[name].pretraining, self._dir(name)
+        words = ("--config", str(config), "--output_dir", str(folder))
+        return Stage(f"pretrain-{name}", "pretraining", "handan.tiny.pretrain", words, folder)
 
-    def evaluation(self, name: str, entry: Model | Arm) -> Stage:
-        """The evaluation of a model, or of an arm after its training."""
-        return self._evaluation(name, name, entry.suite or self.experiment.suite)
-
-    def evaluates(self, name: str, further: Evaluation) -> bool:
-        """Whether an arm of this seed has a further evaluation."""
-        return name in self.arms and (further.seeds is None or self.seed in further.seeds)
-
-    def further_evaluation(self, name: str, key: str, further: Evaluation) -> Stage:
-        """Another evaluation of the same weights, in a directory of its own."""
-        return self._evaluation(name, f"{name}-{key}", further.suite)
-
-    def _evaluation(self, name: str, directory: str, suite: str) -> Stage:
+    def evaluation(self, name: str, further: str | None = None) -> Stage:
+        """The evaluation of a model, or of an arm after its training; or a further one, by name."""
         experiment = self.experiment
         entry: Model | Arm = experiment.models.get(name) or experiment.arms[name]
-        run_dir = self._dir(name).with_name(directory)
+        suite, more = entry.suite or experiment.suite, ""
+        if further is not None:
+            suite, more = experiment.evaluations[further].suite, f"-{further}"
+        run_dir = self._dir(name).with_name(name + more)
         words = ["--model", self._weights(name), "--suite", suite]
         if isinstance(entry, Model) and entry.revision is not None:
             words += ["--revision", entry.revision]
         words += ["--output_dir", str(run_dir), *_words(experiment.evaluation | entry.evaluation)]
         return Stage(
-            name=self._stage_name("evaluate-", name) + directory.removeprefix(name),
+            name=self._stage_name("evaluate-", name) + more,
             kind="evaluation",
             script="eval/run.py",
             arguments=tuple(words),
@@ -143,43 +182,6 @@ class _OneSeed:
             accelerate_config=experiment.evaluation_accelerate_config,
             needs=self._needs(name),
         )
-
-    def _with_needs(self, name: str, seen: set[str]) -> Iterator[Stage]:
-        experiment = self.experiment
-        if name in seen:
-            return
-        seen.add(name)
-        for other in experiment.builds_on(name):
-            yield from self._with_needs(other, seen)
-        if name in experiment.arms:
-            yield self._training(name)
-        elif name in experiment.traces:
-            yield self._traces(name)
-        elif experiment.models[name].pretraining is not None:
-            yield self.pretraining(name)
-
-    def _dir(self, name: str) -> Path:
-        return (self.folder if self.experiment.is_trained(name) else self.shared) / name
-
-    def _weights(self, name: str) -> str:
-        model = self.experiment.models.get(name)
-        return str(self._dir(name)) if model is None or model.model is None else model.model
-
-    def _stage_name(self, prefix: str, name: str) -> str:
-        own = "" if self.alone or not self.experiment.is_trained(name) else f"seed-{self.seed}-"
-        return f"{own}{prefix}{name}"
-
-    def _needs(self, *names: str | None) -> tuple[str, ...]:
-        """The stages that make these models, arms or traces."""
-        found = []
-        for name in names:
-            if name in self.experiment.arms:
-                found.append(self._stage_name("train-", name))
-            elif name in self.experiment.models and self.experiment.models[name].pretraining:
-                found.append(f"pretrain-{name}")
-            elif name in self.experiment.traces:
-                found.append(self._stage_name("", name))
-        return tuple(found)
 
     def _traces(self, name: str) -> Stage:
         entry = self.experiment.traces[name]
@@ -232,6 +234,29 @@ class _OneSeed:
         # A revision in the recipe's YAML is that of another model.
         foreign = f"{key}_revision" in read_yaml(Path(config))
         return [*words, f"--{key}_revision", "main"] if foreign else words
+
+    def _dir(self, name: str) -> Path:
+        return (self.folder if self.experiment.is_trained(name) else self.shared) / name
+
+    def _weights(self, name: str) -> str:
+        model = self.experiment.models.get(name)
+        return str(self._dir(name)) if model is None or model.model is None else model.model
+
+    def _stage_name(self, prefix: str, name: str) -> str:
+        own = "" if self.alone or not self.experiment.is_trained(name) else f"seed-{self.seed}-"
+        return f"{own}{prefix}{name}"
+
+    def _needs(self, *names: str | None) -> tuple[str, ...]:
+        """The stages that make these models, arms or traces."""
+        found = []
+        for name in names:
+            if name in self.experiment.arms:
+                found.append(self._stage_name("train-", name))
+            elif name in self.experiment.models and self.experiment.models[name].pretraining:
+                found.append(f"pretrain-{name}")
+            elif name in self.experiment.traces:
+                found.append(self._stage_name("", name))
+        return tuple(found)
 
 
 def _words(settings: Mapping[str, Any]) -> list[str]:

@@ -1,81 +1,69 @@
-"""``handan study``: a declared study, run cell by cell, and its results page.
+"""``handan study``: an experiment with claims, run cell by cell, and its results page.
 
-A study is an experiment (``handan.experiment``) with factors, claims and more than one seed.
-``declared`` reads it, ``cells`` finds what has been run, ``figures`` computes all numbers
-(``arms``, ``over_seeds``: alignment and its intervals; ``measures``: all else) or takes those of an
-earlier page, ``claims`` judges (``families``: p values; ``withheld``: what no verdict may rest on),
-``page`` puts ``tables``, ``details`` and ``pictures`` into the text written by hand.
+``cells`` finds what has been run, ``figures`` computes all numbers or takes those of an earlier
+page, ``claims`` judges, ``page`` puts ``tables``, ``details`` and ``pictures`` into the text
+written by hand.
 """
 
+import argparse
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from handan import experiment, rundir
 from handan.errors import UserError
 from handan.experiment import plan as planning
 from handan.experiment import stages
-from handan.study.declared import Study
+from handan.experiment.declared import Experiment, load_experiment
 
 
-def run(
-    study: Study,
-    output_dir: Path | None = None,
-    only: Sequence[str] = (),
-    page: Path | None = None,
-    page_only: bool = False,
-    numbers: Path | None = None,
-    dry_run: bool = False,
-    list_stages: bool = False,
-) -> None:
+def run(arguments: argparse.Namespace) -> None:
     """Run what is missing of a study, then write its page from all that is there.
 
     Args:
-        study: what is declared.
-        output_dir: instead of the YAML's.
-        only: names of stages, after which no page is written; all if empty.
-        page: the page to write, such as the study's own; by default one beside the runs, which
-            leaves the study's own as it is.
-        page_only: run nothing, only write the page.
-        numbers: write the page from this study.json of an earlier one; no run is looked at.
-        dry_run, list_stages: see ``handan.experiment.show``; nothing is run or written.
+        arguments: of ``handan study``. By default the page is written beside the runs, which leaves
+            the study's own as it is. After ``--only`` no page is written.
 
     Raises:
         UserError: cells failed (the page is written before, and names them), the page cannot be
-            written, or ``numbers`` are no numbers of this study.
+            written, ``--numbers`` are no numbers of this study, or options exclude each other.
         SystemExit: this process was asked to stop; the same command goes on.
     """
-    experiment.check_options(only, dry_run, list_stages)
-    if (page or page_only) and (only or dry_run or list_stages):
+    only, page, numbers = arguments.only, arguments.page, arguments.numbers
+    of_runs = ("only", "list", "dry_run", "seed", "accelerate_config")
+    for option in of_runs if numbers is not None else ():
+        if getattr(arguments, option) not in (None, False, []):
+            raise UserError(f"--numbers looks at no run, so --{option} says nothing; leave it out")
+    if (page or arguments.page_only) and (only or arguments.dry_run or arguments.list):
         raise UserError(
             "--page and --page_only write the page, which --only, --dry_run and --list "
             "do not; give one of them"
         )
-    folder = output_dir or Path(study.output_dir)
+    study = load_experiment(
+        arguments.file, arguments.seed, arguments.accelerate_config, is_study=True
+    )
+    folder = arguments.output_dir or Path(study.output_dir)
     if numbers is not None:
         _write(study, numbers, folder, page)
         return
-    made = planning.plan(study, folder)
-    if dry_run or list_stages:
-        experiment.show(study, made, folder, list_stages)
+    made, logs = planning.plan(study, folder), folder / "logs"
+    if experiment.show(study, made, logs, only, arguments.dry_run, arguments.list):
         return
     failed: UserError | None = None
-    if not page_only:
+    if not arguments.page_only:
         try:
-            experiment.run_stages(study, made, folder, only, keep_going=True)
+            experiment.run_stages(study, made, logs, only, keep_going=True)
         except UserError as error:
             failed = error
-    if only:
-        if failed is not None:
-            raise failed
-        return
-    with rundir.lock(folder / "logs", 0):  # other tasks of an array may write it too
-        _write(study, made, folder, page)
+    if not only:
+        with rundir.lock(logs, 0):  # other tasks of an array may write it too
+            _write(study, made, folder, page)
     if failed is not None:
         raise failed
 
 
-def _write(study: Study, source: planning.Plan | Path, folder: Path, page: Path | None) -> None:
+def _write(
+    study: Experiment, source: planning.Plan | Path, folder: Path, page: Path | None
+) -> None:
     """Write the page from the runs of a plan, or from a study.json."""
     from handan.study import cells, claims, figures  # draws, and so takes a moment to import
     from handan.study import page as pages

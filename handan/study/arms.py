@@ -9,9 +9,9 @@ import numpy as np
 from handan.alignment.data.item_costs import TaskCosts
 from handan.alignment.statistics.basic import mean_of_known
 from handan.alignment.statistics.bootstrap import Bootstrap
+from handan.experiment.declared import Experiment
 from handan.study import over_seeds
 from handan.study.cells import SAMPLED, TEMPERATURES, Costs, Results
-from handan.study.declared import Study
 from handan.study.repeated import Repeated, Seed, mean_r, paired_mean_r
 
 Part = Callable[[Costs], list[TaskCosts]]
@@ -49,7 +49,9 @@ def _with_oracle(tasks: Costs) -> list[TaskCosts]:
     ]
 
 
-def arm_figures(study: Study, results: Results, name: str, bootstrap: Bootstrap) -> dict[str, Any]:
+def arm_figures(
+    study: Experiment, results: Results, name: str, bootstrap: Bootstrap
+) -> dict[str, Any]:
     """Figures of an arm at both temperatures."""
 
     def over_tasks(by_seed: Mapping[Seed, Costs], part: Part) -> Repeated:
@@ -113,7 +115,7 @@ def spread(values: Sequence[float | None]) -> dict[str, Any]:
 
 
 def oracle(
-    study: Study, results: Results, names: Sequence[str], bootstrap: Bootstrap
+    study: Experiment, results: Results, names: Sequence[str], bootstrap: Bootstrap
 ) -> dict[str, Any] | None:
     """r of the noise-free length with people, on the human tasks: what the format itself has."""
     for name in names:
@@ -132,7 +134,7 @@ def oracle(
 
 
 def difference(
-    study: Study,
+    study: Experiment,
     results: Results,
     a: str,
     b: str,

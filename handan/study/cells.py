@@ -13,10 +13,10 @@ from handan.alignment.data.cost_table import GREEDY_SUFFIX, CostTable
 from handan.alignment.data.costs import read_costs
 from handan.alignment.data.item_costs import TaskCosts, final_costs, item_costs
 from handan.errors import printable
-from handan.experiment.marks import Stage, finished
-from handan.experiment.plan import Plan
+from handan.experiment.declared import Experiment
+from handan.experiment.plan import Plan, Stage
+from handan.experiment.stages import finished
 from handan.records import read_json
-from handan.study.declared import Study
 
 SAMPLED, GREEDY = "T=1", "T=0"
 TEMPERATURES = (SAMPLED, GREEDY)
@@ -48,7 +48,7 @@ class Cell:
         return ", ".join(part for part in parts if part)
 
 
-def find(study: Study, made: Plan, folder: Path) -> list[Cell]:
+def find(study: Experiment, made: Plan, folder: Path) -> list[Cell]:
     """Every cell that the study declares, in the order of its file, finished or not.
 
     A result counts only if it was made by the commands and settings that are declared now.
@@ -63,7 +63,7 @@ def find(study: Study, made: Plan, folder: Path) -> list[Cell]:
     ]
 
 
-def _cell(study: Study, stage: Stage, folder: Path, missing: str | None) -> Cell:
+def _cell(study: Experiment, stage: Stage, folder: Path, missing: str | None) -> Cell:
     place = stage.output_dir.relative_to(folder)
     arm, evaluation = place.name, None
     for name, more in study.evaluations.items():

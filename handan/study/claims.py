@@ -17,9 +17,9 @@ import numpy as np
 
 from handan.alignment.figures.verdict import OPPOSITE, Verdict
 from handan.alignment.statistics.basic import finite_or_none, fisher_mean
+from handan.experiment.declared import Claim, Experiment
 from handan.report.words.requirements import NOT_TESTABLE, Figure, Known, check
 from handan.study.cells import TEMPERATURES
-from handan.study.declared import Claim, Study
 from handan.study.families import bh_family, holm_family, p_from_interval
 from handan.study.withheld import withhold
 
@@ -29,7 +29,7 @@ ALPHA = 0.05
 EFFORT_ALIKE = 1.1
 
 
-def judge(study: Study, numbers: Mapping[str, Any]) -> dict[str, Any]:
+def judge(study: Experiment, numbers: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers with every test judged, and each claim with what follows from its tests.
 
     Args:

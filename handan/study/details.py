@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from handan.budgets import MEASURES
+from handan.experiment.declared import Experiment
 from handan.report.notation import UNKNOWN, correlation, count, number, percent
 from handan.study.cells import GREEDY, SAMPLED, TEMPERATURES
-from handan.study.declared import Study
 from handan.study.tables import Found, of_arm, ranged, table, with_interval
 
 MEASURED = {
@@ -40,12 +40,12 @@ def _measures(found: Found, at: str, columns: Mapping[str, tuple[str, Callable]]
     return table(["arm", *(title for title, _ in columns.values())], rows)
 
 
-def measures_sampled(study: Study, found: Found) -> str:
+def measures_sampled(study: Experiment, found: Found) -> str:
     """The other measures at T = 1."""
     return _measures(found, SAMPLED, MEASURED)
 
 
-def measures_greedy(study: Study, found: Found) -> str:
+def measures_greedy(study: Experiment, found: Found) -> str:
     """The other measures at T = 0, where nothing is sampled."""
     columns = {k: v for k, v in MEASURED.items() if k not in SAMPLING_ONLY}
     return _measures(found, GREEDY, columns)
@@ -54,12 +54,12 @@ def measures_greedy(study: Study, found: Found) -> str:
 SAMPLING_ONLY = ("reliability_model", "r_loglog_disattenuated", "wrong_minus_right")
 
 
-def rates(study: Study, found: Found) -> str:
+def rates(study: Experiment, found: Found) -> str:
     """What could censor or distort lengths."""
     return _measures(found, SAMPLED, RATES)
 
 
-def samples(study: Study, found: Found) -> str:
+def samples(study: Experiment, found: Found) -> str:
     """Mean r by number of samples an item."""
     rows = []
     for row in found["samples"]:
@@ -75,7 +75,7 @@ def samples(study: Study, found: Found) -> str:
     return table(["arm", "seed", *header], rows)
 
 
-def traces(study: Study, found: Found) -> str:
+def traces(study: Experiment, found: Found) -> str:
     """The allocation in what students imitate, beside their own."""
     rows = []
     for arm, of in study.arms.items():
@@ -96,7 +96,7 @@ def traces(study: Study, found: Found) -> str:
     return table([*header, "same width", "of the student, T = 1", "T = 0"], rows)
 
 
-def budgets(study: Study, found: Found) -> str:
+def budgets(study: Experiment, found: Found) -> str:
     """What each arm's weights cost."""
     shown = [key for key in MEASURES if key != "peak_memory_gib"]
     rows = []
@@ -109,7 +109,7 @@ def budgets(study: Study, found: Found) -> str:
     return table(["arm", *(MEASURES[key] for key in shown)], rows)
 
 
-def audit(study: Study, found: Found) -> str:
+def audit(study: Experiment, found: Found) -> str:
     """Whether any evaluation item was in a training set."""
     kinds: dict[str, list[Mapping[str, Any]]] = {}
     for row in found["audit"]:
@@ -125,7 +125,7 @@ def audit(study: Study, found: Found) -> str:
     return table([*header, "refused before training"], rows)
 
 
-PARTS: dict[str, Callable[[Study, Found], str]] = {
+PARTS: dict[str, Callable[[Experiment, Found], str]] = {
     "measures-sampled": measures_sampled,
     "measures-greedy": measures_greedy,
     "rates": rates,

@@ -11,11 +11,11 @@ from typing import Any
 from handan.alignment.statistics.bootstrap import Bootstrap
 from handan.budgets import total
 from handan.errors import UserError
+from handan.experiment.declared import ClaimTest, Experiment
 from handan.records import read_json
 from handan.study import measures
 from handan.study.arms import arm_figures, difference, oracle, right, spread
 from handan.study.cells import SAMPLED, TEMPERATURES, Results
-from handan.study.declared import Study, Test
 from handan.study.samples import by_samples
 from handan.study.traces import audits, trace_sets
 
@@ -26,7 +26,7 @@ KEYS = (
 )
 
 
-def numbers(study: Study, results: Results) -> dict[str, Any]:
+def numbers(study: Experiment, results: Results) -> dict[str, Any]:
     """Everything the page shows but verdicts on claims, ready for JSON; unknown values are None."""
     bootstrap = Bootstrap(DRAWS, SEED)
     known = [name for name in (*study.models, *study.arms) if results.of(name)]
@@ -69,7 +69,7 @@ def numbers(study: Study, results: Results) -> dict[str, Any]:
     return found | {"tests": tests}
 
 
-def stored(study: Study, path: Path) -> dict[str, Any]:
+def stored(study: Experiment, path: Path) -> dict[str, Any]:
     """The numbers of a study.json that an earlier page left, for the tests that are declared now.
 
     Raises:
@@ -122,9 +122,9 @@ def _cells(results: Results) -> dict[str, Any]:
 
 
 def _test(
-    study: Study,
+    study: Experiment,
     results: Results,
-    test: Test,
+    test: ClaimTest,
     at: str,
     found: Mapping[str, Any],
     bootstrap: Bootstrap,

@@ -8,14 +8,14 @@ import numpy as np
 from handan.alignment.data.cost_table import GREEDY_SUFFIX, joined
 from handan.alignment.data.pairs import Comparisons
 from handan.alignment.measure import align
+from handan.experiment.declared import Experiment
 from handan.study.arms import spread
 from handan.study.cells import GREEDY, SAMPLED, Results
-from handan.study.declared import Study
 
 FEW_DRAWS = 1_000  # only values are shown of these
 
 
-def by_seed(study: Study, results: Results) -> list[dict[str, Any]]:
+def by_seed(study: Experiment, results: Results) -> list[dict[str, Any]]:
     """``align`` of all arms of each seed."""
     out = []
     seeds = sorted({cell.seed for cell in results.cells if cell.seed is not None})
@@ -69,7 +69,9 @@ NESTED = {
 }
 
 
-def over_seeds(study: Study, measures: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
+def over_seeds(
+    study: Experiment, measures: Sequence[Mapping[str, Any]], name: str
+) -> dict[str, Any]:
     """What ``align`` says of an arm at both temperatures: mean and range over seeds.
 
     Args:

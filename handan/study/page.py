@@ -12,14 +12,14 @@ from typing import Any
 
 from handan.durable import make_directory
 from handan.errors import UserError
+from handan.experiment.declared import Experiment
 from handan.records import write_json, write_text
 from handan.study import details, pictures, tables
-from handan.study.declared import Study
 
 MARK = re.compile(r"<!-- study: (?P<name>[\w-]+) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
 
 
-def write(study: Study, found: Mapping[str, Any], template: Path, output: Path) -> list[str]:
+def write(study: Experiment, found: Mapping[str, Any], template: Path, output: Path) -> list[str]:
     """Write the page and its pictures, and the figures beside it.
 
     Args:
@@ -66,7 +66,7 @@ def write(study: Study, found: Mapping[str, Any], template: Path, output: Path) 
     return changed
 
 
-def _picture(study: Study, found: Mapping[str, Any], name: str, folder: Path) -> str:
+def _picture(study: Experiment, found: Mapping[str, Any], name: str, folder: Path) -> str:
     """Draw a picture and give the Markdown that shows it."""
     picture = pictures.PICTURES[name](study, found)
     make_directory(folder)

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
+from handan.experiment.declared import Experiment
 from handan.report.notation import MINUS, correlation
 from handan.report.pictures.axes import BOTH_COLUMNS, SMALL, r_tick
 from handan.report.pictures.drawing import INK, LOOKS, MUTED, new_figure, style, write_figure
 from handan.study.cells import GREEDY, SAMPLED
-from handan.study.declared import Study
 
 ROW_INCHES = 0.19
 NAME_HEIGHT = 0.048  # of a name in a scatter of correlations
@@ -41,7 +41,7 @@ def _svg(figure: Figure, name: str) -> str:
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
-def alignment(study: Study, found: Found) -> Picture:
+def alignment(study: Experiment, found: Found) -> Picture:
     """Mean r of every arm at both temperatures, factor by factor."""
     rows: list[tuple[str, str | None]] = []  # label, arm; None for a heading
     for name, factor in study.factors.items():
@@ -106,7 +106,7 @@ def _legend(axes: Axes) -> None:
     )
 
 
-def tests(study: Study, found: Found) -> Picture:
+def tests(study: Experiment, found: Found) -> Picture:
     """The confirmatory differences."""
     rows = [test for test in found["tests"] if test["measure"] == "difference"]
     pairs = list(dict.fromkeys((row["a"], row["b"]) for row in rows))
@@ -136,7 +136,7 @@ def tests(study: Study, found: Found) -> Picture:
     return Picture(svg, caption, f"Differences of mean r: {said}")
 
 
-def traces(study: Study, found: Found) -> Picture:
+def traces(study: Experiment, found: Found) -> Picture:
     """A student's allocation against that of what it imitates, at both temperatures."""
     points = []
     for arm, of in study.arms.items():
@@ -197,7 +197,7 @@ def _names(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
         )
 
 
-PICTURES: dict[str, Callable[[Study, Found], Picture]] = {
+PICTURES: dict[str, Callable[[Experiment, Found], Picture]] = {
     "alignment": alignment,
     "tests": tests,
     "traces": traces,

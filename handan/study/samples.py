@@ -7,14 +7,14 @@ import numpy as np
 
 from handan.alignment.data.item_costs import TaskCosts
 from handan.alignment.statistics.basic import fisher_mean, pearson, reliability_of_means
+from handan.experiment.declared import Experiment
 from handan.study.arms import human
 from handan.study.cells import SAMPLED, Results
-from handan.study.declared import Study
 
 NUM_SAMPLES = (1, 8, 32)
 
 
-def by_samples(study: Study, results: Results) -> list[dict[str, Any]]:
+def by_samples(study: Experiment, results: Results) -> list[dict[str, Any]]:
     """Mean r over the human tasks of each arm and seed of a further evaluation, by samples.
 
     r with k samples is the Fisher-z mean over as many groups of k as there are. Reliability is that

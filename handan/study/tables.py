@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from handan.experiment.declared import Experiment
 from handan.markdown import escape
 from handan.report.notation import MINUS, UNKNOWN, bounds, correlation, name, number
 from handan.study.cells import SAMPLED, TEMPERATURES
-from handan.study.declared import Study
 
 Found = Mapping[str, Any]
 
@@ -63,7 +63,7 @@ def _seeds(found: Found, arm: str) -> str:
     return str(len(seeds)) if seeds else UNKNOWN
 
 
-def cells(study: Study, found: Found) -> str:
+def cells(study: Experiment, found: Found) -> str:
     """How many cells there are, and a line for each that is missing."""
     of = found["cells"]
     lines = [f"{of['found']} of {of['declared']} declared cells are there."]
@@ -71,7 +71,7 @@ def cells(study: Study, found: Found) -> str:
     return "\n".join(lines) + "\n"
 
 
-def claims(study: Study, found: Found) -> str:
+def claims(study: Experiment, found: Found) -> str:
     """Claim by claim what was found."""
     rows = []
     for called, claim in found["claims"].items():
@@ -81,7 +81,7 @@ def claims(study: Study, found: Found) -> str:
     return table(["claim", "what it says", "here", "tests"], rows)
 
 
-def requirements(study: Study, found: Found) -> str:
+def requirements(study: Experiment, found: Found) -> str:
     """What each claim requires, with the numbers."""
     met = {True: "met", False: "**not met**", None: "**not known**"}
     rows = [
@@ -92,7 +92,7 @@ def requirements(study: Study, found: Found) -> str:
     return table(["claim", "T", "requires", "here"], rows)
 
 
-def tests(study: Study, found: Found) -> str:
+def tests(study: Experiment, found: Found) -> str:
     """Every test of the claims, with effect and interval."""
     rows = []
     for test in found["tests"]:
@@ -146,12 +146,12 @@ def _p(p: float | None) -> str:
     return UNKNOWN if p is None else "< .001" if p < 0.001 else correlation(p, 3)
 
 
-def factors(study: Study, found: Found) -> str:
+def factors(study: Experiment, found: Found) -> str:
     """All factors, one after the other."""
     return "\n".join(f"### {name(one)}\n\n{factor(study, found, one)}" for one in study.factors)
 
 
-def factor(study: Study, found: Found, which: str) -> str:
+def factor(study: Experiment, found: Found, which: str) -> str:
     """The question of a factor, and its arms beside the one they are compared with."""
     of = study.factors[which]
     rows = []
@@ -177,12 +177,12 @@ def _with_verdict(row: Mapping[str, Any] | None) -> str:
     return f"{_difference(row)} {said}".strip()
 
 
-def analytic(study: Study, found: Found) -> str:
+def analytic(study: Experiment, found: Found) -> str:
     """Tasks with analytic cost, which are never averaged with people's."""
     return _by_task(found, found["tasks"]["analytic"])
 
 
-def human_tasks(study: Study, found: Found) -> str:
+def human_tasks(study: Experiment, found: Found) -> str:
     """The human tasks apart."""
     return _by_task(found, found["tasks"]["human"])
 
@@ -201,12 +201,12 @@ def _by_task(found: Found, tasks: Sequence[str]) -> str:
     return table(["arm", *columns], rows)
 
 
-def oracle(study: Study, found: Found) -> str:
+def oracle(study: Experiment, found: Found) -> str:
     """What the format itself has."""
     return f"r(oracle, human), mean over the human tasks: {with_interval(found['oracle'])}.\n"
 
 
-PARTS: dict[str, Callable[[Study, Found], str]] = {
+PARTS: dict[str, Callable[[Experiment, Found], str]] = {
     "cells": cells,
     "claims": claims,
     "requirements": requirements,

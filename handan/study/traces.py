@@ -11,10 +11,10 @@ import numpy as np
 from handan.alignment.statistics.basic import finite_or_none, fisher_mean, pearson
 from handan.config import read_yaml
 from handan.errors import UserError
+from handan.experiment.declared import Experiment
 from handan.records import file_hash, read_keyed
 from handan.study.arms import spread
 from handan.study.cells import Cell, Results
-from handan.study.declared import Study
 from handan.tiny.families import problem_of_key
 from handan.tiny.tasks import item_from_problem
 from handan.training.prompts import check_held_out, load_prompts
@@ -22,7 +22,7 @@ from handan.training.prompts import check_held_out, load_prompts
 ORACLE = "oracle_tokens_carry-cost"
 
 
-def trace_sets(study: Study, results: Results) -> dict[str, dict[str, Any]]:
+def trace_sets(study: Experiment, results: Results) -> dict[str, dict[str, Any]]:
     """Of each trace set that an arm learned from: how many, how long, and their allocation.
 
     Allocation is r of log tokens with the log of the noise-free length in the carry-cost format,
@@ -45,7 +45,7 @@ def trace_sets(study: Study, results: Results) -> dict[str, dict[str, Any]]:
     return out
 
 
-def audits(study: Study, results: Results) -> list[dict[str, Any]]:
+def audits(study: Experiment, results: Results) -> list[dict[str, Any]]:
     """Of each arm's training sets: rows, and how many of them are evaluation items.
 
     Rows are traces for imitation, prompts for the others, sequences for pretraining.

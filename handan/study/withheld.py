@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from handan.alignment.figures.confounds import THRESHOLDS
+from handan.experiment.declared import Experiment
 from handan.report.notation import listing, percent
-from handan.study.declared import Study
 
 MOST_LEFT_OUT = 0.01  # share of the draws
 MOST_DIRECT = THRESHOLDS["no_reasoning_rate"]
@@ -19,7 +19,7 @@ MOST_DIRECT = THRESHOLDS["no_reasoning_rate"]
 Numbers = dict[str, Any]
 
 
-def withhold(study: Study, numbers: Mapping[str, Any]) -> Numbers:
+def withhold(study: Experiment, numbers: Mapping[str, Any]) -> Numbers:
     """A copy of a study's numbers without intervals and verdicts that nothing can rest on.
 
     Returns:
@@ -39,7 +39,7 @@ def withhold(study: Study, numbers: Mapping[str, Any]) -> Numbers:
 WITH_DRAWS = ("ci", "ci_items", "ci90", "p", "p_equivalence", "verdict")
 
 
-def _with_draws(study: Study, found: Numbers) -> Iterator[dict[str, Any]]:
+def _with_draws(study: Experiment, found: Numbers) -> Iterator[dict[str, Any]]:
     """Every figure that has an interval."""
     figures = [
         of_arm
@@ -55,7 +55,7 @@ def _with_draws(study: Study, found: Numbers) -> Iterator[dict[str, Any]]:
 
 
 def _compared(
-    study: Study, found: Numbers
+    study: Experiment, found: Numbers
 ) -> Iterator[tuple[dict[str, Any], tuple[str, ...], str]]:
     """Every test on r and every difference of a factor, with its arms and temperature."""
     for test in found["tests"]:
