@@ -61,7 +61,7 @@ def run(script: str, words: list[str]) -> Process:
 
 def main() -> None:
     """Train both arms with and without probes, in turn."""
-    from handan.training.schedule import measured_steps
+    from handan.training.settings import measured_steps
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=1)

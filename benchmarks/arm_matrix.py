@@ -21,7 +21,7 @@ import yaml
 from safetensors.torch import load_file
 
 from handan.errors import run_main
-from handan.records import read_json, read_jsonl, write_json
+from handan.files import read_json, read_jsonl, write_json
 
 ROOT = Path(__file__).parents[1]
 TOLERANCE = 1e-5

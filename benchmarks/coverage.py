@@ -23,15 +23,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from handan.alignment.data.item_costs import TaskCosts
-from handan.alignment.data.people import People
-from handan.alignment.figures.contrasts import contrasts
-from handan.alignment.figures.inflation import inflation
-from handan.alignment.measure import measure, summary
-from handan.alignment.statistics.basic import EQUAL as EQUAL_WEIGHTS
-from handan.alignment.statistics.basic import INVERSE_VARIANCE, MIN_ITEMS
-from handan.alignment.statistics.bootstrap import Bootstrap
-from handan.alignment.statistics.dependent import power, steiger
+from handan.alignment.align import measure, summary
+from handan.alignment.bootstrap import Bootstrap
+from handan.alignment.contrasts import contrasts
+from handan.alignment.correlation import EQUAL as EQUAL_WEIGHTS
+from handan.alignment.correlation import INVERSE_VARIANCE, MIN_ITEMS, power, steiger
+from handan.alignment.inflation import inflation
+from handan.alignment.items import TaskCosts
+from handan.alignment.participants import People
 
 TASKS = 4
 DRAWS = 2_000

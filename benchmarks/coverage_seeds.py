@@ -25,11 +25,9 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from handan.alignment.statistics.basic import FloatArray, fisher_mean, pearson_rows
-from handan.alignment.statistics.bootstrap import Bootstrap
-from handan.alignment.statistics.intervals import interval, widened
-from handan.study.over_seeds import difference, estimate
-from handan.study.repeated import Repeated
+from handan.alignment.bootstrap import Bootstrap, interval, widened
+from handan.alignment.correlation import FloatArray, fisher_mean, pearson_rows
+from handan.experiments.multi_seed import Repeated, difference, estimate
 
 TASKS = 2
 DRAWS = 1_000

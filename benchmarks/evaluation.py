@@ -23,14 +23,14 @@ import torch
 import transformers
 from measure import Result, in_turn, ratio, table
 
-from handan import generate
-from handan.engines import load_engine, open_engine
-from handan.engines.transformers import TransformersEngine
-from handan.evaluate import evaluate, suite_plan
-from handan.generate import Decoding, Request
+from handan.evaluation.evaluate import evaluate, suite_plan
+from handan.evaluation.suite import Suite, load_suite, suite_items
+from handan.files import read_jsonl
+from handan.generation import prompting
+from handan.generation.engines import load_engine, open_engine
+from handan.generation.prompting import Decoding, Request
+from handan.generation.transformers_engine import TransformersEngine
 from handan.launch import SINGLE
-from handan.records import read_jsonl
-from handan.suite import Suite, load_suite, suite_items
 
 ONE_BY_ONE = 36
 
@@ -61,7 +61,7 @@ class Peer:
 
     def _batch(self, questions: list[str], decoding: Decoding) -> None:
         tokenizer, end = self.engine.tokenizer, self.engine.ends[0]
-        prompts = [list(generate.prompt_ids(tokenizer, q, self.engine.form)) for q in questions]
+        prompts = [list(prompting.prompt_ids(tokenizer, q, self.engine.form)) for q in questions]
         longest = max(map(len, prompts))
         padded = [[tokenizer.pad_token_id] * (longest - len(p)) + p for p in prompts]
         ids = torch.tensor(padded)

@@ -27,7 +27,7 @@ from measure import Result, ratio, table
 
 from handan.tasks import mathematics
 from handan.tasks.final_answers import final_answers
-from handan.tasks.math_pool import Pool
+from handan.tasks.mathematics import Pool
 
 PROBLEMS, RESPONSES = 300, 4
 KINDS = {

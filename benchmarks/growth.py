@@ -35,9 +35,9 @@ Call = Callable[[], Any]
 def _align(folder: Path, models: int = 3, items: int = 100, samples: int = 3) -> Call:
     from startup import write_costs
 
-    from handan.alignment.data.costs import read_costs
-    from handan.alignment.data.pairs import Comparisons
-    from handan.alignment.measure import align
+    from handan.alignment.align import align
+    from handan.alignment.costs import read_costs
+    from handan.alignment.pairs import Comparisons
 
     path = folder / "costs.csv"
     write_costs(path, models, 1, items, samples)
@@ -61,7 +61,7 @@ def align_models(folder: Path, factor: int) -> Call:
 
 
 def align_steps(folder: Path, factor: int) -> Call:
-    from handan.alignment.measure import align
+    from handan.alignment.align import align
 
     generator = np.random.default_rng(0)
     rows = [
@@ -109,7 +109,7 @@ def responses(count: int) -> Iterator[dict]:
 
 
 def recover(folder: Path, factor: int) -> Call:
-    from handan.records import append_jsonl, recover_jsonl
+    from handan.files import append_jsonl, recover_jsonl
 
     path = folder / "generations.jsonl"
     append_jsonl(path, responses(4_000 * factor))
@@ -118,12 +118,12 @@ def recover(folder: Path, factor: int) -> Call:
 
 def collect(folder: Path, factor: int) -> Call:
     """An evaluation that is complete: everything but generating."""
-    from handan.engines import load_engine, open_engine
-    from handan.evaluate import suite_plan
+    from handan.evaluation.evaluate import suite_plan
+    from handan.evaluation.responses import collect as complete
+    from handan.evaluation.suite import load_suite, suite_items
+    from handan.files import append_jsonl
+    from handan.generation.engines import load_engine, open_engine
     from handan.launch import SINGLE
-    from handan.records import append_jsonl
-    from handan.responses import collect as complete
-    from handan.suite import load_suite, suite_items
 
     engine = open_engine(load_engine(None), "handan/tiny/weights/base")
     suite = load_suite(Path("eval/suites/tiny_probe.yaml"))
@@ -148,7 +148,7 @@ def collect(folder: Path, factor: int) -> Call:
 
 def resume(folder: Path, factor: int) -> Call:
     """What a resumed training reads and cuts: metrics, rollouts and probes of all steps so far."""
-    from handan.records import append_jsonl
+    from handan.files import append_jsonl
     from handan.training.resume import forget_after
 
     steps = 10 * factor
@@ -162,8 +162,8 @@ def resume(folder: Path, factor: int) -> Call:
 
 def report(folder: Path, factor: int) -> Call:
     """The page of two arms by their number of responses."""
-    from handan import report as page
-    from handan.records import append_jsonl
+    from handan.files import append_jsonl
+    from handan.report import build as page
 
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     from report_runs import cost_rows, trained, write_run

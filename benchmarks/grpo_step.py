@@ -22,14 +22,13 @@ from measure import Result, in_turn, ratio, table
 from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from handan import generate
-from handan.engines.loading import load_model
-from handan.formats import FORMATS
+from handan.generation import prompting
+from handan.generation.formats import FORMATS
+from handan.generation.loading import load_model
 from handan.launch import SINGLE
+from handan.training.data import load_prompts
 from handan.training.ledger import Ledger
-from handan.training.prompts import load_prompts
-from handan.training.reward import VerifiableReward
-from handan.training.trainers import LengthSortedGRPOTrainer, rollout
+from handan.training.rl import LengthSortedGRPOTrainer, VerifiableReward, rollout
 
 FORM = FORMATS["tiny"]
 CLOCKS = ("cpu_s", "wall_s")
@@ -108,7 +107,7 @@ def train(kind: type[GRPOTrainer], steps: int, **more: Any) -> Trained:
     rows = [
         {
             "prompt": [{"role": "user", "content": question.item.question}],
-            "prompt_ids": list(generate.prompt_ids(tokenizer, question.item.question, FORM)),
+            "prompt_ids": list(prompting.prompt_ids(tokenizer, question.item.question, FORM)),
             "task": question.item.task,
             "item": question.item.key,
             "question": question.item.question,

@@ -19,9 +19,8 @@ import scipy.stats
 from measure import Result, in_turn, ratio, table
 from numpy.typing import NDArray
 
-from handan.alignment.statistics.basic import pearson_rows
-from handan.alignment.statistics.bootstrap import Bootstrap
-from handan.alignment.statistics.intervals import interval
+from handan.alignment.bootstrap import Bootstrap, interval
+from handan.alignment.correlation import pearson_rows
 
 MODELS, ITEMS, DRAWS = 14, 700, 10_000
 NAMES = tuple(f"item-{item}" for item in range(ITEMS))

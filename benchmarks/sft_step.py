@@ -31,12 +31,12 @@ from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
-from handan.engines.loading import load_model
+from handan.generation.loading import load_model
 from handan.launch import SINGLE
 from handan.tiny.model import make_model, make_tokenizer
-from handan.training.imitation import LedgerSFTTrainer
-from handan.training.label_audit import IGNORED
+from handan.training.labels import IGNORED
 from handan.training.ledger import Ledger
+from handan.training.sft import LedgerSFTTrainer
 
 PROMPT_TOKENS = 16
 # Median, deviation of the log, and largest number of tokens of a trace; rows of a batch.

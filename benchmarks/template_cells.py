@@ -20,10 +20,10 @@ from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from trl import SFTConfig, SFTTrainer
 
-from handan import formats
 from handan.errors import UserError
-from handan.formats import FORMATS, ReasoningFormat
-from handan.training.label_audit import training_rows
+from handan.generation import formats
+from handan.generation.formats import FORMATS, ReasoningFormat
+from handan.training.labels import training_rows
 from handan.training.span_audit import IGNORED, audit_labels
 
 TEMPLATES = Path(trl.__file__).parent / "chat_templates"

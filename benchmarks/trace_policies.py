@@ -23,12 +23,12 @@ import numpy as np
 import yaml
 from scipy.stats import pearsonr
 
+from handan.files import read_jsonl
 from handan.launch import SINGLE
-from handan.records import read_jsonl
 from handan.tiny.families import random_problem
 from handan.traces import settings as known
 from handan.traces.generate import generate_traces
-from handan.traces.policies import POLICIES, apply
+from handan.traces.select import POLICIES, apply
 
 CONFIGS = Path(__file__).parents[1] / "recipes" / "configs" / "tiny"
 

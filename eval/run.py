@@ -15,15 +15,15 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from handan.alignment.output.tables import alignment_text
-from handan.arguments import parse
-from handan.engines import load_engine, open_engine
+from handan.alignment.tables import alignment_text
+from handan.config import parse
 from handan.errors import UserError, run_main
-from handan.evaluate import evaluate
-from handan.formats import AUTO
+from handan.evaluation.evaluate import evaluate
+from handan.evaluation.suite import load_suite
+from handan.generation.engines import load_engine, open_engine
+from handan.generation.formats import AUTO
 from handan.launch import processes
-from handan.run_files import read_run, read_settings
-from handan.suite import load_suite
+from handan.rundir import read_run, read_settings
 
 GPU = "H100"
 
@@ -113,9 +113,9 @@ def check_revision(model: str, used: bool) -> None:
 
 def run_a_zoo(arguments: Arguments) -> None:
     """Plan or evaluate the models of a zoo."""
-    from handan.zoo import load_zoo
-    from handan.zoo_plan import plan_text
-    from handan.zoo_run import run_zoo
+    from handan.evaluation.resource_estimate import plan_text
+    from handan.evaluation.zoo import load_zoo
+    from handan.experiments.runner import run_zoo
 
     given = {"arm": arguments.arm, "revision": arguments.revision}
     given["reasoning_format"] = None if arguments.reasoning_format == AUTO else "given"

@@ -13,11 +13,12 @@ last, and if its files agree with it. Each suite needs a directory of its own, R
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from handan import rundir, sweep
-from handan.arguments import parse
+from handan import rundir
+from handan.config import parse
 from handan.errors import run_main
+from handan.evaluation import sweep
+from handan.evaluation.suite import Suite, load_suite
 from handan.launch import Processes, processes
-from handan.suite import Suite, load_suite
 
 
 @dataclass

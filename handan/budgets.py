@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from handan.records import read_json
+from handan.files import read_json
 
 # Budgets further apart than this share are another explanation of a difference.
 TOLERANCE = 0.1

@@ -1,8 +1,4 @@
-"""The ``handan`` command: everything that needs no ``accelerate launch``.
-
-Each subcommand imports what it needs when it runs, so that ``handan --help`` is instant and
-``handan align`` loads neither torch nor transformers.
-"""
+"""What the subcommands of ``handan`` take: by name, the settings of ``add_argument``."""
 
 import argparse
 import os
@@ -11,12 +7,203 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from handan import __version__, credentials, options
+from handan import __version__, config
+from handan.budgets import TOLERANCE
 from handan.errors import UserError, printable, run_main
 
+EQUIVALENCE_BOUND, BOOTSTRAP, SEED = 0.1, 10_000, 0
+TASK_WEIGHTS = ("inverse_variance", "equal")  # of handan.alignment.statistics.basic, likewise
+COST_RULES = ("span", "response")  # of handan.alignment.data.cells, which takes a moment to import
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells a wrong argument like any other wrong input: in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def path(metavar: str, text: str | None = None, **more: Any) -> dict[str, Any]:
+    """A file or directory."""
+    return {"type": Path, "metavar": metavar, "help": text, **more}
+
+
+def word(metavar: str, text: str, **more: Any) -> dict[str, Any]:
+    """A name."""
+    return {"metavar": metavar, "help": text, **more}
+
+
+def value(default: float, metavar: str, text: str = "") -> dict[str, Any]:
+    """A number with a default, which the help shows."""
+    text = f"{text}, default %(default)s" if text else "default %(default)s"
+    return {"type": type(default), "default": default, "metavar": metavar, "help": text}
+
+
+def flag(text: str) -> dict[str, Any]:
+    """A switch."""
+    return {"action": "store_true", "help": text}
+
+
+def _norms_folder(text: str) -> Path:
+    from handan.norms import PACKAGED
+
+    return PACKAGED if text == "packaged" else Path(text)
+
+
+ALIGNMENT = {
+    "--pairs": path(
+        "PAIRS.csv", "compare students with bases and teachers: columns student,base,teacher"
+    ),
+    "--cost_rule": {
+        "choices": COST_RULES,
+        "help": "count all costs by one rule: reasoning span or whole response; "
+        "default: as recorded",
+    },
+    "--output": path("OUT.json", "also write JSON here"),
+    "--tables": path("DIR", "also write every table as CSV, Markdown, LaTeX"),
+    "--power": flag("also print what these items could show"),
+    "--equivalence_bound": value(
+        EQUIVALENCE_BOUND, "R", "differences of r within this count as none"
+    ),
+    "--task_weights": {
+        "choices": TASK_WEIGHTS,
+        "default": TASK_WEIGHTS[0],
+        "help": "how tasks weigh in a mean: by n - 3, the inverse variance of z, or alike; "
+        "default %(default)s",
+    },
+    "--bootstrap": value(BOOTSTRAP, "N", "draws of items"),
+    "--seed": value(SEED, "S"),
+}
+ALIGN = {
+    "costs": path("COSTS.csv", "one row a sample"),
+    "--reference": word("MODEL", "compare every model with this one"),
+    "--norms": path(
+        "DIR",
+        "response times and reliability from these norms, in place of those in COSTS.csv; "
+        "'packaged' for those of handan",
+        type=_norms_folder,
+    ),
+    "--trials": path(
+        "TRIALS.csv", "the same from single trials; intervals then hold for other people too"
+    ),
+    **ALIGNMENT,
+}
+BUDGETS = {
+    "--budget_tolerance": value(TOLERANCE, "SHARE", "budgets count as matched within this share")
+}
+COMPARE = {
+    "runs": path("RUN", "a run's directory", nargs="+"),
+    "--reference": word("RUN", "compare every run with this one"),
+    "--allow-different": flag(
+        "warn about runs measured under other conditions instead of refusing them"
+    ),
+    **BUDGETS,
+    **ALIGNMENT,
+}
+REPORT = {
+    "runs": path("RUN", "a run's directory", nargs="*"),
+    "--runs": path(
+        "RUN", "the same, anywhere among the options", dest="more_runs", nargs="+", default=[]
+    ),
+    "--output": path(
+        "report.html",
+        "write one HTML page; as report.md Markdown, its figures in report_figures/ beside it",
+    ),
+    "--figures": path(
+        "DIR", "write every figure as PNG and PDF for papers, and figures.md with their captions"
+    ),
+    "--wandb": word("ENTITY/PROJECT", "save a W&B report of these runs there"),
+    "--offline": path(
+        "OUT.json",
+        "with --wandb: write the report's validated spec here instead, without network",
+    ),
+    **BUDGETS,
+}
+EXPERIMENT = {
+    "file": path("FILE", "a YAML of recipes/experiments or recipes/studies"),
+    "--output_dir": path("DIR", "instead of the YAML's"),
+    "--seed": word("S", "instead of the YAML's seeds", type=int),
+    "--accelerate_config": word(
+        "YAML", "launches trainings and traces, instead of the experiment's"
+    ),
+    "--only": word("STAGE", "run only these stages", nargs="+", default=[]),
+    "--list": flag("print wave, name and state of each stage, and run nothing"),
+    "--dry_run --dry-run": flag("print the commands and what is finished, and run nothing"),
+}
+STUDY = {
+    **EXPERIMENT,
+    "--page": path(
+        "OUT.md",
+        "write the page there, such as over the study's own; default: beside the runs",
+    ),
+    "--page_only --page-only": flag("run nothing, only write the page"),
+    "--numbers": path(
+        "STUDY.json",
+        "write the page from these numbers of an earlier page, judged anew, without any run",
+    ),
+}
+COSTS = {
+    "logs": path("LOG", "a log of the tool", nargs="+"),
+    "--from": {
+        "dest": "tool",
+        "choices": ("lm_eval", "inspect", "openai"),
+        "required": True,
+        "help": "the tool that wrote the logs",
+    },
+    "--items": path("ITEMS.csv", "task, item and human_rt_s or analytic_cost", required=True),
+    "--output": path("costs.csv", required=True),
+    "--model": word("NAME", "default: as in the logs"),
+    "--tokenizer": word(
+        "DIR_OR_NAME", "counts text for which the log has no count of reasoning tokens"
+    ),
+    "--count": {
+        "choices": ("tokens", "characters"),
+        "default": "tokens",
+        "help": "default %(default)s",
+    },
+    "--tags": {
+        "nargs": 2,
+        "default": ("<think>", "</think>"),
+        "metavar": ("OPEN", "CLOSE"),
+        "help": "around reasoning in text, default <think> </think>",
+    },
+    "--allow_no_reasoning": flag("accept logs without any reasoning in them"),
+    "--item_field": word("PATH", "where the log names the item"),
+    "--metric": word("NAME", "metric or scorer that says what is correct, or 'none'"),
+}
+NORMS_COMPUTE = {
+    "trials": path("TRIALS.csv", "one row a trial"),
+    "--source": word("NAME", "short name of the study", required=True),
+    "--output": path("DIR", "for the tables", required=True),
+    "--floor_s": value(0.2, "S", "shortest time"),
+    "--ceiling_s": value(300.0, "S", "longest time"),
+    "--all_trials": flag("times of wrong answers count too"),
+    "--trim_sd": word(
+        "X",
+        "leave out trials further than X SD from their participant's mean log time",
+        type=float,
+    ),
+    "--least_trials": value(1, "N", "leave out items with fewer trials left"),
+    "--splits": value(5000, "N"),
+    "--seed": value(0, "S"),
+}
+PUBLISH = {
+    "run_dir": path("RUN", "directory of an evaluated arm, or of traces"),
+    "--repo": word("OWNER/NAME", "what it is called on the hub"),
+    "--push_to_hub": flag("upload; without it files are only listed"),
+    "--private": flag("a new repository is private"),
+}
+DEMO = {
+    "--output_dir": path("DIR", default=Path("runs/demo")),
+    "--seed": value(1, "S"),
+}
+
+
+# The ``handan`` command: everything that needs no ``accelerate launch``.
+
 if TYPE_CHECKING:
-    from handan.alignment.data.cost_table import CostTable
-    from handan.alignment.data.people import People
+    from handan.alignment.costs import CostTable
+    from handan.alignment.participants import People
 
 
 def main() -> NoReturn:
@@ -32,20 +219,15 @@ def main() -> NoReturn:
 
 def command(arguments: Sequence[str]) -> None:
     """Run one subcommand."""
-    credentials.refuse_in_words(arguments)
+    config.refuse_in_words(arguments)
     parsed = _parser().parse_args(arguments)
     parsed.run(parsed)
 
 
 def _align(arguments: argparse.Namespace) -> None:
-    from handan.alignment.data.costs import read_costs
-    from handan.alignment.data.human_side import (
-        check_sources,
-        people_of_trials,
-        raw_notes,
-        with_norms,
-    )
-    from handan.alignment.inert import refuse_inert
+    from handan.alignment.align import refuse_inert
+    from handan.alignment.costs import read_costs
+    from handan.alignment.participants import check_sources, people_of_trials, raw_notes, with_norms
 
     refuse_inert(arguments)
     elsewhere = arguments.norms is not None or arguments.trials is not None
@@ -64,8 +246,8 @@ def _align(arguments: argparse.Namespace) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from handan.alignment.data.compare import read_runs, reference_model
-    from handan.alignment.inert import refuse_inert
+    from handan.alignment.align import refuse_inert
+    from handan.alignment.pairs import read_runs, reference_model
 
     refuse_inert(arguments)
     runs = read_runs(arguments.runs, arguments.allow_different)
@@ -84,13 +266,12 @@ def _measure(
     """Compute, print and write all tables; ``trained`` is run.json by model, to compare budgets."""
     import numpy as np
 
-    from handan.alignment.data.cost_rule import with_cost_rule
-    from handan.alignment.data.pairs import read_pairs
-    from handan.alignment.inert import inert
-    from handan.alignment.measure import align
-    from handan.alignment.output.tables import alignment_text, write_tables
+    from handan.alignment.align import align, inert
+    from handan.alignment.costs import with_cost_rule
+    from handan.alignment.pairs import read_pairs
+    from handan.alignment.tables import alignment_text, write_tables
     from handan.budgets import compare_pairs
-    from handan.records import write_json
+    from handan.files import write_json
 
     before = table.numbers["reasoning_tokens"]
     if arguments.cost_rule is not None:
@@ -133,7 +314,7 @@ def _norms_compute(arguments: argparse.Namespace) -> None:
 
 def _norms_list(arguments: argparse.Namespace) -> None:
     from handan import norms
-    from handan.alignment.output.tables import norms_table
+    from handan.alignment.tables import norms_table
 
     def show(directory: Path) -> None:
         pairs = norms.available(directory)
@@ -147,8 +328,7 @@ def _norms_list(arguments: argparse.Namespace) -> None:
 
 
 def _costs(arguments: argparse.Namespace) -> None:
-    from handan.readers.logged import Options
-    from handan.readers.spans import Tags
+    from handan.readers.logged import Options, Tags
     from handan.readers.table import write_costs
 
     if arguments.count == "characters" and arguments.tokenizer:
@@ -174,9 +354,9 @@ def _costs(arguments: argparse.Namespace) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from handan.report import command
+    from handan.report import build
 
-    command.run(arguments)
+    build.run(arguments)
 
 
 def _publish(arguments: argparse.Namespace) -> None:
@@ -186,17 +366,17 @@ def _publish(arguments: argparse.Namespace) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> None:
-    from handan import experiment
-    from handan.experiment.declared import DEMO, load_experiment
+    from handan.experiments import runner
+    from handan.experiments.declare import DEMO, load_experiment
 
-    experiment.run(load_experiment(DEMO, arguments.seed), output_dir=arguments.output_dir)
+    runner.run_experiment(load_experiment(DEMO, arguments.seed), output_dir=arguments.output_dir)
 
 
 def _experiment(arguments: argparse.Namespace) -> None:
-    from handan import experiment
-    from handan.experiment.declared import load_experiment
+    from handan.experiments import runner
+    from handan.experiments.declare import load_experiment
 
-    experiment.run(
+    runner.run_experiment(
         load_experiment(arguments.file, arguments.seed, arguments.accelerate_config),
         output_dir=arguments.output_dir,
         only=arguments.only,
@@ -206,9 +386,9 @@ def _experiment(arguments: argparse.Namespace) -> None:
 
 
 def _study(arguments: argparse.Namespace) -> None:
-    from handan import study
+    from handan.experiments import page
 
-    study.run(arguments)
+    page.run_study(arguments)
 
 
 def _doctor(arguments: argparse.Namespace) -> None:
@@ -218,29 +398,29 @@ def _doctor(arguments: argparse.Namespace) -> None:
 
 
 NORMS = {
-    "compute": ("compute them from your own trials", options.NORMS_COMPUTE, _norms_compute),
+    "compute": ("compute them from your own trials", NORMS_COMPUTE, _norms_compute),
     "list": (
         "what is packaged, and from where",
-        {"--norms": options.path("DIR", "list the tables in DIR too")},
+        {"--norms": path("DIR", "list the tables in DIR too")},
         _norms_list,
     ),
 }
 COMMANDS: dict[str, tuple[str, dict[str, Any], Any]] = {
-    "align": ("alignment of the models in one costs.csv", options.ALIGN, _align),
-    "compare": ("the same over several comparable runs", options.COMPARE, _compare),
-    "costs": ("a costs.csv from the logs of other tools", options.COSTS, _costs),
+    "align": ("alignment of the models in one costs.csv", ALIGN, _align),
+    "compare": ("the same over several comparable runs", COMPARE, _compare),
+    "costs": ("a costs.csv from the logs of other tools", COSTS, _costs),
     "norms": ("the human figures", {}, NORMS),
-    "report": ("what one or several runs say, as a page or in W&B", options.REPORT, _report),
-    "publish": ("the card of a run, and its way to the hub", options.PUBLISH, _publish),
-    "demo": ("the whole experiment on the embedded world", options.DEMO, _demo),
-    "experiment": ("a matched experiment declared in a YAML", options.EXPERIMENT, _experiment),
-    "study": ("a study over seeds and factors, to its page", options.STUDY, _study),
+    "report": ("what one or several runs say, as a page or in W&B", REPORT, _report),
+    "publish": ("the card of a run, and its way to the hub", PUBLISH, _publish),
+    "demo": ("the whole experiment on the embedded world", DEMO, _demo),
+    "experiment": ("a matched experiment declared in a YAML", EXPERIMENT, _experiment),
+    "study": ("a study over seeds and factors, to its page", STUDY, _study),
     "doctor": ("what this machine has, lacks and can run", {}, _doctor),
 }
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = options.Parser(
+    parser = Parser(
         prog="handan",
         description="Do language models spend reasoning tokens where people spend time?",
         allow_abbrev=False,

@@ -1,18 +1,86 @@
-"""Settings files: YAML into frozen dataclasses, where an unknown or missing key is an error."""
+"""Secrets come from the environment and nowhere else.
+
+What stands on a command line or in a YAML ends up in logs, in run.json, in pickled arguments and at
+trackers. So a token, a key or an address with a password in it is refused there before anything is
+written.
+"""
 
 import dataclasses
 import difflib
 import math
+import os
+import re
+import sys
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
-from handan import credentials
 from handan.errors import UserError
+
+# Variables of the environment that hold a secret, and the shortest value that is looked for.
+VARIABLE = re.compile(r"(TOKEN|KEY|SECRET|PASSWORD)(_|$)")
+MIN_LENGTH = 8
+# Keys of settings, and options, whose value is a secret as far as anybody may think of one.
+KEY = re.compile(
+    r"(?:\w*_)?(?:(?:hub|hf|access|auth|bearer)_token|api_?key|passwords?|passwd|secrets?"
+    r"|authorization|credentials?)",
+    re.IGNORECASE,
+)
+SHAPES = re.compile(rb"\b(hf_[A-Za-z0-9]{20,}|sk-[A-Za-z0-9_-]{20,}|gh[opsu]_[A-Za-z0-9]{30,})\b")
+IN_ADDRESS = re.compile(
+    r"\bhttps?://[^\s/?#@\"']+@"
+    r"|[?&](?:api[_-]?key|key|(?:access_|auth_)?token|password|secret)=[^\s&#\"']",
+    re.IGNORECASE,
+)
+CURE = (
+    "secrets come from the environment only, as HF_TOKEN, WANDB_API_KEY or the variable that an "
+    "engine's api_key_env names; remove it here"
+)
+
+
+def of_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Secrets by the names of their variables."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if VARIABLE.search(name.upper()) and len(value) >= MIN_LENGTH
+    }
+
+
+def found_in(text: str) -> str | None:
+    """Describe the secret in a text without repeating it; None if there is none."""
+    if held := [name for name, value in of_environment().items() if value in text]:
+        return held[0]
+    if SHAPES.search(text.encode()):
+        return "something that looks like an access token"
+    return "an address with a password or key in it" if IN_ADDRESS.search(text) else None
+
+
+def refuse_in_text(text: str, place: str) -> None:
+    """Stop at a secret in a text, without repeating it."""
+    if found := found_in(text):
+        raise UserError(f"{place}: holds {found}; {CURE}")
+
+
+def refuse_key(key: str, place: str) -> None:
+    """Stop at a setting that is there for a secret."""
+    if KEY.fullmatch(key.replace("-", "_")):
+        raise UserError(f"{place}: '{key}' is for a secret; {CURE}")
+
+
+def refuse_in_words(words: Iterable[str]) -> None:
+    """Stop at a command line that holds a secret."""
+    for word in words:
+        if word.startswith("--"):
+            refuse_key(word[2:].partition("=")[0], "command line")
+        refuse_in_text(word, "command line")
+
+
+# Settings files: YAML into frozen dataclasses, where an unknown or missing key is an error.
 
 Settings = TypeVar("Settings")
 MAX_VALUES = 100_000  # written out; our largest file has under a thousand
@@ -44,7 +112,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise UserError(f"{path}: nested too deeply for settings") from None
-    credentials.refuse_in_text(text, str(path))
+    refuse_in_text(text, str(path))
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected 'key: value' lines")
     return content
@@ -75,7 +143,7 @@ def _values(node: yaml.Node, counted: dict[int, int], place: str) -> int:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode) and not value.tag.endswith(":null"):
-                credentials.refuse_key(key.value, place)
+                refuse_key(key.value, place)
             number += _values(key, counted, place) + _values(value, counted, place)
     elif isinstance(node, yaml.SequenceNode):
         number += sum(_values(entry, counted, place) for entry in node.value)
@@ -181,3 +249,79 @@ def _convert(value: Any, hint: Any, place: str, words: bool) -> Any:
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+
+
+# Arguments of the scripts: a YAML given with --config, and command-line keys that override it.
+
+
+def line_keys() -> set[str]:
+    """Every key that is set on the command line."""
+    return {a[2:].split("=")[0].replace("-", "_") for a in sys.argv[1:] if a.startswith("--")}
+
+
+def given_keys() -> tuple[str, set[str]]:
+    """Where this command's settings come from, and every key that is set there or on the line."""
+    arguments, keys = sys.argv[1:], line_keys()
+    if "--config" not in arguments:
+        return "command line", keys
+    position = arguments.index("--config") + 1
+    if position == len(arguments):
+        raise UserError("--config needs the path of a YAML file")
+    return arguments[position], keys | set(map(str, read_yaml(Path(arguments[position]))))
+
+
+def parse(
+    kinds: tuple[type, ...], required: tuple[str, ...] = (), more: tuple[str, ...] = ()
+) -> tuple[Any, ...]:
+    """Fill dataclasses from ``--config FILE`` and the command line.
+
+    Args:
+        kinds: dataclasses whose fields are the known keys.
+        required: keys that must be set although a library has a default, because they decide the
+            result.
+        more: words to add to the command line.
+
+    Returns:
+        One instance of each kind.
+
+    Raises:
+        UserError: a key is unknown, missing, of another kind, or has an impossible value.
+    """
+    from trl import TrlParser
+
+    refuse_in_words(sys.argv[1:])
+    place, given = given_keys()
+    if "trust_remote_code" in line_keys():
+        raise UserError(
+            "--trust_remote_code: whose code is trusted is said in a YAML only, with the commit it "
+            "is at"
+        )
+    if "env" in given:
+        raise UserError(f"{place}: 'env' would change the environment; set variables there")
+
+    class Parser(TrlParser):
+        """TRL's parser, with errors of one line."""
+
+        def error(self, message: str) -> Any:
+            raise UserError(f"{place}: {message}")
+
+    if place != "command line":
+        check_values(read_yaml(Path(place)), kinds, place, words=True)
+    absent = [key for key in required if key not in given]
+    if absent and "help" not in given:
+        raise UserError(f"{place}: set '{absent[0]}'; it decides the result and has no default")
+    try:
+        # Without abbreviations: a misspelt key must not pass for another one.
+        parsed = Parser(kinds, allow_abbrev=False).parse_args_and_config([*sys.argv[1:], *more])
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{place}: {' '.join(str(error).split())}") from None
+    except ZeroDivisionError:
+        raise UserError(
+            f"{place}: a number that the trainer divides by is 0, such as num_generations or "
+            "gradient_accumulation_steps; give at least 1"
+        ) from None
+    # argparse takes 'nan' on a command line for a number.
+    for key, value in (item for part in parsed for item in vars(part).items()):
+        if key in given and isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{place}: {key}: {value} is no finite number; give one")
+    return parsed

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from handan import machine
+from handan import hardware as machine
 from handan.errors import UserError
 
 WEIGHTS = Path(__file__).parent / "tiny" / "weights"
@@ -158,8 +158,8 @@ def runnable(checks: Sequence[Check], gpus: Sequence[machine.LocalGpu]) -> list[
     ]
     if not gpus:
         return [*out, "no published model in reasonable time: there is no GPU"]
-    from handan.zoo import load_zoo
-    from handan.zoo_plan import fits_on
+    from handan.evaluation.resource_estimate import fits_on
+    from handan.evaluation.zoo import load_zoo
 
     for path in sorted(Path("eval/zoo").glob("*.yaml")):
         zoo = load_zoo(path)

@@ -1,17 +1,196 @@
-"""What leaves this machine when a run is published, and nothing else.
+"""Cards: what a published model or trace set says about itself, made from its run directory alone.
 
-Without ``--push_to_hub`` the card is written and the files are listed. Files go by an allow-list
-of exact names: no optimizer states, no pickled arguments, no logs. Whatever
-goes is searched for secrets first.
+Everything in a card was recorded by the run; nothing is typed in. Names and settings come from
+files of others, so whatever is put into Markdown is escaped unless it is a table or a block that
+is Markdown already.
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-from handan import credentials, rundir
-from handan.cards import HUB_NAME, is_own, kind_of, make_card
-from handan.errors import UserError
-from handan.records import write_text
+import jinja2
+import yaml
+from markupsafe import Markup
+
+from handan import config, escaping, rundir
+from handan.alignment.tables import tables
+from handan.config import read_yaml
+from handan.errors import UserError, printable
+from handan.files import content_hash, read_json, read_jsonl, write_text
+from handan.table_formats import as_markdown, known_only, without
+from handan.training.arms import described
+
+FOLDER = Path(__file__).with_name("cards")
+QUARTILES = {"shortest": 0.0, "lower quartile": 0.25, "median": 0.5, "upper quartile": 0.75}
+QUARTILES |= {"longest": 1.0}
+# How the hub names a repository: OWNER/NAME.
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+MARK = re.compile(r"<!-- handan publish ([0-9a-f]+); an edited card is kept -->\n\Z")
+
+
+def kind_of(run_dir: Path) -> str:
+    """'model' for a trained and evaluated run, 'dataset' for a run that made traces.
+
+    Raises:
+        UserError: the directory is no run, or not one that has something to publish.
+    """
+    path = run_dir / "run.json"
+    if not path.exists():
+        raise UserError(f"{run_dir}: no run.json; give the run directory of an arm or of traces")
+    run = read_json(path)
+    if "traces" in run:
+        return "dataset"
+    if "training" not in run:
+        raise UserError(
+            f"{run_dir}: an evaluation of a model that was not trained here; "
+            "give the run directory of an arm or of traces"
+        )
+    if not run["training"].get("finished"):
+        raise UserError(f"{run_dir}: its training is not finished; run the recipe again")
+    if not (run_dir / "alignment.json").exists():
+        raise UserError(
+            f"{run_dir}: not evaluated yet, so a card would have no alignment table; run "
+            f"eval/run.py --model {run_dir} --suite SUITE --output_dir {run_dir} first"
+        )
+    return "model"
+
+
+def make_card(run_dir: Path, repo: str | None) -> str:
+    """The card of a run as Markdown with the hub's metadata in front.
+
+    Args:
+        run_dir: of an arm that is trained and evaluated, or of traces.
+        repo: where it is published as, OWNER/NAME, if that is known.
+
+    Raises:
+        UserError: as ``kind_of``.
+    """
+    from huggingface_hub import DatasetCardData, ModelCardData
+
+    run, config = read_json(run_dir / "run.json"), read_yaml(run_dir / "config.yaml")
+    data: DatasetCardData | ModelCardData
+    if kind_of(run_dir) == "dataset":
+        data = DatasetCardData(
+            tags=["handan", "reasoning-traces"], task_categories=["text-generation"]
+        )
+        body = _render("dataset.md.j2", run_dir, run, config, repo, "traces")
+    else:
+        base = config["training"].get("model_name_or_path")
+        adapter = (run_dir / "adapter_config.json").exists()
+        data = ModelCardData(
+            # The hub knows no local directory as a base.
+            base_model=base if _on_hub(base) else None,
+            library_name="peft" if adapter else "transformers",
+            pipeline_tag="text-generation",
+            tags=["handan", "trl", printable(str(run["training"]["recipe"]))],
+        )
+        body = _render("model.md.j2", run_dir, run, config, repo, "training")
+    text = f"---\n{data.to_yaml()}\n---\n\n{body}".rstrip()
+    return f"{text}\n\n<!-- handan publish {content_hash(text)}; an edited card is kept -->\n"
+
+
+def is_own(text: str) -> bool:
+    """Whether a README.md was made by a program and not touched since: by us, or by TRL."""
+    if mark := MARK.search(text):
+        return content_hash(text[: mark.start()].rstrip()) == mark[1]
+    return "generated_from_trainer" in text
+
+
+def _on_hub(name: str) -> bool:
+    return HUB_NAME.fullmatch(name) is not None and not Path(name).exists()
+
+
+def _render(
+    template: str, run_dir: Path, run: Mapping, config: Mapping, repo: str | None, stage: str
+) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        undefined=jinja2.StrictUndefined,
+        finalize=lambda value: value if isinstance(value, Markup) else escaping.escape(value),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"code": escaping.span, "block": _block, "listed": _listed}
+    measured = read_json(run_dir / "alignment.json") if stage == "training" else None
+    values = {
+        "run": run,
+        "made": run[stage],
+        "config": config,
+        "settings": config[stage],
+        "repo": repo,
+        "trained_by": described(run[stage].get("recipe")).text,
+        "tables": _tables(measured, run_dir / "alignment.json") if measured else [],
+        "notes": measured["notes"] if measured else [],
+        "lengths": _lengths(run_dir / "traces.jsonl") if stage == "traces" else {},
+    }
+    try:
+        return environment.get_template(template).render(values)
+    except jinja2.UndefinedError as missing:
+        raise UserError(
+            f"{run_dir}: run.json or config.yaml is not as this version writes it ({missing})"
+        ) from None
+
+
+def _tables(result: Mapping, path: Path) -> list[Markup]:
+    try:
+        named = {table.name: table for table in tables(result)}
+    except KeyError as missing:
+        raise UserError(
+            f"{path}: has no {missing}, as another version wrote it; run eval/run.py again"
+        ) from None
+    return [
+        Markup(as_markdown(known_only(without(named[name], named[name].files_only))))
+        for name in ("alignment", "checks")
+        if name in named
+    ]
+
+
+def _lengths(path: Path) -> dict[str, Any]:
+    """Number of traces and of their tasks, and quartiles of their lengths."""
+    rows = read_jsonl(path)
+    out: dict[str, Any] = {"traces": len(rows)}
+    out["prompts"] = len({(row["task"], row["item"]) for row in rows})
+    # Imported text has no token count before a student's tokenizer is known.
+    for unit in ("reasoning_tokens", "reasoning_characters"):
+        lengths = sorted(row[unit] for row in rows if row.get(unit) is not None)
+        if lengths:
+            last = len(lengths) - 1
+            out |= {f"{unit}, {name}": lengths[round(q * last)] for name, q in QUARTILES.items()}
+    return out
+
+
+def _block(value: object) -> Markup:
+    """As a YAML block."""
+    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    return escaping.block(text.rstrip("\n"), "yaml")
+
+
+def _listed(values: Mapping, above: str = "") -> Markup:
+    """As a list 'name: value', nested mappings with their names joined; what is unknown is out."""
+    return Markup("\n".join(_lines(values, above)))
+
+
+def _lines(values: Mapping, above: str) -> Iterable[str]:
+    for key, value in values.items():
+        name = f"{above}{str(key).replace('_', ' ')}"
+        if isinstance(value, Mapping):
+            yield from _lines(value, f"{name}, ")
+        elif value is not None:
+            yield f"- {escaping.escape(name)}: {escaping.escape(_number(value))}"
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+# What leaves this machine when a run is published, and nothing else.
 
 CARD = "README.md"
 RECORDS = {CARD, "run.json", "config.yaml"}
@@ -44,7 +223,7 @@ def check_secrets(run_dir: Path, names: list[str]) -> None:
     """
     from huggingface_hub import get_token
 
-    values = credentials.of_environment()
+    values = config.of_environment()
     if stored := get_token():
         values.setdefault("stored Hugging Face token", stored)
     for name in names:
@@ -52,7 +231,7 @@ def check_secrets(run_dir: Path, names: list[str]) -> None:
             continue
         content = (run_dir / name).read_bytes()
         found = [key for key, value in values.items() if value.encode() in content]
-        if not found and credentials.SHAPES.search(content):
+        if not found and config.SHAPES.search(content):
             found = ["something that looks like an access token"]
         if found:
             raise UserError(

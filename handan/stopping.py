@@ -1,7 +1,7 @@
 """What a script does when a scheduler asks it to stop: SIGUSR1 (a warning) or SIGTERM.
 
 A script that appends to files leaves at once; a training first saves at the end of its step
-(``handan.training.stop``). Both end with exit code 75, EX_TEMPFAIL of sysexits.h: run the same
+(``handan.training.saving``). Both end with exit code 75, EX_TEMPFAIL of sysexits.h: run the same
 command again to go on.
 
 Between a batch script and such a script stands a launcher, which dies of SIGUSR1 and turns every

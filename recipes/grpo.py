@@ -14,13 +14,12 @@ from datasets import Dataset
 from trl import GRPOConfig
 
 from handan.errors import run_main
-from handan.records import content_hash
+from handan.files import content_hash
+from handan.training.data import check_held_out, load_prompts, prompt_rows
 from handan.training.losses import check_context, check_grpo, is_weighed
-from handan.training.prompts import check_held_out, load_prompts, prompt_rows
-from handan.training.reward import VerifiableReward
+from handan.training.rl import LengthSortedGRPOTrainer, VerifiableReward, rollout
 from handan.training.run import begin
 from handan.training.settings import RecipeArguments
-from handan.training.trainers import LengthSortedGRPOTrainer, rollout
 
 REQUIRED = (
     "model_name_or_path",

@@ -14,18 +14,17 @@ from pathlib import Path
 from datasets import Dataset
 from trl import DistillationConfig
 
-from handan.engines import trust
-from handan.engines.loading import load_model
 from handan.errors import run_main
-from handan.records import content_hash, read_json
-from handan.size import size_of
-from handan.training.lineage import check_shared_vocabulary
+from handan.evaluation.resource_estimate import size_of
+from handan.files import content_hash, read_json
+from handan.generation import loading
+from handan.generation.loading import load_model
+from handan.training.data import check_held_out, load_prompts, prompt_rows
 from handan.training.losses import check_context, check_drawing
-from handan.training.prompts import check_held_out, load_prompts, prompt_rows
-from handan.training.rollouts import Rollouts
+from handan.training.resume import check_shared_vocabulary
+from handan.training.rl import LedgerDistillationTrainer, Rollouts
 from handan.training.run import begin
 from handan.training.settings import RecipeArguments
-from handan.training.trainers import LedgerDistillationTrainer
 
 REQUIRED = (
     "model_name_or_path",
@@ -55,7 +54,7 @@ def main() -> None:
         place,
         revision=run.config.teacher_model_revision,
         dtype=run.model_config.dtype or "auto",
-        trusted=trust.of_recipe(run.config, run.model_config)[1],
+        trusted=loading.of_recipe(run.config, run.model_config)[1],
     )
     check_shared_vocabulary(run.model, run.tokenizer, teacher, tokenizer, place)
     rows = prompt_rows(load_prompts(Path(run.recipe.prompts)), run.tokenizer, run.form)

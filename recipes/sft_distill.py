@@ -16,15 +16,14 @@ from trl import SFTConfig
 
 from handan.budgets import of_traces
 from handan.errors import run_main
-from handan.records import file_hash
+from handan.files import file_hash
 from handan.traces.make import ensure_traces, teacher_of
-from handan.training.imitation import LedgerSFTTrainer
-from handan.training.label_audit import audit, load_traces, training_rows
+from handan.training.data import check_held_out
+from handan.training.labels import audit, load_traces, training_rows
 from handan.training.losses import check_sft_loss
-from handan.training.packing import LeakCheck
-from handan.training.prompts import check_held_out
 from handan.training.run import begin
 from handan.training.settings import RecipeArguments
+from handan.training.sft import LeakCheck, LedgerSFTTrainer
 
 REQUIRED = (
     "model_name_or_path",

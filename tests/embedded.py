@@ -31,8 +31,8 @@ def load(name: str = "base") -> tuple[Any, Any]:
 @cache
 def engine(name: str = "base") -> Any:
     """The same as an engine."""
-    from handan.engines.transformers import TransformersEngine
-    from handan.formats import FORMATS
+    from handan.generation.formats import FORMATS
+    from handan.generation.transformers_engine import TransformersEngine
 
     return TransformersEngine(*load(name), FORMATS["tiny"], fingerprint=name)
 

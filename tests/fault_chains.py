@@ -15,7 +15,7 @@ from pathlib import Path
 
 from faults import Kill, Reference, Running, Stage
 
-from handan.records import file_hash, read_json, read_jsonl
+from handan.files import file_hash, read_json, read_jsonl
 from handan.stopping import STOPPED
 from handan.training.checkpoints import complete_checkpoints
 

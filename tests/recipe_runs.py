@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 from embedded import SUITES, run_python, run_script, small_suite
 
-from handan.records import file_hash
+from handan.files import file_hash
 
 PROMPTS = """families: {binary_addition: 0.5, binary_subtraction: 0.3, ordering: 0.2}
 widths: [1, 2, 3, 5]

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from handan.files import write_json
 from handan.launch import SINGLE
-from handan.records import write_json
 from handan.training import checkpoints
 
 ALONE = {"processes": 1, "nodes": 1, "engine": "NO", "mixed_precision": "no"}

@@ -5,8 +5,8 @@ from simulated import rows_of, study
 
 from handan import norms
 from handan.alignment import measures
-from handan.alignment.data.pairs import Comparisons
-from handan.alignment.measure import align
+from handan.alignment.align import align
+from handan.alignment.pairs import Comparisons
 from handan.errors import UserError
 
 # Numpy's warnings would be printed over the tables.

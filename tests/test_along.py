@@ -10,14 +10,14 @@ import yaml
 from embedded import engine, launch, load, run_python, run_script, small_suite
 from recipe_runs import RECIPES, TWO_RANKS, arguments, of_two_ranks, weights
 
-from handan import sweep
 from handan.errors import UserError
-from handan.evaluate import suite_plan, write_items
-from handan.formats import FORMATS
+from handan.evaluation import sweep
+from handan.evaluation.evaluate import suite_plan, write_items
+from handan.evaluation.responses import draw
+from handan.evaluation.suite import load_suite, suite_items
+from handan.files import append_jsonl, read_json, read_jsonl, write_json
+from handan.generation.formats import FORMATS
 from handan.launch import SINGLE
-from handan.records import append_jsonl, read_json, read_jsonl, write_json
-from handan.responses import draw
-from handan.suite import load_suite, suite_items
 from handan.training.checkpoints import seal
 from handan.training.probe import Along, Probe
 

@@ -9,15 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from handan.config import read_yaml
-from handan.engines import load_engine
-from handan.engines.server_checks import check_server
 from handan.errors import UserError
-from handan.experiment import plan
-from handan.experiment.declared import load_experiment
-from handan.suite import load_suite, suite_items
-from handan.training.prompts import load_prompts
-from handan.zoo import load_zoo
-from handan.zoo_plan import plan_text
+from handan.evaluation.resource_estimate import plan_text
+from handan.evaluation.suite import load_suite, suite_items
+from handan.evaluation.zoo import load_zoo
+from handan.experiments import plan
+from handan.experiments.declare import load_experiment
+from handan.generation.engines import load_engine
+from handan.generation.openai_engine import check_server
+from handan.training.data import load_prompts
 
 CONFIGS = ROOT / "recipes" / "configs"
 PROBE = load_suite(SUITES / "tiny_probe.yaml")
@@ -66,7 +66,7 @@ def read_recipe(path):
     from commands import main_of
     from trl import GRPOConfig, ModelConfig
 
-    from handan.arguments import parse
+    from handan.config import parse
 
     sys.argv = ["recipes/grpo.py", "--config", str(path)]
     module = main_of("recipes/grpo.py").__globals__

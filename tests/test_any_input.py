@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulated import csv_text
 
-from handan.alignment.data.costs import read_costs
-from handan.alignment.measure import align
+from handan.alignment.align import align
+from handan.alignment.costs import read_costs
 from handan.errors import UserError
 
 # Numpy's warnings would be printed over the tables.

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from handan.alignment.statistics.bootstrap import Bootstrap, task_generator
-from handan.alignment.statistics.intervals import interval
+from handan.alignment.bootstrap import Bootstrap, interval, task_generator
 
 ITEMS = tuple(f"item-{index}" for index in range(25))
 

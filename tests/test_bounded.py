@@ -13,13 +13,13 @@ from contextlib import contextmanager, suppress
 import pytest
 from embedded import WEIGHTS
 
-from handan.engines import load_engine, open_engine
 from handan.errors import UserError
-from handan.generate import Decoding
+from handan.evaluation.grading import TaskItem
+from handan.evaluation.responses import SamplingPlan, collect
+from handan.generation.engines import load_engine, open_engine
+from handan.generation.prompting import Decoding
 from handan.launch import SINGLE
-from handan.reading import Question
-from handan.responses import Plan, collect
-from handan.tiny.tasks import TASKS
+from handan.tiny.items import TASKS
 
 KEY = "planted-key-77ab"
 LABELS = {"model": "m", "settings": "s", "seed": 0, "reasoning_format": "tiny"}
@@ -64,8 +64,8 @@ def ask(tmp_path, monkeypatch, url, **changes):
     path = tmp_path / "engine.yaml"
     path.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in lines.items()))
     task = TASKS["binary_addition"]
-    question = Question(task.items()[0], task, "compact")
-    plan = Plan([question], {0: Decoding(0.0, 1.0, 64)}, batch_size=1, seed=1)
+    question = TaskItem(task.items()[0], task, "compact")
+    plan = SamplingPlan([question], {0: Decoding(0.0, 1.0, 64)}, batch_size=1, seed=1)
     engine = open_engine(load_engine(path), str(WEIGHTS / "base"))
     collect(engine, plan, tmp_path / "rows.jsonl", LABELS, SINGLE)
 

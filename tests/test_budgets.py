@@ -8,9 +8,9 @@ from report_runs import cost_rows, trained, write_run
 
 from handan import budgets
 from handan.cli import command
+from handan.evaluation.resource_estimate import Size
+from handan.files import read_json, write_json
 from handan.launch import SINGLE
-from handan.records import read_json, write_json
-from handan.size import Size
 from handan.training.ledger import Ledger
 
 KNOWN = {"generated_tokens": 200, "model_flops": 5e9, "peak_memory_gib": 1.0}

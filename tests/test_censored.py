@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from handan.alignment.statistics.basic import pearson
-from handan.alignment.statistics.censored import censored_correlation
+from handan.alignment.bootstrap import censored_correlation
+from handan.alignment.correlation import pearson
 
 pytestmark = pytest.mark.filterwarnings("error")
 

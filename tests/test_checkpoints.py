@@ -14,16 +14,15 @@ from saved import ALONE, checkpoint
 from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments
 from trl import GRPOConfig, SFTConfig
 
-from handan.engines.loading import fingerprint_of
 from handan.errors import UserError
+from handan.files import read_json, write_json
+from handan.generation.loading import fingerprint_of
 from handan.launch import SINGLE, Processes
-from handan.records import read_json, write_json
 from handan.training.checkpoints import complete_checkpoints, found, seal, what_is_wrong
 from handan.training.ledger import Ledger
 from handan.training.resume import checkpoint_to_resume, forget_after
-from handan.training.saving import attach
+from handan.training.saving import StopRequest, attach
 from handan.training.settings import check_saving
-from handan.training.stop import StopRequest
 
 
 def flip(path):
@@ -336,7 +335,7 @@ def test_what_is_no_matter_of_writing_keeps_its_traceback(tmp_path):
 
 def test_signals_before_training_end_it_at_once_and_later_ones_at_a_step(tmp_path, monkeypatch):
     handlers = []
-    monkeypatch.setattr("handan.training.stop.on_signal", handlers.append)
+    monkeypatch.setattr("handan.training.saving.on_signal", handlers.append)
     stop = StopRequest("arm", SINGLE)
     assert handlers == []  # whoever listens to signals until then leaves at once
     begun = []

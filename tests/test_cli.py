@@ -7,9 +7,9 @@ import pytest
 from simulated import csv_text, study
 
 from handan import norms
-from handan.alignment.output.render import decimal
 from handan.cli import command
 from handan.errors import UserError, printable, run_main
+from handan.table_formats import decimal
 
 FAST = ["--bootstrap", "100"]
 COMPARABLE = {"suite": "small", "suite_version": 1, "max_new_tokens": 64, "samples": 2}

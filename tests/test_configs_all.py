@@ -10,13 +10,14 @@ import pytest
 import yaml
 from embedded import ROOT
 
-from handan import architectures, machine
+from handan import hardware
 from handan.config import load_yaml, read_yaml
-from handan.engines import load_engine
-from handan.formats import FORMATS
-from handan.suite import load_suite, suite_items
-from handan.zoo import load_zoo
-from handan.zoo_plan import plan_text
+from handan.evaluation import resource_estimate
+from handan.evaluation.resource_estimate import plan_text
+from handan.evaluation.suite import load_suite, suite_items
+from handan.evaluation.zoo import load_zoo
+from handan.generation.engines import load_engine
+from handan.generation.formats import FORMATS
 
 LISTED = subprocess.run(
     ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.yaml", "*.yml"],
@@ -71,7 +72,7 @@ def read_traces(path, *_):
 
 
 def load_prompts(path, *_):
-    from handan.training.prompts import load_prompts
+    from handan.training.data import load_prompts
 
     assert load_prompts(path)
 
@@ -105,12 +106,12 @@ def read_pretraining(path, *_):
 
 
 def read_architectures(path, *_):
-    assert len(architectures.published()) > len(read_yaml(path))
+    assert len(resource_estimate.published()) > len(read_yaml(path))
 
 
 def plan_study(path, *_):
-    from handan.experiment.declared import load_experiment
-    from handan.experiment.plan import plan
+    from handan.experiments.declare import load_experiment
+    from handan.experiments.plan import plan
 
     study = load_experiment(path)
     assert (ROOT / study.page).is_file()
@@ -118,8 +119,8 @@ def plan_study(path, *_):
 
 
 def plan_experiment(path, *_):
-    from handan.experiment.declared import load_experiment
-    from handan.experiment.plan import plan
+    from handan.experiments.declare import load_experiment
+    from handan.experiments.plan import plan
 
     made = plan(load_experiment(path), Path("out"))
     assert made.stages and made.pages
@@ -156,7 +157,7 @@ KINDS = {
 def test_every_yaml_is_read_by_what_reads_it(name, monkeypatch, capsys):
     readers = [reader for pattern, reader in KINDS.items() if re.fullmatch(pattern, name)]
     assert len(readers) == 1, f"{name}: of no known kind; add its reader here"
-    monkeypatch.setattr(machine, "gpus", lambda: [])
+    monkeypatch.setattr(hardware, "gpus", lambda: [])
     readers[0](ROOT / name, monkeypatch, capsys)
 
 
@@ -189,8 +190,8 @@ def test_paired_arms_agree_in_everything_but_how_they_learn(family):
 def test_on_policy_distillation_has_the_traces_teacher_and_its_vocabulary(family):
     stems = families()[family]
     if "on_policy_distill" not in stems:
-        student = architectures.find(stems["grpo"]["model_name_or_path"]).config
-        teacher = architectures.find(stems["traces"]["model_name_or_path"]).config
+        student = resource_estimate.find(stems["grpo"]["model_name_or_path"]).config
+        teacher = resource_estimate.find(stems["traces"]["model_name_or_path"]).config
         # Qwen3 is the one published family here whose tokenizers are one and the same.
         assert {student["model_type"], teacher["model_type"]} != {"qwen3"}
         return
@@ -198,7 +199,7 @@ def test_on_policy_distillation_has_the_traces_teacher_and_its_vocabulary(family
     assert arm["teacher_model_name_or_path"] == traces["model_name_or_path"]
     assert arm.get("teacher_model_revision") == traces.get("revision")
     student, teacher = (
-        architectures.find(model).config
+        resource_estimate.find(model).config
         for model in (arm["model_name_or_path"], arm["teacher_model_name_or_path"])
     )
     for key in ("vocab_size", "model_type"):
@@ -237,7 +238,7 @@ def test_a_dry_run_counts_work_and_names_what_is_missing(monkeypatch, capsys, tm
     for name in ("HF_HUB_CACHE", "HF_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    monkeypatch.setattr(machine, "gpus", lambda: [])
+    monkeypatch.setattr(hardware, "gpus", lambda: [])
     path = ROOT / "recipes" / "configs" / "qwen3-8b-base" / "on_policy_distill.yaml"
     shown = dry_run(path, monkeypatch, capsys)
     # 200 steps of 64 completions of at most 4,096 tokens.

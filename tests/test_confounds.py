@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 from simulated import rows_of, study
 
-from handan.alignment.measure import align
+from handan.alignment.align import align
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -3,13 +3,12 @@ import pytest
 import scipy.stats
 from simulated import study
 
-from handan.alignment.data.costs import as_table
-from handan.alignment.data.item_costs import final_costs, item_costs
-from handan.alignment.data.pairs import choose_pairs
-from handan.alignment.figures.contrasts import contrasts
-from handan.alignment.figures.verdict import Verdict, in_words
-from handan.alignment.measure import align
-from handan.alignment.statistics.bootstrap import Bootstrap
+from handan.alignment.align import align
+from handan.alignment.bootstrap import Bootstrap
+from handan.alignment.contrasts import Verdict, contrasts, in_words
+from handan.alignment.costs import as_table
+from handan.alignment.items import final_costs, item_costs
+from handan.alignment.pairs import choose_pairs
 from handan.errors import UserError
 
 FIELDS = {

@@ -5,14 +5,13 @@ import pytest
 from embedded import SUITES, small_suite
 from test_evaluate import perfect_rows
 
-from handan.alignment.data.cost_rule import RESPONSE, SPAN, status_under, with_cost_rule
-from handan.alignment.data.costs import as_table
-from handan.alignment.measure import align
+from handan.alignment.align import align
+from handan.alignment.costs import RESPONSE, SPAN, as_table, status_under, with_cost_rule
 from handan.cli import command
-from handan.cost_rows import cost_rows
 from handan.errors import UserError
-from handan.records import read_json, write_csv
-from handan.suite import load_suite
+from handan.evaluation.evaluate import cost_rows
+from handan.evaluation.suite import load_suite
+from handan.files import read_json, write_csv
 
 
 def rows(form, reasoning, answer, rule):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from handan.alignment.data.costs import as_table, read_costs
+from handan.alignment.costs import as_table, read_costs
 from handan.errors import UserError
 
 HEADER = "model,task,item,sample,reasoning_tokens,human_rt_s,correct,status\n"

@@ -6,12 +6,11 @@ import sys
 import pytest
 from trl import DistillationConfig, GRPOConfig, ModelConfig, SFTConfig
 
-from handan import credentials
-from handan.arguments import parse
+from handan import config
 from handan.cli import command
-from handan.config import read_yaml
+from handan.config import parse, read_yaml
 from handan.errors import UserError
-from handan.provenance import command_line
+from handan.rundir import command_line
 from handan.training.settings import NOT_RECORDED
 
 SECRET = "planted-secret-5f1e"
@@ -81,5 +80,5 @@ def test_no_other_key_of_a_recipe_is_taken_for_a_secret():
         for kind in (SFTConfig, GRPOConfig, DistillationConfig, ModelConfig)
         for f in dataclasses.fields(kind)
     }
-    found = {name for name in names if credentials.KEY.fullmatch(name)}
+    found = {name for name in names if config.KEY.fullmatch(name)}
     assert found == {"hub_token"} and found < set(NOT_RECORDED)

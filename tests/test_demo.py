@@ -8,8 +8,8 @@ from embedded import ROOT
 
 from handan.cli import command
 from handan.errors import UserError
-from handan.experiment.declared import DEMO, load_experiment
-from handan.experiment.plan import plan
+from handan.experiments.declare import DEMO, load_experiment
+from handan.experiments.plan import plan
 
 OUT = Path("runs/demo")
 

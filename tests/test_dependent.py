@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from handan.alignment.statistics.dependent import (
+from handan.alignment.correlation import (
     detectable,
     equivalence_power,
     items_needed,

@@ -8,9 +8,9 @@ import time
 import pytest
 from embedded import ROOT, run_python
 
-from handan import doctor, machine
+from handan import doctor, hardware
 from handan.errors import UserError
-from handan.machine import LocalGpu
+from handan.hardware import LocalGpu
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def test_this_machine_runs_the_embedded_world():
 def test_a_server_that_does_not_answer_takes_no_longer_than_its_limit():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started = time.monotonic()
-        assert not machine.reaches(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        assert not hardware.reaches(f"http://127.0.0.1:{silent.getsockname()[1]}")
         assert time.monotonic() - started < 60  # and not for ever
 
 
@@ -67,21 +67,21 @@ def test_keys_are_found_and_never_shown(monkeypatch, tmp_path):
 
 
 def test_a_missing_package_stops_the_embedded_world(monkeypatch):
-    real = machine.installed
-    monkeypatch.setattr(machine, "installed", lambda name: None if name == "trl" else real(name))
+    real = hardware.installed
+    monkeypatch.setattr(hardware, "installed", lambda name: None if name == "trl" else real(name))
     with pytest.raises(UserError, match=r"embedded world cannot run here: trl: pip install"):
         doctor.main()
 
 
 def test_an_old_package_names_the_bound(monkeypatch):
-    real = machine.installed
-    monkeypatch.setattr(machine, "installed", lambda n: "1.0" if n == "transformers" else real(n))
+    real = hardware.installed
+    monkeypatch.setattr(hardware, "installed", lambda n: "1.0" if n == "transformers" else real(n))
     old = next(check for check in doctor.packages() if check.what == "transformers")
     assert old.cure is not None and ">=5.17" in old.cure and "pip install" in old.cure
 
 
 def test_little_room_has_a_cure(monkeypatch):
-    monkeypatch.setattr(machine, "free_bytes", lambda path: 10**9)
+    monkeypatch.setattr(hardware, "free_bytes", lambda path: 10**9)
     assert all(check.cure == "make room: 2 GB at least" for check in doctor.room())
 
 

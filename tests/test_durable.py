@@ -13,9 +13,8 @@ import pytest
 from disks import as_nobody, largest_file, one_sentence, own_disk, python
 from embedded import ROOT
 
-from handan.durable import append, write
 from handan.errors import UserError, disk_sentence
-from handan.records import append_jsonl, read_jsonl, write_json
+from handan.files import append, append_jsonl, read_jsonl, write, write_json
 from handan.rundir import recover
 
 ROW = {"item": "a", "text": "x" * 10_000}

@@ -10,16 +10,16 @@ from importlib.util import find_spec
 import pytest
 from embedded import ROOT, WEIGHTS, engine, load
 
-from handan.engines import load_engine, open_engine
-from handan.engines.vllm import context_of, sampling, visible_devices
 from handan.errors import UserError
-from handan.formats import FORMATS
-from handan.generate import Decoding
+from handan.evaluation.grading import TaskItem
+from handan.evaluation.responses import SamplingPlan, collect
+from handan.files import read_jsonl
+from handan.generation.engines import load_engine, open_engine
+from handan.generation.formats import FORMATS
+from handan.generation.prompting import Decoding
+from handan.generation.vllm_engine import context_of, sampling, visible_devices
 from handan.launch import SINGLE
-from handan.reading import Question
-from handan.records import read_jsonl
-from handan.responses import Plan, collect
-from handan.tiny.tasks import TASKS
+from handan.tiny.items import TASKS
 
 GREEDY = Decoding(0.0, 1.0, 64)
 COUNTED = {"completion_tokens": 30, "completion_tokens_details": {"reasoning_tokens": 27}}
@@ -29,8 +29,8 @@ SETTINGS = ROOT / "eval" / "engines"
 
 def plan(number=4, samples=1, decoding=GREEDY):
     task = TASKS["binary_addition"]
-    questions = [Question(item, task, "compact") for item in task.items()[:number]]
-    return Plan(questions, dict.fromkeys(range(samples), decoding), batch_size=64, seed=1)
+    questions = [TaskItem(item, task, "compact") for item in task.items()[:number]]
+    return SamplingPlan(questions, dict.fromkeys(range(samples), decoding), batch_size=64, seed=1)
 
 
 @contextmanager

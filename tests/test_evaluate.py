@@ -8,20 +8,19 @@ import yaml
 from embedded import SUITES, WEIGHTS, engine, run_script, small_suite
 from saved import checkpoint
 
-from handan import rundir, weights
-from handan.alignment.data.compare import read_runs
-from handan.alignment.measure import align
+from handan import rundir
+from handan.alignment.align import align
+from handan.alignment.pairs import read_runs
 from handan.config import read_yaml
-from handan.cost_rows import cost_rows
-from handan.engines.loading import load_model
-from handan.engines.transformers import TransformersEngine
 from handan.errors import UserError
-from handan.evaluate import evaluate
-from handan.formats import FORMATS
+from handan.evaluation.evaluate import cost_rows, evaluate
+from handan.evaluation.suite import load_suite, suite_items
+from handan.files import file_hash, read_json, read_jsonl
+from handan.generation.formats import FORMATS
+from handan.generation.loading import load_model
+from handan.generation.transformers_engine import TransformersEngine
 from handan.launch import SINGLE
-from handan.records import file_hash, read_json, read_jsonl
-from handan.suite import load_suite, suite_items
-from handan.tiny.tasks import TASKS
+from handan.tiny.items import TASKS
 
 
 def perfect_rows(cost):
@@ -201,7 +200,7 @@ def test_a_sweep_puts_all_checkpoints_side_by_side(evaluated, tmp_path):
     facts = {"launch": launch, "reasoning_format": "tiny", "budget_at_start": {}}
     settings = {"model_name_or_path": str(WEIGHTS / "base"), "model_revision": None, "dtype": None}
     settings |= {"attn_implementation": None, "num_threads": 1}
-    settings["model_fingerprint"] = weights.model_fingerprint(WEIGHTS / "base")
+    settings["model_fingerprint"] = rundir.model_fingerprint(WEIGHTS / "base")
     rundir.record(run, "training", settings, arm="grpo", **facts)
     run_script("eval/sweep.py", "--run", run, "--suite", evaluated / "suite.yaml")
     result = read_json(run / "sweep" / "alignment.json")

@@ -13,13 +13,13 @@ from embedded import ROOT, small_suite
 
 from handan.cli import command
 from handan.errors import UserError
-from handan.evaluate import write_items
-from handan.experiment import stages as running
-from handan.experiment.declared import load_experiment
-from handan.experiment.plan import Stage, plan, select
-from handan.records import read_json, write_json
+from handan.evaluation.evaluate import write_items
+from handan.evaluation.suite import load_suite, suite_items
+from handan.experiments import runner as running
+from handan.experiments.declare import load_experiment
+from handan.experiments.plan import Stage, plan, select
+from handan.files import read_json, write_json
 from handan.stopping import STOPPED
-from handan.suite import load_suite, suite_items
 
 BASE = "handan/tiny/weights/base"
 PINNED = {"models": {"base": {"model": BASE, "revision": "abc"}}}
@@ -159,7 +159,7 @@ out = pathlib.Path(sys.argv[1]); out.mkdir(exist_ok=True)
 def run(stages, logs, parallel=2):
     done = running.finished(stages, logs)
     before = len(done)
-    running.run(stages, [s.name for s in stages], done, logs, parallel)
+    running.run_stages(stages, [s.name for s in stages], done, logs, parallel)
     return len(done) - before
 
 
@@ -246,7 +246,7 @@ def test_a_log_that_cannot_be_written_holds_no_stage_up(tmp_path, capsys):
     one = stage(tmp_path, "one", talk + FINISH)
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "one.log").symlink_to("/dev/full")
-    running.run([one], ["one"], set(), tmp_path / "logs", 1)
+    running.run_stages([one], ["one"], set(), tmp_path / "logs", 1)
     said, deadline = capsys.readouterr().out, time.monotonic() + 300
     while "one: arm: step 1" not in said:  # the last words come through a thread
         assert time.monotonic() < deadline

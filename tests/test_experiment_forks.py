@@ -12,9 +12,9 @@ import recipe_runs
 from embedded import ROOT, run_python
 from test_stopping import alive
 
-from handan.experiment import stages
-from handan.experiment.plan import Stage
-from handan.experiment.stages import Fork, can_fork
+from handan.experiments import runner
+from handan.experiments.plan import Stage
+from handan.experiments.runner import Fork, can_fork
 
 SCRIPT = """import atexit, os, signal, sys, time
 print(__name__, sys.argv, sys.path[0], os.environ["OMP_NUM_THREADS"], sys.stdout.isatty())
@@ -142,9 +142,9 @@ def test_only_plain_scripts_of_the_project_are_forked(monkeypatch):
     def forks(script, accelerate_config=None):
         return can_fork(Stage("one", "training", script, (), Path("one"), accelerate_config))
 
-    monkeypatch.setattr(stages, "ACCELERATORS", ())
+    monkeypatch.setattr(runner, "ACCELERATORS", ())
     assert forks("recipes/grpo.py") and forks("eval/run.py")
     assert not forks("handan.tiny.pretrain") and not forks("/tmp/other.py")
     assert not forks("recipes/grpo.py", "launch/accelerate/cpu.yaml")
-    monkeypatch.setattr(stages, "ACCELERATORS", (__file__,))
+    monkeypatch.setattr(runner, "ACCELERATORS", (__file__,))
     assert not forks("recipes/grpo.py")

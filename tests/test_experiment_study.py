@@ -13,9 +13,9 @@ from test_experiment import BASE, FINISH, declared, planned, stage
 from handan.cli import command
 from handan.config import read_yaml
 from handan.errors import UserError
-from handan.experiment import stages
-from handan.experiment.declared import load_experiment
-from handan.records import read_json, write_json
+from handan.experiments import runner
+from handan.experiments.declare import load_experiment
+from handan.files import read_json, write_json
 
 TINY = "recipes/configs/tiny"
 CHOICE = f"{TINY}/traces_concise.yaml"
@@ -214,17 +214,17 @@ def test_what_needs_no_failed_stage_goes_on(tmp_path, capsys):
         match=r"^failed: fails \(last words\); left out, as they need these: after, last; see "
         r".*logs/STAGE.log, ",
     ):
-        stages.run(every, names, done, logs, 2, keep_going=True)
+        runner.run_stages(every, names, done, logs, 2, keep_going=True)
     said = capsys.readouterr().out
     assert "fails.log: last words" in said
     assert "last: not run, it waits for after" in said
-    assert done == stages.finished(every, logs) == {"other", "final"}
+    assert done == runner.finished(every, logs) == {"other", "final"}
     assert read_json(logs / "fails.failed.json") == {"exit_code": 3, "last_line": "last words"}
-    lines = [line.split("\t") for line in stages.states(every, done, logs)]
+    lines = [line.split("\t") for line in runner.states(every, done, logs)]
     assert [line[0] for line in lines] == ["1", "2", "3", "1", "2"]
     assert [line[2] for line in lines] == ["failed", "waiting", "waiting", "finished", "finished"]
     Path(fails.script).write_text(FINISH)
-    stages.run(every, names, done, logs, 2, keep_going=True)
+    runner.run_stages(every, names, done, logs, 2, keep_going=True)
     assert done == set(names) and not list(logs.glob("*.failed.json"))
 
 
@@ -232,23 +232,23 @@ def test_a_mark_says_how_long_and_one_that_does_not_counts_too(tmp_path, capsys)
     every = [stage(tmp_path, name, FINISH) for name in ("one", "two", "three")]
     every.append(stage(tmp_path, "later", FINISH, kind="traces"))
     logs = tmp_path / "logs"
-    stages.run(every, ["one", "two", "three"], set(), logs, 1)
+    runner.run_stages(every, ["one", "two", "three"], set(), logs, 1)
     said = capsys.readouterr().out
     assert "one: finished, 1 of 4, about 1 min left" in said
     assert "three: finished, 3 of 4\n" in said
     mark = read_json(logs / "one.done.json")
     assert 0 < mark.pop("seconds") < 60
-    assert mark == stages.identities(every)["one"]
+    assert mark == runner.identities(every)["one"]
     write_json(logs / "one.done.json", mark)
-    assert stages.finished(every, logs) == {"one", "two", "three"}
-    assert stages.time_left({}, every, 2) == ""
+    assert runner.finished(every, logs) == {"one", "two", "three"}
+    assert runner.time_left({}, every, 2) == ""
     kinds = [(one.kind, one.script) for one in every]
     durations = {kinds[0]: [60, 180], kinds[3]: [6000]}
-    assert stages.time_left(durations, every[:1] * 3, 2) == ", about 3 min left"
-    assert stages.time_left(durations, [every[3]] * 4, 2) == ", about 3.3 h left"
+    assert runner.time_left(durations, every[:1] * 3, 2) == ", about 3 min left"
+    assert runner.time_left(durations, [every[3]] * 4, 2) == ", about 3.3 h left"
     other = stage(tmp_path, "other", FINISH, kind="training")
     # (60 + 180 + 6000) / 3 seconds
-    assert stages.time_left(durations, [other], 1) == ", about 35 min left"
+    assert runner.time_left(durations, [other], 1) == ", about 35 min left"
 
 
 def small_study(tmp_path, small, choice):

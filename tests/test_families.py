@@ -7,11 +7,11 @@ import yaml
 from embedded import ROOT, SUITES, run_script
 from families import FAMILIES, ROWS, family, make_tokenizer
 
-from handan import generate
-from handan.engines.transformers import eos_ids, load_model
-from handan.formats import FORMATS, detect
+from handan.files import read_json, read_jsonl
+from handan.generation import prompting
+from handan.generation.formats import FORMATS, detect
+from handan.generation.transformers_engine import eos_ids, load_model
 from handan.publish import files_of, publish
-from handan.records import read_json, read_jsonl
 
 # Of the environment; nothing of a run may hold them.
 SECRETS = {"HF_TOKEN": "planted-3f1c9", "OPENAI_API_KEY": "planted-77ab0"}
@@ -49,7 +49,7 @@ def test_every_end_of_a_family_ends_a_response(loaded):
 
 def test_a_prompt_begins_once_and_ends_where_the_model_speaks(loaded):
     kind, _, tokenizer = loaded
-    ids = generate.prompt_ids(tokenizer, "Where is the ship?", detect(tokenizer))
+    ids = prompting.prompt_ids(tokenizer, "Where is the ship?", detect(tokenizer))
     text = tokenizer.decode(ids)
     assert "Where is the ship?" in text
     assert text.rstrip().endswith(("assistant", "<think>", "<|end_header_id|>"))
@@ -62,7 +62,7 @@ def test_a_prompt_begins_once_and_ends_where_the_model_speaks(loaded):
 @pytest.mark.parametrize("name", ["r1_distill", "olmo3"])
 def test_prefilled_families_open_the_span_in_the_prompt(name):
     tokenizer = make_tokenizer(FAMILIES[name])
-    text = tokenizer.decode(generate.prompt_ids(tokenizer, "Where?", detect(tokenizer)))
+    text = tokenizer.decode(prompting.prompt_ids(tokenizer, "Where?", detect(tokenizer)))
     assert text.rstrip().endswith("<think>")
 
 
@@ -169,7 +169,7 @@ def test_a_base_without_a_chat_template_is_asked_in_training_as_in_an_evaluation
     run_script("recipes/on_policy_distill.py", "--config", tmp_path / "opd.yaml")
     tokenizer, form = load_model(str(base))[1], FORMATS["asked_to_think"]
     asked = {
-        row["item"]: generate.prompt_ids(tokenizer, row["question"], form)
+        row["item"]: prompting.prompt_ids(tokenizer, row["question"], form)
         for row in read_jsonl(tmp_path / "prompts.jsonl")
     }
     assert tokenizer.decode(asked["12+34"]).startswith(form.system_prompt)

@@ -15,10 +15,10 @@ from fault_stages import EVALUATED, LOGGED, PAGE, TRAINED, evaluation
 from faults import Kill, Reference, Stage, draw_kills, measure
 
 from handan.cli import command
-from handan.engines import load_engine, open_engine
-from handan.evaluate import evaluate
+from handan.evaluation.evaluate import evaluate
+from handan.evaluation.suite import load_suite
+from handan.generation.engines import load_engine, open_engine
 from handan.launch import SINGLE
-from handan.suite import load_suite
 
 
 @pytest.fixture(autouse=True)

@@ -15,9 +15,9 @@ from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast
 
 from handan.errors import UserError
-from handan.formats import FORMATS, choose, choose_for, detect
-from handan.generate import prompt_ids
-from handan.thinking import opened_by_prompt, split_completion, split_text
+from handan.generation.formats import FORMATS, choose, choose_for, detect
+from handan.generation.prompting import prompt_ids
+from handan.generation.spans import opened_by_prompt, split_completion, split_text
 
 OURS = Path(__file__).parent / "templates"
 PACKAGED = Path(trl.__file__).parent / "chat_templates"

@@ -5,12 +5,12 @@ import torch
 from embedded import load
 from families import family
 
-from handan.engines.loading import eos_ids, load_model
-from handan.engines.transformers import complete, generate_batch
 from handan.errors import UserError
-from handan.formats import FORMATS
-from handan.generate import Decoding, Request, batches, prompt_ids
-from handan.tiny.tasks import TASKS
+from handan.generation.formats import FORMATS
+from handan.generation.loading import eos_ids, load_model
+from handan.generation.prompting import Decoding, Request, batches, prompt_ids
+from handan.generation.transformers_engine import complete, generate_batch
+from handan.tiny.items import TASKS
 
 FORM = FORMATS["tiny"]
 SAMPLED = Decoding(1.0, 1.0, 200)

@@ -19,10 +19,10 @@ from playwright.sync_api import expect
 from report_runs import SUITE, cost_rows, trained, write_run
 from test_report import probes
 
-from handan.alignment.data.costs import read_costs
-from handan.alignment.output.render import FORMULA_MARKS
-from handan.records import read_json
-from handan.report.notation import plain
+from handan.alignment.costs import read_costs
+from handan.files import read_json
+from handan.report.formatting import plain
+from handan.table_formats import FORMULA_MARKS
 
 FORMULAS = [text for name, text in PAYLOADS.items() if name.startswith("formula")]
 OTHERS = [text for name, text in PAYLOADS.items() if not name.startswith("formula")]

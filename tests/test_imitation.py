@@ -15,9 +15,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import SFTConfig, SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-from handan.training import imitation, padding
-from handan.training.imitation import LedgerSFTTrainer
-from handan.training.label_audit import IGNORED
+from handan.training import sft
+from handan.training.labels import IGNORED
+from handan.training.sft import LedgerSFTTrainer
 
 STEPS, ROWS = 3, 8
 
@@ -46,7 +46,7 @@ def content(batches):
 
 
 def test_parts_hold_every_row_whole_and_once():
-    parts = padding.split(batch(), 64)
+    parts = sft.split(batch(), 64)
     assert len(parts) > 1
     assert content(parts) == content([batch()])
     lengths = [part["attention_mask"].sum(1).max().item() for part in parts]
@@ -55,7 +55,7 @@ def test_parts_hold_every_row_whole_and_once():
 
 
 def test_rows_of_one_length_stay_together():
-    assert padding.cheapest_sizes([40] * 8, 64) == [8]
+    assert sft.cheapest_sizes([40] * 8, 64) == [8]
 
 
 def test_no_other_division_costs_less():
@@ -72,13 +72,13 @@ def test_no_other_division_costs_less():
         for cuts in itertools.product((0, 1), repeat=len(lengths) - 1)
     )
     divisions = [list(Counter(group).values()) for group in groups]
-    assert cost(padding.cheapest_sizes(lengths, overhead)) == min(map(cost, divisions))
+    assert cost(sft.cheapest_sizes(lengths, overhead)) == min(map(cost, divisions))
 
 
 def test_micro_batches_of_a_step_keep_their_sizes_and_rows():
     collate = DataCollatorForLanguageModeling(pad_token_id=0)
     before = [collate(part) for part in (rows()[:4], rows()[4:8], rows()[8:10])]
-    after = padding.regroup(before)
+    after = sft.regroup(before)
     assert [len(b["input_ids"]) for b in after] == [4, 4, 2]
     assert content(after) == content(before)
     assert sum(b["input_ids"].numel() for b in after) < sum(b["input_ids"].numel() for b in before)
@@ -147,7 +147,7 @@ def test_micro_batches_train_and_log_what_one_batch_does(tmp_path, stock):
 
 
 def test_a_large_vocabulary_is_read_in_tiles(tmp_path, stock, monkeypatch):
-    monkeypatch.setattr(imitation, "FEW_LOGITS", 0)
+    monkeypatch.setattr(sft, "FEW_LOGITS", 0)
     assert_same(trained(LedgerSFTTrainer, tmp_path), stock)
 
 

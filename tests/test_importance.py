@@ -16,16 +16,13 @@ from recipe_runs import PROMPTS
 from trl import GRPOConfig
 
 from handan.errors import UserError
-from handan.formats import FORMATS
+from handan.files import read_jsonl
+from handan.generation.formats import FORMATS
 from handan.launch import SINGLE
-from handan.records import read_jsonl
-from handan.training.generation import draw
-from handan.training.importance import of_completions
+from handan.training.data import load_prompts, prompt_rows
 from handan.training.ledger import Ledger
 from handan.training.losses import check_context, check_grpo, is_weighed
-from handan.training.prompts import load_prompts, prompt_rows
-from handan.training.reward import VerifiableReward
-from handan.training.trainers import LengthSortedGRPOTrainer
+from handan.training.rl import LengthSortedGRPOTrainer, VerifiableReward, draw, of_completions
 
 CPU = {"use_cpu": True, "bf16": False, "activation_checkpointing": False, "report_to": "none"}
 CORRECTED = {

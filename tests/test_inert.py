@@ -6,11 +6,11 @@ import pytest
 from simulated import csv_text, study
 from test_cli import COMPARABLE
 
-from handan import experiment
 from handan.cli import command
 from handan.errors import UserError
+from handan.experiments import runner
+from handan.experiments.page import run_study
 from handan.publish import publish
-from handan.study import run as run_study
 
 FAST = ["--bootstrap", "100"]
 
@@ -106,7 +106,7 @@ def test_a_tolerance_of_budgets_needs_two_runs(tmp_path):
     ],
 )
 def test_what_runs_nothing_takes_no_choice_of_stages(options, sentence):
-    for run in (experiment.run, run_study):
+    for run in (runner.run_experiment, run_study):
         with pytest.raises(UserError, match=sentence):
             run(None, **options)
 

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated import rows_of, study
 
-from handan.alignment.data.pairs import Comparisons
-from handan.alignment.measure import align
+from handan.alignment.align import align
+from handan.alignment.pairs import Comparisons
 
 FAST = {"bootstrap": 200}
 

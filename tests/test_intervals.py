@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from handan.alignment.statistics.intervals import equivalence_p, interval, p_value, widened
+from handan.alignment.bootstrap import equivalence_p, interval, p_value, widened
 
 
 def quantiles_of(distribution, num_draws=100_001):

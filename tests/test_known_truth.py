@@ -6,7 +6,7 @@ Each test makes several studies, because a 95 % interval misses one in twenty by
 import numpy as np
 import pytest
 
-from handan.alignment.measure import align
+from handan.alignment.align import align
 
 # Of 120 intervals that cover at 95 %, fewer are right in one of a thousand tests.
 LEAST = 0.883

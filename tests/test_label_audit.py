@@ -5,15 +5,9 @@ import pytest
 from embedded import ROOT, load
 
 from handan.errors import UserError
-from handan.formats import FORMATS
-from handan.training.label_audit import (
-    IGNORED,
-    audit,
-    load_traces,
-    tokenizer_fingerprint,
-    training_rows,
-)
-from handan.training.prompts import load_prompts
+from handan.generation.formats import FORMATS
+from handan.training.data import load_prompts
+from handan.training.labels import IGNORED, audit, load_traces, tokenizer_fingerprint, training_rows
 
 PROMPTS = ROOT / "recipes" / "configs" / "tiny" / "prompts.yaml"
 FORM = FORMATS["tiny"]

@@ -8,12 +8,12 @@ import yaml
 from embedded import ROOT, SUITES, WEIGHTS, run_script
 
 from handan.config import load_yaml, read_yaml
-from handan.experiment.declared import load_experiment
-from handan.suite import load_suite, suite_items
+from handan.evaluation.suite import load_suite, suite_items
+from handan.experiments.declare import load_experiment
+from handan.tiny.items import LONG_TASKS, TASKS
 from handan.tiny.model import make_model
 from handan.tiny.pretrain import Pretraining
-from handan.tiny.tasks import LONG_TASKS, TASKS
-from handan.training.prompts import ProblemSet
+from handan.training.data import ProblemSet
 
 LARGER = ROOT / "recipes" / "studies" / "larger"
 GENERATING = ("grpo", "on_policy_distill")

@@ -5,12 +5,19 @@ from embedded import WEIGHTS, run_script
 from recipe_runs import arguments
 from test_recipes import largest_difference
 
-from handan.engines.loading import load_model
 from handan.errors import UserError
-from handan.records import read_json, read_jsonl
+from handan.files import read_json, read_jsonl
+from handan.generation.loading import load_model
 from handan.training.checkpoints import what_is_wrong
-from handan.training.learning import check_learned, count, in_part, without_gradient
-from handan.training.rollouts import TEXT_CHARACTERS, TEXTS, shortened
+from handan.training.rl import (
+    TEXT_CHARACTERS,
+    TEXTS,
+    check_learned,
+    count,
+    in_part,
+    shortened,
+    without_gradient,
+)
 
 
 def rows(*rewards, step=1, **more):

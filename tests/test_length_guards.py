@@ -16,15 +16,15 @@ from trl import GRPOConfig, SFTConfig
 
 from handan.config import read_yaml
 from handan.errors import UserError
+from handan.files import write_jsonl
 from handan.launch import SINGLE
-from handan.records import write_jsonl
 from handan.traces.generate import generate_traces
 from handan.traces.settings import GenerateSettings
-from handan.training.imitation import LedgerSFTTrainer
-from handan.training.label_audit import IGNORED
+from handan.training.labels import IGNORED
 from handan.training.ledger import Ledger
 from handan.training.losses import LOSSES, check_loss
 from handan.training.settings import resolved
+from handan.training.sft import LedgerSFTTrainer
 
 PAGE = ROOT / "docs" / "reliability.md"
 CPU = {"use_cpu": True, "bf16": False, "activation_checkpointing": False, "report_to": "none"}

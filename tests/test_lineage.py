@@ -4,15 +4,11 @@ from types import SimpleNamespace
 import pytest
 from embedded import WEIGHTS, load
 
-from handan import weights
+from handan import rundir
 from handan.errors import UserError
-from handan.records import write_json
+from handan.files import write_json
 from handan.training.adapters import check_settings
-from handan.training.lineage import (
-    check_shared_vocabulary,
-    check_sources,
-    lineage,
-)
+from handan.training.resume import check_shared_vocabulary, check_sources, lineage
 
 
 def run_directory(folder, **training):
@@ -41,7 +37,7 @@ def test_a_run_is_followed_to_its_first_ancestor(tmp_path):
     assert found["began_with"] is None
     (folder / "config.yaml").write_text("training: {model_fingerprint: base}\n")
     assert lineage(folder)["began_with"] == "base"
-    assert found["model_fingerprint"] == weights.model_fingerprint(WEIGHTS / "base")
+    assert found["model_fingerprint"] == rundir.model_fingerprint(WEIGHTS / "base")
 
 
 def test_a_checkpoint_has_cost_what_was_spent_until_then(tmp_path):

@@ -8,7 +8,7 @@ import scipy.stats
 from commands import run
 from simulated import csv_text, rows_of, study
 
-from handan.alignment.measure import align
+from handan.alignment.align import align
 
 FAST = {"bootstrap": 500}
 LARGE = ("alpha", "beta", "gamma", "delta", "epsilon")

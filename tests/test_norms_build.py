@@ -20,9 +20,8 @@ from human_trials import TRIALS, needs_trials
 
 from handan import norms
 from handan.errors import UserError
-from handan.norms.cleaning import clean
-from handan.norms.tables import item_table, participant_item_sums
-from handan.norms.trials import Trial
+from handan.norms.compute import item_table, participant_item_sums
+from handan.norms.trials import Trial, clean
 
 BINARY_HEADER = (
     "experiment,session_hash,operator,operand_digits,operand1,operand2,answer,solving_time_s"

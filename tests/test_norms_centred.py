@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from handan import norms
-from handan.norms.centred import centred_log_rt
 from handan.norms.compute import compute
+from handan.norms.reliability import centred_log_rt
 from handan.norms.trials import Trial
 
 HEADER = "task,item,participant,rt_s,correct,trial"

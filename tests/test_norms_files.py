@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from handan import norms
-from handan.alignment.data.human_side import people_of_trials
+from handan.alignment.participants import people_of_trials
 from handan.errors import UserError
 from handan.norms.compute import compute
 
@@ -201,7 +201,7 @@ def test_trials_cut_at_a_deadline_are_counted_and_said(tmp_path, capsys, correct
 
 
 def test_a_deadline_is_said_beside_costs_too(tmp_path):
-    from handan.alignment.data.costs import as_table
+    from handan.alignment.costs import as_table
 
     path = tmp_path / "trials.csv"
     path.write_text(deadline(""))

@@ -10,14 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from handan import norms
-from handan.alignment.measure import align
+from handan.alignment.align import align
 from handan.cli import command
 from handan.errors import UserError, run_main
-from handan.norms.cleaning import Cleaning, clean
-from handan.norms.compute import compute
-from handan.norms.own_trials import read_trials
-from handan.norms.tables import compute_table
-from handan.norms.trials import Trial
+from handan.norms.compute import compute, compute_table
+from handan.norms.trials import Cleaning, Trial, clean, read_trials
 
 # Numpy's warnings would be printed between the tables.
 pytestmark = pytest.mark.filterwarnings("error")

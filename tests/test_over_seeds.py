@@ -5,18 +5,23 @@ import pytest
 from scipy import stats
 from simulated import study
 
-from handan.alignment.data.costs import as_table
-from handan.alignment.data.item_costs import final_costs, item_costs
-from handan.alignment.data.people import People
-from handan.alignment.figures.contrasts import contrasts
-from handan.alignment.figures.means import interval_of_mean
-from handan.alignment.measure import align
-from handan.alignment.statistics.basic import z_weights
-from handan.alignment.statistics.bootstrap import Bootstrap
-from handan.alignment.statistics.intervals import interval
-from handan.study.families import bh_family, holm_family, p_from_interval
-from handan.study.over_seeds import difference, estimate, variance_over_seeds
-from handan.study.repeated import Repeated, mean_r, paired_mean_r
+from handan.alignment.align import align
+from handan.alignment.bootstrap import Bootstrap, interval
+from handan.alignment.contrasts import contrasts
+from handan.alignment.correlation import z_weights
+from handan.alignment.costs import as_table
+from handan.alignment.items import final_costs, item_costs
+from handan.alignment.means import interval_of_mean
+from handan.alignment.participants import People
+from handan.experiments.claims import bh_family, holm_family, p_from_interval
+from handan.experiments.multi_seed import (
+    Repeated,
+    difference,
+    estimate,
+    mean_r,
+    paired_mean_r,
+    variance_over_seeds,
+)
 
 TASKS = ("alpha", "beta")
 DRAWS = 500

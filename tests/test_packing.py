@@ -10,8 +10,8 @@ from trl import SFTConfig, SFTTrainer, pack_dataset
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from handan.errors import UserError
-from handan.training.label_audit import IGNORED
-from handan.training.packing import LeakCheck, check_whole, documents
+from handan.training.labels import IGNORED
+from handan.training.sft import LeakCheck, check_whole, documents
 
 
 def rows():

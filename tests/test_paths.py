@@ -8,12 +8,12 @@ from embedded import ROOT, WEIGHTS
 
 from handan import rundir
 from handan.errors import UserError
-from handan.experiment.declared import load_experiment
+from handan.evaluation.zoo import load_zoo
+from handan.experiments.declare import load_experiment
 from handan.launch import refuse_outputs
-from handan.norms.own_trials import check_file_name
+from handan.norms.trials import check_file_name
 from handan.publish import publish
 from handan.report.pictures.export import safe
-from handan.zoo import load_zoo
 
 ELSEWHERE = ["../x", "a/b", "/x", "..", ".", "", ".hidden", "a\0b", "a\nb", "-x", "a\\b", "logs"]
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from simulated import study
 
-from handan.alignment.data.people import People
-from handan.alignment.measure import align
-from handan.alignment.statistics.basic import gradient_of_z
+from handan.alignment.align import align
+from handan.alignment.correlation import gradient_of_z
+from handan.alignment.participants import People
 
 FAST = {"bootstrap": 400}
 

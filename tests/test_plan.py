@@ -1,16 +1,28 @@
 import pytest
 from embedded import ROOT, SUITES
 
-from handan import architectures, machine, zoo_plan
+from handan import hardware
 from handan.errors import UserError
-from handan.machine import LocalGpu
-from handan.plan import GPUS, Work, hours, layout, step_seconds, training_bytes, work_of
-from handan.suite import load_suite, suite_items
-from handan.zoo import load_zoo
-from handan.zoo_plan import fits_on, missing, plan_text, planned
+from handan.evaluation import resource_estimate
+from handan.evaluation.resource_estimate import (
+    GPUS,
+    Work,
+    fits_on,
+    hours,
+    layout,
+    missing,
+    plan_text,
+    planned,
+    step_seconds,
+    training_bytes,
+    work_of,
+)
+from handan.evaluation.suite import load_suite, suite_items
+from handan.evaluation.zoo import load_zoo
+from handan.hardware import LocalGpu
 
 SEVEN, SEVENTY, R1 = (
-    architectures.find(model)
+    resource_estimate.find(model)
     for model in (
         "Qwen/Qwen2.5-7B-Instruct",
         "meta-llama/Llama-3.3-70B-Instruct",
@@ -25,7 +37,7 @@ def _in_the_clone(monkeypatch):
     monkeypatch.chdir(ROOT)
 
 
-FIRST_OF_EACH = {id(sizes): model for model, sizes in architectures.published().items()}
+FIRST_OF_EACH = {id(sizes): model for model, sizes in resource_estimate.published().items()}
 
 
 @pytest.mark.parametrize("model", FIRST_OF_EACH.values())
@@ -33,7 +45,7 @@ def test_the_declared_parameters_are_those_of_the_model_class(model):
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    sizes = architectures.find(model)
+    sizes = resource_estimate.find(model)
     config = dict(sizes.config)
     config = AutoConfig.for_model(config.pop("model_type"), **config)
     with torch.device("meta"):  # shapes only
@@ -79,7 +91,7 @@ def test_transformers_needs_the_cache_of_a_whole_batch_at_the_cap():
 
 def test_decoding_speed_is_what_was_measured_elsewhere():
     # About 33,000 tokens/s: 1.5 B parameters at batch 256 on one H200.
-    small = architectures.find("Qwen/Qwen2.5-1.5B")
+    small = resource_estimate.find("Qwen/Qwen2.5-1.5B")
     rate = 256 / step_seconds(small, 256, 2000, 1, GPUS["H200"], "paged")
     assert rate == pytest.approx(33_000, rel=0.2)
 
@@ -130,7 +142,7 @@ def bare(monkeypatch, tmp_path):
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    monkeypatch.setattr(machine, "gpus", lambda: [])
+    monkeypatch.setattr(hardware, "gpus", lambda: [])
     return tmp_path
 
 
@@ -149,7 +161,7 @@ def test_what_is_missing_is_said(bare):
     found = " | ".join(problems("Llama-3.1-8B-Instruct"))
     assert "not in the hub cache" in found
     assert "gated" in found
-    assert "vllm is not installed" in found or machine.installed("vllm")
+    assert "vllm is not installed" in found or hardware.installed("vllm")
     assert "does not fit this machine (no GPU)" in found
     assert "fewer than the suite's cap" in " ".join(problems("Qwen2.5-Math-7B"))
 
@@ -161,7 +173,7 @@ def test_what_is_there_is_not_missing(bare, monkeypatch):
     for name in ("config.json", "model.safetensors"):
         (snapshot / name).write_text("")
     (bare / "token").write_text("secret")
-    monkeypatch.setattr(machine, "installed", lambda package: "1.0")
+    monkeypatch.setattr(hardware, "installed", lambda package: "1.0")
     assert problems("R1-Distill-Qwen-7B", [LocalGpu("H100", 80 * 10**9, True)]) == []
     # A download that was cut off leaves links to files that are not there.
     (snapshot / "model.safetensors").unlink()
@@ -193,5 +205,5 @@ def test_an_unknown_gpu_is_refused(bare):
 
 
 def test_a_transformers_batch_that_does_not_fit_has_a_cure(bare, monkeypatch):
-    monkeypatch.setattr(zoo_plan, "engine_name", lambda path: "transformers")
+    monkeypatch.setattr(resource_estimate, "engine_name", lambda path: "transformers")
     assert "use engine vllm or a smaller batch_size" in " ".join(problems("QwQ-32B"))

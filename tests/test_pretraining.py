@@ -9,12 +9,12 @@ from embedded import ROOT, run_script
 from recipe_runs import arguments
 
 from handan.config import load_yaml
-from handan.engines.loading import load_model
 from handan.errors import UserError
-from handan.records import file_hash, read_json, write_json
-from handan.report.data import read_study
+from handan.files import file_hash, read_json, write_json
+from handan.generation.loading import load_model
+from handan.report.comparison import read_study
+from handan.tiny.items import held_out
 from handan.tiny.pretrain import Pretraining, pretrain
-from handan.tiny.tasks import held_out
 
 CONFIG = ROOT / "handan" / "tiny" / "pretraining" / "base.yaml"
 SMALL = {"hidden_size": 32, "num_layers": 1, "num_heads": 2, "tokens_per_step": 1024}

@@ -8,12 +8,12 @@ from embedded import ROOT
 
 from handan import tasks
 from handan.errors import UserError
-from handan.records import content_hash
+from handan.files import content_hash
 from handan.tasks.paraphrases import human_items
 from handan.tiny.families import problem_of_key
-from handan.tiny.tasks import TASKS, held_out
-from handan.training.natural import SYMBOLS
-from handan.training.prompts import check_held_out, load_prompts
+from handan.tiny.items import TASKS, held_out
+from handan.training.data import check_held_out, load_prompts
+from handan.training.problems import SYMBOLS
 
 PROMPTS = ROOT / "recipes" / "configs" / "tiny" / "prompts.yaml"
 NATURAL = ROOT / "recipes" / "configs" / "prompts.yaml"

@@ -12,12 +12,11 @@ import pytest
 import yaml
 from report_runs import cost_rows, trained, write_run
 
-from handan.alignment.measure import align
-from handan.cards import is_own, make_card
+from handan.alignment.align import align
 from handan.errors import UserError
-from handan.provenance import command_line
-from handan.publish import check_secrets, files_of, publish
-from handan.records import write_json
+from handan.files import write_json
+from handan.publish import check_secrets, files_of, is_own, make_card, publish
+from handan.rundir import command_line
 
 SECRET = "planted-secret-5f1e"
 FACTS = {

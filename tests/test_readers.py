@@ -23,10 +23,10 @@ from tool_logs import (
     write_lines,
 )
 
-from handan.chat import Said
 from handan.cli import command
 from handan.errors import UserError
-from handan.readers.spans import Span, Tags, split, status
+from handan.generation.chat import Said
+from handan.readers.logged import Span, Tags, split, status
 
 
 def words(text):

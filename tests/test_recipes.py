@@ -12,15 +12,15 @@ from embedded import ROOT, WEIGHTS, run_script
 from recipe_runs import PROMPTS, RECIPES, TWO_RANKS, arguments, of_two_ranks, traces, weights
 from safetensors.torch import load_file
 
-from handan import sweep
-from handan.engines.transformers import TransformersEngine, load_model
 from handan.errors import UserError
-from handan.evaluate import evaluate
-from handan.formats import FORMATS
+from handan.evaluation import sweep
+from handan.evaluation.evaluate import evaluate
+from handan.evaluation.suite import load_suite
+from handan.files import file_hash, read_json, read_jsonl, write_json
+from handan.generation.formats import FORMATS
+from handan.generation.transformers_engine import TransformersEngine, load_model
 from handan.launch import SINGLE
-from handan.records import file_hash, read_json, read_jsonl, write_json
-from handan.suite import load_suite
-from handan.tiny.tasks import held_out
+from handan.tiny.items import held_out
 from handan.training.checkpoints import complete_checkpoints, what_is_wrong
 from handan.training.resume import checkpoint_to_resume
 

@@ -1,7 +1,7 @@
 import pytest
 
 from handan.errors import UserError
-from handan.records import append_jsonl, read_jsonl, write_csv, write_json
+from handan.files import append_jsonl, read_jsonl, write_csv, write_json
 from handan.rundir import recover
 
 

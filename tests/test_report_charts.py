@@ -5,10 +5,9 @@ import pytest
 from report_runs import cost_rows, experiment, trained, write_run
 from test_report import probes
 
-from handan.records import append_jsonl
-from handan.report.course import course, known_axes, swept
-from handan.report.data import read_study
-from handan.report.page.charts import charts
+from handan.files import append_jsonl
+from handan.report.charts import charts
+from handan.report.comparison import course, known_axes, read_study, swept
 from handan.report.pictures.drawing import looks
 
 

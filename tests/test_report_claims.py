@@ -7,14 +7,11 @@ import numpy as np
 import pytest
 from report_runs import cost_rows, experiment, trained, write_run
 
-from handan.report.data import read_study
-from handan.report.notation import MINUS
-from handan.report.words.along import along_training
-from handan.report.words.confounds import confounds
-from handan.report.words.missing import missing
-from handan.report.words.multiplier import SLOPE_BOUND, Slope, judged
-from handan.report.words.summary import summary
-from handan.report.words.verdicts import claims
+from handan.report.comparison import read_study
+from handan.report.confounds import confounds
+from handan.report.formatting import MINUS
+from handan.report.summary import along_training, summary
+from handan.report.verdicts import SLOPE_BOUND, Slope, claims, judged, missing
 
 ARMS = ("cold", "base", "teacher", "sft", "grpo", "sft_own")
 

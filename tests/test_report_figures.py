@@ -9,8 +9,8 @@ from matplotlib.collections import PathCollection
 from report_runs import cost_rows, experiment, trained, write_run
 from test_report import HOSTILE, probes
 
-from handan.report.data import read_study
-from handan.report.notation import MINUS, correlation
+from handan.report.comparison import read_study
+from handan.report.formatting import MINUS, correlation
 from handan.report.pictures import status
 from handan.report.pictures.drawing import svg
 from handan.report.pictures.export import file_name, safe, save, write_figures

@@ -8,9 +8,10 @@ from markdown_it import MarkdownIt
 from report_runs import CONDITIONS, cost_rows, experiment, trained, write_run
 from test_report import HOSTILE, probes
 
-from handan import markdown, report
+from handan import escaping
 from handan.cli import command
 from handan.errors import UserError
+from handan.report import build
 
 RENDERER = MarkdownIt("gfm-like", {"html": True, "linkify": False})
 # Elements that the report's own Markdown makes; 'span' stands around single characters.
@@ -63,7 +64,7 @@ def shown(text):
 @pytest.mark.parametrize("text", HOSTILE_TEXTS)
 @pytest.mark.parametrize("place", PLACES)
 def test_escaped_text_appears_as_it_is_and_makes_no_element(text, place):
-    page = Page(RENDERER.render(place.format(markdown.escape(text))))
+    page = Page(RENDERER.render(place.format(escaping.escape(text))))
     assert {tag for tag, _ in page.tags} <= PLACES[place] | {"span"}
     appearing = re.sub(r"<span>(.)</span>", r"\1", page.text)  # as the text of an image
     assert shown(text) in appearing
@@ -71,21 +72,21 @@ def test_escaped_text_appears_as_it_is_and_makes_no_element(text, place):
 
 @pytest.mark.parametrize("text", ["@someone", "a@b.example", "$x$", "#12", "https://a.b", ":tada:"])
 def test_what_is_searched_after_markdown_is_read_is_taken_apart(text):
-    parts = re.split(r"<[^>]*>", RENDERER.render(str(markdown.escape(text))))
+    parts = re.split(r"<[^>]*>", RENDERER.render(str(escaping.escape(text))))
     assert "".join(parts).strip() == text
     assert not any(re.search(r"@\w|\$\w|#\d|://|:\w+:", part) for part in parts)
 
 
 def test_names_and_numbers_stay_readable():
     for text in ("sft_own", "r = .32 (n = 120), p = .001", "T = 0: 3.5 %", "-.31"):
-        assert markdown.escape(text) == text
+        assert escaping.escape(text) == text
 
 
 @pytest.mark.parametrize("text", ["a ``` b", "````\n# no title", "`", "<b>", "a\x1b[31m"])
 def test_code_holds_any_text(text):
     for made, tags in (
-        (markdown.block(text), ["pre", "code"]),
-        (markdown.span(text), ["p", "code"]),
+        (escaping.block(text), ["pre", "code"]),
+        (escaping.span(text), ["p", "code"]),
     ):
         page = Page(RENDERER.render(f"{made}\n"))
         assert [tag for tag, _ in page.tags] == tags
@@ -100,7 +101,7 @@ def written(tmp_path_factory):
     arms = ("base", "teacher", "sft", "grpo", "sft_own")
     once = {arm: {"greedy": False, "r": 0.1 if arm == "sft" else 0.6} for arm in arms}
     runs = experiment(folder, **once)
-    report.write(runs, folder / "out" / "report.md")
+    build.write(runs, folder / "out" / "report.md")
     return folder / "out"
 
 
@@ -160,7 +161,7 @@ def test_hostile_names_stay_text_in_the_whole_report(tmp_path):
         metrics=probes(),
         conditions=CONDITIONS | {"suite": HOSTILE},
     )
-    report.write([run], tmp_path / "out" / "report.md")
+    build.write([run], tmp_path / "out" / "report.md")
     text = (tmp_path / "out" / "report.md").read_text()
     page = Page(RENDERER.render(text))
     assert {tag for tag, _ in page.tags} <= OWN | {"span"}
@@ -175,7 +176,7 @@ def test_missing_parts_are_said_and_no_failure(tmp_path):
     rows = cost_rows("lone", 0.5, num_items=8, tasks=("alpha",), greedy=False)
     run = write_run(tmp_path / "lone", rows)
     (run / "config.yaml").unlink()
-    report.write([run], tmp_path / "out" / "report.md")
+    build.write([run], tmp_path / "out" / "report.md")
     text = (tmp_path / "out" / "report.md").read_text()
     for part in (
         *("there is no verdict", "There are no two arms to contrast.", "No arm's base is among"),

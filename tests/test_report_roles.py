@@ -4,7 +4,7 @@ import pytest
 from report_runs import CONDITIONS, cost_rows, experiment, trained, write_run
 
 from handan.errors import UserError
-from handan.report.data import read_study
+from handan.report.comparison import read_study
 
 
 def arms_of(runs):

@@ -11,12 +11,11 @@ from report_runs import cost_rows, trained, write_run
 from test_report import HOSTILE, Page, page_of
 
 from handan.errors import UserError
-from handan.formats import FORMATS
-from handan.records import append_jsonl
-from handan.report.data import read_study
-from handan.report.page import traces
-from handan.report.page.responses import parts_of
-from handan.report.page.traces import read_traces, spread_order
+from handan.files import append_jsonl
+from handan.generation.formats import FORMATS
+from handan.report import trace_browser
+from handan.report.comparison import read_study
+from handan.report.trace_browser import parts_of, read_traces, spread_order
 
 TASK = "alpha"
 STEPS = (0, 10, 20, 40)
@@ -118,7 +117,7 @@ def test_readers_without_scripts_get_the_items_of_median_and_longest_time(page_p
 def test_more_than_there_is_room_for_is_cut_to_the_same_items_of_all_arms(runs, items, monkeypatch):
     study = read_study(runs)
     assert "all 104 of them, on 21 items" in read_traces(study).rule
-    monkeypatch.setattr(traces, "MOST_RESPONSES", 33)
+    monkeypatch.setattr(trace_browser, "MAX_RESPONSES", 33)
     cut = read_traces(study)
     assert [shown.item for shown in cut.shown] == [items[0], items[5], items[10], items[20]]
     for shown in cut.shown:
@@ -127,7 +126,7 @@ def test_more_than_there_is_room_for_is_cut_to_the_same_items_of_all_arms(runs, 
 
 
 def test_what_responses_say_does_not_decide_which_are_stored(tmp_path, items, monkeypatch):
-    monkeypatch.setattr(traces, "MOST_RESPONSES", 6)
+    monkeypatch.setattr(trace_browser, "MAX_RESPONSES", 6)
     chosen = []
     for name, correct in (("right", True), ("wrong", False)):
         rows = cost_rows("one", 0.5, num_items=21, tasks=(TASK,))

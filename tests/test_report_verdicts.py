@@ -5,10 +5,10 @@ import re
 import pytest
 from report_runs import cost_rows, experiment, trained, write_run
 
-from handan.report.data import read_study
-from handan.report.words.confounds import confounds
-from handan.report.words.summary import summary
-from handan.report.words.verdicts import claims
+from handan.report.comparison import read_study
+from handan.report.confounds import confounds
+from handan.report.summary import summary
+from handan.report.verdicts import claims
 
 
 def told(folder, **costs):

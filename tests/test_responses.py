@@ -4,15 +4,15 @@ from dataclasses import replace
 import pytest
 from embedded import engine, load
 
-from handan.engines.transformers import TransformersEngine
 from handan.errors import UserError
-from handan.formats import FORMATS
-from handan.generate import Decoding
+from handan.evaluation.grading import TaskItem, read_completion
+from handan.evaluation.responses import SamplingPlan, collect, draw
+from handan.files import read_jsonl, write_jsonl
+from handan.generation.formats import FORMATS
+from handan.generation.prompting import Decoding
+from handan.generation.transformers_engine import TransformersEngine
 from handan.launch import SINGLE
-from handan.reading import Question, read_completion
-from handan.records import read_jsonl, write_jsonl
-from handan.responses import Plan, collect, draw
-from handan.tiny.tasks import TASKS
+from handan.tiny.items import TASKS
 
 FORM = FORMATS["tiny"]
 LABELS = {"model": "base", "settings": "s1", "seed": 0, "reasoning_format": "tiny"}
@@ -20,13 +20,13 @@ LABELS = {"model": "base", "settings": "s1", "seed": 0, "reasoning_format": "tin
 
 def plan(cap=120):
     items = TASKS["binary_addition"].items()[60:66]
-    questions = [Question(item, TASKS["binary_addition"], "compact") for item in items]
+    questions = [TaskItem(item, TASKS["binary_addition"], "compact") for item in items]
     decodings = {
         -1: Decoding(0.0, 1.0, cap),
         0: Decoding(1.0, 1.0, cap),
         1: Decoding(1.0, 1.0, cap),
     }
-    return Plan(questions, decodings, batch_size=5, seed=3)
+    return SamplingPlan(questions, decodings, batch_size=5, seed=3)
 
 
 def by_key(path):
@@ -176,7 +176,7 @@ def read(text, item_key="0001+0001"):
     prompt = tokenizer("<bos> + 1 1 ; = <think>")["input_ids"]
     ids = tokenizer(text)["input_ids"]
     ends = [tokenizer.eos_token_id]
-    return read_completion(tokenizer, Question(item, task, "compact"), FORM, prompt, ids, ends)
+    return read_completion(tokenizer, TaskItem(item, task, "compact"), FORM, prompt, ids, ends)
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,14 @@ from families import family
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from handan.errors import UserError
-from handan.formats import FORMATS
-from handan.generate import prompt_ids
+from handan.files import read_jsonl
+from handan.generation.formats import FORMATS
+from handan.generation.prompting import prompt_ids
 from handan.launch import SINGLE
-from handan.records import read_jsonl
-from handan.tasks import math_pool
-from handan.tasks.math_pool import Pool
+from handan.tasks import mathematics
+from handan.tasks.mathematics import Pool
 from handan.training.ledger import Ledger
-from handan.training.reward import VerifiableReward
-from handan.training.rollouts import GUARD_BATCHES
+from handan.training.rl import GUARD_BATCHES, VerifiableReward
 
 
 @pytest.fixture
@@ -74,7 +73,7 @@ def test_mathematics_is_rewarded_by_its_value_and_not_at_all_without_a_verdict(
     ledger, tmp_path, monkeypatch
 ):
     pool = Pool(size=1, cpu_seconds=1.0)
-    monkeypatch.setattr(math_pool, "shared", lambda: pool)
+    monkeypatch.setattr(mathematics, "shared", lambda: pool)
     folder = family("qwen3", tmp_path / "qwen3")
     model = AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)

@@ -16,13 +16,12 @@ from test_responses import LABELS, by_key, plan
 
 from handan import rundir
 from handan.errors import UserError
+from handan.evaluation.responses import collect
+from handan.files import append_jsonl, read_appended, read_json, read_jsonl, write_json
 from handan.launch import SINGLE
-from handan.records import append_jsonl, read_appended, read_json, read_jsonl, write_json
-from handan.report.data import read_study
-from handan.report.page.responses import places
-from handan.report.page.traces import read_traces
+from handan.report.comparison import read_study
 from handan.report.pictures.curves import num_probed_items
-from handan.responses import collect
+from handan.report.trace_browser import places, read_traces
 from handan.traces.make import ensure_traces
 from handan.training.resume import forget_after
 

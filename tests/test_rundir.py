@@ -6,9 +6,9 @@ import pytest
 import yaml
 from embedded import ROOT, WEIGHTS
 
-from handan import provenance, rundir, weights
+from handan import rundir
 from handan.errors import UserError
-from handan.records import read_json
+from handan.files import read_json
 
 
 def test_stages_of_one_arm_share_a_directory(tmp_path):
@@ -50,7 +50,7 @@ def test_what_an_earlier_pass_found_stays(tmp_path):
 
 
 def test_facts_name_versions_revision_and_threads():
-    facts = provenance.facts()
+    facts = rundir.facts()
     assert facts["versions"]["torch"]
     assert facts["hardware"]["cores"] == os.cpu_count()
     assert facts["git"] is None or len(facts["git"]["commit"]) == 40
@@ -59,17 +59,17 @@ def test_facts_name_versions_revision_and_threads():
 def test_the_fingerprint_follows_the_weights(tmp_path):
     for path in (WEIGHTS / "base").iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    before = weights.model_fingerprint(tmp_path)
-    assert before == weights.model_fingerprint(WEIGHTS / "base")
+    before = rundir.model_fingerprint(tmp_path)
+    assert before == rundir.model_fingerprint(WEIGHTS / "base")
     changed = bytearray((tmp_path / "model.safetensors").read_bytes())
     changed[-1] ^= 1
     (tmp_path / "model.safetensors").write_bytes(changed)
-    assert weights.model_fingerprint(tmp_path) != before
+    assert rundir.model_fingerprint(tmp_path) != before
 
 
 def test_a_directory_without_weights_is_no_model(tmp_path):
     with pytest.raises(UserError, match=r"no \*.safetensors file"):
-        weights.model_fingerprint(tmp_path)
+        rundir.model_fingerprint(tmp_path)
 
 
 def test_a_second_command_waits_for_the_first(tmp_path):

@@ -3,19 +3,19 @@ import torch
 from embedded import load
 from scipy import stats
 
-from handan import generate
-from handan.engines.loading import eos_ids
-from handan.engines.transformers import complete
-from handan.formats import FORMATS
-from handan.generate import Decoding
-from handan.sampling import SeededSampling, gumbel_noise, response_seed
+from handan.generation import prompting
+from handan.generation.formats import FORMATS
+from handan.generation.loading import eos_ids
+from handan.generation.prompting import Decoding
+from handan.generation.sampling import SeededSampling, gumbel_noise, response_seed
+from handan.generation.transformers_engine import complete
 
 DECODING = Decoding(temperature=1.0, top_p=1.0, max_new_tokens=80)
 
 
 def completions(questions, seeds, decoding=DECODING):
     model, tokenizer = load()
-    prompts = [generate.prompt_ids(tokenizer, q, FORMATS["tiny"]) for q in questions]
+    prompts = [prompting.prompt_ids(tokenizer, q, FORMATS["tiny"]) for q in questions]
     return complete(model, prompts, decoding, eos_ids(model, tokenizer), seeds)
 
 

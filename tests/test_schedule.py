@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from handan.errors import UserError
-from handan.training.schedule import SCHEDULE, check_schedule, measured_steps
+from handan.training.settings import SCHEDULE, check_schedule, measured_steps
 
 
 @pytest.mark.parametrize(

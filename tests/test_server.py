@@ -15,12 +15,12 @@ import yaml
 from embedded import ROOT, small_suite
 
 from handan.cli import command
-from handan.engines import load_engine, open_engine
 from handan.errors import UserError
-from handan.evaluate import evaluate
+from handan.evaluation.evaluate import evaluate
+from handan.evaluation.suite import load_suite
+from handan.files import read_json, read_jsonl
+from handan.generation.engines import load_engine, open_engine
 from handan.launch import SINGLE
-from handan.records import read_json, read_jsonl
-from handan.suite import load_suite
 
 MODEL = "handan/tiny/weights/base"
 COUNTS = ("prompt_tokens", "reasoning_tokens", "answer_tokens", "generated_tokens", "status")

@@ -9,14 +9,14 @@ from test_engines import always, ask, plan
 from test_readers_errors import damaged
 from tool_logs import RESPONSES, costs, lines, write_lines
 
-from handan.engines import openai
-from handan.engines.vllm import completion_of
 from handan.errors import UserError
-from handan.finish import CUT, ENDED, FAILED, WITHHELD, class_of, ended
-from handan.formats import FORMATS
-from handan.reading import Question, read_text
-from handan.records import read_jsonl
-from handan.tiny.tasks import TASKS
+from handan.evaluation.grading import TaskItem, read_text
+from handan.files import read_jsonl
+from handan.generation import openai_engine
+from handan.generation.chat import CUT, ENDED, FAILED, WITHHELD, class_of, ended
+from handan.generation.formats import FORMATS
+from handan.generation.vllm_engine import completion_of
+from handan.tiny.items import TASKS
 
 THOUGHT, ANSWER = "1 + 1 = 0 , carry , " * 5, "0 0 0 0 1"  # 40 and 5 tokens
 USAGE = {"prompt_tokens": 18, "completion_tokens": 47, "total_tokens": 65}
@@ -212,7 +212,7 @@ UNUSABLE = {
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch):
-    monkeypatch.setattr(openai, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(openai_engine, "FIRST_PAUSE_S", 0.0)
 
 
 def logged(tmp_path, *bodies):
@@ -370,7 +370,7 @@ def test_whatever_a_server_sends_is_stored_whole_or_refused():
     """What is stored is text and whole numbers, which every later command can read."""
     _, tokenizer = load()
     task = TASKS["binary_addition"]
-    question = Question(task.items()[0], task, "compact")
+    question = TaskItem(task.items()[0], task, "compact")
     generator, stored = random.Random("servers"), 0
     bodies = [found for found, _ in READ.values()] + [found for found, *_ in UNUSABLE.values()]
     ids = tokenizer("1 + 1 = 0 , </think> 0 1 <eos>")["input_ids"]
@@ -378,7 +378,7 @@ def test_whatever_a_server_sends_is_stored_whole_or_refused():
     for _ in range(3000):
         found = json.loads(json.dumps(damaged(generator.choice(bodies), generator)))
         try:
-            completion = openai.completion_of(found)
+            completion = openai_engine.completion_of(found)
             row = read_text(tokenizer, question, FORMATS["tiny"], (1, 2), completion)
         except UserError as error:
             assert str(error).isprintable() or "\n" not in str(error)

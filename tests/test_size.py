@@ -3,7 +3,7 @@ from embedded import WEIGHTS, load
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3MoeConfig
 
-from handan.size import size_of, size_of_named
+from handan.evaluation.resource_estimate import size_of, size_of_named
 
 SMALL = {
     "vocab_size": 50,

@@ -3,11 +3,11 @@
 import pytest
 from families import FAMILIES, make_tokenizer
 
-from handan import formats, generate
 from handan.errors import UserError
-from handan.formats import FORMATS
-from handan.thinking import opened_by_prompt, split_completion
-from handan.training.label_audit import IGNORED, audit, tokenizer_fingerprint, training_rows
+from handan.generation import formats, prompting
+from handan.generation.formats import FORMATS
+from handan.generation.spans import opened_by_prompt, split_completion
+from handan.training.labels import IGNORED, audit, tokenizer_fingerprint, training_rows
 from handan.training.span_audit import audit_labels, span_problem
 
 QUESTION = "The harbour is north of the mill.\nWhere is the mill?"
@@ -46,7 +46,7 @@ def test_the_evaluator_finds_exactly_the_trained_span(name):
     tokenizer, form = student(name)
     (row,) = rows = training_rows([text_trace()], tokenizer, form, "t")
     prompt, completion = parts(row)
-    assert tuple(prompt) == generate.prompt_ids(tokenizer, QUESTION, form)
+    assert tuple(prompt) == prompting.prompt_ids(tokenizer, QUESTION, form)
     opened = opened_by_prompt(tokenizer, prompt, form)
     split = split_completion(tokenizer, completion, form, opened, [tokenizer.eos_token_id])
     assert split.closed and split.ended

@@ -6,7 +6,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handan.alignment.statistics.basic import (
+from handan.alignment.correlation import (
     average_ranks,
     benjamini_hochberg,
     finite_or_none,

@@ -14,7 +14,7 @@ import pytest
 from handan import rundir, stopping
 from handan.launch import Processes
 from handan.training.checkpoints import complete_checkpoints
-from handan.training.stop import StopRequest, steps_of_a_generation
+from handan.training.saving import StopRequest, steps_of_a_generation
 
 
 @pytest.fixture(autouse=True)

@@ -12,10 +12,10 @@ import yaml
 from embedded import ROOT
 
 from handan.errors import UserError
-from handan.experiment.declared import load_experiment
-from handan.records import read_json
-from handan.report.notation import UNKNOWN
-from handan.study import page as pages
+from handan.experiments import page as pages
+from handan.experiments.declare import load_experiment
+from handan.files import read_json
+from handan.report.formatting import UNKNOWN
 
 SMALL = {
     "max_steps": 2,

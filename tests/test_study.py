@@ -3,9 +3,9 @@ import pytest
 import scipy.stats
 from simulated import study
 
-from handan.alignment.data.pairs import Comparisons, compared_with, read_pairs
-from handan.alignment.figures.effort import kl_divergence
-from handan.alignment.measure import align
+from handan.alignment.align import align
+from handan.alignment.pairs import Comparisons, compared_with, read_pairs
+from handan.alignment.task_measures import kl_divergence
 from handan.errors import UserError
 
 FAST = {"bootstrap": 300}

@@ -10,12 +10,12 @@ from embedded import ROOT
 
 from handan import cli
 from handan.errors import UserError
-from handan.experiment.declared import Claim, ClaimTest, Factor, load_experiment
-from handan.records import read_json, write_json
-from handan.report.words.requirements import Figure, Known, Requirement, check
-from handan.study import page as pages
-from handan.study.claims import conclusion, judge, outcome
-from handan.study.figures import stored
+from handan.experiments import page as pages
+from handan.experiments.claims import conclusion, judge, outcome
+from handan.experiments.declare import Claim, ClaimTest, Factor, load_experiment
+from handan.experiments.results import stored
+from handan.files import read_json, write_json
+from handan.report.verdicts import Figure, Known, Requirement, check
 
 AT = ("T=1", "T=0")
 # 95 % and 90 % intervals that show what a verdict says of a bound of .1.

@@ -7,7 +7,7 @@ from embedded import SUITES, small_suite
 
 from handan import norms
 from handan.errors import UserError
-from handan.suite import coverage_notes, load_suite, stratified, suite_items
+from handan.evaluation.suite import coverage_notes, load_suite, stratified, suite_items
 
 
 @pytest.mark.parametrize("path", sorted(SUITES.glob("*.yaml")), ids=lambda path: path.name)

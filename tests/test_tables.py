@@ -4,12 +4,12 @@ import io
 import pytest
 from simulated import csv_text, study
 
-from handan.alignment.data.pairs import Comparisons
-from handan.alignment.measure import align
-from handan.alignment.output.render import Table, as_csv, as_latex, as_markdown, as_text, known_only
-from handan.alignment.output.tables import alignment_text, arms_text, tables, write_tables
+from handan.alignment.align import align
+from handan.alignment.pairs import Comparisons
+from handan.alignment.tables import alignment_text, arms_text, tables, write_tables
 from handan.cli import command
 from handan.errors import UserError
+from handan.table_formats import Table, as_csv, as_latex, as_markdown, as_text, known_only
 
 ROLES = {("s", "t"): ("student", "teacher"), ("s", "b"): ("student", "base")}
 COMPARED = Comparisons([("s", "t"), ("s", "b")], [("s", "b")], [("s", "t")], ROLES)

@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 from math_verify import parse, verify
 
 from handan.errors import UserError
-from handan.tasks import load, math_pool
+from handan.tasks import load, mathematics
 from handan.tasks.base import Grade, Item
 from handan.tasks.final_answers import final_answers
-from handan.tasks.math_pool import Pool
-from handan.tasks.mathematics import judge, quick_outcome, reference_answer
+from handan.tasks.mathematics import Pool, judge, quick_outcome, reference_answer
 
 # What math-verify reads as it should be read; the rest is in the table of right verdicts.
 ANSWERS = [
@@ -250,7 +249,7 @@ def test_grading_works_off_the_main_thread(pool):
 
 
 def test_the_task_says_no_verdict_instead_of_wrong(monkeypatch, pool):
-    monkeypatch.setattr(math_pool, "shared", lambda: pool)
+    monkeypatch.setattr(mathematics, "shared", lambda: pool)
     task = load("math")
     assert task.grade(item("5"), TOWER) == Grade("9^{9^{9}}", None)
     assert task.grade(item("5"), "\\boxed{6}") == Grade("6", False)

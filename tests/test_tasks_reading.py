@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from handan.tasks.marks import boxes
-from handan.tasks.reading import Stated, choose, find_verdicts, plain, read
+from handan.tasks.answers import Stated, boxes, choose, find_verdicts, plain, read
 
 
 def find_letters(text):

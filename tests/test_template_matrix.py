@@ -3,16 +3,7 @@
 import jinja2
 import pytest
 from embedded import ROOT
-from template_cells import (
-    KEPT,
-    LAYOUTS,
-    OWN,
-    TRACES,
-    names,
-    outcome,
-    prepared,
-    tokenizer_for,
-)
+from template_cells import KEPT, LAYOUTS, OWN, TRACES, names, outcome, prepared, tokenizer_for
 
 from handan.errors import UserError
 from handan.training.span_audit import IGNORED

@@ -11,8 +11,8 @@ from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast
 
-from handan.formats import FORMATS
-from handan.thinking import cut, is_looping, split_completion, split_text
+from handan.generation.formats import FORMATS
+from handan.generation.spans import cut, is_looping, split_completion, split_text
 from handan.tiny.model import make_tokenizer
 
 FORM = FORMATS["tiny"]

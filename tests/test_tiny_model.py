@@ -6,16 +6,16 @@ import pytest
 import torch
 from embedded import ROOT, WEIGHTS, load
 
-from handan import formats
 from handan.config import load_yaml
 from handan.errors import UserError
-from handan.generate import prompt_ids
-from handan.records import content_hash, file_hash
+from handan.files import content_hash, file_hash
+from handan.generation import formats
+from handan.generation.prompting import prompt_ids
 from handan.tiny.families import FAMILIES, FORMATS, random_problem
+from handan.tiny.items import TASKS, held_out, identity_hash
 from handan.tiny.model import make_model, make_tokenizer
 from handan.tiny.pretrain import Pretraining, corpus, device_of, pretrain
-from handan.tiny.tasks import TASKS, held_out, identity_hash
-from handan.tiny.traces import DIALECTS, TraceStyle, trace_words
+from handan.tiny.solutions import DIALECTS, TraceStyle, trace_words
 
 PRETRAINING = ROOT / "handan" / "tiny" / "pretraining"
 

@@ -10,13 +10,13 @@ import yaml
 from datasets import Dataset
 
 from handan.errors import UserError
+from handan.files import read_json, read_jsonl
 from handan.launch import SINGLE
-from handan.records import read_json, read_jsonl
-from handan.tasks.math_pool import Pool
+from handan.tasks.mathematics import Pool
 from handan.traces import published
 from handan.traces import settings as known
-from handan.traces.layout import Parts, read_row
 from handan.traces.published import import_traces
+from handan.traces.rows import Parts, read_row
 
 Q = "A farmer has 17 sheep and buys 25 more. How many sheep does the farmer have?"
 Q2 = "Which positive integer has the square 196?"

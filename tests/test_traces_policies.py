@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from handan.errors import UserError
+from handan.files import append_jsonl, read_json, read_jsonl, write_json
 from handan.launch import SINGLE
-from handan.records import append_jsonl, read_json, read_jsonl, write_json
-from handan.traces.policies import POLICIES, apply, choose_traces
+from handan.traces.select import POLICIES, apply, choose_traces
 from handan.traces.settings import RunSettings
 
 

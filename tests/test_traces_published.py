@@ -11,14 +11,14 @@ from datasets import Dataset
 from embedded import ROOT
 
 from handan.errors import UserError
+from handan.files import read_json, read_jsonl
 from handan.launch import SINGLE
-from handan.records import read_json, read_jsonl
-from handan.tasks.math_pool import Pool
+from handan.tasks.mathematics import Pool
 from handan.traces import published
 from handan.traces import settings as known
 from handan.traces.published import import_traces, open_set
-from handan.training.label_audit import load_traces
-from handan.training.prompts import load_prompts
+from handan.training.data import load_prompts
+from handan.training.labels import load_traces
 
 CONFIGS = ROOT / "recipes" / "configs" / "published"
 FIXTURES = Path(__file__).parent / "published"

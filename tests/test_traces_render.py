@@ -4,11 +4,10 @@ import pytest
 from embedded import load
 from families import FAMILIES, make_tokenizer
 
-from handan import generate
 from handan.errors import UserError
-from handan.formats import FORMATS
-from handan.training.label_audit import IGNORED, audit, tokenizer_fingerprint, training_rows
-from handan.training.render import written
+from handan.generation import prompting
+from handan.generation.formats import FORMATS
+from handan.training.labels import IGNORED, audit, tokenizer_fingerprint, training_rows, written
 
 TINY = FORMATS["tiny"]
 
@@ -122,7 +121,7 @@ def test_how_formats_write_a_trace_after_a_prompt_that_opens_no_span(name, text)
 
 def test_a_prompt_that_opens_the_span_is_not_opened_again():
     _, tokenizer = load()
-    prompt = generate.prompt_ids(tokenizer, "+ 1 1 ; =", TINY)
+    prompt = prompting.prompt_ids(tokenizer, "+ 1 1 ; =", TINY)
     text = written(trace(reasoning_text="R", answer_text="A"), prompt, tokenizer, TINY)
     assert text == "\nR\n</think>\n\nA"
 

@@ -10,16 +10,16 @@ from recipe_runs import arguments
 
 from handan.budgets import of_traces, total
 from handan.errors import UserError
-from handan.formats import FORMATS
-from handan.generate import prompt_ids
+from handan.evaluation.grading import read_completion
+from handan.files import file_hash, read_json, read_jsonl
+from handan.generation.formats import FORMATS
+from handan.generation.prompting import prompt_ids
 from handan.launch import SINGLE
-from handan.reading import read_completion
-from handan.records import file_hash, read_json, read_jsonl
 from handan.tiny.families import problem_of_key
-from handan.tiny.traces import concise_words
+from handan.tiny.solutions import concise_words
 from handan.traces import settings as known
 from handan.traces.make import SOURCES
-from handan.training.prompts import load_prompts, question_from_row
+from handan.training.data import load_prompts, question_from_row
 
 LOUD = {
     **{"format": "carry-cost", "direct": 0.2, "concise": 0.2, "verbose": 0.6},

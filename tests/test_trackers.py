@@ -18,7 +18,7 @@ from recipe_runs import arguments
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from handan.errors import UserError
-from handan.records import read_json, read_jsonl
+from handan.files import read_json, read_jsonl
 from handan.training.trackers import (
     ITEM_COLUMNS,
     MAX_CHARACTERS,

@@ -4,13 +4,9 @@ import pytest
 import torch
 from families import FAMILIES, make_tokenizer
 
-from handan.formats import FORMATS
-from handan.generate import prompt_ids
-from handan.training.trainers import (
-    LedgerDistillationTrainer,
-    LengthSortedGRPOTrainer,
-    regroup_by_length,
-)
+from handan.generation.formats import FORMATS
+from handan.generation.prompting import prompt_ids
+from handan.training.rl import LedgerDistillationTrainer, LengthSortedGRPOTrainer, regroup_by_length
 
 
 def batches():

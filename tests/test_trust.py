@@ -9,11 +9,12 @@ from types import SimpleNamespace
 import pytest
 from embedded import WEIGHTS
 
-from handan.arguments import parse
-from handan.engines import load_engine, open_engine, trust
-from handan.engines.loading import fingerprint_of, load_config, load_model, load_tokenizer
+from handan.config import parse
 from handan.errors import UserError
-from handan.size import size_of_named
+from handan.evaluation.resource_estimate import size_of_named
+from handan.generation import loading
+from handan.generation.engines import load_engine, open_engine
+from handan.generation.loading import fingerprint_of, load_config, load_model, load_tokenizer
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
 CODE = """
@@ -113,7 +114,7 @@ def test_code_at_the_commit_that_a_yaml_names_is_run(tmp_path, mark, monkeypatch
 def recipe(monkeypatch, words=(), **settings):
     monkeypatch.setattr(sys, "argv", ["x.py", "--config", "a.yaml", *words])
     known = {"trust_remote_code": True, "teacher_model_revision": None, "model_revision": COMMIT}
-    return trust.of_recipe(*[SimpleNamespace(**{**known, **settings})] * 2)
+    return loading.of_recipe(*[SimpleNamespace(**{**known, **settings})] * 2)
 
 
 def test_a_recipe_trusts_the_commits_that_its_yaml_names(monkeypatch):

@@ -14,17 +14,24 @@ import pytest
 import wandb_workspaces.reports.v2 as wr
 from report_runs import cost_rows, experiment, trained, write_run
 
-from handan.along import budget_metrics, suite_metrics
 from handan.cli import command
 from handan.errors import UserError
+from handan.evaluation.evaluate import budget_metrics, suite_metrics
+from handan.evaluation.resource_estimate import Size
+from handan.files import append_jsonl, read_json, write_json
 from handan.launch import SINGLE
-from handan.records import append_jsonl, read_json, write_json
-from handan.report.data import read_study
+from handan.report.comparison import read_study
 from handan.report.pictures.drawing import looks
-from handan.report.wandb_report import Address, read_address
-from handan.report.wandb_report.panels import AXES, MEAN_R, START, STEP
-from handan.report.wandb_report.spec import read_back, validated
-from handan.size import Size
+from handan.report.wandb_report import (
+    AXES,
+    MEAN_R,
+    START,
+    STEP,
+    Address,
+    read_address,
+    read_back,
+    validated,
+)
 from handan.training.ledger import Ledger
 from handan.training.trackers import ITEM_COLUMNS
 

@@ -2,11 +2,11 @@ import pytest
 import yaml
 from embedded import ROOT, WEIGHTS
 
-from handan import architectures
 from handan.errors import UserError
-from handan.formats import FORMATS
-from handan.suite import load_suite
-from handan.zoo import load_zoo, pair_rows
+from handan.evaluation import resource_estimate
+from handan.evaluation.suite import load_suite
+from handan.evaluation.zoo import load_zoo, pair_rows
+from handan.generation.formats import FORMATS
 
 ZOOS = sorted((ROOT / "eval" / "zoo").glob("*.yaml"))
 PAPER = ROOT / "eval" / "zoo" / "paper14.yaml"
@@ -44,14 +44,14 @@ def test_the_study_has_fourteen_models_and_every_student_a_true_start():
 def test_entries_name_known_formats_and_sizes(path):
     for entry in load_zoo(path).models:
         assert entry.reasoning_format in FORMATS
-        assert architectures.find(entry.model) is not None, entry.model
+        assert resource_estimate.find(entry.model) is not None, entry.model
 
 
 def test_a_student_has_the_architecture_it_began_with():
     zoo = load_zoo(PAPER)
     by_name = {entry.name: entry for entry in zoo.models}
     for entry in (entry for entry in zoo.models if entry.base):
-        own, base = (architectures.find(e.model) for e in (entry, by_name[entry.base]))
+        own, base = (resource_estimate.find(e.model) for e in (entry, by_name[entry.base]))
         differ = {key for key in own.config if own.config[key] != base.config[key]}
         assert differ <= {"tie_word_embeddings"}
 
@@ -120,6 +120,6 @@ def test_an_unknown_name_is_refused():
 
 
 def test_a_directorys_size_is_read_from_it():
-    sizes = architectures.of_directory(WEIGHTS / "base")
+    sizes = resource_estimate.of_directory(WEIGHTS / "base")
     assert sizes.parameters == pytest.approx(342e3, rel=0.02)
     assert sizes.cache_bytes_per_token == 2 * 3 * 96 * 2

@@ -5,14 +5,14 @@ import pytest
 import yaml
 from embedded import ROOT, WEIGHTS, run_python, run_script, small_suite
 
-from handan import machine
-from handan.alignment.data.pairs import read_pairs
+from handan import hardware
+from handan.alignment.pairs import read_pairs
 from handan.errors import UserError
-from handan.machine import LocalGpu
-from handan.records import read_json, write_json
-from handan.suite import load_suite
-from handan.zoo import Entry, load_zoo
-from handan.zoo_run import _identity, _is_done, _shared_engine, _words
+from handan.evaluation.suite import load_suite
+from handan.evaluation.zoo import Entry, load_zoo
+from handan.experiments.runner import _identity, _is_done, _shared_engine, _words
+from handan.files import read_json, write_json
+from handan.hardware import LocalGpu
 
 # The roles are made up: what is tested is the way from a zoo to its report.
 ENTRIES = {
@@ -139,7 +139,7 @@ def test_a_dry_run_writes_nothing(ran, tmp_path):
 
 
 def test_a_model_too_large_for_one_gpu_is_shared(tmp_path, monkeypatch):
-    monkeypatch.setattr(machine, "gpus", lambda: [LocalGpu("H100", 80 * 10**9, True)] * 8)
+    monkeypatch.setattr(hardware, "gpus", lambda: [LocalGpu("H100", 80 * 10**9, True)] * 8)
     engine = tmp_path / "vllm.yaml"
     engine.write_text("engine: vllm\ntensor_parallel_size: 1\n")
     suite = load_suite(small_suite(tmp_path))

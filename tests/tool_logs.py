@@ -6,7 +6,7 @@ from pathlib import Path
 
 from embedded import WEIGHTS
 
-from handan.alignment.data.costs import read_costs
+from handan.alignment.costs import read_costs
 from handan.cli import command
 
 LOGS = Path(__file__).parent / "logs"

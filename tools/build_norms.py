@@ -18,9 +18,8 @@ from pathlib import Path
 from handan import norms
 from handan.csv_input import plain_number, read_table
 from handan.errors import UserError, run_main
-from handan.norms.cleaning import Cleaning
-from handan.norms.tables import Table, check_splits, compute_table, write_tables
-from handan.norms.trials import Trial
+from handan.norms.compute import Table, check_splits, compute_table, write_tables
+from handan.norms.trials import Cleaning, Trial
 from handan.tasks.binary import BITS, OPERATIONS, binary_key
 from handan.tasks.digits import FALSE_DIFFERENCES, FALSE_PRODUCTS, digits_key, true_result
 from handan.tasks.directions import SAME_PLACE, STEPS, direction_key, direction_of_c

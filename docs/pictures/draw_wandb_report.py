@@ -25,7 +25,7 @@ from matplotlib.axes import Axes
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from handan.records import read_json, read_jsonl
+from handan.files import read_json, read_jsonl
 from handan.report.pictures.drawing import new_figure, style, svg, variables
 
 SAYS = (

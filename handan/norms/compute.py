@@ -1,17 +1,226 @@
-"""Norms from anyone's trials, in the layout of the packaged tables."""
+"""From the trials of one task to its table, its row of ``summary.csv`` and what is printed."""
 
+import math
 import os
 import statistics
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from handan import norms
-from handan.errors import printable
-from handan.norms.cleaning import Cleaning, clean
-from handan.norms.own_trials import check_file_name, read_trials
-from handan.norms.tables import Table, check_splits, compute_table, item_table, write_tables
-from handan.norms.trials import Trial
+from handan.errors import UserError, printable
+from handan.files import write_csv
+from handan.norms.reliability import (
+    Array,
+    Reliability,
+    centred_log_rt,
+    in_order_of_figures,
+    low_reliability,
+    split_half_reliability,
+)
+from handan.norms.trials import (
+    Cleaned,
+    Cleaning,
+    Trial,
+    check_file_name,
+    clean,
+    clean_task,
+    read_trials,
+)
+
+
+class Table(NamedTuple):
+    """The norms of one task from one source, as they are written.
+
+    Attributes:
+        name: ``<task>.<source>``.
+        items: rows with ``norms.ITEM_COLUMNS``.
+        summary: a row with ``norms.SUMMARY_COLUMNS``.
+        reliability: of the items' means.
+        report: what the cleaning left out and what came of the rest, in a few lines.
+    """
+
+    name: str
+    items: list[dict[str, Any]]
+    summary: dict[str, Any]
+    reliability: Reliability
+    report: str
+
+
+def check_splits(splits: int, seed: int) -> None:
+    """Check what decides the random splits, before anything is read.
+
+    Raises:
+        UserError: fewer than one split, or a negative seed.
+    """
+    if splits < 1:
+        raise UserError(f"splits is {splits}; give at least 1")
+    if seed < 0:
+        raise UserError(f"seed is {seed}; give 0 or more")
+
+
+def compute_table(
+    path: Path,
+    task: str,
+    source: str,
+    trials: list[Trial],
+    cleaning: Cleaning,
+    splits: int,
+    seed: int,
+) -> Table:
+    """Clean the trials of one task and compute its norms.
+
+    Args:
+        path: the file the trials are from, for messages.
+        task, source: name the table.
+        trials: of this task.
+        cleaning: which of them count.
+        splits, seed: random splits behind the reliabilities, as ``check_splits`` allows them. The
+            same trials have the same ones, whatever task, items and participants are called.
+
+    Raises:
+        UserError: no trial is kept, or most are outside the bounds.
+    """
+    name = f"{task}.{source}"
+    cleaned, notes = clean_task(path, name, trials, cleaning)
+    kept = cleaned.kept
+    centred, slope = centred_log_rt(kept)
+    items = item_table(cleaned.valid, kept)
+    values, counts = participant_item_sums(kept, centred)
+    for row, mean in zip(items, values.sum(axis=0) / counts.sum(axis=0), strict=True):
+        row["mean_log_rt_centred"] = f"{mean:.5f}"
+    plain = _reliability(*participant_item_sums(kept), splits, seed)
+    of_centred = _reliability(values, counts, splits, seed)
+    summary = {
+        "task": task,
+        "source": source,
+        "items": len(items),
+        "participants": len({trial.participant for trial in kept}),
+        "trials": len(cleaned.valid),
+        "trials_kept": len(kept),
+        **_in_columns("reliability", plain),
+        "splits": splits,
+        "rule": cleaning.rule,
+        **_in_columns("reliability_centred", of_centred),
+        "order_slope": None if slope is None else f"{slope:.6f}",
+    }
+    report = [
+        *_account(name, trials, cleaned),
+        f"  reliability {_in_words(plain)}; without who saw which item {_in_words(of_centred)}",
+    ]
+    if slope is not None:
+        change = math.expm1(10 * slope)
+        report.append(
+            f"  order of trials: {change:+.1%} time over ten trials, taken off the centred means"
+        )
+    elif kept[0].number is not None:
+        report.append(
+            "  order of trials: nearly the same for everybody, so not told from the items"
+        )
+    report += [f"  warning: {note}" for note in [*notes, *low_reliability(name, plain.value)]]
+    return Table(name, items, summary, plain, "\n".join(report))
+
+
+def write_tables(output_dir: Path, tables: list[Table], keep: list[dict[str, str]]) -> None:
+    """Write ``<task>.<source>.csv`` for every table, and ``summary.csv``.
+
+    Args:
+        output_dir: made if it does not exist.
+        tables: the tables.
+        keep: rows of a former ``summary.csv`` that stay unless a table replaces them.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    summaries: list[dict[str, Any]] = [*keep, *(table.summary for table in tables)]
+    rows = {(row["task"], row["source"]): row for row in summaries}
+    for table in tables:
+        write_csv(output_dir / f"{table.name}.csv", norms.ITEM_COLUMNS, table.items)
+    write_csv(output_dir / "summary.csv", norms.SUMMARY_COLUMNS, rows.values())
+
+
+def item_table(valid: list[Trial], kept: list[Trial]) -> list[dict[str, Any]]:
+    """One row an item with at least one kept trial, in ascending order of keys, rounded."""
+    scored: dict[str, list[bool]] = defaultdict(list)
+    times: dict[str, list[float]] = defaultdict(list)
+    for trial in valid:
+        if trial.correct is not None:
+            scored[trial.item].append(trial.correct)
+    for trial in kept:
+        times[trial.item].append(trial.rt_s)
+    rows = []
+    for item in sorted(times):
+        rt_s = np.array(times[item])
+        log_rt = np.log(rt_s)
+        n = len(rt_s)
+        rows.append(
+            {
+                "item": item,
+                "n": n,
+                "accuracy": f"{np.mean(scored[item]):.4f}" if scored[item] else None,
+                "mean_rt_s": f"{rt_s.mean():.3f}",
+                "mean_log_rt": f"{log_rt.mean():.5f}",
+                "se_log_rt": f"{log_rt.std(ddof=1) / math.sqrt(n):.5f}" if n > 1 else None,
+            }
+        )
+    return rows
+
+
+def participant_item_sums(kept: list[Trial], log_rt: Array | None = None) -> tuple[Array, Array]:
+    """Sums of log response times and numbers of trials, both of shape (participants, items).
+
+    ``log_rt`` are log times of these trials to be summed instead of their own, shape (trials,).
+    """
+    if log_rt is None:
+        log_rt = np.array([math.log(trial.rt_s) for trial in kept])
+    participants = {name: i for i, name in enumerate(sorted({t.participant for t in kept}))}
+    items = {key: i for i, key in enumerate(sorted({t.item for t in kept}))}
+    values = np.zeros((len(participants), len(items)))
+    counts = np.zeros_like(values)
+    for trial, value in zip(kept, log_rt.tolist(), strict=True):
+        cell = participants[trial.participant], items[trial.item]
+        values[cell] += value
+        counts[cell] += 1
+    return values, counts
+
+
+def _reliability(values: Array, counts: Array, splits: int, seed: int) -> Reliability:
+    sums = in_order_of_figures(values, counts)
+    return split_half_reliability(*sums, splits, np.random.default_rng(seed))
+
+
+def _in_columns(name: str, found: Reliability) -> dict[str, str | None]:
+    columns = {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+    return {key: None if value is None else f"{value:.4f}" for key, value in columns.items()}
+
+
+def _in_words(found: Reliability) -> str:
+    text = "undefined" if found.value is None else f"{found.value:.3f}"
+    if found.low is not None and found.high is not None:
+        text += f" [{found.low:.3f}, {found.high:.3f}]"
+    return f"{text} ({found.why})" if found.why else text
+
+
+def _account(name: str, trials: list[Trial], cleaned: Cleaned) -> list[str]:
+    """Lines on what each rule left out, and what is kept."""
+    kept = cleaned.kept
+    unscored = sum(trial.correct is None for trial in kept)
+    num_participants, num_items = (len({trial[i] for trial in trials}) for i in (0, 1))
+    kept_participants, kept_items = (len({trial[i] for trial in kept}) for i in (0, 1))
+    return [
+        f"{name}: {len(trials)} trials of {num_participants} participants on {num_items} items",
+        f"  left out: {cleaned.counts}",
+        f"  kept: {len(kept)} trials ({unscored} unscored) of {kept_participants} "
+        f"participants on {kept_items} items",
+        f"  without a kept trial: {num_participants - kept_participants} participants, "
+        f"{num_items - kept_items} items",
+    ]
+
+
+# Norms from anyone's trials, in the layout of the packaged tables.
 
 # The estimate's spread over studies grows without bound with fewer items.
 FEW_ITEMS = 10

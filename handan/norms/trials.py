@@ -1,6 +1,15 @@
 """The unit of human data: one answer of one person."""
 
+import math
+import statistics
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
+
+from handan.csv_input import TRUTH, check_header, plain_number, read_cells
+from handan.errors import UserError
 
 
 class Trial(NamedTuple):
@@ -20,3 +29,366 @@ class Trial(NamedTuple):
     rt_s: float
     correct: bool | None
     number: float | None = None
+
+
+# Trials of anyone: a CSV, one row a trial, in the columns ``task,item,participant`` and ``rt_s``
+# (seconds) or ``rt_ms`` (milliseconds), ``correct`` where answers are scored and ``trial`` where
+# the order is known (``docs/add-human-data.md``).
+
+REQUIRED = ("task", "item", "participant")
+# Columns of response times, in units to the second.
+TIMES = {"rt_s": 1, "rt_ms": 1000}
+COLUMNS = (*REQUIRED, *TIMES, "correct", "trial")
+
+# Medians beyond these bounds are taken for the other unit.
+MAX_MEDIAN_RT_S = 100
+MIN_MEDIAN_RT_MS = 200
+# A participant whose median is so many times that of the others is taken to be in another unit, and
+# so are trials that are so many times off, if there are more of them than a few stray ones.
+ODD_PARTICIPANT = 100
+MIN_TRIALS_OF_PARTICIPANT = 3
+ODD_TRIAL = 300
+MAX_STRAY, MAX_STRAY_SHARE = 4, 0.01
+
+
+def read_trials(path: Path) -> tuple[dict[str, list[Trial]], list[str]]:
+    """Read trials by task in order of appearance, and one sentence for each thing let pass.
+
+    Let pass are unknown columns, and further trials of a participant on an item, which are taken
+    for repeated presentations. Names of columns may be in capitals.
+
+    Raises:
+        UserError: the file cannot be read or a column is missing; a cell is empty or unreadable; a
+            time is not positive; times are probably in another unit, all of them or some; a task
+            cannot name a file.
+    """
+    header, rows = read_cells(path)
+    header = [name.lower() if name.lower() in COLUMNS else name for name in header]
+    check_header(f"{path}, line 1", header)
+    time_column = _time_column(path, header)
+    trials: dict[str, list[Trial]] = {}
+    places: dict[str, list[str]] = {}
+    for place, cells in rows:
+        row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
+        for column in REQUIRED:
+            _check_printable(place, column, row[column])
+        if row["task"] not in trials:
+            check_file_name(place, "task", row["task"])
+        trials.setdefault(row["task"], []).append(_trial(place, row, time_column))
+        places.setdefault(row["task"], []).append(place)
+    for task, of_task in trials.items():
+        _check_one_unit(task, of_task, places[task], time_column)
+        _check_unit(path, task, of_task, time_column)
+    notes = []
+    if unknown := [name or "(no name)" for name in header if name not in COLUMNS]:
+        notes.append(f"{path}: ignored unknown columns: {', '.join(unknown)}")
+    presented = Counter((task, t.participant, t.item) for task in trials for t in trials[task])
+    if num_repeated := presented.total() - len(presented):
+        notes.append(
+            f"{path}: {num_repeated} rows repeat a participant and item of another row; they count "
+            "as repeated presentations"
+        )
+    return trials, notes
+
+
+def check_file_name(place: str, what: str, name: str) -> None:
+    """Check a name that becomes part of the name of a table's file.
+
+    A source has no dot, so that the last part of ``<task>.<source>.csv`` is the source.
+
+    Raises:
+        UserError: it cannot be part of a file name on every system, or would lead elsewhere.
+    """
+    _check_printable(place, what, name)
+    forbidden = '/\\:*?"<>|' + ("." if what == "source" else "")
+    found = next((mark for mark in forbidden if mark in name), None)
+    if found or name.startswith("."):
+        raise UserError(
+            f"{place}: {what} '{name}' names a file, so it cannot have {found or '. in front'}; "
+            "use letters, digits, _ and -"
+        )
+
+
+def _time_column(path: Path, header: list[str]) -> str:
+    missing = [name for name in REQUIRED if name not in header]
+    if missing:
+        raise UserError(
+            f"{path}: no column {', '.join(missing)}; found: {', '.join(header)}: rename "
+            "or add it in line 1, or remove what stands above the line that names the columns"
+        )
+    times = [name for name in TIMES if name in header]
+    if len(times) != 1:
+        raise UserError(
+            f"{path}: columns rt_s and rt_ms; remove one of them"
+            if times
+            else f"{path}: no column rt_s (seconds) or rt_ms (milliseconds); add one"
+        )
+    return times[0]
+
+
+def _trial(place: str, row: Mapping[str, str], time_column: str) -> Trial:
+    if not row[time_column]:
+        raise UserError(f"{place}: empty {time_column}; fill it in or remove the row")
+    time = _number(place, time_column, row[time_column])
+    if time <= 0:
+        raise UserError(
+            f"{place}: {time_column} is {row[time_column]}; a response time is positive: correct "
+            "or remove the row"
+        )
+    correct = row.get("correct", "").lower()
+    if correct and correct not in TRUTH:
+        raise UserError(
+            f"{place}: correct is '{row['correct']}'; use true, false, 1, 0, or leave it empty "
+            "where no answer is right or it is unknown"
+        )
+    return Trial(
+        participant=row["participant"],
+        item=row["item"],
+        rt_s=time / TIMES[time_column],
+        correct=TRUTH[correct] if correct else None,
+        number=_number(place, "trial", row["trial"]) if "trial" in row else None,
+    )
+
+
+def _number(place: str, column: str, cell: str) -> float:
+    try:
+        return plain_number(place, column, cell)
+    except UserError as error:
+        raise UserError(
+            f"{error}; write it so, or remove the row if it is no trial with a response"
+        ) from None
+
+
+def _check_printable(place: str, what: str, name: str) -> None:
+    if not name:
+        raise UserError(f"{place}: empty {what}; fill it in or remove the row")
+    if not name.isprintable():
+        raise UserError(f"{place}: {what} '{name}' has a control or invisible character; remove it")
+
+
+def _check_unit(path: Path, task: str, trials: list[Trial], time_column: str) -> None:
+    """Check that the median is one of the unit that the column is named after."""
+    median = statistics.median(trial.rt_s for trial in trials) * TIMES[time_column]
+    if time_column == "rt_s" and median > MAX_MEDIAN_RT_S:
+        unit, cure = "milliseconds", "rt_ms, or convert times that truly are so long to it"
+    elif time_column == "rt_ms" and median < MIN_MEDIAN_RT_MS:
+        unit, cure = "seconds", "rt_s"
+    else:
+        return
+    raise UserError(
+        f"{path}: the median {time_column} of task '{task}' is {median:g}, probably {unit}: "
+        f"name the column {cure}"
+    )
+
+
+def _check_one_unit(task: str, trials: list[Trial], places: list[str], time_column: str) -> None:
+    """Check that no participant, and no part of the trials, is in another unit than the rest."""
+    times_s: dict[str, list[float]] = {}
+    for trial in trials:
+        times_s.setdefault(trial.participant, []).append(trial.rt_s)
+    medians = {name: statistics.median(times) for name, times in times_s.items()}
+    # One of the medians: between two units lies a mean that is far from neither.
+    usual_s = statistics.median_low(medians.values())
+
+    def is_off(time_s: float, factor: float) -> bool:
+        return not usual_s / factor < time_s < usual_s * factor
+
+    strange = {
+        name
+        for name, median_s in medians.items()
+        if len(times_s[name]) >= MIN_TRIALS_OF_PARTICIPANT and is_off(median_s, ODD_PARTICIPANT)
+    }
+    odd = [row for row, trial in enumerate(trials) if is_off(trial.rt_s, ODD_TRIAL)]
+    if strange:
+        row = next(row for row, trial in enumerate(trials) if trial.participant in strange)
+        found = (
+            f"the medians of {len(strange)} of {len(medians)} participants, such as "
+            f"'{trials[row].participant}', are over {ODD_PARTICIPANT} times off"
+        )
+    elif len(odd) > max(MAX_STRAY, MAX_STRAY_SHARE * len(trials)):
+        row = odd[0]
+        found = f"{len(odd)} of {len(trials)} trials are over {ODD_TRIAL} times off"
+    else:
+        return
+    unit = TIMES[time_column]
+    raise UserError(
+        f"{places[row]}: {time_column} is {trials[row].rt_s * unit:g}, but participants of task "
+        f"'{task}' usually take {usual_s * unit:g}; {found}: give all times in one unit and "
+        "without marks between thousands, or remove these rows"
+    )
+
+
+# Cleaning rules: one implementation for the published sources and for anyone's own trials.
+
+# Medians outside these are named: few tasks of a study are so short or long, and wrong units are.
+SHORT_MEDIAN_S, LONG_MEDIAN_S = 0.3, 100.0
+# A pile of trials at the longest time: so many within this share of it (equal ones, or those of a
+# deadline that a screen meets to a frame), and so many times more than in the next band below.
+PILES = ((1e-6, 3), (0.01, 10))
+PILE_EXCESS = 3
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """The rules, in the order in which they are applied.
+
+    Attributes:
+        floor_s, ceiling_s: shortest and longest valid response time, both included. A trial
+            outside them, or without a time, counts nowhere. All other rules leave a trial out of
+            the response times only, not out of the accuracy.
+        correct_only: wrong answers are left out; unscored ones stay.
+        trim_sd: leave out a participant's trials whose log response time is further than this many
+            standard deviations (n - 1) from the mean of that participant's; None: no trimming.
+        least_trials: items with fewer trials left than this are left out.
+
+    Raises:
+        UserError: a bound is out of order.
+    """
+
+    floor_s: float
+    ceiling_s: float
+    correct_only: bool
+    trim_sd: float | None = None
+    least_trials: int = 1
+
+    def __post_init__(self) -> None:
+        # Every comparison with NaN is false, so NaN is refused too.
+        if not 0 <= self.floor_s < self.ceiling_s:
+            raise UserError(
+                f"floor_s is {self.floor_s:g} and ceiling_s {self.ceiling_s:g}; "
+                "give a floor of at least 0 and a larger ceiling, in seconds"
+            )
+        if self.trim_sd is not None and not self.trim_sd > 0:
+            raise UserError(f"trim_sd is {self.trim_sd:g}; give a positive number or leave it out")
+        if self.least_trials < 1:
+            raise UserError(f"least_trials is {self.least_trials}; give at least 1")
+
+    @property
+    def rule(self) -> str:
+        """The rules in words."""
+        parts = ["correct trials" if self.correct_only else "all trials"]
+        parts.append(f"{self.floor_s:g} to {self.ceiling_s:g} s")
+        if self.trim_sd is not None:
+            parts.append(f"within {self.trim_sd:g} SD of the participant's mean log time")
+        if self.least_trials > 1:
+            parts.append(f"items with {self.least_trials} trials or more")
+        return "; ".join(parts)
+
+
+class Cleaned(NamedTuple):
+    """Trials after cleaning.
+
+    Attributes:
+        valid: those that enter the accuracy.
+        kept: those that enter the response times.
+        left_out: number of trials by rule, in the order of the rules; every trial that is not
+            kept is counted once.
+    """
+
+    valid: list[Trial]
+    kept: list[Trial]
+    left_out: dict[str, int]
+
+    @property
+    def counts(self) -> str:
+        """The number of trials that each rule left out, in words."""
+        return ", ".join(f"{count} {rule}" for rule, count in self.left_out.items())
+
+
+def clean(trials: list[Trial], cleaning: Cleaning) -> Cleaned:
+    """Apply the rules to the trials of one task, and count what each leaves out."""
+    floor_s, ceiling_s = cleaning.floor_s, cleaning.ceiling_s
+    # A missing response time is NaN, and every comparison with NaN is false.
+    valid = [trial for trial in trials if floor_s <= trial.rt_s <= ceiling_s]
+    left_out = {
+        f"under {floor_s:g} s": sum(trial.rt_s < floor_s for trial in trials),
+        f"over {ceiling_s:g} s": sum(trial.rt_s > ceiling_s for trial in trials),
+    }
+    if num_missing := sum(math.isnan(trial.rt_s) for trial in trials):
+        left_out["without a response time"] = num_missing
+    kept = valid
+
+    def keep(rule: str, remaining: list[Trial]) -> list[Trial]:
+        left_out[rule] = len(kept) - len(remaining)
+        return remaining
+
+    if cleaning.correct_only:
+        kept = keep("with a wrong answer", [t for t in kept if t.correct is not False])
+    if cleaning.trim_sd is not None:
+        rule = f"further than {cleaning.trim_sd:g} SD from the participant's mean"
+        kept = keep(rule, _trimmed(kept, cleaning.trim_sd))
+    if cleaning.least_trials > 1:
+        num_trials = Counter(trial.item for trial in kept)
+        kept = keep(
+            f"of items with under {cleaning.least_trials} trials left",
+            [trial for trial in kept if num_trials[trial.item] >= cleaning.least_trials],
+        )
+    return Cleaned(valid, kept, left_out)
+
+
+def clean_task(
+    path: Path, name: str, trials: list[Trial], cleaning: Cleaning
+) -> tuple[Cleaned, list[str]]:
+    """``clean``, and one sentence for each thing that makes the times doubtful.
+
+    Args:
+        path, name: the file and what its trials are called, for messages.
+        trials: of one task.
+        cleaning: which of them count.
+
+    Raises:
+        UserError: no trial is kept, or the median is outside the bounds, so that the unit or the
+            bounds are wrong.
+    """
+    cleaned = clean(trials, cleaning)
+    times = [trial.rt_s for trial in trials if not math.isnan(trial.rt_s)]
+    median_s = statistics.median(times) if times else cleaning.floor_s
+    out = not cleaning.floor_s <= median_s <= cleaning.ceiling_s
+    if not cleaned.kept or out:
+        unit = f"; the median is {median_s:g} s: is the unit right?" if out else ""
+        raise UserError(
+            f"{path}: {'too few' if cleaned.kept else 'no'} usable trials for {name} "
+            f"({cleaned.counts}); add some or change the rules{unit}"
+        )
+    doubts = _deadline(name, cleaned)
+    if not SHORT_MEDIAN_S <= median_s <= LONG_MEDIAN_S:
+        doubts.append(f"{name}: the median response time is {median_s:g} s: is the unit right?")
+    return cleaned, doubts
+
+
+def _deadline(name: str, cleaned: Cleaned) -> list[str]:
+    """A sentence on trials that pile up at the longest time, as those cut at a deadline do."""
+    times = [trial.rt_s for trial in cleaned.valid]
+    longest_s = max(times)
+    for band, least in PILES:
+        from_s, below_s = (1 - band) * longest_s, (1 - 2 * band) * longest_s
+        num_pile = sum(time >= from_s for time in times)
+        if num_pile >= max(least, PILE_EXCESS * sum(below_s <= time < from_s for time in times)):
+            num_items = len({trial.item for trial in cleaned.valid if trial.rt_s >= from_s})
+            counted = sum(trial.rt_s >= from_s for trial in cleaned.kept)
+            return [
+                f"{name}: {num_pile} trials on {num_items} items end at its longest time, "
+                f"{longest_s:g} s, and {counted} of them are in the means; if that is a deadline, "
+                "people needed longer: leave these items out, for without these trials they look "
+                "easier than they are"
+            ]
+    return []
+
+
+def _trimmed(trials: list[Trial], trim_sd: float) -> list[Trial]:
+    """The trials within so many standard deviations of their participant's mean log time."""
+    log_rt: dict[str, list[float]] = {}
+    for trial in trials:
+        log_rt.setdefault(trial.participant, []).append(math.log(trial.rt_s))
+    bounds = {}
+    for participant, values in log_rt.items():
+        mean = sum(values) / len(values)
+        squares = sum((value - mean) ** 2 for value in values)
+        # A participant whose times are all the same keeps them, whatever the rounding.
+        bounds[participant] = mean, trim_sd * math.sqrt(squares / max(1, len(values) - 1)) + 1e-12
+
+    def within(trial: Trial) -> bool:
+        mean, most = bounds[trial.participant]
+        return abs(math.log(trial.rt_s) - mean) <= most
+
+    return [trial for trial in trials if within(trial)]

@@ -11,9 +11,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from handan import chat
-from handan.chat import UNCOUNTED, Said
 from handan.errors import UserError
+from handan.generation import chat
+from handan.generation.chat import UNCOUNTED, Said
 from handan.json_input import at, expect, field, json_lines, json_object, name, part, read_bytes
 from handan.readers.logged import ITEM_CURE, Collected, Log, LoggedSample, Options, some
 

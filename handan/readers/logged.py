@@ -1,17 +1,91 @@
-"""Samples as the readers return them, and the decisions that all readers share."""
+"""Reasoning and answer of logged text, and the status of a response.
+
+Text is cut by the rule of ``handan.generation.spans``, as generated token ids are.
+"""
 
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
-from handan.chat import Said, Usage
 from handan.errors import UserError
-from handan.finish import class_of
-from handan.json_input import kind_of
-from handan.readers.spans import Span, Tags, opened_by_prompt, split
+from handan.generation.chat import Count, Said, Unusable, Usage, check_text, class_of, count, ended
+from handan.generation.spans import cut
+from handan.json_input import json_object, kind_of, read_bytes
+
+
+class Tags(NamedTuple):
+    """The strings around a reasoning span."""
+
+    open: str
+    close: str
+
+
+class Span(NamedTuple):
+    """A response cut in two.
+
+    Attributes:
+        reasoning: the text inside the span, '' for an empty one; None if the log hides it.
+        answer: the text after it.
+        closed: False if a span was opened and never closed.
+        marked: whether anything showed where reasoning is, be it an empty span.
+    """
+
+    reasoning: str | None
+    answer: str
+    closed: bool
+    marked: bool
+
+
+def split(said: Said, tags: Tags, opened: bool) -> Span:
+    """Cut a response at its first span, unless its reasoning was set apart.
+
+    Args:
+        said: the response.
+        tags: of the model.
+        opened: whether the prompt ended with the opening tag, so that the response begins inside
+            the span. A response that holds only the closing tag shows this itself.
+    """
+    if said.reasoning != "":
+        reasoning = said.reasoning if said.reasoning is None or said.reasoning.strip() else ""
+        return Span(reasoning, said.text, closed=bool(said.text.strip()), marked=True)
+    found = cut(said.text, tags.open, tags.close, opened)
+    reasoning = "".join(said.text[begin:end] for begin, end in found.spans)
+    answer = said.text[slice(*found.answer)]
+    return Span(reasoning if reasoning.strip() else "", answer, found.closed, found.marked)
+
+
+def opened_by_prompt(texts: Iterable[str], tags: Tags) -> bool:
+    """Tell whether the prompt opened the span: responses close one and none opens it."""
+    closes = False
+    for text in texts:
+        if tags.open in text.partition(tags.close)[0]:
+            return False
+        closes = closes or tags.close in text
+    return closes
+
+
+def status(finish: str | None, span: Span, reasoning_tokens: int) -> str:
+    """Return the status of a response, as ``costs.csv`` has it.
+
+    Args:
+        finish: why generation ended. Where the log does not say, or says nothing that is known, an
+            open span counts as cut.
+        span: the response.
+        reasoning_tokens: its cost, however counted.
+    """
+    by_itself = ended(finish)
+    if by_itself is False or (by_itself is None and not span.closed):
+        return "truncated"
+    if not span.closed or not span.answer.strip():
+        return "unparsed"
+    return "complete" if reasoning_tokens else "no_reasoning"
+
+
+# Samples as the readers return them, and the decisions that all readers share.
 
 ITEM_CURE = "it should hold the name of the item; choose another --item_field"
 
@@ -195,3 +269,97 @@ def some(names: Sequence[str]) -> str:
     shown = [name if len(name) <= 60 else f"{name[:57]}..." for name in names[:3]]
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(shown) + more
+
+
+# From a logged response to its cost: whose count it is, and what status the response has.
+
+
+def load_tokenizer(name: str) -> Count:
+    """A function that counts the tokens of a text, without special ones around it.
+
+    Args:
+        name: a folder with ``tokenizer.json``, such a file, or a name on the Hugging Face hub.
+
+    Raises:
+        UserError: there is no tokenizer, or no package to read it with.
+    """
+    try:
+        from tokenizers import Tokenizer
+    except ImportError:
+        raise UserError("--tokenizer needs a package: pip install 'handan[train]'") from None
+    path = Path(name) / "tokenizer.json" if Path(name).is_dir() else Path(name)
+    is_file = path.suffix == ".json"
+    if is_file:
+        json_object(str(path), read_bytes(path))
+    try:
+        tokenizer = Tokenizer.from_file(str(path)) if is_file else Tokenizer.from_pretrained(name)
+    except (OSError, ValueError):
+        raise UserError(
+            f"--tokenizer {name}: neither a folder or file here nor a name the hub knows"
+        ) from None
+    except Exception as error:
+        # tokenizers reports a malformed file as a bare Exception; anything narrower is a bug.
+        if type(error) is not Exception:
+            raise
+        raise UserError(f"{path}: not a tokenizer of the tokenizers package ({error})") from None
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def cost(sample: LoggedSample, tokens: Count | None, characters: bool) -> dict:
+    """Counts, their source and the status of a response, as columns of ``costs.csv``.
+
+    Args:
+        sample: the response.
+        tokens: counts the tokens of a text; None without a tokenizer.
+        characters: count characters of everything instead.
+
+    Raises:
+        Unusable: nothing can count this response.
+        UserError: a tokenizer is needed.
+    """
+    span = sample.span
+    counts: tuple[int, int | None, str]
+    if characters:
+        counts = *_characters(sample), "characters"
+    else:
+        cure = "pass the model's --tokenizer, or --count characters"
+        by_itself = ended(sample.said.finish)
+        try:
+            found = count(span.reasoning, span.answer, sample.usage, by_itself, tokens, cure)
+        except Unusable:
+            raise
+        except UserError as error:
+            raise UserError(f"{sample.place}: {error}") from None
+        counts = found.reasoning, found.answer, found.counted_by
+    return {
+        "reasoning_tokens": counts[0],
+        "answer_tokens": counts[1],
+        "prompt_tokens": None if characters else sample.usage.prompt,
+        "reasoning_characters": None if span.reasoning is None else len(span.reasoning),
+        "status": status(sample.said.finish, span, counts[0]),
+        "counted_by": counts[2],
+    }
+
+
+def _characters(sample: LoggedSample) -> tuple[int, int]:
+    """Characters of reasoning and answer."""
+    reasoning, answer = sample.span.reasoning, sample.span.answer
+    if reasoning is None:
+        raise Unusable("its reasoning is hidden, so nothing counts its characters")
+    check_text(reasoning + answer, sample.usage.generated, None)
+    return len(reasoning), len(answer)
+
+
+def agreement(samples: Sequence[LoggedSample], rows: Sequence[dict]) -> str | None:
+    """How text counted again compares with what the provider says it generated, in words."""
+    ratios = [
+        (row["reasoning_tokens"] + row["answer_tokens"]) / sample.usage.generated
+        for sample, row in zip(samples, rows, strict=True)
+        if row["counted_by"] == "retokenized" and sample.usage.generated
+    ]
+    if not ratios:
+        return None
+    return (
+        f"the tokenizer finds {median(ratios):.2f} of the tokens the provider counted (median of "
+        f"{len(ratios)}; tags and end of sequence are not in the text)"
+    )

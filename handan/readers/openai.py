@@ -2,14 +2,14 @@
 
 Either the lines of the Batch API, whose ``custom_id`` is ``TASK::ITEM`` or ``TASK::ITEM::SAMPLE``,
 or lines ``{"task", "item", "sample", "correct", "response"}`` of one's own, the two in the middle
-optional; the response is a chat completion, read as ``handan.chat`` says. A response that cannot be
-used is left out, named and counted; a line without a name is refused.
+optional; the response is a chat completion, read as ``handan.generation.chat`` says. A response
+that cannot be used is left out, named and counted; a line without a name is refused.
 """
 
 from pathlib import Path
 
-from handan import chat
 from handan.errors import UserError
+from handan.generation import chat
 from handan.json_input import at, count, expect, field, json_lines, name
 from handan.readers.logged import Collected, Log, LoggedSample, Options, correct
 

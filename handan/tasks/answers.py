@@ -1,282 +1,350 @@
-"""Whether two answers are the same: choices, lists, tuples, sets, matrices, equations.
+"""Where a text marks its answer, and whether two statements of one hold together.
 
-What an answer consists of is taken apart here, without evaluating anything; single parts are
-compared by ``handan.tasks.scalars``. What stays uncertain is left to algebra, which is asked for by
-the caller.
+Marks are ``<answer>`` tags and boxes. Every pattern is linear in the text.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable
-from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
-from handan.tasks import closed_forms, scalars
-from handan.tasks.notation import bare, in_brackets, outside, spelled, split
-from handan.tasks.scalars import squeezed
-from handan.tasks.sequences import DOTS, every, same_sequence
+from handan.tasks.base import Grade, Item
 
-# Decides about two parts for which no rule here does; None if it cannot either.
-Ask = Callable[[str, str], bool | None]
-MOST_ENTRIES, ROUGHLY = 100, Fraction(1, 20)
+BETWEEN_CHARACTERS, MAX_MARKS = 60, 20
 
-CHOICE = re.compile(
-    r"(?:(?i:option|choice|answer)\s*)?(?:\\text\{)?\s*(?:\((?P<a>[A-Ja-j])\)|(?P<b>[A-J])\s*[).:]"
-    r"|(?P<c>[A-J])(?=\s*\}?\s*\Z))\s*[.:]?\s*\}?\s*(?P<rest>.*)"
+OR = (
+    r"(?:(?<!more )\bor\b(?! (?:rather|equivalently|in other words))|\b(?:maybe|perhaps|possibly"
+    r"|nor|alternatively|otherwise|else|either|vs|versus)\b|\|"
+    r"|\b(?:may|might|could)(?: also| well)* be[\s$\\(]*\Z)"
 )
-NAME = (
-    r"(?:[a-zA-Z]'?(?:_\{?\w{1,3}\}?)?(?:\([a-zA-Z](?:,\s*[a-z])*\))?|[A-Z]{2,3}|[a-zA-Z]{4,}"
-    r"|\\text\{[^{}]*\}|\\[a-z]+|\([a-z](?:,\s*[a-z])*\))"
+# Between sentences only near the beginning of the second one.
+DOUBT = re.compile(
+    rf"\A(?:(?![.!?]\s).)*(?:{OR}|\b(?:if|unless|depending)\b)|[.!?]\s+(?:\W*\w+\W+){{0,2}}?{OR}",
+    re.IGNORECASE | re.DOTALL,
 )
-ASSIGNED = re.compile(rf"\s*(?P<name>{NAME})\s*(?:=|\\in(?![a-zA-Z]))\s*(?P<value>.+)", re.DOTALL)
-RELATION = re.compile(r"<|>|\\(?:leq|geq|neq|mid|cup|cap|setminus|to|implies|iff)(?![a-zA-Z])|:=")
-MATRIX = re.compile(
-    r"\\begin\{(?P<kind>(?:[pb]|small)?matrix|array)\}(?:\{[lcr| ]*\})?(?P<rows>.*)"
-    r"\\end\{(?P=kind)\}",
+# What makes a later statement replace an earlier one.
+TURN = re.compile(
+    r"\b(?:but|no|not|wait|actually|correct\w*|however|instead|rather|check\w*|mistake|error|wrong"
+    r"|sorry|oops|so|thus|hence|therefore|then|finally|next|now|gives?|giving|becomes|simplif\w*"
+    r"|total|sum|which|because|since|cannot|can't)\b",
+    re.IGNORECASE,
+)
+TAG = re.compile(
+    r"<answer>(?P<inside>(?:(?!<answer>).)*?)(?:</answer>|\Z)", re.DOTALL | re.IGNORECASE
+)
+BOX_PIECE = re.compile(
+    r"(?P<box>\\(?:boxed|fbox)\s*\{)"
+    r"|\\(?:boxed|fbox)(?![a-zA-Z])[ ]?(?P<bare>[^\s$\\{][^\s$\\]*|\\[a-zA-Z]+(?:\{[^{}\n]*\})*|)"
+    r"|\\.|[{}]",
     re.DOTALL,
 )
-CUT = re.compile(r"(-?\d*\.\d+)\s*\\ldots")
-NUMERAL_INDEX = re.compile(r"\d[})]?\s*_")
 
 
-def _nobody(right: str, given: str) -> None:
-    """No decision."""
+class Mark(NamedTuple):
+    """A box, or an ``<answer>`` tag, at ``text[start:end]``."""
+
+    start: int
+    end: int
+    content: str
+    is_tag: bool = False
 
 
-class Listed(NamedTuple):
-    """An answer of several parts: brackets ('' if there are none) and entries."""
+def marked(text: str) -> list[Mark]:
+    """The last ``<answer>`` tags of a text and boxes outside of them, in order."""
+    tags = [Mark(m.start(), m.end(), m["inside"], True) for m in TAG.finditer(text)]
+    marks, index = list(tags), 0
+    for box in boxes(text):
+        while index < len(tags) and tags[index].end <= box.start:
+            index += 1
+        if index == len(tags) or box.start < tags[index].start:
+            marks.append(box)
+    return sorted(marks)[-MAX_MARKS:]
 
-    brackets: str
-    entries: list[str]
-    names: list[str | None]
+
+def together(between: str) -> bool:
+    """Whether two statements with this text between them both hold, or are alternatives."""
+    if len(between) > BETWEEN_CHARACTERS:
+        return False
+    return not TURN.search(between) or bool(DOUBT.search(between))
 
 
-def same_answer(right: str, given: str, ask: Ask = _nobody) -> bool | None:
-    """Whether an answer is the right one; None if that is not certain.
+def boxes(text: str) -> list[Mark]:
+    """All ``\\boxed`` and ``\\fbox`` of a text that stand in no other, in order.
+
+    Braces may be missing (``\\boxed 2``); an unclosed box at the end goes on to its line's end.
+    """
+    found: list[Mark] = []
+    open_boxes: list[tuple[int, int, int]] = []
+    depth = 0
+    for match in BOX_PIECE.finditer(text):
+        if match["bare"] is not None:
+            if not open_boxes and match["bare"].strip(" .,;:"):
+                found.append(Mark(match.start(), match.end(), match["bare"]))
+        elif match["box"]:
+            open_boxes.append((depth, match.start(), match.end()))
+            depth += 1
+        elif match[0] == "{":
+            depth += 1
+        elif match[0] == "}":
+            depth -= 1
+            if open_boxes and open_boxes[-1][0] == depth:
+                _, start, begin = open_boxes.pop()
+                while found and found[-1].start > start:
+                    found.pop()
+                found.append(Mark(start, match.end(), text[begin : match.start()]))
+    if open_boxes and (not found or open_boxes[-1][1] > found[-1].start):
+        _, start, begin = open_boxes[-1]
+        content = text[begin:].split("\n", 1)[0]
+        found.append(Mark(start, begin + len(content), content))
+    return found
+
+
+# Reading the stated answer out of free text, without ever evaluating the text.
+
+NEIGHBOURHOOD_CHARACTERS, NEARBY_CHARACTERS = 80, 12
+
+WRAPPERS = re.compile(
+    r"\\(?:text|textbf|textit|texttt|textrm|mathrm|mathbf|mathit|mathtt|mathsf|operatorname"
+    r"|boxed|fbox|left|right)(?![a-zA-Z])"
+)
+DISPLAY = re.compile(r"\\[\[\]()]|\\(?:quad|qquad)(?![a-zA-Z])|\\[,;:! ]|~|\u00a0|\u202f|\u2009")
+TIMES = "\N{MULTIPLICATION SIGN}"
+OPERATORS = {
+    r"\times": TIMES,
+    r"\cdot": TIMES,
+    r"\div": "÷",
+    r"\bmod": " mod ",
+    r"\pmod": " mod ",
+}
+CHARACTERS = str.maketrans(
+    {"\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u2212": "-", "\u2019": "'"}
+    | {"\u2082": "_2", "{": None, "}": None, "$": None}
+)
+WORKING = re.compile(r"```.*?(?:```|\Z)|\\begin\{array\}.*?(?:\\end\{array\}|\Z)", re.DOTALL)
+
+# The noun with what introduces its content; 'to answer the question' announces nothing.
+CUE = re.compile(
+    r"(?<!\bto )\banswer\b(?:[^.\n]{0,60}?(?:\b(?:is|be|isn't)\b|[:=>])|[\s*_`#]{0,8}\n)",
+    re.IGNORECASE,
+)
+RETRACTION = re.compile(
+    r"\b(?:wait|hold on|correction|scratch that|oops|sorry|my mistake)\b"
+    r"|\bI made an? (?:mistake|error)\b|\bno, |(?:[.!?]\s|\n)actually\b",
+    re.IGNORECASE,
+)
+QUOTES = r"[\s\"'\u201c\u201d`*(:]*"
+REJECTED_BEFORE = re.compile(
+    r"(?:\bnot|n't|\bneither|\bnor|\bnever|\bcannot|\brather than|\binstead of|\bas opposed to)"
+    r"(?: (?:be|the|an?|that|to|say|conclude|infer|deduce|imply|mean|equal|follow|necessarily|just"
+    r"|simply|logically|binary|answer|conclusion|is|possible|guaranteed|certain|case|true))*"
+    + QUOTES
+    + r"\Z",
+    re.IGNORECASE,
+)
+REJECTED_AFTER = re.compile(
+    r"[\s\"'\u201c\u201d`*).]{0,8}(?:(?:is|was|are|would be)(?: not|n't) (?:the|an?|correct|right"
+    r"|valid|entailed|true|what|guaranteed|necessar)|does(?: not|n't) (?:follow|hold|work)"
+    r"|(?:is|was|would be) (?:wrong|incorrect|invalid|false|impossible)|cannot be|can't be"
+    r"|need not)",
+    re.IGNORECASE,
+)
+ALTERNATIVE = re.compile(
+    r"[\s\"'\u201c\u201d`*,)]*\(?(?:(?:or|/|maybe|perhaps|possibly|alternatively)[\s,]*)"
+    r"(?:(?:maybe|perhaps|possibly|even|else|alternatively|it (?:could|might|may) be)[\s,]*)*"
+    r"[\s\"'\u201c\u201d`*(]*",
+    re.IGNORECASE,
+)
+LISTED = re.compile(r"[\s\"'\u201c\u201d`*)]*[,;][\s\"'\u201c\u201d`*(]*")
+RANGE = re.compile(r"\bbetween(?: the)?[\s\"'\u201c\u201d`*(]*\Z", re.IGNORECASE)
+AND = re.compile(
+    r"[\s\"'\u201c\u201d`*)]*(?:and|to)(?: the)?[\s\"'\u201c\u201d`*(]*", re.IGNORECASE
+)
+MARKUP = " \t*_`\"'\u201c\u201d()[]#>"
+
+
+class Stated(NamedTuple):
+    """A candidate answer at ``text[start:end]``, in canonical form."""
+
+    start: int
+    end: int
+    answer: str
+
+
+Finder = Callable[[str], list[Stated]]
+
+
+def grade_by(find: Callable[[Item, str], list[Stated]], item: Item, text: str) -> Grade:
+    """Grade ``text``; ``find`` finds the candidates that it holds for an item."""
+    answer = read(text, lambda part: find(item, part))
+    return Grade(answer, answer in item.answer.split(" | "))
+
+
+def read(text: str, find: Finder) -> str | None:
+    """The answer that ``text`` states, or None if it states none.
 
     Args:
-        right: the reference.
-        given: the answer.
-        ask: decides about parts that need algebra; by default nothing does.
+        text: what a model wrote after its reasoning.
+        find: all candidates of a text, in order of position. It sees text without LaTeX wrappers.
     """
-
-    def careful(right: str, given: str) -> bool | None:
-        # Algebra drops dots and indices of numerals.
-        known = DOTS not in right + given and not NUMERAL_INDEX.search(f"{right} {given}")
-        return ask(right, given) if known else False
-
-    return _same(spelled(bare(right)), spelled(bare(given)), careful)
-
-
-def _same(right: str, given: str, ask: Ask) -> bool | None:
-    if squeezed(right) == squeezed(given):
-        return True
-    choices = CHOICE.fullmatch(right), CHOICE.fullmatch(given)
-    if choices[0] or choices[1]:
-        return _same_choice(right, given, choices, ask)
-    right, given = (_decimal(text) for text in (right, given))
-    numbers = scalars.plain_number(squeezed(right)), scalars.plain_number(squeezed(given))
-    if numbers[0] and numbers[1] and scalars.same(right, given):
-        return True
-    if any(DOTS in outside(in_brackets(_value(text))[1]) for text in (right, given)):
-        return same_sequence(_value(right), _value(given), lambda x, y: _same(x, y, ask))
-    rows, other_rows = _cells(right), _cells(given)
-    if rows and other_rows:
-        return _same_matrix(rows, other_rows, ask)
-    a, b = listed(right), listed(given)
-    if a is None or b is None:
-        # '1,000' is a number, but not where '1, 000' is asked for.
-        a, b = (None if numbers[0] else a), (None if numbers[1] else b)
-    if a or b:
-        return _same_list(right, given, (a, b), ask)
-    return _same_single(right, given, ask)
+    later: tuple[Mark, str] | None = None
+    for mark in reversed(marked(text)):
+        answer = _marked_answer(text, mark, find)
+        if answer is None:
+            continue
+        if later is not None and not together(text[mark.end : later[0].start]):
+            break
+        if later is not None and answer != later[1]:
+            return None
+        later = mark, answer
+    if later is not None:
+        return later[1] or None
+    # Worked columns in a code block are full of numbers that nobody states as the answer.
+    outside = WORKING.sub("\n", text)
+    if (answer := choose(plain(outside), find)) is not None:
+        return answer
+    return choose(plain(text), find)
 
 
-def _decimal(text: str) -> str:
-    """A decimal without the dots behind it, unless they repeat a digit."""
-    match = CUT.fullmatch(text)
-    return match[1] if match and not scalars.REPEATING.fullmatch(squeezed(text)) else text
-
-
-def _same_choice(
-    right: str, given: str, choices: tuple[re.Match | None, re.Match | None], ask: Ask
-) -> bool | None:
-    """The letter or the value is enough; where both are given both must agree."""
-    letters = [c and (c["a"] or c["b"] or c["c"]).upper() for c in choices]
-    rests = [c["rest"] if c else whole for c, whole in zip(choices, (right, given), strict=True)]
-    if all(letters):
-        if letters[0] != letters[1]:
-            return False
-        return _same(rests[0], rests[1], ask) if all(rests) else True
-    if choices[0] and choices[0]["a"] and not rests[0]:
-        return letters[0] == given.upper()
-    return _same(rests[0], rests[1], ask) if all(rests) else False
-
-
-def listed(text: str) -> Listed | None:
-    """The parts of a list, tuple, interval or set in one spelling; None if there are none."""
-    assigned = _assigned(text)
-    body = assigned["value"] if assigned else text
-    brackets, inside = in_brackets(body.strip())
-    cells = _cells(body)
-    if cells and 1 in (len(cells), max(map(len, cells))):
-        flat = [cell for row in cells for cell in row]
-        return Listed("()", flat, [None] * len(flat))
-    if RELATION.search(outside(inside)):
+def _marked_answer(text: str, mark: Mark, find: Finder) -> str | None:
+    """The answer in a tag or box; '' if it or what stands around it offers several."""
+    if mark.is_tag:
+        return read(mark.content, find)
+    content = plain(mark.content)
+    answer = choose(content, find)
+    if answer is None:
+        return "" if len({stated.answer for stated in find(content)}) > 1 else None
+    head = plain(before(text, mark.start))
+    around = head + content + plain(text[mark.end : mark.end + NEIGHBOURHOOD_CHARACTERS])
+    inside = range(len(head), len(head) + len(content) + 1)
+    stated = find(around)
+    mine = [s for s in stated if s.start in inside and s.end in inside and s.answer == answer]
+    if any(is_rejected(around, s) for s in mine):
         return None
-    entries = [one for entry in split(inside) for one in _both_signs(entry)]
-    if brackets == "\\{\\}":
-        entries = list(dict.fromkeys(map(squeezed, entries)))
-    elif len(entries) < 2:
+    kept = without_alternatives(around, stated)
+    return answer if not mine or any(s in kept for s in mine) else ""
+
+
+def plain(text: str) -> str:
+    """``text`` without LaTeX wrappers, with one kind of hyphen and with ``_2`` for a subscript."""
+    text = WRAPPERS.sub("", text)
+    for command, sign in OPERATORS.items():
+        text = text.replace(command, sign)
+    text = DISPLAY.sub(" ", text).replace("\\_", "_")
+    return text.replace("\u2081\u2080", "_10").translate(CHARACTERS)
+
+
+def choose(text: str, find: Finder) -> str | None:
+    """The candidate that ``text`` puts forward as its answer, or None."""
+    stated = without_alternatives(text, [s for s in find(text) if not is_rejected(text, s)])
+    if not stated:
         return None
-    entries = [entry.strip() for entry in entries]
-    if any(not entry for entry in entries) or len(entries) > MOST_ENTRIES:
-        return None
-    named = [_assigned(entry) for entry in entries]
-    values = [
-        match["value"] if match else entry for match, entry in zip(named, entries, strict=True)
-    ]
-    return Listed(brackets, values, [match and squeezed(match["name"]) for match in named])
+    retracted = max((match.start() for match in RETRACTION.finditer(text)), default=-1)
+    starts = [s.start for s in stated]
+    cues = [c for c in CUE.finditer(text) if c.start() > retracted]
+    opening = len(text) - len(text.lstrip(MARKUP + "\n"))
+    for number, cue in reversed(list(enumerate(cues))):
+        index = bisect_left(starts, cue.end())
+        if index < len(stated) and starts[index] - cue.end() <= NEIGHBOURHOOD_CHARACTERS:
+            answer, earlier = stated[index].answer, stated[index - 1] if index else None
+            if earlier is None or earlier.answer == answer:
+                return answer
+            # 'The answer is X. The answer is Y.' and 'X. The answer is Y.' state both.
+            said = starts[index - 1] == opening and ends_clause(text, earlier)
+            said |= number > 0 and 0 <= earlier.start - cues[number - 1].end() <= 4
+            near = 0 <= cue.start() - earlier.end <= NEARBY_CHARACTERS
+            return (
+                None
+                if said and near and not TURN.search(text, earlier.end, cue.start())
+                else answer
+            )
+    current = [s for s in stated if s.start >= retracted] or stated
+    # An opening or a closing line is one that holds nothing but a candidate and markup.
+    closes = len(text.rstrip(MARKUP + "\n.!"))
+    bold = [s for s in current if is_bold(text, s)]
+    if current[-1].end >= closes and starts_line(text, current[-1]):
+        return current[-1].answer
+    if current[0].start == opening and retracted < 0 and ends_clause(text, current[0]):
+        return current[0].answer
+    return (bold or current)[-1].answer
 
 
-def _both_signs(entry: str) -> list[str]:
-    """The two answers of plus-minus."""
-    if entry.count("\\pm") != 1:
-        return [entry]
-    return [entry.replace("\\pm", sign) for sign in ("+", "-")]
-
-
-def _same_list(
-    right: str, given: str, lists: tuple[Listed | None, Listed | None], ask: Ask
-) -> bool | None:
-    a, b = (
-        found or Listed("", [_value(text)], [None])
-        for found, text in zip(lists, (right, given), strict=True)
-    )
-    if lists[0] is None and not b.brackets:
-        # Several answers to a question that has one: all of them must be right.
-        return every(_same(a.entries[0], entry, ask) for entry in b.entries)
-    if None in lists and (a.brackets or b.brackets) and len(a.entries) != len(b.entries):
-        # The other may be '\\mathbb{R}' or 'x > 2'.
-        single = given if lists[0] else right
-        return False if scalars.plain_number(squeezed(single)) else ask(right, given)
-    kinds = {of.brackets for of in (a, b)} - {""}
-    pair = len(a.entries) == 2
-    if len(a.entries) != len(b.entries) or (len(kinds) == 2 and (pair or "\\{\\}" in kinds)):
-        return False
-    if pair and "" in (a.brackets, b.brackets) and kinds - {"()", "\\{\\}"}:
-        return False  # an interval
-    names = [_distinct(of.names) for of in (a, b)]
-    if names[0] and names[1]:
-        if names[0] != names[1]:
-            return False
-        a, b = _by_name(a), _by_name(b)
-    # 'x_1 = 3, x_2 = 2' are two solutions, 'x = 3, y = 2' is a pair.
-    letters = {name[0] for name in names[0] or names[1] or []}
-    if kinds - {"\\{\\}"} or all(names) or len(letters) > 1:
-        return every(_same(x, y, ask) for x, y in zip(a.entries, b.entries, strict=True))
-    return _matched(a.entries, b.entries, ask)
-
-
-def _assigned(text: str) -> re.Match | None:
-    """Name and value of an answer such as 'x = 5'; None for an equation that is none."""
-    match = ASSIGNED.fullmatch(text)
-    return match if match and "=" not in outside(match["value"]) else None
-
-
-def _value(text: str) -> str:
-    match = _assigned(text)
-    return match["value"] if match else text
-
-
-def _distinct(names: list[str | None]) -> list[str] | None:
-    """The names in order, if every entry has one of its own."""
-    known = sorted(name for name in names if name is not None)
-    return known if len(set(known)) == len(names) > 1 else None
-
-
-def _by_name(of: Listed) -> Listed:
-    order = sorted(range(len(of.entries)), key=lambda index: of.names[index] or "")
-    return Listed(of.brackets, [of.entries[i] for i in order], [of.names[i] for i in order])
-
-
-def _matched(right: list[str], given: list[str], ask: Ask) -> bool | None:
-    """Whether two lists hold the same entries in any order."""
-    left, uncertain = list(given), False
-    for entry in right:
-        verdicts = [_same(entry, other, _nobody) for other in left]
-        if True not in verdicts:
-            for index in [index for index, verdict in enumerate(verdicts) if verdict is None]:
-                verdicts[index] = _same(entry, left[index], ask)
-                if verdicts[index]:
-                    break
-        if True in verdicts:
-            left.pop(verdicts.index(True))
-        elif None in verdicts:
-            uncertain = True
-        else:
-            return False
-    return None if uncertain else True
-
-
-def _cells(text: str) -> list[list[str]] | None:
-    """Rows of cells of a matrix in whatever brackets; None for anything else."""
-    match = MATRIX.fullmatch(_value(text).strip()) or MATRIX.fullmatch(in_brackets(text)[1].strip())
-    if match is None:
-        return None
-    rows = [row for row in match["rows"].split("\\\\") if row.strip()]
-    return [[cell.strip() for cell in row.split("&")] for row in rows] or None
-
-
-def _same_matrix(right: list[list[str]], given: list[list[str]], ask: Ask) -> bool | None:
-    if [len(row) for row in right] != [len(row) for row in given]:
-        return False
-    rows = zip(right, given, strict=True)
-    return every(_same(x, y, ask) for row in rows for x, y in zip(*row, strict=True))
-
-
-def _same_single(right: str, given: str, ask: Ask) -> bool | None:
-    """The same for two answers of one part each: unions, relations, equations, values."""
-    if "\\cup" in right and "\\cup" in given:
-        unions = right.split("\\cup"), given.split("\\cup")
-        if _matched(*unions, _nobody) and len(unions[0]) == len(unions[1]):
-            return True
-    relations = bool(RELATION.search(right)), bool(RELATION.search(given))
-    if any(relations):
-        other = right if relations[1] else given
-        number = not all(relations) and closed_forms.value(squeezed(_value(other))) is not None
-        return False if number else ask(right, given)
-    about = [part.strip() for part in given.split("\\approx")]
-    given = about[0] or given
-    names, sides = [], []
-    for text in (right, given):
-        assigned = _assigned(text)
-        names.append(squeezed(assigned["name"]) if assigned else "")
-        sides.append([side.strip() for side in split(text, "=", words=False)])
-    equations = [len(of) == 2 and not name for of, name in zip(sides, names, strict=True)]
-    if equations[0] or (names[0] and equations[1]):
-        if len(sides[1]) < 2:
-            return False
-        return closed_forms.proportional(*map(_difference, sides)) or ask(right, given)
-    if names[0] != names[1] and len(names[0]) == len(names[1]) == 1:
-        return False
-    if _contradictory(sides[1]) or _contradictory(about):
-        return False
-    right, given = sides[0][-1], sides[1][-1]
-    verdict = scalars.same(right, given)
-    return (
-        ask(scalars.without_unit(right), scalars.without_unit(given))
-        if verdict is None
-        else verdict
+def is_rejected(text: str, stated: Stated) -> bool:
+    """Whether the words around a candidate say that it is not the answer."""
+    return bool(
+        REJECTED_BEFORE.search(before(text, stated.start))
+        or REJECTED_AFTER.match(text, stated.end, stated.end + NEIGHBOURHOOD_CHARACTERS)
     )
 
 
-def _contradictory(sides: list[str]) -> bool:
-    """Whether '5 = 6' is said, which is two answers; '2/3 = 0.67' is not."""
-    values = [closed_forms.number(squeezed(side)) for side in sides]
-    known = [value for value in values if isinstance(value, Fraction)]
-    return any(abs(x - y) > ROUGHLY * max(abs(x), abs(y)) for x, y in pairwise(known))
+def without_alternatives(text: str, stated: list[Stated]) -> list[Stated]:
+    """Drop neighbours joined by 'or' that differ: 'true or false' repeats the question.
+
+    With them go those listed before ('X, Y, or Z'), and both ends of 'between X and Y'.
+    """
+    hedged: set[int] = set()
+    for index, (left, right) in enumerate(pairwise(stated)):
+        if right.start - left.end > NEIGHBOURHOOD_CHARACTERS or left.answer == right.answer:
+            continue
+        ends = AND.fullmatch(text, left.end, right.start)
+        if ends and RANGE.search(before(text, left.start)):
+            hedged |= {index, index + 1}
+        if not ALTERNATIVE.fullmatch(text, left.end, right.start):
+            continue
+        hedged |= {index, index + 1}
+        while index > 0 and LISTED.fullmatch(text, stated[index - 1].end, stated[index].start):
+            index -= 1
+            if index in hedged:
+                break
+            hedged.add(index)
+    return [s for index, s in enumerate(stated) if index not in hedged]
 
 
-def _difference(sides: list[str]) -> str:
-    return f"({squeezed(sides[0])})-({squeezed(sides[1])})"
+def before(text: str, position: int) -> str:
+    """The bounded neighbourhood of ``text`` that ends at ``position``."""
+    return text[max(0, position - NEIGHBOURHOOD_CHARACTERS) : position]
+
+
+def starts_line(text: str, stated: Stated) -> bool:
+    """Whether only markup stands between the beginning of the line and the candidate."""
+    left = before(text, stated.start).rstrip(MARKUP)
+    return left == "" or left.endswith("\n")
+
+
+def ends_clause(text: str, stated: Stated) -> bool:
+    """Whether the candidate is followed by the end of a line or a mark that ends a clause."""
+    right = text[stated.end : stated.end + NEIGHBOURHOOD_CHARACTERS].lstrip(MARKUP)
+    return right == "" or right[0] in "\n.;:!"
+
+
+def is_bold(text: str, stated: Stated) -> bool:
+    """Whether the candidate alone is set in bold, with or without a final full stop."""
+    right = text[stated.end : stated.end + 4].lstrip(".\"' ")
+    return before(text, stated.start).rstrip("\"' ").endswith("**") and right.startswith("**")
+
+
+def find_verdicts(text: str, vocabularies: list[tuple[str, str, str]]) -> list[Stated]:
+    """Candidates of a two-way question.
+
+    Args:
+        text: where to look.
+        vocabularies: triples (pattern of the positive words, of the negative words, positive and
+            negative answer joined by a slash), most specific first; the first vocabulary of which
+            ``text`` holds any word is read, so that 'correct' in 'false, the correct sum is 9'
+            does not count. A preceding 'not' turns a verdict round.
+    """
+    for positive, negative, answers in vocabularies:
+        pattern = re.compile(
+            rf"(?P<no>(?:\bnot|n't|\bnever|\bno)(?: (?:an?|logically|necessarily|strictly"
+            r"|be|the|case|that|it|conclusion))* )?"
+            rf"(?:\b(?P<positive>{positive})|\b(?P<negative>{negative}))",
+            re.IGNORECASE,
+        )
+        yes, no = answers.split("/")
+        found = []
+        for match in pattern.finditer(text):
+            affirmed = (match["positive"] is not None) != (match["no"] is not None)
+            found.append(Stated(match.start(), match.end(), yes if affirmed else no))
+        if found:
+            return found
+    return []

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from handan import norms
+from handan.tasks.answers import Stated, before, grade_by
 from handan.tasks.base import Item, Task
-from handan.tasks.reading import Stated, before, grade_by
 from handan.tasks.wording import worded
 
 BITS = 4

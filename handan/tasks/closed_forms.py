@@ -30,7 +30,7 @@ TOKEN = re.compile(
 )
 COMMAND = re.compile(r"\\[a-zA-Z]+")
 MIXED = re.compile(r"\d(?:\\frac|\(\d)")
-MOST_CHARACTERS, MOST_TOKENS, MOST_BITS, MOST_COUNT = 3_000, 80, 40_000, 3_000
+MAX_CHARACTERS, MAX_TOKENS, MAX_BITS, MAX_COUNT = 3_000, 80, 40_000, 3_000
 # Relative, and beyond every rounding of floating point.
 DIFFERENT = 1e-9
 
@@ -87,8 +87,8 @@ def number(text: str) -> Value | None:
 
 def _evaluated(text: str, constants: Mapping[str, Value]) -> tuple[Value, float] | None:
     """Value at the point of this module, and by how much sums magnified rounding."""
-    tokens = TOKEN.findall(text) if len(text) <= MOST_CHARACTERS else []
-    if "".join(tokens) != text or not 0 < len(tokens) <= MOST_TOKENS or MIXED.search(text):
+    tokens = TOKEN.findall(text) if len(text) <= MAX_CHARACTERS else []
+    if "".join(tokens) != text or not 0 < len(tokens) <= MAX_TOKENS or MIXED.search(text):
         return None
     parser = _Parser(tokens, constants)
     try:
@@ -101,7 +101,7 @@ def _evaluated(text: str, constants: Mapping[str, Value]) -> tuple[Value, float]
 def _counted(number: Value) -> Value:
     """``number``, unless it is too large to count with."""
     if isinstance(number, Fraction):
-        if number.numerator.bit_length() + number.denominator.bit_length() > MOST_BITS:
+        if number.numerator.bit_length() + number.denominator.bit_length() > MAX_BITS:
             raise _Unknown
     elif not cmath.isfinite(number):
         raise _Unknown
@@ -223,7 +223,7 @@ class _Parser:
         if isinstance(base, Fraction) and isinstance(exponent, Fraction):
             if exponent.denominator == 1:
                 size = base.numerator.bit_length() + base.denominator.bit_length()
-                if base not in (0, 1, -1) and size * abs(exponent) > MOST_BITS:
+                if base not in (0, 1, -1) and size * abs(exponent) > MAX_BITS:
                     raise _Unknown
                 return base ** int(exponent % 2 if base == -1 else exponent)
             if exponent.denominator == 2 and base >= 0 and not self.lettered:
@@ -249,6 +249,6 @@ def _count(number: Value) -> int:
     """``number`` as a small whole number."""
     if not isinstance(number, Fraction) or number.denominator > 1:
         raise _Unknown
-    if not 0 <= number <= MOST_COUNT:
+    if not 0 <= number <= MAX_COUNT:
         raise _Unknown
     return int(number)

@@ -8,8 +8,8 @@ after it; their response time runs from the result on.
 
 from functools import partial
 
+from handan.tasks.answers import Stated, find_verdicts, grade_by
 from handan.tasks.base import Item, Task
-from handan.tasks.reading import Stated, find_verdicts, grade_by
 from handan.tasks.wording import worded
 
 # Problem -> the false result that was shown. The choice is the experimenters' and has no rule.

@@ -10,8 +10,8 @@ place of A. People had no such option, so those items have human response times 
 import re
 from functools import partial
 
+from handan.tasks.answers import Stated, before, grade_by
 from handan.tasks.base import Item, Task
-from handan.tasks.reading import Stated, before, grade_by
 from handan.tasks.wording import PLACES, TWO_PREMISES, in_both_orders, three_terms, worded
 
 # Clockwise, as (steps east, steps north).

@@ -21,7 +21,7 @@ from latex2sympy2_extended import NormalizationConfig
 from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
 from sympy import Expr, Float, I, Rational
 
-from handan.tasks import scalars
+from handan.tasks import equivalence
 
 TIMERS = {signal.ITIMER_PROF: signal.SIGPROF, signal.ITIMER_REAL: signal.SIGALRM}
 
@@ -88,7 +88,7 @@ def same_values(right: Any, given: Any, *written: str) -> bool | None:
     """Whether two expressions agree where both are real; None if they are no expressions."""
     if not isinstance(right, Expr) or not isinstance(given, Expr):
         return None
-    decimals = [scalars.plain_number(scalars.squeezed(text)) for text in written]
+    decimals = [equivalence.plain_number(equivalence.squeezed(text)) for text in written]
     # Symbols called i are the imaginary unit, whatever math-verify took them for.
     right, given = (
         of.subs([(s, I) for s in of.free_symbols if s.name == "i"]).doit() for of in (right, given)
@@ -112,7 +112,7 @@ def same_values(right: Any, given: Any, *written: str) -> bool | None:
             continue
         for decimal, other in zip(decimals, values[::-1], strict=True):
             if decimal and decimal[1] and other.is_real and not names:
-                return scalars.rounds(Fraction(str(other)), *decimal)
+                return equivalence.rounds(Fraction(str(other)), *decimal)
         return False
     return compared or None
 

@@ -8,8 +8,8 @@ import re
 import unicodedata
 
 from handan import tasks
+from handan.tasks.answers import plain
 from handan.tasks.base import Item
-from handan.tasks.reading import plain
 
 SPELLED = [
     (re.compile(r"\bdivided by\b|÷"), "/"),

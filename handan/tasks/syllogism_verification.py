@@ -10,8 +10,8 @@ follow from 'No vehicles are boats' and 'No men have ova', which the premises en
 from functools import partial
 from typing import NamedTuple
 
+from handan.tasks.answers import Stated, find_verdicts, grade_by
 from handan.tasks.base import Item, Task
-from handan.tasks.reading import Stated, find_verdicts, grade_by
 from handan.tasks.syllogisms import FIGURES, Statement, entails
 from handan.tasks.wording import TWO_PREMISES, in_both_orders, worded
 

@@ -16,8 +16,8 @@ import re
 from functools import cache, partial
 from itertools import product
 
+from handan.tasks.answers import Stated, grade_by
 from handan.tasks.base import Item, Task
-from handan.tasks.reading import Stated, grade_by
 from handan.tasks.wording import PROFESSIONS, TWO_PREMISES, in_both_orders, three_terms, worded
 
 MOODS = "AIEO"

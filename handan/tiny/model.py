@@ -15,7 +15,7 @@ from transformers import (
 
 from handan.errors import UserError
 from handan.tiny.families import GAP, NAMES
-from handan.tiny.traces import DIALECTS
+from handan.tiny.solutions import DIALECTS
 
 # `<think>` and `</think>` are ordinary words: as special tokens they would vanish from the text
 # that reward functions and traces are made of.

@@ -22,15 +22,15 @@ from pathlib import Path
 import torch
 from torch.nn.utils import clip_grad_norm_
 
-from handan import provenance, rundir
+from handan import rundir
 from handan.config import load_yaml
 from handan.errors import UserError, run_main
-from handan.run_files import read_run
-from handan.size import size_of
+from handan.evaluation.resource_estimate import size_of
+from handan.rundir import read_run
 from handan.tiny.families import DECIMAL_DIGITS, PREMISES, random_problem
+from handan.tiny.items import held_out, identity_hash
 from handan.tiny.model import make_model, make_tokenizer
-from handan.tiny.tasks import held_out, identity_hash
-from handan.tiny.traces import TraceStyle, check_style, trace_words
+from handan.tiny.solutions import TraceStyle, check_style, trace_words
 from handan.training.checkpoints import files_to_disk
 
 
@@ -231,7 +231,7 @@ def _train(settings: Pretraining, output_dir: Path, device: str) -> dict:
             "train_seconds": round(time.monotonic() - started, 3),
             # As the ledger of a training: 6 N a token.
             "model_flops": float(processed * (4 * size.multiplied + 2 * size.trained)),
-            "peak_memory_gib": provenance.peak_memory_gib(),
+            "peak_memory_gib": rundir.peak_memory_gib(),
         },
     }
 

@@ -9,20 +9,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from handan import provenance, rundir
-from handan.engines import Engine, load_engine, open_engine
-from handan.formats import ReasoningFormat
-from handan.generate import Decoding, prompt_ids
+from handan import rundir
+from handan.evaluation.grading import TaskItem
+from handan.evaluation.resource_estimate import size_of_named
+from handan.evaluation.responses import KEY, SamplingPlan, collect
+from handan.files import content_hash, file_hash, read_keyed
+from handan.generation.engines import Engine, load_engine, open_engine
+from handan.generation.formats import ReasoningFormat
+from handan.generation.prompting import Decoding, prompt_ids
+from handan.generation.spans import opened_by_prompt, split_completion, split_text
 from handan.launch import Processes
-from handan.reading import Question
-from handan.records import content_hash, file_hash, read_keyed
-from handan.responses import KEY, Plan, collect
-from handan.size import size_of_named
-from handan.thinking import opened_by_prompt, split_completion, split_text
+from handan.traces.filter_stats import Tally, write_traces
 from handan.traces.settings import GenerateSettings
-from handan.traces.tally import Tally, write_traces
-from handan.training.label_audit import tokenizer_fingerprint
-from handan.training.prompts import load_prompts
+from handan.training.data import load_prompts
+from handan.training.labels import tokenizer_fingerprint
 
 COLUMNS = (
     "task",
@@ -70,7 +70,7 @@ def generate_traces(settings: GenerateSettings, world: Processes) -> None:
     }
     del config["output_dir"]
     decoding = Decoding(settings.temperature, settings.top_p, settings.max_new_tokens)
-    plan = Plan(
+    plan = SamplingPlan(
         questions=questions,
         decodings=dict.fromkeys(range(settings.samples), decoding),
         batch_size=settings.batch_size,
@@ -93,7 +93,7 @@ def generate_traces(settings: GenerateSettings, world: Processes) -> None:
 
 
 def _filter(
-    run_dir: Path, questions: Sequence[Question], engine: Engine, settings: GenerateSettings
+    run_dir: Path, questions: Sequence[TaskItem], engine: Engine, settings: GenerateSettings
 ) -> None:
     tokenizer = tokenizer_fingerprint(engine.tokenizer) if engine.tokenizer else None
     generations = read_keyed(run_dir / "generations.jsonl", KEY)
@@ -121,14 +121,14 @@ def _filter(
             "generated_tokens": generated,
             "model_flops": 2.0 * parameters * generated if parameters is not None else None,
             "device_seconds": round(sum(row["device_seconds"] for row in generations), 1),
-            "peak_memory_gib": provenance.peak_memory_gib(),
-            "peak_gpu_memory_gib": provenance.peak_gpu_memory_gib(),
+            "peak_memory_gib": rundir.peak_memory_gib(),
+            "peak_gpu_memory_gib": rundir.peak_gpu_memory_gib(),
         },
     )
 
 
 def trace_row(
-    row: dict, question: Question, reading: Reading, source: str, tokenizer: str | None
+    row: dict, question: TaskItem, reading: Reading, source: str, tokenizer: str | None
 ) -> dict:
     """A line of ``traces.jsonl``.
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from handan.errors import UserError
+from handan.files import read_json
 from handan.launch import Processes, processes
-from handan.records import read_json
 from handan.traces import settings as known
 from handan.traces.generate import generate_traces
-from handan.traces.policies import choose_traces
 from handan.traces.published import import_traces
+from handan.traces.select import choose_traces
 from handan.traces.worked import write_worked
 
 SOURCES: dict[str, Callable[[Any, Processes], None]] = {

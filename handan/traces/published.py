@@ -13,17 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from handan import rundir
+from handan.files import content_hash, file_hash, read_json, write_jsonl
 from handan.launch import Processes
-from handan.records import content_hash, file_hash, read_json, write_jsonl
-from handan.tasks.math_pool import CPU_SECONDS, Pool
-from handan.tasks.mathematics import MATH, judge
-from handan.traces.cells import Unusable
-from handan.traces.contamination import contaminated
-from handan.traces.duplicates import NearDuplicates, numbers_in
-from handan.traces.layout import Parts, read_row
-from handan.traces.rows import as_row, check_columns, open_set
+from handan.tasks.mathematics import CPU_SECONDS, MATH, Pool, judge
+from handan.traces.contamination import NearDuplicates, contaminated, numbers_in
+from handan.traces.filter_stats import Tally, write_traces
+from handan.traces.rows import Parts, Unusable, as_row, check_columns, open_set, read_row
 from handan.traces.settings import PublishedSettings
-from handan.traces.tally import Tally, write_traces
 
 REPORT_EVERY = 1_000
 

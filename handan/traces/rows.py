@@ -1,14 +1,304 @@
-"""The rows of a published set: streamed from the hub or a file, in a seeded order."""
+"""Values in the rows of a published set, told apart by type and never guessed.
+
+A row is what a stranger wrote: text where a list was announced, null, NaN, half a character. What
+is found is read as what it surely is, or refused with a sentence that says what it is.
+"""
 
 import json
-from collections.abc import Iterable, Iterator
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from handan.errors import UserError
-from handan.traces.cells import Unusable, kind
-from handan.traces.columns import steps
+from handan.generation.formats import FORMATS
+from handan.tasks.mathematics import reference_answer
 from handan.traces.settings import PublishedSettings
+
+# Unquoted in a YAML all of these are booleans, so a set's own 'on' cannot be asked for otherwise.
+BOOLEANS = {True: ("true", "yes", "on"), False: ("false", "no", "off")}
+TEXT_PARTS = ("text", "input_text", "output_text")
+SHOWN_CHARACTERS = 60
+
+
+class Unusable(Exception):
+    """The reason why something is no trace.
+
+    Attributes:
+        reason: under which it is counted, in one word.
+        found: what stood in the row, for the reader of the YAML.
+    """
+
+    def __init__(self, reason: str, found: str) -> None:
+        super().__init__(reason)
+        self.reason, self.found = reason, found
+
+
+def plain(value: Any) -> Any:
+    """Convert to Python's own types; None for NaN, with which tables say that there is none."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return value
+    if isinstance(value, tuple):
+        return list(value)
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def sure(value: Any) -> Any:
+    """The entry of a list, unless it is the reason why there is none, which is raised."""
+    if isinstance(value, Unusable):
+        raise value
+    return plain(value)
+
+
+def opened(value: Any) -> Any:
+    """The same as ``plain``, but the text of a JSON list or object is read."""
+    value = plain(value)
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
+def scalar(value: Any) -> str | None:
+    """Text, a number or a boolean as text, 42.0 as '42'; None for anything else."""
+    if isinstance(value, str | bool | int):
+        return str(value)
+    if isinstance(value, float | Decimal) and math.isfinite(value):
+        digits = format(Decimal(str(value)), "f")
+        return digits.rstrip("0").rstrip(".") if "." in digits else digits
+    return None
+
+
+def matches(wanted: Any, value: Any) -> bool:
+    """Compare a value with the one that the YAML asks for, whichever of the two is text."""
+    if wanted is None or value is None:
+        return wanted is value
+    if isinstance(wanted, bool):
+        if isinstance(value, str):
+            return value.strip().casefold() in BOOLEANS[wanted]
+        return isinstance(value, int | float) and value == wanted
+    if isinstance(value, bool):
+        if isinstance(wanted, str):
+            return wanted.strip().casefold() == str(value).casefold()
+        return bool(value == wanted)
+    text = scalar(value)
+    if text is None:
+        return False
+    if isinstance(wanted, str):
+        return wanted in (text, str(value))
+    return text.strip() == scalar(wanted)
+
+
+def is_content(value: Any) -> bool:
+    """Tell the parts of one message, each with its type, from other lists."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(part, dict) and isinstance(part.get("type"), str) for part in value)
+    )
+
+
+def text_of(value: Any, path: str, part: str, numbers: bool = False) -> str:
+    """A value that must be text, or parts of a message that are; with ``numbers`` any scalar.
+
+    Raises:
+        Unusable: ``no_PART``, ``mistyped_PART``, ``other_content`` or ``broken_characters``.
+    """
+    if is_content(value):
+        for entry in value:
+            if entry["type"] not in TEXT_PARTS or not isinstance(entry.get("text"), str):
+                raise Unusable("other_content", f"'{path}' has a part that is {kind(entry)}")
+        value = "".join(entry["text"] for entry in value)
+    text = scalar(value) if numbers else value
+    if value is None or (isinstance(text, str) and not text.strip()):
+        raise Unusable(f"no_{part}", f"'{path}' holds {'nothing' if value is None else 'no words'}")
+    if not isinstance(text, str):
+        raise Unusable(f"mistyped_{part}", f"'{path}' holds {kind(value)}, not text")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Unusable("broken_characters", f"'{path}' holds half of a character") from None
+    return text
+
+
+def shown(value: Any) -> str:
+    """A value in a message: a scalar as Python writes it, and not all of a long one."""
+    if value is not None and scalar(value) is None:
+        return kind(value)
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
+
+
+def kind(value: Any) -> str:
+    """The type of a value, with the names or the beginning of what is in it."""
+    match plain(value):
+        case None:
+            return "nothing"
+        case str() as text:
+            return f"text ({shown(text)})"
+        case bool() as truth:
+            return f"a boolean ({truth})"
+        case int() | float() | Decimal() as number:
+            return f"a number ({number})"
+        case list() as entries:
+            of = [kind(entry) for entry in entries[:1] if not isinstance(entry, list)]
+            return f"a list of {len(entries)}" + "".join(f", first {first}" for first in of)
+        case bytes() as content:
+            return f"bytes that are no text in UTF-8 ({content[:20]!r})"
+        case dict() as members:
+            return f"an object with the keys {', '.join(map(str, members)) or '(none)'}"
+        case other:
+            return f"a value of type {type(other).__name__}"
+
+
+# Paths from a column's name in the YAML into a row of a published set.
+
+NAME, ENTRY, INDEX = r"[^.\[\]]+", r"\[[^.=\[\]]+=[^\[\]]*\]", r"\[-?\d{1,6}\]"
+PATH = re.compile(rf"{NAME}(?:\.{NAME}|{ENTRY}|{INDEX})*")
+STEP = re.compile(
+    rf"(?P<name>{NAME})|\[(?P<key>[^.=\[\]]+)=(?P<value>[^\[\]]*)\]|\[(?P<at>-?\d+)\]"
+)
+
+
+class Step(NamedTuple):
+    """One step of a path: into an object by its name, or into a list by an entry's key or place."""
+
+    name: str | None = None
+    key: str | None = None
+    value: str | None = None
+    at: str | None = None
+
+
+class Visit(NamedTuple):
+    """A list on the way, which of its entries the path goes through, and the key it is known by."""
+
+    place: str
+    entries: Sequence[Any]
+    at: int
+    key: str | None
+
+
+@cache
+def steps(path: str) -> tuple[Step, ...]:
+    """The steps of a path such as ``messages[role=user].content`` or ``choices[-1].text``.
+
+    What is written otherwise is taken for a column's plain name.
+    """
+    if not PATH.fullmatch(path):
+        return (Step(path),)
+    return tuple(Step(**match.groupdict()) for match in STEP.finditer(path))
+
+
+def find(row: dict, path: str, part: str) -> tuple[Any, list[Visit]]:
+    """Follow a path to a value, and note the lists on the way.
+
+    A name asks every entry of a list. Text on the way that is JSON is read as what it holds.
+
+    Args:
+        row: of the set.
+        path: a column's name, or steps into a column.
+        part: what is looked for, as it stands in the reasons.
+
+    Raises:
+        Unusable: ``no_PART`` where nothing stands, ``mistyped_PART`` where the path cannot go on,
+            ``entry_without_KEY``, or ``several_turns`` where more than one entry would do.
+    """
+    if path in row:
+        return plain(row[path]), []
+    value: Any = row
+    place, visits = "", []
+    for step in steps(path):
+        value = opened(value)
+        if step.name is not None:
+            value = _member(value, step.name, place, part)
+            place = f"{place}.{step.name}" if place else step.name
+            continue
+        entries = _entries(value, place, part)
+        position = _position(entries, step, place, part)
+        visits.append(Visit(place, entries, position, step.key))
+        value = sure(entries[position])
+        place += f"[{position}]" if step.key is None else f"[{step.key}={step.value}]"
+    return plain(value), visits
+
+
+def _member(value: Any, name: str, place: str, part: str) -> Any:
+    """The member of an object by its name; of a list, that of each entry, or why it has none.
+
+    Such a reason is raised when that entry is read, and not for the others.
+    """
+    if isinstance(value, list):
+        members: list[Any] = []
+        for entry in value:
+            try:
+                members.append(_member_of_one(opened(entry), name, f"{place}[]", part))
+            except Unusable as reason:
+                members.append(reason)
+        return members
+    return _member_of_one(value, name, place, part)
+
+
+def _member_of_one(value: Any, name: str, place: str, part: str) -> Any:
+    value = sure(value)
+    if value is None:
+        raise Unusable(f"no_{part}", f"'{place}' holds nothing")
+    if not isinstance(value, dict):
+        raise Unusable(f"mistyped_{part}", f"'{place}' holds {kind(value)}, which has no '{name}'")
+    if name not in value:
+        holder = f"'{place}' is" if place else "the row is"
+        raise Unusable(f"no_{part}", f"{holder} {kind(value)}, and has no '{name}'")
+    return value[name]
+
+
+def _entries(value: Any, place: str, part: str) -> list[Any]:
+    if isinstance(value, dict) and value:
+        # A list of objects as the library 'datasets' may store it: an object of lists.
+        columns = {name: plain(column) for name, column in value.items()}
+        lengths = {len(of) if isinstance(of, list) else None for of in columns.values()}
+        if len(lengths) == 1 and None not in lengths:
+            return [
+                dict(zip(columns, of, strict=True)) for of in zip(*columns.values(), strict=True)
+            ]
+    if value is None:
+        raise Unusable(f"no_{part}", f"'{place}' holds nothing")
+    if not isinstance(value, list):
+        raise Unusable(f"mistyped_{part}", f"'{place}' holds {kind(value)}, not a list")
+    return value
+
+
+def _position(entries: list[Any], step: Step, place: str, part: str) -> int:
+    """The place, from the front, of the entry that a step goes to."""
+    if step.at is not None:
+        at = int(step.at)
+        if not -len(entries) <= at < len(entries):
+            raise Unusable(f"no_{part}", f"'{place}' has {len(entries)} entries, none [{at}]")
+        return at % len(entries)
+    labels = []
+    for entry in map(opened, entries):
+        label = plain(entry.get(step.key)) if isinstance(entry, dict) else None
+        if label is None:  # nobody knows whose turn it is
+            raise Unusable(f"entry_without_{step.key}", f"an entry of '{place}' is {kind(entry)}")
+        labels.append(label)
+    found = [i for i, label in enumerate(labels) if matches(step.value, label)]
+    if len(found) > 1:
+        raise Unusable("several_turns", f"'{place}' has {len(found)} of {step.key}={step.value}")
+    if not found:
+        there = ", ".join(dict.fromkeys(map(shown, labels))) or "no entries"
+        raise Unusable(f"no_{part}", f"'{place}' has as '{step.key}' {there}, not '{step.value}'")
+    return found[0]
+
+
+# The rows of a published set: streamed from the hub or a file, in a seeded order.
 
 SUFFIXES = (".jsonl", ".json", ".parquet")
 
@@ -120,3 +410,216 @@ def check_columns(known: Iterable[str], settings: PublishedSettings) -> None:
                 f"{settings.dataset}: there is no column '{path}'; the set has: "
                 f"{', '.join(known)}; correct the YAML"
             )
+
+
+# Rows of published trace sets, read into question, reasoning, answer and reference.
+
+TAGS = sorted({tag for form in FORMATS.values() for tag in (form.open, form.close) if tag})
+# In a student's vocabulary these are tokens of their own: they would end or nest a sequence.
+MARKUP = re.compile(
+    "|".join(map(re.escape, TAGS))
+    + r"|<\|[\w ]{1,60}\|>|<\uff5c[^<>\uff5c]{1,60}\uff5c>|</?s>|\[/?INST\]"
+)
+HASHES = "####"  # begins the last line of a solution in the manner of GSM8K
+
+# Orders of opening (O) and closing (C) marks in a response that leave no single span, and the
+# reasons. Whatever could be cut in two ways is refused: the shorter one would be a false length.
+NO_SPAN = (
+    ("O+", "unclosed_reasoning", "{open} stands there, and no {close}"),
+    ("", "no_reasoning_span", "there is no {close} in {response}"),
+    ("O?(CO)+C", "several_spans", "{close} ends more than one span"),
+    ("O?CC+", "several_closing_tags", "{close} stands there {closings} times"),
+    ("(?!O?C$).+", "stray_markup", "{open} stands inside the reasoning or the answer"),
+)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """One trace, without any marks.
+
+    Attributes:
+        question: as it was put to the teacher.
+        reasoning, answer: what it thought, and what it said after that.
+        reference: the right answer; None if the set does not tell.
+        without_reference: why there is none.
+        left_out: who else spoke in the conversation, such as ``system``.
+    """
+
+    question: str
+    reasoning: str
+    answer: str
+    reference: str | None
+    without_reference: Unusable | None
+    left_out: tuple[str, ...]
+
+
+def read_row(row: dict, settings: PublishedSettings) -> Iterator[Parts | Unusable]:
+    """Read the traces of a row, as many as it has responses, each or the reason why it is none.
+
+    Args:
+        row: as the set has it.
+        settings: where the parts are; ``docs/traces.md`` lists the reasons.
+    """
+    try:
+        responses = _column(row, settings.response, "response", settings)
+        number = len(responses) if _is_list(responses) and responses else 1
+    except Unusable:
+        number = 1  # and the reason is told below, unless the row is not asked for at all
+    for index in range(number):
+        try:
+            yield _Entry(row, settings, index, number).trace()
+        except Unusable as reason:
+            yield reason
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One response of a row of ``number``, and what the row has to it."""
+
+    row: dict
+    settings: PublishedSettings
+    index: int
+    number: int
+
+    def trace(self) -> Parts:
+        settings = self.settings
+        for column, wanted in settings.where.items():
+            value = self._condition(column)
+            if not matches(wanted, value):
+                raise Unusable("other_rows", f"'{column}' is {shown(value)}, not {shown(wanted)}")
+        question = self._text(settings.question, "question")
+        # An answer apart from its reasoning may be a number.
+        apart = settings.reasoning is not None
+        answer = self._text(settings.response, "response", numbers=apart)
+        left_out = _left_out(self.row, settings)
+        if settings.reasoning is not None:
+            span = self._text(settings.reasoning, "reasoning_span")
+        else:
+            span, answer = _cut(answer, settings.open, settings.close or "")
+        for mark in settings.strip:
+            answer = answer.replace(mark, "")
+        if not answer.strip():
+            raise Unusable("no_answer", f"'{settings.response}' holds nothing after the reasoning")
+        for where, content in (("question", question), ("reasoning", span), ("answer", answer)):
+            if mark_inside := MARKUP.search(content):
+                raise Unusable("stray_markup", f"{mark_inside[0]} stands inside the {where}")
+        reference, without = None, None
+        try:
+            reference = self._reference()
+        except Unusable as reason:
+            without = reason
+        return Parts(question.strip(), span.strip(), answer.strip(), reference, without, left_out)
+
+    def _value(self, path: str, part: str) -> Any:
+        """The value of this response, which may be that of all.
+
+        Raises:
+            Unusable: ``uneven_lists`` if a list has not one entry for each response, or one
+                reasoning stands for several answers.
+        """
+        value, number = _column(self.row, path, part, self.settings), self.number
+        if not _is_list(value):
+            if part != "reasoning_span" or number == 1:
+                return value
+        elif not value:
+            raise Unusable(f"no_{part}", f"'{path}' holds an empty list")
+        elif len(value) == number:
+            return sure(value[self.index])
+        elif len(value) == 1 and part != "reasoning_span":
+            return sure(value[0])
+        raise Unusable("uneven_lists", f"'{path}' holds {kind(value)} beside {number} responses")
+
+    def _text(self, path: str, part: str, numbers: bool = False) -> str:
+        return text_of(self._value(path, part), path, part, numbers)
+
+    def _condition(self, path: str) -> Any:
+        try:
+            value = self._value(path, "where")
+        except Unusable as reason:
+            if reason.reason == "no_where":
+                return None
+            raise
+        if value is not None and scalar(value) is None:
+            raise Unusable("mistyped_where", f"'{path}' holds {kind(value)}")
+        return value
+
+    def _reference(self) -> str | None:
+        """The right answer; None without a column of them.
+
+        Raises:
+            Unusable: ``no_reference``, also where a long text does not say which words of it are
+                the answer, ``mistyped_reference``, ``uneven_lists`` or ``broken_characters``.
+        """
+        path = self.settings.reference
+        if path is None:
+            return None
+        text = self._text(path, "reference", numbers=True)
+        last_line = text.rstrip().rpartition("\n")[2]
+        stated = last_line.removeprefix(HASHES) if last_line.startswith(HASHES) else text
+        answer = reference_answer(stated)
+        if answer is None:
+            raise Unusable(
+                "no_reference", f"'{path}' holds {kind(text)}, without a box or {HASHES}"
+            )
+        return answer
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and not is_content(value)
+
+
+def _column(row: dict, path: str, part: str, settings: PublishedSettings) -> Any:
+    """The value in a row, for all of its traces.
+
+    Prose that is a JSON list as a whole is a list that was stored as text. An answer apart from its
+    reasoning may be such a list, and so may be a reference, unless it is a list of texts.
+    """
+    value, _ = find(row, path, part)
+    if part in ("question", "reasoning_span") or (part == "response" and not settings.reasoning):
+        return opened(value)
+    texts = opened(value)
+    if part == "reference" and _is_list(texts) and all(isinstance(one, str) for one in texts):
+        return texts
+    return value
+
+
+def _left_out(row: dict, settings: PublishedSettings) -> tuple[str, ...]:
+    """The other speakers in the list that holds both question and response.
+
+    Raises:
+        Unusable: ``not_adjacent`` if the response does not follow its question at once, so that it
+            also answers something else, such as a tool.
+    """
+    _, asked = find(row, settings.question, "question")
+    _, said = find(row, settings.response, "response")
+    if not asked or not said or asked[0].place != said[0].place:
+        return ()
+    place, entries, first, key = asked[0]
+    last = said[0].at
+    if last - first not in (0, 1):
+        raise Unusable(
+            "not_adjacent", f"in '{place}' the response is entry {last}, the question {first}"
+        )
+    if key is None:
+        return ()
+    others = [opened(entry) for i, entry in enumerate(entries) if i not in (first, last)]
+    return tuple(str(scalar(plain(entry[key]))) for entry in others)
+
+
+def _cut(response: str, opening: str | None, closing: str) -> tuple[str, str]:
+    """Span and answer of a response that begins with its span, whether or not it is opened."""
+    marks = [re.escape(mark) for mark in (closing, opening) if mark]
+    found = re.findall("|".join(marks), response)
+    order = "".join("C" if mark == closing else "O" for mark in found)
+    for pattern, reason, sentence in NO_SPAN:
+        if re.fullmatch(pattern, order):
+            facts = {"open": opening, "close": closing, "closings": order.count("C")}
+            raise Unusable(reason, sentence.format(**facts, response=kind(response)))
+    span, _, answer = response.partition(closing)
+    if order == "OC":
+        before, _, span = span.partition(opening or "")
+        if before.strip():
+            raise Unusable("text_before_reasoning", f"{kind(before)} stands before {opening}")
+    if not span.strip():
+        raise Unusable("empty_reasoning", f"nothing stands before {closing}")
+    return span, answer

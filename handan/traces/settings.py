@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from handan.arguments import given_keys, parse
-from handan.config import build, load_yaml, read_yaml
+from handan.config import build, given_keys, load_yaml, parse, read_yaml
 from handan.errors import UserError
-from handan.formats import AUTO
-from handan.tiny.traces import TraceStyle, check_style
+from handan.generation.formats import AUTO
+from handan.tiny.solutions import TraceStyle, check_style
 
 KEEP = ("correct", "all")
 

@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from handan import rundir
-from handan.engines.loading import ends_of, load_tokenizer
 from handan.errors import UserError
-from handan.formats import AUTO, ReasoningFormat, choose_for
-from handan.generate import prompt_ids
+from handan.evaluation.grading import TaskItem, read_completion
+from handan.files import file_hash
+from handan.generation.formats import AUTO, ReasoningFormat, choose_for
+from handan.generation.loading import ends_of, load_tokenizer
+from handan.generation.prompting import prompt_ids
+from handan.generation.spans import opened_by_prompt
 from handan.launch import Processes
-from handan.reading import Question, read_completion
-from handan.records import file_hash
-from handan.thinking import opened_by_prompt
 from handan.tiny.families import problem_of_key
-from handan.tiny.traces import TraceStyle, trace_words
+from handan.tiny.solutions import TraceStyle, trace_words
+from handan.traces.filter_stats import Tally, write_traces
 from handan.traces.generate import trace_row
 from handan.traces.settings import WorkedSettings
-from handan.traces.tally import Tally, write_traces
-from handan.training.label_audit import tokenizer_fingerprint
-from handan.training.prompts import load_prompts
+from handan.training.data import load_prompts
+from handan.training.labels import tokenizer_fingerprint
 
 # A student of these traces has the budget of its own training and nothing beside it.
 BUDGET = {"generated_tokens": 0, "model_flops": 0.0, "device_seconds": 0.0}
@@ -90,7 +90,7 @@ def write_worked(settings: WorkedSettings, world: Processes) -> None:
         world.gather([])  # the other processes wait until the file is there
 
 
-def _write(question: Question, sample: int, style: TraceStyle, seed: int, pen: Pen) -> dict:
+def _write(question: TaskItem, sample: int, style: TraceStyle, seed: int, pen: Pen) -> dict:
     """One trace, read as a response of the evaluator would be.
 
     Raises:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from handan.errors import UserError
+from handan.files import read_json, write_json
 from handan.launch import Processes
-from handan.records import read_json, write_json
 
 MANIFEST = "manifest.json"
 LEDGER = "ledger.json"

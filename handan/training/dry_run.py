@@ -5,14 +5,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from handan import architectures, machine
-from handan.arguments import given_keys
-from handan.config import read_yaml
-from handan.plan import training_bytes
-from handan.records import read_jsonl
-from handan.suite import Suite, load_suite, suite_items
-from handan.training.prompts import load_prompts
-from handan.training.schedule import measured_steps
+from handan import hardware
+from handan.config import given_keys, read_yaml
+from handan.evaluation import resource_estimate
+from handan.evaluation.resource_estimate import training_bytes
+from handan.evaluation.suite import Suite, load_suite, suite_items
+from handan.files import read_jsonl
+from handan.training.data import load_prompts
+from handan.training.settings import measured_steps
 
 # Prompts of arithmetic in words, with a chat template.
 PROMPT_TOKENS = 100
@@ -26,7 +26,7 @@ def words() -> tuple[str, ...]:
     Without a GPU, transformers refuses bf16 unless it is told that the CPU is meant.
     """
     asked = "dry_run" in given_keys()[1]
-    return ("--use_cpu", "true") if asked and not machine.gpus() else ()
+    return ("--use_cpu", "true") if asked and not hardware.gpus() else ()
 
 
 def show(recipe: Any, config: Any, model_config: Any) -> None:
@@ -123,15 +123,15 @@ def _longest(recipe: Any, config: Any) -> int:
 
 
 def _memory_text(recipe: Any, config: Any, model_config: Any) -> str:
-    sizes = architectures.find(model_config.model_name_or_path)
+    sizes = resource_estimate.find(model_config.model_name_or_path)
     if sizes is None:
-        return "unknown: neither a directory nor in handan/architectures.yaml"
+        return "unknown: neither a directory nor in handan/evaluation/architectures.yaml"
     tokens = config.per_device_train_batch_size * (PROMPT_TOKENS + _longest(recipe, config))
     trained = LORA_SHARE if model_config.use_peft else 1.0
     alone = training_bytes(sizes, 1, tokens, trained)
     shared = training_bytes(sizes, GPUS_OF_A_NODE, tokens, trained, sharded=True)
     named = getattr(config, "teacher_model_name_or_path", None)
-    if named and (teacher := architectures.find(named)):
+    if named and (teacher := resource_estimate.find(named)):
         alone += teacher.weight_bytes
         shared += teacher.weight_bytes / GPUS_OF_A_NODE
     extra = " beside vLLM's share" if getattr(config, "use_vllm", False) else ""
@@ -148,13 +148,13 @@ def _missing(recipe: Any, config: Any, model_config: Any) -> list[str]:
     if teacher := getattr(config, "teacher_model_name_or_path", None):
         wanted.append((teacher, config.teacher_model_revision))
     for model, revision in wanted:
-        if not Path(model).is_dir() and not machine.is_cached(model, revision):
+        if not Path(model).is_dir() and not hardware.is_cached(model, revision):
             found.append(f"{model} is not in the hub cache and is downloaded when it runs")
     traces = getattr(recipe, "traces", None)
     if traces and not Path(traces).exists() and not recipe.traces_config:
         found.append(f"{traces}: make it with recipes/traces.py")
     if getattr(config, "use_vllm", False) and importlib.util.find_spec("vllm") is None:
         found.append("vllm is not installed: pip install 'handan[vllm]'")
-    if "use_cpu" not in given_keys()[1] and not machine.gpus():
+    if "use_cpu" not in given_keys()[1] and not hardware.gpus():
         found.append("this machine has no GPU that torch can use")
     return found

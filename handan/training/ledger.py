@@ -7,12 +7,12 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from handan import provenance
-from handan.along import time_share
+from handan import rundir
 from handan.budgets import TEACHERS
+from handan.evaluation.evaluate import time_share
+from handan.evaluation.resource_estimate import Size
+from handan.files import append_jsonl, read_json, write_json
 from handan.launch import Processes
-from handan.records import append_jsonl, read_json, write_json
-from handan.size import Size
 from handan.training.checkpoints import LEDGER
 
 
@@ -70,7 +70,7 @@ class Ledger(TrainerCallback):
 
     def _note_peaks(self) -> None:
         """Every process asks all others, so all of them must come here."""
-        host, accelerator = provenance.peak_memory_gib(), provenance.peak_gpu_memory_gib()
+        host, accelerator = rundir.peak_memory_gib(), rundir.peak_gpu_memory_gib()
         own = {"peak_memory_gib": host, "peak_gpu_memory_gib": accelerator}
         for row in self.world.gather([own]):
             for key, value in row.items():

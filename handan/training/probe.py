@@ -12,18 +12,17 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from handan.along import budget_metrics, sampled_costs, suite_metrics
-from handan.engines.transformers import TransformersEngine
-from handan.evaluate import suite_plan
-from handan.formats import ReasoningFormat
+from handan.evaluation.evaluate import budget_metrics, sampled_costs, suite_metrics, suite_plan
+from handan.evaluation.responses import check_prompts, draw
+from handan.evaluation.suite import Suite, SuiteItem, suite_items
+from handan.files import append_jsonl, content_hash, read_jsonl
+from handan.generation.formats import ReasoningFormat
+from handan.generation.transformers_engine import TransformersEngine
 from handan.launch import Processes
-from handan.records import append_jsonl, content_hash, read_jsonl
-from handan.responses import check_prompts, draw
-from handan.suite import Suite, SuiteItem, suite_items
 from handan.training import trackers
-from handan.training.generation import generating
 from handan.training.ledger import Ledger
-from handan.training.schedule import measured_steps
+from handan.training.rl import generating
+from handan.training.settings import measured_steps
 
 # The small suite and the large one, and what the names of their metrics begin with.
 PREFIXES = {"probe": "", "full": "full/"}

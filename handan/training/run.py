@@ -9,31 +9,31 @@ from transformers import TrainerCallback
 from trl import ModelConfig, get_peft_config
 
 from handan import rundir
-from handan.arguments import given_keys, parse
-from handan.engines import trust
-from handan.engines.loading import load_model
+from handan.config import given_keys, parse
 from handan.errors import UserError
-from handan.formats import ReasoningFormat, choose
+from handan.evaluation.resource_estimate import size_of
+from handan.evaluation.suite import Suite, coverage_notes, load_suite
+from handan.files import file_hash
+from handan.generation import loading
+from handan.generation.formats import ReasoningFormat, choose
+from handan.generation.loading import load_model
 from handan.launch import Processes, check_engine, check_wrapped, processes, without_compiling
-from handan.records import file_hash
-from handan.run_files import read_run
-from handan.size import size_of
-from handan.suite import Suite, coverage_notes, load_suite
-from handan.training import adapters, checkpoints, dry_run, learning, saving, trackers
+from handan.rundir import read_run
+from handan.training import adapters, checkpoints, dry_run, rl, saving, trackers
 from handan.training.ledger import Ledger, MetricsFile
-from handan.training.lineage import check_sources, lineage
 from handan.training.probe import Along, Probe
-from handan.training.resume import checkpoint_to_resume, forget_after
-from handan.training.rollouts import Rollouts
-from handan.training.schedule import SCHEDULE, check_schedule
+from handan.training.resume import check_sources, checkpoint_to_resume, forget_after, lineage
+from handan.training.rl import Rollouts
+from handan.training.saving import StopRequest
 from handan.training.settings import (
+    SCHEDULE,
     RecipeArguments,
     check_installed,
     check_saving,
+    check_schedule,
     refuse_inert,
     resolved,
 )
-from handan.training.stop import StopRequest
 
 
 class WrappedModelCheck(TrainerCallback):
@@ -69,9 +69,9 @@ class Run:
     @property
     def source(self) -> dict[str, Any]:
         """Arguments of ``from_pretrained`` for the very weights that the run begins with."""
-        trusted, _ = trust.of_recipe(self.config, self.model_config)
+        trusted, _ = loading.of_recipe(self.config, self.model_config)
         revision = {"revision": self.model_config.model_revision}
-        return {"use_safetensors": True, **revision, **trust.options(trusted)}
+        return {"use_safetensors": True, **revision, **loading.trust_options(trusted)}
 
     def train(self, trainer: Any, details: dict, rollouts: Rollouts | None = None) -> None:
         """Train from the newest whole checkpoint on, save the model, write the ledger.
@@ -119,7 +119,7 @@ class Run:
         trainer._total_train_tokens = self.ledger.counts["processed_tokens"]
         saving.attach(trainer, self.run_dir, self.world, launched)
         if rollouts:
-            trainer.add_callback(learning.EarlyWord(self.recipe.arm, rollouts))
+            trainer.add_callback(rl.EarlyWord(self.recipe.arm, rollouts))
         trainer.add_callback(self.stop)
         trainer.train(resume_from_checkpoint=checkpoint)
         for tracker in trackers.attached(trainer):
@@ -134,7 +134,7 @@ class Run:
             if self.world.rank == 0:
                 self.tokenizer.save_pretrained(self.run_dir)
                 checkpoints.files_to_disk(self.run_dir)
-        learned = learning.figures(rollouts) if rollouts else {}
+        learned = rl.figures(rollouts) if rollouts else {}
         if self.world.rank == 0:
             rundir.add(
                 self.run_dir,
@@ -146,9 +146,9 @@ class Run:
                 **({"learning": learned} if rollouts else {}),
             )
         self.world.gather([])  # launchers end the other processes as soon as one has left
-        learning.check_learned(self.recipe.arm, self.run_dir, learned)
+        rl.check_learned(self.recipe.arm, self.run_dir, learned)
         if self.world.rank == 0:
-            in_part = learning.in_part(learned)
+            in_part = rl.in_part(learned)
             print(f"{self.recipe.arm}: trained, model in {self.run_dir}{in_part}", flush=True)
 
 
@@ -196,7 +196,7 @@ def begin(
     check_saving(recipe.resume, config)
     refuse_inert(config, given)
     check(config, given)
-    trusted, _ = trust.of_recipe(config, model_config)
+    trusted, _ = loading.of_recipe(config, model_config)
     if recipe.dry_run:
         dry_run.show(recipe, config, model_config)
         return None
@@ -232,7 +232,7 @@ def begin(
             traces = getattr(recipe, "traces", None)
             if traces and Path(traces).exists():
                 check_sources(run_dir, {**training, "traces": file_hash(Path(traces))})
-            learning.check_learned(recipe.arm, run_dir, training.get("learning", {}))
+            rl.check_learned(recipe.arm, run_dir, training.get("learning", {}))
             print(f"{run_dir}: finished already", flush=True)
             return None
     ledger = Ledger(run_dir, world)

@@ -8,10 +8,10 @@ with, and the evaluator must find in them the reasoning that is in the trace, no
 from collections.abc import Sequence
 from typing import Any
 
-from handan import generate
 from handan.errors import UserError
-from handan.formats import ReasoningFormat
-from handan.thinking import opened_by_prompt, split_completion
+from handan.generation import prompting
+from handan.generation.formats import ReasoningFormat
+from handan.generation.spans import opened_by_prompt, split_completion
 
 IGNORED = -100  # label of a token without a loss
 CURE = "train on token ids, as recipes/sft_distill.py makes them, instead of messages"
@@ -79,7 +79,7 @@ def audit_labels(
         raise UserError(f"{place}: {len(trained)} of {len(traces)} traces would be trained; {CURE}")
     counts = {"traces": len(traces), "trained_tokens": 0, "reasoning_tokens": 0}
     for number, (row, trace) in enumerate(zip(trained, traces, strict=True), start=1):
-        prompt = list(generate.prompt_ids(tokenizer, trace["question"], form))
+        prompt = list(prompting.prompt_ids(tokenizer, trace["question"], form))
         ids, labels = list(row["input_ids"]), list(row["labels"])
         completion = _to_end(ids[len(prompt) :], tokenizer)
         lost = _lost(labels, trace, tokenizer) or _displaced(

@@ -28,8 +28,8 @@ def documents(task: str) -> list[dict]:
 def items() -> None:
     """Draw the items; what people needed comes from the packaged norms."""
     from handan import norms
-    from handan.records import write_csv, write_jsonl
-    from handan.tiny import tasks
+    from handan.files import write_csv, write_jsonl
+    from handan.tiny import items as tasks
 
     rows = []
     for task, num_items in TASKS.items():

@@ -10,15 +10,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullLocator
 
-from handan.report.notation import MINUS, correlation, plain, short
+from handan.report.comparison import Arm
+from handan.report.formatting import MINUS, correlation, plain, short
 from handan.report.pictures.drawing import INK, MUTED, Look
-from handan.report.roles import Arm
 
 # Inches: a column of a paper, and both columns with the space between them.
 COLUMN, BOTH_COLUMNS = 3.4, 7.0
 SMALL = 7.5  # points, of the text inside a figure
-MOST_LETTERS = 22  # of an arm's name in a figure
-MOST_IN_A_LEGEND_ROW = 4
+MAX_LETTERS = 22  # of an arm's name in a figure
+MAX_IN_A_LEGEND_ROW = 4
 # Where a log axis that spans less than a factor is labelled, within a power of ten.
 TICKS = ((12, (1, 2, 3, 5, 7)), (100, (1, 2, 5)), (1000, (1, 3)))
 
@@ -91,11 +91,11 @@ def legend(figure: Figure, arms: Sequence[Arm], looks: Mapping[str, Look]) -> No
             linestyle=looks[arm.name].line,
             marker=looks[arm.name].marker,
             markersize=5,
-            label=short(arm.name, MOST_LETTERS),
+            label=short(arm.name, MAX_LETTERS),
         )
         for arm in arms
     ]
-    _, columns = grid(len(handles), MOST_IN_A_LEGEND_ROW)
+    _, columns = grid(len(handles), MAX_IN_A_LEGEND_ROW)
     figure.legend(
         handles=handles,
         loc="outside lower center",
@@ -110,7 +110,7 @@ def legend(figure: Figure, arms: Sequence[Arm], looks: Mapping[str, Look]) -> No
 def arm_axis(axes: Axes, arms: Sequence[Arm], labelled: bool) -> None:
     """A y axis with one row an arm, the first at the top."""
     axes.set_ylim(len(arms) - 0.4, -0.75)
-    names = [short(arm.name, MOST_LETTERS) if labelled else "" for arm in arms]
+    names = [short(arm.name, MAX_LETTERS) if labelled else "" for arm in arms]
     axes.set_yticks(range(len(arms)), names)
     for label, arm in zip(axes.get_yticklabels(), arms, strict=True):
         of_arm(label, arm.name)

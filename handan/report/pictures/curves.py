@@ -10,10 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from handan.errors import UserError
-from handan.records import whole_lines
-from handan.report.course import AXES, FULL, course
-from handan.report.data import Group
-from handan.report.notation import (
+from handan.files import whole_lines
+from handan.report.comparison import AXES, FULL, Arm, Group, course
+from handan.report.formatting import (
     bounds,
     correlation,
     listing,
@@ -34,7 +33,6 @@ from handan.report.pictures.axes import (
 )
 from handan.report.pictures.drawing import INK, Look, new_figure, style
 from handan.report.pictures.picture import Picture
-from handan.report.roles import Arm
 
 Looks = Mapping[str, Look]
 MEAN_R = "alignment/mean_r_loglog"

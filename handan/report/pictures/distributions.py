@@ -6,14 +6,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from handan.alignment.statistics.basic import FloatArray
-from handan.report.data import Group
-from handan.report.notation import count, name, number, percent, plain, sentence, short
+from handan.alignment.correlation import FloatArray
+from handan.report.comparison import Arm, Group
+from handan.report.formatting import count, name, number, percent, plain, sentence, short
 from handan.report.pictures.axes import BOTH_COLUMNS, SMALL, arm_axis, logarithmic, of_arm
 from handan.report.pictures.drawing import INK, MUTED, Look, new_figure, style
 from handan.report.pictures.picture import Picture
 from handan.report.pictures.slopes import PANELS
-from handan.report.roles import Arm
 
 BINS = 40  # of the histogram on the logarithmic axis
 HEIGHT = 0.62  # of the highest histogram, in rows

@@ -19,7 +19,7 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from handan.report.roles import KINDS, Arm
+from handan.report.comparison import KINDS, Arm
 
 CANVASES = {"svg": FigureCanvasSVG, "png": FigureCanvasAgg, "pdf": FigureCanvasPdf}
 INK, MUTED, GRID, PAPER = "#1b1f24", "#5b6570", "#d8dce1", "#fffffe"

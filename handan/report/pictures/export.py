@@ -12,10 +12,10 @@ from pathlib import Path
 
 from matplotlib import rc_context
 
-from handan import durable
-from handan.markdown import escape
-from handan.records import write_text
-from handan.report.data import Study
+from handan import files
+from handan.escaping import escape
+from handan.files import write_text
+from handan.report.comparison import Comparison
 from handan.report.pictures.drawing import style, write_figure
 from handan.report.pictures.gallery import KINDS, LeftOut, gallery
 from handan.report.pictures.picture import Picture
@@ -30,10 +30,10 @@ WITHOUT_DATE = {
 }
 SAFE = re.compile(r"[a-z0-9][a-z0-9_]{0,39}")
 LIKE_A_DIGEST = re.compile(r"_[0-9a-f]{8}")
-MOST_LETTERS = 40  # of a part of a name
+MAX_LETTERS = 40  # of a part of a name
 
 
-def write_figures(study: Study, folder: Path) -> list[Picture]:
+def write_figures(study: Comparison, folder: Path) -> list[Picture]:
     """Write every figure of a study as PNG and PDF, and ``figures.md`` with their captions.
 
     Raises:
@@ -51,7 +51,7 @@ def save(pictures: Sequence[Picture], folder: Path, formats: Sequence[str]) -> N
     Raises:
         UserError: the folder cannot be written.
     """
-    durable.make_directory(folder)
+    files.make_directory(folder)
     for picture in pictures:
         _save(picture, folder, formats)
 
@@ -65,7 +65,7 @@ def _save(picture: Picture, folder: Path, formats: Sequence[str]) -> None:
         for form in formats:
             drawn = io.BytesIO()
             write_figure(figure, drawn, form, WITHOUT_DATE[form])
-            durable.write(folder / f"{file_name(picture)}.{form}", drawn.getvalue())
+            files.write(folder / f"{file_name(picture)}.{form}", drawn.getvalue())
 
 
 def file_name(picture: Picture) -> str:
@@ -78,7 +78,7 @@ def safe(text: str) -> str:
     digest, so that different texts have different names."""
     if SAFE.fullmatch(text) and not LIKE_A_DIGEST.search(text):
         return text
-    letters = re.sub(r"[^a-z0-9]+", "_", text.lower())[:MOST_LETTERS].strip("_")
+    letters = re.sub(r"[^a-z0-9]+", "_", text.lower())[:MAX_LETTERS].strip("_")
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{letters or 'name'}_{digest}"
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from handan.report.data import Group, Study
+from handan.report.comparison import Comparison, Group
 from handan.report.pictures import (
     curves,
     distributions,
@@ -54,7 +54,7 @@ class LeftOut(NamedTuple):
     reason: str
 
 
-def gallery(study: Study) -> tuple[list[Picture], list[LeftOut]]:
+def gallery(study: Comparison) -> tuple[list[Picture], list[LeftOut]]:
     """Every picture, group by group, and the kinds that are left out."""
     every_look = looks(study.arms)
     found: list[Picture] = []

@@ -8,15 +8,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from handan.alignment.data.pairs import shared_tasks
-from handan.alignment.statistics.basic import FloatArray
-from handan.alignment.statistics.lines import fit_line
-from handan.report.data import Group
-from handan.report.notation import bounds, correlation, name, number, plain, sentence, short
+from handan.alignment.correlation import FloatArray
+from handan.alignment.pairs import shared_tasks
+from handan.alignment.regression import fit_line
+from handan.report.comparison import Arm, Group
+from handan.report.formatting import bounds, correlation, name, number, plain, sentence, short
 from handan.report.pictures.axes import (
     BOTH_COLUMNS,
     COLUMN,
-    MOST_LETTERS,
+    MAX_LETTERS,
     SMALL,
     logarithmic,
     of_arm,
@@ -24,12 +24,11 @@ from handan.report.pictures.axes import (
 from handan.report.pictures.drawing import INK, MUTED, Look, new_figure, style
 from handan.report.pictures.lines import band
 from handan.report.pictures.picture import Picture
-from handan.report.roles import Arm
 
 TIMES = "\N{MULTIPLICATION SIGN}"
-MOST_COLUMNS = 3  # tasks beside each other in one figure
+MAX_COLUMNS = 3  # tasks beside each other in one figure
 # Residuals are shown within this factor at least, so that none looks large for want of others.
-LEAST_FACTOR = 1.5
+MIN_FACTOR = 1.5
 
 
 class Points(NamedTuple):
@@ -53,8 +52,8 @@ def pictures(group: Group, looks: Mapping[str, Look]) -> list[Picture]:
         ):
             if of_arm_ and of_base and (points := _points(group, of_arm_, of_base)):
                 out += [
-                    _picture(group, arm, looks[arm.name], points[at : at + MOST_COLUMNS], cold)
-                    for at in range(0, len(points), MOST_COLUMNS)
+                    _picture(group, arm, looks[arm.name], points[at : at + MAX_COLUMNS], cold)
+                    for at in range(0, len(points), MAX_COLUMNS)
                 ]
     return out
 
@@ -109,7 +108,7 @@ def draw(group: Group, arm: Arm, look: Look, points: Sequence[Points], condition
     with style():
         width = COLUMN if columns == 1 else BOTH_COLUMNS
         figure = new_figure(width, 4.3)
-        title = f"{short(arm.name, MOST_LETTERS)}, {condition}"
+        title = f"{short(arm.name, MAX_LETTERS)}, {condition}"
         figure.suptitle(title, x=0.01, ha="left", fontsize=10)
         panels = figure.subplots(
             *(2, columns), sharex="col", squeeze=False, gridspec_kw={"height_ratios": (2.4, 1)}
@@ -117,10 +116,10 @@ def draw(group: Group, arm: Arm, look: Look, points: Sequence[Points], condition
         for (above, below), of_task in zip(panels.T, points, strict=True):
             _items(above, group, arm, look, of_task)
             _residuals(below, arm, look, of_task)
-        panels[0, 0].set_ylabel(f"tokens of {short(arm.name, MOST_LETTERS)} (log scale)")
+        panels[0, 0].set_ylabel(f"tokens of {short(arm.name, MAX_LETTERS)} (log scale)")
         panels[1, 0].set_ylabel("residual\n(factor)")
         for axes in panels[1]:
-            axes.set_xlabel(f"tokens of {short(arm.base, MOST_LETTERS)} (log scale)")
+            axes.set_xlabel(f"tokens of {short(arm.base, MAX_LETTERS)} (log scale)")
         handles, labels = panels[0, 0].get_legend_handles_labels()
         figure.legend(
             handles,
@@ -181,7 +180,7 @@ def _residuals(axes: Axes, arm: Arm, look: Look, points: Points) -> None:
     if np.isfinite(line.residual_sd):
         spread = np.exp([-line.residual_sd, line.residual_sd])
         axes.axhspan(*spread, color=MUTED, alpha=0.2, linewidth=0)
-    most = max(np.log(LEAST_FACTOR), float(np.abs(residuals).max()) * 1.1)
+    most = max(np.log(MIN_FACTOR), float(np.abs(residuals).max()) * 1.1)
     axes.set_yscale("log")
     axes.set_ylim(np.exp(-most), np.exp(most))
     axes.yaxis.set_major_locator(

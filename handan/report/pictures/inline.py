@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from handan.report.data import Group
+from handan.report.comparison import Group
 from handan.report.pictures.drawing import Look, svg
 from handan.report.pictures.gallery import KINDS
 from handan.report.pictures.picture import Picture

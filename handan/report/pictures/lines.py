@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from handan.alignment.statistics.basic import FloatArray
-from handan.alignment.statistics.bootstrap import Bootstrap
-from handan.alignment.statistics.intervals import interval
-from handan.alignment.statistics.lines import fit_line, least_squares_slope
-from handan.report.data import Group
+from handan.alignment.bootstrap import Bootstrap, interval
+from handan.alignment.correlation import FloatArray
+from handan.alignment.regression import fit_line, least_squares_slope
+from handan.report.comparison import Group
 
 POINTS = 25  # of a band; between them it is drawn straight
 

@@ -6,12 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from handan.report.data import Group
-from handan.report.notation import bounds, correlation, name, plain, sentence, short
+from handan.report.comparison import Arm, Group
+from handan.report.formatting import bounds, correlation, name, plain, sentence, short
 from handan.report.pictures.axes import (
     BOTH_COLUMNS,
     COLUMN,
-    MOST_LETTERS,
+    MAX_LETTERS,
     SMALL,
     grid,
     logarithmic,
@@ -20,7 +20,6 @@ from handan.report.pictures.axes import (
 from handan.report.pictures.drawing import INK, Look, new_figure, style
 from handan.report.pictures.lines import band
 from handan.report.pictures.picture import Picture
-from handan.report.roles import Arm
 
 DEMANDS = {"human": "people's time, s", "analytic": "analytic cost"}
 
@@ -107,6 +106,6 @@ def _panel(axes: Axes, group: Group, arm: Arm, look: Look, task: str) -> None:
         axes.plot(np.exp(line.x), np.exp(line.y), color=INK, linewidth=1.2)
     r, interval = correlation(figures["r_loglog"]), bounds(figures["r_loglog_ci"])
     axes.set_title(
-        f"{short(arm.name, MOST_LETTERS)}\nr = {r} {interval}\nn = {figures['n']} items",
+        f"{short(arm.name, MAX_LETTERS)}\nr = {r} {interval}\nn = {figures['n']} items",
         fontsize=SMALL,
     )

@@ -10,10 +10,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from handan.alignment.data.cost_table import GREEDY_SUFFIX
-from handan.report.data import Group
-from handan.report.notation import bounds, correlation, plain, short
-from handan.report.pictures.axes import BOTH_COLUMNS, COLUMN, MOST_LETTERS, r_tick
+from handan.alignment.costs import GREEDY_SUFFIX
+from handan.report.comparison import Group
+from handan.report.formatting import bounds, correlation, plain, short
+from handan.report.pictures.axes import BOTH_COLUMNS, COLUMN, MAX_LETTERS, r_tick
 from handan.report.pictures.drawing import MUTED, Look, new_figure, style
 from handan.report.pictures.picture import Picture
 
@@ -21,7 +21,7 @@ COLOURS = colormaps["PuOr_r"]  # orange above 0, purple below, white at 0: safe 
 STEPS = 40  # of the scale: few enough to be drawn as shapes, not as an image
 DARK_TEXT, LIGHT_TEXT = "#101010", "#ffffff"  # on the colours of cells, in either theme
 STRONG = 0.7  # beyond this the colour is dark
-MOST_WITH_INTERVALS = 7  # models, so that the intervals can be read
+MAX_WITH_INTERVALS = 7  # models, so that the intervals can be read
 
 
 def pictures(group: Group, looks: Mapping[str, Look]) -> list[Picture]:
@@ -70,7 +70,7 @@ def draw(models: Sequence[str], rows: Sequence[Mapping[str, Any]], condition: st
     size = len(models)
     values = {frozenset((row["a"], row["b"])): row for row in rows}
     sizes = sorted({row["n"] for row in rows})
-    names = [short(model.removesuffix(GREEDY_SUFFIX), MOST_LETTERS) for model in models]
+    names = [short(model.removesuffix(GREEDY_SUFFIX), MAX_LETTERS) for model in models]
     n = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     with style():
         width = COLUMN if size <= 3 else BOTH_COLUMNS
@@ -88,7 +88,7 @@ def draw(models: Sequence[str], rows: Sequence[Mapping[str, Any]], condition: st
         axes.set_xticks(range(size - 1), names[:-1])
         axes.set_yticks(range(1, size), names[1:])
         axes.tick_params(length=0)
-        if size > MOST_WITH_INTERVALS:
+        if size > MAX_WITH_INTERVALS:
             axes.tick_params(axis="x", rotation=90)
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
@@ -114,7 +114,7 @@ def _cell(axes: Axes, down: int, right: int, row: Mapping[str, Any], size: int) 
         )
     )
     text = correlation(r)
-    if size <= MOST_WITH_INTERVALS:
+    if size <= MAX_WITH_INTERVALS:
         text += f"\n{bounds(row['ci'])}"
     colour = LIGHT_TEXT if abs(r) > STRONG else DARK_TEXT
     axes.text(right, down, text, ha="center", va="center", fontsize=8, color=colour)

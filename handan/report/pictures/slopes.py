@@ -7,16 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from handan.report.data import Group
-from handan.report.notation import bounds, correlation, name, plain, sentence, short
-from handan.report.pictures.axes import (
-    ceiling_line,
-    of_arm,
-    of_correlations,
-)
+from handan.report.comparison import Arm, Group
+from handan.report.formatting import bounds, correlation, name, plain, sentence, short
+from handan.report.pictures.axes import ceiling_line, of_arm, of_correlations
 from handan.report.pictures.drawing import PAPER, Look, new_figure, style
 from handan.report.pictures.picture import Picture
-from handan.report.roles import Arm
 
 # Labels of values that would overlap are moved at least this far apart, as a share of the axis.
 LABEL_GAP = 0.06

@@ -6,10 +6,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from handan.alignment.data.item_costs import TaskCosts
-from handan.alignment.statistics.basic import mean_of_known
-from handan.report.data import Group
-from handan.report.notation import count, listing, name, percent, plain, sentence, short
+from handan.alignment.correlation import mean_of_known
+from handan.alignment.items import TaskCosts
+from handan.report.comparison import Group
+from handan.report.formatting import count, listing, name, percent, plain, sentence, short
 from handan.report.pictures.axes import BOTH_COLUMNS, SMALL, arm_axis
 from handan.report.pictures.drawing import GRID, INK, MUTED, Look, new_figure, style
 from handan.report.pictures.picture import Picture

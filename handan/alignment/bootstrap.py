@@ -1,0 +1,441 @@
+"""Resampling of items: one set of draws for all models, steps and runs, so that all is paired.
+
+In a draw every item has a weight, how often it is there: a Poisson number with mean 1, whose
+probabilities are rounded to 1/65,536 so that mean and variance are 1 still. The weights of an item
+come from a generator that depends on the seed, the task and the item's name alone. So models,
+steps, contrasts and runs that share items share their draws, and nothing else in a file changes an
+interval. Numbers of items that vary from draw to draw in this way estimate the same spread as draws
+of exactly n items (Hanley and MacGibbon 2006; Chamandy et al. 2012).
+
+Samples are nested in items: an item that is drawn brings its samples along, so their noise is in
+the spread already. Drawing samples once more inside the drawn items would count it twice and
+lower every correlation in the draws. Participants are crossed with items: what they add is in
+``people.py``. Tasks are not resampled: intervals hold for these tasks.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_ndtr, ndtr, ndtri, stdtr, stdtrit
+
+from handan.alignment.correlation import (
+    MIN_ITEMS,
+    FloatArray,
+    centred,
+    finite_or_none,
+    pearson,
+    settle,
+)
+from handan.alignment.items import TaskCosts
+
+# A resample keeping less than this share of a column's variance counts as constant: what is left
+# of it after the subtraction of the squared mean would be mostly rounding.
+_DEGENERATE = 1e-10
+# How many of 65,536 equally likely cells hold a weight of 0, 1, ...: 65,536 exp(-1) / k!, rounded.
+# Looking up a cell takes a seventh of the time of a Poisson number.
+_CELLS = (24_109, 24_109, 12_056, 4_018, 1_005, 200, 33, 5, 1)
+_WEIGHTS = np.repeat(np.arange(len(_CELLS), dtype=np.uint8), _CELLS)
+# Numbers in each temporary array while resampling: few enough to stay in a processor's cache.
+_CHUNK = 200_000
+
+
+def task_generator(seed: int, task: str, purpose: str) -> np.random.Generator:
+    """A generator that depends on these three alone, the same on every machine."""
+    digest = hashlib.sha256(f"{purpose}\0{task}".encode()).digest()
+    return np.random.default_rng([seed, int.from_bytes(digest[:8])])
+
+
+class Moments(NamedTuple):
+    """Means over a resample's items, and means of squared and crossed deviations from them.
+
+    Each has shape (draws, columns). ``xx`` and ``yy`` are NaN where the resample is constant.
+    """
+
+    x: FloatArray
+    y: FloatArray
+    xx: FloatArray
+    yy: FloatArray
+    xy: FloatArray
+
+
+class Bootstrap:
+    """The draws of a run of ``align``: made when they are first needed, kept for the next use.
+
+    Args:
+        num_draws: number of resamples.
+        seed: of all of them.
+    """
+
+    def __init__(self, num_draws: int, seed: int) -> None:
+        self.num_draws = num_draws
+        self.seed = seed
+        self._weights: dict[tuple[str, str], NDArray[np.uint8]] = {}
+        self._correlations: dict[tuple, FloatArray] = {}
+
+    def weights(self, task: str, items: Sequence[str]) -> NDArray[np.uint8]:
+        """How often each item is in each draw, shape (items, draws)."""
+        for item in items:
+            if (task, item) not in self._weights:
+                generator = task_generator(self.seed, task, f"item\0{item}")
+                cells = generator.integers(0, len(_WEIGHTS), self.num_draws, dtype=np.uint16)
+                self._weights[task, item] = _WEIGHTS[cells]
+        return np.stack([self._weights[task, item] for item in items])
+
+    def sums(self, task: str, items: Sequence[str], columns: FloatArray) -> FloatArray:
+        """Weighted sums over items in every draw: (items, columns) become (draws, columns)."""
+        return np.concatenate(list(self._chunks(task, items, columns)))
+
+    def _chunks(self, task: str, items: Sequence[str], columns: FloatArray) -> Iterator[FloatArray]:
+        """The sums of some draws at a time, shape (some draws, columns)."""
+        weights = self.weights(task, items)
+        # Equal columns, such as the response times beside every model, are summed once.
+        first: dict[bytes, int] = {}
+        place = [first.setdefault(column.tobytes(), len(first)) for column in columns.T]
+        unique = np.empty((len(items), len(first)))
+        unique[:, place] = columns
+        num_chunk = max(1, _CHUNK // max(unique.shape))
+        for start in range(0, self.num_draws, num_chunk):
+            # As numbers with a fraction only here: all of them at once would fill the memory.
+            sums = weights[:, start : start + num_chunk].astype(float).T @ unique
+            yield sums if len(first) == len(place) else sums[:, place]
+
+    def means(self, task: str, items: Sequence[str], columns: FloatArray) -> FloatArray:
+        """Mean of every column (items, columns) in every draw, shape (draws, columns)."""
+        ones = np.ones((len(items), 1))
+        count, sums = np.split(self.sums(task, items, np.hstack([ones, columns])), [1], axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(sums / count)
+
+    def moments(self, task: str, items: Sequence[str], x: FloatArray, y: FloatArray) -> Moments:
+        """Moments of every pair of columns in every draw.
+
+        Args:
+            task, items: name the draws.
+            x, y: shape (items, columns): the partners of each pair.
+        """
+        centres = x.mean(axis=0), y.mean(axis=0)
+        chunks = list(self._standard_moments(task, items, x, y))
+        mean_x, mean_y, xx, yy, xy = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
+        x_scale, y_scale = (_standardised(columns)[1] for columns in (x, y))
+        return Moments(
+            centres[0] + mean_x * x_scale,
+            centres[1] + mean_y * y_scale,
+            xx * x_scale**2,
+            yy * y_scale**2,
+            xy * x_scale * y_scale,
+        )
+
+    def _standard_moments(
+        self, task: str, items: Sequence[str], x: FloatArray, y: FloatArray
+    ) -> Iterator[Moments]:
+        """Moments of standardised columns, some draws at a time."""
+        x, y = _standardised(x)[0], _standardised(y)[0]
+        parts = [np.ones((len(items), 1)), x, y, x * x, y * y, x * y]
+        ends = np.cumsum([1, *[x.shape[1]] * 4])
+        for totals in self._chunks(task, items, np.concatenate(parts, axis=1)):
+            with np.errstate(divide="ignore", invalid="ignore"):  # a draw may have no items
+                totals = totals[:, 1:] / totals[:, :1]
+                mean_x, mean_y, xx, yy, xy = np.split(totals, ends[1:] - 1, axis=1)
+                xx = xx - mean_x**2
+                yy = yy - mean_y**2
+                xx[~(xx >= _DEGENERATE)] = np.nan
+                yy[~(yy >= _DEGENERATE)] = np.nan
+                yield Moments(mean_x, mean_y, xx, yy, xy - mean_x * mean_y)
+
+    def correlations(
+        self, task: str, items: Sequence[str], x: FloatArray, y: FloatArray
+    ) -> FloatArray:
+        """Pearson's r of every pair of columns in every draw, shape (draws, columns).
+
+        NaN in draws where a column is constant.
+        """
+        if len(items) < 2:
+            return np.full((self.num_draws, x.shape[1]), np.nan)
+        return np.concatenate(
+            [
+                settle(of.xy / np.sqrt(of.xx * of.yy))
+                for of in self._standard_moments(task, items, x, y)
+            ]
+        )
+
+    def alignment(self, entries: Iterable[TaskCosts]) -> list[FloatArray]:
+        """Draws of the log-log correlation of each entry, shape (draws,) each.
+
+        Entries of one task with the same items are computed together, and all are kept.
+
+        Args:
+            entries: costs whose items all have a log cost (``TaskCosts.thinking``).
+        """
+        entries = list(entries)
+        # What draws depend on, not names: trainings of one model under several seeds share theirs.
+        keys = [
+            (entry.task, entry.items, entry.log_cost.tobytes(), entry.log_demand.tobytes())
+            for entry in entries
+        ]
+        together: dict[tuple, dict[tuple, TaskCosts]] = {}
+        for key, entry in zip(keys, entries, strict=True):
+            if key not in self._correlations:
+                together.setdefault((entry.task, entry.items), {})[key] = entry
+        for (task, items), group in together.items():
+            log_cost = np.column_stack([entry.log_cost for entry in group.values()])
+            log_demand = np.column_stack([entry.log_demand for entry in group.values()])
+            drawn = self.correlations(task, items, log_cost, log_demand)
+            for key, column in zip(group, drawn.T, strict=True):
+                self._correlations[key] = column.copy()
+        return [self._correlations[key] for key in keys]
+
+
+def _standardised(columns: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Columns (items, columns) with mean 0 and variance 1, and their scale; constant ones are NaN.
+
+    Standardising first keeps the subtraction of squared means accurate.
+    """
+    deviations, norm = centred(columns.T)
+    scale = norm / np.sqrt(columns.shape[0])
+    return (deviations / scale[:, None]).T, scale
+
+
+# Intervals and p values from bootstrap draws, right for few items too.
+
+CONFIDENCE = 0.95
+# Share of the draws that may be undefined.
+MAX_UNDEFINED_DRAWS = 0.01
+
+Interval = tuple[float, float]
+NO_INTERVAL = (float("nan"), float("nan"))
+
+
+def _expansion(num_items: Sequence[int], lost: int) -> tuple[float, float]:
+    """The factor by which draws are too narrow, and the degrees of freedom.
+
+    Args:
+        num_items: of each task in the figure.
+        lost: numbers fitted in each task.
+    """
+    sizes = np.asarray(num_items, float)
+    return float(np.sqrt(np.mean(sizes / (sizes - lost)))), float(np.sum(sizes - lost))
+
+
+def interval(
+    draws: FloatArray, num_items: Sequence[int], confidence: float = CONFIDENCE, lost: int = 2
+) -> Interval:
+    """Expanded percentile interval of draws of shape (draws,), NaN left out.
+
+    Args:
+        draws: of one figure.
+        num_items: of each task in the figure: one number for a single task.
+        confidence: of the interval.
+        lost: fitted numbers: 2 for a correlation or slope, one more for each covariate.
+
+    Returns:
+        Its bounds, NaN if a task has under ``MIN_ITEMS`` items (plus covariates) or too many
+        draws are undefined.
+    """
+    known = _usable(draws, num_items, lost)
+    if not len(known):
+        return NO_INTERVAL
+    factor, freedom = _expansion(num_items, lost)
+    tail = 100 * float(ndtr(factor * stdtrit(freedom, (1 - confidence) / 2)))
+    low, high = np.percentile(known, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def undefined_share(draws: FloatArray) -> float:
+    """Share of draws of shape (draws,) in which a figure is undefined, from 0 to 1."""
+    return float(np.isnan(draws).mean())
+
+
+def _usable(draws: FloatArray, num_items: Sequence[int], lost: int = 2) -> FloatArray:
+    """The defined draws; none of them if they are too few or the items are."""
+    known = draws[~np.isnan(draws)]
+    too_few = min(num_items, default=0) < MIN_ITEMS + lost - 2
+    return known[:0] if too_few or undefined_share(draws) > MAX_UNDEFINED_DRAWS else known
+
+
+def p_value(draws: FloatArray, num_items: Sequence[int], at: float = 0.0) -> float:
+    """Two-sided bootstrap p of 'the figure is ``at``', in agreement with ``interval``.
+
+    The smaller share of draws on one side is taken for a normal tail and becomes the tail of
+    Student's t by the expansion of ``interval``. One is added to the counts (Davison and Hinkley
+    1997, ch. 4), so that p is never 0. NaN where there is no interval.
+    """
+    known = _usable(draws, num_items)
+    if not len(known):
+        return float("nan")
+    fewer = min(np.count_nonzero(known <= at), np.count_nonzero(known >= at))
+    return min(1.0, 2 * _tail((fewer + 1) / (len(known) + 1), num_items))
+
+
+def _tail(share: float, num_items: Sequence[int]) -> float:
+    """A share of draws beyond a value, as the tail of Student's t by the expansion above."""
+    factor, freedom = _expansion(num_items, lost=2)
+    return float(stdtr(freedom, ndtri(min(share, 1 - 1e-16)) / factor))
+
+
+def equivalence_p(draws: FloatArray, num_items: Sequence[int], bound: float) -> float:
+    """p of 'the difference is at least ``bound`` in size', by two one-sided tests.
+
+    Schuirmann 1987; below 5 % where the 90 % interval lies within plus and minus the bound.
+    NaN where there is no interval.
+    """
+    known = _usable(draws, num_items)
+    if not len(known):
+        return float("nan")
+    outside = max(np.count_nonzero(known <= -bound), np.count_nonzero(known >= bound))
+    return _tail((outside + 1) / (len(known) + 1), num_items)
+
+
+def widened(draws: FloatArray, centre: float, extra_variance: float) -> FloatArray:
+    """Draws moved away from the centre so that their variance grows by ``extra_variance``."""
+    known = draws[np.isfinite(draws)]
+    spread = float(np.var(known)) if len(known) else 0.0
+    if not extra_variance > 0 or not spread > 0:
+        return draws
+    return centre + (draws - centre) * np.sqrt(1 + extra_variance / spread)
+
+
+# Correlations with their intervals, many at a time, all under the draws of their task's items.
+
+
+class Pair(NamedTuple):
+    """Two columns over the items of a task, shape (items,) each; NaN marks an item to leave out.
+
+    ``lost`` counts the numbers fitted on the way, see ``handan.alignment.bootstrap``.
+    """
+
+    task: str
+    items: tuple[str, ...]
+    x: FloatArray
+    y: FloatArray
+    lost: int = 2
+
+
+class Correlation(NamedTuple):
+    """Pearson's r, its 95 % interval and the number of items.
+
+    Both are NaN where r is undefined or the items are under ``MIN_ITEMS``; the interval alone
+    where its draws are undefined too often.
+    """
+
+    r: float
+    bounds: Interval
+    num_items: int
+
+    def report(self) -> dict:
+        """As in ``alignment.json``."""
+        return {
+            "r": finite_or_none(self.r),
+            "ci": finite_or_none(self.bounds),
+            "n": self.num_items,
+        }
+
+
+UNDEFINED = Correlation(float("nan"), NO_INTERVAL, 0)
+
+
+def correlate(pairs: Sequence[Pair], bootstrap: Bootstrap) -> list[Correlation]:
+    """Pearson's r of every pair and its interval, in the order of the pairs."""
+    known = [_without_unknown(pair) for pair in pairs]
+    together: dict[tuple, list[int]] = {}
+    for place, pair in enumerate(known):
+        if len(pair.items) >= MIN_ITEMS + pair.lost - 2:
+            together.setdefault((pair.task, pair.items), []).append(place)
+    out = [UNDEFINED._replace(num_items=len(pair.items)) for pair in known]
+    for (task, items), places in together.items():
+        x = np.column_stack([known[place].x for place in places])
+        y = np.column_stack([known[place].y for place in places])
+        draws = bootstrap.correlations(task, items, x, y)
+        for column, place in enumerate(places):
+            pair = known[place]
+            r = pearson(pair.x, pair.y)
+            bounds = NO_INTERVAL
+            if not np.isnan(r):
+                bounds = interval(draws[:, column], [len(items)], lost=pair.lost)
+            out[place] = Correlation(r, bounds, len(items))
+    return out
+
+
+def _without_unknown(pair: Pair) -> Pair:
+    kept = np.isfinite(pair.x) & np.isfinite(pair.y)
+    if kept.all():
+        return pair
+    items = tuple(item for item, keep in zip(pair.items, kept, strict=True) if keep)
+    return pair._replace(items=items, x=pair.x[kept], y=pair.y[kept])
+
+
+# The correlation that responses cut at the token cap would have had, had they gone on.
+
+# Below this many costs that are known exactly, the line rests on the distribution alone.
+MIN_KNOWN = 6
+
+
+def censored_correlation(x: FloatArray, y: FloatArray, censored: NDArray[np.bool_]) -> Correlation:
+    """r of x with y, where some y are lower bounds, by maximum likelihood; and its interval.
+
+    r = beta s_x / sqrt(beta^2 s_x^2 + sigma^2), with the standard deviation s_x of x (divided by
+    n). Without censoring this is Pearson's r exactly. The likelihood is concave in (alpha, beta,
+    1) / sigma (Olsen 1978). The interval is that of z = arctanh r with a robust standard error:
+    the sum over items of squared influences, including that on s_x, times n / (n - 3), and
+    Student's t with as many degrees of freedom as costs are known exactly, less 2. Checked against
+    Pearson's r without censoring and by simulation.
+
+    Args:
+        x: log demand, shape (items,).
+        y: log cost or its lower bound, shape (items,).
+        censored: which costs are lower bounds.
+
+    Returns:
+        NaN where under six costs are known exactly or a column is constant.
+    """
+    n = len(x)
+    exact = y[~censored]
+    if len(exact) < MIN_KNOWN or np.ptp(x) == 0 or np.ptp(exact) == 0:
+        return UNDEFINED._replace(num_items=n)
+    of_known = pearson(x[~censored], exact)
+    if of_known * of_known == 1:  # all on a line: its scatter has no likelihood
+        return Correlation(of_known, (of_known, of_known), n)
+    x = (x - x.mean()) / x.std()
+    centre, scale = exact.mean(), exact.std()
+    y = (y - centre) / scale
+    design = np.column_stack([np.ones(n), x, -y])
+
+    def parts(theta: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Minus log likelihood, d / d u and -d2 / d u2 of each item; u = theta . design."""
+        u = design @ theta
+        # u is minus the standardised residual, so a censored cost has probability Phi(u).
+        mills = np.exp(-(u**2) / 2 - 0.5 * np.log(2 * np.pi) - log_ndtr(u))
+        loss = np.where(censored, -log_ndtr(u), u**2 / 2 - np.log(theta[2]))
+        return loss, np.where(censored, mills, -u), np.where(censored, mills * (mills + u), 1.0)
+
+    def loss(theta: FloatArray) -> float:
+        return float(parts(theta)[0].sum()) if theta[2] > 0 else np.inf
+
+    def gradient(theta: FloatArray) -> FloatArray:
+        return np.asarray(-design.T @ parts(theta)[1] - [0, 0, len(exact) / theta[2]])
+
+    def information(theta: FloatArray) -> FloatArray:
+        matrix = (design * parts(theta)[2][:, None]).T @ design
+        matrix[2, 2] += len(exact) / theta[2] ** 2
+        return np.asarray(matrix)
+
+    from scipy.optimize import minimize  # only files with capped responses wait for its import
+
+    start = np.array([0.0, 0.0, 1.0])
+    found = minimize(loss, start, jac=gradient, hess=information, method="trust-exact")
+    theta = found.x
+    if not found.success or theta[2] > 1e6:
+        return UNDEFINED._replace(num_items=n)
+    scores = design * parts(theta)[1][:, None]
+    scores[~censored, 2] += 1 / theta[2]
+    influence = n * np.linalg.solve(information(theta), scores.T)[1]
+    # x has standard deviation 1 here; another sample of items would have another one.
+    influence = influence + theta[1] * (x**2 - 1) / 2
+    influence = influence / np.sqrt(1 + theta[1] ** 2)
+    error = np.sqrt((influence**2).sum()) / n * np.sqrt(n / (n - 3))
+    z = np.arcsinh(theta[1])
+    half = -float(stdtrit(len(exact) - 2, 0.025)) * error
+    bounds = float(np.tanh(z - half)), float(np.tanh(z + half))
+    return Correlation(float(np.tanh(z)), bounds, n)

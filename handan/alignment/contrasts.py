@@ -1,0 +1,479 @@
+"""The verdict on a difference, as a value and in words; neither goes beyond the intervals."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import compress
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from handan.alignment.bootstrap import (
+    Bootstrap,
+    equivalence_p,
+    interval,
+    p_value,
+    undefined_share,
+    widened,
+)
+from handan.alignment.correlation import (
+    INVERSE_VARIANCE,
+    MIN_ITEMS,
+    REPORTED,
+    TYPICAL_R_AB,
+    FloatArray,
+    benjamini_hochberg,
+    detectable,
+    effective_items,
+    equivalence_power,
+    finite_or_none,
+    fisher_mean,
+    gradient_of_z,
+    holm,
+    items_needed,
+    pearson,
+    power,
+    steiger,
+    williams,
+    zou,
+)
+from handan.alignment.items import TaskCosts
+from handan.alignment.means import usable, weights_of, why_unusable
+from handan.alignment.pairs import CostsByModel, shared_tasks
+from handan.alignment.task_measures import accuracy_means, flags, rates
+from handan.table_formats import decimal
+
+# Accuracies further apart than this are another explanation of a difference in alignment.
+ACCURACY_TOLERANCE = 0.1
+# The paper's names for a student whose alignment is lower than that of the model in this role.
+CLAIMS = {"teacher": "collapse", "base": "negative transfer"}
+LOWER, HIGHER = "lower", "higher"
+OPPOSITE = {LOWER: HIGHER, HIGHER: LOWER}
+# After Holm's correction; a verdict rests on an uncorrected interval, so it may not survive.
+SIGNIFICANT = 0.05
+# .4 - .3 is a little more than .1 in floating point.
+_ROUNDING = 1e-9
+
+
+class Verdict(NamedTuple):
+    """What the intervals of a difference a - b show.
+
+    Attributes:
+        direction: 'lower' or 'higher' where the 95 % interval is without 0, else None.
+        within: whether the 90 % interval lies inside plus and minus the bound.
+        bound: of equivalence.
+        unit: of the bound: 'r', or 'z' for differences of Fisher's z.
+        p, p_equivalence: of the difference and of the test of equivalence, after Holm's
+            correction; None where they are in no family.
+        withheld: why there is no verdict, None if there is one.
+    """
+
+    direction: str | None
+    within: bool
+    bound: float
+    unit: str = "r"
+    p: float | None = None
+    p_equivalence: float | None = None
+    withheld: str | None = None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Verdict":
+        """Read the verdict of a stored contrast: a row of ``alignment.json`` or of an experiment.
+
+        Only its intervals, bound, p values and 'withheld' count, not the words beside them.
+        """
+        ci, ci90, bound = row["ci"], row["ci90"], row["equivalence_bound"]
+        withheld = row.get("withheld")
+        if ci is None or ci90 is None:
+            withheld = withheld or "no interval"
+        direction, within = None, False
+        if not withheld:
+            direction = LOWER if ci[1] < 0 else HIGHER if ci[0] > 0 else None
+            within = -bound < ci90[0] and ci90[1] < bound
+        return cls(
+            direction,
+            within,
+            bound,
+            row.get("equivalence_unit", "r"),
+            row.get("p_holm"),
+            row.get("p_equivalence_holm"),
+            withheld,
+        )
+
+    @property
+    def outcome(self) -> str:
+        """'lower', 'higher', 'preserved', 'open', or 'none' where the verdict is withheld."""
+        if self.withheld:
+            return "none"
+        return self.direction or ("preserved" if self.within else "open")
+
+    @property
+    def survives_correction(self) -> bool:
+        """Whether what the intervals show, if anything, holds after Holm's correction.
+
+        Differences and equivalences are families of their own.
+        """
+        if self.outcome in ("none", "open"):
+            return True
+        p = self.p if self.direction else self.p_equivalence
+        return p is not None and p < SIGNIFICANT
+
+    @property
+    def words(self) -> str | None:
+        """The verdict in words, such as 'lower, but within ±0.1'; None if it is withheld."""
+        if self.withheld:
+            return None
+        within = f"within ±{self.bound:g}{' of z' if self.unit == 'z' else ''}"
+        if self.direction:
+            return f"{self.direction}, but {within}" if self.within else self.direction
+        return f"preserved {within}" if self.within else "no evidence either way"
+
+
+def in_words(contrast: Mapping[str, Any], role_a: str, role_b: str) -> str:
+    """One sentence on a contrast between models in roles such as 'student', 'teacher', 'base'.
+
+    A student lower than its teacher is a 'collapse', a student lower than its base 'negative
+    transfer', in either order of the pair. Both names claim that the allocation was lost, so both
+    carry a caveat where the accuracies are unknown or differ by more than 0.1.
+    """
+    if role_b == "student" and role_a in CLAIMS:
+        return in_words(_reversed(contrast), role_b, role_a)
+    verdict = Verdict.of(contrast)
+    where = f"task {contrast['task']}" if contrast["task"] else f"mean of {contrast['mean']} tasks"
+    subject = f"{role_a} {contrast['a']} against {role_b} {contrast['b']}, {where}"
+    if verdict.withheld:
+        return f"{subject}: no verdict ({verdict.withheld}; n = {contrast['n']})"
+    claimed = role_a == "student" and role_b in CLAIMS and verdict.words == LOWER
+    low, high = contrast["ci"]
+    return (
+        f"{subject}: {CLAIMS[role_b] if claimed else verdict.words} "
+        f"(difference {decimal(contrast['difference'])}, 95 % interval {decimal(low)} to "
+        f"{decimal(high)}, n = {contrast['n']}){_accuracy_caveat(contrast) if claimed else ''}"
+    )
+
+
+def _accuracy_caveat(contrast: Mapping[str, Any]) -> str:
+    if contrast["accuracy_a"] is None or contrast["accuracy_b"] is None:
+        return ", with accuracy unknown: perhaps a weaker model, not allocation alone"
+    gain = contrast["accuracy_a"] - contrast["accuracy_b"]
+    if gain < -ACCURACY_TOLERANCE - _ROUNDING:
+        return f", with accuracy lower by {decimal(-gain)}: a weaker model, not allocation alone"
+    if gain > ACCURACY_TOLERANCE + _ROUNDING:
+        return f", with accuracy higher by {decimal(gain)}: not allocation alone"
+    return ""
+
+
+def _reversed(contrast: Mapping[str, Any]) -> dict[str, Any]:
+    """The same contrast as b against a."""
+
+    def turned(bounds: Sequence[float] | None) -> list[float] | None:
+        return bounds and [-bound for bound in reversed(bounds)]
+
+    difference = contrast["difference"]
+    return {
+        **contrast,
+        "a": contrast["b"],
+        "b": contrast["a"],
+        "accuracy_a": contrast["accuracy_b"],
+        "accuracy_b": contrast["accuracy_a"],
+        "difference": None if difference is None else -difference,
+        "ci": turned(contrast["ci"]),
+        "ci90": turned(contrast["ci90"]),
+    }
+
+
+# Is one model's alignment lower than another's, or shown to be about the same?
+
+# Correlations that are equal by algebra, as those of exact multiples, differ by less than this.
+
+# A correlation that differs by more than this on a contrast's items is said to.
+OTHER_ITEMS = 0.05
+
+
+def contrasts(
+    costs: CostsByModel,
+    pairs: Sequence[tuple[str, str]],
+    bootstrap: Bootstrap,
+    equivalence_bound: float = 0.1,
+    task_weights: str = INVERSE_VARIANCE,
+) -> list[dict]:
+    """Differences of log-log correlations, r of a minus r of b, with intervals and verdicts.
+
+    Args:
+        costs: {model: {task: costs}}, as of ``handan.alignment.items.final_costs``.
+        pairs: (a, b), names of models.
+        bootstrap: the draws of items.
+        equivalence_bound: differences within plus or minus this count as none.
+        task_weights: how tasks weigh in a mean.
+
+    Returns:
+        For each pair one row per shared task ('task' is its name, 'mean' null) and one for the
+        mean over the human and over the analytic tasks ('task' null, 'mean' 'human' or
+        'analytic'). 'r_a' and 'r_b' are on the items that both share. The mean difference is that
+        of their Fisher-z means over the tasks that are usable for both ('tasks'); its accuracies
+        are means over the same tasks; n counts items. 'withheld' says why there is no verdict,
+        null if there is one. Rows of a task also have the tests for normal data of
+        ``dependent.py``.
+
+    Raises:
+        UserError: a pair names a model that is not there.
+    """
+    shared = shared_tasks(costs, pairs)
+    entries = {
+        (entry.model, entry.task, entry.items): entry
+        for tasks in shared.values()
+        for both in tasks.values()
+        for entry in both
+    }
+    draws_of = dict(zip(entries, bootstrap.alignment(entries.values()), strict=True))
+
+    rows = []
+    for (a, b), tasks in shared.items():
+        sides = {
+            task: [
+                Side(entry, entry.r, draws_of[entry.model, entry.task, entry.items])
+                for entry in both
+            ]
+            for task, both in tasks.items()
+        }
+        for task, (side_a, side_b) in sides.items():
+            on = {"task": task, "mean": None}
+            row = _row(a, b, on, [side_a], [side_b], equivalence_bound, task_weights)
+            rows.append(row | _normal_theory(side_a, side_b))
+        for source in ("human", "analytic"):
+            of_source = [both for both in sides.values() if both[0].entry.cost_source == source]
+            kept = [
+                usable([side.entry for side in of_model], [side.draws for side in of_model])
+                for of_model in zip(*of_source, strict=True)
+            ]
+            used = list(compress(of_source, map(all, zip(*kept, strict=True))))
+            on = {"task": None, "mean": source}
+            if used:
+                sides_a, sides_b = zip(*used, strict=True)
+                row = _row(a, b, on, sides_a, sides_b, equivalence_bound, task_weights)
+                rows.append(row | dict.fromkeys(NORMAL_THEORY))
+            elif of_source:
+                why = withheld([side for both in of_source for side in both]) or "r is ±1"
+                row = {"a": a, "b": b, **on, "tasks": [], "n": 0, "flags": [], "withheld": why}
+                for name, of_model in zip("ab", zip(*of_source, strict=True), strict=True):
+                    accuracy = accuracy_means([side.entry for side in of_model])
+                    row[f"accuracy_{name}"] = finite_or_none(accuracy)
+                rows.append(dict.fromkeys(rows[-1]) | row | {"draws_left_out": 0})
+    on_human_mean = [row for row in rows if row["mean"] == "human"]
+    adjust(rows, on_human_mean, "p", "p_holm", holm)
+    adjust(rows, on_human_mean, "p_equivalence", "p_equivalence_holm", holm)
+    single = [row for row in rows if row["task"] is not None]
+    adjust(rows, single, "p", "p_bh", benjamini_hochberg)
+    for row in rows:
+        row["equivalence_bound"] = equivalence_bound
+        row["verdict"] = Verdict.of(row).words
+    return rows
+
+
+def adjust(
+    rows: list[dict],
+    family: list[dict],
+    name: str,
+    adjusted_name: str,
+    method: Callable[[FloatArray], FloatArray],
+) -> None:
+    """Add p values adjusted within a family of rows, None in the others."""
+    for row in rows:
+        row[adjusted_name] = None
+    p_values = np.array([np.nan if row[name] is None else row[name] for row in family])
+    for row, adjusted in zip(family, method(p_values), strict=True):
+        row[adjusted_name] = finite_or_none(adjusted)
+
+
+class Side(NamedTuple):
+    """One model of a pair on one task."""
+
+    entry: TaskCosts
+    r: float
+    draws: FloatArray
+
+
+def _row(
+    a: str,
+    b: str,
+    on: dict,
+    sides_a: Sequence[Side],
+    sides_b: Sequence[Side],
+    bound: float,
+    task_weights: str,
+) -> dict:
+    """One contrast; over several tasks, of the Fisher-z means."""
+    weights = weights_of([side.entry for side in sides_a], task_weights)
+    r_a, r_b = (
+        float(fisher_mean(np.array([side.r for side in sides]), weights))
+        for sides in (sides_a, sides_b)
+    )
+    draws_a, draws_b = (
+        fisher_mean(np.stack([side.draws for side in sides]), weights, axis=0)
+        for sides in (sides_a, sides_b)
+    )
+    difference = float(settled_difference(np.asarray(r_a - r_b)))
+    draws = settled_difference(draws_a - draws_b)
+    draws = widened(draws, difference, from_other_people(r_a, r_b, sides_a, sides_b, weights))
+    sizes = [len(side.entry.items) for side in sides_a]
+    ci = finite_or_none(interval(draws, sizes))
+    reason = withheld([*sides_a, *sides_b])
+    if ci is None:
+        undefined = f"{100 * undefined_share(draws):.0f} % of the draws are undefined"
+        reason = reason or undefined
+    p = {"p": p_value(draws, sizes), "p_equivalence": equivalence_p(draws, sizes, bound)}
+    return {
+        "a": a,
+        "b": b,
+        **on,
+        "tasks": [side.entry.task for side in sides_a],
+        "r_a": finite_or_none(r_a),
+        "r_b": finite_or_none(r_b),
+        "difference": finite_or_none(difference),
+        "ci": ci,
+        "ci90": finite_or_none(interval(draws, sizes, 0.90)),
+        **{name: None if reason else finite_or_none(value) for name, value in p.items()},
+        "withheld": reason,
+        "accuracy_a": finite_or_none(accuracy_means([side.entry for side in sides_a])),
+        "accuracy_b": finite_or_none(accuracy_means([side.entry for side in sides_b])),
+        "flags": _flags(a, sides_a) + _flags(b, sides_b),
+        "n": sum(sizes),
+        "draws_left_out": int(np.isnan(draws).sum()),
+    }
+
+
+def withheld(sides: Sequence[Side]) -> str | None:
+    """Say why correlations of these models on these tasks carry no verdict; None if they do."""
+    reasons = []
+    for entry, _, draws in sides:
+        if why := why_unusable(entry, draws):
+            reasons.append(f"{entry.model}, {entry.task}: {why}")
+        elif not entry.reasons:
+            share = f"{100 * entry.no_reasoning_rate:.0f} %"
+            reasons.append(f"{entry.model}, {entry.task}: {share} of answers without reasoning")
+    return "; ".join(reasons) or None
+
+
+def notes_on_items(costs: CostsByModel, rows: Sequence[dict]) -> list[str]:
+    """Name contrasts whose shared items give a model another r than all of its own items do."""
+    notes = []
+    for row in rows:
+        if row["task"] is None:
+            continue
+        for model, r in ((row["a"], row["r_a"]), (row["b"], row["r_b"])):
+            own = costs[model][row["task"]].thinking()
+            if r is not None and not abs(own.r - r) < OTHER_ITEMS:
+                notes.append(
+                    f"{row['a']} against {row['b']}, {row['task']}: on the {row['n']} items of "
+                    f"both, r of {model} is {decimal(r)}; on all its {len(own.items)} items, "
+                    f"{decimal(own.r)}"
+                )
+    return notes
+
+
+def _flags(model: str, sides: Sequence[Side]) -> list[str]:
+    """Rates above their thresholds, by model and task."""
+    return [
+        f"{model}, {side.entry.task}: {flag}" for side in sides for flag in flags(rates(side.entry))
+    ]
+
+
+def from_other_people(
+    r_a: float,
+    r_b: float,
+    sides_a: Sequence[Side],
+    sides_b: Sequence[Side],
+    weights: FloatArray,
+) -> float:
+    """Variance that other people would add to a difference of (mean) correlations."""
+    return sum(
+        side_a.entry.people.few
+        * side_a.entry.people.shared_variance(
+            weight
+            * (
+                (1 - r_a**2) * gradient_of_z(side_a.entry.log_cost, side_a.entry.log_demand)
+                - (1 - r_b**2) * gradient_of_z(side_b.entry.log_cost, side_b.entry.log_demand)
+            )
+        )
+        for side_a, side_b, weight in zip(sides_a, sides_b, weights, strict=True)
+        if side_a.entry.people is not None and abs(side_a.r) < 1 and abs(side_b.r) < 1
+    )
+
+
+NORMAL_THEORY = ("r_ab", "williams_t", "williams_p", "steiger_z", "steiger_p", "zou_ci")
+
+
+def _normal_theory(side_a: Side, side_b: Side) -> dict:
+    """Tests of one task that hold for normal data, by the correlations alone."""
+    n = len(side_a.entry.items)
+    r_ab = pearson(side_a.entry.log_cost, side_b.entry.log_cost)
+    if np.isnan(r_ab + side_a.r + side_b.r):
+        return dict.fromkeys(NORMAL_THEORY)
+    t, williams_p = williams(side_a.r, side_b.r, r_ab, n)
+    z, steiger_p = steiger(side_a.r, side_b.r, r_ab, n)
+    found = (r_ab, t, williams_p, z, steiger_p, zou(side_a.r, side_b.r, r_ab, n))
+    return {name: finite_or_none(value) for name, value in zip(NORMAL_THEORY, found, strict=True)}
+
+
+def settled_difference(difference: FloatArray) -> FloatArray:
+    """Differences of correlations, 0 where rounding alone is left."""
+    return np.where(np.abs(difference) < _ROUNDING, 0.0, difference)
+
+
+# What could the items at hand show? Power of the contrasts, before or after they are made.
+
+
+def power_table(
+    costs: CostsByModel, equivalence_bound: float, task_weights: str = INVERSE_VARIANCE
+) -> list[dict]:
+    """One row a human task, and one for the mean over them ('task' null).
+
+    A row answers, for its items and for models as alike as these (``r_ab``, Fisher-z mean of the
+    correlations of their log costs; .4 for a single model): how often would the difference that
+    the study reports, .64 against .34, be found at 5 %; which difference below .64 is found with a
+    power of 80 and 95 %; how often would two equally aligned models be shown to be within the
+    equivalence bound; and how many items of a single task the reported difference needs.
+    """
+    tasks = dict.fromkeys(
+        task
+        for of_model in costs.values()
+        for task, entry in of_model.items()
+        if entry.cost_source == "human"
+    )
+    rows, sizes, likenesses = [], [], []
+    for task in tasks:
+        entries = [of[task].thinking() for of in costs.values() if task in of]
+        num_items = min(len(entry.items) for entry in entries)
+        likeness = _likeness([entry.log_cost for entry in entries if len(entry.items) == num_items])
+        rows.append({"task": task} | _row_power([num_items], likeness, equivalence_bound))
+        sizes.append(num_items)
+        likenesses.append(likeness)
+    if len(sizes) > 1:
+        mean = float(np.mean(likenesses))
+        counted = [n for n in sizes if n >= MIN_ITEMS]
+        effective = [effective_items(counted, task_weights)] if counted else [0]
+        row = _row_power(effective, mean, equivalence_bound)
+        rows.append({"task": None, **row, "n": sum(counted)})
+    return rows
+
+
+def _likeness(columns: Sequence[np.ndarray]) -> float:
+    """Mean correlation of the models' log costs."""
+    found = [
+        r
+        for i, a in enumerate(columns)
+        for b in columns[:i]
+        if not np.isnan(r := pearson(a, b)) and r * r < 1
+    ]
+    return float(fisher_mean(np.array(found))) if found else TYPICAL_R_AB
+
+
+def _row_power(sizes: Sequence[float], r_ab: float, bound: float) -> dict:
+    strong, weak = REPORTED
+    return {
+        "n": sum(sizes),
+        "r_ab": finite_or_none(r_ab),
+        "power_reported": finite_or_none(power(strong, weak, r_ab, sizes)),
+        "detectable_80": finite_or_none(detectable(strong, r_ab, sizes, 0.80)),
+        "detectable_95": finite_or_none(detectable(strong, r_ab, sizes, 0.95)),
+        "power_equivalence": finite_or_none(equivalence_power(strong, r_ab, sizes, bound)),
+        "items_needed_80": items_needed(strong, weak, r_ab, 0.80),
+    }

@@ -1,1 +1,0 @@
-"""In: ``costs.csv``, people and pairs of models become what each item cost."""

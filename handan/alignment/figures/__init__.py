@@ -1,1 +1,0 @@
-"""The parts of ``alignment.json``: tasks, means, contrasts, inflation, the study, power."""

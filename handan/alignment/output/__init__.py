@@ -1,1 +1,0 @@
-"""Out: what stands in which table, as text, CSV, Markdown or LaTeX."""

@@ -1,0 +1,229 @@
+"""Which models are compared, in which roles, and on which items."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from handan.alignment.costs import GREEDY_SUFFIX, CostTable, check_table, joined, read_costs
+from handan.alignment.items import TaskCosts
+from handan.alignment.participants import check_sources, raw_notes
+from handan.csv_input import read_table
+from handan.errors import UserError
+from handan.files import read_json
+from handan.rundir import read_asked
+
+CostsByModel = Mapping[str, Mapping[str, TaskCosts]]
+Pairs = list[tuple[str, str]]
+SharedTasks = dict[tuple[str, str], dict[str, tuple[TaskCosts, TaskCosts]]]
+
+MAX_MODELS_FOR_ALL_PAIRS = 6
+
+
+class Comparisons(NamedTuple):
+    """Pairs of models by what is asked of them.
+
+    Attributes:
+        contrasts: (a, b), whose correlations are compared.
+        inflation: (student, base), whose lengths are regressed.
+        effort: (model, teacher), whose distributions of length are compared.
+        roles: of both models of a contrast, where they are known.
+    """
+
+    contrasts: Pairs
+    inflation: Pairs
+    effort: Pairs
+    roles: Mapping[tuple[str, str], tuple[str, str]]
+
+
+def compared_with(models: Sequence[str], reference: str | None) -> Comparisons:
+    """Every model with the reference; without one only contrasts, of all pairs of few models."""
+    pairs = choose_pairs(models, reference)
+    with_reference = pairs if reference else []
+    return Comparisons(pairs, with_reference, with_reference, {})
+
+
+def read_pairs(path: Path, models: Sequence[str]) -> Comparisons:
+    """Comparisons of students with their bases and teachers, from a CSV with these columns.
+
+    One row a student; ``base`` or ``teacher`` may be empty. A student is contrasted with its
+    teacher ('collapse' if it is lower) and its base ('negative transfer'), its teacher with the
+    base; its lengths are regressed on those of the base and compared with the teacher's.
+
+    Raises:
+        UserError: the file cannot be read, or a row is wrong or names an unknown model.
+    """
+    roles: dict[tuple[str, str], tuple[str, str]] = {}
+    inflation: dict[tuple[str, str], None] = {}
+    effort: dict[tuple[str, str], None] = {}
+    header, rows = read_table(path)
+    if "student" not in header or not {"base", "teacher"} & set(header):
+        raise UserError(f"{path}: needs the columns student and base, teacher or both")
+    for place, row in rows:
+        student, base, teacher = (row.get(name, "") for name in ("student", "base", "teacher"))
+        for name in (student, base, teacher):
+            if name and name not in models:
+                raise UserError(f"{place}: no model '{name}'; there are: {', '.join(models)}")
+        if not student or not (base or teacher) or student in (base, teacher):
+            raise UserError(
+                f"{place}: name a student and another model as its base, its teacher or both"
+            )
+        if teacher:
+            roles[student, teacher] = ("student", "teacher")
+            effort[student, teacher] = None
+        if base:  # a model may be both, as where a student imitates its own base
+            roles[student, base] = ("student", "base")
+            inflation[student, base] = None
+        if base and teacher and base != teacher:
+            roles.setdefault((teacher, base), ("teacher", "base"))
+            effort.setdefault((base, teacher), None)
+    return Comparisons(list(roles), list(inflation), list(effort), roles)
+
+
+def choose_pairs(models: Sequence[str], reference: str | None) -> list[tuple[str, str]]:
+    """Every model against the reference; without one all pairs, or none beyond six models.
+
+    Greedy models are paired with greedy ones if the reference has a greedy twin, so that a contrast
+    is one of models and not of decodings.
+    """
+    if reference is None:
+        few = len(models) <= MAX_MODELS_FOR_ALL_PAIRS
+        return [pair for pair in combinations(models, 2) if decoded_alike(*pair)] if few else []
+    twin = reference.removesuffix(GREEDY_SUFFIX)
+    twins = {False: twin, True: twin + GREEDY_SUFFIX}
+    if not set(twins.values()) <= set(models):
+        return [(model, reference) for model in models if model != reference]
+    pairs = [(model, twins[model.endswith(GREEDY_SUFFIX)]) for model in models]
+    return [(model, other) for model, other in pairs if model != other]
+
+
+def decoded_alike(a: str, b: str) -> bool:
+    """Whether both models are greedy, or neither is."""
+    return a.endswith(GREEDY_SUFFIX) == b.endswith(GREEDY_SUFFIX)
+
+
+def shared_tasks(costs: CostsByModel, pairs: Sequence[tuple[str, str]]) -> SharedTasks:
+    """For each pair and task of both: the costs of both on the items where both have a log cost.
+
+    Raises:
+        UserError: a pair names a model that is not there.
+    """
+    for name in [name for pair in pairs for name in pair]:
+        if name not in costs:
+            raise UserError(f"no model '{name}'; there are: {', '.join(costs)}")
+    shared: SharedTasks = {}
+    for a, b in pairs:
+        shared[a, b] = {}
+        for task in (task for task in costs[a] if task in costs[b]):
+            of_a, of_b = costs[a][task].thinking(), costs[b][task].thinking()
+            items = set(of_a.items) & set(of_b.items)
+            shared[a, b][task] = of_a.select(items), of_b.select(items)
+    return shared
+
+
+# Several runs as one table: their models' costs side by side, if they were measured alike.
+
+
+class Runs(NamedTuple):
+    """All rows, one sentence a warning, the models of each run directory, and run.json by model."""
+
+    table: CostTable
+    notes: list[str]
+    models: dict[Path, list[str]]
+    trained: dict[str, dict[str, Any]]
+
+
+def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
+    """Read ``costs.csv`` and ``run.json`` of each run, and check that the runs are comparable.
+
+    A run's model is named after 'arm' in ``run.json``, or else after its directory. A run with
+    several models keeps their names, after the run's.
+
+    Raises:
+        UserError: a file is missing or wrong, two runs have the same name or disagree on people,
+            times are not those of the norms they name, or, if ``allow_different`` is false, a value
+            in 'comparability' of ``run.json`` or the text or answer of an item differs.
+    """
+    tables: list[CostTable] = []
+    notes: list[str] = []
+    models: dict[Path, list[str]] = {}
+    trained: dict[str, dict[str, Any]] = {}
+    first: dict | None = None
+    asked: dict[tuple[str, str], tuple[tuple[str, str], Path]] = {}  # and who asked it first
+    first_format: str | None = None
+    for run_dir in run_dirs:
+        if run_dir in models or not run_dir.is_dir():
+            raise UserError(f"{run_dir}: named twice, or not a directory; name each run once")
+        run = read_json(run_dir / "run.json")
+        conditions = run.get("comparability") if isinstance(run, dict) else None
+        if not isinstance(conditions, dict):
+            raise UserError(
+                f"{run_dir / 'run.json'}: no 'comparability'; evaluate the run with eval/run.py"
+            )
+        first = conditions if first is None else first
+        differences = _differences(run_dirs[0], first, run_dir, conditions)
+        for item, texts in read_asked(run_dir).items():
+            before, other = asked.setdefault(item, (texts, run_dir))
+            if before != texts:
+                differences.append(f"{', '.join(item)} is asked otherwise in {other} and {run_dir}")
+                break
+        for difference in differences:
+            if not allow_different:
+                raise UserError(f"{difference}; evaluate them alike or add --allow-different")
+            notes.append(f"warning: runs are not comparable: {difference}")
+        form = (run.get("evaluation") or {}).get("reasoning_format")
+        first_format = form if not models else first_format
+        if form != first_format:
+            # Models of two families mark their reasoning differently, and rightly so.
+            notes.append(
+                f"reasoning_format is {first_format} in {run_dirs[0]} but {form} in {run_dir}"
+            )
+        costs = read_costs(run_dir / "costs.csv")
+        named = _renamed(costs.table, str(run.get("arm") or run_dir.resolve().name))
+        models[run_dir] = named.names("model")
+        trained[models[run_dir][0]] = run
+        for other, names in models.items():
+            if other != run_dir and (same := set(names) & set(models[run_dir])):
+                raise UserError(
+                    f"{other} and {run_dir} both have a model named '{min(same)}'; "
+                    "rename 'arm' in one run.json"
+                )
+        tables.append(named)
+        notes += costs.notes
+    table = joined(tables)
+    check_table(table)
+    check_sources(table)
+    return Runs(table, notes + raw_notes(table), models, trained)
+
+
+def reference_model(runs: Runs, reference: str | None) -> str | None:
+    """The model meant by ``--reference``: a model's name, or the directory of a run.
+
+    Raises:
+        UserError: the reference is neither.
+    """
+    names = [name for of_run in runs.models.values() for name in of_run]
+    if reference is None or reference in names:
+        return reference
+    for run_dir, of_run in runs.models.items():
+        if Path(reference).resolve() == run_dir.resolve():
+            return of_run[0]
+    raise UserError(f"no run or model '{reference}' to refer to; there are: {', '.join(names)}")
+
+
+def _differences(dir_a: Path, a: dict, dir_b: Path, b: dict) -> list[str]:
+    absent = "nothing"
+    return [
+        f"{key} is {a.get(key, absent)} in {dir_a} but {b.get(key, absent)} in {dir_b}"
+        for key in {**a, **b}
+        if a.get(key, absent) != b.get(key, absent)
+    ]
+
+
+def _renamed(table: CostTable, name: str) -> CostTable:
+    models = table.names("model")
+    if len(models) == 1:
+        return table.with_models({models[0]: name})
+    return table.with_models(
+        {model: model if model.startswith(name) else f"{name}: {model}" for model in models}
+    )

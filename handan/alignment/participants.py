@@ -1,0 +1,355 @@
+"""The participants behind an item's response time, where single trials are known.
+
+They give three things that item means alone cannot: the reliability of these means (the noise
+ceiling), means over the trials that count, and how far all items move together if other people
+had been asked.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit
+
+from handan import norms
+from handan.alignment.costs import CostTable, FloatArray
+from handan.errors import UserError
+from handan.norms.reliability import Reliability, in_order_of_figures, split_half_reliability
+from handan.norms.trials import Cleaning, clean_task, read_trials
+
+SPLITS = 5_000
+
+
+@dataclass(frozen=True, eq=False)
+class People:
+    """Trials of one task, summed within participant and item; shape (participants, items) each.
+
+    Attributes:
+        items: names, the last axis.
+        log_sums: sums of log response times in seconds.
+        time_sums: sums of response times in seconds.
+        counts: numbers of trials.
+    """
+
+    items: tuple[str, ...]
+    log_sums: FloatArray
+    time_sums: FloatArray
+    counts: FloatArray
+
+    @staticmethod
+    def of_trials(
+        participants: Sequence[str], items: Sequence[str], rt_s: Sequence[float] | FloatArray
+    ) -> "People":
+        """Sums of trials given as three columns of equal length."""
+        names, item_codes = np.unique(np.array(items, dtype=str), return_inverse=True)
+        people, person_codes = np.unique(np.array(participants, dtype=str), return_inverse=True)
+        times = np.asarray(rt_s, float)
+        cells = person_codes * len(names) + item_codes
+
+        def summed(values: FloatArray | None) -> FloatArray:
+            flat = np.bincount(cells, values, minlength=len(people) * len(names))
+            return flat.reshape(len(people), len(names)).astype(float)
+
+        return People(tuple(names.tolist()), summed(np.log(times)), summed(times), summed(None))
+
+    @staticmethod
+    def of_table(table: CostTable) -> dict[str, "People"]:
+        """People of the tasks whose rows name a participant."""
+        rows = np.array([name != "" for name in table.text["participant"]], dtype=bool)
+        if not rows.any():
+            return {}
+        _, once = np.unique(table.groups("task", "item", "participant"), return_index=True)
+        tasks: dict[str, list[int]] = {}
+        for row in once[rows[once]]:
+            tasks.setdefault(table.text["task"][row], []).append(int(row))
+        return {
+            task: People.of_trials(
+                [table.text["participant"][row] for row in of_task],
+                [table.text["item"][row] for row in of_task],
+                table.numbers["human_rt_s"][of_task],
+            )
+            for task, of_task in tasks.items()
+        }
+
+    @property
+    def mean_log_rt(self) -> FloatArray:
+        """Mean log response time of each item, shape (items,); NaN where nobody answered."""
+        return _divided(self.log_sums.sum(axis=0), self.counts.sum(axis=0))
+
+    @property
+    def mean_rt_s(self) -> FloatArray:
+        """Mean response time of each item in seconds, shape (items,); NaN as above."""
+        return _divided(self.time_sums.sum(axis=0), self.counts.sum(axis=0))
+
+    def select(self, kept: NDArray[np.bool_]) -> "People":
+        """Only the items where ``kept``, shape (items,)."""
+        items = tuple(item for item, keep in zip(self.items, kept, strict=True) if keep)
+        return People(items, self.log_sums[:, kept], self.time_sums[:, kept], self.counts[:, kept])
+
+    def of_items(self, items: Sequence[str]) -> "People":
+        """These items in this order, without trials where nobody answered one."""
+        place = {item: index for index, item in enumerate(self.items)}
+        known = np.array([item in place for item in items], dtype=bool)
+        columns = np.array([place.get(item, 0) for item in items], dtype=np.intp)
+
+        def chosen(sums: FloatArray) -> FloatArray:
+            return np.where(known, sums[:, columns], 0.0)
+
+        return People(
+            tuple(items), chosen(self.log_sums), chosen(self.time_sums), chosen(self.counts)
+        )
+
+    def reliability(self, generator: np.random.Generator) -> Reliability:
+        """Split-half reliability of the items' mean log times, as ``handan.norms.reliability``."""
+        took_part = self.counts.sum(axis=1) > 0
+        sums = in_order_of_figures(self.log_sums[took_part], self.counts[took_part])
+        return split_half_reliability(*sums, SPLITS, generator)
+
+    def shared_variance(self, gradient: FloatArray) -> float:
+        """What other people would add to the variance of a figure, beyond other items.
+
+        A figure f of the items' mean log times y moves by gradient · dy. Its variance over people
+        is the sum over participants of (gradient · d_p) squared, where d_p is what participant p
+        contributes to the deviations of the means. The part in which items move independently of
+        each other is in the resampling of items already, so it is subtracted, as in variances
+        clustered in two ways (Cameron, Gelbach and Miller 2011). What is left are people who
+        differ in which items they find hard. It may come out below 0, and is 0 then.
+
+        Args:
+            gradient: df/dy, shape (items,).
+        """
+        trials = self.counts.sum(axis=0)
+        deviations = (self.log_sums - self.counts * self.mean_log_rt) / trials
+        weighted = deviations * gradient
+        num_people = int(np.count_nonzero(self.counts.sum(axis=1)))
+        if num_people < 2:
+            return 0.0
+        shared = (weighted.sum(axis=1) ** 2 - (weighted**2).sum(axis=1)).sum()
+        return max(0.0, float(shared) * num_people / (num_people - 1))
+
+    @property
+    def few(self) -> float:
+        """(t / z)^2 of Student's t with as many degrees of freedom as people, less 1.
+
+        A variance over few people is known poorly: where it widens an interval it is multiplied by
+        this.
+        """
+        num_people = int(np.count_nonzero(self.counts.sum(axis=1)))
+        if num_people < 2:
+            return 1.0
+        return float((stdtrit(num_people - 1, 0.025) / ndtri(0.025)) ** 2)
+
+
+def _divided(total: FloatArray, count: FloatArray) -> FloatArray:
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+# Response times that do not stand in ``costs.csv``: from tables of norms, or from trials.
+
+# As those of ``handan norms compute``.
+FLOOR_S, CEILING_S = 0.2, 300.0
+
+
+def with_norms(table: CostTable, directory: Path) -> tuple[CostTable, list[str]]:
+    """The table with response times of a folder of norms in place of its own.
+
+    A task takes the source that its column 'norms' names, or else the packaged default or the
+    folder's first source of the task. Rows of items without a norm are left out. Notes say what
+    was replaced, how many items have no norm, and which tasks the folder does not have, which
+    keep their own times.
+
+    Raises:
+        UserError: the folder has no norms, or not those of a task that needs them, or of none of a
+            task's items; no task is of people; times are those of single participants.
+    """
+    there = norms.available(directory)
+    human, analytic = (table.numbers[name] for name in ("human_rt_s", "analytic_cost"))
+    of_people = np.isnan(analytic)
+    if not of_people.any():
+        raise UserError(f"{directory}: no effect, as all tasks have an analytic_cost: leave it out")
+    if any(table.text["participant"]):
+        raise UserError(
+            f"{directory}: norms are item means, but the costs name participants; leave out one of "
+            "them, or give their trials"
+        )
+    times, means = human.copy(), table.numbers["human_mean_rt_s"].copy()
+    sources = list(table.text["norms"])
+    notes = []
+    tasks = table.groups("task")
+    for code in np.unique(tasks[of_people]):
+        rows = np.flatnonzero((tasks == code) & of_people).tolist()
+        task, named = table.text["task"][rows[0]], sources[rows[0]]
+        of_named = f" of norms '{named}'" if named else ""
+        known = [source for name, source in there if name == task]
+        timed = bool(np.isfinite(human[rows]).all())
+        if not known and timed:
+            notes.append(f"task '{task}': not in {directory}, so it keeps its human_rt_s{of_named}")
+            continue
+        if not known or (named not in ("", *known) and not timed):
+            raise UserError(
+                f"{directory}: no norms of task '{task}'{f' from {named!r}' if named else ''}; "
+                f"there are: {', '.join(f'{name} ({source})' for name, source in there)}"
+            )
+        found = norms.load(task, named if named in known else None, directory)
+        items = [table.text["item"][row] for row in rows]
+        notes += _uncovered(task, set(items), found, directory)
+        for row, item in zip(rows, items, strict=True):
+            sources[row], norm = found.source, found.items.get(item)
+            times[row] = np.exp(norm.mean_log_rt) if norm else np.nan
+            means[row] = norm.mean_rt_s if norm else np.nan
+        if np.isfinite(human[rows]).any():
+            pairs = zip(items, human[rows], times[rows], strict=True)
+            differ = {item for item, old, new in pairs if not _same_time(old, new)}
+            notes.append(
+                f"task '{task}': human_rt_s{of_named} gives way to norms '{found.source}' of "
+                f"{directory}; {len(differ & found.items.keys())} items have another time there"
+            )
+    filled = replace(
+        table,
+        text={**table.text, "norms": sources},
+        numbers={**table.numbers, "human_rt_s": times, "human_mean_rt_s": means},
+    )
+    return filled.rows(np.isfinite(times) | np.isfinite(analytic)), notes
+
+
+def _uncovered(task: str, items: set[str], found: norms.Norms, directory: Path) -> list[str]:
+    missing = items - found.items.keys()
+    if missing == items:
+        raise UserError(
+            f"{directory}: none of the items of task '{task}' has a norm of {found.source}; items "
+            f"are matched by name, such as '{min(items)}' with '{min(found.items)}'"
+        )
+    if not missing:
+        return []
+    return [
+        f"task '{task}': {len(missing)} of {len(items)} items have no norm of {found.source} and "
+        f"are left out, such as '{min(missing)}'"
+    ]
+
+
+def check_sources(table: CostTable, directory: Path | None = None) -> None:
+    """Check that times that name a source of norms are the times of that source.
+
+    Times are the geometric means exp(``mean_log_rt``), to 1 % or a hundredth of a second.
+
+    Args:
+        table: of costs.
+        directory: searched for the sources before the packaged ones.
+
+    Raises:
+        UserError: an item is not in the named source or takes another time there, or there is no
+            such source.
+    """
+    _, first = np.unique(table.groups("task", "item"), return_index=True)
+    for row in np.sort(first).tolist():
+        task, source, item = (table.text[name][row] for name in ("task", "norms", "item"))
+        time = table.numbers["human_rt_s"][row]
+        if not source or table.text["participant"][row] or np.isnan(time):
+            continue
+        norm = named_norms(task, source, directory).items.get(item)
+        if norm is None or not _same_time(time, np.exp(norm.mean_log_rt)):
+            there = f"{np.exp(norm.mean_log_rt):.4g} there" if norm else "not there"
+            raise UserError(
+                f"{table.places[row]}: norms are '{source}', but human_rt_s of item '{item}', "
+                f"{time:.4g}, is {there} (exp of mean_log_rt); take the source's times, such as "
+                "with --norms, or leave column 'norms' empty"
+            )
+
+
+@lru_cache(maxsize=256)
+def named_norms(task: str, source: str, directory: Path | None) -> norms.Norms:
+    """Norms of a folder if it has them, or else the packaged ones.
+
+    Raises:
+        UserError: neither has them.
+    """
+    if directory is not None and (task, source) in norms.available(directory):
+        return norms.load(task, source, directory)
+    return norms.load(task, source)
+
+
+def raw_notes(table: CostTable) -> list[str]:
+    """What is said of tasks whose raw correlations are over other than arithmetic mean times."""
+    geometric = (
+        np.isfinite(table.numbers["human_rt_s"])
+        & np.isnan(table.numbers["human_mean_rt_s"])
+        & np.array([name != "" for name in table.text["norms"]], dtype=bool)
+        & np.array([name == "" for name in table.text["participant"]], dtype=bool)
+    )
+    tasks = dict.fromkeys(table.text["task"][row] for row in np.flatnonzero(geometric).tolist())
+    if not tasks:
+        return []
+    return [
+        f"r raw of {', '.join(tasks)} is over geometric mean times: the costs have no "
+        "human_mean_rt_s, the arithmetic ones"
+    ]
+
+
+def _same_time(a: float, b: float) -> bool:
+    return abs(a - b) <= max(0.01 * b, 0.01)
+
+
+def people_of_trials(path: Path, table: CostTable) -> tuple[dict[str, People], list[str]]:
+    """Participants of every human task of a table, and what was left out, one sentence each.
+
+    Trials are cleaned by the defaults of ``handan norms compute``: .2 to 300 s, correct answers
+    only in tasks where any answer is scored.
+
+    Raises:
+        UserError: the trials cannot be read, or a task has none that can be used.
+    """
+    trials, notes = read_trials(path)
+    analytic = np.isfinite(table.numbers["analytic_cost"])
+    items: dict[str, set[str]] = {}
+    for row, task in enumerate(table.text["task"]):
+        if not analytic[row]:
+            items.setdefault(task, set()).add(table.text["item"][row])
+    if not items:
+        raise UserError(f"{path}: no effect, as all tasks have an analytic_cost: leave it out")
+    if others := [task for task in trials if task not in items]:
+        notes.append(
+            f"{path}: no costs of people's tasks {', '.join(others)}; their trials count nowhere"
+        )
+    people = {}
+    for task, of_task in items.items():
+        if task not in trials:
+            raise UserError(f"{path}: no trials of task '{task}'; there are: {', '.join(trials)}")
+        scored = any(trial.correct is not None for trial in trials[task])
+        rules = Cleaning(FLOOR_S, CEILING_S, correct_only=scored)
+        cleaned, doubts = clean_task(path, task, trials[task], rules)
+        notes += doubts
+        answered = {trial.item for trial in cleaned.kept}
+        if not answered & of_task:
+            raise UserError(
+                f"{path}: no usable trial on the items of task '{task}'; items are matched by "
+                f"name, such as '{min(of_task)}'"
+            )
+        if missing := of_task - answered:
+            notes.append(
+                f"task '{task}': {len(missing)} of {len(of_task)} items have no usable trial and "
+                f"are left out, such as '{min(missing)}'"
+            )
+        people[task] = People.of_trials(
+            [trial.participant for trial in cleaned.kept],
+            [trial.item for trial in cleaned.kept],
+            [trial.rt_s for trial in cleaned.kept],
+        )
+        notes.append(
+            f"task '{task}': response times of {path}, {len(cleaned.kept)} of "
+            f"{len(trials[task])} trials ({rules.rule})"
+        )
+    return people, notes + _replaced(table, people)
+
+
+def _replaced(table: CostTable, people: Mapping[str, People]) -> list[str]:
+    tasks = {
+        task
+        for task, time in zip(table.text["task"], table.numbers["human_rt_s"], strict=True)
+        if task in people and np.isfinite(time)
+    }
+    if not tasks:
+        return []
+    return [f"human_rt_s of {', '.join(sorted(tasks))} in costs.csv gives way to the trials"]

@@ -1,1 +1,0 @@
-"""Correlations, lines, tests and intervals, as functions on arrays and on draws of items."""

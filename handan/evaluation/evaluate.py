@@ -1,0 +1,317 @@
+"""From responses to the rows of ``costs.csv``: their cost beside what it is compared to."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from handan import rundir
+from handan.alignment.align import align
+from handan.alignment.costs import GREEDY_SUFFIX, RESPONSE, SPAN, status_under
+from handan.alignment.pairs import Comparisons
+from handan.evaluation.grading import TaskItem
+from handan.evaluation.responses import KEY, SamplingPlan, collect
+from handan.evaluation.suite import Suite, SuiteItem, coverage_notes, suite_items
+from handan.files import content_hash, file_hash, read_keyed, write_csv, write_json, write_jsonl
+from handan.generation.engines import Engine
+from handan.generation.formats import FORMATS
+from handan.launch import Processes
+
+COST_COLUMNS = (
+    "model",
+    "task",
+    "item",
+    "sample",
+    "step",
+    "human_rt_s",
+    "human_mean_rt_s",
+    "norms",
+    "analytic_cost",
+    "oracle_tokens",
+    "prompt_tokens",
+    "reasoning_tokens",
+    "answer_tokens",
+    "reasoning_characters",
+    "answer_characters",
+    "cost_rule",
+    "counted_by",
+    "status",
+    "looping",
+    "correct",
+)
+# What an item has beside the figures that have columns of their own.
+NO_COVARIATES = ("analytic_cost", "oracle_tokens")
+GREEDY = -1  # number of the sample at temperature 0
+
+
+def cost_columns(items: Sequence[SuiteItem]) -> list[str]:
+    """Columns of ``costs.csv``: the fixed ones and a covariate for each property of an item."""
+    names = dict.fromkeys(
+        name
+        for entry in items
+        for name in entry.item.covariates
+        if not name.startswith(NO_COVARIATES)
+    )
+    return [*COST_COLUMNS, *(f"covariate_{name}" for name in names)]
+
+
+def cost_of(row: dict, cost_without_span: str) -> dict:
+    """Cost, rule and status of a response, as ``costs.csv`` has them.
+
+    Args:
+        row: of ``generations.jsonl``, which has bare counts.
+        cost_without_span: of the suite: what a response of a format without a span costs.
+    """
+    thinks = FORMATS[row["reasoning_format"]].thinks
+    rule = SPAN if thinks or cost_without_span == "none" else RESPONSE
+    tokens, characters = row["reasoning_tokens"], row["reasoning_characters"]
+    if rule == RESPONSE:
+        tokens, characters = tokens + row["answer_tokens"], characters + row["answer_characters"]
+    return {
+        "reasoning_tokens": tokens,
+        "reasoning_characters": characters,
+        "cost_rule": rule,
+        "status": status_under(rule, row["status"], tokens),
+    }
+
+
+def cost_rows(
+    generations: Sequence[dict], items: Sequence[SuiteItem], cost_without_span: str
+) -> list[dict]:
+    """Rows of ``costs.csv``: responses joined with what they are compared to.
+
+    Greedy responses form a model of their own, named ``<model> (T=0)``. The order is that of the
+    items, sampled responses first, whatever the order in which they were drawn.
+    """
+    by_key = {(entry.item.task, entry.item.key): entry for entry in items}
+    columns = cost_columns(items)
+    place = {key: index for index, key in enumerate(by_key)}
+
+    def order(row: dict) -> tuple:
+        return row["sample"] == GREEDY, place[row["task"], row["item"]], row["sample"]
+
+    out = []
+    for row in sorted(generations, key=order):
+        entry = by_key[row["task"], row["item"]]
+        greedy = row["sample"] == GREEDY
+        joined = {
+            **row,
+            **cost_of(row, cost_without_span),
+            "model": row["model"] + (GREEDY_SUFFIX if greedy else ""),
+            "sample": 0 if greedy else row["sample"],
+            "step": row.get("step"),
+            "human_rt_s": entry.human_rt_s,
+            "human_mean_rt_s": entry.human_mean_rt_s,
+            "norms": entry.norms,
+            "analytic_cost": entry.analytic_cost,
+            "oracle_tokens": entry.oracle_tokens,
+            **{f"covariate_{name}": value for name, value in entry.item.covariates.items()},
+        }
+        # Responses from before a column was there leave it empty.
+        out.append({column: joined.get(column) for column in columns})
+    return out
+
+
+# The one evaluator: before, along and after training, for every arm.
+
+BOOTSTRAP = 10_000
+
+
+def suite_plan(suite: Suite, items: Sequence[SuiteItem]) -> SamplingPlan:
+    """The responses a suite asks for."""
+    return SamplingPlan(
+        questions=[TaskItem(entry.item, entry.task, entry.wording) for entry in items],
+        decodings=suite.decodings(),
+        batch_size=suite.batch_size,
+        seed=suite.seed,
+    )
+
+
+def write_items(path: Path, items: Sequence[SuiteItem]) -> None:
+    """Write ``items.jsonl``: what was asked, and what the costs are compared to."""
+    write_jsonl(
+        path,
+        (
+            {
+                "task": entry.item.task,
+                "item": entry.item.key,
+                "question": entry.item.question,
+                "answer": entry.item.answer,
+                "human_rt_s": entry.human_rt_s,
+                "norms": entry.norms,
+                "analytic_cost": entry.analytic_cost,
+                "oracle_tokens": entry.oracle_tokens,
+                "covariates": dict(entry.item.covariates),
+            }
+            for entry in items
+        ),
+    )
+
+
+def evaluate(
+    engine: Engine, suite: Suite, run_dir: Path, arm: str, model_name: str, world: Processes
+) -> dict | None:
+    """Evaluate one model into its run directory.
+
+    Args:
+        engine: what generates.
+        suite: what is measured.
+        run_dir: receives config.yaml, run.json, items.jsonl, generations.jsonl, costs.csv and
+            alignment.json.
+        arm: name of the model in all tables.
+        model_name: where it was loaded from.
+        world: this process among the others.
+
+    Returns:
+        The content of alignment.json on the first process, None on the others.
+
+    Raises:
+        UserError: the directory holds responses of another model or suite, or to other prompts.
+    """
+    items = suite_items(suite)
+    path = run_dir / "generations.jsonl"
+    labels = {
+        "model": arm,
+        "settings": content_hash(
+            [suite.fingerprint, engine.fingerprint, engine.form.fingerprint, engine.identity]
+        ),
+        "reasoning_format": engine.form.name,
+        "seed": suite.seed,
+    }
+    with rundir.lock(run_dir, world.rank):
+        if world.rank == 0:
+            rundir.record(
+                run_dir,
+                "evaluation",
+                {
+                    "model": model_name,
+                    "model_fingerprint": engine.fingerprint,
+                    "engine": engine.identity,
+                    "reasoning_format": asdict(engine.form),
+                    "suite": asdict(suite),
+                },
+                arm=arm,
+                engine=engine.identity,
+                server=engine.address,
+                reasoning_format=engine.form.name,
+                comparability=comparability(suite, engine),
+            )
+        collect(engine, suite_plan(suite, items), path, labels, world)
+        return _results(run_dir, suite, items) if world.rank == 0 else None
+
+
+def comparability(suite: Suite, engine: Engine) -> dict:
+    """What must be equal between runs for their costs to be compared."""
+    return {
+        "suite": suite.name,
+        "suite_version": suite.version,
+        "suite_hash": suite.fingerprint,
+        "max_new_tokens": suite.max_new_tokens,
+        "temperature": suite.temperature,
+        "samples": suite.samples,
+        "backend": engine.identity["engine"],
+    }
+
+
+def _results(run_dir: Path, suite: Suite, items: Sequence[SuiteItem]) -> dict:
+    path = run_dir / "generations.jsonl"
+    # Not before: until the prompts are known to be those of the responses, others may lie there.
+    write_items(run_dir / "items.jsonl", items)
+    generations = read_keyed(path, KEY)
+    rows = cost_rows(generations, items, suite.cost_without_span)
+    write_csv(run_dir / "costs.csv", cost_columns(items), rows)
+    result = align(rows, bootstrap=BOOTSTRAP, seed=suite.seed)
+    result["notes"] = coverage_notes(suite) + result["notes"]
+    write_json(run_dir / "alignment.json", result)
+    rundir.add(
+        run_dir,
+        "evaluation",
+        generations_sha256=file_hash(path),
+        budget={
+            "generated_tokens": sum(row["generated_tokens"] for row in generations),
+            "device_seconds": round(sum(row["device_seconds"] for row in generations), 1),
+            "peak_memory_gib": rundir.peak_memory_gib(),
+        },
+    )
+    return result
+
+
+# What a model in training is measured by: the figures of one suite at one step.
+
+BOOTSTRAP_ALONG = 1_000
+# Share of responses that ended in each way, by its name.
+RATES = {
+    "cap_rate": "truncated",
+    "no_reasoning_rate": "no_reasoning",
+    "unparsed_rate": "unparsed",
+}
+
+
+def sampled_costs(
+    responses: Sequence[dict], items: Sequence[SuiteItem], cost_without_span: str
+) -> list[dict]:
+    """Rows of ``costs.csv`` of the sampled responses; curves leave the greedy ones out."""
+    sampled = [row for row in responses if row["sample"] != GREEDY]
+    return cost_rows(sampled, items, cost_without_span)
+
+
+def suite_metrics(costs: Sequence[dict], first: Sequence[dict] | None) -> dict[str, float]:
+    """Alignment, length, accuracy and status rates of one step; what is undefined is left out.
+
+    ``inflation/k`` is the geometric mean ratio of an item's tokens to those of step 0, and
+    ``inflation/b`` the slope of their logs on those of step 0, within tasks, corrected for the
+    noise of few samples at step 0, which would flatten it; it needs items with two samples.
+
+    Args:
+        costs: of ``sampled_costs``, of one model at one step.
+        first: the same of step 0; None at step 0 itself, or if it was not measured.
+    """
+    model = costs[0]["model"]
+    begin = f"{model} at step 0"
+    rows, pairs = [*costs], []
+    if first:
+        rows += [{**row, "model": begin} for row in first]
+        pairs = [(model, begin)]
+    comparisons = Comparisons(contrasts=[], inflation=pairs, effort=[], roles={})
+    result = align(rows, bootstrap=BOOTSTRAP_ALONG, seed=0, comparisons=comparisons)
+    figures = result["models"][model]
+    out = {
+        **_with_interval("alignment/mean_r_loglog", figures, "mean_r_loglog"),
+        "cost/reasoning_tokens": fmean(row["reasoning_tokens"] for row in costs),
+        "status/accuracy": fmean(row["correct"] for row in costs),
+    }
+    for name, status in RATES.items():
+        out[f"status/{name}"] = fmean(row["status"] == status for row in costs)
+    for task, of_task in figures["tasks"].items():
+        out |= _with_interval(f"alignment/{task}/r_loglog", of_task, "r_loglog")
+        out[f"cost/{task}/reasoning_tokens"] = of_task["mean_tokens"]
+        out[f"status/{task}/accuracy"] = of_task["accuracy"]
+    for row in result["inflation"]:
+        if row["task"] is None:
+            out["inflation/k"] = row["geometric_mean_ratio"]
+            out |= _with_interval("inflation/b", row["corrected"], "b")
+    return {key: value for key, value in out.items() if value is not None}
+
+
+def time_share(measuring_s: float, training_s: float) -> float:
+    """Share of the time that went into measuring, from 0 to 1; NaN before any time has passed."""
+    spent = measuring_s + training_s
+    return measuring_s / spent if spent else math.nan
+
+
+def budget_metrics(budget: Mapping[str, float | None]) -> dict[str, float]:
+    """What was spent until a step, and the share of the time that went into measuring.
+
+    Args:
+        budget: of ``Ledger.budget``, or what a checkpoint keeps of it.
+    """
+    out = {f"budget/{key}": value for key, value in budget.items() if value is not None}
+    share = time_share(out.get("budget/probe_seconds", 0.0), out.get("budget/train_seconds", 0.0))
+    return out if math.isnan(share) else {**out, "budget/probe_share": share}
+
+
+def _with_interval(name: str, figures: Mapping[str, Any], key: str) -> dict[str, float | None]:
+    low, high = figures[f"{key}_ci"] or (None, None)
+    return {name: figures[key], f"{name}_ci_low": low, f"{name}_ci_high": high}

@@ -1,0 +1,159 @@
+"""From a completion to counts, status and grade.
+
+Token ids are counted as they are. Where a server gives none, its own count of reasoning tokens is
+taken, and failing that the text is tokenised again, which is another length than was generated:
+``counted_by`` says it for every row.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from handan.errors import UserError
+from handan.generation.chat import count
+from handan.generation.engines import Completion
+from handan.generation.formats import ReasoningFormat
+from handan.generation.spans import is_looping, opened_by_prompt, split_completion, split_text
+from handan.tasks.base import Grade, Item, Task
+
+
+@dataclass(frozen=True)
+class TaskItem:
+    """An item together with the task that grades it and the wording it is in."""
+
+    item: Item
+    task: Task
+    wording: str
+
+
+def read_completion(
+    tokenizer: Any,
+    question: TaskItem,
+    form: ReasoningFormat,
+    prompt_ids: Sequence[int],
+    completion_ids: Sequence[int],
+    ends: Sequence[int],
+    ended: bool | None = None,
+) -> dict:
+    """Counts, status and grade of one completion, from its token ids.
+
+    Status is ``truncated`` if the model did not end the sequence, ``unparsed`` if the reasoning
+    span is not closed or no answer can be read, ``no_reasoning`` if the span is empty, and
+    otherwise ``complete``. ``looping`` is true of a truncated completion that repeats itself.
+
+    Args:
+        tokenizer: of the model that generated the ids.
+        question: what was asked.
+        form: the model's reasoning format.
+        prompt_ids: the prompt.
+        completion_ids: up to and including end of sequence.
+        ends: every id that ends a sequence.
+        ended: whether the model ended the response, where the engine knows; None: by the last id.
+    """
+    opened = opened_by_prompt(tokenizer, prompt_ids, form)
+    split = split_completion(tokenizer, completion_ids, form, opened, ends)
+    ended = split.ended if ended is None else ended
+    answer = split.answer_head + tokenizer.decode(split.answer_ids, skip_special_tokens=True)
+    num_reasoning = len(split.reasoning_ids)
+    return {
+        "prompt_tokens": len(prompt_ids),
+        "reasoning_tokens": num_reasoning,
+        "answer_tokens": len(split.answer_ids),
+        "generated_tokens": len(completion_ids),
+        "reasoning_characters": len(tokenizer.decode(split.reasoning_ids)),
+        "answer_characters": len(answer),
+        "counted_by": "token_ids",
+        **_outcome(question, answer, ended, split.closed, num_reasoning),
+        "looping": not ended and is_looping(completion_ids),
+    }
+
+
+def read_text(
+    tokenizer: Any,
+    question: TaskItem,
+    form: ReasoningFormat,
+    prompt_ids: Sequence[int],
+    completion: Completion,
+) -> dict:
+    """The same from the texts and counts of a server that keeps the token ids.
+
+    Raises:
+        UserError: nothing here can count this response.
+    """
+    reasoning, answer, closed, opened = _texts(tokenizer, form, prompt_ids, completion)
+    answer, usage = _without_end(tokenizer, answer), completion.usage
+
+    def ids(text: str) -> list[int]:
+        return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    if not form.thinks and reasoning == "" and usage.reasoning is None and usage.generated:
+        # All of it is the answer, but for the end of sequence.
+        rest = usage.generated - (completion.ended is not False)
+        usage = usage._replace(reasoning=0, answer=rest)
+    cure = "name the model's 'tokenizer' in the YAML of the engine"
+    tokens = None if tokenizer is None else lambda text: len(ids(text))
+    counts = count(reasoning, answer, usage, completion.ended, tokens, cure)
+    if counts.answer is None or (usage.prompt is None and not prompt_ids):
+        what = "prompt" if counts.answer is not None else "answer"
+        raise UserError(f"the server does not count the tokens of the {what}; {cure}")
+    if counts.cut_inside:
+        answer, closed = "", False
+    # Where nobody says, a span that does not end shows that the response was cut.
+    ended = closed if completion.ended is None else completion.ended
+    reasoning = reasoning or ""
+    units = ids(reasoning) if counts.counted_by == "retokenized" else list(reasoning.encode())
+    return {
+        "prompt_tokens": len(prompt_ids) if usage.prompt is None else usage.prompt,
+        "reasoning_tokens": counts.reasoning,
+        "answer_tokens": counts.answer,
+        "generated_tokens": counts.generated or counts.reasoning + counts.answer,
+        "reasoning_characters": len(reasoning),
+        "answer_characters": len(answer),
+        "counted_by": counts.counted_by,
+        **_outcome(question, answer, ended, closed, counts.reasoning),
+        "looping": not ended and is_looping(units),
+        "text": _whole(form, reasoning, answer, opened, closed),
+    }
+
+
+def _texts(
+    tokenizer: Any, form: ReasoningFormat, prompt_ids: Sequence[int], completion: Completion
+) -> tuple[str | None, str, bool, bool]:
+    """Reasoning, answer, whether the span is closed, and whether the prompt opened it."""
+    known = tokenizer is not None and bool(prompt_ids)
+    opened = known and opened_by_prompt(tokenizer, prompt_ids, form)
+    apart, text = completion.reasoning, completion.text
+    if apart is None or apart.strip():
+        return apart, text, bool(text.strip()), opened
+    if completion.usage.reasoning and form.close is not None and form.close not in text:
+        return None, text, bool(text.strip()), opened  # the server counts the reasoning, hides it
+    return *split_text(text, form, opened), opened
+
+
+def _without_end(tokenizer: Any, answer: str) -> str:
+    """The answer without an end of sequence that a server left in its text."""
+    end = None if tokenizer is None else tokenizer.eos_token
+    stripped = answer.rstrip()
+    return stripped.removesuffix(end).rstrip() if end and stripped.endswith(end) else answer
+
+
+def _whole(form: ReasoningFormat, reasoning: str, answer: str, opened: bool, closed: bool) -> str:
+    """The response as the model must have written it, put together again."""
+    if form.open is None or form.close is None or not reasoning:
+        return answer
+    begin = "" if opened else form.open
+    return begin + reasoning + (form.close + (form.answer or "") + answer if closed else "")
+
+
+def _outcome(
+    question: TaskItem, answer: str, ended: bool, closed: bool, num_reasoning: int
+) -> dict[str, Any]:
+    """Status, grade and parsed answer."""
+    grade = question.task.grade(question.item, answer) if closed else Grade(None, False)
+    if not ended:
+        status = "truncated"
+    elif grade.answer is None:
+        status = "unparsed"
+    else:
+        status = "complete" if num_reasoning else "no_reasoning"
+    return {"status": status, "correct": grade.correct, "answer": grade.answer}

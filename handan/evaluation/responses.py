@@ -1,0 +1,281 @@
+"""Drawing responses and keeping them: graded, counted, on disk batch by batch.
+
+Evaluation, teacher traces and probes along training all pass through here, so a response is cut,
+counted and graded in the same way wherever it comes from, and whichever engine drew it.
+"""
+
+import itertools
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from handan import rundir
+from handan.errors import UserError
+from handan.evaluation.grading import TaskItem, read_completion, read_text
+from handan.files import append_jsonl, content_hash
+from handan.generation import prompting
+from handan.generation.chat import ended
+from handan.generation.engines import Completion, Engine
+from handan.generation.formats import ReasoningFormat
+from handan.generation.openai_engine import Watch
+from handan.generation.prompting import Decoding, Request
+from handan.launch import Processes
+
+# Identifies a response in a file, all of which answer the prompts of one plan (check_prompts).
+KEY = ("settings", "task", "item", "sample")
+
+
+@dataclass(frozen=True)
+class SamplingPlan:
+    """Which responses to draw.
+
+    Attributes:
+        questions: what is asked.
+        decodings: decoding of each sample number.
+        batch_size: requests generated together; it is part of what makes samples reproducible.
+        seed: of all samples.
+    """
+
+    questions: Sequence[TaskItem]
+    decodings: Mapping[int, Decoding]
+    batch_size: int
+    seed: int
+
+    def requests(self, tokenizer: Any, form: ReasoningFormat) -> list[Request]:
+        """Every request, whatever is done already; ``tokenizer`` is None if it is not known."""
+        requests: list[Request] = []
+        no_prompt: tuple[int, ...] = ()
+        for index, entry in enumerate(self.questions):
+            question, prompt = entry.item.question, no_prompt
+            if tokenizer is not None:
+                prompt = prompting.prompt_ids(tokenizer, question, form)
+            for sample, decoding in self.decodings.items():
+                requests.append(Request(index, sample, question, prompt, decoding))
+        return requests
+
+    def batches(self, engine: Engine) -> list[list[Request]]:
+        """Every request, cut into batches once."""
+        requests = self.requests(engine.tokenizer, engine.form)
+        return prompting.batches(requests, self.batch_size)
+
+    def prompt_hash(self, request: Request, form: ReasoningFormat) -> str:
+        """Hash of the prompt as the model sees it and of the answer that is right."""
+        return content_hash([request.asked(form), self.questions[request.item].item.answer])
+
+
+def check_prompts(
+    path: Path,
+    rows: Sequence[dict],
+    plan: SamplingPlan,
+    requests: Iterable[Request],
+    form: ReasoningFormat,
+) -> None:
+    """Stop if responses answer other prompts than the plan has under the same keys.
+
+    A wording, an item's text, its answer or a chat template may change while all names stay.
+
+    Args:
+        path: where the rows come from.
+        rows: with the columns task, item and prompt_hash.
+        plan: whose requests they should answer.
+        requests: all of ``plan.requests``, in any order.
+        form: the model's reasoning format.
+
+    Raises:
+        UserError: names the first such item, or says that the prompts were not recorded.
+    """
+    items = [question.item for question in plan.questions]
+    one_each = {request.item: request for request in requests}
+    now = {
+        (items[index].task, items[index].key): plan.prompt_hash(request, form)
+        for index, request in one_each.items()
+    }
+    for row in rows:
+        if "prompt_hash" not in row:
+            raise UserError(
+                f"{path}: an older version, which recorded no hash of the prompt, began this file; "
+                "go on with the version that run.json names or choose another --output_dir"
+            )
+        if row["prompt_hash"] != now.get((row["task"], row["item"])):
+            raise UserError(
+                f"{path}: answers {row['task']}, {row['item']} as it is not asked now: its text, "
+                "its answer or the chat template has changed; choose another --output_dir or move "
+                "the file away"
+            )
+
+
+def draw(
+    engine: Engine, plan: SamplingPlan, batches: Sequence[list[Request]], labels: dict
+) -> Iterator[list[dict]]:
+    """Generate batch after batch; yields each batch's rows.
+
+    Args:
+        engine: what generates.
+        plan: what the requests refer to.
+        batches: from ``plan.batches``, all or some of them.
+        labels: columns that are the same in every row (model, settings, step, ...).
+
+    Raises:
+        UserError: a request failed; what was drawn beside it has been yielded by then.
+    """
+    watch = Watch(engine) if engine.remote else None
+    try:
+        yield from _draw(engine, plan, batches, labels, watch)
+    finally:
+        if watch is not None:
+            watch.tell_unknown()
+
+
+def _draw(
+    engine: Engine,
+    plan: SamplingPlan,
+    batches: Sequence[list[Request]],
+    labels: dict,
+    watch: Watch | None,
+) -> Iterator[list[dict]]:
+    for batch in batches:
+        started = time.monotonic()
+        completions = engine.complete(batch, plan.seed)
+        seconds = (time.monotonic() - started) / len(batch)
+        rows: list[dict] = []
+        failures = []
+        for request, completion in zip(batch, completions, strict=True):
+            question = plan.questions[request.item]
+            named = {"task": question.item.task, "item": question.item.key}
+            try:
+                if isinstance(completion, UserError):
+                    raise completion
+                if watch is not None:
+                    watch.check_cap(request, completion)
+                read = _read(engine, question, request, completion)
+            except UserError as error:
+                place = f"{question.item.task}, {question.item.key}, sample {request.sample}"
+                failures.append(f"{place}: {error}")
+                continue
+            rows.append(
+                {
+                    **labels,
+                    **named,
+                    "sample": request.sample,
+                    "prompt_hash": plan.prompt_hash(request, engine.form),
+                    "temperature": request.decoding.temperature,
+                    **read,
+                    "device_seconds": round(seconds, 4),
+                    "completion_ids": completion.ids,
+                }
+            )
+            if watch is not None:
+                watch.count(request, completion, rows[-1])
+        if watch is not None:
+            watch.check()
+        yield rows
+        if failures:
+            more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+            raise UserError(f"{failures[0]}{more}; what was received is kept: run again to go on")
+
+
+def _read(engine: Engine, question: TaskItem, request: Request, completion: Completion) -> dict:
+    tokenizer, form = engine.tokenizer, engine.form
+    prompt = completion.prompt_ids or request.prompt_ids
+    ids = completion.ids
+    if ids is None or tokenizer is None:
+        row = read_text(tokenizer, question, form, prompt, completion)
+    else:
+        ended = completion.ended
+        row = read_completion(tokenizer, question, form, prompt, ids, engine.ends, ended)
+        row["text"] = tokenizer.decode(ids)
+    return row | completion.server
+
+
+def collect(engine: Engine, plan: SamplingPlan, path: Path, labels: dict, world: Processes) -> None:
+    """Complete a file of responses: what it holds already is kept, what is missing is drawn.
+
+    Every process generates its share of the batches and the first one writes. Batches, or requests,
+    have seeds of their own, so neither a restart nor the number of processes changes a sample.
+
+    Args:
+        engine: what generates.
+        plan: all responses the file shall hold.
+        path: the JSON-lines file.
+        labels: the same in every row; ``labels["settings"]`` identifies model, engine and plan.
+        world: this process among the others.
+
+    Raises:
+        UserError: the file holds responses of other settings or to other prompts or is damaged, a
+            request failed, or the disk is full.
+    """
+    done = world.gather(rundir.recover(path, KEY) if world.rank == 0 else [])
+    if any(row["settings"] != labels["settings"] for row in done):
+        raise UserError(
+            f"{path}: holds responses of another model, or drawn with other settings; "
+            "choose another --output_dir or move the file away"
+        )
+    have = {(row["task"], row["item"], row["sample"]) for row in done}
+    items = [question.item for question in plan.questions]
+
+    def missing(request: Request) -> bool:
+        item = items[request.item]
+        return (item.task, item.key, request.sample) not in have
+
+    batches = plan.batches(engine)
+    check_prompts(path, done, plan, itertools.chain(*batches), engine.form)
+    todo = [batch for batch in batches if any(missing(request) for request in batch)]
+    if engine.independent:
+        todo = [[request for request in batch if missing(request)] for batch in todo]
+    mine = draw(engine, plan, todo[world.rank :: world.size], labels)
+    prompt_tokens = {(row["task"], row["item"]): row["prompt_tokens"] for row in done}
+    total, finished, started = sum(map(len, batches)), len(have), time.monotonic()
+    # Once more than there are batches: a failure of the last one is told after its rows are kept.
+    for _ in range(-(-len(todo) // world.size) + 1):
+        rows = world.gather(next(mine, []))
+        rows = [row for row in rows if (row["task"], row["item"], row["sample"]) not in have]
+        if world.rank == 0 and rows:
+            append_jsonl(path, rows)
+            finished += len(rows)
+            seconds = time.monotonic() - started
+            print(f"{labels['model']}: {finished}/{total} responses, {seconds:.0f} s", flush=True)
+            _tell_early_cuts(rows, plan)
+            if engine.remote:
+                _tell_changed_prompts(rows, prompt_tokens)
+
+
+def _tell_early_cuts(rows: Sequence[dict], plan: SamplingPlan) -> None:
+    """Say if responses were cut before the cap, because the model's context was full."""
+    early = [
+        row["generated_tokens"]
+        for row in rows
+        if row["status"] == "truncated"
+        and ended(row.get("finish_reason", "length")) is False  # and not of an open span alone
+        and row["generated_tokens"] < plan.decodings[row["sample"]].max_new_tokens
+    ]
+    if early:
+        cap = max(decoding.max_new_tokens for decoding in plan.decodings.values())
+        print(
+            f"note: {len(early)} of {len(rows)} responses were cut at {min(early)} tokens or "
+            f"later, before the cap of {cap}: the context of the model or its engine is full. They "
+            "count as truncated; compare with models cut at the same length",
+            flush=True,
+        )
+
+
+def _tell_changed_prompts(rows: Sequence[dict], before: dict[tuple[str, str], int]) -> None:
+    """Say if a server now renders the same messages as another prompt, which no hash here shows.
+
+    Args:
+        rows: new ones.
+        before: tokens of each item's prompt, as last counted; brought up to date.
+    """
+    changed = ""
+    for row in rows:
+        key, tokens = (row["task"], row["item"]), row["prompt_tokens"]
+        if before.get(key, tokens) != tokens:
+            changed = changed or f"{', '.join(key)} has {tokens} tokens and had {before[key]}"
+        before[key] = tokens
+    if changed:
+        print(
+            f"note: the server's prompt of {changed}: its chat template, or the model behind it, "
+            "has changed between responses; compare them with care",
+            flush=True,
+        )

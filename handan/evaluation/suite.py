@@ -1,0 +1,268 @@
+"""A suite: which items are put to a model, in which wording, how often and how decoded."""
+
+import itertools
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from handan import norms, tasks
+from handan.alignment.correlation import MIN_ITEMS
+from handan.config import load_yaml
+from handan.errors import UserError
+from handan.files import content_hash
+from handan.generation.prompting import Decoding
+from handan.rundir import Asked, read_asked
+from handan.tasks.base import Item, Task
+
+WORDINGS = ("natural", "compact")
+COST_WITHOUT_SPAN = ("response", "none")
+
+
+@dataclass(frozen=True)
+class SuiteTask:
+    """One task of a suite.
+
+    Attributes:
+        task: its name.
+        wording: ``natural`` for real models, ``compact`` for the embedded world.
+        norms: source of the human response times; null for a family without human data.
+        format: trace format whose noise-free length is the oracle; embedded world only.
+    """
+
+    task: str
+    wording: str
+    norms: str | None
+    format: str | None = None
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What is measured; every field is set in the suite's YAML.
+
+    Attributes:
+        name: of the suite.
+        version: raised whenever scores would change.
+        tasks: what is asked.
+        items_per_task: size of a fixed subset of each task, as ``stratified`` chooses it; null for
+            all items.
+        samples: sampled responses to each item at ``temperature``.
+        greedy: whether one more response at temperature 0 is drawn, reported as a model of its own.
+        temperature, top_p: of the sampled responses.
+        max_new_tokens: the cap on a response.
+        batch_size: requests generated together; part of the reproducible state.
+        cost_without_span: what a model without a reasoning span spends on an item: its whole
+            ``response``, or ``none``.
+        seed: of the samples and of the subset.
+    """
+
+    name: str
+    version: int
+    tasks: list[SuiteTask]
+    items_per_task: int | None
+    samples: int
+    greedy: bool
+    temperature: float
+    top_p: float
+    max_new_tokens: int
+    batch_size: int
+    cost_without_span: str
+    seed: int
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of everything that decides the results."""
+        return content_hash(asdict(self))
+
+    def decodings(self) -> dict[int, Decoding]:
+        """Decoding of each sample number; the greedy one is number -1."""
+        sampled = Decoding(self.temperature, self.top_p, self.max_new_tokens)
+        greedy = {-1: Decoding(0.0, 1.0, self.max_new_tokens)} if self.greedy else {}
+        return greedy | dict.fromkeys(range(self.samples), sampled)
+
+
+@dataclass(frozen=True)
+class SuiteItem:
+    """An item of a suite with what its cost is compared to: a response time or an analytic cost.
+
+    ``human_rt_s`` is the geometric mean, ``human_mean_rt_s`` the arithmetic one.
+    """
+
+    item: Item
+    task: Task
+    wording: str
+    norms: str | None
+    human_rt_s: float | None
+    human_mean_rt_s: float | None
+    analytic_cost: float | None
+    oracle_tokens: float | None
+
+
+def load_suite(path: Path) -> Suite:
+    """Read and check a suite.
+
+    Raises:
+        UserError: names the file, the key and the cure.
+    """
+    suite = load_yaml(path, Suite)
+    if suite.samples < 1 or suite.max_new_tokens < 1 or suite.batch_size < 1:
+        raise UserError(f"{path}: samples, max_new_tokens and batch_size must be at least 1")
+    if suite.items_per_task is not None and suite.items_per_task < 1:
+        raise UserError(f"{path}: items_per_task must be at least 1, or null for all items")
+    if suite.temperature <= 0:
+        raise UserError(f"{path}: temperature must be above 0; for greedy decoding set 'greedy'")
+    if not 0 < suite.top_p <= 1:
+        raise UserError(f"{path}: top_p must be above 0 and at most 1")
+    if suite.cost_without_span not in COST_WITHOUT_SPAN:
+        raise UserError(
+            f"{path}: cost_without_span '{suite.cost_without_span}': use "
+            f"{' or '.join(COST_WITHOUT_SPAN)}"
+        )
+    names = [entry.task for entry in suite.tasks]
+    if not names or len(set(names)) < len(names):
+        raise UserError(f"{path}: 'tasks' must name at least one task, and each only once")
+    for entry in suite.tasks:
+        if entry.wording not in WORDINGS:
+            raise UserError(
+                f"{path}: wording '{entry.wording}' of {entry.task}: use {' or '.join(WORDINGS)}"
+            )
+    return suite
+
+
+def load_task(name: str, wording: str) -> Task:
+    """A task by name, in one of its wordings."""
+    if wording == "natural":
+        return tasks.load(name)
+    from handan.tiny.items import TASKS
+
+    if name not in TASKS:
+        raise UserError(f"no compact wording of task '{name}'; there is one of: {', '.join(TASKS)}")
+    return TASKS[name]
+
+
+def suite_items(suite: Suite) -> list[SuiteItem]:
+    """All items of a suite in a fixed order, with human response times where there are any.
+
+    The response time is the geometric mean over correct trials, so that its logarithm is the item
+    mean of log response time. A suite of ``items_per_task`` has the ``stratified`` part of a task.
+    """
+    out = []
+    for entry in suite.tasks:
+        items = _task_items(entry)
+        if suite.items_per_task and suite.items_per_task < len(items):
+            items = stratified(items, suite.items_per_task, f"{suite.seed} {entry.task}")
+        out += items
+    return out
+
+
+def coverage_notes(suite: Suite) -> list[str]:
+    """Say of which tasks fewer items are asked than there are, are wanted or r needs."""
+    notes = []
+    for entry in suite.tasks:
+        items = list(load_task(entry.task, entry.wording).items())
+        known = norms.load(entry.task, entry.norms).items if entry.norms else None
+        missing = [item.key for item in items if known is not None and item.key not in known]
+        if missing:
+            notes.append(
+                f"task '{entry.task}': {len(missing)} of {len(items)} items have no norm of "
+                f"{entry.norms} and are not asked, such as '{missing[0]}'"
+            )
+        there = len(items) - len(missing)
+        if suite.items_per_task and suite.items_per_task > there:
+            notes.append(
+                f"task '{entry.task}': all its {there} items are asked, as items_per_task is "
+                f"{suite.items_per_task}"
+            )
+        if (asked := min(suite.items_per_task or there, there)) < MIN_ITEMS:
+            notes.append(f"task '{entry.task}': {asked} items; a correlation needs {MIN_ITEMS}")
+    return notes
+
+
+def asked_by(items: Sequence[SuiteItem]) -> Asked:
+    """Question and right answer of each task and item, as ``read_asked`` finds them in a run."""
+    return {(e.item.task, e.item.key): (e.item.question, e.item.answer) for e in items}
+
+
+def asked_otherwise(run_dir: Path, now: Asked) -> str | None:
+    """An item that an evaluation asked in another text, or that only one of the two has.
+
+    A wording, an item or its answer may change while the suite's file and all keys stay.
+
+    Args:
+        run_dir: of the evaluation; without ``items.jsonl`` there is nothing to compare.
+        now: of ``asked_by``.
+
+    Returns:
+        Task and item, or None if it asked the same.
+    """
+    before = read_asked(run_dir)
+    changed = [key for key in (*before, *now) if before and before.get(key) != now.get(key)]
+    return ", ".join(changed[0]) if changed else None
+
+
+def _task_items(entry: SuiteTask) -> list[SuiteItem]:
+    """All items of one task, with what their cost is compared to."""
+    task = load_task(entry.task, entry.wording)
+    table = norms.load(entry.task, entry.norms).items if entry.norms else None
+    items = list(task.items())
+    if table is None and any("analytic_cost" not in item.covariates for item in items):
+        raise UserError(
+            f"{entry.task}: set 'norms' in the suite; in {entry.wording} wording it has no "
+            "analytic cost that could be compared instead"
+        )
+    if entry.format and any(f"oracle_tokens_{entry.format}" not in i.covariates for i in items):
+        raise UserError(
+            f"{entry.task}: no trace format '{entry.format}' in {entry.wording} wording; correct "
+            "'format' in the suite, or set it to null"
+        )
+    if table and not any(item.key in table for item in items):
+        raise UserError(
+            f"{entry.task}: norms '{entry.norms}' have none of its items, such as "
+            f"'{items[0].key}'; set 'norms' in the suite to a source of this task"
+        )
+    return [
+        SuiteItem(
+            item=item,
+            task=task,
+            wording=entry.wording,
+            norms=entry.norms,
+            human_rt_s=math.exp(table[item.key].mean_log_rt) if table else None,
+            human_mean_rt_s=table[item.key].mean_rt_s if table else None,
+            analytic_cost=None if table else item.covariates["analytic_cost"],
+            oracle_tokens=item.covariates[f"oracle_tokens_{entry.format}"]
+            if entry.format
+            else None,
+        )
+        for item in items
+        if table is None or item.key in table
+    ]
+
+
+def stratified(items: Sequence[SuiteItem], number: int, seed: str) -> list[SuiteItem]:
+    """A part of one task's items that covers its range of difficulty.
+
+    The items are sorted by what they cost people (or by their analytic cost), cut into ``number``
+    strata of equal size, or of sizes that differ by one, and one item is drawn from each. So a
+    small part has about the distribution of difficulty of the whole. Which items these are depends
+    on the items, their costs and the seed, not on the order in which they are given.
+
+    Args:
+        items: of one task.
+        number: of items to choose, at most as many as there are.
+        seed: of the draws.
+
+    Returns:
+        The chosen items in the order of ``items``.
+    """
+
+    def difficulty(index: int) -> tuple[float, str]:
+        entry = items[index]
+        demand = entry.analytic_cost if entry.human_rt_s is None else entry.human_rt_s
+        return demand or 0.0, entry.item.key
+
+    order = sorted(range(len(items)), key=difficulty)
+    edges = [len(order) * stratum // number for stratum in range(number + 1)]
+    draw = random.Random(seed)
+    chosen = [draw.choice(order[low:high]) for low, high in itertools.pairwise(edges)]
+    return [items[index] for index in sorted(chosen)]

@@ -1,0 +1,1 @@
+"""Declared experiments, studies and zoos: planned, run and summarised over seeds."""

@@ -1,0 +1,492 @@
+"""Declaration of an experiment: models, traces and arms by name; a study has claims too.
+
+Paths in the YAML are relative to the clone, as on the command line.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from handan.alignment.correlation import INVERSE_VARIANCE, TASK_WEIGHTS
+from handan.budgets import TOLERANCE
+from handan.config import build, read_yaml
+from handan.errors import UserError
+from handan.report.verdicts import OF_TWO, Requirement
+from handan.training.arms import RECIPES
+
+DEMO = Path("recipes/experiments/tiny.yaml")
+# Files and folders beside the run directories, and arguments that the experiment gives itself.
+RESERVED_NAMES = ("logs", "report.html", "alignment.json")
+OWN_ARGUMENTS = ("output_dir", "config")
+# What a claim's test may look at, and the outcomes that can be predicted of it.
+EXPECTED = {
+    "r": ("positive",),
+    "difference": ("lower", "higher", "kept"),
+    "law": ("constant multiplier", "additive", "decoupled"),
+    "effort": ("alike",),
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that is evaluated as it is.
+
+    Attributes:
+        model: directory, or owner/name on the hub.
+        pretraining: YAML of handan.tiny.pretrain that makes the model, instead of ``model``.
+        revision: of the hub repository.
+        suite: instead of the experiment's.
+        evaluation: more arguments of its evaluation.
+    """
+
+    model: str | None = None
+    pretraining: str | None = None
+    revision: str | None = None
+    suite: str | None = None
+    evaluation: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Traces:
+    """A trace set, for students to imitate.
+
+    Attributes:
+        teacher: name of the model or arm that writes it; null is the one that the config names.
+        choose_from: name of the trace set that the config's policy chooses from.
+        config: YAML of recipes/traces.py, by default ``CONFIGS/traces.yaml``.
+        settings: more arguments of the recipe.
+        accelerate_config: instead of the experiment's.
+    """
+
+    teacher: str | None = None
+    choose_from: str | None = None
+    config: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    accelerate_config: str | None = None
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One training and its evaluation.
+
+    Attributes:
+        recipe: one of ``RECIPES``.
+        config: its YAML, by default ``CONFIGS/RECIPE.yaml``.
+        start: name of the model or arm whose weights it begins with; null is what the config names.
+        traces: name of the traces it imitates.
+        teacher: name of the model or arm it is distilled from on its own samples.
+        suite, accelerate_config, seeds: instead of the experiment's.
+        settings: more arguments of the recipe.
+        evaluation: more arguments of its evaluation.
+    """
+
+    recipe: str
+    config: str | None = None
+    start: str | None = None
+    traces: str | None = None
+    teacher: str | None = None
+    suite: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    accelerate_config: str | None = None
+    seeds: list[int] | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A further evaluation of the weights of models and arms (``of``), which is in no report.
+
+    ``seeds`` are repetitions of the arms; null is every one.
+    """
+
+    suite: str
+    of: list[str]
+    seeds: list[int] | None = None
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A question, and the arms that answer it beside the model or arm they are compared with."""
+
+    question: str
+    against: str
+    arms: list[str]
+
+
+@dataclass(frozen=True)
+class ClaimTest:
+    """One test of a claim, at each temperature.
+
+    Attributes:
+        measure: ``r``, mean alignment over the human tasks; ``difference``, a's minus b's; ``law``
+            that the lengths of a follow from those of b; ``effort``, a's mean tokens / b's.
+        a, b: arms or models; ``r`` has no b.
+        expect: the predicted outcome, one of ``EXPECTED``.
+    """
+
+    measure: str
+    a: str
+    expect: str
+    b: str | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim in a sentence, what must be found for it to be reproduced, and what it requires."""
+
+    says: str
+    tests: list[ClaimTest]
+    requires: list[Requirement] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The content of a YAML in recipes/experiments, or of a study in recipes/studies.
+
+    Attributes:
+        output_dir: folder of all run directories and of the report.
+        configs: folder of the recipes' YAMLs.
+        suite: what every model and arm is evaluated on.
+        accelerate_config: of trainings and traces; null is one plain process.
+        evaluation_accelerate_config: of evaluations; null is one plain process.
+        evaluation: more arguments of every evaluation.
+        parallel: stages that run at the same time; more than 1 only where they share a machine
+            without sharing its accelerators.
+        seeds: one repetition of everything that depends on training each.
+        budget_tolerance: budgets count as matched within this share.
+        models, traces, arms: by name, which is also that of the run directory.
+        evaluations: further ones, by name; the run directory of one is OF-NAME.
+        page: the results page of a study; its text is written by hand around generated parts.
+        factors: by name, a table of the page each.
+        claims: by name.
+        equivalence_bound: differences within this count as none.
+        equivalence_unit: of that bound: ``r``, or ``z`` for Fisher's z.
+        task_weights: in a mean over tasks, ``inverse_variance`` or ``equal``.
+    """
+
+    output_dir: str
+    configs: str
+    suite: str
+    accelerate_config: str | None
+    models: dict[str, Model]
+    arms: dict[str, Arm]
+    traces: dict[str, Traces] = field(default_factory=dict)
+    evaluation_accelerate_config: str | None = None
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    parallel: int = 1
+    seeds: list[int] = field(default_factory=lambda: [1])
+    budget_tolerance: float = TOLERANCE
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    page: str = ""
+    factors: dict[str, Factor] = field(default_factory=dict)
+    claims: dict[str, Claim] = field(default_factory=dict)
+    equivalence_bound: float = 0.1
+    equivalence_unit: str = "r"
+    task_weights: str = INVERSE_VARIANCE
+
+    @property
+    def tests(self) -> list[ClaimTest]:
+        """All tests of all claims, each once."""
+        return list(dict.fromkeys(test for claim in self.claims.values() for test in claim.tests))
+
+    def config_of(self, entry: Arm | Traces) -> str:
+        """The YAML of an arm's recipe, or of a trace set."""
+        stem = entry.recipe if isinstance(entry, Arm) else "traces"
+        return entry.config or f"{self.configs}/{stem}.yaml"
+
+    def builds_on(self, name: str) -> list[str]:
+        """Names of the models, trace sets and arms that a trace set or an arm is made from."""
+        found: list[str | None] = []
+        if name in self.traces:
+            found = [self.traces[name].teacher, self.traces[name].choose_from]
+        elif name in self.arms:
+            arm = self.arms[name]
+            found = [arm.start, arm.traces, arm.teacher]
+        return [other for other in found if other is not None]
+
+    def is_trained(self, name: str) -> bool:
+        """Whether anything of this name comes after a training, and so is another for each seed."""
+        return name in self.arms or any(map(self.is_trained, self.builds_on(name)))
+
+    def seeds_of(self, name: str) -> list[int]:
+        """The repetitions of an arm, or of a trace set: those of what uses it."""
+        if name in self.arms:
+            own = self.arms[name].seeds
+            return self.seeds if own is None else own
+        users = [other for other in (*self.traces, *self.arms) if name in self.builds_on(other)]
+        found = {seed for other in users for seed in self.seeds_of(other)}
+        return sorted(found) if users else self.seeds
+
+    def all_seeds(self) -> list[int]:
+        """The repetitions of all arms together, the experiment's first."""
+        found = {seed for name in self.arms for seed in self.seeds_of(name)}
+        if not self.arms:
+            return self.seeds
+        return [s for s in self.seeds if s in found] + sorted(found - set(self.seeds))
+
+    def start_of(self, name: str) -> str | None:
+        """The name of what an arm begins with; None for a model."""
+        return self.arms[name].start if name in self.arms else None
+
+    def teacher_of(self, name: str) -> str | None:
+        """The declared writer of what an arm imitates, or scorer of its samples; None without."""
+        if name not in self.arms:
+            return None
+        arm = self.arms[name]
+        if arm.teacher is not None or arm.traces is None:
+            return arm.teacher
+        traces = self.traces[arm.traces]
+        while traces.choose_from is not None:
+            traces = self.traces[traces.choose_from]
+        return traces.teacher
+
+
+def load_experiment(
+    path: Path,
+    seed: int | None = None,
+    accelerate_config: str | None = None,
+    is_study: bool = False,
+) -> Experiment:
+    """Read an experiment as the command line changes it, and check what it refers to.
+
+    Args:
+        path: the YAML.
+        seed: a single one for every arm, instead of the YAML's seeds.
+        accelerate_config: of trainings and traces, instead of the YAML's.
+        is_study: it must declare a page, factors and claims.
+
+    Raises:
+        UserError: a key or a name is wrong, or a file is missing; says which.
+    """
+    if path == DEMO and not path.exists():
+        raise UserError(f"{path}: no such file; run this in a clone of the project")
+    content = read_yaml(path)
+    models = content.get("models")
+    if isinstance(models, dict):  # `name: model` is short for `name: {model: model}`
+        short = {k: {"model": v} if isinstance(v, str) else v for k, v in models.items()}
+        content = {**content, "models": short}
+    experiment = build(content, Experiment, str(path))
+    if accelerate_config is not None:
+        experiment = replace(experiment, accelerate_config=accelerate_config)
+    if seed is not None:
+        experiment = replace(
+            experiment,
+            seeds=[seed],
+            arms={k: replace(arm, seeds=None) for k, arm in experiment.arms.items()},
+            evaluations={k: replace(e, seeds=None) for k, e in experiment.evaluations.items()},
+        )
+    for problem in _problems(experiment):
+        raise UserError(f"{path}: {problem}")
+    if is_study or experiment.claims or experiment.factors:
+        for problem in _problems_of_study(experiment):
+            raise UserError(f"{path}: {problem}")
+    return experiment
+
+
+def _problems(experiment: Experiment) -> Iterator[str]:
+    """What does not fit together, in the order in which one would mend it."""
+    yield from _wrong_names(experiment)
+    if experiment.parallel < 1 or not experiment.seeds or experiment.budget_tolerance < 0:
+        yield "parallel must be 1 or more, seeds one or more, budget_tolerance 0 or more"
+    arguments = {"evaluation": experiment.evaluation}
+    for kind in ("models", "traces", "arms"):
+        for name, entry in getattr(experiment, kind).items():
+            for key in ("settings", "evaluation"):
+                arguments[f"{kind}.{name}.{key}"] = getattr(entry, key, {})
+    for place, settings in arguments.items():
+        for key in settings:
+            if not re.fullmatch(r"[A-Za-z]\w*", str(key)) or key in OWN_ARGUMENTS:
+                yield f"{place}: '{key}' is no argument to give here; names decide where things go"
+    yield from _wrong_entries(experiment)
+    yield from _unknown_names(experiment)
+    for name in (*experiment.arms, *experiment.traces):
+        if circle := _circle(experiment, (name,)):
+            yield f"arms wait for each other in a circle: {' -> '.join(circle)}"
+    yield from _wrong_seeds(experiment)
+    yield from _missing_files(experiment)
+    yield from _unevaluated_starts(experiment)
+    launch = experiment.accelerate_config
+    processes = read_yaml(Path(launch)).get("num_processes", 1) if launch else 1
+    if experiment.parallel > 1 and processes > 1:
+        yield (
+            f"parallel is {experiment.parallel}, but a launch of {launch} "
+            f"has {processes} processes already; set parallel: 1"
+        )
+
+
+def _wrong_names(experiment: Experiment) -> Iterator[str]:
+    names = [*experiment.models, *experiment.traces, *experiment.arms]
+    for key, further in experiment.evaluations.items():
+        names += [f"{other}-{key}" for other in further.of]
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name) or name in RESERVED_NAMES:
+            yield f"'{name}' is no name for a folder; use letters, digits, '_', '.' and '-'"
+        if names.count(name) > 1:
+            yield f"'{name}' names two things; every model, trace set and arm needs its own name"
+
+
+def _wrong_entries(experiment: Experiment) -> Iterator[str]:
+    for name, model in experiment.models.items():
+        if (model.model is None) == (model.pretraining is None):
+            yield f"models.{name}: give either model or pretraining"
+        if model.pretraining is not None and model.revision is not None:
+            yield f"models.{name}: revision is that of a model on the hub; remove it"
+    for name, drawn in experiment.traces.items():
+        if drawn.teacher is not None and drawn.choose_from is not None:
+            yield f"traces.{name}: give either teacher or choose_from"
+    for name, arm in experiment.arms.items():
+        if arm.recipe not in RECIPES:
+            yield f"arms.{name}: recipe is '{arm.recipe}'; use {', '.join(RECIPES)}"
+
+
+def _unknown_names(experiment: Experiment) -> Iterator[str]:
+    weights: dict[str, Any] = {**experiment.models, **experiment.arms}
+    named: list[tuple[str, str | None]] = []
+    sets: list[tuple[str, str | None]] = []
+    for key, drawn in experiment.traces.items():
+        sets.append((f"traces.{key}: choose_from", drawn.choose_from))
+        named.append((f"traces.{key}: teacher", drawn.teacher))
+    for key, arm in experiment.arms.items():
+        sets.append((f"arms.{key}: traces", arm.traces))
+        named += [(f"arms.{key}: start", arm.start), (f"arms.{key}: teacher", arm.teacher)]
+    for key, further in experiment.evaluations.items():
+        named += [(f"evaluations.{key}:", other) for other in further.of]
+    for key, factor in experiment.factors.items():
+        named += [(f"factors.{key}:", other) for other in (factor.against, *factor.arms)]
+    for key, claim in experiment.claims.items():
+        for part in (*claim.requires, *claim.tests):
+            named += [(f"claims.{key}:", part.a), (f"claims.{key}:", part.b)]
+    for places, known, what in (
+        (sets, experiment.traces, "not under traces"),
+        (named, weights, "no model and no arm"),
+    ):
+        for place, name in places:
+            if name and name not in known:
+                yield f"{place} '{name}' is {what}"
+
+
+def _circle(experiment: Experiment, path: tuple[str, ...]) -> tuple[str, ...]:
+    """The first circle on the way from the last name of ``path`` to what it builds on."""
+    for other in experiment.builds_on(path[-1]):
+        if other in path:
+            return (*path[path.index(other) :], other)
+        if found := _circle(experiment, (*path, other)):
+            return found
+    return ()
+
+
+def _wrong_seeds(experiment: Experiment) -> Iterator[str]:
+    """Repetitions that are named twice, or that lack what they are made from."""
+    declared: dict[str, list[int] | None] = {"seeds": experiment.seeds}
+    declared |= {f"arms.{name}.seeds": arm.seeds for name, arm in experiment.arms.items()}
+    declared |= {f"evaluations.{name}.seeds": e.seeds for name, e in experiment.evaluations.items()}
+    for place, seeds in declared.items():
+        if seeds is not None and len(set(seeds)) < len(seeds):
+            yield f"{place} names a seed twice; name each repetition's own"
+        if seeds == []:
+            yield f"{place} is empty; name one or more, or null for all"
+    for name in (*experiment.traces, *experiment.arms):
+        for other in experiment.builds_on(name):
+            missing = set(experiment.seeds_of(name)) - set(experiment.seeds_of(other))
+            if other in experiment.arms and missing:
+                yield (
+                    f"{name} is made for seed {min(missing)}, {other}, which it builds on, is not; "
+                    f"add {min(missing)} to arms.{other}.seeds"
+                )
+    for key, further in experiment.evaluations.items():
+        for other in further.of:
+            missing = set(further.seeds or ()) - set(experiment.seeds_of(other))
+            if other in experiment.arms and missing:
+                yield (
+                    f"evaluations.{key}: {other} has no seed {min(missing)}; "
+                    f"add it to arms.{other}.seeds or leave it out"
+                )
+
+
+def _missing_files(experiment: Experiment) -> Iterator[str]:
+    files: dict[str, str | None] = {"suite": experiment.suite}
+    files["accelerate_config"] = experiment.accelerate_config
+    files["evaluation_accelerate_config"] = experiment.evaluation_accelerate_config
+    for name, model in experiment.models.items():
+        files[f"models.{name}.suite"] = model.suite
+        files[f"models.{name}.pretraining"] = model.pretraining
+    for name, drawn in experiment.traces.items():
+        files[f"traces.{name}.config"] = experiment.config_of(drawn)
+    for name, arm in experiment.arms.items():
+        files[f"arms.{name}.suite"] = arm.suite
+        files[f"arms.{name}.config"] = experiment.config_of(arm)
+    for key, further in experiment.evaluations.items():
+        files[f"evaluations.{key}.suite"] = further.suite
+    for key, path in files.items():
+        if path and not Path(path).is_file():
+            yield f"{key} is {path}: no such file; run this in a clone of the project"
+
+
+def _unevaluated_starts(experiment: Experiment) -> Iterator[str]:
+    """Arms that begin with a model that is not evaluated, as their recipe's YAML names it."""
+    known = {m.model: m.revision for m in experiment.models.values() if m.model is not None}
+    for name, arm in experiment.arms.items():
+        if arm.start is not None:
+            continue
+        config = experiment.config_of(arm)
+        settings = read_yaml(Path(config))
+        begins, revision = str(settings.get("model_name_or_path")), settings.get("model_revision")
+        if begins not in known:
+            yield (
+                f"arms.{name}: {config} starts from {begins}, which is not under models; "
+                "add it there, so that it is evaluated too, or set start"
+            )
+        elif revision != known[begins]:
+            yield (
+                f"arms.{name}: {config} starts from revision {revision} of {begins}, "
+                f"models has {known[begins]}; let both agree"
+            )
+
+
+def _problems_of_study(study: Experiment) -> Iterator[str]:
+    if not study.page or not study.factors or not study.claims:
+        yield (
+            "a study names a page, factors and claims; an experiment without them is run by "
+            "handan experiment"
+        )
+    if not 0 < study.equivalence_bound < 1:
+        yield f"equivalence_bound is {study.equivalence_bound:g}; give one between 0 and 1"
+    if study.equivalence_unit not in ("r", "z"):
+        yield f"equivalence_unit is '{study.equivalence_unit}'; use r or z (Fisher's z)"
+    if study.task_weights not in TASK_WEIGHTS:
+        yield f"task_weights is '{study.task_weights}'; use {' or '.join(TASK_WEIGHTS)}"
+    shown = {arm for factor in study.factors.values() for arm in (factor.against, *factor.arms)}
+    for name, arm in study.arms.items():
+        if arm.start is None:
+            yield f"arms.{name}: name the model or arm it begins with as start"
+        if name not in shown:
+            yield f"arms.{name}: in no factor, so that it would be in no table; add it to one"
+    for name, claim in study.claims.items():
+        for problem in (*_wrong_requirements(claim), *_wrong_tests(study, claim)):
+            yield f"claims.{name}: {problem}"
+
+
+def _wrong_requirements(claim: Claim) -> Iterator[str]:
+    for required in claim.requires:
+        if required.measure not in OF_TWO:
+            yield f"'{required.measure}' is no requirement; use {', '.join(OF_TWO)}"
+        elif bool(required.b) != OF_TWO[required.measure]:
+            sides = "a and b" if OF_TWO[required.measure] else "a alone"
+            yield f"requirement {required.measure} needs {sides}"
+
+
+def _wrong_tests(study: Experiment, claim: Claim) -> Iterator[str]:
+    for test in claim.tests:
+        if test.expect not in EXPECTED.get(test.measure, ()):
+            allowed = "; ".join(f"{k}: {', '.join(v)}" for k, v in EXPECTED.items())
+            yield f"'{test.measure}: {test.expect}' is no test; use {allowed}"
+        by_measure = {"law": study.start_of(test.a), "effort": study.teacher_of(test.a)}
+        if test.b is not None and by_measure.get(test.measure, test.b) != test.b:
+            yield (
+                f"measure {test.measure} is of an arm beside what it starts from (law) or its "
+                f"teacher (effort), and '{test.b}' is not that of '{test.a}'"
+            )
+        if (test.b is None) != (test.measure == "r"):
+            yield f"measure {test.measure} needs a and b; r needs a alone"

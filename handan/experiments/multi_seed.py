@@ -1,0 +1,370 @@
+"""One figure of every seed of an arm, and of two arms on the seeds and items of both."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import compress
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import ndtri, stdtrit
+
+from handan.alignment.bootstrap import Bootstrap, equivalence_p, interval, p_value, widened
+from handan.alignment.contrasts import Side, Verdict, from_other_people, settled_difference
+from handan.alignment.correlation import INVERSE_VARIANCE, FloatArray, finite_or_none, fisher_mean
+from handan.alignment.items import TaskCosts
+from handan.alignment.means import people_variance, usable, weights_of, why_unusable
+from handan.alignment.pairs import shared_tasks
+
+# A seed's number; None is a model that is not trained, such as a base.
+Seed = int | None
+# Costs of every seed, one entry a task. {None: ...} is a model without seeds.
+BySeed = Mapping[Seed, Sequence[TaskCosts]]
+
+
+class Repeated(NamedTuple):
+    """One figure of every seed of an arm.
+
+    Attributes:
+        seeds: their numbers, (None,) for a model without seeds.
+        values: the figure of each, shape (seeds,), NaN where undefined.
+        draws: the same under every draw of items, shape (seeds, draws).
+        sizes: items of each task, those of the seed with the fewest.
+        sides: costs behind a mean correlation, for each seed a side a task; empty for others.
+        weights: of these tasks in the mean, for each seed of shape (tasks,).
+        reasons: why a value is undefined, a sentence each.
+    """
+
+    seeds: tuple[Seed, ...]
+    values: FloatArray
+    draws: FloatArray
+    sizes: tuple[int, ...]
+    sides: tuple[tuple[Side, ...], ...] = ()
+    weights: tuple[FloatArray, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+def mean_r(
+    entries_by_seed: BySeed, bootstrap: Bootstrap, task_weights: str = INVERSE_VARIANCE
+) -> Repeated:
+    """Of every seed the Fisher-z mean over tasks of the log-log correlation.
+
+    Args:
+        entries_by_seed: costs of the tasks in question: human ones or analytic ones.
+        bootstrap: the draws of items, the same for all seeds and arms.
+        task_weights: how tasks weigh in a mean.
+
+    Returns:
+        NaN for a seed whose correlation takes part in no mean on a task (``means.why_unusable``),
+        or that lacks a task of another seed: its mean would be one over other tasks.
+    """
+    tasks = list(dict.fromkeys(e.task for entries in entries_by_seed.values() for e in entries))
+    thinking = {
+        seed: {e.task: e.thinking() for e in sorted(entries, key=lambda e: tasks.index(e.task))}
+        for seed, entries in entries_by_seed.items()
+    }
+    every = [entry for of_seed in thinking.values() for entry in of_seed.values()]
+    if len({entry.cost_source for entry in every}) > 1:
+        raise ValueError("human and analytic tasks never share a mean")
+    drawn = iter(bootstrap.alignment(every))
+    values, draws, sides, weights, reasons = [], [], [], [], []
+    for seed, of_seed in thinking.items():
+        of_tasks = {task: Side(entry, entry.r, next(drawn)) for task, entry in of_seed.items()}
+        sides.append(tuple(of_tasks.values()))
+        weights.append(weights_of(list(of_seed.values()), task_weights))
+        kept = usable(list(of_seed.values()), [side.draws for side in of_tasks.values()])
+        in_mean = set(compress(of_tasks, kept))
+        missing = [_reason(seed, task, of_tasks.get(task)) for task in tasks if task not in in_mean]
+        reasons += missing
+        if not tasks or missing:
+            values.append(np.nan)
+            draws.append(np.full(bootstrap.num_draws, np.nan))
+        else:
+            r = np.array([side.r for side in sides[-1]])
+            values.append(float(fisher_mean(r, weights[-1])))
+            of_draws = np.stack([side.draws for side in sides[-1]])
+            draws.append(fisher_mean(of_draws, weights[-1], axis=0))
+    whole = [of_seed for of_seed, value in zip(sides, values, strict=True) if not np.isnan(value)]
+    sizes = [min(map(len, of_task)) for of_task in zip(*map(items_of, whole), strict=True)]
+    return Repeated(
+        tuple(thinking),
+        np.array(values),
+        np.array(draws).reshape(len(thinking), bootstrap.num_draws),
+        tuple(sizes),
+        tuple(sides),
+        tuple(weights),
+        tuple(reasons),
+    )
+
+
+def _reason(seed: Seed, task: str, side: Side | None) -> str:
+    """Say why a correlation takes part in no mean."""
+    who = "" if seed is None else f"seed {seed}, "
+    if side is None:
+        return f"{who}{task}: no costs"
+    exact = f"r is exactly {side.r:+.0f}, which has no finite z"
+    return f"{who}{task}: {why_unusable(side.entry, side.draws) or exact}"
+
+
+def items_of(sides: Sequence[Side]) -> list[tuple[str, ...]]:
+    """Items of each task."""
+    return [side.entry.items for side in sides]
+
+
+def paired_mean_r(
+    a: BySeed, b: BySeed, bootstrap: Bootstrap, task_weights: str = INVERSE_VARIANCE
+) -> tuple[Repeated, Repeated]:
+    """``mean_r`` of two arms for ``difference``: of the seeds of both, on the items of both.
+
+    Each seed of a is on the items for which it and b's seed have a log cost. A model without seeds
+    is beside every seed of the other arm. So both are for this one difference.
+    """
+    of_a: dict[Seed, list[TaskCosts]] = {}
+    of_b: dict[Seed, list[TaskCosts]] = {}
+    for seed, in_a, in_b in pairs_of_seeds(tuple(a), tuple(b)):
+        costs = {
+            name: {entry.task: entry for entry in entries}
+            for name, entries in (("a", a[in_a]), ("b", b[in_b]))
+        }
+        shared = shared_tasks(costs, [("a", "b")])["a", "b"]
+        of_a[seed] = [side for side, _ in shared.values()]
+        of_b[seed] = [side for _, side in shared.values()]
+    # All at once: quicker, and rounded like the contrasts of ``handan align``.
+    bootstrap.alignment(e for of in (of_a, of_b) for entries in of.values() for e in entries)
+    return mean_r(of_a, bootstrap, task_weights), mean_r(of_b, bootstrap, task_weights)
+
+
+def pairs_of_seeds(a: tuple[Seed, ...], b: tuple[Seed, ...]) -> list[tuple[Seed, Seed, Seed]]:
+    """The seeds of a difference, and which seed of a and of b each is."""
+    if b == (None,):
+        return [(seed, seed, None) for seed in a]
+    if a == (None,):
+        return [(seed, None, seed) for seed in b]
+    return [(seed, seed, seed) for seed in a if seed in b]
+
+
+# Figures of an arm that was trained several times, right for other seeds and other items.
+
+# Bisection of log p between these: to a ten-thousandth of p.
+_MIN_P, _HALVINGS = 1e-9, 18
+# t / z has no value at a tail of one half, and hardly changes near it.
+_LARGEST_TAIL = 0.4
+
+
+def estimate(repeated: Repeated, correlation: bool) -> dict:
+    """The mean over seeds with its interval.
+
+    Args:
+        repeated: the figure of every seed.
+        correlation: whether it is a correlation, whose interval stays within -1 and 1.
+
+    Returns:
+        'value', the plain mean over seeds, so that two of them differ by ``difference``; 'ci',
+        which holds for other seeds and items; 'ci_items', for other items and these seeds;
+        'by_seed', the figures in the order of 'of_seeds', null where undefined, which 'reasons'
+        explains; how many seeds there are ('seeds') and how many the mean is over
+        ('seeds_defined'); their standard deviation ('sd_seeds'); whether 'ci' is over seeds
+        ('over_seeds'); 'n', items of all tasks; 'draws_left_out'.
+    """
+    people = [
+        people_variance([side.entry for side in sides], weights)
+        for sides, weights in zip(repeated.sides, repeated.weights, strict=False)
+    ]
+    found = _mean(repeated, people, correlation)
+    return {"value": finite_or_none(found.value), **_report(repeated, found, repeated.reasons)}
+
+
+def difference(a: Repeated, b: Repeated, bound: float, unit: str = "r") -> dict:
+    """Mean over seeds of the difference a - b, over the seeds that both have, with its verdict.
+
+    Args:
+        a, b: on the same items, as of ``paired_mean_r``. One without seeds (a base) is beside
+            every seed of the other.
+        bound: differences within plus or minus this count as none.
+        unit: of the bound: 'r', or 'z' for differences of Fisher's z.
+
+    Returns:
+        As of ``estimate``, but 'difference' instead of 'value'; 'r_a' and 'r_b' are plain means
+        over the same seeds, so that they differ by it; and 'p', 'verdict', and in the unit of the
+        bound 'ci90' and 'p_equivalence', beside 'equivalence_bound' and 'equivalence_unit'.
+
+    Raises:
+        ValueError: correlations are of different items.
+    """
+    pairs = pairs_of_seeds(a.seeds, b.seeds)
+    in_a = [a.seeds.index(seed) for _, seed, _ in pairs]
+    in_b = [b.seeds.index(seed) for _, _, seed in pairs]
+    values_a, values_b = a.values[in_a], b.values[in_b]
+    known = a.sides and b.sides
+    pairs_of_sides = zip(in_a, in_b, strict=True) if known else ()
+    both = [(a.sides[i], b.sides[j], a.weights[i]) for i, j in pairs_of_sides]
+    if any(items_of(side_a) != items_of(side_b) for side_a, side_b, _ in both):
+        raise ValueError("correlations of different items are not compared: pair them first")
+    of_seeds = Repeated(
+        tuple(seed for seed, _, _ in pairs),
+        settled_difference(values_a - values_b),
+        settled_difference(a.draws[in_a] - b.draws[in_b]),
+        tuple(map(min, zip(a.sizes, b.sizes, strict=False))),
+    )
+    levels = zip(values_a, values_b, both, strict=False)
+    people = [from_other_people(float(r_a), float(r_b), *sides) for r_a, r_b, sides in levels]
+    found = bounded = _mean(of_seeds, people, correlation=False)
+    reasons = [f"a, {reason}" for reason in a.reasons] + [f"b, {reason}" for reason in b.reasons]
+    if not pairs:
+        reasons.append("no seed that both have")
+    if unit == "z":
+        on_z = of_seeds._replace(
+            values=settled_difference(_z(values_a) - _z(values_b)),
+            draws=settled_difference(_z(a.draws[in_a]) - _z(b.draws[in_b])),
+        )
+        if (np.isnan(on_z.values) & ~np.isnan(of_seeds.values)).any():
+            reasons.append("a correlation of exactly +1 or -1 has no Fisher's z to compare")
+            on_z.values[:] = np.nan
+        # dz is dr / (1 - r²), so r = 0 gives the variance of z.
+        people = [from_other_people(0.0, 0.0, *sides) for sides in both]
+        bounded = _mean(on_z, people, correlation=False)
+    defined = np.isfinite(of_seeds.values)
+    report = _report(of_seeds, found, reasons)
+    left_out = int(np.isnan(bounded.of_items).sum())
+    report["draws_left_out"] = max(report["draws_left_out"], left_out)
+    sizes = of_seeds.sizes
+    ci90 = finite_or_none(interval(_draws(bounded, 0.05), sizes, 0.90))
+    row = {
+        "r_a": finite_or_none(values_a[defined].mean()) if defined.any() else None,
+        "r_b": finite_or_none(values_b[defined].mean()) if defined.any() else None,
+        "difference": finite_or_none(found.value),
+        **report,
+        "ci90": ci90,
+        "p": finite_or_none(_p(found, lambda draws: p_value(draws, sizes), tails=2)),
+        "p_equivalence": finite_or_none(
+            _p(bounded, lambda draws: equivalence_p(draws, sizes, bound), tails=1)
+        ),
+        "equivalence_bound": bound,
+        "equivalence_unit": unit,
+    }
+    return row | {"verdict": Verdict.of(row).words}
+
+
+def _z(r: FloatArray) -> FloatArray:
+    """Fisher's z, NaN for correlations of exactly +1 and -1."""
+    return np.arctanh(np.where(np.abs(r) < 1, r, np.nan))
+
+
+class _Mean(NamedTuple):
+    """A mean over seeds.
+
+    Attributes:
+        value: the mean.
+        of_items: its draws, with the spread over items, shape (draws,).
+        values, draws: what it is over, shapes (seeds,) and (seeds, draws).
+        correlation: whether draws are widened on Fisher's z, and so stay within -1 and 1.
+    """
+
+    value: float
+    of_items: FloatArray
+    values: FloatArray
+    draws: FloatArray
+    correlation: bool
+
+
+def _mean(repeated: Repeated, people: Sequence[float], correlation: bool) -> _Mean:
+    """The mean over the seeds with a defined value; NaN if there are none.
+
+    Args:
+        repeated: the figure of every seed.
+        people: variance that other people would add to each seed's figure (on Fisher's z for a
+            correlation), empty if none. Seeds share people, so their mean is that of the mean.
+        correlation: whether it is one of correlations.
+    """
+    kept = np.flatnonzero(~np.isnan(repeated.values)).tolist()
+    values, draws = repeated.values[kept], repeated.draws[kept]
+    if not kept:
+        return _Mean(np.nan, np.full(draws.shape[1], np.nan), values, draws, correlation)
+    of_people = float(np.mean([people[place] for place in kept])) if people else 0.0
+    value = float(values.mean())
+    # The mean of one is itself, to the last bit.
+    of_items = draws[0] if len(kept) == 1 else draws.mean(axis=0)
+    mean = _Mean(value, of_items, values, draws, correlation)
+    return mean._replace(of_items=_widened(mean, of_people)) if of_people else mean
+
+
+def _draws(mean: _Mean, tail: float = 0.025) -> FloatArray:
+    """Draws of a mean with the spread over items and seeds, right at this tail; shape (draws,).
+
+    All NaN where seeds differ and their mean has no spread over items to widen.
+    """
+    extra = variance_over_seeds(mean.values, mean.draws, tail)
+    if extra == 0:
+        return mean.of_items
+    known = mean.of_items[~np.isnan(mean.of_items)]
+    if not (len(known) and np.var(known) > 0):
+        return np.full(len(mean.of_items), np.nan)
+    # On z, a variance of r is larger by the square of dz/dr = 1 / (1 - r²).
+    return _widened(mean, extra / (1 - mean.value**2) ** 2 if mean.correlation else extra)
+
+
+def _widened(mean: _Mean, extra: float) -> FloatArray:
+    """Draws of a mean, widened by a variance: that of Fisher's z for a correlation."""
+    if not mean.correlation:
+        return widened(mean.of_items, mean.value, extra)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.tanh(widened(np.arctanh(mean.of_items), float(np.arctanh(mean.value)), extra))
+
+
+def variance_over_seeds(values: FloatArray, draws: FloatArray, tail: float = 0.025) -> float:
+    """What other seeds would add to the variance of a mean over seeds, beyond other items.
+
+    (t / z)² s² / S, less the part of noise of seed and item together, v / S, which the draws of
+    the mean hold already: v is the variance over draws of what a seed deviates from the mean of
+    the seeds. 0 for one seed, and where it comes out below 0.
+
+    Args:
+        values, draws: shapes (seeds,) and (seeds, draws).
+        tail: share beyond the quantiles t and z, below .5.
+    """
+    num_seeds = len(values)
+    if num_seeds < 2 or (values == values[0]).all():
+        return 0.0
+    few = float((stdtrit(num_seeds - 1, tail) / ndtri(tail)) ** 2)
+    between = float(values.var(ddof=1))
+    deviations = draws[:, np.isfinite(draws).all(axis=0)]
+    deviations = deviations - deviations.mean(axis=0)
+    both = float(deviations.var(axis=1).sum()) / (num_seeds - 1) if deviations.size else 0.0
+    return max(0.0, few * between - both) / num_seeds
+
+
+def _p(mean: _Mean, p_of: Callable[[FloatArray], float], tails: int) -> float:
+    """The p of draws that are right at the tail of this very p, as those of Holm's steps must be.
+
+    By bisection: the smaller the tail, the wider the draws, the larger their p, so one agrees.
+    """
+    if (mean.values == mean.values[:1]).all():
+        return p_of(mean.of_items)
+    low, high = np.log(_MIN_P), 0.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        found = p_of(_draws(mean, min(np.exp(middle) / tails, _LARGEST_TAIL)))
+        if np.isnan(found):
+            return found
+        low, high = (middle, high) if found > np.exp(middle) else (low, middle)
+    return float(np.exp(high))
+
+
+def _report(repeated: Repeated, found: _Mean, reasons: Sequence[str]) -> dict:
+    """What an estimate and a difference have in common."""
+    defined = repeated.values[~np.isnan(repeated.values)]
+    draws = _draws(found)
+    ci = finite_or_none(interval(draws, repeated.sizes))
+    if len(defined) and np.isnan(draws).all() and not np.isnan(found.of_items).all():
+        reasons = [*reasons, "no spread over items: no interval over seeds"]
+    return {
+        "ci": ci,
+        "ci_items": finite_or_none(interval(found.of_items, repeated.sizes)),
+        "seeds": len(repeated.seeds),
+        "seeds_defined": len(defined),
+        "over_seeds": len(defined) > 1 and ci is not None,
+        "sd_seeds": finite_or_none(defined.std(ddof=1)) if len(defined) > 1 else None,
+        "of_seeds": list(repeated.seeds),
+        "by_seed": [finite_or_none(value) for value in repeated.values],
+        "reasons": list(reasons),
+        "n": sum(repeated.sizes),
+        "draws_left_out": int(np.isnan(draws).sum()),
+    }

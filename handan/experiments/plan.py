@@ -1,0 +1,268 @@
+"""From what an experiment declares to the commands that are run, and the pages that are written."""
+
+import shlex
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from handan.config import read_yaml
+from handan.errors import UserError
+from handan.experiments.declare import Arm, Experiment, Model
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One command of an experiment or a zoo.
+
+    Attributes:
+        name: of its log and of its mark of completion.
+        kind: what it adds to run.json: training, traces, evaluation or pretraining.
+        script: what is run, a path or else the name of a module.
+        arguments: of the script.
+        output_dir: the run directory it writes.
+        accelerate_config: of its launch; None starts the script as one plain process.
+        needs: stages that must be finished before.
+    """
+
+    name: str
+    kind: str
+    script: str
+    arguments: tuple[str, ...]
+    output_dir: Path
+    accelerate_config: str | None = None
+    needs: tuple[str, ...] = ()
+
+    def command(self) -> list[str]:
+        """The command as a user would type it."""
+        if self.accelerate_config is None:
+            place = [self.script] if self.script.endswith(".py") else ["-m", self.script]
+            return ["python", *place, *self.arguments]
+        launch = ["accelerate", "launch", "--config_file", self.accelerate_config]
+        return [*launch, self.script, *self.arguments]
+
+    def argv(self) -> list[str]:
+        """The same command for this interpreter."""
+        words = self.command()
+        if words[0] == "python":
+            return [sys.executable, *words[1:]]
+        return [sys.executable, "-m", "accelerate.commands.launch", "--quiet", *words[2:]]
+
+
+class Page(NamedTuple):
+    """One report: the evaluated run directories it is about, and where it goes."""
+
+    runs: list[Path]
+    output: Path
+
+
+class Plan(NamedTuple):
+    """The commands in an order in which each could run alone, and a page for each seed."""
+
+    stages: list[Stage]
+    pages: list[Page]
+
+
+def plan(experiment: Experiment, output_dir: Path) -> Plan:
+    """All commands of an experiment, the most urgent first.
+
+    What does not depend on a training, such as the evaluation of a base model, is done once for all
+    seeds. With several seeds, everything else lies in a folder of its seed.
+    """
+    stages: dict[str, Stage] = {}
+    pages = []
+    for seed in experiment.all_seeds():
+        one = _OneSeed(experiment, output_dir, seed)
+        trainings = list(one.trainings())
+        made = [one.pretraining(n) for n, m in experiment.models.items() if m.pretraining]
+        models = [one.evaluation(name) for name in experiment.models]
+        arms = [one.evaluation(name) for name in one.arms]
+        further = [
+            one.evaluation(name, key)
+            for key, entry in experiment.evaluations.items()
+            for name in entry.of
+            if name in experiment.models
+            or (name in one.arms and (entry.seeds is None or seed in entry.seeds))
+        ]
+        # One by one, a broken base model shows before anything is spent on it; side by side, its
+        # evaluation fills the time that the long trainings leave.
+        models_first = experiment.parallel == 1
+        order = [*made, *models, *trainings] if models_first else [*trainings, *made, *models]
+        order += [*arms, *further]
+        stages |= {stage.name: stage for stage in order if stage.name not in stages}
+        runs = [stage.output_dir for stage in [*models, *arms]]
+        pages.append(Page(runs, one.folder / "report.html"))
+    return Plan(list(stages.values()), pages)
+
+
+def select(stages: list[Stage], only: Collection[str], done: Collection[str]) -> list[Stage]:
+    """The stages that were asked for by name; all of them if none was.
+
+    Raises:
+        UserError: there is no such stage, or one that it needs is neither named nor finished.
+    """
+    names = [stage.name for stage in stages]
+    if unknown := [name for name in only if name not in names]:
+        raise UserError(f"no stage '{unknown[0]}'; there are: {', '.join(names)}")
+    chosen = [stage for stage in stages if not only or stage.name in only]
+    for stage in chosen:
+        if only and (missing := set(stage.needs) - set(only) - set(done)):
+            raise UserError(f"{stage.name} needs {min(missing)}, which is not finished; name both")
+    return chosen
+
+
+def script(made: Plan, done: Collection[str], tolerance: float) -> str:
+    """The plan as lines that could be pasted into a shell, with what is finished already."""
+    from handan.report.page import report_command  # takes a moment to import
+
+    lines = []
+    for stage in made.stages:
+        after = f", after {' and '.join(stage.needs)}" if stage.needs else ""
+        lines.append(f"# {stage.name}{after}{': finished' if stage.name in done else ''}")
+        lines.append(shlex.join(stage.command()))
+    for page in made.pages:
+        lines += ["# report", report_command(page.runs, page.output, tolerance)]
+    return "\n".join(lines)
+
+
+class _OneSeed:
+    """The commands of an experiment for one seed."""
+
+    def __init__(self, experiment: Experiment, output_dir: Path, seed: int) -> None:
+        self.experiment, self.seed, self.shared = experiment, seed, output_dir
+        self.arms = [name for name in experiment.arms if seed in experiment.seeds_of(name)]
+        self.alone = len(experiment.all_seeds()) == 1
+        self.folder = output_dir if self.alone else output_dir / f"seed-{seed}"
+
+    def trainings(self) -> Iterator[Stage]:
+        """Trainings in the order of the file, each after the traces and arms it builds on."""
+        seen: set[str] = set()
+        for name in (*self.arms, *self.experiment.traces):
+            if not self.experiment.is_trained(name) or self.seed in self.experiment.seeds_of(name):
+                yield from self._with_needs(name, seen)
+
+    def _with_needs(self, name: str, seen: set[str]) -> Iterator[Stage]:
+        if name in seen:
+            return
+        seen.add(name)
+        for other in self.experiment.builds_on(name):
+            yield from self._with_needs(other, seen)
+        if name in self.experiment.arms:
+            yield self._training(name)
+        elif name in self.experiment.traces:
+            yield self._traces(name)
+        elif self.experiment.models[name].pretraining is not None:
+            yield self.pretraining(name)
+
+    def pretraining(self, name: str) -> Stage:
+        """The pretraining of a model, the same for all seeds."""
+        config, folder = self.experiment.models[name].pretraining, self._dir(name)
+        words = ("--config", str(config), "--output_dir", str(folder))
+        return Stage(f"pretrain-{name}", "pretraining", "handan.tiny.pretrain", words, folder)
+
+    def evaluation(self, name: str, further: str | None = None) -> Stage:
+        """The evaluation of a model, or of an arm after its training; or a further one, by name."""
+        experiment = self.experiment
+        entry: Model | Arm = experiment.models.get(name) or experiment.arms[name]
+        suite, more = entry.suite or experiment.suite, ""
+        if further is not None:
+            suite, more = experiment.evaluations[further].suite, f"-{further}"
+        run_dir = self._dir(name).with_name(name + more)
+        words = ["--model", self._weights(name), "--suite", suite]
+        if isinstance(entry, Model) and entry.revision is not None:
+            words += ["--revision", entry.revision]
+        words += ["--output_dir", str(run_dir), *_words(experiment.evaluation | entry.evaluation)]
+        return Stage(
+            name=self._stage_name("evaluate-", name) + more,
+            kind="evaluation",
+            script="eval/run.py",
+            arguments=tuple(words),
+            output_dir=run_dir,
+            accelerate_config=experiment.evaluation_accelerate_config,
+            needs=self._needs(name),
+        )
+
+    def _traces(self, name: str) -> Stage:
+        entry = self.experiment.traces[name]
+        words = ["--config", self.experiment.config_of(entry), "--output_dir", str(self._dir(name))]
+        if entry.teacher is not None:
+            words += ["--arm", entry.teacher, "--model_name_or_path", self._weights(entry.teacher)]
+            model = self.experiment.models.get(entry.teacher)
+            if model is not None and model.revision is not None:
+                words += ["--revision", model.revision]
+        if entry.choose_from is not None:
+            words += ["--run", str(self._dir(entry.choose_from))]
+        if self.experiment.is_trained(name):
+            words += ["--seed", str(self.seed)]
+        return Stage(
+            name=self._stage_name("", name),
+            kind="traces",
+            script="recipes/traces.py",
+            arguments=(*words, *_words(entry.settings)),
+            output_dir=self._dir(name),
+            accelerate_config=entry.accelerate_config or self.experiment.accelerate_config,
+            needs=self._needs(entry.teacher, entry.choose_from),
+        )
+
+    def _training(self, name: str) -> Stage:
+        arm = self.experiment.arms[name]
+        config = self.experiment.config_of(arm)
+        words = ["--config", config, "--arm", name]
+        words += ["--output_dir", str(self._dir(name)), "--seed", str(self.seed)]
+        words += self._model_words("model", arm.start, config)
+        if arm.traces is not None:
+            words += ["--traces", str(self._dir(arm.traces) / "traces.jsonl")]
+        words += self._model_words("teacher_model", arm.teacher, config)
+        return Stage(
+            name=self._stage_name("train-", name),
+            kind="training",
+            script=f"recipes/{arm.recipe}.py",
+            arguments=(*words, *_words(arm.settings)),
+            output_dir=self._dir(name),
+            accelerate_config=arm.accelerate_config or self.experiment.accelerate_config,
+            needs=self._needs(arm.start, arm.traces, arm.teacher),
+        )
+
+    def _model_words(self, key: str, name: str | None, config: str) -> list[str]:
+        if name is None:
+            return []
+        model = self.experiment.models.get(name)
+        words = [f"--{key}_name_or_path", self._weights(name)]
+        if model is not None and model.revision is not None:
+            return [*words, f"--{key}_revision", model.revision]
+        # A revision in the recipe's YAML is that of another model.
+        foreign = f"{key}_revision" in read_yaml(Path(config))
+        return [*words, f"--{key}_revision", "main"] if foreign else words
+
+    def _dir(self, name: str) -> Path:
+        return (self.folder if self.experiment.is_trained(name) else self.shared) / name
+
+    def _weights(self, name: str) -> str:
+        model = self.experiment.models.get(name)
+        return str(self._dir(name)) if model is None or model.model is None else model.model
+
+    def _stage_name(self, prefix: str, name: str) -> str:
+        own = "" if self.alone or not self.experiment.is_trained(name) else f"seed-{self.seed}-"
+        return f"{own}{prefix}{name}"
+
+    def _needs(self, *names: str | None) -> tuple[str, ...]:
+        """The stages that make these models, arms or traces."""
+        found = []
+        for name in names:
+            if name in self.experiment.arms:
+                found.append(self._stage_name("train-", name))
+            elif name in self.experiment.models and self.experiment.models[name].pretraining:
+                found.append(f"pretrain-{name}")
+            elif name in self.experiment.traces:
+                found.append(self._stage_name("", name))
+        return tuple(found)
+
+
+def _words(settings: Mapping[str, Any]) -> list[str]:
+    """Settings as command-line arguments."""
+    words = []
+    for key, value in settings.items():
+        values = value if isinstance(value, list) else [value]
+        words += [f"--{key}", *(str(v).lower() if isinstance(v, bool) else str(v) for v in values)]
+    return words

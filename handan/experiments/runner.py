@@ -1,0 +1,653 @@
+"""Run the stages of an experiment or a zoo, several at a time, each a command a user could type.
+
+Finished stages are not run again, and what was cut off goes on, because every script does. Beside
+its log each stage has a mark that says how it ended, so that several commands can run stages of the
+same experiment at the same time.
+"""
+
+import atexit
+import contextlib
+import multiprocessing
+import os
+import runpy
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import fmean
+
+import yaml
+
+from handan import hardware, rundir
+from handan.alignment.align import align
+from handan.alignment.pairs import read_pairs, read_runs
+from handan.config import read_yaml
+from handan.csv_input import read_table
+from handan.errors import UserError
+from handan.evaluation.evaluate import BOOTSTRAP
+from handan.evaluation.resource_estimate import Gpu, find, layout, work_of
+from handan.evaluation.suite import Suite, asked_by, asked_otherwise, load_suite, suite_items
+from handan.evaluation.zoo import Entry, Zoo, pair_rows
+from handan.experiments import plan as planning
+from handan.experiments.declare import Experiment
+from handan.experiments.plan import Stage
+from handan.files import (
+    append_text,
+    content_hash,
+    make_directory,
+    read_json,
+    write_csv,
+    write_json,
+    write_text,
+)
+from handan.stopping import SIGNALS, STOPPED, end_with_parent
+
+# What each kind of stage adds to its part of run.json at its very end.
+LAST_KEYS = {
+    "training": "finished",
+    "traces": "traces_sha256",
+    "evaluation": "generations_sha256",
+    "pretraining": "finished",
+}
+# Lines of a stage that are shown while it runs; everything else is in its log.
+SHOWN = (": step ", " responses, ", "error:", ": kept", ": saved")
+# A new Python spends up to ten seconds on these imports, so plain scripts are forks of a process
+# that has done them. A fork cannot use an accelerator that the process before it has looked for.
+SLOW_IMPORTS = (
+    *("datasets", "trl.trainer.sft_trainer", "trl.trainer.grpo_trainer", "handan.training.run"),
+)
+ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/accel0", "/dev/vfio/0")
+
+# Seconds that finished stages took, by kind and script.
+Durations = dict[tuple[str, str], list[float]]
+
+
+def identities(stages: Sequence[Stage]) -> dict[str, dict[str, str]]:
+    """What each stage is: its command, its settings files, and the stages it builds on."""
+    found: dict[str, dict[str, str]] = {}
+    for stage in stages:
+        files = [word for word in stage.command() if word.endswith(".yaml")]
+        texts = [Path(name).read_text(encoding="utf-8") for name in files]
+        found[stage.name] = {
+            "command": shlex.join(stage.command()),
+            "settings": content_hash(texts),
+            "needs": content_hash([found[name] for name in stage.needs]),
+        }
+    return found
+
+
+def finished(stages: Sequence[Stage], logs: Path) -> set[str]:
+    """Names of the stages that ended well, with this command, and whose results are still there.
+
+    An evaluation also must have been asked what its suite asks now.
+    """
+    wanted = identities(stages)
+    done = {s.name: s for s in stages if _is_marked(s, wanted[s.name], logs)}
+    suites = {
+        name: stage.arguments[stage.arguments.index("--suite") + 1]
+        for name, stage in done.items()
+        if stage.kind == "evaluation" and "--suite" in stage.arguments
+    }
+    asked = {path: asked_by(suite_items(load_suite(Path(path)))) for path in set(suites.values())}
+    changed = {n for n, path in suites.items() if asked_otherwise(done[n].output_dir, asked[path])}
+    return set(done) - changed
+
+
+def _is_marked(stage: Stage, identity: dict[str, str], logs: Path) -> bool:
+    mark, run = logs / f"{stage.name}.done.json", stage.output_dir / "run.json"
+    if not (mark.exists() and run.exists()):
+        return False
+    marked = read_json(mark)
+    # A zoo's marks once had neither 'python' nor needs.
+    of_zoo = {key: identity[key].removeprefix("python ") for key in ("command", "settings")}
+    if not (identity.items() <= marked.items() or marked == of_zoo):
+        return False
+    return LAST_KEYS[stage.kind] in read_json(run).get(stage.kind, {})
+
+
+def states(stages: Sequence[Stage], done: Collection[str], logs: Path) -> Iterator[str]:
+    """A line for each stage: its wave, its name, and finished, failed, waiting or ready.
+
+    The stages of a wave need only stages of earlier waves.
+    """
+    wave: dict[str, int] = {}
+    for stage in stages:
+        wave[stage.name] = 1 + max((wave[name] for name in stage.needs), default=0)
+        if stage.name in done:
+            state = "finished"
+        elif not set(stage.needs) <= set(done):
+            state = "waiting"
+        else:
+            state = "failed" if (logs / f"{stage.name}.failed.json").exists() else "ready"
+        yield f"{wave[stage.name]}\t{stage.name}\t{state}"
+
+
+def time_left(durations: Durations, stages: Iterable[Stage], parallel: int) -> str:
+    """What to say of the time that stages will take, such as ', about 34 min left'."""
+    every = [seconds for of in durations.values() for seconds in of]
+    expected = [durations.get((stage.kind, stage.script), every) for stage in stages]
+    if not expected or not every:
+        return ""
+    minutes = sum(map(fmean, expected)) / parallel / 60
+    if minutes >= 120:
+        return f", about {minutes / 60:.1f} h left"
+    return f", about {max(1, round(minutes))} min left"
+
+
+@dataclass(frozen=True)
+class _Running:
+    """A stage that runs, and the thread that keeps what it prints."""
+
+    stage: Stage
+    process: "subprocess.Popen | Fork"
+    listener: threading.Thread
+    since: float = field(default_factory=time.monotonic)
+
+
+def run_stages(
+    stages: Sequence[Stage],
+    chosen: Sequence[str],
+    done: set[str],
+    logs: Path,
+    parallel: int,
+    keep_going: bool = False,
+) -> None:
+    """Run stages as soon as what they need is done, the first ones first.
+
+    Args:
+        stages: all of the experiment.
+        chosen: names of those to be run.
+        done: names of those that are finished already; grows.
+        logs: folder of logs and marks.
+        parallel: how many run at the same time.
+        keep_going: run everything that does not need a stage that failed, before telling so.
+
+    Raises:
+        UserError: a stage failed; the others were asked to stop, or have run if ``keep_going``.
+        SystemExit: this process was asked to stop, and so were the stages.
+    """
+    if done:
+        print(f"{len(done)} of {len(stages)} stages are finished already", flush=True)
+    identity = identities(stages)
+    make_directory(logs)
+    durations: Durations = {}
+    for stage in stages:
+        mark = logs / f"{stage.name}.done.json"
+        if stage.name in done and mark.exists() and "seconds" in (marked := read_json(mark)):
+            durations.setdefault((stage.kind, stage.script), []).append(marked["seconds"])
+    started = time.monotonic()
+    waiting = [stage for stage in stages if stage.name in chosen and stage.name not in done]
+    forks = sum(map(can_fork, waiting)) > 1
+    failed: dict[str, str] = {}
+    left_out: list[str] = []
+    running: dict[str, _Running] = {}
+    with _stop_requests() as asked, _ended_with_us(running):
+        while waiting or running:
+            for stage in list(waiting):
+                if len(running) < parallel and done >= set(stage.needs):
+                    say(started, f"{stage.name}: {shlex.join(stage.command())}")
+                    waiting.remove(stage)
+                    running[stage.name] = _start(stage, logs, started, forks)
+            time.sleep(0.2)
+            if asked:
+                say(started, f"asked to stop by {asked[0].name}; run the command again to go on")
+                raise SystemExit(STOPPED)
+            for name, one in list(running.items()):
+                code = one.process.poll()
+                if code is None:
+                    continue
+                del running[name]
+                mark = logs / f"{name}.failed.json"
+                if code != 0:
+                    one.listener.join(timeout=5)  # what it started may still hold the pipe
+                    last = _last_line(logs / f"{name}.log")
+                    write_json(mark, {"exit_code": code, "last_line": last})
+                    if not keep_going:
+                        raise UserError(f"{name} failed; its last words are in {logs}/{name}.log")
+                    say(started, f"{name} failed; its last words are in {logs}/{name}.log: {last}")
+                    failed[name] = last.removeprefix("handan: error: ") or f"exit code {code}"
+                    left_out += _leave_out(waiting, {*failed, *left_out}, started)
+                    continue
+                seconds = round(time.monotonic() - one.since, 1)
+                write_json(logs / f"{name}.done.json", identity[name] | {"seconds": seconds})
+                mark.unlink(missing_ok=True)
+                done.add(name)
+                durations.setdefault((one.stage.kind, one.stage.script), []).append(seconds)
+                open_stages = [*waiting, *(other.stage for other in running.values())]
+                left = time_left(durations, open_stages, parallel)
+                say(started, f"{name}: finished, {len(done)} of {len(stages)}{left}")
+    if failed:
+        reasons = ", ".join(f"{name} ({reason})" for name, reason in failed.items())
+        others = f"; left out, as they need these: {', '.join(left_out)}" if left_out else ""
+        raise UserError(
+            f"failed: {reasons}{others}; see {logs}/STAGE.log, the same command tries them again"
+        )
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def _leave_out(waiting: list[Stage], missing: set[str], started: float) -> list[str]:
+    """Take out what needs a missing stage, and what needs that; stages come after their needs."""
+    names = []
+    for stage in list(waiting):
+        if lacking := sorted(missing & set(stage.needs)):
+            waiting.remove(stage)
+            missing.add(stage.name)
+            names.append(stage.name)
+            say(started, f"{stage.name}: not run, it waits for {' and '.join(lacking)}")
+    return names
+
+
+def say(started: float, text: str) -> None:
+    """Print a line with the seconds since ``started``."""
+    print(f"[{time.monotonic() - started:4.0f} s] {text}", flush=True)
+
+
+@contextlib.contextmanager
+def _stop_requests() -> Iterator[list[signal.Signals]]:
+    """A list that holds the signals to stop which have come."""
+    asked: list[signal.Signals] = []
+    before = {
+        number: signal.signal(number, lambda got, _: asked.append(signal.Signals(got)))
+        for number in SIGNALS
+    }
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _ended_with_us(running: dict[str, _Running]) -> Iterator[None]:
+    """Stop what still runs at the end, trainings after they have saved a checkpoint."""
+    try:
+        yield
+    finally:
+        try:
+            for one in running.values():
+                _stop(one.stage, one.process)
+        except KeyboardInterrupt:  # a second one: no more patience
+            for one in running.values():
+                os.killpg(one.process.pid, signal.SIGKILL)
+
+
+def _stop(stage: Stage, process: "subprocess.Popen | Fork") -> None:
+    while process.poll() is None:
+        # A training is asked itself, by its first process: a launcher would not let it save.
+        trains = rundir.lock_holder(stage.output_dir) if stage.kind == "training" else None
+        with contextlib.suppress(ProcessLookupError):
+            if trains is not None:
+                os.kill(trains, signal.SIGUSR1)
+            else:
+                os.killpg(process.pid, signal.SIGTERM)  # the launcher and the script it started
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=2)
+
+
+def can_fork(stage: Stage) -> bool:
+    if sys.platform != "linux" or any(map(os.path.exists, ACCELERATORS)):
+        return False
+    ours = stage.script.startswith(("recipes/", "eval/")) and stage.script.endswith(".py")
+    return ours and stage.accelerate_config is None
+
+
+class Fork:
+    """A script in a fork of a process that has done the slow imports, used like a ``Popen``.
+
+    It has its own session, output and signals, and the exit code that a new Python would have. It
+    ends with the process that forks, which ends with this one, however that ends.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(list(SLOW_IMPORTS))
+        receiver, sender = context.Pipe(duplex=False)
+        self._process = context.Process(target=_be_script, args=(list(words), sender))
+        self._process.start()
+        sender.close()
+        assert self._process.pid is not None
+        self.pid: int = self._process.pid
+        self.stdout = os.fdopen(os.dup(receiver.fileno()), encoding="utf-8", errors="replace")
+
+    def poll(self) -> int | None:
+        """The exit code, None while it runs."""
+        return self._process.exitcode
+
+    def wait(self, timeout: float) -> None:
+        """Wait until it has ended, but no longer than this."""
+        self._process.join(timeout)
+
+
+def _be_script(words: list[str], output: Connection) -> None:
+    os.setsid()
+    end_with_parent()  # the process that forks
+    threading.Thread(target=_end_with_runner, daemon=True).start()
+    os.dup2(output.fileno(), 1)
+    os.dup2(output.fileno(), 2)
+    output.close()
+    sys.argv = words
+    sys.path.insert(0, str(Path(words[0]).resolve().parent))
+    try:
+        runpy.run_path(words[0], run_name="__main__")
+    finally:
+        atexit._run_exitfuncs()  # multiprocessing leaves them out
+
+
+def _end_with_runner() -> None:
+    runner = multiprocessing.parent_process()
+    assert runner is not None
+    runner.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _start(stage: Stage, logs: Path, started: float, forks: bool) -> _Running:
+    environment = {"OMP_NUM_THREADS": "1", **os.environ, "TRL_EXPERIMENTAL_SILENCE": "1"}
+    process: subprocess.Popen | Fork
+    if forks and can_fork(stage):
+        os.environ.update(environment)  # of the process that forks
+        process = Fork(stage.argv()[1:])
+    else:
+        process = subprocess.Popen(
+            stage.argv(),
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+    words = (process, stage, logs, started)
+    listener = threading.Thread(target=_follow, args=words, daemon=True)
+    listener.start()
+    return _Running(stage, process, listener)
+
+
+def _follow(process: "subprocess.Popen | Fork", stage: Stage, logs: Path, started: float) -> None:
+    """Keep everything a stage prints, and show its progress lines."""
+    assert process.stdout is not None
+    log, kept = logs / f"{stage.name}.log", True
+    for line in process.stdout:
+        if kept:
+            try:
+                append_text(log, line)
+            except UserError as error:  # read on, or the stage would wait for ever to be heard
+                kept = False
+                say(started, f"{stage.name}: {error}; its further words are lost")
+        if any(sign in line for sign in SHOWN):
+            say(started, f"{stage.name}: {line.strip()}")
+
+
+# ``handan experiment``: one YAML declares a matched experiment, one command runs it to its page.
+
+
+def run_experiment(
+    experiment: Experiment,
+    output_dir: Path | None = None,
+    only: Sequence[str] = (),
+    dry_run: bool = False,
+    list_stages: bool = False,
+) -> None:
+    """Run what is missing of an experiment, then write its reports.
+
+    Args:
+        experiment: what is declared.
+        output_dir: instead of the YAML's.
+        only: names of stages; all if empty. Reports are written once every stage is finished.
+        dry_run, list_stages: print the commands, or the state of each stage, and run nothing.
+
+    Raises:
+        UserError: it is not run in a clone of the project, or a stage failed.
+        SystemExit: this process was asked to stop; the same command goes on.
+    """
+    folder = output_dir or Path(experiment.output_dir)
+    made, logs, started = planning.plan(experiment, folder), folder / "logs", time.monotonic()
+    if show(experiment, made, logs, only, dry_run, list_stages):
+        return
+    run_stages_experiment(experiment, made, logs, only)
+    done = finished(made.stages, logs)
+    if missing := [stage.name for stage in made.stages if stage.name not in done]:
+        say(started, f"no report yet; to be run: {', '.join(missing)}")
+        return
+    from handan.alignment.tables import arms_text
+    from handan.report import build  # draws, and so takes a moment to import
+
+    with rundir.lock(logs, 0):  # of several commands, each may have run a last stage
+        for page in made.pages:
+            sentences = build.write(page.runs, page.output, experiment.budget_tolerance)
+            numbers = page.output.with_name("alignment.json")
+            print("", arms_text(read_json(numbers)), "", *sentences, "", sep="\n")
+            say(started, f"report: {page.output}")
+            print(f"          figures: {numbers}", flush=True)
+
+
+def show(
+    experiment: Experiment,
+    made: planning.Plan,
+    logs: Path,
+    only: Sequence[str],
+    dry_run: bool,
+    list_stages: bool,
+) -> bool:
+    """Print the commands, or a line for each stage, if that is asked for; returns whether it was.
+
+    Raises:
+        UserError: one option leaves another without effect.
+    """
+    if dry_run and list_stages:
+        raise UserError("--dry_run and --list print different things; give one of them")
+    if only and (dry_run or list_stages):
+        raise UserError("--only chooses what is run, and --dry_run and --list run nothing")
+    if not (dry_run or list_stages):
+        return False
+    done = finished(made.stages, logs)
+    if list_stages:
+        print("\n".join(states(made.stages, done, logs)))
+    else:
+        print(planning.script(made, done, experiment.budget_tolerance))
+    return True
+
+
+def run_stages_experiment(
+    experiment: Experiment,
+    made: planning.Plan,
+    logs: Path,
+    only: Sequence[str] = (),
+    keep_going: bool = False,
+) -> None:
+    """Run the stages that are missing; see ``stages.run``.
+
+    Raises:
+        UserError: it is not run in a clone of the project, or a stage failed.
+        SystemExit: this process was asked to stop; the same command goes on.
+    """
+    scripts = [stage.script for stage in made.stages if stage.script.endswith(".py")]
+    for name in (*scripts, *(stage.accelerate_config for stage in made.stages)):
+        if name is not None and not Path(name).is_file():
+            raise UserError(f"{name}: no such file; run this in a clone of the project")
+    done = finished(made.stages, logs)
+    chosen = [stage.name for stage in planning.select(made.stages, only, done)]
+    run_stages(made.stages, chosen, done, logs, experiment.parallel, keep_going)
+
+
+# A whole zoo on one suite: every model in a process of its own, then all of them compared.
+
+LOGS = "logs"
+
+
+def run_zoo(
+    zoo: Zoo,
+    entries: Sequence[Entry],
+    suite: Suite,
+    suite_path: Path,
+    output_dir: Path,
+    script: str,
+    engine: str | None = None,
+    more: Sequence[str] = (),
+) -> dict | None:
+    """Evaluate ``entries`` one after the other, and compare all once all are there.
+
+    Args:
+        zoo: the zoo.
+        entries: those of it to run now.
+        suite: what each is asked.
+        suite_path: its YAML.
+        output_dir: receives a run directory for each entry, named after it.
+        script: path of ``eval/run.py``.
+        engine: YAML of an engine that goes before the zoo's.
+        more: further words for the script.
+
+    Returns:
+        The joint content of alignment.json, or None while entries of the zoo are missing.
+
+    Raises:
+        UserError: entries failed, after the others have run.
+    """
+    logs = output_dir / LOGS
+    make_directory(logs)
+    failed, asked = {}, asked_by(suite_items(suite))
+    for number, entry in enumerate(entries, start=1):
+        words = [script, *_words(zoo, entry, suite, suite_path, output_dir, engine, more)]
+        done = logs / f"{entry.name}.done.json"
+        if _is_done(done, words) and not asked_otherwise(output_dir / entry.name, asked):
+            print(f"{entry.name}: finished already ({number} of {len(entries)})", flush=True)
+            continue
+        print(f"{entry.name} ({number} of {len(entries)}): python {shlex.join(words)}", flush=True)
+        code, last_line = _follow_zoo_run(words, logs / f"{entry.name}.log")
+        if code == 0:
+            write_json(done, _identity(words))
+        else:
+            failed[entry.name] = last_line.removeprefix("handan: error: ") or f"exit code {code}"
+    if failed:
+        reasons = "; ".join(f"{name} ({reason})" for name, reason in failed.items())
+        raise UserError(
+            f"{len(failed)} of {len(entries)} models failed: {reasons}; logs are in {logs}, and "
+            "the same command tries them again"
+        )
+    absent = [entry.name for entry in zoo.models if not (logs / f"{entry.name}.done.json").exists()]
+    if absent:
+        print(f"not compared yet: {', '.join(absent)} of the zoo are not evaluated", flush=True)
+        return None
+    with rundir.lock(output_dir, 0):  # of a job array two jobs can be the last one
+        return join(zoo, suite, output_dir)
+
+
+def join(zoo: Zoo, suite: Suite, output_dir: Path) -> dict:
+    """One costs.csv, pairs.csv, alignment.json and report over all run directories of a zoo.
+
+    Raises:
+        UserError: two runs were measured differently, though the zoo asks for one setting.
+    """
+    run_dirs = [output_dir / entry.name for entry in zoo.models]
+    runs = read_runs(run_dirs, allow_different=zoo.decoding != "suite")
+    rows = [dict(row) for run_dir in run_dirs for _, row in read_table(run_dir / "costs.csv")[1]]
+    write_csv(output_dir / "costs.csv", list(dict.fromkeys(k for row in rows for k in row)), rows)
+    comparisons = None
+    if pairs := pair_rows(zoo, suite.greedy):
+        write_csv(output_dir / "pairs.csv", ["student", "base", "teacher"], pairs)
+        comparisons = read_pairs(output_dir / "pairs.csv", runs.table.names("model"))
+    result = align(runs.table, bootstrap=BOOTSTRAP, seed=suite.seed, comparisons=comparisons)
+    result["notes"] = runs.notes + result["notes"]
+    write_json(output_dir / "alignment.json", result)
+    _tell_relations(zoo, output_dir)
+    from handan.report import build  # draws, and so takes a moment to import
+
+    build.write(run_dirs, output_dir / "report" / "report.html")
+    return result
+
+
+def _tell_relations(zoo: Zoo, output_dir: Path) -> None:
+    """Write into each run.json what the zoo says of the model's training, by hashes of weights."""
+    weights = {
+        entry.name: read_yaml(output_dir / entry.name / "config.yaml")["evaluation"][
+            "model_fingerprint"
+        ]
+        for entry in zoo.models
+    }
+    for entry in zoo.models:
+        told: dict = {"role": entry.role, "inferred": entry.inferred}
+        if entry.base is not None:
+            told["base"] = weights[entry.base]
+        if entry.teacher is not None:
+            teacher = {"arm": entry.teacher, "model_fingerprint": weights[entry.teacher]}
+            told |= {"teacher": teacher, "recipe": "sft_distill"}
+        path = output_dir / entry.name / "run.json"
+        with rundir.lock(path.parent, 0):
+            write_json(path, read_json(path) | {"published": told})
+
+
+def _words(
+    zoo: Zoo,
+    entry: Entry,
+    suite: Suite,
+    suite_path: Path,
+    output_dir: Path,
+    engine: str | None,
+    more: Sequence[str],
+) -> list[str]:
+    """Arguments for this interpreter that evaluate one entry, as a user could type them."""
+    own = zoo.suite_for(entry, suite)
+    if own != suite:
+        suite_path = output_dir / LOGS / f"{entry.name}.suite.yaml"
+        write_text(suite_path, yaml.safe_dump(asdict(own), sort_keys=False, allow_unicode=True))
+    words = ["--model", entry.model, "--suite", str(suite_path)]
+    words += ["--output_dir", str(output_dir / entry.name), "--arm", entry.name]
+    words += ["--reasoning_format", entry.reasoning_format]
+    if entry.revision is not None:
+        words += ["--revision", entry.revision]
+    engine = engine or entry.engine or zoo.engine
+    if engine is not None:
+        words += ["--engine", str(_shared_engine(Path(engine), entry, suite, output_dir))]
+    return [*words, *more]
+
+
+def _shared_engine(path: Path, entry: Entry, suite: Suite, output_dir: Path) -> Path:
+    """The engine's YAML, with as many of this machine's GPUs as one model needs."""
+    settings, sizes, gpus = read_yaml(path), find(entry.model), hardware.gpus()
+    if settings.get("engine") != "vllm" or sizes is None or not gpus:
+        return path
+    gpu = Gpu(min(gpu.memory for gpu in gpus), 1.0, 1.0)
+    needed = layout(sizes, work_of(suite, suite_items(suite)), gpu, "paged").gpus
+    if not settings.get("tensor_parallel_size", 1) < needed <= len(gpus):
+        return path
+    own = output_dir / LOGS / f"{entry.name}.engine.yaml"
+    shared = settings | {"tensor_parallel_size": needed}
+    write_text(own, yaml.safe_dump(shared, sort_keys=False))
+    return own
+
+
+def _identity(words: Sequence[str]) -> dict:
+    """What a finished evaluation was: its command and the settings files it named."""
+    texts = [Path(word).read_text(encoding="utf-8") for word in words if word.endswith(".yaml")]
+    return {"command": shlex.join(words), "settings": content_hash(texts)}
+
+
+def _is_done(mark: Path, words: Sequence[str]) -> bool:
+    return mark.exists() and read_json(mark) == _identity(words)
+
+
+def _follow_zoo_run(words: Sequence[str], log_path: Path) -> tuple[int, str]:
+    """Run one evaluation, showing and keeping what it prints; its exit code and last line."""
+    last_line = ""
+    process = subprocess.Popen(
+        [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            append_text(log_path, line)
+            last_line = line.strip() or last_line
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    return process.wait(), last_line

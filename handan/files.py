@@ -1,0 +1,292 @@
+"""Whole files and JSON lines on disk, so that neither a kill nor a full disk leaves half of them.
+
+A whole file is written beside its place and synced, then renamed. What is appended is synced, and
+taken away again if it does not fit. A new name is on disk only once its directory is synced too.
+Every function that writes raises ``UserError`` if the disk is full or the place cannot be written;
+what was written before is intact then.
+"""
+
+import contextlib
+import csv
+import errno
+import hashlib
+import io
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from handan.errors import UserError, disk_sentence
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Convert an OSError into a ``UserError`` that names ``path``, if a user can mend it.
+
+    The error of a file that is open has no name, and that of a temporary file the wrong one.
+    """
+    try:
+        yield
+    except OSError as error:
+        sentence = disk_sentence(error, str(path), "cannot be written")
+        if sentence is None:
+            raise
+        raise UserError(sentence) from error
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a whole file so that a reader sees the old one or the new one, never half of it.
+
+    A kill leaves ``NAME.partial``, which the next write removes. A link is replaced, never
+    followed; only a device or a pipe, to which nothing can be renamed, is written as it is.
+    """
+    with writing(path):
+        make_directory(path.parent)
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            with open(path, "wb", buffering=0) as file:
+                _write_all(file, content)
+            return
+        temporary = path.with_name(path.name + ".partial")
+        try:
+            temporary.unlink(missing_ok=True)
+            with open(temporary, "wb", buffering=0) as file:
+                _write_all(file, content)
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):  # a full disk needs the room
+                temporary.unlink()
+            raise
+        sync_directory(path.parent)
+
+
+def append(path: Path, content: bytes) -> None:
+    """Append to a file and wait until it is on disk; all of it or, after an error, nothing."""
+    with writing(path):
+        make_directory(path.parent)
+        new = not path.exists()
+        with open(path, "ab", buffering=0) as file:
+            status = os.fstat(file.fileno())
+            try:
+                _write_all(file, content)
+                if stat.S_ISREG(status.st_mode):
+                    os.fsync(file.fileno())
+            except BaseException:
+                # Where this fails too, the next run drops what was cut off.
+                with contextlib.suppress(OSError):
+                    os.ftruncate(file.fileno(), status.st_size)
+                raise
+        if new:
+            sync_directory(path.parent)
+
+
+def append_text(path: Path, text: str) -> None:
+    """Append to a log, which is worth no waiting for the disk."""
+    with writing(path), open(path, "ab", buffering=0) as file:
+        _write_all(file, text.encode())
+
+
+def make_directory(folder: Path) -> None:
+    """Make a directory and those above it, so that they are still there after a power cut."""
+    if folder.is_dir():
+        return
+    make_directory(folder.parent)
+    with writing(folder):
+        folder.mkdir(exist_ok=True)
+        sync_directory(folder.parent)
+
+
+def sync_directory(folder: Path) -> None:
+    """Wait until the names in a directory are on disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some file systems sync no directories
+            raise
+    finally:
+        os.close(handle)
+
+
+def _write_all(file: BinaryIO, content: bytes) -> None:
+    """Write everything: a file without a buffer may take less than it is given."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+# JSON, JSON lines and CSV on disk: appended and synced per batch, torn last lines dropped.
+
+# What to do about a damaged line; of a file of ours, the same command makes what is missing.
+CURE = "mend or remove the line, or write the file again"
+
+
+def content_hash(value: Any) -> str:
+    """Sixteen hex digits of the SHA-256 of ``value`` as canonical JSON."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file so that a reader sees the old one or the new one, never half of it."""
+    write(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON, atomically. NaN and infinity are errors: use None."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read one JSON file.
+
+    Raises:
+        UserError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid JSON ({error}); restore or delete it") from None
+
+
+def append_jsonl(path: Path, rows: Iterable[dict]) -> None:
+    """Append rows and wait until they are on disk; after an error none of them is in the file."""
+    append(path, _lines(rows).encode())
+
+
+def write_jsonl(path: Path, rows: Iterable[dict]) -> None:
+    """Write a whole JSON-lines file, atomically."""
+    write_text(path, _lines(rows))
+
+
+def _lines(rows: Iterable[dict]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+
+
+def read_jsonl(path: Path) -> list[dict]:
+    """All rows of a JSON-lines file.
+
+    Raises:
+        UserError: the file is missing, or a line is not a JSON object.
+    """
+    try:
+        return _rows(path, path.read_bytes().split(b"\n"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+
+
+def read_appended(path: Path) -> list[dict]:
+    """The rows of a file that may still be written to; a last line that is cut off is left out.
+
+    Raises:
+        UserError: another line is not a JSON object.
+    """
+    return _rows(path, whole_lines(path))
+
+
+def _rows(path: Path, lines: Iterable[bytes]) -> list[dict]:
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line.decode())
+        except (ValueError, RecursionError) as error:
+            why = error.msg if isinstance(error, json.JSONDecodeError) else error
+            raise UserError(f"{path}, line {number}: not valid JSON ({why}); {CURE}") from None
+        if not isinstance(row, dict):
+            raise UserError(f"{path}, line {number}: expected a JSON object; {CURE}")
+        rows.append(row)
+    return rows
+
+
+def whole_lines(path: Path, tell: bool = True) -> Iterator[bytes]:
+    """The lines of a file that may still be written to, without a last one that is cut off.
+
+    Args:
+        path: the file.
+        tell: print that a line was left out.
+    """
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n") and not _is_row(line):
+                if tell:
+                    print(
+                        f"{path}, line {number}: cut off, so it is left out; the run that wrote it "
+                        "was killed or is writing now",
+                        flush=True,
+                    )
+                return
+            yield line
+
+
+def _is_row(line: bytes) -> bool:
+    """Tell a JSON object from what is left of one."""
+    try:
+        return isinstance(json.loads(line.decode()), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def read_keyed(path: Path, key: Sequence[str], unique: bool = True) -> list[dict]:
+    """All rows of a JSON-lines file whose rows have a key.
+
+    Args:
+        path: the file.
+        key: columns every row must have, and that together identify it.
+        unique: whether they do.
+
+    Raises:
+        UserError: as ``read_jsonl``, or a row lacks a key column or repeats a key: two writers or a
+            wrong resume.
+    """
+    rows = read_jsonl(path)
+    seen: dict[tuple, int] = {}
+    for number, row in enumerate(rows, start=1):
+        missing = [column for column in key if column not in row]
+        if missing:
+            raise UserError(f"{path}, line {number}: no '{missing[0]}'; move the file away")
+        first = seen.setdefault(tuple(row[column] for column in key), number)
+        if unique and first != number:
+            raise repeated(path, number, key, first)
+    return rows
+
+
+def repeated(path: Path, number: int, key: Sequence[str], first: int) -> UserError:
+    """The error that line ``number`` of a file has the key of line ``first``."""
+    return UserError(
+        f"{path}, line {number}: same {', '.join(key)} as line {first}; "
+        "two runs wrote this file: move it away and run again"
+    )
+
+
+def drop_torn_line(path: Path) -> bool:
+    """Remove a last line without its end, as a killed run leaves it; return if there was one."""
+    content = path.read_bytes()
+    complete = content.rfind(b"\n") + 1
+    if complete == len(content):
+        return False
+    with writing(path), open(path, "r+b") as file:
+        file.truncate(complete)
+        os.fsync(file.fileno())
+    print(f"{path}: dropped one half-written line; its work will be done again", flush=True)
+    return True
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[dict]) -> None:
+    """Write rows as CSV with exactly these columns, atomically; None becomes an empty cell."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({column: row[column] for column in columns} for row in rows)
+    write_text(path, buffer.getvalue())

@@ -1,0 +1,256 @@
+"""How families of models mark their reasoning, and how a model's family is recognised.
+
+A format says what a prompt must switch on, where the reasoning span begins and ends, and where the
+answer begins. Whether the prompt itself opens the span, as R1's does, is not part of a format: it
+is read off the ids of each prompt. ``docs/models.md`` has the same table with what is counted how.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from handan.errors import UserError
+from handan.files import content_hash, read_json
+
+AUTO = "auto"
+
+# Of the model cards; Magistral thinks only if it is asked to.
+_MAGISTRAL_PROMPT = (
+    "First draft your thinking process (inner monologue) until you arrive at a response. Format "
+    "your response using Markdown, and use LaTeX for any mathematical equations. Write both "
+    "your thoughts and the response in the same language as the input.\n\nYour thinking process "
+    "must follow the template below:[THINK]Your thoughts or/and draft, like working through an "
+    "exercise on scratch paper. Be as casual and as long as you want until you are confident to "
+    "generate the response. Use the same language as the input.[/THINK]Here, provide a "
+    "self-contained response."
+)
+_MAGISTRAL_2506_PROMPT = (
+    "A user will ask you to solve a task. You should first draft your thinking process (inner "
+    "monologue) until you have derived the final answer. Afterwards, write a self-contained "
+    "summary of your thoughts (i.e. your summary should be succinct but contain all the "
+    "critical steps you needed to reach the conclusion). You should use Markdown to format your "
+    "response. Write both your thoughts and summary in the same language as the task posed by "
+    "the user. NEVER use \\boxed{} in your response.\n\nYour thinking process must follow the "
+    "template below:\n<think>\nYour thoughts or/and draft, like working through an exercise on "
+    "scratch paper. Be as casual and as long as you want until you are confident to generate a "
+    "correct answer.\n</think>\n\nHere, provide a concise summary that reflects your reasoning "
+    "and presents a clear final answer to the user. Don't mention that this is a "
+    "summary.\n\nProblem:\n\n"
+)
+# In the manner of DeepSeek-R1-Zero (arXiv 2501.12948, table 1), in our words.
+_ASK_TO_THINK = (
+    "First think about the problem between <think> and </think>. Then write the answer after "
+    "</think>."
+)
+
+
+@dataclass(frozen=True)
+class ReasoningFormat:
+    """The format of one family of models.
+
+    Attributes:
+        name: key in ``FORMATS``.
+        open, close: the strings around a reasoning span; None for a model without one.
+        source: where this is documented, in one line.
+        answer: the string with which the answer begins, where more than the closing tag stands
+            between reasoning and answer and there may be several spans (gpt-oss); else None.
+        template: keyword arguments of the chat template.
+        system_prompt: what the family needs to be told before it reasons; else None.
+    """
+
+    name: str
+    open: str | None
+    close: str | None
+    source: str
+    answer: str | None = None
+    template: Mapping[str, Any] = field(default_factory=dict)
+    system_prompt: str | None = None
+
+    @property
+    def thinks(self) -> bool:
+        """Whether a response has a span; if not, the suite says what it costs."""
+        return self.open is not None and self.template.get("enable_thinking") is not False
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of everything that decides prompts and counts."""
+        return content_hash({**asdict(self), "source": None})
+
+    def messages(self, question: str) -> list[dict[str, str]]:
+        """The conversation a question is asked in."""
+        system = self.system_prompt
+        before = [{"role": "system", "content": system}] if system is not None else []
+        return [*before, {"role": "user", "content": question}]
+
+
+def _think(name: str, source: str, **more: Any) -> ReasoningFormat:
+    return ReasoningFormat(name, "<think>", "</think>", source, **more)
+
+
+_ON, _OFF = {"enable_thinking": True}, {"enable_thinking": False}
+FORMATS: dict[str, ReasoningFormat] = {
+    entry.name: entry
+    for entry in (
+        _think("tiny", "the embedded world; the prompt ends with <think>"),
+        _think(
+            "deepseek_r1",
+            "DeepSeek-R1 and its distilled students; the prompt ends with <think>\\n, that of the "
+            "first weeks does not",
+        ),
+        _think("qwen3", "Qwen3 (2504) card, thinking; the model writes <think>", template=_ON),
+        _think(
+            "qwen3_no_thinking",
+            "the same, not thinking; the prompt ends with an empty span",
+            template=_OFF,
+        ),
+        _think(
+            "qwen3_5",
+            "Qwen3.5 card and later, thinking; the prompt ends with <think>\\n",
+            template=_ON,
+        ),
+        _think(
+            "qwen3_5_no_thinking",
+            "the same, not thinking; the prompt ends with an empty span",
+            template=_OFF,
+        ),
+        _think("qwq", "QwQ-32B and Qwen3-Thinking-2507 cards; the prompt ends with <think>\\n"),
+        ReasoningFormat(
+            "gpt_oss",
+            "<|channel|>analysis<|message|>",
+            "<|end|>",
+            "OpenAI harmony format; effort medium, the template's own default",
+            answer="<|channel|>final<|message|>",
+            template={"reasoning_effort": "medium"},
+        ),
+        _think("olmo3_think", "Olmo 3 Think card; the prompt ends with <think>"),
+        ReasoningFormat(
+            "magistral",
+            "[THINK]",
+            "[/THINK]",
+            "Magistral 2507 and later cards; the system prompt asks for the span",
+            system_prompt=_MAGISTRAL_PROMPT,
+        ),
+        _think(
+            "magistral_2506",
+            "Magistral 2506 card; the system prompt asks for the span",
+            system_prompt=_MAGISTRAL_2506_PROMPT,
+        ),
+        _think(
+            "asked_to_think",
+            "any Instruct or base model, asked to think by a system prompt like that of R1-Zero",
+            system_prompt=_ASK_TO_THINK,
+        ),
+        ReasoningFormat("plain", None, None, "Instruct and base models without a span"),
+    )
+}
+
+
+# Tokens of models that are trained to reason between them, which some bases of theirs have too.
+MARKS = ("<|channel|>", "[THINK]", "<think>")
+
+
+def choose(name: str, tokenizer: Any) -> ReasoningFormat:
+    """The format called ``name``; for ``auto`` the one the tokenizer's chat template shows.
+
+    Raises:
+        UserError: there is no such format, or the template does not show one.
+    """
+    if name == AUTO:
+        return detect(tokenizer)
+    if name not in FORMATS:
+        raise UserError(f"reasoning_format '{name}' is not known; known: auto, {_known()}")
+    return FORMATS[name]
+
+
+def choose_for(model: str, name: str, tokenizer: Any) -> ReasoningFormat:
+    """As ``choose``, but ``auto`` is what a model was trained with, if a recipe recorded that.
+
+    A student that learned to think keeps the chat template of its base, which shows nothing of it.
+
+    Args:
+        model: a run directory, one of its checkpoints, another directory, or a name on the hub.
+        name: of a format, or ``auto``.
+        tokenizer: of the model.
+    """
+    folder = Path(model)
+    for run in (folder / "run.json", folder.parent / "run.json"):
+        checkpoint = folder.name.startswith("checkpoint-")
+        if name == AUTO and run.exists() and (checkpoint or run.parent == folder):
+            name = read_json(run).get("training", {}).get("reasoning_format", AUTO)
+    return choose(name, tokenizer)
+
+
+def detect(tokenizer: Any) -> ReasoningFormat:
+    """The format a chat template shows, by its own words and by what it makes of a question.
+
+    A tokenizer without a chat template belongs to a base model: ``plain``. So does a template that
+    nowhere speaks of thinking.
+
+    Raises:
+        UserError: the template speaks of thinking in a way that is not known here, or there is none
+            for a vocabulary with marks of reasoning.
+    """
+    if not tokenizer.chat_template:
+        unknown = (None, tokenizer.unk_token_id)
+        marks = [mark for mark in MARKS if tokenizer.convert_tokens_to_ids(mark) not in unknown]
+        if marks:
+            raise UserError(
+                f"{tokenizer.name_or_path}: '{marks[0]}' is in its vocabulary and it has no chat "
+                "template, so it cannot be asked as it was trained; put the template beside the "
+                "tokenizer, or pass --reasoning_format plain if this is a base model"
+            )
+        return FORMATS["plain"]
+    text = tokenizer.get_chat_template()
+    name = _family(text, lambda **arguments: _opening(tokenizer, arguments))
+    if name is None:
+        raise UserError(
+            f"{tokenizer.name_or_path}: its chat template does not show how it marks reasoning; "
+            f"pass --reasoning_format NAME; known: {_known()}"
+        )
+    return FORMATS[name]
+
+
+def _family(text: str, opening: Any) -> str | None:
+    """Name of the format of a template; ``opening`` renders the beginning of a response."""
+    if "<|channel|>" in text and "<|start|>assistant" in text:
+        return "gpt_oss"
+    if "[THINK]" in text:
+        return "magistral"
+    if "think" not in text.lower():
+        return "plain"
+    if "[INST]" in text and "<think>" in text:
+        return "magistral_2506"
+    if "<\uff5cAssistant\uff5c>" in text:  # with full-width bars
+        # Later templates of the family choose by a variable that the format does not set.
+        return "deepseek_r1" if "thinking" not in text and "</think>" in text else None
+    if "enable_thinking" in text:
+        on, off = opening(**_ON), opening(**_OFF)
+        if not off.rstrip().endswith("</think>"):
+            return None
+        if on.endswith("<think>\n"):
+            return "qwen3_5"
+        return "qwen3" if "<think>" not in on else None
+    begin = opening()
+    if begin.endswith("<think>\n"):
+        return "qwq"
+    if begin.endswith("<think>"):
+        return "olmo3_think" if "<|im_start|>" in text else "tiny"
+    return None
+
+
+def _opening(tokenizer: Any, arguments: Mapping[str, Any]) -> str:
+    """What the template puts after a question, for the model to go on from."""
+    messages = [{"role": "user", "content": "1"}]
+
+    def render(add: bool) -> str:
+        return tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=add, **arguments
+        )
+
+    without, whole = render(False), render(True)
+    return whole.removeprefix(without)
+
+
+def _known() -> str:
+    return ", ".join(FORMATS)

@@ -1,0 +1,319 @@
+"""Code that a model brings along: not run, unless a YAML names the commit it is at.
+
+A commit names its content, so what was read before it was trusted is what runs. A branch or a tag
+can move, and the files of a directory can change: neither is ever trusted.
+"""
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from handan import rundir
+from handan.config import line_keys
+from handan.errors import UserError
+from handan.files import content_hash, file_hash, read_json
+from handan.training.checkpoints import check_model
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+CURE = (
+    "read that code, and if you trust it set trust_remote_code in the YAML: of an engine to the "
+    "commit of the code, of a recipe to true beside a model_revision that is a commit"
+)
+NAMED_IN = ("config.json", "tokenizer_config.json")
+PLACES = {
+    f"{whose}_{what}"
+    for whose in ("model", "teacher_model")
+    for what in ("name_or_path", "revision")
+}
+
+
+def trust_options(trusted: str | None) -> dict[str, Any]:
+    """What ``from_pretrained`` is told: to run no code, or that of one commit."""
+    if trusted is None:
+        return {"trust_remote_code": False}
+    return {"trust_remote_code": True, "code_revision": trusted}
+
+
+def check(model_name: str, revision: str | None, trusted: str | None) -> None:
+    """Stop unless the code that is trusted can be no other tomorrow.
+
+    Args:
+        model_name: a directory or ``owner/name`` on the hub.
+        revision: of the hub repository.
+        trusted: commit of the code; None if none is.
+
+    Raises:
+        UserError: ``trusted`` is no commit, or the code is not at it.
+    """
+    if trusted is None:
+        return
+    if not COMMIT.fullmatch(trusted):
+        raise UserError(
+            f"trust_remote_code is '{trusted}'; give a commit, 40 hexadecimal digits: a branch or "
+            "a tag can move"
+        )
+    folder = Path(model_name)
+    if not folder.is_dir():
+        if revision != trusted:
+            raise UserError(
+                f"{model_name}: trust_remote_code names commit {trusted} and its revision is "
+                f"{revision or 'main'}; let both agree"
+            )
+        return
+    for name in NAMED_IN:
+        named = read_json(folder / name).get("auto_map", {}) if (folder / name).exists() else {}
+        listed = [entry if isinstance(entry, list) else [entry] for entry in named.values()]
+        if own := [code for entry in listed for code in entry if code and "--" not in code]:
+            raise UserError(
+                f"{folder / name}: names code of the directory itself ({own[0]}), which is never "
+                "run; name the repository of the code in auto_map, as owner/name--module.Class"
+            )
+
+
+def of_recipe(config: Any, model_config: Any) -> tuple[str | None, str | None]:
+    """The commits whose code a recipe's YAML trusts, of its model and of its teacher.
+
+    Args:
+        config: TRL's configuration.
+        model_config: TRL's ModelConfig.
+
+    Raises:
+        UserError: a revision is no commit, or the command line says which model it is.
+    """
+    if not config.trust_remote_code:
+        return None, None
+    if elsewhere := sorted(line_keys() & PLACES):
+        raise UserError(
+            f"--{elsewhere[0]}: the YAML trusts the code of the model that it names itself; name "
+            "this one there, or set trust_remote_code to false"
+        )
+    revision = model_config.model_revision
+    teacher = getattr(config, "teacher_model_revision", None)
+    if not COMMIT.fullmatch(revision or ""):
+        raise UserError(
+            "trust_remote_code is true: set 'model_revision' to a commit, 40 hexadecimal digits; "
+            "a branch or a tag can move"
+        )
+    return revision, teacher if COMMIT.fullmatch(teacher or "") else None
+
+
+def told(error: Exception) -> str:
+    """The first line of what loading failed with, or what to do about code that was not run."""
+    text = str(error).strip()
+    if "trust_remote_code" in text or "custom code" in text:
+        return f"it needs code that its repository brings along, which is not run; {CURE}"
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def refuse_kernel(implementation: Any, place: str) -> None:
+    """Stop where the attention is a kernel of the hub, which is code too.
+
+    Raises:
+        UserError: names it.
+    """
+    names = implementation.values() if isinstance(implementation, dict) else [implementation]
+    for name in names:
+        if isinstance(name, str) and "/" in name:
+            raise UserError(
+                f"{place}: attn_implementation is '{name}', code of a hub repository; use sdpa, "
+                "eager or an installed package such as flash_attention_2"
+            )
+
+
+# Models and tokenizers of a directory or the hub, their fingerprints, what ends a sequence.
+
+
+def load_tokenizer(name: str, revision: str | None = None, trusted: str | None = None) -> Any:
+    """The tokenizer of a local directory or of ``owner/name`` on the hub.
+
+    Args:
+        name: directory or hub repository.
+        revision: of the hub repository.
+        trusted: as in ``load_model``.
+
+    Raises:
+        UserError: there is none, or it needs code that is not trusted.
+    """
+    from transformers import AutoTokenizer
+
+    check(name, revision, trusted)
+    try:
+        return AutoTokenizer.from_pretrained(name, revision=revision, **trust_options(trusted))
+    except (OSError, ValueError) as error:
+        why = told(error)
+        raise UserError(f"{name}: cannot be loaded as a tokenizer ({why})") from None
+
+
+def load_config(name: str, revision: str | None = None, trusted: str | None = None) -> Any:
+    """The configuration of a model.
+
+    Args:
+        name: directory or hub repository.
+        revision: of the hub repository.
+        trusted: as in ``load_model``.
+
+    Raises:
+        UserError: there is none, or it asks for code that is not trusted.
+    """
+    from transformers import AutoConfig
+
+    check(name, revision, trusted)
+    try:
+        config = AutoConfig.from_pretrained(name, revision=revision, **trust_options(trusted))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{name}: cannot be loaded as a model ({told(error)})") from None
+    refuse_kernel(config._attn_implementation, name)
+    return config
+
+
+def fingerprint_of(model_name: str, revision: str | None = None, trusted: str | None = None) -> str:
+    """Hash of the files of a model (local directory) or of its revision (hub), without loading it.
+
+    Args:
+        model_name: directory or hub repository.
+        revision: of the hub repository.
+        trusted: as in ``load_model``; of a directory, part of the hash.
+
+    Raises:
+        UserError: there is no such model, or it is half a model of a training here.
+    """
+    local = Path(model_name)
+    check_model(local)
+    if (local / "adapter_config.json").exists():
+        base, base_revision = adapter_base(local)
+        adapter = file_hash(rundir.of_adapter(local))
+        return content_hash([fingerprint_of(base, base_revision, trusted), adapter])
+    if local.is_dir():
+        files = rundir.model_fingerprint(local)
+        return files if trusted is None else content_hash([files, trusted])
+    if model_name.startswith((".", "/")) or model_name.count("/") != 1:
+        raise UserError(f"{model_name}: no such model directory")
+    from huggingface_hub import try_to_load_from_cache
+
+    load_config(model_name, revision, trusted)
+    # Loading has put it into the hub's cache, under the commit that the revision is now.
+    path = try_to_load_from_cache(model_name, "config.json", revision=revision)
+    if not isinstance(path, str):
+        raise UserError(f"{model_name}: loaded, but not in the hub's cache; set HF_HUB_CACHE")
+    return content_hash([model_name, Path(path).parent.name])
+
+
+def load_model(
+    model_name: str,
+    revision: str | None = None,
+    dtype: str = "auto",
+    device: Any = "cpu",
+    merge: bool = True,
+    trusted: str | None = None,
+    **options: Any,
+) -> tuple[Any, Any, str]:
+    """Load a model and its tokenizer, and fingerprint them.
+
+    A directory with a low-rank adapter, such as a checkpoint of a run with ``use_peft``, is loaded
+    as its base with the adapter, merged unless ``merge`` is false.
+
+    Args:
+        model_name: a local directory or ``owner/name`` on the hub.
+        revision: of the hub repository.
+        dtype: of the weights.
+        device: where to put the model; trainers put theirs where it belongs themselves.
+        merge: whether an adapter is merged into its base, which changes the last bits.
+        trusted: commit of the code that the model brings along and that may run; None: none may.
+        options: more keyword arguments of ``from_pretrained``.
+
+    Returns:
+        The model in evaluation mode, its tokenizer, and the hash of its files (local directory) or
+        of its revision (hub).
+
+    Raises:
+        UserError: there is no such model, or it has no safetensors, or needs code that is not
+            trusted.
+    """
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    fingerprint = fingerprint_of(model_name, revision, trusted)
+    refuse_kernel(options.get("attn_implementation"), model_name)
+    adapter = Path(model_name) if (Path(model_name) / "adapter_config.json").exists() else None
+    base, revision = adapter_base(adapter) if adapter else (model_name, revision)
+    load_config(base, revision, trusted)
+    check_saved_generation(base)
+    options |= {"use_safetensors": True, **trust_options(trusted)}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            base, revision=revision, dtype=dtype, **options
+        )
+        if adapter:
+            from peft import PeftModel
+
+            # peft takes a pickle where there are no safetensors; fingerprint_of has made sure.
+            model = PeftModel.from_pretrained(model, adapter)
+            model = model.merge_and_unload() if merge else model
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UserError(f"{model_name}: cannot be loaded as a model ({_why(error)})") from None
+    except RuntimeError as error:
+        if "mismatched_sizes" not in str(error):
+            raise
+        raise UserError(
+            f"{model_name}: cannot be loaded as a model (weights of other sizes than config.json "
+            "says); take both files of one model"
+        ) from None
+    return model.to(device).eval(), load_tokenizer(model_name, revision, trusted), fingerprint
+
+
+def _why(error: Exception) -> str:
+    """What loading weights failed with, and what to do about weights that only a pickle holds."""
+    text = told(error)
+    return f"{text}; {rundir.CONVERT}" if "safetensors" in text else text
+
+
+def adapter_base(folder: Path) -> tuple[str, str | None]:
+    """Name and revision of the model that a low-rank adapter belongs to."""
+    path = folder / "adapter_config.json"
+    settings = read_json(path)
+    if not isinstance(settings, dict) or not settings.get("base_model_name_or_path"):
+        raise UserError(f"{path}: no 'base_model_name_or_path'; name the model it was trained on")
+    return settings["base_model_name_or_path"], settings.get("revision")
+
+
+def check_saved_generation(model_name: str) -> None:
+    """Stop at a damaged generation config of a directory.
+
+    transformers passes over it, and responses would no longer end at the tokens it names.
+
+    Raises:
+        UserError: it is not JSON.
+    """
+    path = Path(model_name) / "generation_config.json"
+    if path.exists():
+        read_json(path)
+
+
+def eos_ids(model: Any, tokenizer: Any) -> list[int]:
+    """Every id that ends a sequence: the generation config's and the tokenizer's.
+
+    Raises:
+        UserError: there is none.
+    """
+    configured = model.generation_config.eos_token_id
+    ids = configured if isinstance(configured, list) else [configured]
+    ends = sorted({i for i in (*ids, tokenizer.eos_token_id) if i is not None})
+    if not ends:
+        raise UserError(
+            f"{tokenizer.name_or_path}: neither tokenizer nor generation config names a token that "
+            "ends a sequence, so every response would be cut; set eos_token"
+        )
+    return ends
+
+
+def ends_of(model_name: str, revision: str | None, tokenizer: Any) -> list[int]:
+    """As ``eos_ids``, for a model that is loaded elsewhere."""
+    from transformers import GenerationConfig
+
+    check_saved_generation(model_name)
+    try:
+        saved = GenerationConfig.from_pretrained(model_name, revision=revision)
+    except OSError:  # many base models have no such file
+        saved = GenerationConfig()
+    return eos_ids(SimpleNamespace(generation_config=saved), tokenizer)

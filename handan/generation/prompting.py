@@ -1,0 +1,150 @@
+"""What is asked of a model: prompts, decoding, and batches. ``handan/engines`` answers.
+
+Requests are sorted by prompt length and cut into batches once; every batch, or with some engines
+every request, has a seed of its own. So a run that was killed and continued, or that ran on more
+processes, draws the same samples.
+"""
+
+import datetime
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from handan.errors import UserError
+from handan.files import content_hash
+from handan.generation.formats import ReasoningFormat
+
+# What chat templates take for today.
+PROMPT_DATE = datetime.date(2026, 1, 1)
+SHOWN = 60  # characters of a question in a message
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How responses are drawn.
+
+    Attributes:
+        temperature: 0 is greedy.
+        top_p: nucleus; 1 switches it off. There is no top-k.
+        max_new_tokens: the cap; a response that reaches it is a censored cost.
+    """
+
+    temperature: float
+    top_p: float
+    max_new_tokens: int
+
+
+@dataclass(frozen=True)
+class Request:
+    """One response to draw.
+
+    Attributes:
+        item, sample: whose it is.
+        question: what is asked.
+        prompt_ids: the prompt, () without the model's tokenizer.
+        decoding: how it is drawn.
+    """
+
+    item: int
+    sample: int
+    question: str
+    prompt_ids: tuple[int, ...]
+    decoding: Decoding
+
+    def seed(self, seed: int) -> int:
+        """A seed of this request's own, in 31 bits, from that of the run."""
+        own = [seed, self.item, self.sample, self.question]
+        return int(content_hash(own), 16) % 2**31
+
+    def asked(self, form: ReasoningFormat) -> list:
+        """What the model is given, as far as it is known here.
+
+        The ids, which are all that an engine in this process sees and hold wording, chat template
+        and system prompt; of a server whose tokenizer is not known, what is sent to it.
+        """
+        return list(self.prompt_ids) or [form.messages(self.question), dict(form.template)]
+
+
+def prompt_ids(tokenizer: Any, question: str, form: ReasoningFormat) -> tuple[int, ...]:
+    """The ids a model is given for a question: its chat template, or the bare text without one.
+
+    A format's system prompt stands before the bare text.
+
+    The template gets what the format says, and a fixed date: some write the day of the call into
+    the system prompt, and a run that goes on tomorrow would ask other prompts.
+
+    Raises:
+        UserError: the beginning-of-sequence token is doubled, the chat template drops the question,
+            a word is unknown to the tokenizer, or the prompt depends on the time; each would
+            change what is measured without a trace.
+    """
+    if tokenizer.chat_template:
+        ids = _templated(tokenizer, question, form)
+    else:
+        system = form.system_prompt
+        ids = tokenizer(question if system is None else f"{system}\n\n{question}\n")["input_ids"]
+    bos, unknown = tokenizer.bos_token_id, tokenizer.unk_token_id
+    if bos is not None and list(ids[:2]) == [bos, bos]:
+        raise UserError(
+            f"{tokenizer.name_or_path}: the prompt begins with two '{tokenizer.bos_token}'; "
+            "remove it from the chat template or set add_bos_token to false"
+        )
+    if unknown is not None and unknown in ids:
+        raise UserError(
+            f"{tokenizer.name_or_path}: the tokenizer does not know a word of the question "
+            f"{question[:SHOWN]!r}; choose a suite whose wording fits this model"
+        )
+    return tuple(ids)
+
+
+def _templated(tokenizer: Any, question: str, form: ReasoningFormat) -> list[int]:
+    """The ids of a question in the chat template, which writes the special tokens itself."""
+    import jinja2
+
+    try:
+        text = tokenizer.apply_chat_template(
+            form.messages(question),
+            add_generation_prompt=True,
+            tokenize=False,
+            chat_template=_dated(tokenizer),
+            **form.template,
+        )
+    except jinja2.TemplateError as error:
+        raise UserError(
+            f"{tokenizer.name_or_path}: its chat template does not take a plain question "
+            f"({error}); mend the template or choose another model"
+        ) from None
+    if question.strip() not in text:
+        raise UserError(
+            f"{tokenizer.name_or_path}: its chat template drops the question "
+            f"{question[:SHOWN]!r}; choose a model for text"
+        )
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def _dated(tokenizer: Any) -> str:
+    """The chat template with a fixed day in place of that of the call."""
+    template = tokenizer.get_chat_template()
+    dated = re.sub(
+        r"""strftime_now\((["'])(.*?)\1\)""",
+        lambda call: repr(PROMPT_DATE.strftime(call[2])),
+        template,
+    )
+    if "strftime_now(" in dated:
+        raise UserError(
+            f"{tokenizer.name_or_path}: its chat template writes the time of the call into the "
+            "prompt, so no two runs would ask the same; set a fixed date in the template"
+        )
+    return dated
+
+
+def batches(requests: Sequence[Request], batch_size: int) -> list[list[Request]]:
+    """Cut requests into batches of one decoding each and of similar prompt lengths."""
+    decodings = sorted({r.decoding for r in requests}, key=lambda d: (d.temperature, d.top_p))
+    out = []
+    for decoding in decodings:
+        group = [r for r in requests if r.decoding == decoding]
+        group.sort(key=lambda r: (len(r.prompt_ids), r.item, r.sample))
+        out += [group[i : i + batch_size] for i in range(0, len(group), batch_size)]
+    return out

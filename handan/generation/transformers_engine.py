@@ -1,0 +1,199 @@
+"""Batched generation with transformers in this process, reproducible batch by batch.
+
+The slowest engine and the reference: every sample is the same after a restart, on any number of
+processes, and beside training, because a batch has a random state of its own.
+"""
+
+import importlib.metadata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from handan.errors import UserError
+from handan.files import content_hash
+from handan.generation.engines import Completion, EngineSettings
+from handan.generation.formats import ReasoningFormat, choose_for
+from handan.generation.loading import eos_ids, load_model
+from handan.generation.prompting import Decoding, Request
+
+
+@dataclass(frozen=True)
+class Settings(EngineSettings):
+    """Of ``eval/engines/transformers.yaml``.
+
+    Attributes:
+        dtype: of the weights; ``auto`` is that of the saved ones.
+        attn_implementation: null leaves it to transformers.
+    """
+
+    dtype: str = "auto"
+    attn_implementation: str | None = None
+
+
+class TransformersEngine:
+    """A loaded model, as an engine.
+
+    Args:
+        model: a transformers model, unwrapped, on its device.
+        tokenizer: its tokenizer.
+        form: its reasoning format.
+        fingerprint: hash of its weights and tokenizer.
+    """
+
+    address: str | None = None
+    independent, remote = False, False
+
+    def __init__(
+        self, model: Any, tokenizer: Any, form: ReasoningFormat, fingerprint: str = ""
+    ) -> None:
+        self.model, self.tokenizer, self.form, self.fingerprint = (
+            model,
+            tokenizer,
+            form,
+            fingerprint,
+        )
+        self.ends = eos_ids(model, tokenizer)
+        self.identity: dict[str, Any] = {
+            "engine": "transformers",
+            "transformers": importlib.metadata.version("transformers"),
+            "dtype": str(model.dtype).removeprefix("torch."),
+            "attn_implementation": getattr(model.config, "_attn_implementation", None),
+        }
+
+    def complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
+        """As ``Engine.complete``; the whole batch shares one seed, mixed with its content."""
+        rows = generate_batch(self.model, self.tokenizer, batch, seed)
+        return [Completion(ids, ended=ids[-1] in self.ends) for ids in rows]
+
+
+def open_engine(
+    settings: Settings, model_name: str, revision: str | None, form: str, device: Any
+) -> TransformersEngine:
+    """Load a model as an engine; ``form`` is the name of its format, or ``auto``."""
+    options: dict[str, Any] = {}
+    if settings.attn_implementation is not None:
+        options["attn_implementation"] = settings.attn_implementation
+    model, tokenizer, fingerprint = load_model(
+        model_name,
+        revision,
+        dtype=settings.dtype,
+        device=device,
+        trusted=settings.trust_remote_code,
+        **options,
+    )
+    chosen = choose_for(model_name, form, tokenizer)
+    return TransformersEngine(model, tokenizer, chosen, fingerprint)
+
+
+def generate_batch(
+    model: Any, tokenizer: Any, batch: Sequence[Request], seed: int
+) -> list[list[int]]:
+    """Completions of one batch, drawn with a seed of its own.
+
+    The random state of the caller is left as it was. The seed is mixed with the batch's content,
+    so no two batches share their draws.
+    """
+    import torch
+
+    identity = content_hash([seed, [[r.item, r.sample, r.prompt_ids] for r in batch]])
+    prompts = [r.prompt_ids for r in batch]
+    with torch.random.fork_rng():
+        torch.manual_seed(int(identity[:15], 16))
+        return complete(model, prompts, batch[0].decoding, eos_ids(model, tokenizer))
+
+
+def complete(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    decoding: Decoding,
+    ends: list[int],
+    seeds: Sequence[int] | None = None,
+) -> list[list[int]]:
+    """Completions of prompts, each up to and including its end-of-sequence token.
+
+    Lengths of reasoning are very unequal, and a batch takes as long as its longest row. So it is
+    generated in stages of 32, 64, 128, ... tokens, and only unfinished rows go on to the next one.
+    With ``seeds``, one a prompt, a completion does not depend on the batch it is drawn in; without,
+    all of them are drawn from the process's random state.
+    """
+    import torch
+
+    completions: list[list[int]] = [[] for _ in prompts]
+    unfinished, remaining, stage = list(range(len(prompts))), decoding.max_new_tokens, 32
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        while unfinished and remaining:
+            stage = min(stage, remaining)
+            contexts = [[*prompts[i], *completions[i]] for i in unfinished]
+            drawn = decoding.max_new_tokens - remaining
+            own = None if seeds is None else ([seeds[i] for i in unfinished], drawn)
+            rows = _generate(model, contexts, decoding, stage, ends, own)
+            for i, row in zip(unfinished, rows, strict=True):
+                completions[i] += row
+            unfinished = [i for i in unfinished if completions[i][-1] not in ends]
+            remaining, stage = remaining - stage, 2 * stage
+    model.train(was_training)
+    return completions
+
+
+def _generate(
+    model: Any,
+    contexts: list[list[int]],
+    decoding: Decoding,
+    num_tokens: int,
+    ends: list[int],
+    seeded: tuple[list[int], int] | None,
+) -> list[list[int]]:
+    """At most ``num_tokens`` more ids for each context, up to and including an end of sequence.
+
+    ``seeded`` holds the rows' seeds and how many tokens each of them has drawn already.
+    """
+    import torch
+    from transformers import GenerationConfig, LogitsProcessorList
+
+    sampled = decoding.temperature > 0 and seeded is None
+    config = GenerationConfig(
+        max_new_tokens=num_tokens,
+        do_sample=sampled,
+        temperature=decoding.temperature if sampled else None,
+        top_p=decoding.top_p if sampled else None,
+        top_k=0 if sampled else None,
+        eos_token_id=ends,
+        pad_token_id=ends[0],
+    )
+    longest = max(map(len, contexts))
+    input_ids = torch.full((len(contexts), longest), ends[0])
+    attention_mask = torch.zeros_like(input_ids)
+    for row, context in enumerate(contexts):
+        input_ids[row, longest - len(context) :] = torch.tensor(context)
+        attention_mask[row, longest - len(context) :] = 1
+    processors = LogitsProcessorList()
+    if seeded and decoding.temperature > 0:
+        from handan.generation.sampling import SeededSampling
+
+        drawing = (decoding.temperature, decoding.top_p, longest, seeded[1])
+        processors.append(SeededSampling(seeded[0], *drawing))
+    # What a configuration leaves open, generate() takes from the one saved with the model, which
+    # may hold a repetition penalty, a minimum length, ...: so that one is put aside meanwhile.
+    saved, model.generation_config = model.generation_config, config
+    # Training switches this on in mixtures of experts, for a loss that generating has no use for
+    # and that fails on it.
+    experts = hasattr(model.config, "output_router_logits")
+    try:
+        output = model.generate(
+            input_ids=input_ids.to(model.device),
+            attention_mask=attention_mask.to(model.device),
+            logits_processor=processors,
+            # Whole weights are on every process, and each of them ends when its rows do.
+            synced_gpus=False,
+            **({"output_router_logits": False} if experts else {}),
+        )
+    finally:
+        model.generation_config = saved
+    return [_until_end(row, ends) for row in output[:, longest:].tolist()]
+
+
+def _until_end(ids: list[int], ends: Sequence[int]) -> list[int]:
+    stop = next((i for i, token in enumerate(ids) if token in ends), len(ids))
+    return ids[: stop + 1]

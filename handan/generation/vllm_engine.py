@@ -1,0 +1,189 @@
+"""Batched generation with vLLM in this process: the fast engine on GPUs.
+
+Prompts go in as the same token ids as everywhere, and token ids come out. Every request has a seed
+of its own; still, what shares a batch with it changes the last bits of its logits, and with them a
+sample now and then. Several processes (``accelerate launch``) each hold the whole model, or with
+``tensor_parallel_size`` above 1 a group of GPUs each.
+"""
+
+import importlib.metadata
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from handan.errors import UserError
+from handan.generation import loading
+from handan.generation.chat import FAILED, class_of, ended
+from handan.generation.engines import Completion, EngineSettings
+from handan.generation.formats import ReasoningFormat, choose_for
+from handan.generation.loading import ends_of, fingerprint_of, load_config, load_tokenizer
+from handan.generation.prompting import Decoding, Request
+
+
+@dataclass(frozen=True)
+class Settings(EngineSettings):
+    """Of ``eval/engines/vllm.yaml``.
+
+    Attributes:
+        dtype: of the weights.
+        tensor_parallel_size: GPUs that share one copy of the model.
+        gpu_memory_utilization: share of a GPU's memory that vLLM takes.
+        max_model_len: longest prompt and response together, or what the model was made for if that
+            is less; null: that of the model. vLLM does not start unless the cache of one such
+            response fits beside the weights.
+    """
+
+    dtype: str = "auto"
+    tensor_parallel_size: int = 1
+    gpu_memory_utilization: float = 0.9
+    max_model_len: int | None = None
+
+
+class VLLMEngine:
+    """vLLM's ``LLM``, as an engine."""
+
+    address: str | None = None
+    independent, remote = True, False
+
+    def __init__(
+        self,
+        llm: Any,
+        settings: Settings,
+        tokenizer: Any,
+        form: ReasoningFormat,
+        ends: Sequence[int],
+        fingerprint: str,
+    ) -> None:
+        self.llm, self.tokenizer, self.form = llm, tokenizer, form
+        self.ends = list(ends)
+        self.fingerprint = fingerprint
+        self.identity: dict[str, Any] = {
+            "engine": "vllm",
+            "vllm": importlib.metadata.version("vllm"),
+            "dtype": settings.dtype,
+            "tensor_parallel_size": settings.tensor_parallel_size,
+            "max_model_len": settings.max_model_len,
+        }
+
+    def complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
+        """As ``Engine.complete``."""
+        from vllm import SamplingParams
+
+        outputs = self.llm.generate(
+            [{"prompt_token_ids": list(request.prompt_ids)} for request in batch],
+            [SamplingParams(**sampling(r.decoding, r.seed(seed), self.ends)) for r in batch],
+            use_tqdm=False,
+        )
+        rows = [output.outputs[0] for output in outputs]
+        return [completion_of(row.token_ids, row.finish_reason) for row in rows]
+
+
+def completion_of(ids: Sequence[int], word: str | None) -> Completion | UserError:
+    """A response of vLLM, or what its finish reason says went wrong."""
+    if class_of(word) == FAILED:
+        return UserError(f"vLLM gave no response (finish reason '{word}')")
+    return Completion(list(ids), ended=ended(word))
+
+
+def sampling(decoding: Decoding, seed: int, ends: Sequence[int]) -> dict[str, Any]:
+    """Arguments of ``SamplingParams``; whatever else could change a response is switched off."""
+    return {
+        "n": 1,
+        "temperature": decoding.temperature,
+        "top_p": decoding.top_p,
+        "top_k": 0,
+        "min_p": 0.0,
+        "repetition_penalty": 1.0,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+        "max_tokens": decoding.max_new_tokens,
+        "min_tokens": 0,
+        "seed": seed,
+        "stop_token_ids": list(ends),
+        "skip_special_tokens": False,
+        "detokenize": False,
+    }
+
+
+def visible_devices(visible: str | None, count: int, rank: int, group: int) -> str:
+    """The GPUs of one process, as ``CUDA_VISIBLE_DEVICES`` names them.
+
+    Args:
+        visible: the variable as it is, None if it is not set.
+        count: GPUs of this machine.
+        rank: of the process on this machine.
+        group: GPUs it needs.
+
+    Raises:
+        UserError: there are not so many.
+    """
+    names = visible.split(",") if visible else [str(number) for number in range(count)]
+    mine = names[rank * group : (rank + 1) * group]
+    if len(mine) < group:
+        raise UserError(
+            f"process {rank} of this machine needs {group} GPUs of its own and {len(names)} are "
+            "there for all; start fewer processes or lower tensor_parallel_size"
+        )
+    return ",".join(mine)
+
+
+def context_of(
+    model_name: str, revision: str | None, wanted: int | None, trusted: str | None = None
+) -> int | None:
+    """``wanted`` tokens of context, or those the model was made for if they are fewer.
+
+    vLLM refuses to go beyond them. Responses that end there are counted as truncated, and told.
+    """
+    text = load_config(model_name, revision, trusted).get_text_config()
+    made_for = getattr(text, "max_position_embeddings", None)
+    return wanted if wanted is None or made_for is None else min(wanted, made_for)
+
+
+def open_engine(
+    settings: Settings, model_name: str, revision: str | None, form: str, device: Any
+) -> VLLMEngine:
+    """Load a model into vLLM; ``form`` is the name of its format, or ``auto``."""
+    try:
+        from vllm import LLM
+    except ImportError:
+        raise UserError(
+            "engine vllm needs a package: pip install 'handan[vllm]' on a machine with GPUs, or "
+            "take eval/engines/transformers.yaml"
+        ) from None
+    if (Path(model_name) / "adapter_config.json").exists():
+        raise UserError(
+            f"{model_name}: an adapter, which vLLM takes only merged into its base; merge it, "
+            "or take eval/engines/transformers.yaml"
+        )
+    import torch
+
+    trusted = settings.trust_remote_code
+    tokenizer = load_tokenizer(model_name, revision, trusted)
+    # Before vLLM is asked: a directory of pickles has none.
+    fingerprint = fingerprint_of(model_name, revision, trusted)
+    chosen = choose_for(model_name, form, tokenizer)
+    ends = ends_of(model_name, revision, tokenizer)
+    # vLLM's workers take the first GPUs they see, whichever the launcher gave this process.
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible_devices(
+        os.environ.get("CUDA_VISIBLE_DEVICES"),
+        torch.cuda.device_count(),
+        int(os.environ.get("LOCAL_RANK", "0")),
+        settings.tensor_parallel_size,
+    )
+    llm = LLM(
+        model=model_name,
+        tokenizer=model_name,
+        revision=revision,
+        tokenizer_revision=revision,
+        dtype=settings.dtype,
+        tensor_parallel_size=settings.tensor_parallel_size,
+        gpu_memory_utilization=settings.gpu_memory_utilization,
+        max_model_len=context_of(model_name, revision, settings.max_model_len, trusted),
+        load_format="safetensors",
+        **loading.trust_options(trusted),
+        generation_config="vllm",  # nothing of the file saved with the model
+        seed=0,
+    )
+    return VLLMEngine(llm, settings, tokenizer, chosen, ends, fingerprint)

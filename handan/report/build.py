@@ -1,0 +1,94 @@
+"""``handan report``: run directories become one self-contained page and its alignment.json.
+
+The page states nothing that is not in the run directories: roles come from hashes of weights,
+verdicts from intervals. ``data``, ``roles`` and ``course`` read and relate, ``words`` speaks,
+``pictures`` draws, ``page`` puts all into one file.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from handan.budgets import TOLERANCE
+from handan.errors import UserError, printable
+from handan.files import write_json, write_text
+from handan.report import page
+from handan.report.comparison import Comparison, read_study
+from handan.report.confounds import compared
+from handan.report.formatting import plain
+from handan.report.page import report_command
+from handan.report.pictures.export import write_figures
+from handan.report.summary import summary
+from handan.report.wandb_report import publish, read_address
+
+
+def write(runs: Sequence[Path], output: Path, budget_tolerance: float = TOLERANCE) -> list[str]:
+    """Read runs and write their report, see ``write_report``.
+
+    Args:
+        runs: directories of evaluated runs; directories of traces may be among them.
+        output: the HTML or Markdown file.
+        budget_tolerance: budgets count as matched within this share.
+
+    Raises:
+        UserError: a run directory is missing or wrong, or the output cannot be written.
+    """
+    return write_report(read_study(runs, budget_tolerance), runs, output)
+
+
+def write_report(study: Comparison, runs: Sequence[Path], output: Path) -> list[str]:
+    """Write the report to ``output`` and its numbers to ``alignment.json`` beside it.
+
+    A name that ends in '.md' becomes Markdown with its figures in ``report_figures/`` beside it,
+    any other an HTML page.
+
+    Returns:
+        The answer in a few sentences, as at the top of the report, and whose budgets are matched.
+
+    Raises:
+        UserError: the output cannot be written.
+    """
+    alignment = output.with_name("alignment.json")
+    if alignment.parent.resolve() in [run.resolve() for run in runs]:
+        raise UserError(f"{output}: would replace a run's own alignment.json; write it elsewhere")
+    command = report_command(runs, output, study.tolerance)
+    if output.suffix == ".md":
+        text = page.render_markdown(study, output.parent, command)
+    else:
+        text = page.render(study, command)
+    budgets = compared(study)
+    write_json(alignment, study.alignment() | {"budgets": budgets})
+    write_text(output, text)
+    return summary(study.main) + [row["sentence"] for row in budgets]
+
+
+# What ``handan report`` does with its options.
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write everything that was asked for.
+
+    Raises:
+        UserError: nothing is asked for, or a run or an output is wrong.
+    """
+    runs = [*arguments.runs, *arguments.more_runs]
+    if arguments.output is None and arguments.figures is None and arguments.wandb is None:
+        raise UserError(
+            "nothing is asked for; give --output report.html, --figures DIR or "
+            "--wandb ENTITY/PROJECT"
+        )
+    if arguments.offline is not None and arguments.wandb is None:
+        raise UserError("--offline writes the report of --wandb ENTITY/PROJECT; give that too")
+    if arguments.budget_tolerance != TOLERANCE and len(set(runs)) < 2:
+        raise UserError("--budget_tolerance is of runs that are compared; leave it out of one")
+    address = None if arguments.wandb is None else read_address(arguments.wandb)
+    study = read_study(runs, arguments.budget_tolerance)
+    if arguments.output is not None:
+        for sentence in write_report(study, runs, arguments.output):
+            print(plain(sentence))
+        print(f"wrote {printable(str(arguments.output))}")
+    if arguments.figures is not None:
+        pictures = write_figures(study, arguments.figures)
+        print(f"wrote {len(pictures)} figures to {printable(str(arguments.figures))}")
+    if address is not None:
+        print(publish(study, address, arguments.offline))

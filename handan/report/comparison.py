@@ -1,0 +1,546 @@
+"""Bases, teachers and students among runs, inferred from hashes of weights, never from names."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handan.alignment.align import align
+from handan.alignment.correlation import finite_or_none, fisher_mean
+from handan.alignment.costs import GREEDY_SUFFIX, CostTable
+from handan.alignment.items import TaskCosts, final_costs, item_costs
+from handan.alignment.pairs import Comparisons, Pairs, choose_pairs, read_runs
+from handan.budgets import TOLERANCE, root
+from handan.config import read_yaml
+from handan.errors import UserError
+from handan.files import content_hash, read_appended, read_json
+from handan.training.arms import described
+
+# What a sentence calls an arm of each kind, in the order of tables.
+KINDS = {
+    "base": "the base model",
+    "teacher": "the teacher",
+    "student": "the {method} student",
+    "trained": "the {method} model",
+    "control": "the {method} control",
+    "model": "model",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    """One run of one model.
+
+    Attributes:
+        name: in all tables.
+        run_dir: its directory.
+        run, config: run.json and config.yaml.
+        metrics: rows of metrics.jsonl.
+        sweep: rows of sweep/metrics.jsonl, which were measured on its checkpoints afterwards.
+        greedy: name of its answers at temperature 0, None if there are none.
+        base: arm whose weights its training began with, None if that was not evaluated.
+        teacher: arm whose traces it was trained on, None if it has none that was evaluated.
+        kind: 'base'; 'teacher'; 'student', which imitates a teacher; 'control', a student of a
+            model that was itself trained from the student's base; 'trained', on its own answers;
+            'model', related to no other arm.
+    """
+
+    name: str
+    run_dir: Path
+    run: Mapping[str, Any]
+    config: Mapping[str, Any]
+    metrics: tuple[dict, ...] = ()
+    sweep: tuple[dict, ...] = ()
+    greedy: str | None = None
+    base: str | None = None
+    teacher: str | None = None
+    kind: str = "model"
+
+    @property
+    def training(self) -> Mapping[str, Any]:
+        """What run.json says of its training; empty if it was not trained."""
+        return self.run.get("training", {})
+
+    @property
+    def training_config(self) -> Mapping[str, Any]:
+        """Settings of its training."""
+        return self.config.get("training", {})
+
+    @property
+    def published(self) -> Mapping[str, Any]:
+        """What a zoo says of the training of a published model; empty if it is not of a zoo."""
+        return self.run.get("published", {})
+
+    @property
+    def started_from(self) -> str | None:
+        """Hash of the weights its training began with, evaluated or not."""
+        return self.training_config.get("model_fingerprint") or self.published.get("base")
+
+    @property
+    def root(self) -> str | None:
+        """Hash of the weights at the start of the first of the trainings that led to this arm."""
+        return root(self.training, self.started_from)
+
+    @property
+    def evaluation(self) -> Mapping[str, Any]:
+        """What run.json says of its evaluation."""
+        return self.run.get("evaluation", {})
+
+    @property
+    def suite(self) -> Mapping[str, Any]:
+        """The suite it was evaluated on."""
+        return self.config.get("evaluation", {}).get("suite") or {}
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Hash of the evaluated weights."""
+        return self.config.get("evaluation", {}).get("model_fingerprint")
+
+    @property
+    def recipe(self) -> str | None:
+        """The recipe it was trained by."""
+        return self.training.get("recipe") or self.published.get("recipe")
+
+    @property
+    def method(self) -> str | None:
+        """Its recipe in words."""
+        return described(self.recipe).method if self.recipe else None
+
+    @property
+    def taught_by(self) -> Mapping[str, Any]:
+        """Its teacher's name and hash of weights as run.json has them, evaluated or not."""
+        return self.training.get("teacher") or self.published.get("teacher") or {}
+
+    @property
+    def teacher_said(self) -> str | None:
+        """Name of its teacher in run.json, evaluated or not."""
+        return self.taught_by.get("arm")
+
+    @property
+    def noun(self) -> str:
+        """What a sentence calls it, with its name where that adds something."""
+        noun = KINDS[self.kind].format(method=self.method)
+        return noun if self.name.casefold() in noun.casefold().split() else f"{noun} {self.name}"
+
+    @property
+    def role(self) -> str:
+        """Its place in the experiment, for tables."""
+        start = f" from {self.base}" if self.base else ""
+        if self.kind == "base":
+            return "base model"
+        if self.kind == "teacher":
+            trained = f", trained by {self.method}{start}" if self.method else ""
+            return f"teacher{trained}"
+        if self.kind in ("student", "control"):
+            whom = self.teacher or self.teacher_said or "an unrecorded teacher"
+            relation = ", which has the same base" if self.kind == "control" else ""
+            how = described(self.recipe).by_teacher
+            return f"{self.kind}: {self.method}{start} {how} {whom}{relation}"
+        if self.kind == "trained":
+            return f"{self.method}{start}"
+        return "not related to another arm"
+
+
+def same_start(a: Arm, b: Arm) -> bool:
+    """Whether the trainings of both began with the same weights."""
+    return a.started_from is not None and a.started_from == b.started_from
+
+
+def relate(arms: Sequence[Arm]) -> list[Arm]:
+    """The arms of a group with base, teacher and kind, in the order of ``KINDS``."""
+    by_weights = {arm.fingerprint: arm for arm in reversed(arms) if arm.fingerprint}
+
+    def found(weights: Any, seeker: Arm) -> Arm | None:
+        arm = by_weights.get(weights)
+        return None if arm is None or arm.name == seeker.name else arm
+
+    base_of = {arm.name: found(arm.started_from, arm) for arm in arms}
+    teacher_of = {arm.name: found(arm.taught_by.get("model_fingerprint"), arm) for arm in arms}
+
+    def control(arm: Arm) -> bool:
+        teacher = teacher_of[arm.name]
+        return teacher is not None and same_start(arm, teacher)
+
+    bases = {arm.name for arm in base_of.values() if arm}
+    teachers = {
+        teacher.name for arm in arms if (teacher := teacher_of[arm.name]) and not control(arm)
+    }
+
+    def kind(arm: Arm) -> str:
+        if arm.method and (arm.teacher_said or arm.training.get("traces")):
+            return "control" if control(arm) else "student"
+        if arm.name in bases and not arm.method:
+            return "base"
+        if arm.name in teachers:
+            return "teacher"
+        return "trained" if arm.method else "model"
+
+    related = []
+    for arm in arms:
+        base, teacher = base_of[arm.name], teacher_of[arm.name]
+        related.append(
+            replace(
+                arm,
+                base=base.name if base else None,
+                teacher=teacher.name if teacher else None,
+                kind=kind(arm),
+            )
+        )
+    return sorted(related, key=lambda arm: list(KINDS).index(arm.kind))
+
+
+def comparisons(arms: Sequence[Arm]) -> Comparisons:
+    """Pairs to contrast, to regress and to compare in effort, each also at temperature 0.
+
+    Every arm is contrasted with its teacher and its base, students with the arms that were trained
+    from the same base on their own answers, and those with the students' teachers. An arm that was
+    trained in several stages is contrasted with all that were trained from where it began.
+    Unrelated arms are contrasted all with all, if they are few.
+    """
+    pairs = [(arm.name, arm.teacher) for arm in arms if arm.teacher]
+    pairs += [(arm.name, arm.base) for arm in arms if arm.base]
+    pairs += [
+        (arm.name, other.name)
+        for arm in arms
+        for other in arms
+        if arm.root != arm.started_from and other.started_from == arm.root
+        if other.name != arm.base
+    ]
+    beside = [
+        (student, other)
+        for student in arms
+        for other in arms
+        if student.kind == "student" and other.kind == "trained"
+        if same_start(student, other)
+    ]
+    pairs += [(student.name, other.name) for student, other in beside]
+    pairs += [
+        (other.name, student.teacher)
+        for student, other in beside
+        if student.teacher and (student.teacher, other.name) not in pairs
+    ]
+    if not pairs:
+        pairs = choose_pairs([arm.name for arm in arms], None)
+    fits = [(arm.name, arm.base) for arm in arms if arm.base]
+    greedy = {arm.name: arm.greedy for arm in arms}
+    effort = [(arm.name, arm.teacher) for arm in arms if arm.teacher]
+    roles = {
+        pair: (arm.kind, role)
+        for arm in arms
+        for name, role in ((arm.teacher, "teacher"), (arm.base, "base"))
+        if name and arm.kind in ("student", "teacher")
+        for pair in _also_greedy([(arm.name, name)], greedy)
+    }
+    return Comparisons(
+        _also_greedy(pairs, greedy),
+        _also_greedy(fits, greedy),
+        _also_greedy(effort, greedy),
+        roles,
+    )
+
+
+def _also_greedy(pairs: Pairs, greedy: Mapping[str, str | None]) -> Pairs:
+    unique = list(dict.fromkeys(pairs))
+    cold = [(greedy[a], greedy[b]) for a, b in unique]
+    return unique + [(a, b) for a, b in cold if a and b]
+
+
+# Run directories become arms; arms that were measured alike become a group with its figures.
+
+BOOTSTRAP = 10_000
+
+
+@dataclass(frozen=True)
+class Group:
+    """Arms that were measured under the same conditions, with their figures.
+
+    Attributes:
+        conditions: 'comparability' of their run.json.
+        arms: base first, then teacher, students, controls.
+        costs: {model: {task: costs}}; the answers at temperature 0 are models of their own.
+        result: of ``handan.alignment.align.align``.
+    """
+
+    conditions: Mapping[str, Any]
+    arms: list[Arm]
+    costs: Mapping[str, Mapping[str, TaskCosts]]
+    result: Mapping[str, Any]
+
+    def tasks(self, source: str) -> list[str]:
+        """Names of the tasks whose costs are compared with 'human' or 'analytic' ones."""
+        found = {
+            task: None
+            for arm in self.arms
+            for task, costs in self.costs[arm.name].items()
+            if costs.cost_source == source
+        }
+        return sorted(found)
+
+    def figures(self, model: str | None) -> Mapping[str, Any] | None:
+        """All figures of a model, None if there is no such model."""
+        return self.result["models"].get(model) if model else None
+
+    def over_tasks(self, model: str | None, column: str, source: str = "human") -> float | None:
+        """Plain mean of a figure over the tasks of one source; None where it is unknown."""
+        figures = self.figures(model)
+        if figures is None:
+            return None
+        values = [
+            task[column]
+            for task in figures["tasks"].values()
+            if task["cost_source"] == source and task[column] is not None
+        ]
+        return sum(values) / len(values) if values else None
+
+    def ceiling(self) -> float | None:
+        """Fisher-z mean of the human ceilings over the human tasks; None if one is unknown."""
+        ceilings = [self.task_figure(task, "ceiling") for task in self.tasks("human")]
+        if not ceilings or None in ceilings:
+            return None
+        return finite_or_none(fisher_mean(np.array(ceilings, dtype=float)))
+
+    def task_figure(self, task: str, column: str) -> float | None:
+        """A figure that belongs to the task, so that the first arm which knows it will do."""
+        for arm in self.arms:
+            figures = self.result["models"][arm.name]["tasks"].get(task)
+            if figures and figures[column] is not None:
+                return float(figures[column])
+        return None
+
+    def arm(self, wanted: str | None) -> Arm:
+        """The arm of a name."""
+        return next(arm for arm in self.arms if arm.name == wanted)
+
+    def contrast(
+        self, a: str | None, b: str | None, task: str | None = None, mean: str = "human"
+    ) -> Mapping[str, Any] | None:
+        """The contrast of a with b on a task, or on the mean over human or analytic tasks."""
+        for row in self.result["contrasts"]:
+            on = row["task"] == task if task else row["mean"] == mean
+            if (row["a"], row["b"]) == (a, b) and on:
+                return row
+        return None
+
+    def format_of(self, task: str) -> str | None:
+        """The trace format whose noise-free length is the oracle of a task."""
+        for arm in self.arms:
+            for entry in arm.suite.get("tasks", []):
+                if entry.get("task") == task and entry.get("format"):
+                    return str(entry["format"])
+        return None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything the page is made of; the largest group comes first."""
+
+    groups: list[Group]
+    traces: Mapping[str, Mapping[str, Any]]
+    tolerance: float = TOLERANCE  # of budgets
+
+    @property
+    def main(self) -> Group:
+        """The group with most runs, the one given first among equals."""
+        return self.groups[0]
+
+    @property
+    def arms(self) -> list[Arm]:
+        """All arms of all groups."""
+        return [arm for group in self.groups for arm in group.arms]
+
+    def alignment(self) -> dict[str, Any]:
+        """All models, contrasts and fits in the layout of alignment.json.
+
+        Power is that of the main group's items.
+        """
+        results = [group.result for group in self.groups]
+        return {
+            "models": {k: v for result in results for k, v in result["models"].items()},
+            "contrasts": [row for result in results for row in result["contrasts"]],
+            "inflation": [row for result in results for row in result["inflation"]],
+            "study": {
+                name: [row for result in results for row in result["study"][name]]
+                for name in results[0]["study"]
+            },
+            "power": results[0]["power"],
+            "settings": results[0]["settings"],
+            "notes": [note for result in results for note in result["notes"]],
+            "groups": [
+                {
+                    "comparability": group.conditions,
+                    "arms": {
+                        arm.name: {"role": arm.kind, "base": arm.base, "teacher": arm.teacher}
+                        for arm in group.arms
+                    },
+                }
+                for group in self.groups
+            ],
+        }
+
+
+def read_study(run_dirs: Sequence[Path], tolerance: float = TOLERANCE) -> Comparison:
+    """Read run directories, relate them, and compute all figures group by group.
+
+    Directories of traces may be among them; they are found by themselves if they lie where they
+    were made.
+
+    Raises:
+        UserError: a file is missing or wrong, or two arms have the same name.
+    """
+    together: dict[str, list[Path]] = {}
+    trace_runs: list[Mapping[str, Any]] = []
+    for run_dir in run_dirs:
+        run = _read_run(run_dir)
+        if "comparability" not in run and "traces" in run:
+            trace_runs.append(run["traces"])
+        else:
+            together.setdefault(content_hash(run.get("comparability")), []).append(run_dir)
+    if not together:
+        raise UserError("no evaluated run was named; evaluate one with eval/run.py")
+    read = [
+        (read_runs(of_group, allow_different=False), of_group)
+        for of_group in sorted(together.values(), key=len, reverse=True)
+    ]
+    arms = [
+        [_read_arm(run_dir, runs.models[run_dir]) for run_dir in of_group]
+        for runs, of_group in read
+    ]
+    seen: dict[str, Arm] = {}
+    for arm in (arm for of_group in arms for arm in of_group):
+        if arm.name in seen:
+            raise UserError(
+                f"{seen[arm.name].run_dir} and {arm.run_dir} both have a model named "
+                f"'{arm.name}'; rename 'arm' in one run.json"
+            )
+        seen[arm.name] = arm
+    groups = [
+        _group(relate(of_group), runs.table, runs.notes)
+        for of_group, (runs, _) in zip(arms, read, strict=True)
+    ]
+    everyone = [arm for group in groups for arm in group.arms]
+    found = {arm.name: _traces_of(arm, trace_runs) for arm in everyone}
+    known = {name: traces for name, traces in found.items() if traces is not None}
+    return Comparison(groups, known, tolerance)
+
+
+def _read_run(run_dir: Path) -> dict[str, Any]:
+    if not run_dir.is_dir():
+        raise UserError(f"{run_dir}: no such run directory; name the directory of an evaluated run")
+    if not (run_dir / "run.json").exists():
+        raise UserError(f"{run_dir}: holds no run.json; name the directory of an evaluated run")
+    run = read_json(run_dir / "run.json")
+    if not isinstance(run, dict):
+        raise UserError(f"{run_dir / 'run.json'}: expected a JSON object; evaluate the run again")
+    return run
+
+
+def _read_arm(run_dir: Path, models: Sequence[str]) -> Arm:
+    run = _read_run(run_dir)
+    config = read_yaml(run_dir / "config.yaml") if (run_dir / "config.yaml").exists() else {}
+    for part in (run, config):
+        for stage in ("training", "evaluation"):
+            if not isinstance(part.get(stage, {}), dict):
+                raise UserError(
+                    f"{run_dir}: '{stage}' in run.json or config.yaml is no mapping; restore it"
+                )
+    called = str(run.get("arm") or run_dir.resolve().name)
+    name = called if called in models else models[0]
+    greedy = called + GREEDY_SUFFIX
+    return Arm(
+        name=name,
+        run_dir=run_dir,
+        run=run,
+        config=config,
+        metrics=_rows(run_dir / "metrics.jsonl"),
+        sweep=_rows(run_dir / "sweep" / "metrics.jsonl"),
+        greedy=greedy if greedy in models and greedy != name else None,
+    )
+
+
+def _rows(path: Path) -> tuple[dict, ...]:
+    return tuple(read_appended(path)) if path.exists() else ()
+
+
+def _group(arms: list[Arm], table: CostTable, notes: list[str]) -> Group:
+    seed = arms[0].suite.get("seed", 0)
+    result = align(
+        table,
+        bootstrap=BOOTSTRAP,
+        seed=seed if isinstance(seed, int) and seed >= 0 else 0,
+        comparisons=comparisons(arms),
+    )
+    result["notes"] = notes + result["notes"]
+    return Group(arms[0].run["comparability"], arms, final_costs(item_costs(table)), result)
+
+
+def _traces_of(arm: Arm, given: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """What run.json of its teacher's traces says; the file's hash proves that they are the ones."""
+    wanted = arm.training.get("traces")
+    if not wanted:
+        return None
+    place = Path(str(arm.training_config.get("traces", "")))
+    candidates = list(given)
+    for folder in (place.parent, arm.run_dir.parent / place.parent.name):
+        if (folder / "run.json").exists():
+            candidates.append(_read_run(folder).get("traces", {}))
+    return next((traces for traces in candidates if traces.get("traces_sha256") == wanted), None)
+
+
+# The course of training: what was measured along it, and on which axes it is shown.
+
+# Keys of a row of ``course``, and what the axis says.
+AXES = {
+    "step": "optimizer step",
+    "share": "% of the arm's own steps",
+    "budget/trained_tokens": "trained tokens",
+    "budget/processed_tokens": "processed tokens",
+    "budget/model_flops": "model FLOPs",
+    "budget/device_seconds": "device-seconds",
+}
+FULL = "full/"  # prefix of what was measured on the full suite
+
+
+def course(arm: Arm) -> list[dict[str, Any]]:
+    """What was measured at each step of an arm's training, sorted by step.
+
+    A row holds the numbers of metrics.jsonl under their names there, 'step', and 'share', the
+    percentage of the training's steps. Where the trainer measured nothing, it is what a sweep over
+    the checkpoints measured afterwards, see ``swept``.
+    """
+    steps_in_all = max((row["step"] for row in _with_step(arm.metrics + arm.sweep)), default=0)
+    rows = _measured(arm.metrics) or _measured(arm.sweep)
+    return [
+        {**rows[step], "share": 100 * step / steps_in_all if steps_in_all else 0.0}
+        for step in sorted(rows)
+    ]
+
+
+def swept(arm: Arm) -> bool:
+    """Whether the course of an arm was measured on its checkpoints, not while it was trained."""
+    return not _measured(arm.metrics) and bool(_measured(arm.sweep))
+
+
+def known_axes(arms: Iterable[Arm]) -> dict[str, str]:
+    """Those of ``AXES`` that every row of every arm's course knows."""
+    rows = [row for arm in arms for row in course(arm)]
+    return {key: label for key, label in AXES.items() if all(key in row for row in rows)}
+
+
+def _with_step(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The numbers of the rows that have a step."""
+    return [
+        {key: value for key, value in row.items() if isinstance(value, (int, float))}
+        for row in rows
+        if isinstance(row.get("step"), (int, float))
+    ]
+
+
+def _measured(rows: Iterable[Mapping[str, Any]]) -> dict[float, dict[str, Any]]:
+    """{step: row} of the rows with an alignment; several rows of one step become one."""
+    found: dict[float, dict[str, Any]] = {}
+    for row in _with_step(rows):
+        if any(key.startswith(("alignment/", f"{FULL}alignment/")) for key in row):
+            found[row["step"]] = found.get(row["step"], {}) | row
+    return found

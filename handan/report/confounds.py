@@ -1,0 +1,586 @@
+"""What each arm consumed, the teacher's traces included, and where budgets are unequal."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, NamedTuple
+
+from handan import budgets
+from handan.alignment.contrasts import ACCURACY_TOLERANCE
+from handan.alignment.items import MIN_ACCURACY
+from handan.budgets import TOLERANCE
+from handan.report.comparison import Arm, Comparison, Group
+from handan.report.formatting import bounds, correlation, count, listing, name, number, percent
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What one arm consumed; None is unknown or does not apply.
+
+    Attributes:
+        arm: whose training it was.
+        steps: optimizer steps.
+        own: the budget of its training as run.json has it, of this arm alone.
+        evaluation: the budget of its final evaluation.
+        total: of all that led to its weights, by measure; None if it was not trained.
+    """
+
+    arm: Arm
+    steps: float | None
+    own: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
+    total: Mapping[str, float | None] | None
+
+
+def spent(arm: Arm) -> Spent:
+    """The ledger of one arm."""
+    return Spent(
+        arm=arm,
+        steps=arm.training.get("steps"),
+        own=defaultdict(lambda: None, arm.training.get("budget") or {}),
+        evaluation=defaultdict(lambda: None, arm.evaluation.get("budget") or {}),
+        total=budgets.total(arm.run),
+    )
+
+
+def compared(study: Comparison) -> list[dict[str, Any]]:
+    """Budgets of the arms of a group that began with the same weights, pair by pair.
+
+    An arm is not compared with those that its own training went on from.
+    """
+    found = []
+    for group in study.groups:
+        trained = [arm for arm in group.arms if arm.training.get("budget")]
+        for index, a in enumerate(trained):
+            found += [compared_pair(a, b, study.tolerance) for b in trained[index + 1 :]]
+    return [row for row in found if row is not None]
+
+
+def compared_pair(a: Arm, b: Arm, tolerance: float) -> dict[str, Any] | None:
+    """The budgets of two arms; None if they did not begin alike or one went on from the other."""
+    if a.root is None or a.root != b.root or a.base == b.name or b.base == a.name:
+        return None
+    return budgets.compare((a.name, a.run), (b.name, b.run), tolerance)
+
+
+def facts(study: Comparison, arm: Arm) -> list[tuple[str, list[tuple[str, str]]]]:
+    """For each stage of an arm its title and what was recorded of it, by name."""
+    stages = []
+    if arm.training:
+        settings = arm.training_config
+        more = {
+            "seed": settings.get("seed"),
+            "data seed": settings.get("data_seed"),
+            "learning rate": settings.get("learning_rate"),
+            "prompts": settings.get("prompts"),
+            "weights it began with, hash": settings.get("model_fingerprint"),
+            "traces, SHA-256": arm.training.get("traces"),
+        }
+        stages.append(("Training", _stage(arm.training) | more))
+    if (traces := study.traces.get(arm.name)) is not None:
+        stages.append(("Traces it was trained on", _stage(traces)))
+    if arm.evaluation:
+        conditions = arm.run["comparability"]
+        more = {
+            "seed": arm.suite.get("seed"),
+            "suite": conditions.get("suite"),
+            "suite, hash": conditions.get("suite_hash"),
+            "reasoning format": arm.evaluation.get("reasoning_format"),
+            "engine": _engine(arm.evaluation.get("engine") or {}),
+            "weights, hash": arm.fingerprint,
+            "generations.jsonl, SHA-256": arm.evaluation.get("generations_sha256"),
+        }
+        stages.append(("Evaluation", _stage(arm.evaluation) | more))
+    return [
+        (title, [(key, str(value)) for key, value in values.items() if value is not None])
+        for title, values in stages
+    ]
+
+
+def _engine(identity: Mapping[str, Any]) -> str | None:
+    """What generated, with its version and settings."""
+    return ", ".join(f"{key} {value}" for key, value in identity.items() if value) or None
+
+
+def _stage(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Command, versions, revision and hardware, as ``handan.rundir.facts`` wrote them."""
+    git, hardware = recorded.get("git") or {}, recorded.get("hardware") or {}
+    versions = {"Python": recorded.get("python"), **(recorded.get("versions") or {})}
+    revision = "not recorded: not run in a git checkout"
+    if git:
+        revision = f"{git.get('commit')}{', with changes' if git.get('dirty') else ''}"
+    parts = {
+        "{} {}": (hardware.get("system"), hardware.get("machine")),
+        "{} cores": (hardware.get("cores"),),
+        "{} processes": (hardware.get("processes"),),
+        "{} threads a process": (hardware.get("threads"),),
+        "accelerators: {}": (", ".join(hardware.get("accelerators") or []) or "none",),
+    }
+    shown = [text.format(*values) for text, values in parts.items() if None not in values]
+    return {
+        "command": recorded.get("command", "not recorded"),
+        "started": recorded.get("started"),
+        "git revision": revision,
+        "versions": ", ".join(f"{name} {of}" for name, of in versions.items() if of) or None,
+        "hardware": ", ".join(shown) if hardware else None,
+    }
+
+
+def trace_sentences(study: Comparison) -> list[str]:
+    """What was dropped from the traces each student was trained on."""
+    said = []
+    for arm in study.arms:
+        if not arm.training.get("traces"):
+            continue
+        traces = study.traces.get(arm.name)
+        if traces is None:
+            said.append(
+                f"Traces of {arm.name}: the run that made them was not found, so what they cost "
+                "and what was dropped from them is unknown; name its directory, too."
+            )
+            continue
+        counts = traces.get("counts") or {}
+        dropped = [f"{count(of)} {why}" for why, of in (counts.get("dropped") or {}).items()]
+        said.append(
+            f"Traces of {arm.name}: {count(counts.get('kept'))} of "
+            f"{count(counts.get('responses'))} responses kept; dropped: "
+            f"{listing(dropped) or 'none'}. Mean reasoning tokens: "
+            f"{number(counts.get('mean_reasoning_tokens_kept'))} in kept, "
+            f"{number(counts.get('mean_reasoning_tokens_dropped'))} in dropped ones. What is "
+            "dropped changes the lengths a student sees."
+        )
+    return said
+
+
+# Other explanations of the verdicts, each checked on the numbers.
+
+# A task of which more than this share of answers is cut has lengths that are too short.
+CAP_TOLERANCE = 0.01
+# Shares of answers without reasoning further apart than this are another explanation.
+DIRECT_TOLERANCE = 0.1
+# Reliabilities further apart than this attenuate two correlations differently.
+RELIABILITY_TOLERANCE = 0.1
+# A format whose noise-free length follows people this closely explains a high r by itself.
+FORMAT_EXPLAINS = 0.5
+# An arm that lost more than this share of its base's right answers no longer solves the tasks.
+COMPETENCE_LOST = 0.5
+SMALL_MODEL_PARAMETERS = 1e8
+# .4 - .3 is a little more than .1 in floating point.
+_ROUNDING = 1e-9
+COUNTED = {
+    "token_ids": "on generated token ids",
+    "usage": "by the server",
+    "retokenized": "on its text, tokenised again",
+    "characters": "in characters",
+}
+
+
+class Confound(NamedTuple):
+    """Another explanation of a claim or of the whole report, checked.
+
+    Attributes:
+        title: its name in words.
+        applies: whether the numbers leave it open.
+        finding: the numbers, a clause.
+        meaning: what they mean, in sentences.
+        key: its name in ``CHECKS``.
+    """
+
+    title: str
+    applies: bool
+    finding: str
+    meaning: str = ""
+    key: str = ""
+
+    @property
+    def short(self) -> str:
+        """Title and numbers, for a claim."""
+        return f"{self.title}: {self.finding}."
+
+    @property
+    def text(self) -> str:
+        """Numbers and their meaning, for the whole report."""
+        return f"{self.finding}. {self.meaning}".strip()
+
+
+def confounds(study: Comparison) -> list[Confound]:
+    """All checks among the arms of the main group, those that apply first."""
+    models = [arm.name for arm in study.main.arms]
+    found = _checked(study.main, models, CHECKS, study.tolerance)
+    return sorted(found, key=lambda confound: not confound.applies)
+
+
+def applying(
+    group: Group, models: Sequence[str], keys: Iterable[str], tolerance: float = TOLERANCE
+) -> list[Confound]:
+    """Those of the explanations ``keys`` that apply to the models of a claim.
+
+    ``tolerance`` is the share by which budgets may differ that count as matched.
+    """
+    return [found for found in _checked(group, models, keys, tolerance) if found.applies]
+
+
+def _checked(
+    group: Group, models: Sequence[str], keys: Iterable[str], tolerance: float
+) -> list[Confound]:
+    found = {key: CHECKS[key](group, models, tolerance) for key in keys}
+    return [check._replace(key=key) for key, check in found.items() if check is not None]
+
+
+def oracles(group: Group) -> dict[str, float]:
+    """{human task: r of a flawless trace's length with people}, where it is known."""
+    found = {task: group.task_figure(task, "oracle_human") for task in group.tasks("human")}
+    return {task: r for task, r in found.items() if r is not None}
+
+
+def accuracy_gap(contrast: Mapping[str, Any]) -> float | None:
+    """Accuracy of a minus that of b: NaN if unknown, None if within tolerance."""
+    if contrast["accuracy_a"] is None or contrast["accuracy_b"] is None:
+        return float("nan")
+    gap = float(contrast["accuracy_a"] - contrast["accuracy_b"])
+    return gap if abs(gap) > ACCURACY_TOLERANCE + _ROUNDING else None
+
+
+def _noise(group: Group, models: Sequence[str], _: float) -> Confound:
+    title = "Sampling noise"
+    known = _over_tasks(group, models, "reliability_model")
+    if not known:
+        return Confound(title, False, "unknown: there are not several samples an item")
+    if not _apart(known.values(), RELIABILITY_TOLERANCE):
+        return Confound(title, False, "all arms' lengths repeat equally well")
+    least, most = (choose(known, key=lambda model: known[model]) for choose in (min, max))
+    finding = (
+        f"the reliability of lengths runs from {correlation(known[least])} ({least}) to "
+        f"{correlation(known[most])} ({most})"
+    )
+    meaning = (
+        "A model whose lengths vary from sample to sample has a lower r with anything, so a rise "
+        "of r after training can be sharpening: the same allocation, carried out with less noise."
+    )
+    greedy = {model: group.arm(model).greedy for model in models}
+    shown = [
+        f"{model} {correlation(figures['mean_r_loglog'])}"
+        for model in models
+        if (figures := group.figures(greedy[model])) is not None
+    ]
+    if shown:
+        meaning += f" At T = 0, where nothing is drawn, mean r is {listing(shown)}."
+    left = [
+        f"{pair['a']} against {pair['b']} {correlation(row['difference'])} {bounds(row['ci'])}"
+        for pair in _contrasts(group, models)
+        if (row := group.contrast(greedy[pair["a"]], greedy[pair["b"]])) is not None
+    ]
+    if left:
+        meaning += f" What remains of the differences: {listing(left)}."
+    return Confound(title, True, finding, meaning)
+
+
+def _format(group: Group, _: Sequence[str], __: float) -> Confound:
+    title, found = "The trace format", oracles(group)
+    if not found:
+        return Confound(title, False, "no noise-free length of the format is known")
+    shown = listing([f"{correlation(r)} for {name(task)}" for task, r in found.items()])
+    formats = sorted({called for task in found if (called := group.format_of(task))})
+    called = f" of '{listing(formats)}'" if formats else ""
+    return Confound(
+        title,
+        max(found.values()) >= FORMAT_EXPLAINS,
+        f"the length of a flawless trace{called} has itself r = {shown} with people",
+        "That is so before any model runs. So a high r here says that a model carries out a format "
+        "into which difficulty was written; it is not discovery of difficulty. See the format "
+        "control.",
+    )
+
+
+def _competence(group: Group, models: Sequence[str], _: float) -> Confound | None:
+    found = []
+    for arm in map(group.arm, models):
+        accuracy = _over_tasks(group, [arm.name, arm.base or ""], "accuracy")
+        tasks = (group.figures(arm.name) or {"tasks": {}})["tasks"]
+        above = [
+            f"{correlation(of['r_loglog'])} {bounds(of['r_loglog_ci'])} on {name(task)}"
+            for task, of in tasks.items()
+            if of["cost_source"] == "human" and of["r_loglog_ci"] and of["r_loglog_ci"][0] > 0
+        ]
+        if above and len(accuracy) == 2:
+            own, before = accuracy.values()
+            if own < COMPETENCE_LOST * before:
+                found.append(
+                    f"{arm.name} answers {percent(own)} of the human items rightly, its base "
+                    f"{percent(before)}, and still has r = {listing(above)}"
+                )
+    if not found:
+        return None
+    return Confound(
+        "Length without competence",
+        True,
+        "; ".join(found),
+        "Human-like lengths can be had without right answers: r alone does not show that the "
+        f"reasoning works. A task with fewer than {percent(MIN_ACCURACY)} right answers is in no "
+        "mean and no verdict.",
+    )
+
+
+def _cap(group: Group, models: Sequence[str], _: float) -> Confound:
+    title = "Answers cut at the token cap"
+    rates = [
+        (rate, model, task)
+        for model in models
+        for task, figures in (group.figures(model) or {"tasks": {}})["tasks"].items()
+        if (rate := figures["cap_rate"]) is not None
+    ]
+    over = [
+        f"{model} {percent(rate)} on {name(task)}"
+        for rate, model, task in rates
+        if rate > CAP_TOLERANCE
+    ]
+    if over:
+        return Confound(
+            title,
+            True,
+            f"{listing(over)} of answers reached the cap of "
+            f"{group.conditions.get('max_new_tokens', 'unknown')} tokens",
+            "They count with the length they had, which is too short, and a cap flattens long "
+            "answers of verbose models first.",
+        )
+    if not rates:
+        return Confound(title, True, "unknown: no status is recorded, so a cap may have cut r")
+    highest = percent(max(rate for rate, _, _ in rates))
+    return Confound(title, False, f"at most {highest} of any arm's answers on a task")
+
+
+def _accuracy(group: Group, models: Sequence[str], _: float) -> Confound:
+    title, over = "Unequal accuracy", []
+    for row in _contrasts(group, models):
+        if (gap := accuracy_gap(row)) is None:
+            continue
+        if gap != gap:
+            over.append(f"unknown for {row['a']} against {row['b']}")
+        else:
+            of_a, of_b = percent(row["accuracy_a"]), percent(row["accuracy_b"])
+            over.append(f"{row['a']} {of_a} against {row['b']} {of_b}")
+    if not over:
+        return Confound(title, False, "no contrast has accuracies more than 10 points apart")
+    return Confound(
+        title,
+        True,
+        f"of right answers, more than 10 points apart: {listing(over)}",
+        "A model that fails the items may be long or short for other reasons than difficulty; a "
+        "weaker model is another explanation of a lower r, and similar lengths do not mean similar "
+        "answers.",
+    )
+
+
+def _budget(group: Group, models: Sequence[str], tolerance: float) -> Confound | None:
+    title, pairs = "Unequal budgets", combinations(map(group.arm, models), 2)
+    rows = [row for a, b in pairs if (row := compared_pair(a, b, tolerance)) is not None]
+    if not rows:
+        return None
+    apart = [said for row in rows if (said := _budget_difference(row))]
+    if not apart:
+        return Confound(title, False, " ".join(row["sentence"] for row in rows))
+    return Confound(
+        title,
+        True,
+        f"with the teacher's part counted, {'; '.join(apart)}",
+        "A method with less to learn from may look worse, or less damaged.",
+    )
+
+
+def _budget_difference(row: Mapping[str, Any]) -> str | None:
+    """How far two budgets are apart on measures that could matter; None if on none of them."""
+    apart, unknown = [], []
+    for of_measure in row["measures"]:
+        what = budgets.MEASURES[of_measure["measure"]].removesuffix(" (with the teacher's)")
+        # The memory that a training needed changes nothing of what it learns.
+        if of_measure["measure"] == "peak_memory_gib" or of_measure["within"]:
+            continue
+        if of_measure["within"] is None:
+            unknown.append(what)
+        elif of_measure["ratio"] is None:
+            apart.append(f"{what} where {row['b']} had none")
+        else:
+            apart.append(f"{number(of_measure['ratio'], 2)} times the {what}")
+    if not apart:
+        return None
+    text = f"{row['a']} had {listing(apart)} of {row['b']}"
+    return f"{text} ({listing(unknown)} unknown)" if unknown else text
+
+
+def _direct(group: Group, models: Sequence[str], _: float) -> Confound:
+    title = "Answers without reasoning"
+    rates = _over_tasks(group, models, "no_reasoning_rate")
+    # A single model is looked at by its own rate, several by their difference.
+    compared = [*rates.values(), *([0.0] if len(models) == 1 else [])]
+    if not rates or not _apart(compared, DIRECT_TOLERANCE):
+        return Confound(title, False, "equally rare in all arms")
+    shown = [f"{model} {percent(rate)}" for model, rate in rates.items()]
+    return Confound(
+        title,
+        True,
+        f"{listing(shown)} of answers to human items have no reasoning token",
+        "They have no logarithm and are left out of log measures; the raw r counts them as 0.",
+    )
+
+
+def _counting(group: Group, models: Sequence[str], _: float) -> Confound:
+    title = "How costs were counted"
+    ways = {model: _values(group, model, "counted_by") for model in models}
+    whole = [model for model in models if "response" in _values(group, model, "cost_rule")]
+    # Unknown matters only beside an arm of which it is known.
+    known = any(ways.values())
+    other = [
+        f"{model} {' and '.join(COUNTED.get(way, way) for way in sorted(found)) or 'unknown'}"
+        for model, found in ways.items()
+        if known and found != {"token_ids"}
+    ]
+    if not other and not whole:
+        return Confound(title, False, "all on the token ids inside the reasoning span")
+    findings, meaning = [], ""
+    if other:
+        findings.append(f"not on generated token ids: {listing(other)}")
+        meaning += (
+            "Text that is tokenised again has another length than was generated, and a server's "
+            "own count may hold the tags; compare with an arm counted otherwise only where a "
+            "difference is far larger. "
+        )
+    if whole:
+        findings.append(
+            f"the cost of {listing(whole)} is the whole response, because there is no reasoning "
+            "span"
+        )
+        meaning += (
+            "An answer's length need not mean what thinking does. 'handan compare --cost_rule' "
+            "counts all arms by one rule."
+        )
+    return Confound(title, True, "; ".join(findings), meaning)
+
+
+def _repetition(group: Group, models: Sequence[str], _: float) -> Confound:
+    title = "One run of each arm"
+    finding = "intervals resample items: they hold for these models, these people and these tasks"
+    trained = [arm for arm in map(group.arm, models) if arm.training]
+    if not trained:
+        return Confound(title, True, finding)
+    seeds = {str(arm.training_config["seed"]) for arm in trained if "seed" in arm.training_config}
+    shown = f" (training seed {listing(sorted(seeds))})" if seeds else ""
+    meaning = f"Every arm was trained once{shown}. How a repeated training would come out is not "
+    return Confound(title, True, finding, f"{meaning}known.")
+
+
+def _size(group: Group, models: Sequence[str], _: float) -> Confound | None:
+    sizes = [(group.arm(model).training.get("parameters") or {}) for model in models]
+    known = [size["multiplied"] for size in sizes if size.get("multiplied") is not None]
+    if not known or max(known) >= SMALL_MODEL_PARAMETERS:
+        return None
+    return Confound(
+        "Small models",
+        True,
+        f"the trained models have at most {max(known):,} parameters",
+        "They are model organisms: what the methods do to them need not hold for large models.",
+    )
+
+
+CHECKS: dict[str, Callable[[Group, Sequence[str], float], Confound | None]] = {
+    "noise": _noise,
+    "format": _format,
+    "competence": _competence,
+    "cap": _cap,
+    "accuracy": _accuracy,
+    "budget": _budget,
+    "direct": _direct,
+    "counting": _counting,
+    "repetition": _repetition,
+    "size": _size,
+}
+OF_LENGTHS = ("cap", "direct", "counting")
+OF_CONTRASTS = ("accuracy", *OF_LENGTHS, "noise", "budget", "format")
+
+
+def _contrasts(group: Group, models: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The contrasts among these models on the mean over human tasks."""
+    rows = group.result["contrasts"]
+    return [r for r in rows if r["mean"] == "human" and r["a"] in models and r["b"] in models]
+
+
+def _over_tasks(group: Group, models: Sequence[str], column: str) -> dict[str, float]:
+    """{model: mean of a figure over human tasks}, where it is known."""
+    found = {model: group.over_tasks(model, column) for model in models}
+    return {model: value for model, value in found.items() if value is not None}
+
+
+def _values(group: Group, model: str, column: str) -> set[str]:
+    """The values of a column such as 'counted_by' on a model's tasks."""
+    tasks = (group.figures(model) or {"tasks": {}})["tasks"].values()
+    return {way for task in tasks if task[column] for way in task[column].split(" + ")}
+
+
+def _apart(values: Iterable[float], tolerance: float) -> bool:
+    known = list(values)
+    return max(known) - min(known) > tolerance + _ROUNDING
+
+
+# A claim of the study with what the numbers say of it, as all reports show it.
+
+# The questions of the study, in its order.
+ORDER = (
+    "teacher",
+    "teacher-base",
+    "student-teacher",
+    "student-base",
+    "multiplier",
+    "trained-base",
+    "trained-teacher",
+    "student-trained",
+    "control",
+)
+REPORTED = {
+    "teacher": "mean r = .64 for teachers trained by reinforcement learning.",
+    "student-teacher": "yes, 'collapse': mean r = .34 for students, .64 for teachers.",
+    "student-base": "yes, 'negative transfer'.",
+    "multiplier": "yes, the 'linear inflation law': students need about 2.44 times the tokens, "
+    "however hard the task.",
+    "student-trained": "yes, it concludes from published checkpoints that human-like allocation "
+    "comes from reinforcement, not from imitation.",
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One question of the study and what the numbers say.
+
+    Attributes:
+        about: one of ``ORDER``, or 'other'.
+        question: that is asked.
+        between: the two arms that are contrasted, or the one that is looked at.
+        label: the verdict in a few words.
+        tone: 'lower', 'higher', 'same' or 'open'.
+        statement: the verdict as a sentence.
+        evidence: effect, interval, n.
+        notes: what qualifies the verdict, one or two sentences each.
+        arms: names of the arms it is about.
+        effect: the effect with its interval alone, for tables.
+        num_items: how many items it rests on.
+        power: what these items could have shown, a sentence; None if it is not known.
+        confounds: what else could explain it, of these arms alone.
+    """
+
+    about: str
+    question: str
+    between: str
+    label: str
+    tone: str
+    statement: str
+    evidence: str
+    notes: list[str]
+    arms: tuple[str, ...] = ()
+    effect: str = ""
+    num_items: int | None = None
+    power: str | None = None
+    confounds: Sequence[Confound] = ()
+
+    @property
+    def reported(self) -> str | None:
+        """What the study reports on this question, if it does."""
+        return REPORTED.get(self.about)

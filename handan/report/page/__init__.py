@@ -1,1 +1,0 @@
-"""The page: its template, its scripts, and the data they show."""

@@ -1,0 +1,470 @@
+"""Responses in the files of runs: found line by line, read only where they are wanted.
+
+A run can hold a hundred thousand responses of twenty thousand characters. So one pass over a file
+notes where each response begins, by the names at the head of its line, and only the few that are
+shown are decoded.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from handan.alignment.correlation import finite_or_none
+from handan.errors import UserError
+from handan.evaluation.evaluate import GREEDY
+from handan.files import repeated, whole_lines
+from handan.generation.formats import FORMATS, ReasoningFormat
+from handan.generation.spans import split_text
+from handan.report.comparison import Arm, Comparison, Group
+from handan.report.formatting import plain
+from handan.report.pictures.drawing import Look, colour
+
+ALONG = ("probe.jsonl", "full.jsonl")
+# Longer texts are kept with their beginning and end.
+MAX_CHARACTERS, BEGINNING, END = 1_800, 1_200, 500
+# How evaluation and probes write the head of a line. Within a JSON string every quote has a
+# backslash before it, so no text of a model can look like this.
+_HEAD = re.compile(rb'"task": "([^"\\]*)", "item": "([^"\\]*)", "sample": (-?\d{1,9}),')
+_STEP = re.compile(rb'"step": (\d{1,12}),')
+
+
+class Place(NamedTuple):
+    """Where a response stands.
+
+    ``step`` is the training step it was drawn at, None for the final evaluation; ``offset`` is the
+    byte its line begins at, ``line`` the number of that line.
+    """
+
+    task: str
+    item: str
+    sample: int
+    step: int | None
+    path: Path
+    line: int
+    offset: int
+
+
+class Response(NamedTuple):
+    """One response, cut into thinking and answer; its texts are plain and of bounded length.
+
+    ``correct`` is None where it was not graded, a count None where it is unknown.
+    """
+
+    place: Place
+    status: str
+    correct: bool | None
+    reasoning_tokens: int | None
+    answer_tokens: int | None
+    thinking: str
+    answer: str
+
+    @property
+    def grade(self) -> str:
+        """'right', 'wrong' or 'not graded'."""
+        return "not graded" if self.correct is None else "right" if self.correct else "wrong"
+
+
+def places(arm: Arm) -> Iterator[Place]:
+    """All responses of an arm: of its final evaluation, and along its training.
+
+    Along training they are those to the small and to the full suite, or of a sweep over its
+    checkpoints if it was not measured while it was trained.
+
+    Raises:
+        UserError: a line is no JSON object, or repeats a response: two runs wrote the file.
+    """
+    yield from _places(arm.run_dir / "generations.jsonl", None)
+    measured = [path for name in ALONG if (path := arm.run_dir / name).exists()]
+    for path in measured:
+        yield from (place for place in _places(path, None) if place.step is not None)
+    if measured:
+        return
+    for folder in (arm.run_dir / "sweep").glob("step-*"):
+        step = folder.name.removeprefix("step-")
+        if step.isdecimal():
+            yield from _places(folder / "generations.jsonl", int(step))
+
+
+def _places(path: Path, step: int | None) -> Iterator[Place]:
+    if not path.exists():
+        return
+    offset, seen = 0, dict[tuple, int]()
+    for number, line in enumerate(whole_lines(path), start=1):
+        if line.strip() and (names := _names(line, path, number)):
+            if names in seen:
+                raise repeated(path, number, ("task", "item", "sample", "step"), seen[names])
+            seen[names] = number
+            task, item, sample, own_step = names
+            yield Place(
+                task, item, sample, own_step if step is None else step, path, number, offset
+            )
+        offset += len(line)
+
+
+def _names(line: bytes, path: Path, number: int) -> tuple[str, str, int, int | None] | None:
+    """Task, item, sample and step of a line; None if it has no response's names."""
+    head = _HEAD.search(line)
+    if head and head[0].isascii():
+        step = _STEP.search(line, 0, head.start())
+        task, item = head[1].decode(), head[2].decode()
+        return task, item, int(head[3]), int(step[1]) if step else None
+    row = _decode(line, path, number)
+    names = row.get("task"), row.get("item"), row.get("sample"), row.get("step")
+    match names:
+        case (str(task), str(item), int(sample), int() | None as own_step):
+            return task, item, sample, own_step
+    return None
+
+
+def rows_of(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a JSON-lines file one by one; a file that is missing has none.
+
+    Raises:
+        UserError: a line is no JSON object.
+    """
+    if path.exists():
+        with open(path, "rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield _decode(line, path, number)
+
+
+def _decode(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line.decode("utf-8", errors="replace"))
+    except (ValueError, RecursionError) as error:
+        why = error.msg if isinstance(error, json.JSONDecodeError) else error
+        raise UserError(
+            f"{path}, line {number}: not valid JSON ({why}); evaluate the run again"
+        ) from None
+    if not isinstance(row, dict):
+        raise UserError(f"{path}, line {number}: expected a JSON object")
+    return row
+
+
+def read_response(file: BinaryIO, place: Place) -> Response:
+    """The response at a place of its opened file.
+
+    Raises:
+        UserError: the line is no JSON object.
+    """
+    file.seek(place.offset)
+    row = _decode(file.readline(), place.path, place.line)
+    form = FORMATS.get(str(row.get("reasoning_format")), FORMATS["tiny"])
+    thinking, answer = parts_of(str(row.get("text", "")), form, row.get("reasoning_tokens"))
+    correct = row.get("correct")
+    return Response(
+        place,
+        bounded(row.get("status", "status unknown")),
+        correct if isinstance(correct, bool) else None,
+        _count(row.get("reasoning_tokens")),
+        _count(row.get("answer_tokens")),
+        bounded(thinking),
+        bounded(answer),
+    )
+
+
+def parts_of(text: str, form: ReasoningFormat, reasoning_tokens: Any) -> tuple[str, str]:
+    """Thinking and answer of a response's text; the counts were made on token ids, not here."""
+    opened = bool(reasoning_tokens) and form.open is not None and form.open not in text
+    thinking, answer, _ = split_text(text, form, opened)
+    return thinking.strip(), answer.strip()
+
+
+def bounded(text: object) -> str:
+    """Text of others, plain, with its middle left out if it is long; that is said in its place."""
+    whole = str(text)
+    if len(whole) <= MAX_CHARACTERS:
+        return plain(whole)
+    left_out = f"\n[… {len(whole) - BEGINNING - END:,} characters left out …]\n"
+    return plain(whole[:BEGINNING]) + left_out + plain(whole[-END:])
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+# The same items across arms and training steps: which responses the page stores, and how.
+
+SAMPLE = 0
+# Room on the page: long traces reach the second bound, short ones the first.
+MAX_RESPONSES, MAX_CHARACTERS_IN_ALL = 20_000, 6_000_000
+# Steps of one arm: more than a reader compares, and each takes the room of another arm.
+MAX_STEPS = 10
+
+Key = tuple[str, str]
+
+
+class Asked(NamedTuple):
+    """What an item asks: seconds of people or analytic cost (``source`` 'human' or 'analytic'),
+    None where it is not known; and the mean reasoning tokens each arm spent on it."""
+
+    source: str | None
+    demand: float | None
+    means: dict[str, float | None]
+
+
+UNKNOWN = Asked(None, None, {})
+
+
+class Shown(NamedTuple):
+    """An item with its stored responses, arm by arm in the order of the arms."""
+
+    task: str
+    item: str
+    asked: Asked
+    question: str | None
+    right_answer: str | None
+    responses: Sequence[tuple[Arm, Response]]
+
+
+class Traces(NamedTuple):
+    """What is stored.
+
+    Attributes:
+        shown: items, task by task in the order of what they ask.
+        examples: for each task with people's times the stored item of median time and the one
+            they took longest over, with these words.
+        num_items: how many items there are responses of.
+        num_responses: how many responses would be stored if there were room for all.
+    """
+
+    shown: Sequence[Shown]
+    examples: Sequence[tuple[Shown, str]]
+    num_items: int
+    num_responses: int
+
+    @property
+    def rule(self) -> str:
+        """Which responses these are, and how many of how many."""
+        text = (
+            f"Here are response {SAMPLE} and the response at T = 0 of every arm's final "
+            f"evaluation, and response {SAMPLE} at up to {MAX_STEPS} measured steps of its "
+            "training, whatever they say: "
+        )
+        stored = sum(len(item.responses) for item in self.shown)
+        if stored == self.num_responses:
+            text += f"all {stored:,} of them, on {self.num_items:,} items. "
+        else:
+            text += (
+                f"{stored:,} of {self.num_responses:,}, on {len(self.shown):,} of "
+                f"{self.num_items:,} items, as there is no room for more; the items are spread "
+                "evenly over the order of people's time in each task, the same for all arms. "
+            )
+        return (
+            f"{text}Of thinking or an answer with more than {MAX_CHARACTERS:,} characters the "
+            f"first {BEGINNING:,} and the last {END} are kept."
+        )
+
+
+def read_traces(study: Comparison) -> Traces:
+    """Find the responses of all arms and read as many as there is room for.
+
+    Raises:
+        UserError: a line of a file of responses or of items.jsonl is no JSON object.
+    """
+    found: dict[Key, list[tuple[Arm, Place]]] = {}
+    for arm in study.arms:
+        for place in _wanted(places(arm)):
+            found.setdefault((place.task, place.item), []).append((arm, place))
+    asked = _asked(study)
+    by_task: dict[str, list[Key]] = {}
+    for key in sorted(found, key=lambda key: _rank(key, asked)):
+        by_task.setdefault(key[0], []).append(key)
+    spread = [[keys[i] for i in spread_order(len(keys))] for keys in by_task.values()]
+    order = [key for keys in zip_longest(*spread) for key in keys if key]
+    stored = _read(order, found)
+    questions = _questions(study, set(stored))
+    shown = {
+        key: Shown(*key, asked.get(key, UNKNOWN), *questions[key], stored[key])
+        for key in chain.from_iterable(by_task.values())
+        if key in stored
+    }
+    examples = [
+        (shown[key], why)
+        for keys in by_task.values()
+        for key, why in _examples(
+            [key for key in keys if asked.get(key, UNKNOWN).source == "human"]
+        ).items()
+        if key in shown
+    ]
+    return Traces(list(shown.values()), examples, len(found), sum(map(len, found.values())))
+
+
+def _examples(timed: Sequence[Key]) -> dict[Key, str]:
+    """Of the items of a task in the order of people's time, the middle one and the last."""
+    if not timed:
+        return {}
+    return {timed[(len(timed) - 1) // 2]: "median time", timed[-1]: "longest time"}
+
+
+def spread_order(num_items: int) -> list[int]:
+    """Places 0 to n - 1 in an order whose every beginning is spread evenly over them.
+
+    The last, the median, the first, and then what is in the middle of the widest gaps.
+    """
+    ends = [num_items - 1, (num_items - 1) // 2, 0]
+    order = dict.fromkeys(place for place in ends if 0 <= place < num_items)
+    gaps = [(0, (num_items - 1) // 2), ((num_items - 1) // 2, num_items - 1)]
+    for low, high in gaps:
+        middle = (low + high) // 2
+        if high - low > 1:
+            order[middle] = None
+            gaps += [(low, middle), (middle, high)]
+    return list(order)
+
+
+def _wanted(of_arm: Iterable[Place]) -> list[Place]:
+    """The responses of the rule; one that was drawn again replaces the one before."""
+    unique = {
+        (place.task, place.item, place.sample, place.step): place
+        for place in of_arm
+        if place.sample == SAMPLE or (place.sample == GREEDY and place.step is None)
+    }
+    steps = sorted({place.step for place in unique.values() if place.step is not None})
+    positions = np.linspace(0, len(steps) - 1, min(len(steps), MAX_STEPS)).round().astype(int)
+    kept = {None, *(steps[position] for position in positions)}
+    return [place for place in unique.values() if place.step in kept]
+
+
+def _rank(key: Key, asked: Mapping[Key, Asked]) -> tuple:
+    """Tasks with people's times first, in each the items that ask least."""
+    source, demand, _ = asked.get(key, UNKNOWN)
+    return source != "human", key[0], demand is None, demand or 0.0, key[1]
+
+
+def _asked(study: Comparison) -> dict[Key, Asked]:
+    out: dict[Key, Asked] = {}
+    for group in study.groups:
+        for arm in group.arms:
+            for task, costs in group.costs[arm.name].items():
+                for item, demand, mean in zip(
+                    costs.items, costs.demand, costs.mean_tokens, strict=True
+                ):
+                    new = Asked(costs.cost_source, finite_or_none(demand), {})
+                    out.setdefault((task, item), new).means[arm.name] = finite_or_none(mean)
+    return out
+
+
+def _read(
+    order: Sequence[Key], found: Mapping[Key, Sequence[tuple[Arm, Place]]]
+) -> dict[Key, list[tuple[Arm, Response]]]:
+    """Responses of item after item, with all arms, until there is no more room."""
+    stored: dict[Key, list[tuple[Arm, Response]]] = {}
+    num_responses = num_characters = 0
+    with ExitStack() as stack:
+        paths = {place.path for of_item in found.values() for _, place in of_item}
+        files = {path: stack.enter_context(open(path, "rb")) for path in paths}
+        for key in order:
+            responses = [(arm, read_response(files[p.path], p)) for arm, p in found[key]]
+            num_responses += len(responses)
+            num_characters += sum(len(r.thinking) + len(r.answer) for _, r in responses)
+            if num_responses > MAX_RESPONSES or num_characters > MAX_CHARACTERS_IN_ALL:
+                break
+            stored[key] = responses
+    return stored
+
+
+def _questions(study: Comparison, keys: set[Key]) -> dict[Key, tuple[str | None, str | None]]:
+    """Question and right answer of the items, of the first arm whose items.jsonl has them."""
+    out: dict[Key, tuple[str | None, str | None]] = {}
+    for arm in study.arms:
+        if len(out) < len(keys):
+            for row in rows_of(arm.run_dir / "items.jsonl"):
+                key = (str(row.get("task")), str(row.get("item")))
+                if key in keys:
+                    out.setdefault(key, (_text(row.get("question")), _text(row.get("answer"))))
+    return dict.fromkeys(keys, (None, None)) | out
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else bounded(value)
+
+
+# The data of the trace browser, for JSON inside the page.
+
+
+def browser_data(traces: Traces, study: Comparison, looks: Mapping[str, Look]) -> dict[str, Any]:
+    """What ``traces.js`` reads.
+
+    A response is a list: positions of its item and arm, step (null for the final evaluation),
+    number, positions of status and grade among the texts, reasoning and answer tokens (null if
+    unknown), positions of thinking and answer among the texts.
+    """
+    arms = {arm.name: position for position, arm in enumerate(study.arms)}
+    names = list(dict.fromkeys(shown.task for shown in traces.shown))
+    texts: dict[str, int] = {}
+
+    def text(value: str) -> int:
+        return texts.setdefault(value, len(texts))
+
+    responses = [
+        [
+            *(item, arms[arm.name], response.place.step, response.place.sample),
+            *(text(response.status), text(response.grade)),
+            *(response.reasoning_tokens, response.answer_tokens),
+            *(text(response.thinking), text(response.answer)),
+        ]
+        for item, shown in enumerate(traces.shown)
+        for arm, response in shown.responses
+    ]
+    items = [
+        {
+            "task": names.index(shown.task),
+            "name": plain(shown.item),
+            "demand": shown.asked.demand,
+            "question": shown.question,
+            "right_answer": shown.right_answer,
+            "means": [shown.asked.means.get(arm) for arm in arms],
+        }
+        for shown in traces.shown
+    ]
+    return {
+        "arms": [_arm(arm, looks[arm.name]) for arm in study.arms],
+        "tasks": [_task(study, task) for task in names],
+        "items": items,
+        "responses": responses,
+        "texts": list(texts),
+    }
+
+
+def _arm(arm: Arm, look: Look) -> dict[str, Any]:
+    return {
+        "name": plain(arm.name),
+        "role": plain(arm.role),
+        "mark": look.character,
+        "colour": colour(look),
+    }
+
+
+def _task(study: Comparison, task: str) -> dict[str, Any]:
+    """A task with the mean of what its items ask, and what each arm spends on them on average,
+    in reasoning tokens: drawn, and at T = 0."""
+    known = [
+        costs[task]
+        for group in study.groups
+        for arm in group.arms
+        if task in (costs := group.costs[arm.name])
+    ]
+    return {
+        "name": plain(task),
+        "source": known[0].cost_source if known else None,
+        "demand": finite_or_none(known[0].demand.mean()) if known else None,
+        "means": [
+            [_mean(group, model, task) for model in (arm.name, arm.greedy)]
+            for group in study.groups
+            for arm in group.arms
+        ],
+    }
+
+
+def _mean(group: Group, model: str | None, task: str) -> float | None:
+    """Mean reasoning tokens of a model over the items of a task."""
+    costs = group.costs[model].get(task) if model is not None else None
+    return finite_or_none(costs.mean_tokens.mean()) if costs else None

@@ -1,0 +1,167 @@
+"""A table of results as text for a terminal, CSV, Markdown or LaTeX.
+
+Names of models and tasks come from files of others. Everything goes through ``printable``, so that
+no name can move a cursor or hide text; Markdown and LaTeX are escaped; and in CSV a name that a
+spreadsheet would take for a formula gets an apostrophe in front (OWASP, 'CSV injection'). Nothing
+reads these tables back; ``costs.csv``, which is read, is quoted and never changed.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from tabulate import tabulate
+
+from handan.errors import printable
+from handan.escaping import escape
+
+# First characters that make a spreadsheet evaluate a cell.
+FORMULA_MARKS = ("=", "+", "-", "@", "\t", "\r")
+
+
+class Table(NamedTuple):
+    """Rows of values under named columns.
+
+    Attributes:
+        name: of its files.
+        title: over it, one sentence.
+        kinds: header of each column and what is in it: a key of ``FORMATS``.
+        rows: values, None where unknown; an 'estimate' is a number and its (low, high) or None.
+        files_only: columns that are left out in a terminal.
+    """
+
+    name: str
+    title: str
+    kinds: dict[str, str]
+    rows: list[list]
+    files_only: tuple[str, ...] = ()
+
+
+def decimal(value: float | None, digits: int = 2) -> str:
+    """A number as '.32', '-.05', '1.00' or '2.5e+08'; '-' if it is unknown."""
+    if value is None:
+        return "-"
+    if abs(value) >= 1e6:
+        return f"{value:.1e}"
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.removeprefix("-")
+    return text.replace("0.", ".", 1) if -1 < float(text) < 1 else text
+
+
+def interval(bounds: Sequence[float] | None) -> str:
+    """An interval as '[.20, .48]'; '-' if it is unknown."""
+    return "-" if bounds is None else f"[{decimal(bounds[0])}, {decimal(bounds[1])}]"
+
+
+def _text(value: object) -> str:
+    return "-" if value is None else str(value)
+
+
+def _p(value: float | None) -> str:
+    return "<.001" if value is not None and value < 0.001 else decimal(value, 3)
+
+
+def _estimate(value: tuple[float | None, Sequence[float] | None]) -> str:
+    number, bounds = value
+    return decimal(number) if bounds is None else f"{decimal(number)} {interval(bounds)}"
+
+
+FORMATS: dict[str, Callable] = {
+    "text": _text,
+    "count": lambda value: "" if value is None else str(value),
+    "number": decimal,
+    "tokens": lambda value: decimal(value, 1),
+    "estimate": _estimate,
+    "p": _p,
+}
+
+
+def as_text(table: Table) -> str:
+    """Aligned columns under the title: text to the left, numbers to the right."""
+    short = without(table, table.files_only)
+    header, cells = _cells(short)
+    shown = [[printable(cell) for cell in row] for row in cells]
+    return f"{table.title}\n{_tabulated(short, header, shown, 'plain')}"
+
+
+def known_only(table: Table) -> Table:
+    """The table without columns in which nothing is known."""
+    unknown = (None, "", (None, None))
+    columns = zip(table.kinds, zip(*table.rows, strict=True), strict=True)
+    return without(table, [name for name, cells in columns if all(c in unknown for c in cells)])
+
+
+def without(table: Table, columns: Sequence[str]) -> Table:
+    """The table without these columns."""
+    kept = [place for place, name in enumerate(table.kinds) if name not in columns]
+    kinds = {name: kind for name, kind in table.kinds.items() if name not in columns}
+    return table._replace(kinds=kinds, rows=[[row[place] for place in kept] for row in table.rows])
+
+
+def as_markdown(table: Table) -> str:
+    """A table of GitHub's Markdown under its title."""
+    header, cells = _cells(table)
+    shown: list[list[str]] = [[escape(cell) for cell in row] for row in cells]
+    return f"{table.title}\n\n{_tabulated(table, header, shown, 'pipe')}\n"
+
+
+def as_latex(table: Table) -> str:
+    """A tabular of LaTeX with the rules of the package booktabs; the title is a comment."""
+    header, cells = _cells(table)
+    shown = [[printable(cell) for cell in row] for row in cells]
+    return f"% {table.title}\n{_tabulated(table, header, shown, 'latex_booktabs')}\n"
+
+
+def as_csv(table: Table) -> str:
+    """All digits; an estimate has two more columns, '... low' and '... high'; unknown is empty."""
+    header = list[str]()
+    rows = [list[object]() for _ in table.rows]
+    for column, (name, kind) in enumerate(table.kinds.items()):
+        header += [name, f"{name} low", f"{name} high"] if kind == "estimate" else [name]
+        for row, out in zip(table.rows, rows, strict=True):
+            value = row[column]
+            if kind == "estimate":
+                number, bounds = value
+                out += [number, *(bounds or (None, None))]
+            else:
+                out.append(_harmless(value))
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows([header, *rows])
+    return buffer.getvalue()
+
+
+WRITERS: dict[str, Callable[[Table], str]] = {
+    "csv": as_csv,
+    "md": as_markdown,
+    "tex": as_latex,
+}
+
+
+def _cells(table: Table) -> tuple[list[str], list[list[str]]]:
+    kinds = list(table.kinds.values())
+    return list(table.kinds), [
+        [FORMATS[kind](value) for kind, value in zip(kinds, row, strict=True)] for row in table.rows
+    ]
+
+
+def _tabulated(table: Table, header: list[str], cells: Iterable[Sequence[str]], form: str) -> str:
+    """In plain text the header is a row like others: as a header it would be padded."""
+    sides = ["left" if kind == "text" else "right" for kind in table.kinds.values()]
+    plain = form == "plain"
+    text = tabulate(
+        [header, *cells] if plain else list(cells),
+        headers=() if plain else header,
+        tablefmt=form,
+        disable_numparse=True,
+        colalign=sides,
+    )
+    return "\n".join(line.rstrip() for line in text.splitlines())
+
+
+def _harmless(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    shown = printable(value)
+    return f"'{shown}" if value.startswith(FORMULA_MARKS) else shown

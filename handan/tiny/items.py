@@ -1,0 +1,123 @@
+"""The embedded world's evaluation items, and how they are recognised.
+
+Binary addition and subtraction are the very items people solved (same keys as the natural-language
+tasks, another wording); the other families are fixed draws compared with an analytic cost, of short
+problems and, in tasks of their own, of long ones.
+"""
+
+import random
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache, partial
+
+from handan.files import content_hash
+from handan.tasks.base import Grade, Item, Task
+from handan.tiny.families import FAMILIES, HUMAN_WIDTH, Problem, binary_problem, random_problem
+from handan.tiny.solutions import concise_words
+
+NUM_ANALYTIC_ITEMS = 100
+# Tasks of long problems, and the family of each: for models that were trained on problems as long.
+LONG_TASKS = {"decimal_addition_long": "decimal_addition", "ordering_long": "ordering"}
+LONG_DECIMAL_DIGITS = (4, 5, 6)
+LONG_PREMISES = (5, 6, 7)
+
+
+def item_from_problem(problem: Problem, formats: Iterable[str] = ("carry-cost",)) -> Item:
+    """An item in compact notation; its covariates hold the analytic cost and the oracle lengths.
+
+    The oracle length of a format is the number of tokens of its noise-free trace: what a model
+    would spend that runs the format and nothing else.
+    """
+    lengths = {
+        f"oracle_tokens_{name}": float(len(concise_words(problem.steps(name, random.Random(0)))))
+        for name in formats
+    }
+    return Item(
+        task=problem.family,
+        key=problem.key,
+        question=" ".join(problem.prompt),
+        answer=" ".join(problem.answer),
+        covariates={"analytic_cost": problem.analytic_cost, **lengths},
+    )
+
+
+def grade(item: Item, text: str) -> Grade:
+    """Read a compact answer: digits from the least significant one, or one name."""
+    words = text.split()
+    if LONG_TASKS.get(item.task, item.task) == "ordering":
+        readable = len(words) == 1 and words[0].isupper()
+        return Grade(words[0], words[0] == item.answer) if readable else Grade(None, False)
+    base = 2 if item.task.startswith("binary") else 10
+    digits = "0123456789"[:base]
+    if not words or any(len(w) != 1 or w not in digits for w in words):
+        return Grade(None, False)
+    right = item.answer.replace(" ", "")[::-1].lstrip("0")
+    given = "".join(words)[::-1].lstrip("0")
+    return Grade(given or "0", given == right)
+
+
+@cache
+def problems(task: str) -> tuple[Problem, ...]:
+    """The evaluation problems of a task, always the same ones in the same order."""
+    top = 2**HUMAN_WIDTH
+    if task == "binary_addition":
+        pairs = [(a, b) for a in range(top) for b in range(top)]
+        return tuple(_human_problem("+", a, b) for a, b in pairs)
+    if task == "binary_subtraction":
+        pairs = [(a, b) for a in range(top) for b in range(a + 1)]
+        return tuple(_human_problem("-", a, b) for a, b in pairs)
+    rng = random.Random(f"evaluation items of {task}")
+    drawn: dict[str, Problem] = {}
+    while len(drawn) < NUM_ANALYTIC_ITEMS:
+        if task in LONG_TASKS:
+            problem = _long_problem(LONG_TASKS[task], rng)
+        else:
+            problem = random_problem(task, rng, widths=[])
+        drawn.setdefault(problem.key, problem)
+    return tuple(drawn.values())
+
+
+def _long_problem(family: str, rng: random.Random) -> Problem:
+    while True:
+        problem = random_problem(family, rng, [], LONG_DECIMAL_DIGITS, LONG_PREMISES)
+        # Two small numbers are a short problem, whatever they were drawn from.
+        digits = max(map(len, problem.key.split("+")))
+        if family != "decimal_addition" or digits >= min(LONG_DECIMAL_DIGITS):
+            return problem
+
+
+def _human_problem(operator: str, a: int, b: int) -> Problem:
+    gaps = random.Random(f"gaps of {a}{operator}{b}")
+    return binary_problem(operator, a, b, HUMAN_WIDTH, gaps)
+
+
+def _items(task: str) -> list[Item]:
+    formats = ("carry-cost", "constant")
+    return [item_from_problem(replace(p, family=task), formats) for p in problems(task)]
+
+
+TASKS = {task: Task(task, partial(_items, task), grade) for task in (*FAMILIES, *LONG_TASKS)}
+
+
+def identity_hash(family: str, key: str) -> str:
+    """Hash of a problem as such: gaps do not matter, nor zeros that pad it beyond four bits.
+
+    Args:
+        family: of the problem, or a task of it.
+        key: of the problem.
+    """
+    family = LONG_TASKS.get(family, family)
+    if family in ("binary_addition", "binary_subtraction"):
+        operator = "+" if family == "binary_addition" else "-"
+        operands = key.split(operator)
+        width = max(len(o.lstrip("0")) for o in operands)
+        if len(operands[0]) >= HUMAN_WIDTH:
+            operands = [o.lstrip("0").zfill(max(HUMAN_WIDTH, width)) for o in operands]
+        key = operator.join(operands)
+    return content_hash([family, key])
+
+
+@cache
+def held_out() -> frozenset[str]:
+    """Identity hashes of every evaluation item."""
+    return frozenset(identity_hash(task, p.key) for task in TASKS for p in problems(task))

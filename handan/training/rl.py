@@ -1,0 +1,579 @@
+"""Drawing responses from a model in training, whatever engine holds its weights."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch.distributed.fsdp import FSDPModule
+from transformers import TrainerCallback
+from trl import DistillationTrainer, GRPOTrainer
+from trl.models import unwrap_model_for_generation
+
+from handan.errors import UserError
+from handan.evaluation.grading import read_completion
+from handan.files import append_jsonl, read_jsonl
+from handan.generation import prompting
+from handan.generation.formats import ReasoningFormat
+from handan.generation.loading import eos_ids
+from handan.generation.prompting import Decoding
+from handan.generation.sampling import response_seed
+from handan.generation.transformers_engine import complete
+from handan.training.data import COLUMNS as COLUMNS_prompts
+from handan.training.data import question_from_row
+from handan.training.ledger import Ledger
+
+
+@contextmanager
+def generating(trainer: Any) -> Iterator[Any]:
+    """The trained model with all of its weights on this process, so that it can generate alone.
+
+    Responses end at different tokens on different processes. Weights that are gathered layer by
+    layer, as ZeRO-3 and FSDP2 do in training, would make each of them wait for the others.
+    """
+    with unwrap_model_for_generation(
+        trainer.model_wrapped,
+        trainer.accelerator,
+        gradient_checkpointing_kwargs=trainer.args.gradient_checkpointing_kwargs,
+    ) as model:
+        parts = [module for module in model.modules() if isinstance(module, FSDPModule)]
+        for part in parts:
+            part.set_reshard_after_forward(False, recurse=False)
+            part.unshard()
+        try:
+            yield model
+        finally:
+            for part in parts:
+                # Of a module's own setting nothing can be read; the launch config's holds for all.
+                kept = trainer.accelerator.state.fsdp_plugin.reshard_after_forward
+                part.set_reshard_after_forward(kept, recurse=False)
+                part.reshard()
+
+
+def draw(trainer: Any, prompt_ids: Sequence[Sequence[int]]) -> list[list[int]]:
+    """One completion of each prompt, by the same staged generation as everywhere else.
+
+    A completion is drawn with a seed made of the run's seed, the step, its place in the batch of
+    all processes and the prompt. So it is the same on any number of processes, and after a resume.
+
+    Args:
+        trainer: one of TRL's that generates.
+        prompt_ids: this process's share; shares lie in order of rank, and are of equal size.
+    """
+    arguments = trainer.args
+    decoding = Decoding(arguments.temperature, arguments.top_p, arguments.max_completion_length)
+    first = trainer.accelerator.process_index * len(prompt_ids)
+    seeds = [
+        response_seed(arguments.seed, trainer.state.global_step, first + index, list(ids))
+        for index, ids in enumerate(prompt_ids)
+    ]
+    with generating(trainer) as model:
+        ends = eos_ids(model, trainer.processing_class)
+        return complete(model, prompt_ids, decoding, ends, seeds)
+
+
+# What a policy writes along training: cut, counted and graded like any other response.
+
+GUARD_BATCHES = 5
+FILE = "rollouts.jsonl"
+RECORDED = ("reasoning_tokens", "answer_tokens", "status", "correct")
+# The text of so many completions of a batch is kept, and so many characters of each.
+TEXTS = 4
+TEXT_CHARACTERS = 2000
+
+
+class Rollouts:
+    """Reads the completions of one generation batch after another.
+
+    Args:
+        tokenizer: of the trained model.
+        model: its generation config tells which tokens end a sequence.
+        form: its reasoning format.
+        max_completion_length: the cap, named in messages.
+        ledger: counts the tokens.
+        length_price: reward lost per 100 reasoning tokens; 0 for none.
+        learns_from_reward: whether equal rewards leave nothing to learn.
+
+    Attributes:
+        passes: how often a completion is trained on.
+        masks_truncated: whether completions that reach the cap have no loss.
+        group_size: completions of one prompt whose rewards are compared; None: none are.
+        await_weights: whether rows wait until ``weigh`` says how much their tokens weigh.
+        file: what the rows are written to, in the run directory.
+    """
+
+    passes = 1
+    masks_truncated = False
+    group_size: int | None = None
+    await_weights = False
+    file = FILE
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        model: Any,
+        form: ReasoningFormat,
+        max_completion_length: int,
+        ledger: Ledger,
+        length_price: float = 0.0,
+        learns_from_reward: bool = False,
+    ) -> None:
+        self.tokenizer, self.form, self.length_price = tokenizer, form, length_price
+        self.ends = eos_ids(model, tokenizer)
+        self.cap, self.ledger = max_completion_length, ledger
+        self.learns_from_reward = learns_from_reward
+        self.first: list[dict] = []
+        self.waiting: list[dict] = []
+        self.batches = 0
+
+    def read(
+        self, prompts: Sequence[dict], completion_ids: Sequence[Sequence[int]], step: int
+    ) -> list[dict]:
+        """Grade, count and record this process's completions.
+
+        Args:
+            prompts: rows of the training set, one a completion.
+            completion_ids: generated ids, up to and including the end of sequence.
+            step: optimizer step that is about to be made with them.
+
+        Returns:
+            Of each completion what goes into ``rollouts.jsonl``.
+
+        Raises:
+            UserError: over the first batches nearly all completions reached the cap, none of them
+                reasoned, or every reward was equal, so nothing can be learned.
+        """
+        own: list[dict] = []
+        world = self.ledger.world
+        first, total = world.rank * len(completion_ids), world.size * len(completion_ids)
+        with_text = {number * total // TEXTS for number in range(TEXTS)}
+        for prompt, ids in zip(prompts, completion_ids, strict=True):
+            question = question_from_row({key: prompt[key] for key in COLUMNS_prompts})
+            read = read_completion(
+                self.tokenizer, question, self.form, prompt["prompt_ids"], ids, self.ends
+            )
+            price = self.length_price * read["reasoning_tokens"] / 100
+            row = {"step": step, "task": prompt["task"], "item": prompt["item"]}
+            row |= {key: read[key] for key in RECORDED}
+            row |= {"prompt_tokens": read["prompt_tokens"], "completion_tokens": len(ids)}
+            masked = self.masks_truncated and read["status"] == "truncated"
+            row["trained_tokens"] = 0 if masked else len(ids)
+            # No verdict within the grader's limits is no reward: TRL then leaves the completion out
+            # of its group's mean and gives it no advantage.
+            right = read["correct"]
+            row["reward"] = None if right is None else float(right) - price
+            if first + len(own) in with_text:
+                row["text"] = shortened(self.tokenizer.decode(ids), TEXT_CHARACTERS)
+            own.append(row)
+        if self.await_weights:
+            self.waiting = own
+        else:
+            self._record(own)
+        return own
+
+    def weigh(self, weights: Sequence[dict]) -> None:
+        """Record the completions that were read last, with what the trainer says of each.
+
+        Args:
+            weights: of ``handan.training.rl.of_completions``, in the order of the
+                completions.
+
+        Raises:
+            UserError: as ``read``.
+        """
+        self._record([{**row, **more} for row, more in zip(self.waiting, weights, strict=True)])
+
+    def _record(self, own: list[dict]) -> None:
+        rows = self.ledger.world.gather(own)
+        self._count(rows)
+        if self.ledger.world.rank == 0:
+            append_jsonl(self.ledger.run_dir / self.file, rows)
+        self._guard(rows)
+
+    def _count(self, rows: Sequence[dict]) -> None:
+        generated = sum(row["completion_tokens"] for row in rows)
+        trained = sum(row["trained_tokens"] for row in rows)
+        prompts = sum(row["prompt_tokens"] for row in rows)
+        self.ledger.counts["generated_tokens"] += generated
+        self.ledger.counts["trained_tokens"] += trained * self.passes
+        self.ledger.counts["processed_tokens"] += (generated + prompts) * self.passes
+
+    def _guard(self, rows: Sequence[dict]) -> None:
+        """Look at the first batches of all processes together, so that all of them stop."""
+        self.batches += 1
+        if self.batches > GUARD_BATCHES:
+            return
+        self.first += rows
+        if self.batches < GUARD_BATCHES:
+            return
+        share = sum(row["status"] == "truncated" for row in self.first) / len(self.first)
+        if share > 0.95:
+            raise UserError(
+                f"{share:.0%} of the first {len(self.first)} completions reached "
+                f"max_completion_length = {self.cap}; raise it, or start from a model that stops"
+            )
+        if self.form.thinks and not any(row["reasoning_tokens"] for row in self.first):
+            raise UserError(
+                f"none of the first {len(self.first)} completions reasons between "
+                f"'{self.form.open}' and '{self.form.close}', so every cost would be 0; set "
+                "reasoning_format to asked_to_think, to plain to count whole responses, or start "
+                "from a model that thinks"
+            )
+        rewards = [row["reward"] for row in self.first if row["reward"] is not None]
+        if self.learns_from_reward and not rewards:
+            raise UserError(
+                f"none of the first {len(self.first)} completions could be graded within the "
+                "grader's limits; choose prompts with simpler answers"
+            )
+        if self.learns_from_reward and len(set(rewards)) == 1:
+            raise UserError(
+                f"all of the first {len(rewards)} rewards are {rewards[0]:g}, so there "
+                "is no advantage to learn from; choose easier or harder prompts or another model"
+            )
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of at most ``most`` characters; of a longer one beginning and end stay."""
+    half = (most - 1) // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
+
+
+def metrics(rows: Sequence[dict]) -> dict[str, float]:
+    """Means of one batch, for the trainer's log."""
+    out = {
+        f"cost/{key}": sum(row[key] for row in rows) / len(rows)
+        for key in ("reasoning_tokens", "answer_tokens")
+    }
+    out["status/accuracy"] = sum(row["correct"] is True for row in rows) / len(rows)
+    out["status/ungraded_rate"] = sum(row["correct"] is None for row in rows) / len(rows)
+    for status in ("truncated", "unparsed", "no_reasoning"):
+        out[f"status/{status}_rate"] = sum(row["status"] == status for row in rows) / len(rows)
+    return out
+
+
+# How much each completion weighs where the engine that drew it is not the one that trains.
+
+# No larger ratio is written: beyond it are numbers that JSON does not have.
+LARGEST = 1e30
+
+
+def of_completions(scored: dict[str, Any]) -> list[dict]:
+    """What goes into ``rollouts.jsonl`` about the weight of each completion in the loss.
+
+    Args:
+        scored: what TRL's GRPOTrainer makes of a generation batch: ``completion_mask``,
+            ``old_per_token_logps`` and ``sampling_per_token_logps`` of shape (rows, tokens), and
+            ``importance_sampling_ratio``, the weights that are trained with, of that shape too or
+            (rows, 1).
+
+    Returns:
+        A dict for each row: mean, least and largest ratio of its tokens before any clip
+        (``ratio_mean``, ``ratio_min``, ``ratio_max``), the mean weight of its tokens after it
+        (``weight_mean``), and ``trained_tokens``, those whose weight is not 0. Means are None of a
+        row all of whose tokens are masked.
+    """
+    mask = scored["completion_mask"].bool()
+    difference = scored["old_per_token_logps"] - scored["sampling_per_token_logps"]
+    # A token whose probability vLLM does not tell is NaN, and TRL gives it the ratio 1.
+    ratios = difference.nan_to_num(nan=0.0).double().exp().clamp(max=LARGEST)
+    weights = scored["importance_sampling_ratio"].double().clamp(max=LARGEST).expand_as(ratios)
+    return [_of_one(*row) for row in zip(ratios, weights, mask, strict=True)]
+
+
+def _of_one(ratios: torch.Tensor, weights: torch.Tensor, mask: torch.Tensor) -> dict:
+    ratios, weights = ratios[mask], weights[mask]
+    names = ("ratio_mean", "ratio_min", "ratio_max", "weight_mean")
+    if not len(ratios):
+        return {**dict.fromkeys(names), "trained_tokens": 0}
+    values = (ratios.mean(), ratios.min(), ratios.max(), weights.mean())
+    found = {name: round(value.item(), 6) for name, value in zip(names, values, strict=True)}
+    return {**found, "trained_tokens": int((weights != 0).sum())}
+
+
+# TRL's trainers of arms with completions of their own, without work on common padding.
+
+
+class EvaluationPrompts:
+    """Prompts of training, token by token those of an evaluation.
+
+    TRL renders a chat template by itself: without the format's arguments, with today's date where
+    the template writes it, and not at all for a base model that has none. ``form`` must be set
+    before training.
+    """
+
+    form: ReasoningFormat
+    processing_class: Any
+
+    def _tokenize_prompts(self, prompts: list) -> tuple[list[list[int]], None, dict]:
+        questions = [messages[-1]["content"] for messages in prompts]
+        ids = [list(prompting.prompt_ids(self.processing_class, q, self.form)) for q in questions]
+        return ids, None, {}  # neither images nor what belongs to them
+
+
+class LengthSortedGRPOTrainer(EvaluationPrompts, GRPOTrainer):
+    """GRPO whose micro-batches hold completions of similar length, without common padding.
+
+    TRL pads every micro-batch to the longest completion of the generation batch. The micro-batches
+    of one optimizer step are regrouped by length here; their gradients are summed, so which
+    completion is in which of them makes no difference for the loss types named below. What vLLM's
+    completions weigh in the loss goes to ``awaiting``, the rollouts that wait for it.
+    """
+
+    awaiting: Rollouts | None = None
+    _buffered_inputs: list[dict]
+
+    def _generate_and_score_completions(self, inputs: list[dict]) -> dict:
+        scored = super()._generate_and_score_completions(inputs)
+        if self.awaiting:
+            self.awaiting.weigh(of_completions(scored))
+        return scored
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        inputs = super()._prepare_inputs(generation_batch)
+        window = self.args.steps_per_generation
+        fresh = self.model.training and self._step % (window * self.num_iterations) == 0
+        same_step = window == self.args.gradient_accumulation_steps and self.num_iterations == 1
+        if not (fresh and same_step and self.loss_type in ("dapo", "grpo", "dr_grpo", "cispo")):
+            return inputs
+        self._buffered_inputs = regroup_by_length(self._buffered_inputs)
+        return self._buffered_inputs[0]
+
+
+class LedgerDistillationTrainer(EvaluationPrompts, DistillationTrainer):
+    """On-policy distillation with our completions, each of them graded, counted and recorded.
+
+    ``rollouts`` too must be set before training. Grades are for the record; the teacher's
+    distribution alone is learned from.
+    """
+
+    rollouts: Rollouts
+    _buffered_inputs: list[dict]
+
+    def _generate_and_score_completions(self, inputs: list[dict]) -> dict:
+        self._prompts = inputs
+        return super()._generate_and_score_completions(inputs)
+
+    def _generate_single_turn(self, prompt_ids: list, *rest: Any, **more: Any) -> list:
+        if self.use_vllm:
+            completion_ids = super()._generate_single_turn(prompt_ids, *rest, **more)
+        else:
+            completion_ids = draw(self, prompt_ids)
+        step = self.state.global_step + 1
+        for name, value in metrics(self.rollouts.read(self._prompts, completion_ids, step)).items():
+            self._metrics["train"][name].append(value)
+        tokens = sum(map(len, prompt_ids)) + sum(map(len, completion_ids))
+        counts = self.accelerator.reduce(torch.tensor(tokens, device=self.accelerator.device))
+        self.rollouts.ledger.counts["teacher_scored_tokens"] += int(counts)
+        return completion_ids
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        inputs = super()._prepare_inputs(generation_batch)
+        # The loss is a sum over all tokens of a step, so any grouping gives the same gradient.
+        if self.model.training and self._step % self.args.gradient_accumulation_steps == 0:
+            self._buffered_inputs = regroup_by_length(self._buffered_inputs)
+            return self._buffered_inputs[0]
+        return inputs
+
+
+def regroup_by_length(batches: list[dict]) -> list[dict]:
+    """The same rows in as many batches of the same sizes, sorted by length and trimmed.
+
+    Args:
+        batches: dicts of tensors; those with two axes are (rows, tokens), prompts padded on the
+            left, everything else on the right; tensors without axes are shared by all batches.
+    """
+    sizes = [len(batch["completion_ids"]) for batch in batches]
+    merged = {
+        key: torch.cat([batch[key] for batch in batches])
+        for key, value in batches[0].items()
+        if isinstance(value, torch.Tensor) and value.ndim
+    }
+    order = torch.argsort(merged["completion_mask"].sum(1), stable=True)
+    out = []
+    for rows, batch in zip(order.split(sizes), batches, strict=True):
+        regrouped = dict(batch)
+        for key, value in merged.items():
+            regrouped[key] = value[rows]
+        prompt_length = max(1, int(regrouped["prompt_mask"].sum(1).max()))
+        completion_length = max(1, int(regrouped["completion_mask"].sum(1).max()))
+        for key, value in merged.items():
+            if key in ("prompt_ids", "prompt_mask"):
+                regrouped[key] = regrouped[key][:, -prompt_length:]
+            elif value.ndim == 2:
+                regrouped[key] = regrouped[key][:, :completion_length]
+        out.append(regrouped)
+    return out
+
+
+def rollout(prompts: list, trainer: Any) -> dict:
+    """TRL's ``rollout_func``: completions that do not depend on the number of processes.
+
+    TRL's own loop keeps a whole batch running until its longest completion ends.
+    """
+    prompt_ids, *_ = trainer._tokenize_prompts(prompts)
+    return {
+        "prompt_ids": prompt_ids,
+        "completion_ids": draw(trainer, prompt_ids),
+        "logprobs": None,
+    }
+
+
+# The verifiable reward: the evaluator's own grader.
+
+COLUMNS = ("task", "item", "wording", "question", "answer", "prompt_ids")
+
+
+class VerifiableReward:
+    """1 for a right answer, 0 otherwise, minus a price per reasoning token if one is set.
+
+    Args:
+        tokenizer: of the trained model.
+        model: its generation config tells which tokens end a sequence.
+        form: its reasoning format.
+        length_price: reward lost per 100 reasoning tokens; 0 for none.
+        max_completion_length: the cap, named in messages.
+        ledger: counts the tokens.
+
+    Raises (when called):
+        UserError: as ``Rollouts.read``.
+    """
+
+    __name__ = "verifiable"
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        model: Any,
+        form: ReasoningFormat,
+        length_price: float,
+        max_completion_length: int,
+        ledger: Ledger,
+    ) -> None:
+        self.rollouts = Rollouts(
+            tokenizer, model, form, max_completion_length, ledger, length_price, True
+        )
+
+    def __call__(self, prompts: list, completion_ids: list[list[int]], **columns: Any) -> list:
+        """Rewards of one generation batch; dataset columns come as keyword arguments."""
+        rows = [
+            {key: columns[key][index] for key in COLUMNS} for index in range(len(completion_ids))
+        ]
+        read = self.rollouts.read(rows, completion_ids, columns["trainer_state"].global_step + 1)
+        for name, value in metrics(read).items():
+            columns["log_metric"](name, value)
+        return [row["reward"] for row in read]
+
+
+# Whether a training has anything to learn from, told from the rows of ``rollouts.jsonl``.
+
+# After so many steps it is told that there was no gradient yet.
+EARLY = 10
+OUTCOMES = {
+    "truncated": "raise max_completion_length, or start from a model that stops",
+    "wrong": "choose easier prompts, or another model",
+    "right": "choose harder prompts, or raise temperature",
+    "ungraded": "choose prompts with simpler answers",
+}
+
+
+def figures(rollouts: Rollouts) -> dict[str, int]:
+    """What the completions of a run were, and how many of their groups and batches taught anything.
+
+    Returns:
+        ``completions`` and how many of them are of each of ``OUTCOMES``; ``without_loss``, those
+        none of whose tokens has a loss; ``batches`` and ``batches_without_gradient``; of a run that
+        learns from rewards also ``groups`` and ``groups_with_variance``. The same on all processes.
+    """
+    world = rollouts.ledger.world
+    counted = []
+    if world.rank == 0:
+        path = rollouts.ledger.run_dir / rollouts.file
+        rows = read_jsonl(path) if path.exists() else []
+        # Rows of an earlier release have no count of their own: all their tokens were trained.
+        rows = [{"trained_tokens": row["completion_tokens"], **row} for row in rows]
+        counted = [count(rows, rollouts.group_size)]
+    (of_all,) = world.gather(counted)
+    return of_all
+
+
+def count(rows: Sequence[Mapping[str, Any]], group_size: int | None) -> dict[str, int]:
+    """The figures of rows in their order in the file.
+
+    Args:
+        rows: of whole batches.
+        group_size: completions of one prompt; None: nothing is learned from rewards.
+    """
+    outcomes = [_outcome(row) for row in rows]
+    out = {"completions": len(rows), **{name: outcomes.count(name) for name in OUTCOMES}}
+    out["without_loss"] = sum(not row["trained_tokens"] for row in rows)
+    batches = [list(batch) for _, batch in groupby(rows, key=lambda row: row["step"])]
+    size = group_size or 1
+    groups = [[batch[i : i + size] for i in range(0, len(batch), size)] for batch in batches]
+    teaching = [sum(_teaches(group, bool(group_size)) for group in batch) for batch in groups]
+    out |= {"batches": len(batches), "batches_without_gradient": teaching.count(0)}
+    if group_size:
+        out |= {"groups": sum(map(len, groups)), "groups_with_variance": sum(teaching)}
+    return out
+
+
+def _outcome(row: Mapping[str, Any]) -> str:
+    if row["status"] == "truncated":
+        return "truncated"
+    return {True: "right", False: "wrong", None: "ungraded"}[row["correct"]]
+
+
+def _teaches(group: Sequence[Mapping[str, Any]], by_reward: bool) -> bool:
+    """Whether any completion of a group has a gradient; one without a reward has no advantage."""
+    if not by_reward:
+        return any(row["trained_tokens"] for row in group)
+    graded = [row for row in group if row["reward"] is not None]
+    mean = sum(row["reward"] for row in graded) / max(len(graded), 1)
+    return any(row["trained_tokens"] and abs(row["reward"] - mean) > 1e-9 for row in graded)
+
+
+def without_gradient(found: Mapping[str, int]) -> str | None:
+    """Why a run had no gradient at all and what to do, in one sentence; None if it had one."""
+    if not found or not found["batches"] or found["batches"] > found["batches_without_gradient"]:
+        return None
+    most = max(OUTCOMES, key=lambda name: found[name])
+    if "groups" in found and found["without_loss"] < found["completions"]:
+        why = f"all rewards were equal within each of {found['groups']} groups"
+    else:
+        why = "no token of any completion has a loss"
+    outcomes = [f"{found[most]} of {found['completions']} completions {most}"]
+    outcomes += [f"{found[name]} {name}" for name in OUTCOMES if found[name] and name != most]
+    return f"no gradient: {why} ({', '.join(outcomes)}); {OUTCOMES[most]}"
+
+
+def in_part(found: Mapping[str, int]) -> str:
+    """How much of a run had no gradient, to be put behind the line that says it is trained."""
+    if silent := found.get("groups", 0) - found.get("groups_with_variance", 0):
+        return f"; {silent} of {found['groups']} groups had equal rewards, so no gradient"
+    if silent := found.get("batches_without_gradient", 0):
+        return f"; {silent} of {found['batches']} batches had no token with a loss"
+    return ""
+
+
+def check_learned(arm: str, run_dir: Any, found: Mapping[str, int]) -> None:
+    """Stop at a finished run that had no gradient, so that nobody takes it for trained.
+
+    Raises:
+        UserError: says why it had none.
+    """
+    if why := without_gradient(found):
+        raise UserError(f"{arm}: not trained, {why}; the model in {run_dir} has learned nothing")
+
+
+class EarlyWord(TrainerCallback):
+    """Says after the first steps that there was no gradient yet; later prompts may have one."""
+
+    def __init__(self, arm: str, rollouts: Rollouts) -> None:
+        self.arm, self.rollouts = arm, rollouts
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step != EARLY:
+            return
+        why = without_gradient(figures(self.rollouts))
+        if why and self.rollouts.ledger.world.rank == 0:
+            print(f"{self.arm}: step {EARLY}: {why}", flush=True)

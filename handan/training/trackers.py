@@ -1,0 +1,413 @@
+"""W&B, TensorBoard and Trackio: views of ``metrics.jsonl``, under the same names.
+
+``report_to`` chooses them; our trackers take the place of transformers' callbacks. A run has one
+identifier, kept in ``run.json``, and every later start continues the same run of the tracker from
+the step of the checkpoint. What was sent of later steps before a kill is sent again.
+"""
+
+import contextlib
+import math
+import os
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+from transformers.integrations.integration_utils import (
+    INTEGRATION_TO_CALLBACK,
+    get_available_reporting_integrations,
+    rewrite_logs,
+)
+
+from handan import hardware, rundir
+from handan.errors import UserError, printable
+from handan.escaping import plain
+from handan.evaluation.suite import SuiteItem
+from handan.files import read_json, read_jsonl
+
+PROJECT = "handan"  # in trackers that sort runs by project
+TRANSFORMERS_PROJECT = "huggingface"  # its default, which says nothing of the run
+EXTRAS = {"wandb": "train", "tensorboard": "trackers", "trackio": "trackers"}
+ITEM_COLUMNS = [
+    "step",
+    "task",
+    "item",
+    "human_rt_s",
+    "samples",
+    "mean_reasoning_tokens",
+    "status",
+    "correct",
+    "text",
+]
+MAX_ITEMS = 500
+MAX_CHARACTERS = 1_000
+WANDB_AXIS = "train/global_step"
+WANDB_TAG_CHARACTERS = 64  # the most that W&B takes
+WANDB_INIT_SECONDS = 20
+WANDB_FINISH_SECONDS = 60
+WANDB_OFFLINE_SECONDS = 300  # only this machine is waited for, which may be busy
+# What W&B has not written is lost when the process is killed; its own interval is 15 s.
+WANDB_FLUSH_SECONDS = 0.5
+
+
+def check(report_to: list[str]) -> None:
+    """Stop before training if a tracker is unknown or its package is not there.
+
+    Raises:
+        UserError: names the tracker and how to install it.
+    """
+    for name in report_to:
+        if name not in INTEGRATION_TO_CALLBACK:
+            known = ", ".join(INTEGRATION_TO_CALLBACK)
+            raise UserError(f"report_to: there is no tracker '{name}'; choose among {known}")
+        if name not in get_available_reporting_integrations():
+            package = f"'handan[{EXTRAS[name]}]'" if name in EXTRAS else name
+            raise UserError(
+                f"report_to names {name}, which is not installed: pip install {package}, or take "
+                "it out of report_to"
+            )
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """The run that trackers show.
+
+    Attributes:
+        run_dir: its directory.
+        name: shown by trackers.
+        identifier: the same at every start.
+        facts: arm, recipe and model_fingerprint (of the initial weights), to filter runs by.
+        settings: of the training.
+        human_rt_s: seconds by task and item; None for an item that no people have answered.
+    """
+
+    run_dir: Path
+    name: str
+    identifier: str
+    facts: dict[str, str]
+    settings: dict[str, Any]
+    human_rt_s: dict[tuple[str, str], float | None]
+
+    def rows(self) -> list[dict]:
+        """Rows of ``metrics.jsonl`` so far, which end at the checkpoint when a run is resumed."""
+        path = self.run_dir / "metrics.jsonl"
+        return read_jsonl(path) if path.exists() else []
+
+
+def attach(
+    trainer: Any, run_dir: Path, facts: dict[str, str], settings: dict, items: Iterable[SuiteItem]
+) -> None:
+    """Put our trackers in the place of transformers' callbacks; for the first process only.
+
+    Args:
+        trainer: not started yet.
+        run_dir: its ``run.json`` has a training.
+        facts, settings: as in ``TrackedRun``.
+        items: of all measured suites; their human response times go into the tables.
+    """
+    callbacks = trainer.callback_handler.callbacks
+    ours = {INTEGRATION_TO_CALLBACK[kind.name]: kind for kind in KINDS}
+    places = [place for place, callback in enumerate(callbacks) if type(callback) in ours]
+    if not places:
+        return
+    identifier = read_json(run_dir / "run.json")["training"].get("tracker_id")
+    if identifier is None:
+        identifier = os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)
+        rundir.add(run_dir, "training", tracker_id=identifier)
+    human_rt_s = {(entry.task.name, entry.item.key): entry.human_rt_s for entry in items}
+    name = trainer.args.run_name or facts["arm"]
+    run = TrackedRun(run_dir, name, identifier, facts, settings, human_rt_s)
+    for place in places:
+        callbacks[place] = ours[type(callbacks[place])](run)
+    # TRL sends timings and completions past all callbacks, unguarded and again after a resume.
+    names = [kind.name for kind in KINDS]
+    trainer.args.report_to = [name for name in trainer.args.report_to if name not in names]
+
+
+def attached(trainer: Any) -> list["Tracker"]:
+    """The trackers of a trainer; none in processes other than the first."""
+    return [one for one in trainer.callback_handler.callbacks if isinstance(one, Tracker)]
+
+
+def names(row: dict) -> dict[str, float]:
+    """The finite numbers of a row of ``metrics.jsonl`` by their names in trackers.
+
+    Those of the trainer, whose rows have an epoch, get the prefixes of transformers
+    (``train/loss``), so what a reward logs is not taken for a measurement of a suite.
+    """
+    numbers = {
+        key: value
+        for key, value in row.items()
+        if key != "step" and isinstance(value, (int, float)) and math.isfinite(value)
+    }
+    return rewrite_logs(numbers) if "epoch" in row else numbers
+
+
+class Tracker(TrainerCallback):
+    """One tracker, which can fail but never stop a training."""
+
+    name: str
+
+    def __init__(self, run: TrackedRun) -> None:
+        self.run, self.failed = run, False
+
+    def open(self, args: Any) -> None:
+        """Begin or continue the run."""
+        raise NotImplementedError
+
+    def send(self, values: dict[str, float], step: int) -> None:
+        """Send the numbers of a step."""
+        raise NotImplementedError
+
+    def send_table(self, name: str, columns: list[str], rows: list[list], step: int) -> None:
+        """Send a table of items."""
+
+    def close(self) -> None:
+        """Write out what is left."""
+
+    def record(self, row: dict, responses: Mapping[str, list[dict]]) -> None:
+        """Send a row of ``metrics.jsonl``, and the responses behind it by suite.
+
+        Through the trainer its names would become ``train/...``.
+        """
+        self.attempt(self.send, names(row), row["step"])
+        for suite, rows in responses.items():
+            table = item_table(rows, self.run.human_rt_s)
+            self.attempt(self.send_table, f"tables/{suite}", ITEM_COLUMNS, table, row["step"])
+
+    def attempt(self, act: Callable[..., None], *arguments: Any) -> None:
+        """Do something with the tracker; if that fails in whatever way, go on without it."""
+        if self.failed:
+            return
+        try:
+            act(*arguments)
+        except Exception as error:
+            self.failed = True
+            self.say(
+                f"{self.name} failed ({_reason(error)}); training goes on without it, "
+                "metrics.jsonl has everything"
+            )
+
+    def say(self, sentence: str) -> None:
+        print(f"{self.run.facts['arm']}: {sentence}", flush=True)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.attempt(self.open, args)
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict | None = None, **kwargs: Any
+    ) -> None:
+        if logs:
+            self.record({"step": state.global_step, **logs}, {})
+
+
+class TensorBoard(Tracker):
+    """Event files in ``tensorboard/`` of the run, or in a folder of TENSORBOARD_LOGGING_DIR.
+
+    It gets scalars only: its text plugin would render what models write as Markdown.
+    """
+
+    name = "tensorboard"
+
+    def open(self, args: Any) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        run_dir, shared = self.run.run_dir, os.environ.get("TENSORBOARD_LOGGING_DIR")
+        own = f"{run_dir.name}-{self.run.identifier}"
+        folder = Path(shared).expanduser() / own if shared else run_dir / "tensorboard"
+        # What earlier starts wrote is purged and sent anew.
+        self.writer = SummaryWriter(log_dir=str(folder), purge_step=0)
+        for row in self.run.rows():
+            self.send(names(row), row["step"])
+
+    def send(self, values: dict[str, float], step: int) -> None:
+        for name, value in values.items():
+            self.writer.add_scalar(name, value, step)
+        self.writer.flush()
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class Trackio(Tracker):
+    """The store of this machine (or TRACKIO_DIR), a Space, or a server.
+
+    All runs share it, and a run is continued by its name: so that bears the identifier.
+    """
+
+    name = "trackio"
+
+    def open(self, args: Any) -> None:
+        import trackio
+
+        self.trackio = trackio
+        with _hub_or_offline():
+            trackio.init(
+                project=PROJECT if args.project == TRANSFORMERS_PROJECT else args.project,
+                name=f"{self.run.name}-{self.run.identifier}",
+                space_id=args.trackio_space_id,
+                bucket_id=args.trackio_bucket_id,
+                private=args.hub_private_repo,
+                config={**self.run.settings, **self.run.facts},
+                resume="allow",
+            )
+
+    def send(self, values: dict[str, float], step: int) -> None:
+        self.trackio.log(values, step=step)
+
+    def send_table(self, name: str, columns: list[str], rows: list[list], step: int) -> None:
+        self.trackio.log({name: self.trackio.Table(columns=columns, data=rows)}, step=step)
+
+    def close(self) -> None:
+        self.trackio.finish()
+
+
+@contextlib.contextmanager
+def _hub_or_offline() -> Iterator[None]:
+    """Switch the hub off if it does not answer: Trackio asks it who is logged in, without limit."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    asked = hardware.has_hub_token() and not before
+    constants.HF_HUB_OFFLINE = before or (asked and not hardware.reaches(constants.ENDPOINT))
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+class WeightsAndBiases(Tracker):
+    """A W&B run, online, or offline where there is no key or no answer.
+
+    Offline every start adds a file to ``wandb/``, and all of them together are the run. The summary
+    has the last value of each metric, and under ``start/`` that of step 0.
+    """
+
+    name = "wandb"
+
+    def open(self, args: Any) -> None:
+        os.environ.setdefault("WANDB_DIR", str(self.run.run_dir))
+        os.environ.setdefault("WANDB_DATA_DIR", str(self.run.run_dir / "wandb" / "data"))
+        import wandb
+
+        self.wandb = wandb
+        try:
+            if "WANDB_MODE" not in os.environ:
+                # W&B would wait without end for a server that leaves it waiting.
+                if not hardware.answers(os.environ.get("WANDB_BASE_URL", hardware.WANDB)):
+                    raise UserError("W&B does not answer")
+                if not wandb.login(prompt=False):
+                    raise UserError("no W&B key")
+            self._init(offline=False)
+        except Exception as error:
+            self.say(f"{_reason(error)}, logging offline")
+            wandb.teardown()  # or the id would count as being in use
+            self._init(offline=True)
+        self.wandb.define_metric(WANDB_AXIS)
+        self.wandb.define_metric("*", step_metric=WANDB_AXIS, step_sync=True)
+        for row in self.run.rows():  # a file of a resumed run has a summary of its own
+            self._summarise(names(row), row["step"])
+
+    def _init(self, offline: bool) -> None:
+        facts = self.run.facts
+        where = {
+            "id": self.run.identifier,
+            "name": self.run.name,
+            "project": os.environ.get("WANDB_PROJECT", PROJECT),
+            "entity": os.environ.get("WANDB_ENTITY"),
+        }
+        run = self.wandb.init(
+            **where,
+            mode="offline" if offline else None,
+            resume="allow",
+            config={**self.run.settings, **facts},
+            group=os.environ.get("WANDB_RUN_GROUP", facts["arm"]),
+            job_type=facts["recipe"],
+            tags=[value[:WANDB_TAG_CHARACTERS] for value in facts.values()],
+            settings=self.wandb.Settings(
+                init_timeout=WANDB_OFFLINE_SECONDS if offline else WANDB_INIT_SECONDS,
+                finish_timeout=WANDB_OFFLINE_SECONDS if offline else WANDB_FINISH_SECONDS,
+                x_transaction_log_flush_interval=WANDB_FLUSH_SECONDS,
+                # Host, absolute paths and the command line, which may hold a secret; run.json has
+                # what of it matters.
+                x_disable_meta=True,
+            ),
+        )
+        if not run.disabled:
+            where |= {"entity": run.entity or None, "mode": "offline" if run.offline else "online"}
+            rundir.add(self.run.run_dir, "training", wandb=where)
+
+    def _summarise(self, values: dict[str, float], step: int) -> None:
+        start = {f"start/{name}": value for name, value in values.items()} if step == 0 else {}
+        self.wandb.run.summary.update({**values, **start})
+
+    def send(self, values: dict[str, float], step: int) -> None:
+        self.wandb.log({**values, WANDB_AXIS: step})
+        if step == 0:
+            self._summarise(values, step)
+
+    def send_table(self, name: str, columns: list[str], rows: list[list], step: int) -> None:
+        self.wandb.log({name: self.wandb.Table(columns=columns, data=rows), WANDB_AXIS: step})
+
+    def close(self) -> None:
+        self.wandb.finish()
+
+
+KINDS: tuple[type[Tracker], ...] = (WeightsAndBiases, TensorBoard, Trackio)
+
+
+def item_table(
+    responses: list[dict], human_rt_s: dict[tuple[str, str], float | None]
+) -> list[list]:
+    """One row of ``ITEM_COLUMNS`` an item, in the order of the suite.
+
+    ``status`` counts how the samples ended, ``correct`` is the share of correct ones, ``text`` the
+    first of them, clipped. Of a suite with more than ``MAX_ITEMS`` items every so many-th is taken,
+    and a last row says how many were left out.
+
+    Args:
+        responses: rows of ``probe.jsonl`` or ``full.jsonl`` of one step; greedy ones (sample -1)
+            are left out.
+        human_rt_s: seconds by task and item.
+    """
+    items: dict[tuple[str, str], list[dict]] = {}
+    for row in responses:
+        if row["sample"] >= 0:
+            items.setdefault((row["task"], row["item"]), []).append(row)
+    shown = list(items)
+    left_out = max(0, len(items) - MAX_ITEMS)
+    if left_out:
+        shown = [shown[place * len(items) // MAX_ITEMS] for place in range(MAX_ITEMS)]
+    table: list[list] = []
+    for key in shown:
+        samples = items[key]
+        ended = Counter(row["status"] for row in samples)
+        text = plain(samples[0]["text"])
+        if (more := len(text) - MAX_CHARACTERS) > 0:
+            text = f"{text[:MAX_CHARACTERS]}… ({more} more characters)"
+        table.append(
+            [
+                samples[0]["step"],
+                plain(key[0]),
+                plain(key[1]),
+                human_rt_s.get(key),
+                len(samples),
+                sum(row["reasoning_tokens"] for row in samples) / len(samples),
+                ", ".join(f"{count} {status}" for status, count in sorted(ended.items())),
+                sum(row["correct"] for row in samples) / len(samples),
+                text,
+            ]
+        )
+    if left_out:
+        note = f"{left_out} more items are in the files of the run"
+        table.append([responses[0]["step"], *[None] * (len(ITEM_COLUMNS) - 2), note])
+    return table
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what an exception says."""
+    text = str(error).strip() or type(error).__name__
+    return printable(text.splitlines()[0])
