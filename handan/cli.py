@@ -12,8 +12,8 @@ from handan.budgets import TOLERANCE
 from handan.errors import UserError, printable, run_main
 
 EQUIVALENCE_BOUND, BOOTSTRAP, SEED = 0.1, 10_000, 0
-TASK_WEIGHTS = ("inverse_variance", "equal")  # of handan.alignment.statistics.basic, likewise
-COST_RULES = ("span", "response")  # of handan.alignment.data.cells, which takes a moment to import
+TASK_WEIGHTS = ("inverse_variance", "equal")  # of handan.alignment.correlation, likewise
+COST_RULES = ("span", "response")  # of handan.alignment.costs, which takes a moment to import
 
 
 class Parser(argparse.ArgumentParser):

@@ -145,7 +145,7 @@ def test_a_kill_in_the_middle_of_a_write_leaves_the_old_file(tmp_path, call):
     path = tmp_path / "run.json"
     write_json(path, {"step": 1})
     code = (
-        "import os, signal, sys; from pathlib import Path; from handan.records import write_json\n"
+        "import os, signal, sys; from pathlib import Path; from handan.files import write_json\n"
         f"{call} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "write_json(Path(sys.argv[1]), {'step': 2})"
     )
@@ -159,7 +159,7 @@ def test_a_kill_in_the_middle_of_a_write_leaves_the_old_file(tmp_path, call):
 def test_rows_of_a_writer_that_is_killed_are_whole_and_in_order(tmp_path):
     path = tmp_path / "rows.jsonl"
     code = (
-        "import sys; from pathlib import Path; from handan.records import *\n"
+        "import sys; from pathlib import Path; from handan.files import *\n"
         "from handan.rundir import recover\n"
         "path = Path(sys.argv[1])\n"
         "number = len(recover(path, ('number',)))\n"
@@ -188,7 +188,7 @@ def test_names_are_on_disk_after_what_they_name(tmp_path):
     if shutil.which("strace") is None:
         pytest.skip("no strace to see the calls with")
     code = (
-        "import sys; from pathlib import Path; from handan.records import *\n"
+        "import sys; from pathlib import Path; from handan.files import *\n"
         "write_json(Path(sys.argv[1], 'new', 'run.json'), {})\n"
         "append_jsonl(Path(sys.argv[1], 'new', 'rows.jsonl'), [{}])\n"
         "append_jsonl(Path(sys.argv[1], 'new', 'rows.jsonl'), [{}])"

@@ -79,7 +79,7 @@ def test_forks_run_beside_each_other_and_heed_signals(tmp_path):
 
 
 STARTER = """import multiprocessing.forkserver, sys, time
-from handan.experiment.stages import Fork
+from handan.experiments.runner import Fork
 fork = Fork([sys.argv[1]])
 server = multiprocessing.forkserver._forkserver._forkserver_pid
 print(server, fork.pid, fork.stdout.readline(), end="", flush=True)

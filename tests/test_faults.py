@@ -87,7 +87,7 @@ def test_a_killed_report_is_written_whole_the_next_time(tmp_path, rng):
 ROWS = """
 import sys, time
 from pathlib import Path
-from handan.records import append_jsonl, recover_jsonl, write_json
+from handan.files import append_jsonl, recover_jsonl, write_json
 path = Path(sys.argv[1]) / "rows.jsonl"
 done = len(recover_jsonl(path, ("row",), unique=False))
 {0}

@@ -114,7 +114,7 @@ class WorkedSettings:
     arm: str = field(metadata={"help": "name of the teacher in all tables"})
     source: str = field(metadata={"help": "worked"})
     prompts: str = field(metadata={"help": "training prompts in compact wording"})
-    style: dict[str, Any] = field(metadata={"help": "fields of handan.tiny.traces.TraceStyle"})
+    style: dict[str, Any] = field(metadata={"help": "fields of handan.tiny.solutions.TraceStyle"})
     model_name_or_path: str = field(
         metadata={"help": "a model of the embedded world; only its tokenizer is used"}
     )
