@@ -181,8 +181,8 @@ def test_a_set_that_cannot_be_reached_is_one_sentence(tmp_path, monkeypatch):
         ({"keep": "correct", "reference": None}, "without a column of reference answers"),
         ({"close": None}, "give either 'reasoning', the column, or 'open' and 'close'"),
         ({"keep": "some"}, "keep is 'some'; use correct or all"),
-        ({"ngram": 0}, "ngram must be at least 1"),
-        ({"prompt_similarity": 2.0}, "prompt_similarity must be above 0 and at most 1"),
+        ({"ngram": 0}, "ngram is 0; give at least 1"),
+        ({"prompt_similarity": 2.0}, "prompt_similarity is 2.0; give a number above 0"),
         ({"source": "generate"}, "set 'source' in the YAML itself"),
     ],
 )

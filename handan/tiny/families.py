@@ -14,16 +14,25 @@ import itertools
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 from handan.errors import UserError
 
 FORMATS = ("carry-cost", "constant", "mixed")
+KEYS = {  # an example of each family's keys
+    "binary_addition": "0101+0011",
+    "binary_subtraction": "0101-0011",
+    "decimal_addition": "45+72",
+    "ordering": "ABC:10:CA",
+}
+FAMILIES = tuple(KEYS)
 GAP = "_"
 GAP_CHOICES = (0, 0, 0, 1, 2)
 HUMAN_WIDTH = 4
 NAMES = tuple("ABCDEFGH")
-# Sizes of the families that people were not given, drawn uniformly: a size named twice comes twice
-# as often.
+# Sizes of the families without human data, drawn uniformly: a size named twice comes twice as
+# often.
 DECIMAL_DIGITS = (1, 2, 2, 3)
 PREMISES = (2, 3, 3, 4)
 
@@ -50,98 +59,79 @@ class Problem:
     steps: Callable[[str, random.Random], list[list[str]]]
 
 
-def _bits(value: int, width: int) -> list[str]:
-    """Binary digits of ``value``, least significant first."""
-    return list(format(value, f"0{width}b"))[::-1]
+class Column(NamedTuple):
+    """A column of a written addition or subtraction: operands, carry in, digit below, carry out."""
+
+    x: str
+    y: str
+    carry: int
+    digit: int
+    carry_out: int
+
+
+def _columns(operator: str, left: str, right: str, base: int) -> list[Column]:
+    """Add or subtract two numbers of equal width, least significant digit first."""
+    columns, carry = [], 0
+    for x, y in zip(reversed(left), reversed(right), strict=True):
+        total = int(x) + int(y) + carry if operator == "+" else int(x) - int(y) - carry
+        carry_out = int(not 0 <= total < base)
+        columns.append(Column(x, y, carry, total % base, carry_out))
+        carry = carry_out
+    return columns
+
+
+def _column_steps(
+    operator: str, columns: list[Column], trace_format: str, rng: random.Random
+) -> list[list[str]]:
+    steps = []
+    for x, y, carry, digit, carry_out in columns:
+        if trace_format == "carry-cost":
+            carried = [operator, "1"] if carry else []
+            steps.append([x, operator, y, *carried, "=", str(digit)])
+            if carry_out:
+                steps.append(["carry" if operator == "+" else "borrow", "1"])
+        elif trace_format == "mixed" and rng.random() < 0.5:
+            steps.append(["=", str(digit)])
+        else:
+            steps.append([x, operator, y, operator, str(carry), "=", str(carry_out), str(digit)])
+    return steps
 
 
 def binary_problem(operator: str, a: int, b: int, width: int, gaps: random.Random) -> Problem:
     """A binary addition or subtraction of two operands of ``width`` bits, written in columns."""
-    columns = list(zip(_bits(a, width), _bits(b, width), strict=True))
+    left, right = f"{a:0{width}b}", f"{b:0{width}b}"
+    columns = _columns(operator, left, right, base=2)
 
     def gap() -> list[str]:
         return [GAP] * gaps.choice(GAP_CHOICES)
 
     prompt = [*gap(), operator, *gap()]
-    for x, y in columns:
-        prompt += [x, y, ";", *gap()]
-    prompt.append("=")
-    carry_word = "carry" if operator == "+" else "borrow"
-
-    def column_sums() -> list[tuple[str, str, int, int, int]]:
-        """Each column's digits, the carry that comes in, the digit written, the carry out."""
-        rows, carry = [], 0
-        for x, y in columns:
-            total = int(x) + int(y) + carry if operator == "+" else int(x) - int(y) - carry
-            carry_out = int(total > 1) if operator == "+" else int(total < 0)
-            rows.append((x, y, carry, total % 2, carry_out))
-            carry = carry_out
-        return rows
-
-    def steps(trace_format: str, rng: random.Random) -> list[list[str]]:
-        lines = []
-        for x, y, carry, digit, carry_out in column_sums():
-            if trace_format == "carry-cost":
-                carried = [operator, "1"] if carry else []
-                lines.append([x, operator, y, *carried, "=", str(digit)])
-                if carry_out:
-                    lines.append([carry_word, "1"])
-            elif trace_format == "mixed" and rng.random() < 0.5:
-                lines.append(["=", str(digit)])
-            else:
-                lines.append(
-                    [x, operator, y, operator, str(carry), "=", str(carry_out), str(digit)]
-                )
-        return lines
-
-    result, answer_width = (a + b, width + 1) if operator == "+" else (a - b, width)
-    carries = sum(row[4] for row in column_sums())
+    for column in columns:
+        prompt += [column.x, column.y, ";", *gap()]
+    added = operator == "+"
+    answer = f"{a + b:0{width + 1}b}" if added else f"{a - b:0{width}b}"
     return Problem(
-        family="binary_addition" if operator == "+" else "binary_subtraction",
-        key=f"{a:0{width}b}{operator}{b:0{width}b}",
-        prompt=prompt,
-        answer=_bits(result, answer_width),
-        analytic_cost=float(width + carries),
-        steps=steps,
+        family="binary_addition" if added else "binary_subtraction",
+        key=f"{left}{operator}{right}",
+        prompt=[*prompt, "="],
+        answer=list(reversed(answer)),
+        analytic_cost=float(width + sum(column.carry_out for column in columns)),
+        steps=partial(_column_steps, operator, columns),
     )
 
 
 def decimal_problem(a: int, b: int) -> Problem:
     """A decimal addition; cost counts columns and carries."""
     width = max(len(str(a)), len(str(b)))
-    left, right = str(a).zfill(width)[::-1], str(b).zfill(width)[::-1]
-    prompt = ["sum"]
-    for x, y in zip(left, right, strict=True):
-        prompt += [x, y, ";"]
-    prompt.append("=")
-
-    def steps(trace_format: str, rng: random.Random) -> list[list[str]]:
-        lines, carry = [], 0
-        for x, y in zip(left, right, strict=True):
-            total = int(x) + int(y) + carry
-            if trace_format == "carry-cost":
-                carried = ["+", "1"] if carry else []
-                lines.append([x, "+", y, *carried, "=", str(total % 10)])
-                if total > 9:
-                    lines.append(["carry", "1"])
-            elif trace_format == "mixed" and rng.random() < 0.5:
-                lines.append(["=", str(total % 10)])
-            else:
-                lines.append([x, "+", y, "+", str(carry), "=", str(total // 10), str(total % 10)])
-            carry = total // 10
-        return lines
-
-    carries, carry = 0, 0
-    for x, y in zip(left, right, strict=True):
-        carry = (int(x) + int(y) + carry) // 10
-        carries += carry
+    columns = _columns("+", str(a).zfill(width), str(b).zfill(width), base=10)
+    written = [word for column in columns for word in (column.x, column.y, ";")]
     return Problem(
         family="decimal_addition",
         key=f"{a}+{b}",
-        prompt=prompt,
-        answer=list(str(a + b).zfill(width + 1)[::-1]),
-        analytic_cost=float(width + carries),
-        steps=steps,
+        prompt=["sum", *written, "="],
+        answer=list(reversed(str(a + b).zfill(width + 1))),
+        analytic_cost=float(width + sum(column.carry_out for column in columns)),
+        steps=partial(_column_steps, "+", columns),
     )
 
 
@@ -151,29 +141,25 @@ def ordering_problem(chain: list[str], order: list[int], first: str, second: str
     Args:
         chain: entities from greatest to least.
         order: the order in which the premises (index i: chain[i] > chain[i + 1]) are stated.
-        first: one of the two entities asked about.
-        second: the other one.
+        first, second: the two entities asked about.
     """
-    prompt = []
-    for index in order:
-        prompt += [chain[index], ">", chain[index + 1], ";"]
-    prompt += ["?", first, second, "="]
+    premises = [[chain[i], ">", chain[i + 1]] for i in range(len(chain) - 1)]
+    stated = [word for i in order for word in (*premises[i], ";")]
     top, bottom = sorted((chain.index(first), chain.index(second)))
 
     def steps(trace_format: str, rng: random.Random) -> list[list[str]]:
-        walked = [[chain[i], ">", chain[i + 1]] for i in range(top, bottom)]
-        if trace_format == "carry-cost":
-            return walked
+        if trace_format == "constant":
+            return premises  # as many steps as there are premises, whatever the distance
+        walked = premises[top:bottom]
         if trace_format == "mixed":
             return [step if rng.random() < 0.5 else step[2:] for step in walked]
-        # As many steps as there are premises, whatever the distance.
-        return [[chain[i], ">", chain[i + 1]] for i in range(len(chain) - 1)]
+        return walked
 
     breaks = sum(abs(a - b) != 1 for a, b in itertools.pairwise(order))
     return Problem(
         family="ordering",
         key="".join(chain) + ":" + "".join(map(str, order)) + ":" + first + second,
-        prompt=prompt,
+        prompt=[*stated, "?", first, second, "="],
         answer=[chain[top]],
         analytic_cost=float(bottom - top) + 0.25 * breaks,
         steps=steps,
@@ -186,8 +172,7 @@ def problem_of_key(family: str, key: str) -> Problem:
     Raises:
         UserError: the family is unknown, or the key is none of its problems.
     """
-    if family not in FAMILIES:
-        raise UserError(f"unknown family '{family}'; known: {', '.join(FAMILIES)}")
+    _check_family(family)
     try:
         problem = _parse(family, key)
     except (ValueError, IndexError, TypeError):
@@ -195,6 +180,11 @@ def problem_of_key(family: str, key: str) -> Problem:
     if problem is None or problem.key != key:
         raise UserError(f"'{key}' is no key of {family}; write one like '{KEYS[family]}'")
     return problem
+
+
+def _check_family(family: str) -> None:
+    if family not in FAMILIES:
+        raise UserError(f"unknown family '{family}'; known: {', '.join(FAMILIES)}")
 
 
 def _parse(family: str, key: str) -> Problem | None:
@@ -209,43 +199,9 @@ def _parse(family: str, key: str) -> Problem | None:
     if family == "decimal_addition":
         return decimal_problem(int(left), int(right))
     a, b = int(left, 2), int(right, 2)
-    return (
-        None
-        if operator == "-" and a < b
-        else binary_problem(operator, a, b, len(left), random.Random(key))
-    )
-
-
-def _random_binary(operator: str, rng: random.Random, widths: list[int]) -> Problem:
-    if not widths:
-        raise UserError("widths is empty; name widths of the binary families, such as [1, 2, 3]")
-    while True:
-        width = rng.choice(widths)
-        a, b = rng.randrange(2**width), rng.randrange(2**width)
-        if operator == "-" and a < b:
-            a, b = b, a
-        # A wide problem with two small values is a human item padded with zeros.
-        if width <= HUMAN_WIDTH or max(a, b) >= 2**HUMAN_WIDTH:
-            return binary_problem(operator, a, b, width, rng)
-
-
-def _random_decimal(rng: random.Random, decimal_digits: Sequence[int]) -> Problem:
-    if min(decimal_digits, default=0) < 1:
-        raise UserError("decimal_digits must hold numbers of digits, at least 1 each: [1, 2, 3]")
-    digits = rng.choice(decimal_digits)
-    return decimal_problem(rng.randrange(10**digits), rng.randrange(10**digits))
-
-
-def _random_ordering(rng: random.Random, choices: Sequence[int]) -> Problem:
-    most = len(NAMES) - 1
-    if min(choices, default=0) < 1 or max(choices) > most:
-        raise UserError(f"premises must hold numbers of premises from 1 to {most}, such as [2, 3]")
-    premises = rng.choice(choices)
-    chain = rng.sample(NAMES, premises + 1)
-    order = list(range(premises))
-    rng.shuffle(order)
-    first, second = rng.sample(chain, 2)
-    return ordering_problem(chain, order, first, second)
+    if operator == "-" and a < b:
+        return None
+    return binary_problem(operator, a, b, len(left), random.Random(key))
 
 
 def random_problem(
@@ -267,21 +223,39 @@ def random_problem(
     Raises:
         UserError: there is no such family, or none of such sizes.
     """
-    if family == "binary_addition":
-        return _random_binary("+", rng, widths)
-    if family == "binary_subtraction":
-        return _random_binary("-", rng, widths)
-    if family == "decimal_addition":
-        return _random_decimal(rng, decimal_digits)
+    _check_family(family)
     if family == "ordering":
         return _random_ordering(rng, premises)
-    raise UserError(f"unknown family '{family}'; known: {', '.join(FAMILIES)}")
+    if family == "decimal_addition":
+        if min(decimal_digits, default=0) < 1:
+            raise UserError(
+                "decimal_digits must hold numbers of digits, at least 1 each: [1, 2, 3]"
+            )
+        digits = rng.choice(decimal_digits)
+        return decimal_problem(rng.randrange(10**digits), rng.randrange(10**digits))
+    return _random_binary("-" if family == "binary_subtraction" else "+", rng, widths)
 
 
-KEYS = {  # an example of each family's keys
-    "binary_addition": "0101+0011",
-    "binary_subtraction": "0101-0011",
-    "decimal_addition": "45+72",
-    "ordering": "ABC:10:CA",
-}
-FAMILIES = tuple(KEYS)
+def _random_binary(operator: str, rng: random.Random, widths: list[int]) -> Problem:
+    if not widths:
+        raise UserError("widths is empty; name widths of the binary families, such as [1, 2, 3]")
+    while True:
+        width = rng.choice(widths)
+        a, b = rng.randrange(2**width), rng.randrange(2**width)
+        if operator == "-" and a < b:
+            a, b = b, a
+        # A wide problem with two small values is a human item padded with zeros.
+        if width <= HUMAN_WIDTH or max(a, b) >= 2**HUMAN_WIDTH:
+            return binary_problem(operator, a, b, width, rng)
+
+
+def _random_ordering(rng: random.Random, choices: Sequence[int]) -> Problem:
+    most = len(NAMES) - 1
+    if min(choices, default=0) < 1 or max(choices) > most:
+        raise UserError(f"premises must hold numbers of premises from 1 to {most}, such as [2, 3]")
+    premises = rng.choice(choices)
+    chain = rng.sample(NAMES, premises + 1)
+    order = list(range(premises))
+    rng.shuffle(order)
+    first, second = rng.sample(chain, 2)
+    return ordering_problem(chain, order, first, second)

@@ -20,6 +20,7 @@ NUM_ANALYTIC_ITEMS = 100
 LONG_TASKS = {"decimal_addition_long": "decimal_addition", "ordering_long": "ordering"}
 LONG_DECIMAL_DIGITS = (4, 5, 6)
 LONG_PREMISES = (5, 6, 7)
+OPERATORS = {"binary_addition": "+", "binary_subtraction": "-"}
 
 
 def item_from_problem(problem: Problem, formats: Iterable[str] = ("carry-cost",)) -> Item:
@@ -47,8 +48,7 @@ def grade(item: Item, text: str) -> Grade:
     if LONG_TASKS.get(item.task, item.task) == "ordering":
         readable = len(words) == 1 and words[0].isupper()
         return Grade(words[0], words[0] == item.answer) if readable else Grade(None, False)
-    base = 2 if item.task.startswith("binary") else 10
-    digits = "0123456789"[:base]
+    digits = "01" if item.task in OPERATORS else "0123456789"
     if not words or any(len(w) != 1 or w not in digits for w in words):
         return Grade(None, False)
     right = item.answer.replace(" ", "")[::-1].lstrip("0")
@@ -59,36 +59,30 @@ def grade(item: Item, text: str) -> Grade:
 @cache
 def problems(task: str) -> tuple[Problem, ...]:
     """The evaluation problems of a task, always the same ones in the same order."""
-    top = 2**HUMAN_WIDTH
-    if task == "binary_addition":
-        pairs = [(a, b) for a in range(top) for b in range(top)]
-        return tuple(_human_problem("+", a, b) for a, b in pairs)
-    if task == "binary_subtraction":
-        pairs = [(a, b) for a in range(top) for b in range(a + 1)]
-        return tuple(_human_problem("-", a, b) for a, b in pairs)
+    if operator := OPERATORS.get(task):
+        top = 2**HUMAN_WIDTH
+        pairs = [(a, b) for a in range(top) for b in range(top if operator == "+" else a + 1)]
+        return tuple(
+            binary_problem(operator, a, b, HUMAN_WIDTH, random.Random(f"gaps of {a}{operator}{b}"))
+            for a, b in pairs
+        )
     rng = random.Random(f"evaluation items of {task}")
     drawn: dict[str, Problem] = {}
     while len(drawn) < NUM_ANALYTIC_ITEMS:
-        if task in LONG_TASKS:
-            problem = _long_problem(LONG_TASKS[task], rng)
-        else:
-            problem = random_problem(task, rng, widths=[])
+        problem = _drawn(task, rng)
         drawn.setdefault(problem.key, problem)
     return tuple(drawn.values())
 
 
-def _long_problem(family: str, rng: random.Random) -> Problem:
+def _drawn(task: str, rng: random.Random) -> Problem:
+    if task not in LONG_TASKS:
+        return random_problem(task, rng, widths=[])
     while True:
-        problem = random_problem(family, rng, [], LONG_DECIMAL_DIGITS, LONG_PREMISES)
+        problem = random_problem(LONG_TASKS[task], rng, [], LONG_DECIMAL_DIGITS, LONG_PREMISES)
         # Two small numbers are a short problem, whatever they were drawn from.
         digits = max(map(len, problem.key.split("+")))
-        if family != "decimal_addition" or digits >= min(LONG_DECIMAL_DIGITS):
+        if problem.family != "decimal_addition" or digits >= min(LONG_DECIMAL_DIGITS):
             return problem
-
-
-def _human_problem(operator: str, a: int, b: int) -> Problem:
-    gaps = random.Random(f"gaps of {a}{operator}{b}")
-    return binary_problem(operator, a, b, HUMAN_WIDTH, gaps)
 
 
 def _items(task: str) -> list[Item]:
@@ -99,16 +93,15 @@ def _items(task: str) -> list[Item]:
 TASKS = {task: Task(task, partial(_items, task), grade) for task in (*FAMILIES, *LONG_TASKS)}
 
 
-def identity_hash(family: str, key: str) -> str:
-    """Hash of a problem as such: gaps do not matter, nor zeros that pad it beyond four bits.
+def identity_hash(task: str, key: str) -> str:
+    """Hash a problem as such: gaps do not matter, nor zeros that pad it beyond four bits.
 
     Args:
-        family: of the problem, or a task of it.
+        task: of the problem, or its family.
         key: of the problem.
     """
-    family = LONG_TASKS.get(family, family)
-    if family in ("binary_addition", "binary_subtraction"):
-        operator = "+" if family == "binary_addition" else "-"
+    family = LONG_TASKS.get(task, task)
+    if operator := OPERATORS.get(family):
         operands = key.split(operator)
         width = max(len(o.lstrip("0")) for o in operands)
         if len(operands[0]) >= HUMAN_WIDTH:

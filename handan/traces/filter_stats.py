@@ -1,24 +1,27 @@
-"""Accounts for every trace: kept, or dropped for one reason, with the lengths of both.
+"""The account of every trace: kept, or dropped for one reason, with the lengths of both.
 
 Whatever drops traces changes the lengths that are learned: wrong and cut-off responses are longer
 as a rule. So nothing is dropped without its reason, its number and its mean length.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from handan import rundir
 from handan.errors import UserError
 from handan.files import file_hash, write_jsonl
+from handan.launch import Processes
 
 NUM_EXAMPLES, EXAMPLE_CHARACTERS = 3, 200
 KEPT = "kept"
 
 
 class Tally:
-    """Counts rows by task and by what became of them.
+    """Counts of rows by task and by what became of them.
 
     Args:
         unit: what lengths are counted in, ``reasoning_tokens`` or ``reasoning_characters``.
@@ -42,26 +45,36 @@ class Tally:
             self.examples[reason].append(shown)
 
     def commonest(self) -> str:
-        """Of a sentence: what was found where most was dropped; '' if no example was recorded."""
-        numbers: Counter[str] = Counter()
-        for (_, fate), lengths in self.lengths.items():
-            numbers[fate] += len(lengths)
-        reason = max(self.examples, key=lambda reason: numbers[reason], default="")
+        """The end of a sentence: examples of what was dropped most; '' if none was recorded."""
+        dropped = self._summary()["dropped"]
+        reason = max(self.examples, key=dropped.__getitem__, default="")
         found = [
             one.get("found") or ", ".join(f"{key}: {value}" for key, value in one.items())
             for one in self.examples.get(reason, [])
         ]
         return "".join(f"; {reason}: {one}" for one in dict.fromkeys(found))
 
-    def _summary(self, tasks: Iterable[str]) -> dict[str, Any]:
-        wanted = set(tasks)
-        entries = {key: of for key, of in self.lengths.items() if key[0] in wanted}
+    def counts(self) -> dict[str, Any]:
+        """For ``run.json``: all rows together, and each task of its own."""
+        tasks = sorted({task for task, _ in self.lengths})
+        return {
+            **self._summary(),
+            "outcomes": dict(self.outcomes),
+            "tasks": {task: self._summary(task) for task in tasks},
+        }
+
+    def _summary(self, of_task: str | None = None) -> dict[str, Any]:
+        kept: list[float | None] = []
+        gone: list[float | None] = []
         dropped: Counter[str] = Counter()
-        for (_, fate), lengths in entries.items():
-            if fate != KEPT:
+        for (task, fate), lengths in self.lengths.items():
+            if of_task not in (None, task):
+                continue
+            if fate == KEPT:
+                kept += lengths
+            else:
+                gone += lengths
                 dropped[fate] += len(lengths)
-        kept = [n for (_, fate), of in entries.items() if fate == KEPT for n in of]
-        gone = [n for (_, fate), of in entries.items() if fate != KEPT for n in of]
         return {
             "responses": len(kept) + len(gone),
             KEPT: len(kept),
@@ -70,19 +83,34 @@ class Tally:
             f"mean_{self.unit}_dropped": _mean(gone),
         }
 
-    def counts(self) -> dict[str, Any]:
-        """For ``run.json``: all rows together, and each task of its own."""
-        tasks = sorted({task for task, _ in self.lengths})
-        return {
-            **self._summary(tasks),
-            "outcomes": dict(self.outcomes),
-            "tasks": {task: self._summary([task]) for task in tasks},
-        }
-
 
 def _mean(lengths: list[float | None]) -> float | None:
     known = [n for n in lengths if n is not None]
     return sum(known) / len(known) if known else None
+
+
+@contextmanager
+def trace_run(
+    settings: Any, world: Processes, teacher: dict | None, **facts: Any
+) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Hold the run directory of a trace set; yields it and the settings that it records.
+
+    The first process records them; all leave together, so that the others find the file.
+
+    Args:
+        settings: any of ``traces.settings``.
+        world: the processes of this launch.
+        teacher: whose traces they are.
+        facts: what else decides the traces, beside or instead of settings.
+    """
+    run_dir = Path(settings.output_dir)
+    config = asdict(settings) | facts
+    del config["output_dir"]
+    with rundir.lock(run_dir, world.rank):
+        if world.rank == 0:
+            rundir.record(run_dir, "traces", config, arm=settings.arm, teacher=teacher)
+        yield run_dir, config
+        world.gather([])
 
 
 def write_traces(run_dir: Path, rows: list[dict], tally: Tally, **facts: Any) -> None:
@@ -109,7 +137,4 @@ def write_traces(run_dir: Path, rows: list[dict], tally: Tally, **facts: Any) ->
         traces_sha256=file_hash(path),
         **facts,
     )
-    print(
-        f"{path}: kept {len(rows)} of {counts['responses']}; dropped: {dropped}",
-        flush=True,
-    )
+    print(f"{path}: kept {len(rows)} of {counts['responses']}; dropped: {dropped}", flush=True)

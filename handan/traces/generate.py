@@ -19,7 +19,7 @@ from handan.generation.formats import ReasoningFormat
 from handan.generation.prompting import Decoding, prompt_ids
 from handan.generation.spans import opened_by_prompt, split_completion, split_text
 from handan.launch import Processes
-from handan.traces.filter_stats import Tally, write_traces
+from handan.traces.filter_stats import Tally, trace_run, write_traces
 from handan.traces.settings import GenerateSettings
 from handan.training.data import load_prompts
 from handan.training.labels import tokenizer_fingerprint
@@ -38,7 +38,7 @@ COLUMNS = (
 
 
 class Reading(Protocol):
-    """What a response is read with: an engine, or as much of one without a model."""
+    """An engine, or as much of one as a response is read with."""
 
     tokenizer: Any
     form: ReasoningFormat
@@ -51,7 +51,6 @@ def generate_traces(settings: GenerateSettings, world: Processes) -> None:
     Raises:
         UserError: a setting is impossible, or nothing is left to keep.
     """
-    run_dir = Path(settings.output_dir)
     questions = load_prompts(Path(settings.prompts))
     engine = open_engine(
         load_engine(Path(settings.engine) if settings.engine else None),
@@ -60,15 +59,13 @@ def generate_traces(settings: GenerateSettings, world: Processes) -> None:
         reasoning_format=settings.reasoning_format,
         device=world.device,
     )
-    config = {
-        **asdict(settings),
+    facts = {
         # A file of the same name may hold other prompts tomorrow.
         "prompts_sha256": file_hash(Path(settings.prompts)),
         "engine": engine.identity,
         "reasoning_format": asdict(engine.form),
         "model_fingerprint": engine.fingerprint,
     }
-    del config["output_dir"]
     decoding = Decoding(settings.temperature, settings.top_p, settings.max_new_tokens)
     plan = SamplingPlan(
         questions=questions,
@@ -76,20 +73,17 @@ def generate_traces(settings: GenerateSettings, world: Processes) -> None:
         batch_size=settings.batch_size,
         seed=settings.seed,
     )
-    labels = {
-        "model": settings.arm,
-        "settings": content_hash(config),
-        "reasoning_format": engine.form.name,
-        "seed": settings.seed,
-    }
-    with rundir.lock(run_dir, world.rank):
-        if world.rank == 0:
-            teacher = {"arm": settings.arm, "model_fingerprint": engine.fingerprint}
-            rundir.record(run_dir, "traces", config, arm=settings.arm, teacher=teacher)
+    teacher = {"arm": settings.arm, "model_fingerprint": engine.fingerprint}
+    with trace_run(settings, world, teacher, **facts) as (run_dir, config):
+        labels = {
+            "model": settings.arm,
+            "settings": content_hash(config),
+            "reasoning_format": engine.form.name,
+            "seed": settings.seed,
+        }
         collect(engine, plan, run_dir / "generations.jsonl", labels, world)
         if world.rank == 0:
             _filter(run_dir, questions, engine, settings)
-        world.gather([])  # the other processes wait until the file is there
 
 
 def _filter(
@@ -102,7 +96,8 @@ def _filter(
     # The order in the file depends on batches; training must not.
     generations.sort(key=lambda row: (row["task"], row["item"], row["sample"]))
     for row in generations:
-        tally.outcomes[_outcome(row)] += 1
+        outcome = {True: "correct", False: "wrong", None: "timeout"}[row["correct"]]
+        tally.outcomes["unreadable" if row["answer"] is None else outcome] += 1
         reason = _reason_to_drop(row, settings.keep)
         if reason is not None:
             tally.drop(row["task"], reason, row["reasoning_tokens"])
@@ -146,12 +141,6 @@ def trace_row(
         | {"tokenizer": tokenizer if row["completion_ids"] else None}
         | _parts(reading, question.item.question, row)
     )
-
-
-def _outcome(row: dict) -> str:
-    if row["answer"] is None:
-        return "unreadable"
-    return {True: "correct", False: "wrong", None: "timeout"}[row["correct"]]
 
 
 def _reason_to_drop(row: dict, keep: str) -> str | None:

@@ -8,9 +8,9 @@ reinforcement has the very same ones.
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from handan import rundir
 from handan.files import content_hash, file_hash, read_json, write_jsonl
@@ -22,6 +22,7 @@ from handan.traces.rows import Parts, Unusable, as_row, check_columns, open_set,
 from handan.traces.settings import PublishedSettings
 
 REPORT_EVERY = 1_000
+PROMPT_COLUMNS = ("task", "item", "wording", "question", "answer")
 
 
 def import_traces(settings: PublishedSettings, world: Processes) -> None:
@@ -48,14 +49,16 @@ def import_traces(settings: PublishedSettings, world: Processes) -> None:
             write_traces(run_dir, traces, tally, **facts)
             for role, number in left_out.items():
                 print(f"{run_dir}: left out {number} messages of '{role}' in what is kept")
-            columns = ("task", "item", "wording", "question", "answer")
-            prompts = {trace["item"]: {c: trace[c] for c in columns} for trace in reversed(traces)}
+            prompts = {
+                trace["item"]: {column: trace[column] for column in PROMPT_COLUMNS}
+                for trace in reversed(traces)
+            }
             write_jsonl(run_dir / "prompts.jsonl", reversed(prompts.values()))
         world.gather([])
 
 
 def _finished(run_dir: Path, config: dict) -> bool:
-    """Whether the directory holds this very set already; streaming it again can take hours."""
+    """Tell whether the directory holds this set already; streaming it again can take hours."""
     rundir.check_config(run_dir, "traces", config)
     path = run_dir / "traces.jsonl"
     if not path.exists() or not (run_dir / "prompts.jsonl").exists():
@@ -66,18 +69,17 @@ def _finished(run_dir: Path, config: dict) -> bool:
     return same
 
 
-@dataclass
-class Candidate:
+class Candidate(NamedTuple):
     """A trace on its way, with its place among the traces of its prompt."""
 
     parts: Parts
     item: str
     sample: int
-    outcome: str | None = field(default=None)
+    outcome: str | None = None
 
 
 def usable(rows: Iterator[Any], settings: PublishedSettings, tally: Tally) -> Iterator[Parts]:
-    """The traces of the rows; what is none is counted under its reason.
+    """Read the traces of the rows; what is none is counted under its reason.
 
     Raises:
         UserError: a column is missing in all rows, or in the first thousand.
@@ -105,31 +107,26 @@ def usable(rows: Iterator[Any], settings: PublishedSettings, tally: Tally) -> It
 def cleaned(
     traces_found: Iterator[Parts], settings: PublishedSettings, tally: Tally
 ) -> Iterator[Candidate]:
-    """The traces of prompts that are nobody's evaluation item, without repeats."""
+    """Leave out prompts that are an evaluation item, prompts that repeat, and repeated traces."""
     prompts = NearDuplicates(settings.prompt_similarity)
     traces = NearDuplicates(settings.trace_similarity)
     seen: set[str] = set()
     samples: dict[str, int] = {}
-    refused: dict[str, tuple[str, dict[str, Any]]] = {}
+    refused: dict[str, tuple[str, str]] = {}  # reason, and what the prompt matches
     for parts in traces_found:
         length = len(parts.reasoning)
         question = " ".join(parts.question.split())
         item = f"{MATH}-{content_hash(question)}"
         if item not in samples and item not in refused:
-            found = contaminated(parts.question, settings.ngram)
-            twin = None
-            if found is None:
-                twin = prompts.match(item, question, numbers_in(question))
-            if found is not None:
-                match = f"{found[1].task} {found[1].key}"
-                refused[item] = (f"contaminated_{found[0]}", {"match": match})
-            elif twin is not None:
-                refused[item] = ("near_duplicate_prompt", {"match": twin})
+            if found := contaminated(parts.question, settings.ngram):
+                refused[item] = f"contaminated_{found[0]}", f"{found[1].task} {found[1].key}"
+            elif near := prompts.match(item, question, numbers_in(question)):
+                refused[item] = "near_duplicate_prompt", near
             else:
                 samples[item] = 0
         if item in refused:
-            reason_of_prompt, example = refused[item]
-            tally.drop(MATH, reason_of_prompt, length, question=question, **example)
+            reason, match = refused[item]
+            tally.drop(MATH, reason, length, question=question, match=match)
             continue
         words = f"{parts.reasoning} {parts.answer}"
         identity = content_hash([item, " ".join(words.split()).casefold()])
@@ -146,7 +143,7 @@ def cleaned(
 def graded(
     candidates: Iterator[Candidate], settings: PublishedSettings, tally: Tally
 ) -> list[Candidate]:
-    """The candidates that are kept; all of them are graded if there are references."""
+    """Grade the candidates that have a reference, and keep those that may be."""
     pool = Pool()
 
     def outcome(candidate: Candidate) -> str | None:
@@ -161,24 +158,26 @@ def graded(
         pool.close()
     kept = []
     for candidate, found in zip(everyone, outcomes, strict=True):
-        candidate.outcome = found
-        without = candidate.parts.without_reference
+        parts = candidate.parts
+        without = parts.without_reference
         missing = without.reason if without else "no_reference"
         tally.outcomes[found or missing] += 1
-        length = len(candidate.parts.reasoning)
         if settings.keep == "all" or found == "correct":
-            tally.keep(MATH, length)
-            kept.append(candidate)
-        else:
-            reason = {None: missing, "timeout": "ungraded"}.get(found, found)
-            given = candidate.parts.answer[-100:]
-            reference = without.found if without else candidate.parts.reference
-            tally.drop(MATH, str(reason), length, answer=given, reference=reference)
+            tally.keep(MATH, len(parts.reasoning))
+            kept.append(candidate._replace(outcome=found))
+            continue
+        tally.drop(
+            MATH,
+            {None: missing, "timeout": "ungraded"}.get(found, str(found)),
+            len(parts.reasoning),
+            answer=parts.answer[-100:],
+            reference=without.found if without else parts.reference,
+        )
     return kept
 
 
 def trace_row(candidate: Candidate, source: str) -> dict:
-    """One line of ``traces.jsonl``: text alone, since the ids were another tokenizer's."""
+    """A line of ``traces.jsonl``: text alone, since the ids were another tokenizer's."""
     parts = candidate.parts
     return {
         "task": MATH,

@@ -1,4 +1,4 @@
-"""Which traces are imitated, when a prompt has several: policies about length, never about text.
+"""Choice among the traces of a prompt: policies about length, never about text.
 
 Every policy takes one trace per prompt from the same prompts, so arms differ in nothing but the
 lengths. A trace stays a right trace of its own prompt, so a policy can only choose among what was
@@ -9,7 +9,6 @@ Difficulty is a prompt's mean log length over all its traces. All policies work 
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from handan import rundir
 from handan.errors import UserError
 from handan.files import file_hash, read_keyed
 from handan.launch import Processes
 from handan.rundir import read_run
-from handan.traces.filter_stats import Tally, write_traces
+from handan.traces.filter_stats import Tally, trace_run, write_traces
 from handan.traces.settings import RunSettings
 
 FloatArray = NDArray[np.float64]
 Lengths = Sequence[FloatArray]  # log lengths of each prompt's traces, first trace first
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-LARGEST_PRESSURE, HALVINGS = 1e6, 60
+MAX_PRESSURE, HALVINGS = 1e6, 60
 
 
 def as_is(lengths: Lengths, rng: np.random.Generator) -> list[int]:
@@ -75,7 +73,7 @@ def length_shuffled(lengths: Lengths, rng: np.random.Generator) -> list[int]:
     if covariance(chosen) <= 0:
         return chosen
     low, high = 0.0, 1.0
-    while covariance(choose(high)) > 0 and high < LARGEST_PRESSURE:
+    while covariance(choose(high)) > 0 and high < MAX_PRESSURE:
         low, high = high, 2 * high
     for _ in range(HALVINGS):
         middle = (low + high) / 2
@@ -91,31 +89,19 @@ POLICIES: dict[str, Callable[[Lengths, np.random.Generator], list[int]]] = {
 }
 
 
+# What a policy removes: a figure of ``_summary``, its power, and its name in words.
+REMOVED = {
+    "length_shuffled": ("r_difficulty", 1, "of the correlation of log length with difficulty"),
+    "fixed_length": ("sd_log", 2, "of the variance of log length"),
+}
+
+
 def choose_traces(settings: RunSettings, world: Processes) -> None:
     """Make a run directory of the traces that a policy takes from another run.
 
     Raises:
         UserError: the policy is not known, or the traces cannot realise it.
     """
-    _check(settings)
-    run_dir, origin = Path(settings.output_dir), Path(settings.run)
-    path = origin / "traces.jsonl"
-    made = read_run(origin, there=True).get("traces")
-    if made is None:
-        raise UserError(f"{origin}: holds no traces; give the output_dir of recipes/traces.py")
-    config = {**asdict(settings), "run": str(origin), "traces_of_run": file_hash(path)}
-    del config["output_dir"]
-    with rundir.lock(run_dir, world.rank):
-        if world.rank == 0:
-            rundir.record(run_dir, "traces", config, arm=settings.arm, teacher=made.get("teacher"))
-            rows = read_keyed(path, ("task", "item", "sample"))
-            kept, tally, lengths = apply(rows, settings, str(path))
-            spent = {key: made.get(key) for key in ("budget", "parameters")}
-            write_traces(run_dir, kept, tally, lengths=lengths, **spent)
-        world.gather([])
-
-
-def _check(settings: RunSettings) -> None:
     if settings.policy not in POLICIES:
         raise UserError(f"policy '{settings.policy}' is not known; use {', '.join(POLICIES)}")
     if settings.min_samples < 2 and settings.policy != "as_is":
@@ -123,12 +109,27 @@ def _check(settings: RunSettings) -> None:
             f"min_samples is {settings.min_samples}, but {settings.policy} chooses among the "
             "traces of a prompt; set it to 2 or more, in the paired arms too"
         )
+    origin = Path(settings.run)
+    path = origin / "traces.jsonl"
+    made = read_run(origin, there=True).get("traces")
+    if made is None:
+        raise UserError(f"{origin}: holds no traces; give the output_dir of recipes/traces.py")
+    facts = {"run": str(origin), "traces_of_run": file_hash(path)}
+    with trace_run(settings, world, made.get("teacher"), **facts) as (run_dir, _):
+        if world.rank == 0:
+            rows = read_keyed(path, ("task", "item", "sample"))
+            kept, tally, lengths = apply(rows, settings, str(path))
+            spent = {key: made.get(key) for key in ("budget", "parameters")}
+            write_traces(run_dir, kept, tally, lengths=lengths, **spent)
 
 
 def apply(
     rows: Sequence[dict], settings: RunSettings, place: str
 ) -> tuple[list[dict], Tally, dict[str, Any]]:
-    """The chosen rows, what became of all rows, and the lengths before and after by task.
+    """Choose one trace of each prompt.
+
+    Returns:
+        The chosen rows, what became of all rows, and the lengths before and after by task.
 
     Raises:
         UserError: too few traces per prompt, or more remains than ``max_remaining`` allows.
@@ -152,11 +153,13 @@ def apply(
     kept: list[dict] = []
     report: dict[str, Any] = {}
     for task, items in prompts.items():
-        enough = [of for of in items.values() if len(of) >= settings.min_samples]
+        enough = []
         for of in items.values():
-            if len(of) < settings.min_samples:
-                for row in of:
-                    tally.drop(task, "too_few_samples", row[unit])
+            if len(of) >= settings.min_samples:
+                enough.append(of)
+                continue
+            for row in of:
+                tally.drop(task, "too_few_samples", row[unit])
         if not enough:
             continue
         lengths = [np.log([row[unit] for row in of]) for of in enough]
@@ -167,8 +170,14 @@ def apply(
             tally.keep(task, of[index][unit])
             for row in of[:index] + of[index + 1 :]:
                 tally.drop(task, "not_chosen", row[unit])
-        report[task] = _describe(lengths, chosen, settings.policy)
-    _check_remaining(report, settings, place)
+        entry = report[task] = _describe(lengths, chosen, settings.policy)
+        limit, remaining = settings.max_remaining, entry["remaining"]
+        if limit is not None and remaining is not None and remaining > limit:
+            raise UserError(
+                f"{place}: in {task} {remaining:.0%} {REMOVED[settings.policy][2]} remains, more "
+                f"than max_remaining {limit:.0%}, with {entry['traces_per_prompt']:.1f} traces per "
+                "prompt; draw more samples, or at a higher temperature, or let more remain"
+            )
     return kept, tally, {"unit": unit, "tasks": report}
 
 
@@ -177,10 +186,10 @@ def _describe(lengths: Lengths, chosen: Sequence[int], policy: str) -> dict[str,
     before = _summary(np.array([of[0] for of in lengths]), difficulty)
     after = _summary(np.array([of[i] for of, i in zip(lengths, chosen, strict=True)]), difficulty)
     remaining = None
-    if policy == "length_shuffled" and before["r_difficulty"] and after["r_difficulty"] is not None:
-        remaining = abs(after["r_difficulty"] / before["r_difficulty"])
-    if policy == "fixed_length" and before["sd_log"] > 0:
-        remaining = (after["sd_log"] / before["sd_log"]) ** 2
+    if policy in REMOVED:
+        name, power, _ = REMOVED[policy]
+        if before[name] and after[name] is not None:
+            remaining = abs(after[name] / before[name]) ** power
     return {
         "prompts": len(lengths),
         "traces_per_prompt": float(np.mean([len(of) for of in lengths])),
@@ -207,21 +216,3 @@ def _summary(logs: FloatArray, difficulty: FloatArray) -> dict[str, Any]:
         "slope_difficulty": slope,
         "n": len(logs),
     }
-
-
-def _check_remaining(report: dict[str, Any], settings: RunSettings, place: str) -> None:
-    what = {
-        "length_shuffled": "of the correlation of log length with difficulty",
-        "fixed_length": "of the variance of log length",
-    }
-    for task, entry in report.items():
-        remaining = entry["remaining"]
-        if settings.max_remaining is None or remaining is None:
-            continue
-        if remaining > settings.max_remaining:
-            raise UserError(
-                f"{place}: in {task} {remaining:.0%} {what[settings.policy]} remains, more than "
-                f"max_remaining {settings.max_remaining:.0%}, with "
-                f"{entry['traces_per_prompt']:.1f} traces per prompt; draw more samples, or at a "
-                "higher temperature, or let more remain"
-            )

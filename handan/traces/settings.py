@@ -136,6 +136,16 @@ KINDS: dict[str, type] = {
     "run": RunSettings,
     "worked": WorkedSettings,
 }
+# Bounds of numbers, whichever source has them.
+MINIMA = {
+    "samples": 1,
+    "max_new_tokens": 1,
+    "batch_size": 1,
+    "temperature": 0,
+    "ngram": 1,
+    "shuffle_buffer": 0,
+}
+SHARES = ("top_p", "prompt_similarity", "trace_similarity")
 
 
 def kind_of(place: Path) -> type:
@@ -151,12 +161,12 @@ def kind_of(place: Path) -> type:
 
 
 def load(path: Path) -> Any:
-    """The settings in a YAML, of whichever source."""
+    """Load the settings in a YAML, of whichever source."""
     return check(load_yaml(path, kind_of(path)), str(path))
 
 
 def from_command_line() -> Any:
-    """The settings of ``--config FILE`` with the keys of the command line."""
+    """Take the settings of ``--config FILE`` with the keys of the command line."""
     place, _ = given_keys()
     kind = kind_of(Path(place)) if place != "command line" else GenerateSettings
     (settings,) = parse((kind,))
@@ -174,41 +184,36 @@ def check(settings: Any, place: str) -> Any:
     keep = getattr(settings, "keep", "all")
     if keep not in KEEP:
         raise UserError(f"{place}: keep is '{keep}'; use {' or '.join(KEEP)}")
+    for key, least in MINIMA.items():
+        if (value := getattr(settings, key, least)) < least:
+            raise UserError(f"{place}: {key} is {value}; give at least {least}")
+    for key in SHARES:
+        value = getattr(settings, key, None)
+        if value is not None and not 0 < value <= 1:
+            raise UserError(f"{place}: {key} is {value}; give a number above 0 and at most 1")
     if isinstance(settings, WorkedSettings):
         settings.trace_style(f"{place}: style")
-        if settings.samples < 1:
-            raise UserError(f"{place}: samples is {settings.samples}; give at least 1")
-    if isinstance(settings, GenerateSettings):
-        for key in ("samples", "max_new_tokens", "batch_size"):
-            if getattr(settings, key) < 1:
-                raise UserError(f"{place}: {key} is {getattr(settings, key)}; give at least 1")
-        if settings.temperature < 0 or not 0 < settings.top_p <= 1:
-            raise UserError(
-                f"{place}: temperature must be 0 or more, and top_p above 0 and at most 1"
-            )
     if isinstance(settings, PublishedSettings):
-        if (settings.reasoning is None) != (settings.close is not None):
-            raise UserError(
-                f"{place}: give either 'reasoning', the column, or 'open' and 'close', the marks "
-                "of the span in the response, and set the other to null"
-            )
-        for column, value in settings.where.items():
-            if not isinstance(column, str):
-                raise UserError(f"{place}: where has the key {column!r}; give a column, in quotes")
-            if value is not None and not isinstance(value, str | int | float):
-                raise UserError(
-                    f"{place}: where.{column} is {value!r}; give text, a number, true, false or "
-                    "null, a date in quotes"
-                )
-        if settings.keep == "correct" and settings.reference is None:
-            raise UserError(
-                f"{place}: without a column of reference answers nothing can be verified; set "
-                "keep: all, or name the column as 'reference'"
-            )
-        if settings.ngram < 1 or settings.shuffle_buffer < 0:
-            raise UserError(f"{place}: ngram must be at least 1 and shuffle_buffer at least 0")
-        for key in ("prompt_similarity", "trace_similarity"):
-            value = getattr(settings, key)
-            if value is not None and not 0 < value <= 1:
-                raise UserError(f"{place}: {key} must be above 0 and at most 1, or null")
+        _check_columns(settings, place)
     return settings
+
+
+def _check_columns(settings: PublishedSettings, place: str) -> None:
+    if (settings.reasoning is None) != (settings.close is not None):
+        raise UserError(
+            f"{place}: give either 'reasoning', the column, or 'open' and 'close', the marks "
+            "of the span in the response, and set the other to null"
+        )
+    for column, value in settings.where.items():
+        if not isinstance(column, str):
+            raise UserError(f"{place}: where has the key {column!r}; give a column, in quotes")
+        if value is not None and not isinstance(value, str | int | float):
+            raise UserError(
+                f"{place}: where.{column} is {value!r}; give text, a number, true, false or "
+                "null, a date in quotes"
+            )
+    if settings.keep == "correct" and settings.reference is None:
+        raise UserError(
+            f"{place}: without a column of reference answers nothing can be verified; set "
+            "keep: all, or name the column as 'reference'"
+        )

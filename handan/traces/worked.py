@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from handan import rundir
 from handan.errors import UserError
 from handan.evaluation.grading import TaskItem, read_completion
 from handan.files import file_hash
@@ -20,7 +19,7 @@ from handan.generation.spans import opened_by_prompt
 from handan.launch import Processes
 from handan.tiny.families import problem_of_key
 from handan.tiny.solutions import TraceStyle, trace_words
-from handan.traces.filter_stats import Tally, write_traces
+from handan.traces.filter_stats import Tally, trace_run, write_traces
 from handan.traces.generate import trace_row
 from handan.traces.settings import WorkedSettings
 from handan.training.data import load_prompts
@@ -32,14 +31,7 @@ BUDGET = {"generated_tokens": 0, "model_flops": 0.0, "device_seconds": 0.0}
 
 @dataclass
 class Pen:
-    """What traces are written and read with, from the directory of a model.
-
-    Attributes:
-        tokenizer: of the model.
-        form: its reasoning format.
-        ends: every id that ends a sequence.
-        name: of the directory, for messages.
-    """
+    """Tokenizer, reasoning format and ends of a model, and the name of its directory."""
 
     tokenizer: Any
     form: ReasoningFormat
@@ -53,7 +45,7 @@ def write_worked(settings: WorkedSettings, world: Processes) -> None:
     Raises:
         UserError: a prompt is not of the embedded world, or the tokenizer does not know its words.
     """
-    run_dir, prompts = Path(settings.output_dir), Path(settings.prompts)
+    prompts = Path(settings.prompts)
     style = settings.trace_style()
     questions = load_prompts(prompts)
     for question in questions:
@@ -67,18 +59,15 @@ def write_worked(settings: WorkedSettings, world: Processes) -> None:
     form = choose_for(name, AUTO, tokenizer)
     pen = Pen(tokenizer, form, ends_of(name, None, tokenizer), name)
     fingerprint = tokenizer_fingerprint(tokenizer)
-    config = {
-        **asdict(settings),
+    facts = {
         "style": asdict(style),
         "prompts_sha256": file_hash(prompts),
         "tokenizer": fingerprint,
         "reasoning_format": asdict(form),
     }
-    del config["output_dir"]
-    with rundir.lock(run_dir, world.rank):
+    teacher = {"arm": settings.arm, "model_fingerprint": None}
+    with trace_run(settings, world, teacher, **facts) as (run_dir, _):
         if world.rank == 0:
-            teacher = {"arm": settings.arm, "model_fingerprint": None}
-            rundir.record(run_dir, "traces", config, arm=settings.arm, teacher=teacher)
             rows, tally = [], Tally("reasoning_tokens")
             for question in sorted(questions, key=lambda q: (q.item.task, q.item.key)):
                 for sample in range(settings.samples):
@@ -87,7 +76,6 @@ def write_worked(settings: WorkedSettings, world: Processes) -> None:
                     tally.keep(row["task"], row["reasoning_tokens"])
                     rows.append(trace_row(row, question, pen, settings.arm, fingerprint))
             write_traces(run_dir, rows, tally, parameters=None, budget=BUDGET)
-        world.gather([])  # the other processes wait until the file is there
 
 
 def _write(question: TaskItem, sample: int, style: TraceStyle, seed: int, pen: Pen) -> dict:
