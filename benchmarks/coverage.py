@@ -67,6 +67,7 @@ def task_costs(model: str, task: str, log_cost, log_time, noise, people, generat
     of_items = {"demand": np.exp(log_time), "log_demand": log_time, "oracle": unknown[:, 0]}
     return TaskCosts(
         model=model,
+        decoding="sampled",
         task=task,
         step=None,
         cost_source="human",

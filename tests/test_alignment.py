@@ -17,7 +17,15 @@ UNKNOWN = Comparisons([("m", "x")], [], [], {})
 # Computed by the report, from two of the others.
 NOT_STORED = {"without_noise"}
 MODEL_FIELDS = {
-    *("tasks", "step", "steps", "mean_r_loglog", "mean_r_loglog_ci", "mean_r_loglog_ci_tasks"),
+    *(
+        "tasks",
+        "decoding",
+        "step",
+        "steps",
+        "mean_r_loglog",
+        "mean_r_loglog_ci",
+        "mean_r_loglog_ci_tasks",
+    ),
     *("mean_tasks", "mean_r_loglog_analytic", "mean_r_loglog_analytic_ci"),
     *("mean_r_loglog_tasks", "mean_r_loglog_analytic_tasks"),
     *("mean_r_loglog_analytic_ci_tasks", "cross_task_r", "cross_task_r_range"),
@@ -264,7 +272,10 @@ def test_steps_form_a_curve_and_the_end_is_at_the_top():
     assert [entry["step"] for entry in model["steps"]] == [20, 100]
     first, last = (entry["mean_r_loglog"] for entry in model["steps"])
     assert first < model["mean_r_loglog"] < last
-    assert set(model["steps"][0]) == MODEL_FIELDS - {"steps", "cross_task_r", "cross_task_r_range"}
+    assert set(model["steps"][0]) == MODEL_FIELDS - {
+        *("decoding", "steps"),
+        *("cross_task_r", "cross_task_r_range"),
+    }
     assert model["steps"][0]["tasks"]["alpha"]["n"] == 60
 
     last_step = align([row for row in rows if row["step"] is not None], **FAST)["models"]["m"]

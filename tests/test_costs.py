@@ -40,6 +40,16 @@ def test_only_required_columns_are_enough(write):
     assert np.isnan(costs.table.numbers["correct"]).all()
 
 
+def test_greedy_responses_are_a_model_of_their_own_also_where_only_the_name_says_so(write):
+    header = "model,decoding,task,item,reasoning_tokens,human_rt_s\n"
+    rows = "m,sampled,add,a,3,1\nm,greedy,add,a,4,1\nm,,add,b,3,1\nm (T=0),,add,b,4,1\n"
+    text = read_costs(write(header + rows)).table.text
+    assert text["model"] == ["m", "m (T=0)"] * 2
+    assert text["decoding"] == ["sampled", "greedy"] * 2
+    with pytest.raises(UserError, match="line 2: decoding is 'hot'; use sampled, greedy"):
+        read_costs(write(header + "m,hot,add,a,3,1\n"))
+
+
 def test_byte_order_mark_windows_line_ends_and_whole_floats_are_accepted(write):
     text = "task,item,reasoning_tokens,human_rt_s\r\nadd, a ,3.0,1\r\n\r\n"
     table = read_costs(write(b"\xef\xbb\xbf" + text.encode())).table

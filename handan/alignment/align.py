@@ -108,6 +108,7 @@ def align(
         across, spread = cross_task_r([entry.thinking for entry in entries], seed)
         models[model] = {
             "tasks": {task: reports[model, task] for task in final[model]},
+            "decoding": entries[0].all_items.decoding,
             "step": entries[0].all_items.step,
             **summary(entries, task_weights),
             "cross_task_r": finite_or_none(across),

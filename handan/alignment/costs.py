@@ -17,7 +17,7 @@ from handan.errors import UserError
 REQUIRED = ("task", "item", "reasoning_tokens")
 DEMANDS = ("human_rt_s", "analytic_cost")
 TEXT = (
-    *("model", "task", "item", "sample", "participant"),
+    *("model", "decoding", "task", "item", "sample", "participant"),
     *("status", "norms", "counted_by", "cost_rule"),
 )
 COUNTS = (
@@ -30,6 +30,8 @@ KNOWN = (*TEXT, "step", *COUNTS, *POSITIVE, *YES_OR_NO)
 NEEDED = ("task", "item", "model")
 STATUSES = ("complete", "truncated", "no_reasoning", "unparsed")
 COST_RULES = ("span", "response")
+DECODINGS = SAMPLED, GREEDY = ("sampled", "greedy")
+CHOICES = {"status": STATUSES, "cost_rule": COST_RULES, "decoding": DECODINGS}
 
 # Outside these bounds a column was mistaken for another one, or its unit was.
 MAX_COUNT = 10**9
@@ -73,23 +75,17 @@ def _needed(place: str, column: str, cell: str) -> str:
     return _any_text(place, column, cell)
 
 
-def _status(place: str, column: str, cell: str) -> str:
-    if cell.lower() not in ("", *STATUSES):
-        raise UserError(f"{place}: {column} is '{cell}'; use {', '.join(STATUSES)}")
+def _choice(place: str, column: str, cell: str) -> str:
+    if cell.lower() not in ("", *CHOICES[column]):
+        raise UserError(f"{place}: {column} is '{cell}'; use {', '.join(CHOICES[column])}")
     return cell.lower()
-
-
-def _rule(place: str, column: str, cell: str) -> str:
-    if cell not in ("", *COST_RULES):
-        raise UserError(f"{place}: {column} is '{cell}'; use {', '.join(COST_RULES)}")
-    return cell
 
 
 def _parser(name: str) -> Callable[[str, str, str], str | float]:
     """A function of (place, column, cell)."""
     if name in TEXT:
-        if name in ("status", "cost_rule"):
-            return _status if name == "status" else _rule
+        if name in CHOICES:
+            return _choice
         return _needed if name in NEEDED else _any_text
     if name in YES_OR_NO:
         return _yes_or_no
@@ -152,10 +148,20 @@ def _time(place: str, column: str, cell: str) -> float:
 FloatArray = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
-# Ends the name of a model that was decoded greedily, beside the same model with sampling.
-GREEDY_SUFFIX = " (T=0)"
+_GREEDY_SUFFIX = " (T=0)"
 # Sorted times of one task that are further apart than this factor are in two units.
 UNIT_GAP = 100.0
+
+
+def decoded_name(model: str, decoding: str) -> str:
+    """The name of a model with this decoding: greedy responses form a model of their own."""
+    return model + _GREEDY_SUFFIX if decoding == GREEDY else model
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """The model and the decoding behind a name of ``decoded_name``."""
+    model = name.removesuffix(_GREEDY_SUFFIX)
+    return model, SAMPLED if model == name else GREEDY
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,8 +170,8 @@ class CostTable:
 
     Attributes:
         places: file and line of each row, for messages.
-        text: model, task, item, sample, participant, status, norms, counted_by, cost_rule;
-            '' if empty.
+        text: model (as of ``decoded_name``), decoding (never empty), task, item, sample,
+            participant, status, norms, counted_by, cost_rule; '' if empty.
         numbers: the other columns of ``costs.csv`` and every ``covariate_...``; NaN if empty.
     """
 
@@ -519,6 +525,13 @@ def _table(
     for name in TEXT:
         cells = columns.get(name, ("model" if name == "model" else "",) * len(rows))
         text[name] = parsed(name, cells, places)
+    # Files from before the column was there have it in the name.
+    models = [
+        (split_name(model)[0], decoding) if decoding else split_name(model)
+        for model, decoding in zip(text["model"], text["decoding"], strict=True)
+    ]
+    text["model"] = [decoded_name(*model) for model in models]
+    text["decoding"] = [decoding for _, decoding in models]
     numbers: dict[str, FloatArray] = {}
     for name in ("step", *COUNTS, *POSITIVE, *YES_OR_NO, *filter(_is_covariate, header)):
         cells = columns.get(name, ("",) * len(rows))

@@ -51,7 +51,8 @@ class TaskCosts:
     """One model's samples on one task at one step, items sorted by name.
 
     Attributes:
-        model, task: names.
+        model, task: names; those of models are as of ``costs.decoded_name``.
+        decoding: 'sampled' or 'greedy'.
         step: training step, None for the end.
         cost_source: 'human' or 'analytic': what ``demand`` is.
         norms: the source of the human figures, None if the file brings its own.
@@ -70,6 +71,7 @@ class TaskCosts:
     """
 
     model: str
+    decoding: str
     task: str
     step: int | None
     cost_source: str
@@ -266,6 +268,7 @@ def _task_costs(table: CostTable, rows: np.ndarray, people: Mapping[str, People]
     step = table.numbers["step"][first]
     costs = TaskCosts(
         model=table.text["model"][first],
+        decoding=table.text["decoding"][first],
         task=task,
         step=None if np.isnan(step) else int(step),
         cost_source="analytic" if is_analytic else "human",

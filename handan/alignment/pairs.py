@@ -5,7 +5,15 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from handan.alignment.costs import GREEDY_SUFFIX, CostTable, check_table, joined, read_costs
+from handan.alignment.costs import (
+    DECODINGS,
+    CostTable,
+    check_table,
+    decoded_name,
+    joined,
+    read_costs,
+    split_name,
+)
 from handan.alignment.items import TaskCosts
 from handan.alignment.participants import check_sources, raw_notes
 from handan.csv_input import read_table
@@ -83,23 +91,22 @@ def read_pairs(path: Path, models: Sequence[str]) -> Comparisons:
 def choose_pairs(models: Sequence[str], reference: str | None) -> list[tuple[str, str]]:
     """Every model against the reference; without one all pairs, or none beyond six models.
 
-    Greedy models are paired with greedy ones if the reference has a greedy twin, so that a contrast
-    is one of models and not of decodings.
+    Greedy models are paired with greedy ones if the reference has both decodings, so that a
+    contrast is one of models and not of decodings.
     """
     if reference is None:
         few = len(models) <= MAX_MODELS_FOR_ALL_PAIRS
         return [pair for pair in combinations(models, 2) if decoded_alike(*pair)] if few else []
-    twin = reference.removesuffix(GREEDY_SUFFIX)
-    twins = {False: twin, True: twin + GREEDY_SUFFIX}
-    if not set(twins.values()) <= set(models):
+    references = {of: decoded_name(split_name(reference)[0], of) for of in DECODINGS}
+    if not set(references.values()) <= set(models):
         return [(model, reference) for model in models if model != reference]
-    pairs = [(model, twins[model.endswith(GREEDY_SUFFIX)]) for model in models]
+    pairs = [(model, references[split_name(model)[1]]) for model in models]
     return [(model, other) for model, other in pairs if model != other]
 
 
 def decoded_alike(a: str, b: str) -> bool:
     """Whether both models are greedy, or neither is."""
-    return a.endswith(GREEDY_SUFFIX) == b.endswith(GREEDY_SUFFIX)
+    return split_name(a)[1] == split_name(b)[1]
 
 
 def shared_tasks(costs: CostsByModel, pairs: Sequence[tuple[str, str]]) -> SharedTasks:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from handan.alignment import measures
 from handan.alignment.contrasts import in_words
 from handan.alignment.correlation import EQUAL, INVERSE_VARIANCE
-from handan.alignment.costs import GREEDY_SUFFIX
+from handan.alignment.costs import GREEDY, decoded_name, split_name
 from handan.alignment.measures import Measure
 from handan.budgets import MEASURES
 from handan.errors import printable
@@ -186,10 +186,10 @@ def arms_text(result: Mapping) -> str:
     kinds |= {"mean r, T>0": "estimate", "mean r, T=0": "estimate"}
     rows = []
     for name, figures in result["models"].items():
-        if name.endswith(GREEDY_SUFFIX):
+        if split_name(name)[1] == GREEDY:
             continue
         human = [t for t in figures["tasks"].values() if t["cost_source"] == "human"]
-        greedy = result["models"].get(name + GREEDY_SUFFIX, {})
+        greedy = result["models"].get(decoded_name(name, GREEDY), {})
         rows.append(
             [
                 name,

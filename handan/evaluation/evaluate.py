@@ -9,7 +9,7 @@ from typing import Any
 
 from handan import rundir
 from handan.alignment.align import align
-from handan.alignment.costs import GREEDY_SUFFIX, RESPONSE, SPAN, status_under
+from handan.alignment.costs import RESPONSE, SPAN, status_under
 from handan.alignment.pairs import Comparisons
 from handan.evaluation.grading import TaskItem
 from handan.evaluation.responses import KEY, SamplingPlan, collect
@@ -21,6 +21,7 @@ from handan.launch import Processes
 
 COST_COLUMNS = (
     "model",
+    "decoding",
     "task",
     "item",
     "sample",
@@ -82,8 +83,8 @@ def cost_rows(
 ) -> list[dict]:
     """Rows of ``costs.csv``: responses joined with what they are compared to.
 
-    Greedy responses form a model of their own, named ``<model> (T=0)``. The order is that of the
-    items, sampled responses first, whatever the order in which they were drawn.
+    The order is that of the items, sampled responses first, whatever the order in which they were
+    drawn.
     """
     by_key = {(entry.item.task, entry.item.key): entry for entry in items}
     columns = cost_columns(items)
@@ -99,7 +100,7 @@ def cost_rows(
         joined = {
             **row,
             **cost_of(row, cost_without_span),
-            "model": row["model"] + (GREEDY_SUFFIX if greedy else ""),
+            "decoding": "greedy" if greedy else "sampled",
             "sample": 0 if greedy else row["sample"],
             "step": row.get("step"),
             "human_rt_s": entry.human_rt_s,

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from handan.alignment.costs import GREEDY_SUFFIX
+from handan.alignment.costs import GREEDY, decoded_name
 from handan.config import load_yaml
 from handan.errors import UserError
 from handan.evaluation.suite import Suite
@@ -191,6 +191,7 @@ def pair_rows(zoo: Zoo, greedy: bool) -> list[dict[str, str]]:
             rows.append({"student": entry.name, "base": base, "teacher": entry.teacher or ""})
     if greedy:
         rows += [
-            {role: name and name + GREEDY_SUFFIX for role, name in row.items()} for row in rows
+            {role: name and decoded_name(name, GREEDY) for role, name in row.items()}
+            for row in rows
         ]
     return rows

@@ -22,7 +22,14 @@ from handan.alignment.correlation import (
     pearson,
     reliability_of_means,
 )
-from handan.alignment.costs import GREEDY_SUFFIX, CostTable, joined, read_costs
+from handan.alignment.costs import (
+    DECODINGS,
+    CostTable,
+    decoded_name,
+    joined,
+    read_costs,
+    split_name,
+)
 from handan.alignment.items import TaskCosts, final_costs, item_costs
 from handan.alignment.pairs import Comparisons
 from handan.budgets import total
@@ -135,7 +142,7 @@ class Results:
         table = read_costs(cell.run_dir / "costs.csv").table
         self.tables[cell.run_dir] = table
         for model, tasks in final_costs(item_costs(table)).items():
-            temperature = GREEDY if model.endswith(GREEDY_SUFFIX) else SAMPLED
+            temperature = TEMPERATURES[DECODINGS.index(split_name(model)[1])]
             # Draws are kept by model, and the same arm is another model with every seed.
             name = f"{model} of {cell.run_dir}"
             self._costs[cell.arm, temperature, cell.evaluation][cell.seed] = {
@@ -324,16 +331,15 @@ def by_seed(study: Experiment, results: Results) -> list[dict[str, Any]]:
         tables = []
         for arm, cell in cells.items():
             table = results.tables[cell.run_dir]
-            names = {
-                name: arm + GREEDY_SUFFIX * name.endswith(GREEDY_SUFFIX)
-                for name in table.names("model")
-            }
+            names = {name: decoded_name(arm, split_name(name)[1]) for name in table.names("model")}
             tables.append(table.with_models(names))
         starts = [(a, b) for a in cells if (b := study.start_of(a)) in cells]
         teachers = [(a, b) for a in cells if (b := study.teacher_of(a)) in cells]
-        starts += [(a + GREEDY_SUFFIX, f"{b}{GREEDY_SUFFIX}") for a, b in starts]
-        teachers += [(a + GREEDY_SUFFIX, f"{b}{GREEDY_SUFFIX}") for a, b in teachers]
-        comparisons = Comparisons([], starts, teachers, {})
+        fits, effort = (
+            [(decoded_name(a, of), decoded_name(str(b), of)) for of in DECODINGS for a, b in pairs]
+            for pairs in (starts, teachers)
+        )
+        comparisons = Comparisons([], fits, effort, {})
         result = align(joined(tables), bootstrap=FEW_DRAWS, seed=0, comparisons=comparisons)
         out.append(result)
     return out
@@ -375,10 +381,11 @@ def over_seeds(
     """
     others = {"start": study.start_of(name), "teacher": study.teacher_of(name)}
     out = {}
-    for at, suffix in ((SAMPLED, ""), (GREEDY, GREEDY_SUFFIX)):
-        of_seeds = [result for result in measures if name + suffix in result["models"]]
-        named = {role: f"{other}{suffix}" for role, other in others.items() if other is not None}
-        out[at] = {**_alone(of_seeds, name + suffix), **_beside(of_seeds, name + suffix, named)}
+    for at, decoding in zip(TEMPERATURES, DECODINGS, strict=True):
+        model = decoded_name(name, decoding)
+        of_seeds = [result for result in measures if model in result["models"]]
+        beside = {role: decoded_name(of, decoding) for role, of in others.items() if of is not None}
+        out[at] = {**_alone(of_seeds, model), **_beside(of_seeds, model, beside)}
     return out
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from handan.alignment.align import align
 from handan.alignment.correlation import finite_or_none, fisher_mean
-from handan.alignment.costs import GREEDY_SUFFIX, CostTable
+from handan.alignment.costs import GREEDY, CostTable, decoded_name
 from handan.alignment.items import TaskCosts, final_costs, item_costs
 from handan.alignment.pairs import Comparisons, Pairs, choose_pairs, read_runs
 from handan.budgets import TOLERANCE, root
@@ -447,7 +447,7 @@ def _read_arm(run_dir: Path, models: Sequence[str]) -> Arm:
                 )
     called = str(run.get("arm") or run_dir.resolve().name)
     name = called if called in models else models[0]
-    greedy = called + GREEDY_SUFFIX
+    greedy = decoded_name(called, GREEDY)
     return Arm(
         name=name,
         run_dir=run_dir,

@@ -12,6 +12,7 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from handan import budgets, escaping, norms
+from handan.alignment.costs import split_name
 from handan.report import formatting
 from handan.report import summary as rows
 from handan.report.charts import charts
@@ -74,6 +75,7 @@ FILTERS: dict[str, Callable] = {
     "tied": formatting.tied,
     "sentence": formatting.sentence,
     "verdict": shown_verdict,
+    "arm_of": lambda model: split_name(model)[0],
 }
 
 

@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from handan.alignment.costs import GREEDY_SUFFIX
+from handan.alignment.costs import split_name
 from handan.report.comparison import Group
 from handan.report.formatting import bounds, correlation, plain, short
 from handan.report.pictures.axes import BOTH_COLUMNS, COLUMN, MAX_LETTERS, r_tick
@@ -70,7 +70,7 @@ def draw(models: Sequence[str], rows: Sequence[Mapping[str, Any]], condition: st
     size = len(models)
     values = {frozenset((row["a"], row["b"])): row for row in rows}
     sizes = sorted({row["n"] for row in rows})
-    names = [short(model.removesuffix(GREEDY_SUFFIX), MAX_LETTERS) for model in models]
+    names = [short(split_name(model)[0], MAX_LETTERS) for model in models]
     n = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     with style():
         width = COLUMN if size <= 3 else BOTH_COLUMNS
