@@ -12,11 +12,11 @@ evaluated one after the other into OUTPUT_DIR/NAME, then all are compared; --dry
 
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from handan.alignment.tables import alignment_text
-from handan.config import parse
+from handan.config import key, parse
 from handan.errors import UserError, run_main
 from handan.evaluation.evaluate import evaluate
 from handan.evaluation.suite import load_suite
@@ -32,35 +32,24 @@ GPU = "H100"
 class Arguments:
     """Arguments of this script."""
 
-    suite: str = field(metadata={"help": "YAML of the suite"})
-    output_dir: str = field(metadata={"help": "run directory"})
-    model: str | None = field(
-        default=None,
-        metadata={"help": "model directory, or owner/name on the hub or a server"},
+    suite: str = key("YAML of the suite")
+    output_dir: str = key("run directory")
+    model: str | None = key("model directory, or owner/name on the hub or a server", None)
+    arm: str | None = key(
+        "name in all tables; default: the run's, or else the directory's name", None
     )
-    arm: str | None = field(
-        default=None,
-        metadata={"help": "name in all tables; default: the run's, or else the directory's name"},
+    revision: str | None = key("revision of a hub model", None)
+    engine: str | None = key("YAML of eval/engines; default: transformers in this process", None)
+    reasoning_format: str = key(
+        "how the model marks its reasoning; auto: as it was trained, or else as its chat template "
+        "shows",
+        AUTO,
     )
-    revision: str | None = field(default=None, metadata={"help": "revision of a hub model"})
-    engine: str | None = field(
-        default=None,
-        metadata={"help": "YAML of eval/engines; default: transformers in this process"},
-    )
-    reasoning_format: str = field(
-        default=AUTO,
-        metadata={
-            "help": "how the model marks its reasoning; auto: as it was trained, or else as its "
-            "chat template shows"
-        },
-    )
-    num_threads: int | None = field(default=None, metadata={"help": "CPU threads"})
-    zoo: str | None = field(default=None, metadata={"help": "YAML of models, instead of --model"})
-    only: list[str] | None = field(
-        default=None, metadata={"help": "names of the zoo's models to run now, as in a job array"}
-    )
-    dry_run: bool = field(default=False, metadata={"help": "print the plan of a zoo and stop"})
-    gpu: str = field(default=GPU, metadata={"help": "GPU the plan is made for"})
+    num_threads: int | None = key("CPU threads", None)
+    zoo: str | None = key("YAML of models, instead of --model", None)
+    only: list[str] | None = key("names of the zoo's models to run now, as in a job array", None)
+    dry_run: bool = key("print the plan of a zoo and stop", False)
+    gpu: str = key("GPU the plan is made for", GPU)
 
 
 def main() -> None:
@@ -80,7 +69,12 @@ def main() -> None:
     read_settings(run_dir)  # a damaged file is told before a model is loaded
     settings = load_engine(Path(arguments.engine) if arguments.engine else None)
     if arguments.revision is not None:
-        check_revision(arguments.model, getattr(settings, "tokenizer", AUTO) == AUTO)
+        if Path(arguments.model).is_dir():
+            raise UserError(
+                f"--revision is of a model on the hub, and {arguments.model} is a directory here"
+            )
+        if getattr(settings, "tokenizer", AUTO) != AUTO:  # nothing of that name is loaded
+            raise UserError("--revision: the server decides which one it serves; leave it out")
     engine = open_engine(
         settings,
         arguments.model,
@@ -93,22 +87,6 @@ def main() -> None:
     if result is not None:
         print(alignment_text(result))
         print(f"written: {run_dir}/costs.csv and alignment.json", flush=True)
-
-
-def check_revision(model: str, used: bool) -> None:
-    """Stop at a revision of what has none.
-
-    Args:
-        model: as on the command line.
-        used: whether the engine loads anything of that name.
-
-    Raises:
-        UserError: the model is a directory here, or only a server's.
-    """
-    if Path(model).is_dir():
-        raise UserError(f"--revision is of a model on the hub, and {model} is a directory here")
-    if not used:
-        raise UserError("--revision: the server decides which one it serves; leave it out")
 
 
 def run_a_zoo(arguments: Arguments) -> None:

@@ -10,11 +10,11 @@ last, and if its files agree with it. Each suite needs a directory of its own, R
 --output_dir says otherwise.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from handan import rundir
-from handan.config import parse
+from handan.config import key, parse
 from handan.errors import run_main
 from handan.evaluation import sweep
 from handan.evaluation.suite import Suite, load_suite
@@ -25,12 +25,10 @@ from handan.launch import Processes, processes
 class Arguments:
     """Arguments of this script."""
 
-    run: str = field(metadata={"help": "run directory of a training"})
-    suite: str = field(metadata={"help": "YAML of the suite"})
-    output_dir: str | None = field(default=None, metadata={"help": "RUN/sweep by default"})
-    num_threads: int | None = field(
-        default=None, metadata={"help": "CPU threads; those of the training by default"}
-    )
+    run: str = key("run directory of a training")
+    suite: str = key("YAML of the suite")
+    output_dir: str | None = key("RUN/sweep by default", None)
+    num_threads: int | None = key("CPU threads; those of the training by default", None)
 
 
 def main() -> None:

@@ -1,4 +1,9 @@
-"""What the subcommands of ``handan`` take: by name, the settings of ``add_argument``."""
+"""The ``handan`` command: everything that needs no ``accelerate launch``.
+
+Each subcommand imports what it needs when it runs, so that ``handan --help`` is instant and
+``handan align`` loads neither torch nor transformers. Options are declared by name, as the settings
+of ``add_argument``.
+"""
 
 import argparse
 import os
@@ -10,6 +15,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from handan import __version__, config
 from handan.budgets import TOLERANCE
 from handan.errors import UserError, printable, run_main
+
+if TYPE_CHECKING:
+    from handan.alignment.costs import CostTable
+    from handan.alignment.participants import People
 
 EQUIVALENCE_BOUND, BOOTSTRAP, SEED = 0.1, 10_000, 0
 TASK_WEIGHTS = ("inverse_variance", "equal")  # of handan.alignment.correlation, likewise
@@ -197,13 +206,6 @@ DEMO = {
     "--output_dir": path("DIR", default=Path("runs/demo")),
     "--seed": value(1, "S"),
 }
-
-
-# The ``handan`` command: everything that needs no ``accelerate launch``.
-
-if TYPE_CHECKING:
-    from handan.alignment.costs import CostTable
-    from handan.alignment.participants import People
 
 
 def main() -> NoReturn:

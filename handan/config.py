@@ -1,8 +1,9 @@
-"""Secrets come from the environment and nowhere else.
+"""Settings: YAML files and command lines into dataclasses, every key and type checked.
 
-What stands on a command line or in a YAML ends up in logs, in run.json, in pickled arguments and at
-trackers. So a token, a key or an address with a password in it is refused there before anything is
-written.
+An unknown or missing key is an error, and so is a secret: secrets come from the environment and
+nowhere else. What stands on a command line or in a YAML ends up in logs, in run.json, in pickled
+arguments and at trackers, so a token, a key or an address with a password in it is refused there
+before anything is written.
 """
 
 import dataclasses
@@ -17,10 +18,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from handan.errors import UserError
 
+Settings = TypeVar("Settings")
+MAX_VALUES = 100_000  # written out; our largest file has under a thousand
+SHOWN_CHARACTERS = 200
+UNIONS = (types.UnionType, typing.Union)
+NAMES = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "'key: value' lines",
+    types.NoneType: "null",
+}
 # Variables of the environment that hold a secret, and the shortest value that is looked for.
 VARIABLE = re.compile(r"(TOKEN|KEY|SECRET|PASSWORD)(_|$)")
 MIN_LENGTH = 8
@@ -80,32 +92,27 @@ def refuse_in_words(words: Iterable[str]) -> None:
         refuse_in_text(word, "command line")
 
 
-# Settings files: YAML into frozen dataclasses, where an unknown or missing key is an error.
-
-Settings = TypeVar("Settings")
-MAX_VALUES = 100_000  # written out; our largest file has under a thousand
-SHOWN_CHARACTERS = 200
-UNIONS = (types.UnionType, typing.Union)
-NAMES = {
-    str: "text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    list: "a list",
-    dict: "'key: value' lines",
-    types.NoneType: "null",
-}
-
-
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read one YAML mapping, loaded safely.
+
+    Aliases are shared when they are read, and a few lines of them can stand for billions of values:
+    such a file is refused before anything is made of it.
 
     Raises:
         UserError: the file is missing, not YAML, not a mapping, or holds a secret.
     """
+    import yaml  # here alone, as every command passes this module
+
     try:
         text = path.read_text(encoding="utf-8")
-        content = _load(text, str(path))
+        loader = yaml.SafeLoader(text)
+        try:
+            node = loader.get_single_node()
+            if node is not None and _count_values(node, {}, str(path)) > MAX_VALUES:
+                raise UserError(f"{path}: its aliases stand for over {MAX_VALUES:,} values")
+            content = None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise UserError(f"{path}: no such file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -118,37 +125,23 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def _load(text: str, place: str) -> Any:
-    """Load one document, unless its aliases, shared when read, stand for billions of values."""
-    loader = yaml.SafeLoader(text)
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        if _values(node, {}, place) > MAX_VALUES:
-            raise UserError(f"{place}: its aliases stand for over {MAX_VALUES:,} values")
-        return loader.construct_document(node)
-    finally:
-        loader.dispose()
-
-
-def _values(node: yaml.Node, counted: dict[int, int], place: str) -> int:
+def _count_values(node: Any, counted: dict[int, int], place: str) -> int:
     """Count the values a node stands for, aliases written out; each node is looked at once."""
     if id(node) in counted:
         if not counted[id(node)]:
             raise UserError(f"{place}: an alias stands for something that it is part of")
         return counted[id(node)]
     counted[id(node)] = 0  # until it is known
-    number = 1
-    if isinstance(node, yaml.MappingNode):
+    inside = []
+    if node.id == "mapping":
         for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode) and not value.tag.endswith(":null"):
+            if key.id == "scalar" and not value.tag.endswith(":null"):
                 refuse_key(key.value, place)
-            number += _values(key, counted, place) + _values(value, counted, place)
-    elif isinstance(node, yaml.SequenceNode):
-        number += sum(_values(entry, counted, place) for entry in node.value)
-    counted[id(node)] = number
-    return number
+            inside += [key, value]
+    elif node.id == "sequence":
+        inside = node.value
+    counted[id(node)] = 1 + sum(_count_values(entry, counted, place) for entry in inside)
+    return counted[id(node)]
 
 
 def load_yaml(path: Path, kind: type[Settings]) -> Settings:
@@ -251,7 +244,9 @@ def _shown(value: Any) -> str:
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 
-# Arguments of the scripts: a YAML given with --config, and command-line keys that override it.
+def key(text: str, default: Any = dataclasses.MISSING) -> Any:
+    """A field of a script's arguments: its help, and its default if it has one."""
+    return dataclasses.field(default=default, metadata={"help": text})
 
 
 def line_keys() -> set[str]:

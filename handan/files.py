@@ -1,4 +1,4 @@
-"""Whole files and JSON lines on disk, so that neither a kill nor a full disk leaves half of them.
+"""Whole files, JSON lines and CSV on disk, so that neither a kill nor a full disk leaves half.
 
 A whole file is written beside its place and synced, then renamed. What is appended is synced, and
 taken away again if it does not fit. A new name is on disk only once its directory is synced too.
@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from handan.errors import UserError, disk_sentence
+
+# For a damaged line; of a file of ours, the same command makes what is missing.
+CURE = "mend or remove the line, or write the file again"
 
 
 @contextlib.contextmanager
@@ -115,12 +118,6 @@ def _write_all(file: BinaryIO, content: bytes) -> None:
     rest = memoryview(content)
     while rest:
         rest = rest[file.write(rest) :]
-
-
-# JSON, JSON lines and CSV on disk: appended and synced per batch, torn last lines dropped.
-
-# What to do about a damaged line; of a file of ours, the same command makes what is missing.
-CURE = "mend or remove the line, or write the file again"
 
 
 def content_hash(value: Any) -> str:

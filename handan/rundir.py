@@ -1,4 +1,4 @@
-"""What a process is and took: command, versions, revision, hardware, memory."""
+"""A run directory: what was asked for, with what it ran, and what it cost."""
 
 import contextlib
 import errno
@@ -6,7 +6,6 @@ import fcntl
 import importlib.metadata
 import os
 import platform
-import re
 import resource
 import shlex
 import subprocess
@@ -23,9 +22,7 @@ from handan import config
 from handan.config import read_yaml
 from handan.errors import UserError
 from handan.files import (
-    content_hash,
     drop_torn_line,
-    file_hash,
     make_directory,
     read_json,
     read_keyed,
@@ -34,137 +31,13 @@ from handan.files import (
     writing,
 )
 
-PACKAGES = ("handan", "torch", "transformers", "trl", "peft", "accelerate", "deepspeed", "datasets")
-HIDDEN = "(not recorded)"
-
-
-def command_line(words: Sequence[str]) -> str:
-    """The words of a command as one line, without the values of options that hold secrets."""
-    shown: list[str] = []
-    hide = False
-    for word in words:
-        name, equals, _ = word.partition("=")
-        option = name[2:].replace("-", "_") if name.startswith("--") else ""
-        secret = config.KEY.fullmatch(option) is not None
-        word = HIDDEN if not secret and config.found_in(word) else word
-        shown.append(HIDDEN if hide else f"{name}={HIDDEN}" if secret and equals else word)
-        hide = secret and not equals
-    return shlex.join(shown)
-
-
-def facts() -> dict[str, Any]:
-    """Versions, revision, hardware and command of this process."""
-    # The launcher's own words are not handed down; these variables are set by nobody else.
-    launched = {"ACCELERATE_DYNAMO_BACKEND", "ACCELERATE_CONFIG_DS_FIELDS"} & os.environ.keys()
-    launcher = "accelerate launch" if launched else "python"
-    versions: dict[str, str | None] = dict.fromkeys(PACKAGES)
-    for package in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
-    return {
-        "command": f"{launcher} {command_line(sys.argv)}",
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "python": platform.python_version(),
-        "versions": versions,
-        "git": git_revision(),
-        "hardware": hardware(),
-    }
-
-
-def git_revision() -> dict[str, Any] | None:
-    """Commit of the checkout this code runs from and whether it has changes; None outside git."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", Path(__file__).parent, *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
-    except (FileNotFoundError, subprocess.CalledProcessError):
-        return None
-
-
-def hardware() -> dict[str, Any]:
-    """Processor, cores and accelerators, as far as an imported torch can tell."""
-    torch = sys.modules.get("torch")
-    gpus = range(torch.cuda.device_count() if torch else 0)
-    return {
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "cores": os.cpu_count(),
-        "threads": os.environ.get("OMP_NUM_THREADS"),
-        "accelerators": [torch.cuda.get_device_name(gpu) for gpu in gpus] if torch else [],
-        "processes": int(os.environ.get("WORLD_SIZE", "1")),
-    }
-
-
-def peak_memory_gib() -> float:
-    """Largest resident size of this process so far; Linux counts it in KiB."""
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)
-
-
-def peak_gpu_memory_gib() -> float | None:
-    """Most memory that torch held on one accelerator of this process; None without one."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available():
-        return None
-    peaks = [torch.cuda.max_memory_allocated(i) for i in range(torch.cuda.device_count())]
-    return round(max(peaks) / 2**30, 3)
-
-
-# Weights come as safetensors: a pickle can run any code when it is loaded, so none ever is.
-
-PICKLED = re.compile(r"(pytorch_model|adapter_model|model|consolidated).*\.(bin|pt|pth|ckpt)")
-CONVERT = (
-    "convert them where nothing can be lost: load them with torch.load(FILE, weights_only=True) "
-    "and write them with safetensors.torch.save_file(WEIGHTS, 'model.safetensors')"
-)
-
-
-def refuse_pickle(folder: Path) -> None:
-    """Stop at weights that are pickled.
-
-    Raises:
-        UserError: names the file and how to convert it.
-    """
-    for path in sorted(folder.iterdir()):
-        if PICKLED.fullmatch(path.name):
-            raise UserError(f"{path}: pickled weights can run code when they are loaded; {CONVERT}")
-
-
-def of_adapter(folder: Path) -> Path:
-    """The weights of a low-rank adapter.
-
-    Raises:
-        UserError: there are none as safetensors.
-    """
-    path = folder / "adapter_model.safetensors"
-    if not path.exists():
-        refuse_pickle(folder)
-        raise UserError(f"{path}: no such file; give the directory of a saved adapter")
-    return path
-
-
-def model_fingerprint(model_dir: str | Path) -> str:
-    """Hash of the files that decide what a local model says.
-
-    Raises:
-        UserError: the directory holds no model.
-    """
-    folder = Path(model_dir)
-    named = ("config.json", "tokenizer.json", "chat_template.jinja")
-    tensors = sorted(folder.glob("*.safetensors"))
-    if not tensors:
-        refuse_pickle(folder)
-        raise UserError(f"{folder}: no *.safetensors file; give the directory of a saved model")
-    others = [folder / name for name in named if (folder / name).exists()]
-    return content_hash({path.name: file_hash(path) for path in (*tensors, *others)})
-
-
-# One directory is one run: what was asked for, with what it ran, and what it cost.
-
 # How file systems say that they lock no files: NFS without lockd, Lustre without flock, FUSE.
 WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+PACKAGES = ("handan", "torch", "transformers", "trl", "peft", "accelerate", "deepspeed", "datasets")
+HIDDEN = "(not recorded)"
+# (question, right answer) by (task, item)
+Asked = dict[tuple[str, str], tuple[str, str]]
+STAGES = ("pretraining", "training", "evaluation", "traces", "sweep")
 
 
 def check_config(
@@ -312,13 +185,6 @@ def add(run_dir: Path, stage: str, **details: Any) -> None:
     write_json(run_dir / "run.json", run)
 
 
-# Reading what a run directory says of itself.
-
-# (question, right answer) by (task, item)
-Asked = dict[tuple[str, str], tuple[str, str]]
-STAGES = ("pretraining", "training", "evaluation", "traces", "sweep")
-
-
 def read_run(run_dir: Path, there: bool = False) -> dict[str, Any]:
     """Read ``run.json``; {} if there is no such file and none must be ``there``.
 
@@ -354,3 +220,77 @@ def read_asked(run_dir: Path) -> Asked:
         return {}
     rows = read_keyed(path, ("task", "item", "question", "answer"), unique=False)
     return {(row["task"], row["item"]): (row["question"], row["answer"]) for row in rows}
+
+
+def command_line(words: Sequence[str]) -> str:
+    """The words of a command as one line, without the values of options that hold secrets."""
+    shown: list[str] = []
+    hide = False
+    for word in words:
+        name, equals, _ = word.partition("=")
+        option = name[2:].replace("-", "_") if name.startswith("--") else ""
+        secret = config.KEY.fullmatch(option) is not None
+        word = HIDDEN if not secret and config.found_in(word) else word
+        shown.append(HIDDEN if hide else f"{name}={HIDDEN}" if secret and equals else word)
+        hide = secret and not equals
+    return shlex.join(shown)
+
+
+def facts() -> dict[str, Any]:
+    """Versions, revision, hardware and command of this process."""
+    # The launcher's own words are not handed down; these variables are set by nobody else.
+    launched = {"ACCELERATE_DYNAMO_BACKEND", "ACCELERATE_CONFIG_DS_FIELDS"} & os.environ.keys()
+    launcher = "accelerate launch" if launched else "python"
+    versions: dict[str, str | None] = dict.fromkeys(PACKAGES)
+    for package in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return {
+        "command": f"{launcher} {command_line(sys.argv)}",
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "python": platform.python_version(),
+        "versions": versions,
+        "git": git_revision(),
+        "hardware": hardware(),
+    }
+
+
+def git_revision() -> dict[str, Any] | None:
+    """Commit of the checkout this code runs from and whether it has changes; None outside git."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return None
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores and accelerators, as far as an imported torch can tell."""
+    torch = sys.modules.get("torch")
+    gpus = range(torch.cuda.device_count() if torch else 0)
+    return {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "cores": os.cpu_count(),
+        "threads": os.environ.get("OMP_NUM_THREADS"),
+        "accelerators": [torch.cuda.get_device_name(gpu) for gpu in gpus] if torch else [],
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+    }
+
+
+def peak_memory_gib() -> float:
+    """Largest resident size of this process so far; Linux counts it in KiB."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)
+
+
+def peak_gpu_memory_gib() -> float | None:
+    """Most memory that torch held on one accelerator of this process; None without one."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return None
+    peaks = [torch.cuda.max_memory_allocated(i) for i in range(torch.cuda.device_count())]
+    return round(max(peaks) / 2**30, 3)

@@ -54,7 +54,7 @@ def main() -> None:
         place,
         revision=run.config.teacher_model_revision,
         dtype=run.model_config.dtype or "auto",
-        trusted=loading.of_recipe(run.config, run.model_config)[1],
+        trusted=loading.trusted_by_recipe(run.config, run.model_config)[1],
     )
     check_shared_vocabulary(run.model, run.tokenizer, teacher, tokenizer, place)
     rows = prompt_rows(load_prompts(Path(run.recipe.prompts)), run.tokenizer, run.form)

@@ -55,7 +55,7 @@ def python(code: str, *words: object, **more: object) -> subprocess.CompletedPro
 def as_nobody(code: str, *words: object) -> subprocess.CompletedProcess:
     """The same as a user with few rights, who imports what is needed before that."""
     drop = f"if os.getuid() == 0: os.setuid({NOBODY})"
-    imports = "import os, sys; from pathlib import Path; from handan import errors, records, rundir"
+    imports = "import os, sys; from pathlib import Path; from handan import errors, files, rundir"
     return python(f"{imports}\n{drop}\n{code}", *words)
 
 

@@ -115,6 +115,6 @@ def test_the_status_follows_the_rule(rule, status, cost, expected):
 
 
 def test_the_suite_must_say_it(tmp_path):
-    with pytest.raises(UserError, match="cost_without_span 'all': use response or none"):
+    with pytest.raises(UserError, match="cost_without_span is 'all'; use response or none"):
         load_suite(small_suite(tmp_path, cost_without_span="all"))
     assert load_suite(SUITES / "human.yaml").cost_without_span == "response"

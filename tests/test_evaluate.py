@@ -16,6 +16,7 @@ from handan.errors import UserError
 from handan.evaluation.evaluate import cost_rows, evaluate
 from handan.evaluation.suite import load_suite, suite_items
 from handan.files import file_hash, read_json, read_jsonl
+from handan.generation import loading
 from handan.generation.formats import FORMATS
 from handan.generation.loading import load_model
 from handan.generation.transformers_engine import TransformersEngine
@@ -200,7 +201,7 @@ def test_a_sweep_puts_all_checkpoints_side_by_side(evaluated, tmp_path):
     facts = {"launch": launch, "reasoning_format": "tiny", "budget_at_start": {}}
     settings = {"model_name_or_path": str(WEIGHTS / "base"), "model_revision": None, "dtype": None}
     settings |= {"attn_implementation": None, "num_threads": 1}
-    settings["model_fingerprint"] = rundir.model_fingerprint(WEIGHTS / "base")
+    settings["model_fingerprint"] = loading.model_fingerprint(WEIGHTS / "base")
     rundir.record(run, "training", settings, arm="grpo", **facts)
     run_script("eval/sweep.py", "--run", run, "--suite", evaluated / "suite.yaml")
     result = read_json(run / "sweep" / "alignment.json")

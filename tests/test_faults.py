@@ -87,9 +87,10 @@ def test_a_killed_report_is_written_whole_the_next_time(tmp_path, rng):
 ROWS = """
 import sys, time
 from pathlib import Path
-from handan.files import append_jsonl, recover_jsonl, write_json
+from handan.files import append_jsonl, write_json
+from handan.rundir import recover
 path = Path(sys.argv[1]) / "rows.jsonl"
-done = len(recover_jsonl(path, ("row",), unique=False))
+done = len(recover(path, ("row",), unique=False))
 {0}
 for row in range(done, 10):
     append_jsonl(path, [{{"row": row}}])

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 import pytest
 from embedded import WEIGHTS, load
 
-from handan import rundir
 from handan.errors import UserError
 from handan.files import write_json
+from handan.generation import loading
 from handan.training.adapters import check_settings
 from handan.training.resume import check_shared_vocabulary, check_sources, lineage
 
@@ -37,7 +37,7 @@ def test_a_run_is_followed_to_its_first_ancestor(tmp_path):
     assert found["began_with"] is None
     (folder / "config.yaml").write_text("training: {model_fingerprint: base}\n")
     assert lineage(folder)["began_with"] == "base"
-    assert found["model_fingerprint"] == rundir.model_fingerprint(WEIGHTS / "base")
+    assert found["model_fingerprint"] == loading.model_fingerprint(WEIGHTS / "base")
 
 
 def test_a_checkpoint_has_cost_what_was_spent_until_then(tmp_path):

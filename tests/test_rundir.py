@@ -9,6 +9,7 @@ from embedded import ROOT, WEIGHTS
 from handan import rundir
 from handan.errors import UserError
 from handan.files import read_json
+from handan.generation import loading
 
 
 def test_stages_of_one_arm_share_a_directory(tmp_path):
@@ -59,17 +60,17 @@ def test_facts_name_versions_revision_and_threads():
 def test_the_fingerprint_follows_the_weights(tmp_path):
     for path in (WEIGHTS / "base").iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    before = rundir.model_fingerprint(tmp_path)
-    assert before == rundir.model_fingerprint(WEIGHTS / "base")
+    before = loading.model_fingerprint(tmp_path)
+    assert before == loading.model_fingerprint(WEIGHTS / "base")
     changed = bytearray((tmp_path / "model.safetensors").read_bytes())
     changed[-1] ^= 1
     (tmp_path / "model.safetensors").write_bytes(changed)
-    assert rundir.model_fingerprint(tmp_path) != before
+    assert loading.model_fingerprint(tmp_path) != before
 
 
 def test_a_directory_without_weights_is_no_model(tmp_path):
     with pytest.raises(UserError, match=r"no \*.safetensors file"):
-        rundir.model_fingerprint(tmp_path)
+        loading.model_fingerprint(tmp_path)
 
 
 def test_a_second_command_waits_for_the_first(tmp_path):

@@ -114,7 +114,7 @@ def test_code_at_the_commit_that_a_yaml_names_is_run(tmp_path, mark, monkeypatch
 def recipe(monkeypatch, words=(), **settings):
     monkeypatch.setattr(sys, "argv", ["x.py", "--config", "a.yaml", *words])
     known = {"trust_remote_code": True, "teacher_model_revision": None, "model_revision": COMMIT}
-    return loading.of_recipe(*[SimpleNamespace(**{**known, **settings})] * 2)
+    return loading.trusted_by_recipe(*[SimpleNamespace(**{**known, **settings})] * 2)
 
 
 def test_a_recipe_trusts_the_commits_that_its_yaml_names(monkeypatch):

@@ -1,4 +1,10 @@
-"""From responses to the rows of ``costs.csv``: their cost beside what it is compared to."""
+"""The one evaluator: before, along and after training, for every arm.
+
+Items become prompts, prompts responses, responses costs, costs alignment. Running it again on the
+same directory completes what is missing. The probe within a training and ``eval/sweep.py`` over its
+checkpoints both make their figures here (``suite_metrics``), so the same responses give the same
+figures under the same names.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,110 +20,35 @@ from handan.alignment.pairs import Comparisons
 from handan.evaluation.grading import TaskItem
 from handan.evaluation.responses import KEY, SamplingPlan, collect
 from handan.evaluation.suite import Suite, SuiteItem, coverage_notes, suite_items
-from handan.files import content_hash, file_hash, read_keyed, write_csv, write_json, write_jsonl
+from handan.files import (
+    content_hash,
+    file_hash,
+    read_keyed,
+    write_csv,
+    write_json,
+    write_jsonl,
+)
 from handan.generation.engines import Engine
 from handan.generation.formats import FORMATS
 from handan.launch import Processes
 
-COST_COLUMNS = (
-    "model",
-    "decoding",
-    "task",
-    "item",
-    "sample",
-    "step",
-    "human_rt_s",
-    "human_mean_rt_s",
-    "norms",
-    "analytic_cost",
-    "oracle_tokens",
-    "prompt_tokens",
-    "reasoning_tokens",
-    "answer_tokens",
-    "reasoning_characters",
-    "answer_characters",
-    "cost_rule",
-    "counted_by",
-    "status",
-    "looping",
-    "correct",
-)
-# What an item has beside the figures that have columns of their own.
-NO_COVARIATES = ("analytic_cost", "oracle_tokens")
+BOOTSTRAP, STEP_BOOTSTRAP = 10_000, 1_000
 GREEDY = -1  # number of the sample at temperature 0
-
-
-def cost_columns(items: Sequence[SuiteItem]) -> list[str]:
-    """Columns of ``costs.csv``: the fixed ones and a covariate for each property of an item."""
-    names = dict.fromkeys(
-        name
-        for entry in items
-        for name in entry.item.covariates
-        if not name.startswith(NO_COVARIATES)
-    )
-    return [*COST_COLUMNS, *(f"covariate_{name}" for name in names)]
-
-
-def cost_of(row: dict, cost_without_span: str) -> dict:
-    """Cost, rule and status of a response, as ``costs.csv`` has them.
-
-    Args:
-        row: of ``generations.jsonl``, which has bare counts.
-        cost_without_span: of the suite: what a response of a format without a span costs.
-    """
-    thinks = FORMATS[row["reasoning_format"]].thinks
-    rule = SPAN if thinks or cost_without_span == "none" else RESPONSE
-    tokens, characters = row["reasoning_tokens"], row["reasoning_characters"]
-    if rule == RESPONSE:
-        tokens, characters = tokens + row["answer_tokens"], characters + row["answer_characters"]
-    return {
-        "reasoning_tokens": tokens,
-        "reasoning_characters": characters,
-        "cost_rule": rule,
-        "status": status_under(rule, row["status"], tokens),
-    }
-
-
-def cost_rows(
-    generations: Sequence[dict], items: Sequence[SuiteItem], cost_without_span: str
-) -> list[dict]:
-    """Rows of ``costs.csv``: responses joined with what they are compared to.
-
-    The order is that of the items, sampled responses first, whatever the order in which they were
-    drawn.
-    """
-    by_key = {(entry.item.task, entry.item.key): entry for entry in items}
-    columns = cost_columns(items)
-    place = {key: index for index, key in enumerate(by_key)}
-
-    def order(row: dict) -> tuple:
-        return row["sample"] == GREEDY, place[row["task"], row["item"]], row["sample"]
-
-    out = []
-    for row in sorted(generations, key=order):
-        entry = by_key[row["task"], row["item"]]
-        greedy = row["sample"] == GREEDY
-        joined = {
-            **row,
-            **cost_of(row, cost_without_span),
-            "decoding": "greedy" if greedy else "sampled",
-            "sample": 0 if greedy else row["sample"],
-            "step": row.get("step"),
-            "human_rt_s": entry.human_rt_s,
-            "human_mean_rt_s": entry.human_mean_rt_s,
-            "norms": entry.norms,
-            "analytic_cost": entry.analytic_cost,
-            "oracle_tokens": entry.oracle_tokens,
-            **{f"covariate_{name}": value for name, value in entry.item.covariates.items()},
-        }
-        # Responses from before a column was there leave it empty.
-        out.append({column: joined.get(column) for column in columns})
-    return out
-
-
-# The one evaluator: before, along and after training, for every arm.
-
-BOOTSTRAP = 10_000
+COST_COLUMNS = (
+    *("model", "decoding", "task", "item", "sample", "step"),
+    *("human_rt_s", "human_mean_rt_s", "norms", "analytic_cost", "oracle_tokens"),
+    *("prompt_tokens", "reasoning_tokens", "answer_tokens"),
+    *("reasoning_characters", "answer_characters", "cost_rule", "counted_by"),
+    *("status", "looping", "correct"),
+)
+# Covariates of an item that have columns of their own.
+NO_COVARIATES = ("analytic_cost", "oracle_tokens")
+# Share of responses that ended in each way, by its name.
+RATES = {
+    "cap_rate": "truncated",
+    "no_reasoning_rate": "no_reasoning",
+    "unparsed_rate": "unparsed",
+}
 
 
 def suite_plan(suite: Suite, items: Sequence[SuiteItem]) -> SamplingPlan:
@@ -172,7 +103,6 @@ def evaluate(
         UserError: the directory holds responses of another model or suite, or to other prompts.
     """
     items = suite_items(suite)
-    path = run_dir / "generations.jsonl"
     labels = {
         "model": arm,
         "settings": content_hash(
@@ -181,31 +111,15 @@ def evaluate(
         "reasoning_format": engine.form.name,
         "seed": suite.seed,
     }
-    with rundir.lock(run_dir, world.rank):
-        if world.rank == 0:
-            rundir.record(
-                run_dir,
-                "evaluation",
-                {
-                    "model": model_name,
-                    "model_fingerprint": engine.fingerprint,
-                    "engine": engine.identity,
-                    "reasoning_format": asdict(engine.form),
-                    "suite": asdict(suite),
-                },
-                arm=arm,
-                engine=engine.identity,
-                server=engine.address,
-                reasoning_format=engine.form.name,
-                comparability=comparability(suite, engine),
-            )
-        collect(engine, suite_plan(suite, items), path, labels, world)
-        return _results(run_dir, suite, items) if world.rank == 0 else None
-
-
-def comparability(suite: Suite, engine: Engine) -> dict:
-    """What must be equal between runs for their costs to be compared."""
-    return {
+    config = {
+        "model": model_name,
+        "model_fingerprint": engine.fingerprint,
+        "engine": engine.identity,
+        "reasoning_format": asdict(engine.form),
+        "suite": asdict(suite),
+    }
+    # What must be equal between runs for their costs to be compared.
+    comparability = {
         "suite": suite.name,
         "suite_version": suite.version,
         "suite_hash": suite.fingerprint,
@@ -214,9 +128,24 @@ def comparability(suite: Suite, engine: Engine) -> dict:
         "samples": suite.samples,
         "backend": engine.identity["engine"],
     }
+    with rundir.lock(run_dir, world.rank):
+        if world.rank == 0:
+            rundir.record(
+                run_dir,
+                "evaluation",
+                config,
+                arm=arm,
+                engine=engine.identity,
+                server=engine.address,
+                reasoning_format=engine.form.name,
+                comparability=comparability,
+            )
+        path = run_dir / "generations.jsonl"
+        collect(engine, suite_plan(suite, items), path, labels, world)
+        return _write_results(run_dir, suite, items) if world.rank == 0 else None
 
 
-def _results(run_dir: Path, suite: Suite, items: Sequence[SuiteItem]) -> dict:
+def _write_results(run_dir: Path, suite: Suite, items: Sequence[SuiteItem]) -> dict:
     path = run_dir / "generations.jsonl"
     # Not before: until the prompts are known to be those of the responses, others may lie there.
     write_items(run_dir / "items.jsonl", items)
@@ -226,28 +155,80 @@ def _results(run_dir: Path, suite: Suite, items: Sequence[SuiteItem]) -> dict:
     result = align(rows, bootstrap=BOOTSTRAP, seed=suite.seed)
     result["notes"] = coverage_notes(suite) + result["notes"]
     write_json(run_dir / "alignment.json", result)
-    rundir.add(
-        run_dir,
-        "evaluation",
-        generations_sha256=file_hash(path),
-        budget={
-            "generated_tokens": sum(row["generated_tokens"] for row in generations),
-            "device_seconds": round(sum(row["device_seconds"] for row in generations), 1),
-            "peak_memory_gib": rundir.peak_memory_gib(),
-        },
-    )
+    budget = {
+        "generated_tokens": sum(row["generated_tokens"] for row in generations),
+        "device_seconds": round(sum(row["device_seconds"] for row in generations), 1),
+        "peak_memory_gib": rundir.peak_memory_gib(),
+    }
+    rundir.add(run_dir, "evaluation", generations_sha256=file_hash(path), budget=budget)
     return result
 
 
-# What a model in training is measured by: the figures of one suite at one step.
+def cost_columns(items: Sequence[SuiteItem]) -> list[str]:
+    """Columns of ``costs.csv``: the fixed ones and a covariate for each property of an item."""
+    names = dict.fromkeys(
+        name
+        for entry in items
+        for name in entry.item.covariates
+        if not name.startswith(NO_COVARIATES)
+    )
+    return [*COST_COLUMNS, *(f"covariate_{name}" for name in names)]
 
-BOOTSTRAP_ALONG = 1_000
-# Share of responses that ended in each way, by its name.
-RATES = {
-    "cap_rate": "truncated",
-    "no_reasoning_rate": "no_reasoning",
-    "unparsed_rate": "unparsed",
-}
+
+def cost_rows(
+    generations: Sequence[dict], items: Sequence[SuiteItem], cost_without_span: str
+) -> list[dict]:
+    """Rows of ``costs.csv``: responses joined with what they are compared to.
+
+    The order is that of the items, sampled responses first, whatever the order in which they were
+    drawn.
+
+    Args:
+        generations: rows of ``generations.jsonl``, which have bare counts.
+        items: what was asked.
+        cost_without_span: of the suite: what a response of a format without a span costs.
+    """
+    by_key = {(entry.item.task, entry.item.key): entry for entry in items}
+    columns = cost_columns(items)
+    place = {key: index for index, key in enumerate(by_key)}
+
+    def order(row: dict) -> tuple:
+        return row["sample"] == GREEDY, place[row["task"], row["item"]], row["sample"]
+
+    out = []
+    for row in sorted(generations, key=order):
+        entry = by_key[row["task"], row["item"]]
+        greedy = row["sample"] == GREEDY
+        joined = {
+            **row,
+            **_cost_of(row, cost_without_span),
+            "decoding": "greedy" if greedy else "sampled",
+            "sample": 0 if greedy else row["sample"],
+            "human_rt_s": entry.human_rt_s,
+            "human_mean_rt_s": entry.human_mean_rt_s,
+            "norms": entry.norms,
+            "analytic_cost": entry.analytic_cost,
+            "oracle_tokens": entry.oracle_tokens,
+            **{f"covariate_{name}": value for name, value in entry.item.covariates.items()},
+        }
+        # Responses from before a column was there leave it empty.
+        out.append({column: joined.get(column) for column in columns})
+    return out
+
+
+def _cost_of(row: dict, cost_without_span: str) -> dict:
+    """Cost, rule and status of a response."""
+    thinks = FORMATS[row["reasoning_format"]].thinks
+    rule = SPAN if thinks or cost_without_span == "none" else RESPONSE
+    tokens, characters = row["reasoning_tokens"], row["reasoning_characters"]
+    if rule == RESPONSE:
+        tokens, characters = tokens + row["answer_tokens"], characters + row["answer_characters"]
+    return {
+        "reasoning_tokens": tokens,
+        "reasoning_characters": characters,
+        "cost_rule": rule,
+        "status": status_under(rule, row["status"], tokens),
+    }
 
 
 def sampled_costs(
@@ -276,7 +257,7 @@ def suite_metrics(costs: Sequence[dict], first: Sequence[dict] | None) -> dict[s
         rows += [{**row, "model": begin} for row in first]
         pairs = [(model, begin)]
     comparisons = Comparisons(contrasts=[], inflation=pairs, effort=[], roles={})
-    result = align(rows, bootstrap=BOOTSTRAP_ALONG, seed=0, comparisons=comparisons)
+    result = align(rows, bootstrap=STEP_BOOTSTRAP, seed=0, comparisons=comparisons)
     figures = result["models"][model]
     out = {
         **_with_interval("alignment/mean_r_loglog", figures, "mean_r_loglog"),
@@ -296,6 +277,11 @@ def suite_metrics(costs: Sequence[dict], first: Sequence[dict] | None) -> dict[s
     return {key: value for key, value in out.items() if value is not None}
 
 
+def _with_interval(name: str, figures: Mapping[str, Any], key: str) -> dict[str, float | None]:
+    low, high = figures[f"{key}_ci"] or (None, None)
+    return {name: figures[key], f"{name}_ci_low": low, f"{name}_ci_high": high}
+
+
 def time_share(measuring_s: float, training_s: float) -> float:
     """Share of the time that went into measuring, from 0 to 1; NaN before any time has passed."""
     spent = measuring_s + training_s
@@ -311,8 +297,3 @@ def budget_metrics(budget: Mapping[str, float | None]) -> dict[str, float]:
     out = {f"budget/{key}": value for key, value in budget.items() if value is not None}
     share = time_share(out.get("budget/probe_seconds", 0.0), out.get("budget/train_seconds", 0.0))
     return out if math.isnan(share) else {**out, "budget/probe_share": share}
-
-
-def _with_interval(name: str, figures: Mapping[str, Any], key: str) -> dict[str, float | None]:
-    low, high = figures[f"{key}_ci"] or (None, None)
-    return {name: figures[key], f"{name}_ci_low": low, f"{name}_ci_high": high}

@@ -75,13 +75,16 @@ def read_text(
     prompt_ids: Sequence[int],
     completion: Completion,
 ) -> dict:
-    """The same from the texts and counts of a server that keeps the token ids.
+    """The same from the texts and counts of a server that keeps the token ids, with the ``text``.
 
     Raises:
         UserError: nothing here can count this response.
     """
+    usage = completion.usage
     reasoning, answer, closed, opened = _texts(tokenizer, form, prompt_ids, completion)
-    answer, usage = _without_end(tokenizer, answer), completion.usage
+    end = None if tokenizer is None else tokenizer.eos_token
+    if end and answer.rstrip().endswith(end):  # which a server has left in its text
+        answer = answer.rstrip().removesuffix(end).rstrip()
 
     def ids(text: str) -> list[int]:
         return tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -102,6 +105,11 @@ def read_text(
     ended = closed if completion.ended is None else completion.ended
     reasoning = reasoning or ""
     units = ids(reasoning) if counts.counted_by == "retokenized" else list(reasoning.encode())
+    text = answer
+    if form.open is not None and form.close is not None and reasoning:
+        # Put together again, as the model must have written it.
+        text = ("" if opened else form.open) + reasoning
+        text += form.close + (form.answer or "") + answer if closed else ""
     return {
         "prompt_tokens": len(prompt_ids) if usage.prompt is None else usage.prompt,
         "reasoning_tokens": counts.reasoning,
@@ -112,7 +120,7 @@ def read_text(
         "counted_by": counts.counted_by,
         **_outcome(question, answer, ended, closed, counts.reasoning),
         "looping": not ended and is_looping(units),
-        "text": _whole(form, reasoning, answer, opened, closed),
+        "text": text,
     }
 
 
@@ -128,21 +136,6 @@ def _texts(
     if completion.usage.reasoning and form.close is not None and form.close not in text:
         return None, text, bool(text.strip()), opened  # the server counts the reasoning, hides it
     return *split_text(text, form, opened), opened
-
-
-def _without_end(tokenizer: Any, answer: str) -> str:
-    """The answer without an end of sequence that a server left in its text."""
-    end = None if tokenizer is None else tokenizer.eos_token
-    stripped = answer.rstrip()
-    return stripped.removesuffix(end).rstrip() if end and stripped.endswith(end) else answer
-
-
-def _whole(form: ReasoningFormat, reasoning: str, answer: str, opened: bool, closed: bool) -> str:
-    """The response as the model must have written it, put together again."""
-    if form.open is None or form.close is None or not reasoning:
-        return answer
-    begin = "" if opened else form.open
-    return begin + reasoning + (form.close + (form.answer or "") + answer if closed else "")
 
 
 def _outcome(

@@ -46,19 +46,19 @@ class SamplingPlan:
     def requests(self, tokenizer: Any, form: ReasoningFormat) -> list[Request]:
         """Every request, whatever is done already; ``tokenizer`` is None if it is not known."""
         requests: list[Request] = []
-        no_prompt: tuple[int, ...] = ()
         for index, entry in enumerate(self.questions):
-            question, prompt = entry.item.question, no_prompt
-            if tokenizer is not None:
-                prompt = prompting.prompt_ids(tokenizer, question, form)
-            for sample, decoding in self.decodings.items():
-                requests.append(Request(index, sample, question, prompt, decoding))
+            question, no_prompt = entry.item.question, tuple[int, ...]()
+            known = tokenizer is not None
+            prompt = prompting.prompt_ids(tokenizer, question, form) if known else no_prompt
+            requests += [
+                Request(index, sample, question, prompt, decoding)
+                for sample, decoding in self.decodings.items()
+            ]
         return requests
 
     def batches(self, engine: Engine) -> list[list[Request]]:
         """Every request, cut into batches once."""
-        requests = self.requests(engine.tokenizer, engine.form)
-        return prompting.batches(requests, self.batch_size)
+        return prompting.batches(self.requests(engine.tokenizer, engine.form), self.batch_size)
 
     def prompt_hash(self, request: Request, form: ReasoningFormat) -> str:
         """Hash of the prompt as the model sees it and of the answer that is right."""
@@ -86,8 +86,8 @@ def check_prompts(
     Raises:
         UserError: names the first such item, or says that the prompts were not recorded.
     """
-    items = [question.item for question in plan.questions]
     one_each = {request.item: request for request in requests}
+    items = {index: plan.questions[index].item for index in one_each}
     now = {
         (items[index].task, items[index].key): plan.prompt_hash(request, form)
         for index, request in one_each.items()
@@ -122,64 +122,62 @@ def draw(
     """
     watch = Watch(engine) if engine.remote else None
     try:
-        yield from _draw(engine, plan, batches, labels, watch)
+        for batch in batches:
+            rows, failures = _draw_batch(engine, plan, batch, labels, watch)
+            if watch is not None:
+                watch.check()
+            yield rows
+            if failures:
+                more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+                raise UserError(
+                    f"{failures[0]}{more}; what was received is kept: run again to go on"
+                )
     finally:
         if watch is not None:
             watch.tell_unknown()
 
 
-def _draw(
-    engine: Engine,
-    plan: SamplingPlan,
-    batches: Sequence[list[Request]],
-    labels: dict,
-    watch: Watch | None,
-) -> Iterator[list[dict]]:
-    for batch in batches:
-        started = time.monotonic()
-        completions = engine.complete(batch, plan.seed)
-        seconds = (time.monotonic() - started) / len(batch)
-        rows: list[dict] = []
-        failures = []
-        for request, completion in zip(batch, completions, strict=True):
-            question = plan.questions[request.item]
-            named = {"task": question.item.task, "item": question.item.key}
-            try:
-                if isinstance(completion, UserError):
-                    raise completion
-                if watch is not None:
-                    watch.check_cap(request, completion)
-                read = _read(engine, question, request, completion)
-            except UserError as error:
-                place = f"{question.item.task}, {question.item.key}, sample {request.sample}"
-                failures.append(f"{place}: {error}")
-                continue
-            rows.append(
-                {
-                    **labels,
-                    **named,
-                    "sample": request.sample,
-                    "prompt_hash": plan.prompt_hash(request, engine.form),
-                    "temperature": request.decoding.temperature,
-                    **read,
-                    "device_seconds": round(seconds, 4),
-                    "completion_ids": completion.ids,
-                }
-            )
+def _draw_batch(
+    engine: Engine, plan: SamplingPlan, batch: list[Request], labels: dict, watch: Watch | None
+) -> tuple[list[dict], list[str]]:
+    """Rows of the responses of one batch, and what kept others from being drawn."""
+    started = time.monotonic()
+    completions = engine.complete(batch, plan.seed)
+    seconds = (time.monotonic() - started) / len(batch)
+    rows: list[dict] = []
+    failures = []
+    for request, completion in zip(batch, completions, strict=True):
+        question = plan.questions[request.item]
+        task, item = question.item.task, question.item.key
+        try:
+            if isinstance(completion, UserError):
+                raise completion
             if watch is not None:
-                watch.count(request, completion, rows[-1])
+                watch.check_cap(request, completion)
+            read = _read(engine, question, request, completion)
+        except UserError as error:
+            failures.append(f"{task}, {item}, sample {request.sample}: {error}")
+            continue
+        row = {
+            **labels,
+            "task": task,
+            "item": item,
+            "sample": request.sample,
+            "prompt_hash": plan.prompt_hash(request, engine.form),
+            "temperature": request.decoding.temperature,
+            **read,
+            "device_seconds": round(seconds, 4),
+            "completion_ids": completion.ids,
+        }
+        rows.append(row)
         if watch is not None:
-            watch.check()
-        yield rows
-        if failures:
-            more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-            raise UserError(f"{failures[0]}{more}; what was received is kept: run again to go on")
+            watch.count(request, completion, row)
+    return rows, failures
 
 
 def _read(engine: Engine, question: TaskItem, request: Request, completion: Completion) -> dict:
-    tokenizer, form = engine.tokenizer, engine.form
+    tokenizer, form, ids = engine.tokenizer, engine.form, completion.ids
     prompt = completion.prompt_ids or request.prompt_ids
-    ids = completion.ids
     if ids is None or tokenizer is None:
         row = read_text(tokenizer, question, form, prompt, completion)
     else:
@@ -213,17 +211,16 @@ def collect(engine: Engine, plan: SamplingPlan, path: Path, labels: dict, world:
             "choose another --output_dir or move the file away"
         )
     have = {(row["task"], row["item"], row["sample"]) for row in done}
-    items = [question.item for question in plan.questions]
 
     def missing(request: Request) -> bool:
-        item = items[request.item]
+        item = plan.questions[request.item].item
         return (item.task, item.key, request.sample) not in have
 
     batches = plan.batches(engine)
     check_prompts(path, done, plan, itertools.chain(*batches), engine.form)
-    todo = [batch for batch in batches if any(missing(request) for request in batch)]
+    todo = [batch for batch in batches if any(map(missing, batch))]
     if engine.independent:
-        todo = [[request for request in batch if missing(request)] for batch in todo]
+        todo = [list(filter(missing, batch)) for batch in todo]
     mine = draw(engine, plan, todo[world.rank :: world.size], labels)
     prompt_tokens = {(row["task"], row["item"]): row["prompt_tokens"] for row in done}
     total, finished, started = sum(map(len, batches)), len(have), time.monotonic()
@@ -242,7 +239,7 @@ def collect(engine: Engine, plan: SamplingPlan, path: Path, labels: dict, world:
 
 
 def _tell_early_cuts(rows: Sequence[dict], plan: SamplingPlan) -> None:
-    """Say if responses were cut before the cap, because the model's context was full."""
+    """Print if responses were cut before the cap, because the model's context was full."""
     early = [
         row["generated_tokens"]
         for row in rows
@@ -261,11 +258,9 @@ def _tell_early_cuts(rows: Sequence[dict], plan: SamplingPlan) -> None:
 
 
 def _tell_changed_prompts(rows: Sequence[dict], before: dict[tuple[str, str], int]) -> None:
-    """Say if a server now renders the same messages as another prompt, which no hash here shows.
+    """Print if a server now renders the same messages as another prompt, which no hash here shows.
 
-    Args:
-        rows: new ones.
-        before: tokens of each item's prompt, as last counted; brought up to date.
+    ``before`` has the tokens of each item's prompt as last counted, and is brought up to date.
     """
     changed = ""
     for row in rows:

@@ -1,4 +1,4 @@
-"""A suite: which items are put to a model, in which wording, how often and how decoded."""
+"""Suites: the items put to a model, their wording, and how responses are decoded."""
 
 import itertools
 import math
@@ -84,7 +84,7 @@ class Suite:
 
 @dataclass(frozen=True)
 class SuiteItem:
-    """An item of a suite with what its cost is compared to: a response time or an analytic cost.
+    """An item of a suite with what its cost is compared to: human RT or an analytic cost.
 
     ``human_rt_s`` is the geometric mean, ``human_mean_rt_s`` the arithmetic one.
     """
@@ -114,19 +114,14 @@ def load_suite(path: Path) -> Suite:
         raise UserError(f"{path}: temperature must be above 0; for greedy decoding set 'greedy'")
     if not 0 < suite.top_p <= 1:
         raise UserError(f"{path}: top_p must be above 0 and at most 1")
-    if suite.cost_without_span not in COST_WITHOUT_SPAN:
-        raise UserError(
-            f"{path}: cost_without_span '{suite.cost_without_span}': use "
-            f"{' or '.join(COST_WITHOUT_SPAN)}"
-        )
     names = [entry.task for entry in suite.tasks]
     if not names or len(set(names)) < len(names):
         raise UserError(f"{path}: 'tasks' must name at least one task, and each only once")
-    for entry in suite.tasks:
-        if entry.wording not in WORDINGS:
-            raise UserError(
-                f"{path}: wording '{entry.wording}' of {entry.task}: use {' or '.join(WORDINGS)}"
-            )
+    chosen = [("cost_without_span", suite.cost_without_span, COST_WITHOUT_SPAN)]
+    chosen += [(f"wording of {entry.task}", entry.wording, WORDINGS) for entry in suite.tasks]
+    for what, value, known in chosen:
+        if value not in known:
+            raise UserError(f"{path}: {what} is '{value}'; use {' or '.join(known)}")
     return suite
 
 
@@ -146,6 +141,9 @@ def suite_items(suite: Suite) -> list[SuiteItem]:
 
     The response time is the geometric mean over correct trials, so that its logarithm is the item
     mean of log response time. A suite of ``items_per_task`` has the ``stratified`` part of a task.
+
+    Raises:
+        UserError: a task has nothing that its costs could be compared to.
     """
     out = []
     for entry in suite.tasks:
@@ -156,8 +154,43 @@ def suite_items(suite: Suite) -> list[SuiteItem]:
     return out
 
 
+def _task_items(entry: SuiteTask) -> list[SuiteItem]:
+    task = load_task(entry.task, entry.wording)
+    table = norms.load(entry.task, entry.norms).items if entry.norms else None
+    items, oracle = list(task.items()), f"oracle_tokens_{entry.format}"
+    if table is None and any("analytic_cost" not in item.covariates for item in items):
+        raise UserError(
+            f"{entry.task}: set 'norms' in the suite; in {entry.wording} wording it has no "
+            "analytic cost that could be compared instead"
+        )
+    if entry.format and any(oracle not in item.covariates for item in items):
+        raise UserError(
+            f"{entry.task}: no trace format '{entry.format}' in {entry.wording} wording; correct "
+            "'format' in the suite, or set it to null"
+        )
+    if table and not any(item.key in table for item in items):
+        raise UserError(
+            f"{entry.task}: norms '{entry.norms}' have none of its items, such as "
+            f"'{items[0].key}'; set 'norms' in the suite to a source of this task"
+        )
+    return [
+        SuiteItem(
+            item=item,
+            task=task,
+            wording=entry.wording,
+            norms=entry.norms,
+            human_rt_s=math.exp(table[item.key].mean_log_rt) if table else None,
+            human_mean_rt_s=table[item.key].mean_rt_s if table else None,
+            analytic_cost=None if table else item.covariates["analytic_cost"],
+            oracle_tokens=item.covariates[oracle] if entry.format else None,
+        )
+        for item in items
+        if table is None or item.key in table
+    ]
+
+
 def coverage_notes(suite: Suite) -> list[str]:
-    """Say of which tasks fewer items are asked than there are, are wanted or r needs."""
+    """One sentence a task of which fewer items are asked than there are, are wanted or r needs."""
     notes = []
     for entry in suite.tasks:
         items = list(load_task(entry.task, entry.wording).items())
@@ -180,86 +213,37 @@ def coverage_notes(suite: Suite) -> list[str]:
 
 
 def asked_by(items: Sequence[SuiteItem]) -> Asked:
-    """Question and right answer of each task and item, as ``read_asked`` finds them in a run."""
+    """Question and right answer of each item, as ``read_asked`` finds them in a run."""
     return {(e.item.task, e.item.key): (e.item.question, e.item.answer) for e in items}
 
 
 def asked_otherwise(run_dir: Path, now: Asked) -> str | None:
-    """An item that an evaluation asked in another text, or that only one of the two has.
+    """Name an item that an evaluation asked in another text, or that only one of the two has.
 
     A wording, an item or its answer may change while the suite's file and all keys stay.
 
     Args:
         run_dir: of the evaluation; without ``items.jsonl`` there is nothing to compare.
         now: of ``asked_by``.
-
-    Returns:
-        Task and item, or None if it asked the same.
     """
     before = read_asked(run_dir)
     changed = [key for key in (*before, *now) if before and before.get(key) != now.get(key)]
     return ", ".join(changed[0]) if changed else None
 
 
-def _task_items(entry: SuiteTask) -> list[SuiteItem]:
-    """All items of one task, with what their cost is compared to."""
-    task = load_task(entry.task, entry.wording)
-    table = norms.load(entry.task, entry.norms).items if entry.norms else None
-    items = list(task.items())
-    if table is None and any("analytic_cost" not in item.covariates for item in items):
-        raise UserError(
-            f"{entry.task}: set 'norms' in the suite; in {entry.wording} wording it has no "
-            "analytic cost that could be compared instead"
-        )
-    if entry.format and any(f"oracle_tokens_{entry.format}" not in i.covariates for i in items):
-        raise UserError(
-            f"{entry.task}: no trace format '{entry.format}' in {entry.wording} wording; correct "
-            "'format' in the suite, or set it to null"
-        )
-    if table and not any(item.key in table for item in items):
-        raise UserError(
-            f"{entry.task}: norms '{entry.norms}' have none of its items, such as "
-            f"'{items[0].key}'; set 'norms' in the suite to a source of this task"
-        )
-    return [
-        SuiteItem(
-            item=item,
-            task=task,
-            wording=entry.wording,
-            norms=entry.norms,
-            human_rt_s=math.exp(table[item.key].mean_log_rt) if table else None,
-            human_mean_rt_s=table[item.key].mean_rt_s if table else None,
-            analytic_cost=None if table else item.covariates["analytic_cost"],
-            oracle_tokens=item.covariates[f"oracle_tokens_{entry.format}"]
-            if entry.format
-            else None,
-        )
-        for item in items
-        if table is None or item.key in table
-    ]
-
-
 def stratified(items: Sequence[SuiteItem], number: int, seed: str) -> list[SuiteItem]:
-    """A part of one task's items that covers its range of difficulty.
+    """Choose ``number`` of one task's items that cover its range of difficulty, in their order.
 
-    The items are sorted by what they cost people (or by their analytic cost), cut into ``number``
-    strata of equal size, or of sizes that differ by one, and one item is drawn from each. So a
-    small part has about the distribution of difficulty of the whole. Which items these are depends
-    on the items, their costs and the seed, not on the order in which they are given.
-
-    Args:
-        items: of one task.
-        number: of items to choose, at most as many as there are.
-        seed: of the draws.
-
-    Returns:
-        The chosen items in the order of ``items``.
+    The items are sorted by human RT (or by their analytic cost), cut into ``number`` strata of
+    equal size, or of sizes that differ by one, and one item is drawn from each. So a small part has
+    about the distribution of difficulty of the whole. Which items these are depends on the items,
+    their costs and the seed, not on the order in which they are given.
     """
 
     def difficulty(index: int) -> tuple[float, str]:
         entry = items[index]
-        demand = entry.analytic_cost if entry.human_rt_s is None else entry.human_rt_s
-        return demand or 0.0, entry.item.key
+        cost = entry.analytic_cost if entry.human_rt_s is None else entry.human_rt_s
+        return cost or 0.0, entry.item.key
 
     order = sorted(range(len(items)), key=difficulty)
     edges = [len(order) * stratum // number for stratum in range(number + 1)]

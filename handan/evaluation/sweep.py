@@ -1,4 +1,4 @@
-"""The models that a training run went through, evaluated after the fact or beside it.
+"""Evaluate the models that a training run went through, after the fact or beside it.
 
 What was saved at a step is computed with as in training, so it gives the responses and figures that
 a probe within the training gives at that step.
@@ -11,8 +11,8 @@ from typing import Any
 from handan import rundir
 from handan.alignment.align import align
 from handan.errors import UserError
-from handan.evaluation.evaluate import BOOTSTRAP as FINAL_BOOTSTRAP
 from handan.evaluation.evaluate import (
+    BOOTSTRAP,
     budget_metrics,
     cost_columns,
     cost_rows,
@@ -82,11 +82,7 @@ class Policy:
 
 
 def read_training(run_dir: Path) -> Training:
-    """Read what a training run was.
-
-    Raises:
-        UserError: the directory holds none.
-    """
+    """Read what a training run was."""
     run, config = read_run(run_dir, there=True), read_settings(run_dir, there=True)
     if "training" not in run or "training" not in config:
         raise UserError(f"{run_dir}: holds no training; give the output_dir of a recipe")
@@ -94,7 +90,7 @@ def read_training(run_dir: Path) -> Training:
 
 
 def begin(sweep_dir: Path, run: Training, suite: Suite) -> None:
-    """Write down what is evaluated in ``sweep_dir``, on which suite.
+    """Record what is evaluated in ``sweep_dir``, on which suite.
 
     Raises:
         UserError: it holds evaluations of another training, on another suite, or of other texts
@@ -143,13 +139,12 @@ def policies(run: Training) -> list[Policy]:
 def _first(run: Training) -> Policy | None:
     """The model a run began with, None if it cannot be had any more."""
     name, revision = (run.settings[key] for key in ("model_name_or_path", "model_revision"))
+    reason = "is not the one it began with"
     try:
-        same = fingerprint_of(name, revision, run.trusted) == run.settings["model_fingerprint"]
-        reason = "is not the one it began with"
+        if fingerprint_of(name, revision, run.trusted) == run.settings["model_fingerprint"]:
+            return Policy(0, name, revision, run.facts["budget_at_start"])
     except UserError as error:
-        same, reason = False, f"cannot be read ({error})"
-    if same:
-        return Policy(0, name, revision, run.facts["budget_at_start"])
+        reason = f"cannot be read ({error})"
     print(
         f"{run.run_dir}: step 0 is left out, and with it inflation: the model {name} {reason}",
         flush=True,
@@ -158,7 +153,7 @@ def _first(run: Training) -> Policy | None:
 
 
 def is_evaluated(sweep_dir: Path, policy: Policy) -> bool:
-    """Whether a step was evaluated to the end, and the training is still the one it was then."""
+    """Tell whether a step was evaluated to the end, in the training as it is now."""
     folder = sweep_dir / f"step-{policy.step}"
     return (folder / EVALUATED).exists() and read_json(folder / LEDGER) == policy.budget
 
@@ -182,11 +177,24 @@ def open_whole(policy: Policy, run: Training, world: Processes) -> TransformersE
     Half a checkpoint can be loaded without an error, as one without its chat template.
     """
     before, engine = _files(policy), None
+
+    def removed() -> str | None:
+        """Tell of a checkpoint of which something is missing now; its manifest goes first."""
+        if not policy.is_checkpoint or (MANIFEST in before and _files(policy) == before):
+            return None
+        return (
+            "removed by its training while it was read; left out. Raise save_total_limit to keep "
+            "more checkpoints"
+        )
+
     try:
         engine = open_as_trained(policy, run, world)
-        reason = _removed(policy, before)
+        reason = removed()
     except (OSError, UserError):
-        reason = _removed(policy, before) or _damaged(policy)
+        reason = removed()
+        if reason is None and policy.is_checkpoint:
+            wrong = what_is_wrong(Path(policy.model), "model")
+            reason = f"{wrong}; left out" if wrong else None
         if reason is None:
             raise
     reasons = [row["reason"] for row in world.gather([{"reason": reason}]) if row["reason"]]
@@ -195,19 +203,8 @@ def open_whole(policy: Policy, run: Training, world: Processes) -> TransformersE
     return None if reasons else engine
 
 
-def _removed(policy: Policy, before: set[str]) -> str | None:
-    """Whether something of a checkpoint that was there is missing; its manifest goes first."""
-    if not policy.is_checkpoint or (MANIFEST in before and _files(policy) == before):
-        return None
-    return (
-        "removed by its training while it was read; left out. Raise save_total_limit to keep more "
-        "checkpoints"
-    )
-
-
-def _damaged(policy: Policy) -> str | None:
-    reason = what_is_wrong(Path(policy.model), "model") if policy.is_checkpoint else None
-    return f"{reason}; left out" if reason else None
+def _files(policy: Policy) -> set[str]:
+    return {path.name for path in Path(policy.model).glob("*")}
 
 
 def open_as_trained(policy: Policy, run: Training, world: Processes) -> TransformersEngine:
@@ -219,15 +216,11 @@ def open_as_trained(policy: Policy, run: Training, world: Processes) -> Transfor
     precision, attention = run.facts["launch"]["mixed_precision"], "attn_implementation"
     casts_weights = run.facts["launch"]["engine"] == "DEEPSPEED" and precision in HALF_PRECISION
     dtype = HALF_PRECISION[precision] if casts_weights else run.settings["dtype"] or "float32"
-    options = {attention: run.settings[attention]} if run.settings[attention] else {}
+    options: dict[str, Any] = {"merge": False, "trusted": run.trusted}
+    if run.settings[attention]:
+        options[attention] = run.settings[attention]
     model, tokenizer, fingerprint = load_model(
-        policy.model,
-        policy.revision,
-        dtype,
-        world.device,
-        merge=False,
-        trusted=run.trusted,
-        **options,
+        policy.model, policy.revision, dtype, world.device, **options
     )
     if precision in HALF_PRECISION and not casts_weights:
         from accelerate import Accelerator
@@ -264,11 +257,7 @@ def write_sweep(sweep_dir: Path, suite: Suite) -> list[int]:
         metrics.append({"step": step, **suite_metrics(costs, first), **spent})
         first = costs if step == 0 else first
     write_csv(sweep_dir / "costs.csv", cost_columns(items), rows)
-    result = align(rows, bootstrap=FINAL_BOOTSTRAP, seed=suite.seed)
+    result = align(rows, bootstrap=BOOTSTRAP, seed=suite.seed)
     write_json(sweep_dir / EVALUATED, result)
     write_jsonl(sweep_dir / "metrics.jsonl", metrics)
     return steps
-
-
-def _files(policy: Policy) -> set[str]:
-    return {path.name for path in Path(policy.model).glob("*")}

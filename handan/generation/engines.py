@@ -1,8 +1,8 @@
-"""What every engine takes and gives, and how a settings file becomes one.
+"""Engines: what turns prompts into completions.
 
-An engine turns prompts into completions. Everything else, from the prompts to the grades, is the
-same whichever engine runs: a dictionary here names the modules, and a module is imported only when
-it is asked for.
+``transformers`` and ``vllm`` run in this process, ``openai`` asks a server. ``docs/models.md`` says
+when to use which, and what a server can hide. Everything else, from the prompts to the grades, is
+the same whichever engine runs. An engine's module is imported only when it is asked for.
 """
 
 from collections.abc import Sequence
@@ -17,10 +17,12 @@ from handan.generation.chat import UNCOUNTED, Usage
 from handan.generation.formats import ReasoningFormat
 from handan.generation.prompting import Request
 
+ENGINES = ("transformers", "vllm", "openai")
+
 
 @dataclass(frozen=True)
 class Completion:
-    """What an engine says of one response.
+    """One response, as an engine tells it.
 
     Attributes:
         ids: generated ids up to and including the end of sequence; None where a server keeps them.
@@ -29,8 +31,8 @@ class Completion:
         reasoning: the reasoning's text, where a server has set it apart; None where it hides it.
         text: everything else that was said, where there are no ids.
         usage: a server's own counts.
-        server: what a server says beside the response, columns of its row: ``served_by``, the model
-            that answered, and ``finish_reason``, its word for why the response ended.
+        server: further columns of its row: ``served_by``, the model that answered, and
+            ``finish_reason``, the server's word for why the response ended.
     """
 
     ids: list[int] | None
@@ -44,10 +46,10 @@ class Completion:
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """What every settings file has; each engine's module has its own keys beside it.
+    """Keys of every engine's settings file; each engine's module has its own beside them.
 
     Attributes:
-        engine: name of the module of ``handan.generation.engines``.
+        engine: its name.
         trust_remote_code: commit of the code that a model brings along and that may run; null: none
             may. A hub model must be at that revision.
     """
@@ -82,33 +84,22 @@ class Engine(Protocol):
     remote: bool
 
     def complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
-        """One completion for each request, or what kept it from being drawn.
+        """Return one completion for each request, or what kept it from being drawn.
 
         Args:
-            batch: requests of one decoding, from ``generate.batches``.
+            batch: requests of one decoding, from ``prompting.batches``.
             seed: of all samples of the run.
         """
         ...
 
 
-# Engines: what turns prompts into completions.
-
-__all__ = ["ENGINES", "Completion", "Engine", "EngineSettings", "load_engine", "open_engine"]
-
-ENGINES = ("transformers", "vllm", "openai")
-
-
 def load_engine(path: Path | None) -> EngineSettings:
-    """Read and check the settings of an engine; without a file it is transformers.
-
-    Raises:
-        UserError: names the file, the key and the cure.
-    """
+    """Read and check the settings of an engine; without a file it is transformers."""
     content = {"engine": "transformers"} if path is None else read_yaml(path)
     name = content.get("engine")
     if name not in ENGINES:
         raise UserError(f"{path}: engine is {name!r}; use {', '.join(ENGINES)}")
-    return build(content, import_module(f"handan.generation.{name}_engine").Settings, str(path))
+    return build(content, _module(name).Settings, str(path))
 
 
 def open_engine(
@@ -131,5 +122,9 @@ def open_engine(
     Raises:
         UserError: the model, its tokenizer or the engine's package is missing.
     """
-    module = import_module(f"handan.generation.{settings.engine}_engine")
+    module = _module(settings.engine)
     return module.open_engine(settings, model, revision, reasoning_format, device)
+
+
+def _module(name: str) -> Any:
+    return import_module(f"handan.generation.{name}_engine")

@@ -1,4 +1,4 @@
-"""How families of models mark their reasoning, and how a model's family is recognised.
+"""Reasoning formats: how each family of models marks its reasoning, and how it is recognised.
 
 A format says what a prompt must switch on, where the reasoning span begins and ends, and where the
 answer begins. Whether the prompt itself opens the span, as R1's does, is not part of a format: it
@@ -159,7 +159,8 @@ def choose(name: str, tokenizer: Any) -> ReasoningFormat:
     if name == AUTO:
         return detect(tokenizer)
     if name not in FORMATS:
-        raise UserError(f"reasoning_format '{name}' is not known; known: auto, {_known()}")
+        known = ", ".join(FORMATS)
+        raise UserError(f"reasoning_format '{name}' is not known; known: auto, {known}")
     return FORMATS[name]
 
 
@@ -174,9 +175,9 @@ def choose_for(model: str, name: str, tokenizer: Any) -> ReasoningFormat:
         tokenizer: of the model.
     """
     folder = Path(model)
-    for run in (folder / "run.json", folder.parent / "run.json"):
-        checkpoint = folder.name.startswith("checkpoint-")
-        if name == AUTO and run.exists() and (checkpoint or run.parent == folder):
+    of_run = [folder.parent] if folder.name.startswith("checkpoint-") else []
+    for run in [place / "run.json" for place in (folder, *of_run)]:
+        if name == AUTO and run.exists():
             name = read_json(run).get("training", {}).get("reasoning_format", AUTO)
     return choose(name, tokenizer)
 
@@ -201,18 +202,18 @@ def detect(tokenizer: Any) -> ReasoningFormat:
                 "tokenizer, or pass --reasoning_format plain if this is a base model"
             )
         return FORMATS["plain"]
-    text = tokenizer.get_chat_template()
-    name = _family(text, lambda **arguments: _opening(tokenizer, arguments))
+    name = _family(tokenizer)
     if name is None:
         raise UserError(
             f"{tokenizer.name_or_path}: its chat template does not show how it marks reasoning; "
-            f"pass --reasoning_format NAME; known: {_known()}"
+            f"pass --reasoning_format NAME; known: {', '.join(FORMATS)}"
         )
     return FORMATS[name]
 
 
-def _family(text: str, opening: Any) -> str | None:
-    """Name of the format of a template; ``opening`` renders the beginning of a response."""
+def _family(tokenizer: Any) -> str | None:
+    """Name of the format that a chat template shows, None if it is not known here."""
+    text = tokenizer.get_chat_template()
     if "<|channel|>" in text and "<|start|>assistant" in text:
         return "gpt_oss"
     if "[THINK]" in text:
@@ -225,13 +226,13 @@ def _family(text: str, opening: Any) -> str | None:
         # Later templates of the family choose by a variable that the format does not set.
         return "deepseek_r1" if "thinking" not in text and "</think>" in text else None
     if "enable_thinking" in text:
-        on, off = opening(**_ON), opening(**_OFF)
+        on, off = _opening(tokenizer, **_ON), _opening(tokenizer, **_OFF)
         if not off.rstrip().endswith("</think>"):
             return None
         if on.endswith("<think>\n"):
             return "qwen3_5"
         return "qwen3" if "<think>" not in on else None
-    begin = opening()
+    begin = _opening(tokenizer)
     if begin.endswith("<think>\n"):
         return "qwq"
     if begin.endswith("<think>"):
@@ -239,18 +240,15 @@ def _family(text: str, opening: Any) -> str | None:
     return None
 
 
-def _opening(tokenizer: Any, arguments: Mapping[str, Any]) -> str:
-    """What the template puts after a question, for the model to go on from."""
-    messages = [{"role": "user", "content": "1"}]
-
-    def render(add: bool) -> str:
-        return tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=add, **arguments
+def _opening(tokenizer: Any, **arguments: Any) -> str:
+    """The text that the template puts after a question, for the model to go on from."""
+    without, whole = (
+        tokenizer.apply_chat_template(
+            [{"role": "user", "content": "1"}],
+            tokenize=False,
+            add_generation_prompt=add,
+            **arguments,
         )
-
-    without, whole = render(False), render(True)
+        for add in (False, True)
+    )
     return whole.removeprefix(without)
-
-
-def _known() -> str:
-    return ", ".join(FORMATS)

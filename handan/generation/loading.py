@@ -1,7 +1,9 @@
-"""Code that a model brings along: not run, unless a YAML names the commit it is at.
+"""Loading models and tokenizers of a directory or the hub: trust, fingerprints, end tokens.
 
-A commit names its content, so what was read before it was trusted is what runs. A branch or a tag
-can move, and the files of a directory can change: neither is ever trusted.
+Weights come as safetensors: a pickle can run any code when it is loaded, so none ever is. Code that
+a model brings along is not run, unless a YAML names the commit it is at. A commit names its
+content, so what was read before it was trusted is what runs; a branch or a tag can move, and the
+files of a directory can change: neither is ever trusted.
 """
 
 import re
@@ -9,33 +11,36 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from handan import rundir
 from handan.config import line_keys
 from handan.errors import UserError
 from handan.files import content_hash, file_hash, read_json
 from handan.training.checkpoints import check_model
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-CURE = (
+TRUST_CURE = (
     "read that code, and if you trust it set trust_remote_code in the YAML: of an engine to the "
     "commit of the code, of a recipe to true beside a model_revision that is a commit"
 )
-NAMED_IN = ("config.json", "tokenizer_config.json")
-PLACES = {
-    f"{whose}_{what}"
-    for whose in ("model", "teacher_model")
-    for what in ("name_or_path", "revision")
+# Keys of a recipe that say which model it is.
+MODEL_KEYS = {
+    *("model_name_or_path", "model_revision"),
+    *("teacher_model_name_or_path", "teacher_model_revision"),
 }
+PICKLED = re.compile(r"(pytorch_model|adapter_model|model|consolidated).*\.(bin|pt|pth|ckpt)")
+CONVERT = (
+    "convert them where nothing can be lost: load them with torch.load(FILE, weights_only=True) "
+    "and write them with safetensors.torch.save_file(WEIGHTS, 'model.safetensors')"
+)
 
 
 def trust_options(trusted: str | None) -> dict[str, Any]:
-    """What ``from_pretrained`` is told: to run no code, or that of one commit."""
+    """Arguments of ``from_pretrained``: run no code, or that of one commit."""
     if trusted is None:
         return {"trust_remote_code": False}
     return {"trust_remote_code": True, "code_revision": trusted}
 
 
-def check(model_name: str, revision: str | None, trusted: str | None) -> None:
+def check_trust(model_name: str, revision: str | None, trusted: str | None) -> None:
     """Stop unless the code that is trusted can be no other tomorrow.
 
     Args:
@@ -61,17 +66,19 @@ def check(model_name: str, revision: str | None, trusted: str | None) -> None:
                 f"{revision or 'main'}; let both agree"
             )
         return
-    for name in NAMED_IN:
+    for name in ("config.json", "tokenizer_config.json"):
         named = read_json(folder / name).get("auto_map", {}) if (folder / name).exists() else {}
-        listed = [entry if isinstance(entry, list) else [entry] for entry in named.values()]
-        if own := [code for entry in listed for code in entry if code and "--" not in code]:
-            raise UserError(
-                f"{folder / name}: names code of the directory itself ({own[0]}), which is never "
-                "run; name the repository of the code in auto_map, as owner/name--module.Class"
-            )
+        for entry in named.values():
+            for code in entry if isinstance(entry, list) else [entry]:
+                if code and "--" not in code:
+                    raise UserError(
+                        f"{folder / name}: names code of the directory itself ({code}), which is "
+                        "never run; name the repository of the code in auto_map, as "
+                        "owner/name--module.Class"
+                    )
 
 
-def of_recipe(config: Any, model_config: Any) -> tuple[str | None, str | None]:
+def trusted_by_recipe(config: Any, model_config: Any) -> tuple[str | None, str | None]:
     """The commits whose code a recipe's YAML trusts, of its model and of its teacher.
 
     Args:
@@ -83,7 +90,7 @@ def of_recipe(config: Any, model_config: Any) -> tuple[str | None, str | None]:
     """
     if not config.trust_remote_code:
         return None, None
-    if elsewhere := sorted(line_keys() & PLACES):
+    if elsewhere := sorted(line_keys() & MODEL_KEYS):
         raise UserError(
             f"--{elsewhere[0]}: the YAML trusts the code of the model that it names itself; name "
             "this one there, or set trust_remote_code to false"
@@ -98,20 +105,8 @@ def of_recipe(config: Any, model_config: Any) -> tuple[str | None, str | None]:
     return revision, teacher if COMMIT.fullmatch(teacher or "") else None
 
 
-def told(error: Exception) -> str:
-    """The first line of what loading failed with, or what to do about code that was not run."""
-    text = str(error).strip()
-    if "trust_remote_code" in text or "custom code" in text:
-        return f"it needs code that its repository brings along, which is not run; {CURE}"
-    return text.splitlines()[0] if text else type(error).__name__
-
-
-def refuse_kernel(implementation: Any, place: str) -> None:
-    """Stop where the attention is a kernel of the hub, which is code too.
-
-    Raises:
-        UserError: names it.
-    """
+def _refuse_kernel(implementation: Any, place: str) -> None:
+    """Refuse an attention that is a kernel of the hub, which is code too."""
     names = implementation.values() if isinstance(implementation, dict) else [implementation]
     for name in names:
         if isinstance(name, str) and "/" in name:
@@ -121,50 +116,68 @@ def refuse_kernel(implementation: Any, place: str) -> None:
             )
 
 
-# Models and tokenizers of a directory or the hub, their fingerprints, what ends a sequence.
+def refuse_pickle(folder: Path) -> None:
+    """Refuse pickled weights, and say how to convert them."""
+    for path in sorted(folder.iterdir()):
+        if PICKLED.fullmatch(path.name):
+            raise UserError(f"{path}: pickled weights can run code when they are loaded; {CONVERT}")
+
+
+def _cannot_load(name: str, what: str, error: Exception) -> UserError:
+    """Say in one line what loading failed with, and what to do about code or pickles."""
+    text = str(error).strip()
+    if "trust_remote_code" in text or "custom code" in text:
+        why = f"it needs code that its repository brings along, which is not run; {TRUST_CURE}"
+    else:
+        why = text.splitlines()[0] if text else type(error).__name__
+        why = f"{why}; {CONVERT}" if "safetensors" in why else why
+    return UserError(f"{name}: cannot be loaded as a {what} ({why})")
 
 
 def load_tokenizer(name: str, revision: str | None = None, trusted: str | None = None) -> Any:
     """The tokenizer of a local directory or of ``owner/name`` on the hub.
 
-    Args:
-        name: directory or hub repository.
-        revision: of the hub repository.
-        trusted: as in ``load_model``.
-
-    Raises:
-        UserError: there is none, or it needs code that is not trusted.
+    Args, Raises: as ``load_model``.
     """
     from transformers import AutoTokenizer
 
-    check(name, revision, trusted)
+    check_trust(name, revision, trusted)
     try:
         return AutoTokenizer.from_pretrained(name, revision=revision, **trust_options(trusted))
     except (OSError, ValueError) as error:
-        why = told(error)
-        raise UserError(f"{name}: cannot be loaded as a tokenizer ({why})") from None
+        raise _cannot_load(name, "tokenizer", error) from None
 
 
 def load_config(name: str, revision: str | None = None, trusted: str | None = None) -> Any:
     """The configuration of a model.
 
-    Args:
-        name: directory or hub repository.
-        revision: of the hub repository.
-        trusted: as in ``load_model``.
-
-    Raises:
-        UserError: there is none, or it asks for code that is not trusted.
+    Args, Raises: as ``load_model``.
     """
     from transformers import AutoConfig
 
-    check(name, revision, trusted)
+    check_trust(name, revision, trusted)
     try:
         config = AutoConfig.from_pretrained(name, revision=revision, **trust_options(trusted))
     except (OSError, ValueError) as error:
-        raise UserError(f"{name}: cannot be loaded as a model ({told(error)})") from None
-    refuse_kernel(config._attn_implementation, name)
+        raise _cannot_load(name, "model", error) from None
+    _refuse_kernel(config._attn_implementation, name)
     return config
+
+
+def model_fingerprint(model_dir: str | Path) -> str:
+    """Hash of the files that decide what a local model says.
+
+    Raises:
+        UserError: the directory holds no model.
+    """
+    folder = Path(model_dir)
+    tensors = sorted(folder.glob("*.safetensors"))
+    if not tensors:
+        refuse_pickle(folder)
+        raise UserError(f"{folder}: no *.safetensors file; give the directory of a saved model")
+    named = ("config.json", "tokenizer.json", "chat_template.jinja")
+    others = [folder / name for name in named if (folder / name).exists()]
+    return content_hash({path.name: file_hash(path) for path in (*tensors, *others)})
 
 
 def fingerprint_of(model_name: str, revision: str | None = None, trusted: str | None = None) -> str:
@@ -182,10 +195,13 @@ def fingerprint_of(model_name: str, revision: str | None = None, trusted: str | 
     check_model(local)
     if (local / "adapter_config.json").exists():
         base, base_revision = adapter_base(local)
-        adapter = file_hash(rundir.of_adapter(local))
-        return content_hash([fingerprint_of(base, base_revision, trusted), adapter])
+        weights = local / "adapter_model.safetensors"
+        if not weights.exists():
+            refuse_pickle(local)
+            raise UserError(f"{weights}: no such file; give the directory of a saved adapter")
+        return content_hash([fingerprint_of(base, base_revision, trusted), file_hash(weights)])
     if local.is_dir():
-        files = rundir.model_fingerprint(local)
+        files = model_fingerprint(local)
         return files if trusted is None else content_hash([files, trusted])
     if model_name.startswith((".", "/")) or model_name.count("/") != 1:
         raise UserError(f"{model_name}: no such model directory")
@@ -234,11 +250,11 @@ def load_model(
     from transformers import AutoModelForCausalLM
 
     fingerprint = fingerprint_of(model_name, revision, trusted)
-    refuse_kernel(options.get("attn_implementation"), model_name)
+    _refuse_kernel(options.get("attn_implementation"), model_name)
     adapter = Path(model_name) if (Path(model_name) / "adapter_config.json").exists() else None
     base, revision = adapter_base(adapter) if adapter else (model_name, revision)
     load_config(base, revision, trusted)
-    check_saved_generation(base)
+    _check_saved_generation(base)
     options |= {"use_safetensors": True, **trust_options(trusted)}
     try:
         model = AutoModelForCausalLM.from_pretrained(
@@ -251,7 +267,7 @@ def load_model(
             model = PeftModel.from_pretrained(model, adapter)
             model = model.merge_and_unload() if merge else model
     except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(f"{model_name}: cannot be loaded as a model ({_why(error)})") from None
+        raise _cannot_load(model_name, "model", error) from None
     except RuntimeError as error:
         if "mismatched_sizes" not in str(error):
             raise
@@ -260,12 +276,6 @@ def load_model(
             "says); take both files of one model"
         ) from None
     return model.to(device).eval(), load_tokenizer(model_name, revision, trusted), fingerprint
-
-
-def _why(error: Exception) -> str:
-    """What loading weights failed with, and what to do about weights that only a pickle holds."""
-    text = told(error)
-    return f"{text}; {rundir.CONVERT}" if "safetensors" in text else text
 
 
 def adapter_base(folder: Path) -> tuple[str, str | None]:
@@ -277,13 +287,10 @@ def adapter_base(folder: Path) -> tuple[str, str | None]:
     return settings["base_model_name_or_path"], settings.get("revision")
 
 
-def check_saved_generation(model_name: str) -> None:
-    """Stop at a damaged generation config of a directory.
+def _check_saved_generation(model_name: str) -> None:
+    """Refuse a damaged generation config of a directory.
 
     transformers passes over it, and responses would no longer end at the tokens it names.
-
-    Raises:
-        UserError: it is not JSON.
     """
     path = Path(model_name) / "generation_config.json"
     if path.exists():
@@ -311,7 +318,7 @@ def ends_of(model_name: str, revision: str | None, tokenizer: Any) -> list[int]:
     """As ``eos_ids``, for a model that is loaded elsewhere."""
     from transformers import GenerationConfig
 
-    check_saved_generation(model_name)
+    _check_saved_generation(model_name)
     try:
         saved = GenerationConfig.from_pretrained(model_name, revision=revision)
     except OSError:  # many base models have no such file

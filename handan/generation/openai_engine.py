@@ -1,7 +1,8 @@
-"""An HTTP client whose responses have an end: in bytes, in seconds, and at the server asked for.
+"""Generation by a server that speaks OpenAI's chat completions: vLLM, SGLang, hosted, any.
 
-The usual limits are of one read: a server that sends a byte now and then holds a run for ever, a
-small compressed answer may unpack to all memory, and the body of an error is read whole.
+The question is sent as messages and the server renders the prompt. The key comes from the
+environment and is stored nowhere. Token ids are used where the server returns them (vLLM's
+``return_token_ids``); ``handan.evaluation.grading`` says what is counted where it does not.
 """
 
 import asyncio
@@ -15,91 +16,30 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from handan import config, json_input
+from handan import json_input
+from handan.config import refuse_in_text
 from handan.errors import UserError, printable
 from handan.files import content_hash
-from handan.generation import chat
-from handan.generation.chat import TOKENS_OUTSIDE_TEXT, FailedRequest, class_of, ended
+from handan.generation.chat import (
+    TOKENS_OUTSIDE_TEXT,
+    FailedRequest,
+    Withheld,
+    choices_of,
+    class_of,
+    ended,
+    said_by,
+    usage_of,
+)
 from handan.generation.engines import Completion, Engine, EngineSettings
 from handan.generation.formats import AUTO, FORMATS, ReasoningFormat, choose, choose_for
 from handan.generation.loading import load_tokenizer
 from handan.generation.prompting import Request
 
-
-def bounded_client(seconds: float, most_bytes: int) -> Any:
-    """A client for ``AsyncOpenAI``.
-
-    Redirects are not followed, so that neither key nor prompts go to another host, and compressed
-    answers are refused, which the request asks the server not to send.
-
-    Args:
-        seconds: for one response, from its request to its last byte.
-        most_bytes: of its body.
-    """
-    from openai import DefaultAsyncHttpxClient
-
-    try:
-        import httpx2 as httpx  # what the client talks through
-    except ImportError:
-        import httpx  # type: ignore[no-redef]  # an older client
-
-    class Body(httpx.AsyncByteStream):
-        """What comes of a response, as far as it may."""
-
-        def __init__(self, response: Any, deadline: float) -> None:
-            self.response, self.stream, self.deadline = response, response.stream, deadline
-
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            packed = self.response.headers.get("content-encoding", "identity")
-            if packed != "identity":
-                raise UserError(f"the response is compressed ({packed}), though none was asked for")
-            length, chunks = 0, aiter(self.stream)
-            while True:
-                try:
-                    async with asyncio.timeout(self.deadline - time.monotonic()):
-                        chunk = await anext(chunks)
-                except StopAsyncIteration:
-                    return
-                except httpx.TransportError:
-                    # A server that refuses need not read the request: its system then breaks the
-                    # connection, often before the reason has come. The status says enough.
-                    if self.response.status_code < 400:
-                        raise
-                    return
-                except TimeoutError:
-                    raise UserError(
-                        f"the response is not complete after {seconds:g} s; raise timeout_s, or "
-                        "look after the server"
-                    ) from None
-                length += len(chunk)
-                if length > most_bytes:
-                    raise UserError(
-                        f"the response is over {most_bytes / 2**20:g} MiB; raise max_response_mib "
-                        "of the engine if that may be"
-                    )
-                yield chunk
-
-        async def aclose(self) -> None:
-            await self.stream.aclose()
-
-    class Client(DefaultAsyncHttpxClient):
-        async def send(self, request: Any, **options: Any) -> Any:
-            deadline = time.monotonic() + seconds
-            try:
-                async with asyncio.timeout(seconds):
-                    response = await super().send(request, **options)
-            except TimeoutError as error:
-                raise httpx.ReadTimeout(
-                    f"no answer within {seconds:g} s", request=request
-                ) from error
-            if not response.is_stream_consumed:
-                response.stream = Body(response, deadline)
-            return response
-
-    return Client(follow_redirects=False, timeout=seconds, headers={"Accept-Encoding": "identity"})
-
-
-# What the YAML of a server may not say: it would not work, or change lengths beside the suite.
+# Of a server without a key; the client wants one, and must not find another server's by itself.
+NO_KEY = "none"
+# Between a failed request and its next try, doubled each time.
+FIRST_PAUSE_S, MAX_PAUSE_S = 0.5, 8.0
+NAME_TOKENIZER = "name the model's 'tokenizer' in the YAML of the engine"
 
 # Fields of a request that the suite or another key of the YAML decides.
 DECIDED = ("model", "messages", "temperature", "top_p", "seed", "n", "stream", "stop")
@@ -119,105 +59,15 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "thinking_token_budget": (None,),
 }
 
-
-def check_server(settings: Any) -> None:
-    """Stop at settings that cannot be meant.
-
-    Args:
-        settings: of ``handan.generation.openai_engine``.
-
-    Raises:
-        UserError: names the key.
-    """
-    config.refuse_in_text(settings.base_url, "base_url")
-    if settings.cap_field not in CAPS:
-        raise UserError(f"cap_field is '{settings.cap_field}'; use {' or '.join(CAPS)}")
-    if min(settings.concurrency, settings.max_response_mib) < 1 or settings.timeout_s <= 0:
-        raise UserError("concurrency, timeout_s and max_response_mib of the engine must be above 0")
-    if settings.max_retries < 0:
-        raise UserError(f"max_retries of the engine is {settings.max_retries}; give 0 or more")
-    if not settings.base_url.startswith(("http://", "https://")):
-        raise UserError(
-            f"base_url of the engine is '{settings.base_url}'; give the server's address up to and "
-            "including /v1, such as http://127.0.0.1:8000/v1"
-        )
-    for key, value in settings.extra_body.items():
-        if key in (*DECIDED, *CAPS):
-            raise UserError(
-                f"extra_body of the engine sets '{key}', which the suite or another key decides; "
-                "remove it"
-            )
-        if key in NEUTRAL and value not in NEUTRAL[key]:
-            raise UserError(
-                f"extra_body of the engine sets '{key}' to {value!r}, which makes responses longer "
-                f"or shorter beside what the suite says; set it to {NEUTRAL[key][0]} or remove it"
-            )
-
-
-# From the body of a server's response to a completion.
-
-
-def completion_of(found: dict) -> Completion:
-    """A server's response as a completion.
-
-    Raises:
-        chat.FailedRequest: the request failed, though its status is 200.
-        UserError: it is not a chat completion with one choice, or was withheld.
-    """
-    try:
-        choices = chat.choices_of(found)
-        if not choices:
-            raise chat.FailedRequest(
-                "the response is not a chat completion with one choice: it has none"
-            )
-        if len(choices) > 1:
-            raise UserError(f"it has {len(choices)} choices")
-        usage = chat.usage_of(found)
-        said = chat.said_by(choices[0], usage)
-        ids = _ids("token_ids", choices[0].get("token_ids"))
-        return Completion(
-            ids=ids,
-            ended=ended(said.finish),
-            prompt_ids=_ids("prompt_token_ids", found.get("prompt_token_ids")),
-            reasoning=said.reasoning,
-            text=said.text,
-            usage=usage,
-            server={
-                "served_by": json_input.text("model", found.get("model")) or None,
-                "finish_reason": said.finish,
-            },
-        )
-    except chat.FailedRequest:
-        raise
-    except chat.Withheld as error:
-        raise UserError(
-            f"{error}: it has no length of thought; ask a server that answers, or leave the item "
-            "out of the suite"
-        ) from None
-    except UserError as error:
-        raise UserError(
-            f"the response is not a chat completion with one choice as it is read here: {error}; "
-            "see docs/models.md for servers that are known to work"
-        ) from None
-
-
-def _ids(what: str, value: Any) -> list[int] | None:
-    """Token ids of a response, if it has any."""
-    found = [json_input.count(what, token) for token in json_input.expect(what, value or [], list)]
-    return [token for token in found if token is not None] or None
-
-
-# Generation by a server that speaks OpenAI's chat completions: vLLM, SGLang, hosted, any.
-
-# Of a server without a key; the client wants one, and must not find another server's by itself.
-NO_KEY = "none"
-# Between a failed request and its next try, doubled each time.
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0
+# What is judged on the responses of a run: fewer responses or items may be so by chance, and so
+# may two samples of fewer tokens that are the same, or a recount that is less far off.
+MIN_RESPONSES, MIN_ITEMS = 8, 16
+MIN_TOKENS, MIN_RECOUNTED, RECOUNT_TOLERANCE = 16, 32, 0.1
 
 
 @dataclass(frozen=True)
 class Settings(EngineSettings):
-    """Of ``eval/engines/openai.yaml``.
+    """Keys of ``eval/engines/openai.yaml``.
 
     Attributes:
         base_url: of the server, up to and including ``/v1``.
@@ -243,6 +93,63 @@ class Settings(EngineSettings):
     max_response_mib: int = 64
     cap_field: str = "max_tokens"
     extra_body: dict[str, Any] = field(default_factory=dict)
+
+
+def check_server(settings: Settings) -> None:
+    """Refuse settings that would not work, or would change lengths beside the suite."""
+    refuse_in_text(settings.base_url, "base_url")
+    if settings.cap_field not in CAPS:
+        raise UserError(f"cap_field is '{settings.cap_field}'; use {' or '.join(CAPS)}")
+    if min(settings.concurrency, settings.max_response_mib) < 1 or settings.timeout_s <= 0:
+        raise UserError("concurrency, timeout_s and max_response_mib of the engine must be above 0")
+    if settings.max_retries < 0:
+        raise UserError(f"max_retries of the engine is {settings.max_retries}; give 0 or more")
+    if not settings.base_url.startswith(("http://", "https://")):
+        raise UserError(
+            f"base_url of the engine is '{settings.base_url}'; give the server's address up to and "
+            "including /v1, such as http://127.0.0.1:8000/v1"
+        )
+    for key, value in settings.extra_body.items():
+        if key in (*DECIDED, *CAPS):
+            raise UserError(
+                f"extra_body of the engine sets '{key}', which the suite or another key decides; "
+                "remove it"
+            )
+        if key in NEUTRAL and value not in NEUTRAL[key]:
+            raise UserError(
+                f"extra_body of the engine sets '{key}' to {value!r}, which makes responses longer "
+                f"or shorter beside what the suite says; set it to {NEUTRAL[key][0]} or remove it"
+            )
+
+
+def open_engine(
+    settings: Settings, model_name: str, revision: str | None, form: str, device: Any
+) -> "OpenAIEngine":
+    """Make a server ready; ``form`` is the name of its format, or ``auto``."""
+    check_server(settings)
+    key = NO_KEY
+    if settings.api_key_env is not None:
+        key = os.environ.get(settings.api_key_env, "")
+        if not key:
+            raise UserError(
+                f"the environment variable {settings.api_key_env} is not set; set it to "
+                "the key of the server"
+            )
+    if settings.tokenizer is None:
+        if form not in FORMATS:
+            raise UserError(
+                "without a tokenizer there is no chat template to read a format from; pass "
+                f"--reasoning_format NAME; known: {', '.join(FORMATS)}"
+            )
+        return OpenAIEngine(settings, settings.model or model_name, None, FORMATS[form], key)
+    own = settings.tokenizer == AUTO
+    name, revision = (model_name, revision) if own else (settings.tokenizer, None)
+    try:
+        tokenizer = load_tokenizer(name, revision, settings.trust_remote_code)
+    except UserError as error:
+        raise UserError(f"{error}; {NAME_TOKENIZER}") from None
+    chosen = choose_for(model_name, form, tokenizer) if own else choose(form, tokenizer)
+    return OpenAIEngine(settings, settings.model or model_name, tokenizer, chosen, key)
 
 
 class OpenAIEngine:
@@ -284,17 +191,15 @@ class OpenAIEngine:
     async def _complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
         from openai import AsyncOpenAI
 
+        settings = self.settings
+        gate, failed = asyncio.Semaphore(settings.concurrency), asyncio.Event()
         async with AsyncOpenAI(
             api_key=self._key,
-            base_url=self.settings.base_url,
-            timeout=self.settings.timeout_s,
-            max_retries=self.settings.max_retries,
-            http_client=bounded_client(
-                self.settings.timeout_s, self.settings.max_response_mib * 2**20
-            ),
+            base_url=settings.base_url,
+            timeout=settings.timeout_s,
+            max_retries=settings.max_retries,
+            http_client=bounded_client(settings.timeout_s, settings.max_response_mib * 2**20),
         ) as client:
-            gate = asyncio.Semaphore(self.settings.concurrency)
-            failed = asyncio.Event()
 
             async def one(request: Request) -> Completion | UserError:
                 async with gate:
@@ -309,146 +214,211 @@ class OpenAIEngine:
             return await asyncio.gather(*map(one, batch))
 
     async def _complete_one(self, client: Any, request: Request, seed: int) -> Completion:
-        """One completion; a request that fails with status 200 is repeated as others are.
-
-        Raises:
-            UserError: as ``_ask``, the response cannot be used, or the request fails every time.
-        """
-        retries = self.settings.max_retries
+        """Ask for one completion; a request that fails with status 200 is repeated like others."""
+        retries, said = self.settings.max_retries, ""
         for number in range(retries + 1):
+            if number:
+                await asyncio.sleep(min(FIRST_PAUSE_S * 2 ** (number - 1), MAX_PAUSE_S))
             try:
                 return completion_of(await self._ask(client, request, seed))
             except FailedRequest as error:
-                if number == retries:
-                    said = self._without_key(str(error))
-                    raise UserError(
-                        f"{self.settings.base_url} gives no response, after {retries} retries: "
-                        f"{said}"
-                    ) from None
-            await asyncio.sleep(min(FIRST_PAUSE_S * 2**number, LONGEST_PAUSE_S))
-        raise AssertionError("max_retries is 0 or more")
+                said = self._without_key(str(error))
+        raise UserError(
+            f"{self.settings.base_url} gives no response, after {retries} retries: {said}"
+        )
 
     async def _ask(self, client: Any, request: Request, seed: int) -> dict:
         """The body of one response.
 
+        What the format asks of a chat template goes along as ``chat_template_kwargs``, unless
+        ``extra_body`` says otherwise.
+
         Raises:
+            FailedRequest: it broke off, so another try may help.
             UserError: the server cannot be reached, refuses, or answers with something else.
         """
         from openai import APIConnectionError, APIStatusError
 
+        settings, url, decoding = self.settings, self.settings.base_url, request.decoding
+        template = {"chat_template_kwargs": dict(self.form.template)} if self.form.template else {}
+        body = {
+            "model": self.model,
+            "messages": self.form.messages(request.question),
+            "temperature": decoding.temperature,
+            "top_p": decoding.top_p,
+            "seed": request.seed(seed),
+            settings.cap_field: decoding.max_new_tokens,
+            "extra_body": template | settings.extra_body,
+        }
         try:
-            from httpx2 import HTTPError  # what the client talks through
-        except ImportError:
-            from httpx import HTTPError  # type: ignore[assignment]  # an older client
-
-        asked = client.chat.completions.with_streaming_response.create(
-            **body(self.settings, self.model, self.form, request, seed)
-        )
-        content = b""
-        try:
-            async with asked as response:
+            async with client.chat.completions.with_streaming_response.create(**body) as response:
                 content = await response.read()
         except APIStatusError as error:
-            raise UserError(f"{self.settings.base_url} refuses: {self._said(error)}") from None
+            said = self._without_key(str(error.message))
+            if error.status_code in range(300, 400):
+                said = f"it redirects (status {error.status_code}); set base_url to where it is"
+            raise UserError(f"{url} refuses: {said}") from None
         except APIConnectionError as error:
             cause = error.__cause__ or error
             raise UserError(
-                f"{self.settings.base_url} does not answer, after {self.settings.max_retries} "
-                f"retries ({type(cause).__name__}: {cause})"
+                f"{url} does not answer, after {settings.max_retries} retries "
+                f"({type(cause).__name__}: {cause})"
             ) from None
-        except HTTPError as error:
+        except _httpx().HTTPError as error:
             raise FailedRequest(f"the connection broke ({type(error).__name__}: {error})") from None
         if self._key != NO_KEY and self._key.encode() in content:
-            raise UserError(f"{self.settings.base_url} sends the key back in its answer")
+            raise UserError(f"{url} sends the key back in its answer")
         try:
             found = json.loads(content)
         except (ValueError, RecursionError):
+            if content.lstrip()[:1] in (b"", b"{"):
+                raise FailedRequest("the body of the response is empty or breaks off") from None
             found = None
         if not isinstance(found, dict):
-            if found is None and content.lstrip()[:1] in (b"", b"{"):
-                raise FailedRequest("the body of the response is empty or breaks off")
             raise UserError(
-                f"{self.settings.base_url} answers with something that is not JSON; give the "
-                "address of chat completions, up to and including /v1, as 'base_url'"
+                f"{url} answers with something that is not JSON; give the address of chat "
+                "completions, up to and including /v1, as 'base_url'"
             )
         return found
-
-    def _said(self, error: Any) -> str:
-        """What a server gives as its reason, without the key that it may repeat."""
-        if error.status_code in range(300, 400):
-            return f"it redirects (status {error.status_code}); set base_url to where the server is"
-        return self._without_key(str(error.message))
 
     def _without_key(self, said: str) -> str:
         said = said if self._key == NO_KEY else said.replace(self._key, "(the key)")
         return " ".join(said.split())[:300]
 
 
-def body(
-    settings: Settings, model: str, form: ReasoningFormat, request: Request, seed: int
-) -> dict[str, Any]:
-    """The fields of a request.
+def completion_of(found: dict) -> Completion:
+    """Read a server's response as a completion.
 
-    What the format asks of a chat template goes along as ``chat_template_kwargs``, unless
-    ``extra_body`` says otherwise.
+    Raises:
+        FailedRequest: the request failed, though its status is 200.
+        UserError: it is not a chat completion with one choice, or was withheld.
     """
-    decoding = request.decoding
-    extra = {"chat_template_kwargs": dict(form.template)} if form.template else {}
-    return {
-        "model": model,
-        "messages": form.messages(request.question),
-        "temperature": decoding.temperature,
-        "top_p": decoding.top_p,
-        "seed": request.seed(seed),
-        settings.cap_field: decoding.max_new_tokens,
-        "extra_body": extra | settings.extra_body,
-    }
 
+    def ids(what: str, value: Any) -> list[int] | None:
+        tokens = [json_input.count(what, one) for one in json_input.expect(what, value or [], list)]
+        return [token for token in tokens if token is not None] or None
 
-def open_engine(
-    settings: Settings, model_name: str, revision: str | None, form: str, device: Any
-) -> OpenAIEngine:
-    """Make a server ready; ``form`` is the name of its format, or ``auto``."""
-    check_server(settings)
-    key = NO_KEY
-    if settings.api_key_env is not None:
-        key = os.environ.get(settings.api_key_env, "")
-        if not key:
-            raise UserError(
-                f"the environment variable {settings.api_key_env} is not set; set it to "
-                "the key of the server"
-            )
-    if settings.tokenizer is None:
-        if form not in FORMATS:
-            raise UserError(
-                "without a tokenizer there is no chat template to read a format from; pass "
-                f"--reasoning_format NAME; known: {', '.join(FORMATS)}"
-            )
-        return OpenAIEngine(settings, settings.model or model_name, None, FORMATS[form], key)
-    own = settings.tokenizer == AUTO
     try:
-        tokenizer = load_tokenizer(
-            model_name if own else settings.tokenizer,
-            revision if own else None,
-            settings.trust_remote_code,
+        choices = choices_of(found)
+        if not choices:
+            raise FailedRequest(
+                "the response is not a chat completion with one choice: it has none"
+            )
+        if len(choices) > 1:
+            raise UserError(f"it has {len(choices)} choices")
+        usage = usage_of(found)
+        said = said_by(choices[0], usage)
+        served_by = json_input.text("model", found.get("model")) or None
+        return Completion(
+            ids=ids("token_ids", choices[0].get("token_ids")),
+            ended=ended(said.finish),
+            prompt_ids=ids("prompt_token_ids", found.get("prompt_token_ids")),
+            reasoning=said.reasoning,
+            text=said.text,
+            usage=usage,
+            server={"served_by": served_by, "finish_reason": said.finish},
         )
+    except FailedRequest:
+        raise
+    except Withheld as error:
+        raise UserError(
+            f"{error}: it has no length of thought; ask a server that answers, or leave the item "
+            "out of the suite"
+        ) from None
     except UserError as error:
-        cure = "name the model's 'tokenizer' in the YAML of the engine"
-        raise UserError(f"{error}; {cure}") from None
-    chosen = choose_for(model_name, form, tokenizer) if own else choose(form, tokenizer)
-    return OpenAIEngine(settings, settings.model or model_name, tokenizer, chosen, key)
+        raise UserError(
+            f"the response is not a chat completion with one choice as it is read here: {error}; "
+            "see docs/models.md for servers that are known to work"
+        ) from None
 
 
-# What a server may do without saying so, found on its responses: the run then stops.
+def _httpx() -> Any:
+    """The package that the installed client of OpenAI talks through."""
+    try:
+        import httpx2 as httpx
+    except ImportError:
+        import httpx  # type: ignore[no-redef]  # an older client
+    return httpx
 
-# Fewer responses than these may be so by chance.
-MIN_RESPONSES, MIN_ITEMS = 8, 16
-# Two samples of so many tokens are not the same by chance; nor is a recount so far off.
-MIN_TOKENS, MIN_RECOUNTED, RECOUNT_TOLERANCE = 16, 32, 0.1
+
+def bounded_client(seconds: float, max_bytes: int) -> Any:
+    """An HTTP client for ``AsyncOpenAI`` whose responses have an end.
+
+    The usual limits are of one read: a server that sends a byte now and then holds a run for ever,
+    a small compressed answer may unpack to all memory, and the body of an error is read whole.
+    Redirects are not followed, so that neither key nor prompts go to another host, and compressed
+    answers are refused, which the request asks the server not to send.
+
+    Args:
+        seconds: for one response, from its request to its last byte.
+        max_bytes: of its body.
+    """
+    from openai import DefaultAsyncHttpxClient
+
+    httpx: Any = _httpx()
+
+    class Body(httpx.AsyncByteStream):
+        """What comes of a response, as far as it may."""
+
+        def __init__(self, response: Any, deadline: float) -> None:
+            self.response, self.stream, self.deadline = response, response.stream, deadline
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            packed = self.response.headers.get("content-encoding", "identity")
+            if packed != "identity":
+                raise UserError(f"the response is compressed ({packed}), though none was asked for")
+            length, chunks = 0, aiter(self.stream)
+            while True:
+                try:
+                    async with asyncio.timeout(self.deadline - time.monotonic()):
+                        chunk = await anext(chunks)
+                except StopAsyncIteration:
+                    return
+                except httpx.TransportError:
+                    # A server that refuses need not read the request: its system then breaks the
+                    # connection, often before the reason has come. The status says enough.
+                    if self.response.status_code < 400:
+                        raise
+                    return
+                except TimeoutError:
+                    raise UserError(
+                        f"the response is not complete after {seconds:g} s; raise timeout_s, or "
+                        "look after the server"
+                    ) from None
+                length += len(chunk)
+                if length > max_bytes:
+                    raise UserError(
+                        f"the response is over {max_bytes / 2**20:g} MiB; raise max_response_mib "
+                        "of the engine if that may be"
+                    )
+                yield chunk
+
+        async def aclose(self) -> None:
+            await self.stream.aclose()
+
+    class Client(DefaultAsyncHttpxClient):
+        async def send(self, request: Any, **options: Any) -> Any:
+            deadline = time.monotonic() + seconds
+            try:
+                async with asyncio.timeout(seconds):
+                    response = await super().send(request, **options)
+            except TimeoutError as error:
+                said = f"no answer within {seconds:g} s"
+                raise httpx.ReadTimeout(said, request=request) from error
+            if not response.is_stream_consumed:
+                response.stream = Body(response, deadline)
+            return response
+
+    return Client(follow_redirects=False, timeout=seconds, headers={"Accept-Encoding": "identity"})
 
 
 class Watch:
-    """Looks at all responses one process gets from a server."""
+    """Find on the responses of a process what a server does without saying so; the run then stops.
+
+    Length is what is measured. A server that ignores the temperature or the cap, hides the
+    reasoning, or runs another model than its tokenizer's changes every length and answers all the
+    same.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.form = engine.form
@@ -459,11 +429,7 @@ class Watch:
         self.texts: dict[tuple[str, str], list[str]] = defaultdict(list)
 
     def check_cap(self, request: Request, completion: Completion) -> None:
-        """Look at the length of one response, before it is read.
-
-        Raises:
-            UserError: it is longer than the cap.
-        """
+        """Stop at a response that is longer than the cap, before it is read."""
         cap, ids = request.decoding.max_new_tokens, completion.ids
         generated = (completion.usage.generated or 0) if ids is None else len(ids)
         if generated > (1 + RECOUNT_TOLERANCE) * cap:
@@ -473,7 +439,7 @@ class Watch:
             )
 
     def count(self, request: Request, completion: Completion, row: dict) -> None:
-        """Look at one response that was read."""
+        """Count one response that was read."""
         here, there = len(request.prompt_ids), row["prompt_tokens"]
         self.responses += 1
         if here not in (0, there) and not self.noted:
@@ -483,10 +449,9 @@ class Watch:
                 f"and {here} as the chat template makes it here: is it asked as in this process?",
                 flush=True,
             )
-        word = row["finish_reason"]
-        if class_of(word) is None:
-            self.unknown[word] += 1
-        # A span that is open at the end of a text is none, unless the response was cut.
+        if class_of(row["finish_reason"]) is None:
+            self.unknown[row["finish_reason"]] += 1
+        # An open span at the end of a text counts only in a truncated response.
         apart = completion.ids is None and completion.reasoning != ""
         closed = apart or row["answer_tokens"] > 0 or row["status"] == "truncated"
         self.thinking += row["reasoning_tokens"] > 0 and closed
@@ -497,11 +462,7 @@ class Watch:
             self.texts[row["task"], row["item"]].append(row["text"])
 
     def check(self) -> None:
-        """Judge all responses so far.
-
-        Raises:
-            UserError: says what the server does, and how to mend it.
-        """
+        """Judge all responses so far, and stop with what the server does and how to mend it."""
         if self.form.thinks and self.responses >= MIN_RESPONSES and not self.thinking:
             raise UserError(
                 f"none of {self.responses} responses of the server shows a reasoning span: it "
@@ -509,14 +470,13 @@ class Watch:
                 "let it return token ids, or pass --reasoning_format plain for a model that does "
                 "not think"
             )
-        if len(self.ratios) >= MIN_RESPONSES:
-            ratio = median(self.ratios)
-            if abs(ratio - 1) > RECOUNT_TOLERANCE:
-                raise UserError(
-                    f"the tokenizer finds {ratio:.2f} of the tokens that the server generated "
-                    f"(median of {len(self.ratios)}): text is missing, or the tokenizer is another "
-                    "model's; let the server return token ids, or mend 'tokenizer'"
-                )
+        ratio = median(self.ratios) if len(self.ratios) >= MIN_RESPONSES else 1
+        if abs(ratio - 1) > RECOUNT_TOLERANCE:
+            raise UserError(
+                f"the tokenizer finds {ratio:.2f} of the tokens that the server generated "
+                f"(median of {len(self.ratios)}): text is missing, or the tokenizer is another "
+                "model's; let the server return token ids, or mend 'tokenizer'"
+            )
         repeated = [texts for texts in self.texts.values() if len(texts) > 1]
         if len(repeated) >= MIN_ITEMS and all(len(set(texts)) == 1 for texts in repeated):
             raise UserError(
@@ -526,7 +486,7 @@ class Watch:
             )
 
     def tell_unknown(self) -> None:
-        """Say how many responses had a finish reason that says nothing."""
+        """Print how many responses had a finish reason that says nothing."""
         if self.unknown:
             words = ", ".join(f"{word or 'null'} ({n})" for word, n in self.unknown.most_common(3))
             print(

@@ -1,4 +1,4 @@
-"""What is asked of a model: prompts, decoding, and batches. ``handan/engines`` answers.
+"""Prompts, decoding and batches: everything that is asked of a model.
 
 Requests are sorted by prompt length and cut into batches once; every batch, or with some engines
 every request, has a seed of its own. So a run that was killed and continued, or that ran on more
@@ -22,7 +22,7 @@ SHOWN = 60  # characters of a question in a message
 
 @dataclass(frozen=True)
 class Decoding:
-    """How responses are drawn.
+    """Parameters of drawing a response.
 
     Attributes:
         temperature: 0 is greedy.
@@ -69,10 +69,9 @@ class Request:
 def prompt_ids(tokenizer: Any, question: str, form: ReasoningFormat) -> tuple[int, ...]:
     """The ids a model is given for a question: its chat template, or the bare text without one.
 
-    A format's system prompt stands before the bare text.
-
-    The template gets what the format says, and a fixed date: some write the day of the call into
-    the system prompt, and a run that goes on tomorrow would ask other prompts.
+    A format's system prompt stands before the bare text. The template gets what the format says,
+    and a fixed date: some write the day of the call into the system prompt, and a run that goes on
+    tomorrow would ask other prompts.
 
     Raises:
         UserError: the beginning-of-sequence token is doubled, the chat template drops the question,
@@ -102,41 +101,33 @@ def _templated(tokenizer: Any, question: str, form: ReasoningFormat) -> list[int
     """The ids of a question in the chat template, which writes the special tokens itself."""
     import jinja2
 
+    place = f"{tokenizer.name_or_path}: its chat template"
+    template = re.sub(
+        r"""strftime_now\((["'])(.*?)\1\)""",
+        lambda call: repr(PROMPT_DATE.strftime(call[2])),
+        tokenizer.get_chat_template(),
+    )
+    if "strftime_now(" in template:
+        raise UserError(
+            f"{place} writes the time of the call into the prompt, so no two runs would ask the "
+            "same; set a fixed date in the template"
+        )
     try:
         text = tokenizer.apply_chat_template(
             form.messages(question),
             add_generation_prompt=True,
             tokenize=False,
-            chat_template=_dated(tokenizer),
+            chat_template=template,
             **form.template,
         )
     except jinja2.TemplateError as error:
         raise UserError(
-            f"{tokenizer.name_or_path}: its chat template does not take a plain question "
-            f"({error}); mend the template or choose another model"
+            f"{place} does not take a plain question ({error}); mend the template or choose "
+            "another model"
         ) from None
     if question.strip() not in text:
-        raise UserError(
-            f"{tokenizer.name_or_path}: its chat template drops the question "
-            f"{question[:SHOWN]!r}; choose a model for text"
-        )
+        raise UserError(f"{place} drops the question {question[:SHOWN]!r}; choose a model for text")
     return tokenizer(text, add_special_tokens=False)["input_ids"]
-
-
-def _dated(tokenizer: Any) -> str:
-    """The chat template with a fixed day in place of that of the call."""
-    template = tokenizer.get_chat_template()
-    dated = re.sub(
-        r"""strftime_now\((["'])(.*?)\1\)""",
-        lambda call: repr(PROMPT_DATE.strftime(call[2])),
-        template,
-    )
-    if "strftime_now(" in dated:
-        raise UserError(
-            f"{tokenizer.name_or_path}: its chat template writes the time of the call into the "
-            "prompt, so no two runs would ask the same; set a fixed date in the template"
-        )
-    return dated
 
 
 def batches(requests: Sequence[Request], batch_size: int) -> list[list[Request]]:

@@ -1,4 +1,4 @@
-"""Where reasoning ends and the answer begins: one rule, for generated token ids and for text.
+"""Cutting a response into reasoning and answer: one rule, for generated token ids and for text.
 
 The rule is made on the text, and ids are cut where their text is. Cost is counted on the ids the
 model produced, never on text that was decoded and tokenised again: retokenised text has another
@@ -19,7 +19,7 @@ LOOP_REPEATS, LOOP_TOKENS = 4, 32
 
 
 class Cut(NamedTuple):
-    """Where the parts of a response are, as half-open ranges of its characters.
+    """The parts of a response as half-open ranges of its characters.
 
     Attributes:
         spans: reasoning, without the tags.
@@ -100,13 +100,7 @@ def _cut_marked(text: str, opens: str, closes: str, answers: str) -> Cut:
 
 
 class _Ids:
-    """Generated ids beside their text: which of them lie where in it.
-
-    Args:
-        tokenizer: of the model that generated the ids.
-        ids: the response.
-        tags: of the model; where one is a token, its place is looked up.
-    """
+    """Generated ids beside their text; where a tag is a token, its place is looked up first."""
 
     def __init__(self, tokenizer: Any, ids: list[int], tags: Sequence[str | None]) -> None:
         self.tokenizer, self.ids = tokenizer, ids
@@ -149,10 +143,9 @@ class _Ids:
 
 
 def is_looping(ids: Sequence[int]) -> bool:
-    """Whether the end of these ids is one block over and over.
+    """Tell whether the last ids, at least 32 of them, are four or more repetitions of a block.
 
-    That is: the last tokens, at least 32 of them, are four or more repetitions of a block. Only
-    what was cut at the token cap can be looping; what ended by itself got out of it.
+    Only what was cut at the token cap can be looping; what ended by itself got out of it.
     """
     tail = np.asarray(ids)
     for period in range(1, len(tail) // LOOP_REPEATS + 1):
@@ -166,12 +159,10 @@ def is_looping(ids: Sequence[int]) -> bool:
 
 
 def opened_by_prompt(tokenizer: Any, prompt_ids: Sequence[int], form: ReasoningFormat) -> bool:
-    """Whether the prompt ends with the opening tag, as R1's does."""
-    if form.open is None:
-        return False
-    # Only the end is looked at: the tag and white space after it are far fewer tokens than this.
+    """Tell whether the prompt ends with the opening tag, as R1's does."""
+    # The tag and white space after it are far fewer tokens than these.
     end = tokenizer.decode(list(prompt_ids)[-64:], skip_special_tokens=False)
-    return end.rstrip().endswith(form.open)
+    return form.open is not None and end.rstrip().endswith(form.open)
 
 
 def split_completion(

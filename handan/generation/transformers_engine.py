@@ -19,7 +19,7 @@ from handan.generation.prompting import Decoding, Request
 
 @dataclass(frozen=True)
 class Settings(EngineSettings):
-    """Of ``eval/engines/transformers.yaml``.
+    """Keys of ``eval/engines/transformers.yaml``.
 
     Attributes:
         dtype: of the weights; ``auto`` is that of the saved ones.
@@ -46,12 +46,8 @@ class TransformersEngine:
     def __init__(
         self, model: Any, tokenizer: Any, form: ReasoningFormat, fingerprint: str = ""
     ) -> None:
-        self.model, self.tokenizer, self.form, self.fingerprint = (
-            model,
-            tokenizer,
-            form,
-            fingerprint,
-        )
+        self.model, self.tokenizer = model, tokenizer
+        self.form, self.fingerprint = form, fingerprint
         self.ends = eos_ids(model, tokenizer)
         self.identity: dict[str, Any] = {
             "engine": "transformers",
@@ -70,16 +66,11 @@ def open_engine(
     settings: Settings, model_name: str, revision: str | None, form: str, device: Any
 ) -> TransformersEngine:
     """Load a model as an engine; ``form`` is the name of its format, or ``auto``."""
-    options: dict[str, Any] = {}
-    if settings.attn_implementation is not None:
-        options["attn_implementation"] = settings.attn_implementation
+    attention = settings.attn_implementation
+    options: dict[str, Any] = {} if attention is None else {"attn_implementation": attention}
+    trusted = settings.trust_remote_code
     model, tokenizer, fingerprint = load_model(
-        model_name,
-        revision,
-        dtype=settings.dtype,
-        device=device,
-        trusted=settings.trust_remote_code,
-        **options,
+        model_name, revision, settings.dtype, device, trusted=trusted, **options
     )
     chosen = choose_for(model_name, form, tokenizer)
     return TransformersEngine(model, tokenizer, chosen, fingerprint)
@@ -88,7 +79,7 @@ def open_engine(
 def generate_batch(
     model: Any, tokenizer: Any, batch: Sequence[Request], seed: int
 ) -> list[list[int]]:
-    """Completions of one batch, drawn with a seed of its own.
+    """Draw the completions of one batch with a seed of its own.
 
     The random state of the caller is left as it was. The seed is mixed with the batch's content,
     so no two batches share their draws.
@@ -109,7 +100,7 @@ def complete(
     ends: list[int],
     seeds: Sequence[int] | None = None,
 ) -> list[list[int]]:
-    """Completions of prompts, each up to and including its end-of-sequence token.
+    """Draw completions of prompts, each up to and including its end-of-sequence token.
 
     Lengths of reasoning are very unequal, and a batch takes as long as its longest row. So it is
     generated in stages of 32, 64, 128, ... tokens, and only unfinished rows go on to the next one.
@@ -119,20 +110,19 @@ def complete(
     import torch
 
     completions: list[list[int]] = [[] for _ in prompts]
-    unfinished, remaining, stage = list(range(len(prompts))), decoding.max_new_tokens, 32
+    unfinished, drawn, stage = list(range(len(prompts))), 0, 32
     was_training = model.training
     model.eval()
     with torch.no_grad():
-        while unfinished and remaining:
-            stage = min(stage, remaining)
+        while unfinished and drawn < decoding.max_new_tokens:
+            stage = min(stage, decoding.max_new_tokens - drawn)
             contexts = [[*prompts[i], *completions[i]] for i in unfinished]
-            drawn = decoding.max_new_tokens - remaining
-            own = None if seeds is None else ([seeds[i] for i in unfinished], drawn)
-            rows = _generate(model, contexts, decoding, stage, ends, own)
+            own = None if seeds is None else [seeds[i] for i in unfinished]
+            rows = _generate(model, contexts, decoding, stage, ends, own, drawn)
             for i, row in zip(unfinished, rows, strict=True):
                 completions[i] += row
             unfinished = [i for i in unfinished if completions[i][-1] not in ends]
-            remaining, stage = remaining - stage, 2 * stage
+            drawn, stage = drawn + stage, 2 * stage
     model.train(was_training)
     return completions
 
@@ -143,16 +133,14 @@ def _generate(
     decoding: Decoding,
     num_tokens: int,
     ends: list[int],
-    seeded: tuple[list[int], int] | None,
+    seeds: list[int] | None,
+    drawn: int,
 ) -> list[list[int]]:
-    """At most ``num_tokens`` more ids for each context, up to and including an end of sequence.
-
-    ``seeded`` holds the rows' seeds and how many tokens each of them has drawn already.
-    """
+    """Draw at most ``num_tokens`` more ids for each context, each row having ``drawn`` already."""
     import torch
     from transformers import GenerationConfig, LogitsProcessorList
 
-    sampled = decoding.temperature > 0 and seeded is None
+    sampled = decoding.temperature > 0 and seeds is None
     config = GenerationConfig(
         max_new_tokens=num_tokens,
         do_sample=sampled,
@@ -169,11 +157,11 @@ def _generate(
         input_ids[row, longest - len(context) :] = torch.tensor(context)
         attention_mask[row, longest - len(context) :] = 1
     processors = LogitsProcessorList()
-    if seeded and decoding.temperature > 0:
+    if seeds is not None and decoding.temperature > 0:
         from handan.generation.sampling import SeededSampling
 
-        drawing = (decoding.temperature, decoding.top_p, longest, seeded[1])
-        processors.append(SeededSampling(seeded[0], *drawing))
+        drawing = (decoding.temperature, decoding.top_p, longest, drawn)
+        processors.append(SeededSampling(seeds, *drawing))
     # What a configuration leaves open, generate() takes from the one saved with the model, which
     # may hold a repetition penalty, a minimum length, ...: so that one is put aside meanwhile.
     saved, model.generation_config = model.generation_config, config
@@ -191,9 +179,6 @@ def _generate(
         )
     finally:
         model.generation_config = saved
-    return [_until_end(row, ends) for row in output[:, longest:].tolist()]
-
-
-def _until_end(ids: list[int], ends: Sequence[int]) -> list[int]:
-    stop = next((i for i, token in enumerate(ids) if token in ends), len(ids))
-    return ids[: stop + 1]
+    rows = output[:, longest:].tolist()
+    stops = [next((i for i, token in enumerate(row) if token in ends), len(row)) for row in rows]
+    return [row[: stop + 1] for row, stop in zip(rows, stops, strict=True)]

@@ -14,17 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from handan.errors import UserError
-from handan.generation import loading
 from handan.generation.chat import FAILED, class_of, ended
 from handan.generation.engines import Completion, EngineSettings
 from handan.generation.formats import ReasoningFormat, choose_for
-from handan.generation.loading import ends_of, fingerprint_of, load_config, load_tokenizer
+from handan.generation.loading import (
+    ends_of,
+    fingerprint_of,
+    load_config,
+    load_tokenizer,
+    trust_options,
+)
 from handan.generation.prompting import Decoding, Request
 
 
 @dataclass(frozen=True)
 class Settings(EngineSettings):
-    """Of ``eval/engines/vllm.yaml``.
+    """Keys of ``eval/engines/vllm.yaml``.
 
     Attributes:
         dtype: of the weights.
@@ -57,8 +62,7 @@ class VLLMEngine:
         fingerprint: str,
     ) -> None:
         self.llm, self.tokenizer, self.form = llm, tokenizer, form
-        self.ends = list(ends)
-        self.fingerprint = fingerprint
+        self.ends, self.fingerprint = list(ends), fingerprint
         self.identity: dict[str, Any] = {
             "engine": "vllm",
             "vllm": importlib.metadata.version("vllm"),
@@ -159,18 +163,17 @@ def open_engine(
         )
     import torch
 
-    trusted = settings.trust_remote_code
+    trusted, group = settings.trust_remote_code, settings.tensor_parallel_size
     tokenizer = load_tokenizer(model_name, revision, trusted)
     # Before vLLM is asked: a directory of pickles has none.
     fingerprint = fingerprint_of(model_name, revision, trusted)
     chosen = choose_for(model_name, form, tokenizer)
     ends = ends_of(model_name, revision, tokenizer)
     # vLLM's workers take the first GPUs they see, whichever the launcher gave this process.
+    rank = int(os.environ.get("LOCAL_RANK", "0"))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     os.environ["CUDA_VISIBLE_DEVICES"] = visible_devices(
-        os.environ.get("CUDA_VISIBLE_DEVICES"),
-        torch.cuda.device_count(),
-        int(os.environ.get("LOCAL_RANK", "0")),
-        settings.tensor_parallel_size,
+        visible, torch.cuda.device_count(), rank, group
     )
     llm = LLM(
         model=model_name,
@@ -178,11 +181,11 @@ def open_engine(
         revision=revision,
         tokenizer_revision=revision,
         dtype=settings.dtype,
-        tensor_parallel_size=settings.tensor_parallel_size,
+        tensor_parallel_size=group,
         gpu_memory_utilization=settings.gpu_memory_utilization,
         max_model_len=context_of(model_name, revision, settings.max_model_len, trusted),
         load_format="safetensors",
-        **loading.trust_options(trusted),
+        **trust_options(trusted),
         generation_config="vllm",  # nothing of the file saved with the model
         seed=0,
     )

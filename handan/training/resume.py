@@ -7,6 +7,7 @@ from handan import rundir
 from handan.errors import UserError
 from handan.evaluation.responses import KEY
 from handan.files import read_json, write_jsonl
+from handan.generation import loading
 from handan.launch import Processes
 from handan.rundir import read_run, read_settings
 from handan.training import checkpoints
@@ -144,7 +145,7 @@ def lineage(model_dir: Path) -> dict | None:
     return {
         "arm": run.get("arm"),
         "run": str(model_dir),
-        "model_fingerprint": None if adapter else rundir.model_fingerprint(model_dir),
+        "model_fingerprint": None if adapter else loading.model_fingerprint(model_dir),
         "began_with": settings.get("model_fingerprint"),
         "budget": budget,
         "started_from": training.get("started_from"),

@@ -69,7 +69,7 @@ class Run:
     @property
     def source(self) -> dict[str, Any]:
         """Arguments of ``from_pretrained`` for the very weights that the run begins with."""
-        trusted, _ = loading.of_recipe(self.config, self.model_config)
+        trusted, _ = loading.trusted_by_recipe(self.config, self.model_config)
         revision = {"revision": self.model_config.model_revision}
         return {"use_safetensors": True, **revision, **loading.trust_options(trusted)}
 
@@ -196,7 +196,7 @@ def begin(
     check_saving(recipe.resume, config)
     refuse_inert(config, given)
     check(config, given)
-    trusted, _ = loading.of_recipe(config, model_config)
+    trusted, _ = loading.trusted_by_recipe(config, model_config)
     if recipe.dry_run:
         dry_run.show(recipe, config, model_config)
         return None
