@@ -110,7 +110,7 @@ def test_norms_of_other_items_are_refused(tmp_path, monkeypatch):
 
 
 def test_unknown_wording_task_and_norms_are_named(tmp_path):
-    with pytest.raises(UserError, match="wording of .* is 'klingon'"):
+    with pytest.raises(UserError, match=r"wording of .* is 'klingon'"):
         load_suite(one_task(tmp_path, wording="klingon"))
     with pytest.raises(UserError, match="no compact wording of task 'products'"):
         suite_items(load_suite(one_task(tmp_path, task="products")))

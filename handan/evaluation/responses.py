@@ -47,9 +47,10 @@ class SamplingPlan:
         """Every request, whatever is done already; ``tokenizer`` is None if it is not known."""
         requests: list[Request] = []
         for index, entry in enumerate(self.questions):
-            question, no_prompt = entry.item.question, tuple[int, ...]()
-            known = tokenizer is not None
-            prompt = prompting.prompt_ids(tokenizer, question, form) if known else no_prompt
+            question = entry.item.question
+            prompt: tuple[int, ...] = ()
+            if tokenizer is not None:
+                prompt = prompting.prompt_ids(tokenizer, question, form)
             requests += [
                 Request(index, sample, question, prompt, decoding)
                 for sample, decoding in self.decodings.items()

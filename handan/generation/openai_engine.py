@@ -355,9 +355,9 @@ def bounded_client(seconds: float, max_bytes: int) -> Any:
     """
     from openai import DefaultAsyncHttpxClient
 
-    httpx: Any = _httpx()
+    httpx = _httpx()
 
-    class Body(httpx.AsyncByteStream):
+    class Body(httpx.AsyncByteStream):  # type: ignore[name-defined]
         """What comes of a response, as far as it may."""
 
         def __init__(self, response: Any, deadline: float) -> None:
