@@ -111,7 +111,7 @@ def run_a_zoo(arguments: Arguments) -> None:
     more = ["--num_threads", str(arguments.num_threads)] if arguments.num_threads else []
     output_dir = Path(arguments.output_dir)
     result = run_zoo(
-        zoo, entries, suite, suite_path, output_dir, sys.argv[0], engine=arguments.engine, more=more
+        zoo, entries, suite_path, output_dir, sys.argv[0], engine=arguments.engine, more=more
     )
     if result is not None:
         print(alignment_text(result))

@@ -158,12 +158,12 @@ def runnable(checks: Sequence[Check], gpus: Sequence[machine.LocalGpu]) -> list[
     ]
     if not gpus:
         return [*out, "no published model in reasonable time: there is no GPU"]
-    from handan.evaluation.resource_estimate import fits_on
+    from handan.evaluation.resource_estimate import gpus_needed
     from handan.evaluation.zoo import load_zoo
 
     for path in sorted(Path("eval/zoo").glob("*.yaml")):
         zoo = load_zoo(path)
-        fitting = [entry.name for entry in zoo.models if fits_on(entry.model, gpus)]
+        fitting = [entry.name for entry in zoo.models if gpus_needed(entry.model, gpus)]
         names = ", ".join(fitting) if fitting else "none"
         out.append(f"of {path}, {len(fitting)} of {len(zoo.models)} models: {names}")
     return out

@@ -148,7 +148,7 @@ KINDS = {
     r"eval/zoo/\w+\.yaml": plan_zoo,
     r"launch/accelerate/[\w-]+\.yaml": read_accelerate,
     r"handan/tiny/pretraining/\w+\.yaml": read_pretraining,
-    r"handan/architectures\.yaml": read_architectures,
+    r"handan/evaluation/architectures\.yaml": read_architectures,
     r"tests/logs/.*": lambda *_: None,  # tasks of another tool, read by it when logs are made
 }
 

@@ -225,8 +225,8 @@ def test_a_runner_that_is_asked_to_stop_lets_trainings_save(tmp_path):
     train = stage(tmp_path, "train", TRAINING, kind="training")
     other = stage(tmp_path, "other", "import time; time.sleep(600)")
     code = (
-        "from pathlib import Path; from handan.experiments.runner import run_stages; from handan"
-        f".experiments.plan import Stage; import sys\nrun_stages({[train, other]!r}, ['train', 'other'],"
+        "from pathlib import Path; from handan.experiments import runner; from handan.experiments"
+        f".plan import Stage\nrunner.run_stages({[train, other]!r}, ['train', 'other'],"
         f" set(), Path({str(tmp_path / 'logs')!r}), 2)"
     ).replace("PosixPath", "Path")
     runner = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)

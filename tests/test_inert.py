@@ -3,13 +3,12 @@
 import json
 
 import pytest
+from embedded import ROOT
 from simulated import csv_text, study
 from test_cli import COMPARABLE
 
 from handan.cli import command
 from handan.errors import UserError
-from handan.experiments import runner
-from handan.experiments.page import run_study
 from handan.publish import publish
 
 FAST = ["--bootstrap", "100"]
@@ -97,29 +96,34 @@ def test_a_tolerance_of_budgets_needs_two_runs(tmp_path):
         command(words)
 
 
+EXPERIMENT = str(ROOT / "recipes/experiments/tiny_pair.yaml")
+STUDY = str(ROOT / "recipes/studies/mimicry.yaml")
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"dry_run": True, "list_stages": True}, "--dry_run and --list print different things"),
-        ({"dry_run": True, "only": ["base"]}, "--only chooses what is run, and --dry_run and"),
-        ({"list_stages": True, "only": ["base"]}, "--only chooses what is run, and --dry_run and"),
+        (["--dry_run", "--list"], "--dry_run and --list print different things"),
+        (["--dry_run", "--only", "base"], "--only chooses what is run, and --dry_run and"),
+        (["--list", "--only", "base"], "--only chooses what is run, and --dry_run and"),
     ],
 )
-def test_what_runs_nothing_takes_no_choice_of_stages(options, sentence):
-    for run in (runner.run_experiment, run_study):
+def test_what_runs_nothing_takes_no_choice_of_stages(options, sentence, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for words in (["experiment", EXPERIMENT], ["study", STUDY]):
         with pytest.raises(UserError, match=sentence):
-            run(None, **options)
+            command([*words, *options])
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"page_only": True, "only": ["base"]},
-        {"page": "x.md", "only": ["base"]},
-        {"page": "x.md", "dry_run": True},
-        {"page_only": True, "list_stages": True},
+        ["--page_only", "--only", "base"],
+        ["--page", "x.md", "--only", "base"],
+        ["--page", "x.md", "--dry_run"],
+        ["--page_only", "--list"],
     ],
 )
 def test_a_page_is_not_asked_for_where_none_is_written(options):
     with pytest.raises(UserError, match="--page and --page_only write the page"):
-        run_study(None, **options)
+        command(["study", STUDY, *options])

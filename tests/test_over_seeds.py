@@ -8,12 +8,12 @@ from simulated import study
 from handan.alignment.align import align
 from handan.alignment.bootstrap import Bootstrap, interval
 from handan.alignment.contrasts import contrasts
-from handan.alignment.correlation import z_weights
+from handan.alignment.correlation import benjamini_hochberg, holm, z_weights
 from handan.alignment.costs import as_table
 from handan.alignment.items import final_costs, item_costs
 from handan.alignment.means import interval_of_mean
 from handan.alignment.participants import People
-from handan.experiments.claims import bh_family, holm_family, p_from_interval
+from handan.experiments.claims import add_corrected, p_from_interval
 from handan.experiments.multi_seed import (
     Repeated,
     difference,
@@ -312,16 +312,16 @@ def test_other_figures_have_plain_means():
 
 def test_families_are_adjusted_over_the_given_rows():
     rows = [{"p": 0.01}, {"p": 0.04}, {"p": None}, {"p": 0.03}, {"p": 0.005}]
-    holm_family(rows)
-    bh_family(rows)
+    add_corrected(rows, "p", "p_holm", holm)
+    add_corrected(rows, "p", "p_bh", benjamini_hochberg)
     assert [row["p_holm"] for row in rows] == pytest.approx([0.03, 0.06, None, 0.06, 0.02])
     assert [row["p_bh"] for row in rows] == pytest.approx([0.02, 0.04, None, 0.04, 0.02])
 
 
 def test_a_family_of_equivalence_tests_is_its_own():
     rows = [{"p": 0.04, "p_equivalence": p} for p in (0.01, 0.02, None)]
-    holm_family(rows)
-    holm_family(rows, "p_equivalence")
+    add_corrected(rows, "p", "p_holm", holm)
+    add_corrected(rows, "p_equivalence", "p_equivalence_holm", holm)
     assert [row["p_holm"] for row in rows] == pytest.approx([0.12] * 3)
     assert [row["p_equivalence_holm"] for row in rows] == pytest.approx([0.02, 0.02, None])
 

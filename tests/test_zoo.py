@@ -120,6 +120,6 @@ def test_an_unknown_name_is_refused():
 
 
 def test_a_directorys_size_is_read_from_it():
-    sizes = resource_estimate.of_directory(WEIGHTS / "base")
+    sizes = resource_estimate.find(str(WEIGHTS / "base"))
     assert sizes.parameters == pytest.approx(342e3, rel=0.02)
     assert sizes.cache_bytes_per_token == 2 * 3 * 96 * 2

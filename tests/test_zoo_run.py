@@ -1,5 +1,7 @@
 import runpy
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
@@ -8,10 +10,12 @@ from embedded import ROOT, WEIGHTS, run_python, run_script, small_suite
 from handan import hardware
 from handan.alignment.pairs import read_pairs
 from handan.errors import UserError
-from handan.evaluation.suite import load_suite
+from handan.evaluation.evaluate import write_items
+from handan.evaluation.suite import load_suite, suite_items
 from handan.evaluation.zoo import Entry, load_zoo
-from handan.experiments.runner import _identity, _is_done, _shared_engine, _words
-from handan.files import read_json, write_json
+from handan.experiments.plan import Stage
+from handan.experiments.runner import finished, zoo_words
+from handan.files import content_hash, read_json, write_json
 from handan.hardware import LocalGpu
 
 # The roles are made up: what is tested is the way from a zoo to its report.
@@ -51,7 +55,7 @@ def ran(tmp_path_factory):
 def test_a_part_of_a_zoo_is_not_compared_yet(ran):
     _, first, second = ran
     assert "not compared yet: teacher of the zoo are not evaluated" in first
-    assert "student: finished already" in second and "teacher (3 of 3): python" in second
+    assert "2 of 3 stages are finished already" in second and "teacher: python eval" in second
 
 
 def test_all_models_are_compared_in_their_roles(ran):
@@ -88,22 +92,28 @@ def test_a_failing_model_does_not_end_the_others_and_is_told_at_the_end(ran, tmp
     done = run(folder, *more, check=False)
     last = done.stderr.strip().splitlines()[-1]
     assert done.returncode == 2
-    assert last.startswith("handan: error: 1 of 2 models failed: broken (")
+    assert last.startswith("handan: error: failed: broken (")
     assert "no *.safetensors file" in last
-    assert "start: finished already (2 of 2)" in done.stdout
+    assert "3 of 4 stages are finished already" in done.stdout
     assert "Traceback" not in done.stderr
     log = (folder / "out" / "logs" / "broken.log").read_text()
     assert "no *.safetensors file" in log
 
 
-def test_a_finished_model_is_one_whose_command_and_settings_are_the_same(tmp_path):
-    suite, mark = small_suite(tmp_path), tmp_path / "m.done.json"
-    words = ["eval/run.py", "--suite", str(suite)]
-    assert not _is_done(mark, words)
-    write_json(mark, _identity(words))
-    assert _is_done(mark, words) and not _is_done(mark, [*words, "--revision", "main"])
+def test_a_model_that_an_older_version_finished_is_not_asked_again(tmp_path):
+    suite = small_suite(tmp_path)
+    words = ("--suite", str(suite))
+    stage = Stage("m", "evaluation", "eval/run.py", words, tmp_path / "m")
+    write_json(tmp_path / "m" / "run.json", {"evaluation": {"generations_sha256": "x"}})
+    write_items(tmp_path / "m" / "items.jsonl", suite_items(load_suite(suite)))
+    mark = {"command": f"eval/run.py --suite {suite}"}
+    mark["settings"] = content_hash([suite.read_text()])
+    write_json(tmp_path / "m.done.json", mark)
+    assert finished([stage], tmp_path) == {"m"}
+    other = replace(stage, arguments=(*words, "--revision", "main"))
+    assert finished([other], tmp_path) == set()
     suite.write_text(suite.read_text().replace("samples: 2", "samples: 3"))
-    assert not _is_done(mark, words)
+    assert finished([stage], tmp_path) == set()
 
 
 def test_a_finished_model_that_was_asked_otherwise_is_asked_again(ran):
@@ -112,8 +122,8 @@ def test_a_finished_model_that_was_asked_otherwise_is_asked_again(ran):
     before = items.read_text()
     items.write_text(before.replace('"question": "', '"question": "please '))
     said = run(folder, "--only", "start", "student", start=run_python).stdout
-    assert "student: finished already" in said
-    assert "start: finished already" not in said
+    assert "2 of 3 stages are finished already" in said
+    assert "start: python" in said and "student: python" not in said
     assert items.read_text() == before
 
 
@@ -144,10 +154,12 @@ def test_a_model_too_large_for_one_gpu_is_shared(tmp_path, monkeypatch):
     engine.write_text("engine: vllm\ntensor_parallel_size: 1\n")
     suite = load_suite(small_suite(tmp_path))
     found = {}
+    zoo = load_zoo(ROOT / "eval" / "zoo" / "tiny.yaml")
+    (tmp_path / "logs").mkdir()
     for model in ("Qwen/Qwen2.5-7B-Instruct", "meta-llama/Llama-3.3-70B-Instruct"):
         entry = Entry("m", model, "initial", "plain", "any", "main")
-        path = _shared_engine(engine, entry, suite, tmp_path)
-        found[model] = yaml.safe_load(path.read_text())["tensor_parallel_size"]
+        words = zoo_words(zoo, entry, suite, tmp_path / "suite.yaml", tmp_path, str(engine))
+        found[model] = yaml.safe_load(Path(words[-1]).read_text())["tensor_parallel_size"]
     assert list(found.values()) == [1, 2]
 
 
@@ -156,7 +168,7 @@ def test_recommended_decoding_is_written_into_a_suite_of_its_own(ran, tmp_path):
     write_zoo(tmp_path, {"start": {**ENTRIES["start"], "recommended": own}}, "recommended")
     zoo = load_zoo(tmp_path / "zoo.yaml")
     suite = load_suite(ran[0] / "suite.yaml")
-    words = _words(zoo, zoo.models[0], suite, ran[0] / "suite.yaml", tmp_path, None, [])
+    words = zoo_words(zoo, zoo.models[0], suite, ran[0] / "suite.yaml", tmp_path, None)
     changed = load_suite(tmp_path / "logs" / "start.suite.yaml")
     assert str(tmp_path / "logs" / "start.suite.yaml") in words
     assert (changed.temperature, changed.top_p) == (0.7, 0.8)

@@ -1,8 +1,24 @@
-"""How large a model is: its weights and what it caches a token, without loading it."""
+"""What models need: parameters, memory, hours. Arithmetic only, no weights are loaded.
+
+Estimates to plan with, right within a factor of about two:
+
+- weights: parameters x bytes as published; cache: ``Architecture.cache_bytes_per_token``.
+- A paged engine (vLLM, a server) must hold the weights and the cache of one request at the cap,
+  and of a whole batch at the expected length; transformers that of a whole batch at the cap. Both
+  count on 90 % of a GPU's memory, vLLM's default. GPUs are the fewest, a power of two that divides
+  the attention heads, for which that is enough.
+- Decoding is bound by memory bandwidth: one step reads the weights (of a mixture of experts those
+  that the batch touches) and the cache of every running request, and makes a token of each:
+  seconds = (weights + requests x mean context x cache) / (GPUs x bandwidth x efficiency).
+  Efficiency is .5 for a paged engine: a 1.5 B model at batch 256 decodes about 33,000 tokens/s on
+  an H200. transformers batches take three times as long, between the 2 and 4 times found elsewhere.
+  Prompts are short here; reading them is not counted.
+- Expected lengths are those of a task (``Task.expected_tokens``), or else the cap.
+"""
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +34,12 @@ from handan.generation.engines import load_engine
 FILE = Path(__file__).with_name("architectures.yaml")
 BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}
 CACHE_BYTES = 2  # keys and values are cached in 16 bits
+USABLE = 0.9
+EFFICIENCY = {"paged": 0.5, "transformers": 0.5 / 3}
+CHARACTERS_PER_TOKEN = 4
+TEMPLATE_TOKENS = 20
+GPUS_OF_A_NODE = 8
+MAX_GPUS = 2 * GPUS_OF_A_NODE
 
 
 @dataclass(frozen=True)
@@ -78,12 +100,15 @@ def published() -> dict[str, Architecture]:
     return found
 
 
-def of_directory(folder: Path) -> Architecture:
-    """The architecture of a saved model, from its config.json and the size of its weights.
+def find(model: str) -> Architecture | None:
+    """The architecture of a published model or of a directory; None if it is not known.
 
     Raises:
         UserError: the directory holds no model with safetensors.
     """
+    folder = Path(model)
+    if not folder.is_dir():
+        return published().get(model)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
@@ -97,170 +122,8 @@ def of_directory(folder: Path) -> Architecture:
     return sizes
 
 
-def find(model: str) -> Architecture | None:
-    """The architecture of a directory or a published model; None if it is not known."""
-    return of_directory(Path(model)) if Path(model).is_dir() else published().get(model)
-
-
-# What an evaluation will take: GPUs, memory, tokens, hours. Arithmetic only, nothing is loaded.
-
-USABLE = 0.9
-EFFICIENCY = {"paged": 0.5, "transformers": 0.5 / 3}
-CHARACTERS_PER_TOKEN = 4
-TEMPLATE_TOKENS = 20
-MAX_GPUS = 16  # two nodes of eight
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """An accelerator: memory in bytes, bandwidth in bytes/s, 16-bit FLOP/s without sparsity."""
-
-    memory: float
-    bandwidth: float
-    flops: float
-
-
-# Vendors' data sheets.
-GPUS = {
-    "A100-80GB": Gpu(80e9, 2.04e12, 312e12),
-    "H100": Gpu(80e9, 3.35e12, 989e12),
-    "H200": Gpu(141e9, 4.8e12, 989e12),
-    "B200": Gpu(180e9, 8.0e12, 2250e12),
-    "L40S": Gpu(48e9, 0.864e12, 362e12),
-    "RTX-4090": Gpu(24e9, 1.008e12, 165e12),
-}
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a suite asks of one model.
-
-    Attributes:
-        requests: responses to draw.
-        prompt_tokens: mean length of a prompt, from its characters.
-        tokens: expected tokens of all responses.
-        most_tokens: if every response reached the cap.
-        cap: tokens of one response at most.
-        batch_size: requests at once.
-    """
-
-    requests: int
-    prompt_tokens: float
-    tokens: float
-    most_tokens: float
-    cap: int
-    batch_size: int
-
-
-def work_of(suite: Suite, items: Sequence[SuiteItem]) -> Work:
-    """Requests and tokens of a suite, which are the same for every model."""
-    draws, cap = len(suite.decodings()), suite.max_new_tokens
-    prompts = [len(entry.item.question) / CHARACTERS_PER_TOKEN for entry in items]
-    lengths = [min(cap, entry.task.expected_tokens or cap) for entry in items]
-    return Work(
-        requests=draws * len(items),
-        prompt_tokens=TEMPLATE_TOKENS + sum(prompts) / len(prompts),
-        tokens=draws * sum(lengths),
-        most_tokens=draws * len(items) * cap,
-        cap=cap,
-        batch_size=suite.batch_size,
-    )
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where a model runs.
-
-    Attributes:
-        gpus: how many; 0 if no number that is tried is enough.
-        weight_bytes, cache_bytes: on one of them.
-        at_once: requests at the cap whose cache fits beside the weights.
-    """
-
-    gpus: int
-    weight_bytes: float
-    cache_bytes: float
-    at_once: int
-
-
-def layout(sizes: Architecture, work: Work, gpu: Gpu, kind: str) -> Layout:
-    """The fewest GPUs for a model, and what lies on each of them.
-
-    Args:
-        sizes: of the model.
-        work: of the suite.
-        gpu: the accelerator.
-        kind: ``paged`` or ``transformers``; the latter runs on one GPU a process.
-    """
-    at_cap = (work.prompt_tokens + work.cap) * sizes.cache_bytes_per_token
-    expected = (work.prompt_tokens + work.tokens / work.requests) * sizes.cache_bytes_per_token
-    batch = min(work.batch_size, work.requests)
-    cache = batch * at_cap if kind == "transformers" else max(at_cap, batch * expected)
-    gpus = 1
-    while gpus <= (1 if kind == "transformers" else MAX_GPUS):
-        # The latent cache of all heads is one, so each GPU holds it whole.
-        shared = 1 if sizes.cache_values else gpus
-        free = USABLE * gpu.memory - sizes.weight_bytes / gpus
-        if sizes.heads % gpus == 0 and cache / shared <= free:
-            at_once = min(batch, int(free * shared / at_cap))
-            return Layout(gpus, sizes.weight_bytes / gpus, cache / shared, at_once)
-        gpus *= 2
-    return Layout(0, sizes.weight_bytes, cache, 0)
-
-
-def step_seconds(
-    sizes: Architecture, requests: float, context: float, gpus: int, gpu: Gpu, kind: str
-) -> float:
-    """Seconds in which every one of ``requests`` running responses gains one token.
-
-    Args:
-        sizes: of the model.
-        requests: running at once.
-        context: mean tokens of prompt and response so far.
-        gpus: that share the model.
-        gpu: the accelerator.
-        kind: ``paged`` or ``transformers``.
-    """
-    touched = min(sizes.parameters, sizes.active_parameters * requests)
-    read = touched * sizes.bytes_per_parameter + requests * context * sizes.cache_bytes_per_token
-    return read / (gpus * gpu.bandwidth * EFFICIENCY[kind])
-
-
-def hours(sizes: Architecture, work: Work, place: Layout, gpu: Gpu, kind: str) -> float:
-    """Expected hours of decoding for a whole suite."""
-    mean = work.tokens / work.requests
-    requests = min(work.batch_size, work.requests)
-    context = work.prompt_tokens + mean / 2
-    seconds = step_seconds(sizes, requests, context, place.gpus, gpu, kind)
-    return work.tokens / requests * seconds / 3600
-
-
-def training_bytes(
-    sizes: Architecture, gpus: int, tokens: int, trained: float = 1.0, sharded: bool = False
-) -> float:
-    """Bytes on one GPU for mixed-precision AdamW with activation checkpointing.
-
-    16 bytes a trained parameter: weights and gradients in 16 bits, master weights and two moments
-    in 32 (Rajbhandari et al. 2020), 2 bytes of a frozen one; for every token the inputs of all
-    layers in 16 bits, and its logits with their gradient in 32.
-
-    Args:
-        sizes: of the model.
-        gpus: number of processes.
-        tokens: of one micro-batch.
-        trained: share of the parameters that is trained; LoRA's is about .01.
-        sharded: whether ZeRO-3 or FSDP divides the parameters over the GPUs.
-    """
-    states = sizes.parameters * (16 * trained + 2 * (1 - trained))
-    per_token = 2 * sizes.layers * sizes.config["hidden_size"] + 8 * sizes.config["vocab_size"]
-    return states / (gpus if sharded else 1) + tokens * per_token
-
-
-# How many parameters a token is multiplied with: the N of every count of FLOPs.
-
-
 class Size(NamedTuple):
-    """Parameters of a model that cost work.
+    """Parameters that cost work: the N of every count of FLOPs.
 
     Attributes:
         multiplied: those a token is multiplied with: all but a table of input embeddings, which is
@@ -283,7 +146,12 @@ def size_of(model: Any) -> Size:
     output = model.get_output_embeddings()
     if output is not None and output.weight is looked_up:
         looked_up = None
-    share = _expert_share(model.config.get_text_config())
+    config = model.config.get_text_config()
+    share, chosen = 1.0, getattr(config, "num_experts_per_tok", None)
+    for key in ("num_local_experts", "num_experts", "n_routed_experts"):
+        if chosen and getattr(config, key, None):
+            share = chosen / getattr(config, key)
+            break
     multiplied = trained = 0.0
     for name, parameter in model.named_parameters():
         if parameter is looked_up:
@@ -313,23 +181,157 @@ def size_of_named(name: str, revision: str | None = None) -> int | None:
     return size_of(model).multiplied
 
 
-def _expert_share(config: Any) -> float:
-    chosen = getattr(config, "num_experts_per_tok", None)
-    for key in ("num_local_experts", "num_experts", "n_routed_experts"):
-        if chosen and getattr(config, key, None):
-            return chosen / getattr(config, key)
-    return 1.0
+@dataclass(frozen=True)
+class Gpu:
+    """An accelerator: memory in bytes, bandwidth in bytes/s."""
+
+    memory: float
+    bandwidth: float
 
 
-# ``eval/run.py --zoo ... --dry_run``: the plan as text, and what is missing for it.
-
-GPUS_OF_A_NODE = 8
-# One response of reasonable length, for the question whether a model fits at all.
-ONE_REQUEST = Work(1, 100, 16_384, 16_384, 16_384, 1)
+# Vendors' data sheets.
+GPUS = {
+    "A100-80GB": Gpu(80e9, 2.04e12),
+    "H100": Gpu(80e9, 3.35e12),
+    "H200": Gpu(141e9, 4.8e12),
+    "B200": Gpu(180e9, 8.0e12),
+    "L40S": Gpu(48e9, 0.864e12),
+    "RTX-4090": Gpu(24e9, 1.008e12),
+}
 
 
 @dataclass(frozen=True)
-class Planned:
+class Work:
+    """What a suite asks of one model.
+
+    Attributes:
+        requests: responses to draw.
+        prompt_tokens: mean length of a prompt, from its characters.
+        tokens: expected tokens of all responses.
+        cap: tokens of one response at most.
+        batch_size: requests at once.
+    """
+
+    requests: int
+    prompt_tokens: float
+    tokens: float
+    cap: int
+    batch_size: int
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens if every response reached the cap."""
+        return self.requests * self.cap
+
+
+# One response of reasonable length, for the question whether a model fits at all.
+ONE_REQUEST = Work(1, 100, 16_384, 16_384, 1)
+
+
+def work_of(suite: Suite, items: Sequence[SuiteItem]) -> Work:
+    """Requests and tokens of a suite, which are the same for every model."""
+    draws, cap = len(suite.decodings()), suite.max_new_tokens
+    prompts = [len(entry.item.question) / CHARACTERS_PER_TOKEN for entry in items]
+    lengths = [min(cap, entry.task.expected_tokens or cap) for entry in items]
+    return Work(
+        requests=draws * len(items),
+        prompt_tokens=TEMPLATE_TOKENS + sum(prompts) / len(prompts),
+        tokens=draws * sum(lengths),
+        cap=cap,
+        batch_size=suite.batch_size,
+    )
+
+
+class Layout(NamedTuple):
+    """Where a model runs.
+
+    Attributes:
+        gpus: how many; 0 if no number that is tried is enough.
+        weight_bytes, cache_bytes: on one of them.
+        at_once: requests at the cap whose cache fits beside the weights.
+    """
+
+    gpus: int
+    weight_bytes: float
+    cache_bytes: float
+    at_once: int
+
+
+def layout(sizes: Architecture, work: Work, gpu: Gpu, kind: str) -> Layout:
+    """The fewest GPUs for a model, and what lies on each of them.
+
+    ``kind`` is ``paged`` or ``transformers``, which runs on one GPU a process.
+    """
+    at_cap = (work.prompt_tokens + work.cap) * sizes.cache_bytes_per_token
+    expected = (work.prompt_tokens + work.tokens / work.requests) * sizes.cache_bytes_per_token
+    batch = min(work.batch_size, work.requests)
+    cached = batch * at_cap if kind == "transformers" else max(at_cap, batch * expected)
+    gpus = 1
+    while gpus <= (1 if kind == "transformers" else MAX_GPUS):
+        # The latent cache of all heads is one, so each GPU holds it whole.
+        shared = 1 if sizes.cache_values else gpus
+        free = USABLE * gpu.memory - sizes.weight_bytes / gpus
+        if sizes.heads % gpus == 0 and cached / shared <= free:
+            at_once = min(batch, int(free * shared / at_cap))
+            return Layout(gpus, sizes.weight_bytes / gpus, cached / shared, at_once)
+        gpus *= 2
+    return Layout(0, sizes.weight_bytes, cached, 0)
+
+
+def gpus_needed(model: str, gpus: Sequence[hardware.LocalGpu], work: Work = ONE_REQUEST) -> int:
+    """How many of these GPUs a paged engine needs; 0 if they are too few or sizes are unknown."""
+    sizes = find(model)
+    if sizes is None or not gpus:
+        return 0
+    needed = layout(sizes, work, Gpu(min(gpu.memory for gpu in gpus), 1.0), "paged").gpus
+    return needed if needed <= len(gpus) else 0
+
+
+def step_seconds(
+    sizes: Architecture, requests: float, context: float, gpus: int, gpu: Gpu, kind: str
+) -> float:
+    """Seconds in which every one of ``requests`` running responses gains one token.
+
+    ``context`` is the mean number of tokens of prompt and response so far.
+    """
+    touched = min(sizes.parameters, sizes.active_parameters * requests)
+    read = touched * sizes.bytes_per_parameter + requests * context * sizes.cache_bytes_per_token
+    return read / (gpus * gpu.bandwidth * EFFICIENCY[kind])
+
+
+def hours(sizes: Architecture, work: Work, gpus: int, gpu: Gpu, kind: str) -> float:
+    """Expected hours of decoding for a whole suite."""
+    requests = min(work.batch_size, work.requests)
+    context = work.prompt_tokens + work.tokens / work.requests / 2
+    seconds = step_seconds(sizes, requests, context, gpus, gpu, kind)
+    return work.tokens / requests * seconds / 3600
+
+
+def training_bytes(
+    sizes: Architecture, gpus: int, tokens: int, trained: float = 1.0, sharded: bool = False
+) -> float:
+    """Bytes on one GPU for mixed-precision AdamW with activation checkpointing.
+
+    16 bytes a trained parameter: weights and gradients in 16 bits, master weights and two moments
+    in 32 (Rajbhandari et al. 2020), 2 bytes of a frozen one; for every token the inputs of all
+    layers in 16 bits, and its logits with their gradient in 32.
+
+    Args:
+        sizes: of the model.
+        gpus: number of processes.
+        tokens: of one micro-batch.
+        trained: share of the parameters that is trained; LoRA's is about .01.
+        sharded: whether ZeRO-3 or FSDP divides the parameters over the GPUs.
+    """
+    states = sizes.parameters * (16 * trained + 2 * (1 - trained))
+    per_token = 2 * sizes.layers * sizes.config["hidden_size"] + 8 * sizes.config["vocab_size"]
+    return states / (gpus if sharded else 1) + tokens * per_token
+
+
+# ``eval/run.py --zoo ... --dry_run``.
+
+
+class Planned(NamedTuple):
     """An entry with its engine, and where it would run; sizes and place are None if unknown."""
 
     entry: Entry
@@ -339,22 +341,8 @@ class Planned:
 
     @property
     def kind(self) -> str:
-        """How the engine holds its cache, as in ``handan.evaluation.resource_estimate``."""
+        """How the engine holds its cache."""
         return "transformers" if self.engine == "transformers" else "paged"
-
-
-def engine_name(path: str | None) -> str:
-    """What the YAML of an engine names; transformers without one."""
-    return load_engine(Path(path) if path else None).engine
-
-
-def fits_on(model: str, gpus: Sequence[hardware.LocalGpu]) -> bool:
-    """Whether a model and one long response fit these GPUs, shared among them."""
-    sizes = find(model)
-    if sizes is None or not gpus:
-        return False
-    gpu = Gpu(min(gpu.memory for gpu in gpus), 1.0, 1.0)
-    return 0 < layout(sizes, ONE_REQUEST, gpu, "paged").gpus <= len(gpus)
 
 
 def planned(
@@ -363,11 +351,12 @@ def planned(
     """Where every entry would run; ``engine`` is a YAML that goes before the zoo's."""
     out = []
     for entry in entries:
-        name = engine_name(entry.engine or engine or zoo.engine)
-        sizes = find(entry.model)
-        kind = "transformers" if name == "transformers" else "paged"
-        place = layout(sizes, work, gpu, kind) if sizes else None
-        out.append(Planned(entry, name, sizes, place))
+        path = entry.engine or engine or zoo.engine
+        one = Planned(
+            entry, load_engine(Path(path) if path else None).engine, find(entry.model), None
+        )
+        place = layout(one.sizes, work, gpu, one.kind) if one.sizes else None
+        out.append(one._replace(place=place))
     return out
 
 
@@ -395,9 +384,9 @@ def missing(plan: Planned, work: Work, gpus: Sequence[hardware.LocalGpu]) -> lis
         found.append(
             f"batches of {work.batch_size} do not fit: use engine vllm or a smaller batch_size"
             if plan.kind == "transformers"
-            else "does not fit 16 such GPUs"
+            else f"does not fit {MAX_GPUS} such GPUs"
         )
-    if not entry.is_local and not served and not fits_on(entry.model, gpus):
+    if not entry.is_local and not served and not gpus_needed(entry.model, gpus):
         here = f"{len(gpus)} x {gpus[0].name}" if gpus else "no GPU"
         found.append(f"does not fit this machine ({here})")
     return found
@@ -416,7 +405,7 @@ def plan_text(
         zoo: the zoo.
         entries: those of it that would run.
         suite: what each is asked.
-        gpu_name: a key of ``handan.evaluation.resource_estimate.GPUS`` to plan for.
+        gpu_name: a key of ``GPUS`` to plan for.
         engine: YAML of an engine that goes before the zoo's.
 
     Raises:
@@ -429,29 +418,46 @@ def plan_text(
     gpu, items, local = GPUS[gpu_name], suite_items(suite), hardware.gpus()
     work = work_of(suite, items)
     plans = planned(zoo, entries, work, gpu, engine)
-    rows = [_row(plan, work, gpu) for plan in plans]
+    rows, gpu_hours, download = [], 0.0, 0.0
+    for plan in plans:
+        entry, sizes, place = plan.entry, plan.sizes, plan.place
+        revision = "local" if entry.is_local else (entry.revision or "")[:8]
+        row = [entry.name, entry.role, revision, entry.reasoning_format, plan.engine]
+        if sizes is None or place is None or place.gpus == 0:
+            rows.append([*row, *"??????"])
+            continue
+        at_cap = replace(work, tokens=work.max_tokens, batch_size=max(1, place.at_once))
+        expected, longest = (hours(sizes, w, place.gpus, gpu, plan.kind) for w in (work, at_cap))
+        row += [str(place.gpus), *(f"{size / 1e9:.3g}" for size in place[1:3]), str(place.at_once)]
+        rows.append([*row, *(f"{n:.2f}" if n >= 0.01 else "<.01" for n in (expected, longest))])
+        gpu_hours += place.gpus * expected
+        if not entry.is_local and not hardware.is_cached(entry.model, entry.revision):
+            download += sizes.weight_bytes
     headers = [
         *("model", "role", "revision", "format", "engine", "GPUs = TP"),
         *("weights GB", "cache GB", "at once", "hours", "at cap"),
     ]
+    table = tabulate(rows, headers=headers, tablefmt="plain", disable_numparse=True)
     greedy = ", one of them greedy" if suite.greedy else ""
+    total = f"Together {gpu_hours:.1f} GPU-hours of decoding"
+    if download:
+        free = hardware.free_bytes(hardware.hub_cache()) / 1e9
+        total += f"; {download / 1e9:,.0f} GB to download, {free:,.0f} GB are free in the hub cache"
     lines = [
         f"zoo {zoo.name}, {len(plans)} models, on suite {suite.name} (version {suite.version}), "
         f"planned for {gpu_name}",
         f"Each model: {len(items):,} items x {len(suite.decodings())} responses{greedy} = "
         f"{work.requests:,} requests, prompts of about {work.prompt_tokens:.0f} tokens.",
         f"Tokens: {work.tokens / 1e6:.1f} M expected, from DeepSeek-R1's lengths in the nearest "
-        f"task of de Varda et al.; {work.most_tokens / 1e6:.1f} M if all reach the cap of "
+        f"task of de Varda et al.; {work.max_tokens / 1e6:.1f} M if all reach the cap of "
         f"{work.cap:,}.",
-        _decoding_text(zoo, plans, suite),
+        _decoding_text(zoo, entries, suite),
         "",
-        tabulate(rows, headers=headers, tablefmt="plain", disable_numparse=True)
-        if rows
-        else "no models",
+        table if rows else "no models",
         "",
         "GB are per GPU; 'at once' are requests at the cap that fit; hours are right within a "
         "factor of two (handan/evaluation/resource_estimate.py).",
-        _total_text(plans, work, gpu),
+        f"{total}.",
     ]
     problems: dict[str, list[str]] = {}
     for plan in plans:
@@ -459,66 +465,17 @@ def plan_text(
             problems.setdefault(problem, []).append(plan.entry.name)
     if problems:
         lines += ["", "Missing, or to mind:"]
-        lines += [f"- {problem}: {_names(names, plans)}" for problem, names in problems.items()]
+    for problem, names in problems.items():
+        every = len(names) == len(plans) > 1
+        lines.append(f"- {problem}: {'all' if every else ', '.join(names)}")
     return "\n".join(lines)
 
 
-def _row(plan: Planned, work: Work, gpu: Gpu) -> list[str]:
-    entry, place = plan.entry, plan.place
-    revision = "local" if entry.is_local else (entry.revision or "")[:8]
-    row = [entry.name, entry.role, revision, entry.reasoning_format, plan.engine]
-    if plan.sizes is None or place is None or place.gpus == 0:
-        return [*row, *"??????"]
-    expected = hours(plan.sizes, work, place, gpu, plan.kind)
-    most = hours(plan.sizes, _at_cap(work, place), place, gpu, plan.kind)
-    weights, cache = (f"{size / 1e9:.3g}" for size in (place.weight_bytes, place.cache_bytes))
-    return [
-        *row,
-        str(place.gpus),
-        weights,
-        cache,
-        f"{place.at_once}",
-        *map(_hours, (expected, most)),
-    ]
-
-
-def _at_cap(work: Work, place: Layout) -> Work:
-    """The same work if every response reached the cap, as many at a time as fit then."""
-    at_once = max(1, place.at_once)
-    return Work(
-        work.requests, work.prompt_tokens, work.most_tokens, work.most_tokens, work.cap, at_once
-    )
-
-
-def _hours(number: float) -> str:
-    return f"{number:.2f}" if number >= 0.01 else "<.01"
-
-
-def _names(names: list[str], plans: Sequence[Planned]) -> str:
-    return "all" if len(names) == len(plans) > 1 else ", ".join(names)
-
-
-def _total_text(plans: Sequence[Planned], work: Work, gpu: Gpu) -> str:
-    known = [(p, p.sizes, p.place) for p in plans if p.sizes and p.place and p.place.gpus]
-    gpu_hours = sum(
-        place.gpus * hours(sizes, work, place, gpu, plan.kind) for plan, sizes, place in known
-    )
-    weights = sum(
-        sizes.weight_bytes
-        for plan, sizes, _ in known
-        if not plan.entry.is_local and not hardware.is_cached(plan.entry.model, plan.entry.revision)
-    )
-    download = f"; {weights / 1e9:,.0f} GB to download" if weights else ""
-    free = hardware.free_bytes(hardware.hub_cache()) / 1e9
-    room = f", {free:,.0f} GB are free in the hub cache" if weights else ""
-    return f"Together {gpu_hours:.1f} GPU-hours of decoding{download}{room}."
-
-
-def _decoding_text(zoo: Zoo, plans: Sequence[Planned], suite: Suite) -> str:
+def _decoding_text(zoo: Zoo, entries: Sequence[Entry], suite: Suite) -> str:
     own = [
-        plan.entry.name
-        for plan in plans
-        if (rec := plan.entry.recommended) is not None
+        entry.name
+        for entry in entries
+        if (rec := entry.recommended) is not None
         and (rec.temperature, rec.top_p) != (suite.temperature, suite.top_p)
     ]
     shared = f"temperature {suite.temperature:g}, top_p {suite.top_p:g}"

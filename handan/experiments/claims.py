@@ -1,7 +1,22 @@
-"""p values of a study's tests, corrected for the number of tests of their kind."""
+"""What the tests of a claim found: reproduced, not reproduced, or something else.
+
+The rules are fixed here, before anything is known. Every p that decides is corrected by Holm within
+its kind: of alignment above 0, of differences, of equivalences. A difference counts as lower or
+higher if its ``Verdict`` says so without 'within' and its p is below .05 after Holm; it counts as
+none if the p of its equivalence test is.
+
+A claim is *not testable here* if what it requires is missing at every temperature, *reproduced* if
+all of its tests came out as expected, *not reproduced* if every one came out otherwise,
+*conditional* if only some came out as expected, and *undecided* in all other cases.
+
+No verdict rests on degenerate draws or on rare thinking. A draw of items on which a correlation is
+undefined is left out; where that happens often the draws that are left are a choice, and their
+interval is none. Where answers often come without reasoning, r is that of the lengths of the
+others, and says little about who thinks when.
+"""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,28 +31,107 @@ from handan.alignment.correlation import (
     holm,
 )
 from handan.alignment.task_measures import THRESHOLDS
-from handan.experiments.declare import Claim, Experiment
-from handan.experiments.results import TEMPERATURES
+from handan.experiments.declare import TEMPERATURES, Claim, Experiment
 from handan.report.formatting import listing, percent
 from handan.report.verdicts import NOT_TESTABLE, Figure, Known, check
 
+AS_EXPECTED, OTHERWISE, UNDECIDED = "as expected", "otherwise", "undecided"
+ALPHA = 0.05
+# Efforts within this factor of each other are alike, as budgets within a tenth are.
+EFFORT_ALIKE = 1.1
+MAX_LEFT_OUT = 0.01  # share of the draws
+MAX_DIRECT = THRESHOLDS["no_reasoning_rate"]
+WITH_DRAWS = ("ci", "ci_items", "ci90", "p", "p_equivalence", "verdict")
 
-def holm_family(rows: list[dict], of: str = "p") -> None:
-    """Add 'p_holm' (or ``of``_holm), p values ``of`` rows adjusted over all of them."""
-    _adjust(rows, of, f"{of}_holm", holm)
+Row = dict[str, Any]
 
 
-def bh_family(rows: list[dict]) -> None:
-    """Add 'p_bh' to rows of ``difference``, after Benjamini and Hochberg."""
-    _adjust(rows, "p", "p_bh", benjamini_hochberg)
+def judge(study: Experiment, numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers with every test judged, and each claim with what follows from its tests.
+
+    Args:
+        study: what is declared.
+        numbers: of ``results.numbers``, or judged ones, which are judged anew.
+
+    Returns:
+        A copy of the numbers, without intervals and verdicts that nothing can rest on. Tests and
+        differences say in 'withheld' why there is none, null where there may be. A row of 'tests'
+        has an 'outcome'; of 'claims' each has 'says', its 'outcomes' in the order of the tests, a
+        'conclusion' and 'requires', at each temperature what ``requirements.check`` returns.
+    """
+    found = copy.deepcopy(dict(numbers))
+    _withhold(study, found)
+    rows = found["tests"]
+    levels = [row for row in rows if row["measure"] == "r"]
+    differences = [row for row in rows if row["measure"] == "difference"]
+    for row in levels:
+        row["p"] = p_from_interval(row)
+    add_corrected(levels, "p", "p_holm", holm)
+    add_corrected(differences, "p", "p_holm", holm)
+    add_corrected(differences, "p_equivalence", "p_equivalence_holm", holm)
+    explored = [
+        row for of in found["factors"].values() for both in of.values() for row in both.values()
+    ]
+    add_corrected(explored, "p", "p_bh", benjamini_hochberg)
+    for row in rows:
+        row["outcome"] = None
+    claims = {name: _judged(claim, found) for name, claim in study.claims.items()}
+    return found | {"claims": claims}
 
 
-def _adjust(
-    rows: list[dict], of: str, name: str, method: Callable[[FloatArray], FloatArray]
+def _withhold(study: Experiment, found: Row) -> None:
+    """Take out intervals and verdicts that nothing can rest on, and say why in 'withheld'."""
+    draws = found["settings"]["draws"]
+    # Every test on r and every difference of a factor, with its arms and temperature.
+    compared = [
+        (test, (test["a"], test["b"]), test["at"])
+        for test in found["tests"]
+        if test["measure"] in ("r", "difference")
+    ]
+    for name, factor in study.factors.items():
+        for arm, of in found["factors"][name].items():
+            compared += [(row, (arm, factor.against), at) for at, row in of.items()]
+    with_draws = [
+        row
+        for arm in found["arms"].values()
+        for at in arm.values()
+        if isinstance(at, dict)
+        for row in at.values()
+    ]
+    with_draws += [found["oracle"], *(row for row, _, _ in compared)]
+    with_draws += [row.get("right_only") for row, _, _ in compared]
+    for row in with_draws:
+        if row and row.get("draws_left_out", 0) > MAX_LEFT_OUT * draws:
+            row |= {key: None for key in WITH_DRAWS if key in row}
+    for row, arms, at in compared:
+        row["withheld"] = None
+        left_out = row.get("draws_left_out", 0) / draws
+        direct = {arm: _measure(found, arm, at, "no_reasoning_rate") for arm in arms if arm}
+        often = [
+            f"{percent(rate['value'])} of {arm}"
+            for arm, rate in direct.items()
+            if (rate.get("value") or 0) > MAX_DIRECT
+        ]
+        if left_out > MAX_LEFT_OUT:
+            row["withheld"] = f"r undefined in {percent(left_out)} of draws"
+        elif often:
+            row["withheld"] = f"direct answers: {listing(often)}"
+        if row["withheld"] and "verdict" in row:
+            row["verdict"] = None
+
+
+def _measure(found: Mapping[str, Any], arm: str, at: str, key: str) -> Mapping[str, Any]:
+    """Mean and range of a measure over seeds; empty where it is unknown."""
+    return found["measures"].get(arm, {}).get(at, {}).get(key) or {}
+
+
+def add_corrected(
+    rows: Sequence[Row], key: str, corrected: str, method: Callable[[FloatArray], FloatArray]
 ) -> None:
-    p_values = np.array([np.nan if row[of] is None else row[of] for row in rows])
+    """Add to each row its p value ``key``, corrected over all of them by ``method``."""
+    p_values = np.array([np.nan if row[key] is None else row[key] for row in rows])
     for row, adjusted in zip(rows, method(p_values), strict=True):
-        row[name] = finite_or_none(adjusted)
+        row[corrected] = finite_or_none(adjusted)
 
 
 def p_from_interval(row: Mapping[str, Any]) -> float | None:
@@ -60,122 +154,7 @@ def p_from_interval(row: Mapping[str, Any]) -> float | None:
     return finite_or_none(2 * stdtr(freedom, -t))
 
 
-# What is no ground for a verdict: intervals of degenerate draws, and r where thinking is rare.
-
-MAX_LEFT_OUT = 0.01  # share of the draws
-MAX_DIRECT = THRESHOLDS["no_reasoning_rate"]
-
-Numbers = dict[str, Any]
-
-
-def withhold(study: Experiment, numbers: Mapping[str, Any]) -> Numbers:
-    """A copy of a study's numbers without intervals and verdicts that nothing can rest on.
-
-    Returns:
-        Of every test and difference 'withheld' too: why it has no verdict, null where it may.
-    """
-    found = copy.deepcopy(dict(numbers))
-    for row in _with_draws(study, found):
-        if row["draws_left_out"] > MAX_LEFT_OUT * found["settings"]["draws"]:
-            row |= {key: None for key in WITH_DRAWS if key in row}
-    for row, arms, at in _compared(study, found):
-        row["withheld"] = _why(found, row, arms, at)
-        if row["withheld"] and "verdict" in row:
-            row["verdict"] = None
-    return found
-
-
-WITH_DRAWS = ("ci", "ci_items", "ci90", "p", "p_equivalence", "verdict")
-
-
-def _with_draws(study: Experiment, found: Numbers) -> Iterator[dict[str, Any]]:
-    """Every figure that has an interval."""
-    figures = [
-        of_arm
-        for arm in found["arms"].values()
-        for at in arm.values()
-        if isinstance(at, dict)
-        for of_arm in at.values()
-    ]
-    rows = [row for row, _, _ in _compared(study, found)]
-    for row in [*figures, *rows, *(row.get("right_only") for row in rows), found["oracle"]]:
-        if row and "draws_left_out" in row:
-            yield row
-
-
-def _compared(
-    study: Experiment, found: Numbers
-) -> Iterator[tuple[dict[str, Any], tuple[str, ...], str]]:
-    """Every test on r and every difference of a factor, with its arms and temperature."""
-    for test in found["tests"]:
-        if test["measure"] in ("r", "difference"):
-            yield test, tuple(filter(None, (test["a"], test["b"]))), test["at"]
-    for name, factor in study.factors.items():
-        for arm, of in found["factors"][name].items():
-            for at, row in of.items():
-                yield row, (arm, factor.against), at
-
-
-def _why(found: Numbers, row: Mapping[str, Any], arms: tuple[str, ...], at: str) -> str | None:
-    left_out = row.get("draws_left_out", 0) / found["settings"]["draws"]
-    if left_out > MAX_LEFT_OUT:
-        return f"r undefined in {percent(left_out)} of draws"
-    direct = {
-        arm: found["measures"].get(arm, {}).get(at, {}).get("no_reasoning_rate", {}).get("value")
-        for arm in arms
-    }
-    often = [f"{percent(share)} of {arm}" for arm, share in direct.items() if _often(share)]
-    return f"direct answers: {listing(often)}" if often else None
-
-
-def _often(share: float | None) -> bool:
-    return share is not None and share > MAX_DIRECT
-
-
-# What the tests of a claim found: reproduced, not reproduced, or something else.
-
-AS_EXPECTED, OTHERWISE, UNDECIDED = "as expected", "otherwise", "undecided"
-ALPHA = 0.05
-# Efforts within this factor of each other are alike, as budgets within a tenth are.
-EFFORT_ALIKE = 1.1
-
-
-def judge(study: Experiment, numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """The numbers with every test judged, and each claim with what follows from its tests.
-
-    Args:
-        study: what is declared.
-        numbers: of ``handan.experiments.results.numbers``, or judged ones, which are judged anew.
-
-    Returns:
-        The numbers, without what ``handan.experiments.claims`` withholds. A row of 'tests' has an
-        'outcome'; of 'claims' each has 'says', its 'outcomes' in the order of the tests, a
-        'conclusion' and 'requires', at each temperature what ``requirements.check`` returns.
-    """
-    found = withhold(study, numbers)
-    rows = found["tests"]
-    _correct(rows)
-    bh_family(
-        [row for of in found["factors"].values() for both in of.values() for row in both.values()]
-    )
-    for row in rows:
-        row["outcome"] = None
-    claims = {name: _judged(claim, found) for name, claim in study.claims.items()}
-    return found | {"claims": claims}
-
-
-def _correct(rows: Sequence[dict[str, Any]]) -> None:
-    """Add Holm's p to the tests that have one."""
-    levels = [row for row in rows if row["measure"] == "r"]
-    for row in levels:
-        row["p"] = p_from_interval(row)
-    differences = [row for row in rows if row["measure"] == "difference"]
-    holm_family(levels)
-    holm_family(differences)
-    holm_family(differences, "p_equivalence")
-
-
-def _judged(claim: Claim, found: dict[str, Any]) -> dict[str, Any]:
+def _judged(claim: Claim, found: Row) -> Row:
     """A claim; the outcome of a test that this claim cannot use is left to other claims."""
     required = [
         {"at": at, **check(one, known_at(found, at))}
@@ -183,8 +162,11 @@ def _judged(claim: Claim, found: dict[str, Any]) -> dict[str, Any]:
         for at in TEMPERATURES
     ]
     lacking = {one["at"] for one in required if not one["met"]}
+    wanted = [(t.measure, t.a, t.b, t.expect) for t in claim.tests]
     outcomes = []
-    for row in _rows_of(claim, found["tests"]):
+    for row in found["tests"]:
+        if (row["measure"], row["a"], row["b"], row["expect"]) not in wanted:
+            continue
         of_claim = NOT_TESTABLE if row["at"] in lacking else outcome(row)
         if row["outcome"] in (None, NOT_TESTABLE):
             row["outcome"] = of_claim
@@ -197,13 +179,6 @@ def _judged(claim: Claim, found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _rows_of(claim: Claim, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    wanted = [(t.measure, t.a, t.b, t.expect) for t in claim.tests]
-    for row in rows:
-        if (row["measure"], row["a"], row["b"], row["expect"]) in wanted:
-            yield row
-
-
 def known_at(found: Mapping[str, Any], at: str) -> Known:
     """Where requirements find their numbers, at one temperature."""
 
@@ -212,11 +187,8 @@ def known_at(found: Mapping[str, Any], at: str) -> Known:
         return Figure(row["value"], *(row["ci"] or (None, None))) if row else Figure(None)
 
     def ratio(a: str, b: str) -> Figure:
-        of_a, of_b = (
-            found["measures"].get(name, {}).get(at, {}).get("geometric_mean_tokens")
-            for name in (a, b)
-        )
-        if not of_a or not of_b or of_a["value"] is None or of_b["value"] is None:
+        of_a, of_b = (_measure(found, name, at, "geometric_mean_tokens") for name in (a, b))
+        if of_a.get("value") is None or of_b.get("value") is None:
             return Figure(None)
         low, high = of_a["low"] / of_b["high"], of_a["high"] / of_b["low"]
         return Figure(of_a["value"] / of_b["value"], low, high)
@@ -229,11 +201,8 @@ def known_at(found: Mapping[str, Any], at: str) -> Known:
 
 def outcome(test: Mapping[str, Any]) -> str:
     """What one test found, against what was expected."""
-    if test.get("withheld"):
-        return UNDECIDED
-    return {"r": _r, "difference": _difference, "law": _law, "effort": _effort}[test["measure"]](
-        test
-    )
+    rules = {"r": _r, "difference": _difference, "law": _law, "effort": _effort}
+    return UNDECIDED if test.get("withheld") else rules[test["measure"]](test)
 
 
 def conclusion(outcomes: Sequence[str]) -> str:
@@ -286,7 +255,7 @@ def _effort(test: Mapping[str, Any]) -> str:
     effort = test["effort"]
     if not effort or effort["value"] is None:
         return UNDECIDED
-    least, most = 1 / EFFORT_ALIKE, EFFORT_ALIKE
-    if effort["low"] >= least and effort["high"] <= most:
+    if effort["low"] >= 1 / EFFORT_ALIKE and effort["high"] <= EFFORT_ALIKE:
         return AS_EXPECTED
-    return OTHERWISE if effort["high"] < least or effort["low"] > most else UNDECIDED
+    apart = effort["high"] < 1 / EFFORT_ALIKE or effort["low"] > EFFORT_ALIKE
+    return OTHERWISE if apart else UNDECIDED

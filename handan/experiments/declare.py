@@ -16,6 +16,8 @@ from handan.errors import UserError
 from handan.report.verdicts import OF_TWO, Requirement
 from handan.training.arms import RECIPES
 
+SAMPLED, GREEDY = "T=1", "T=0"
+TEMPERATURES = (SAMPLED, GREEDY)
 DEMO = Path("recipes/experiments/tiny.yaml")
 # Files and folders beside the run directories, and arguments that the experiment gives itself.
 RESERVED_NAMES = ("logs", "report.html", "alignment.json")

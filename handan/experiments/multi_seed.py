@@ -1,15 +1,35 @@
-"""One figure of every seed of an arm, and of two arms on the seeds and items of both."""
+"""Alignment of arms that were trained several times, right for other seeds and other items.
+
+Seeds are crossed with items: every training of an arm answers the same items. The variance of a
+mean over S seeds is that over items, of the bootstrap's draws of this mean, and that over seeds,
+s² / S, less what both hold: noise of seed and item together, which differs between the seeds in
+every draw (clustering in two ways, Cameron, Gelbach and Miller 2011). s² of few seeds is known
+poorly, so it counts (t / z)² times, with Student's t of S - 1 degrees of freedom and the normal z,
+both at the tail that is asked for: t leaves z behind the faster the smaller p is. Draws are moved
+away from their centre by what is added to the items' variance; intervals, p values and verdicts
+are then those of one training. Formula and coverage are in ``docs/methods.md``.
+
+One training says nothing about another: with one seed a number holds over items alone, and
+``over_seeds`` is false.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import compress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from handan.alignment.bootstrap import Bootstrap, equivalence_p, interval, p_value, widened
 from handan.alignment.contrasts import Side, Verdict, from_other_people, settled_difference
-from handan.alignment.correlation import INVERSE_VARIANCE, FloatArray, finite_or_none, fisher_mean
+from handan.alignment.correlation import (
+    INVERSE_VARIANCE,
+    FloatArray,
+    finite_or_none,
+    fisher_mean,
+    mean_of_known,
+)
 from handan.alignment.items import TaskCosts
 from handan.alignment.means import people_variance, usable, weights_of, why_unusable
 from handan.alignment.pairs import shared_tasks
@@ -18,17 +38,24 @@ from handan.alignment.pairs import shared_tasks
 Seed = int | None
 # Costs of every seed, one entry a task. {None: ...} is a model without seeds.
 BySeed = Mapping[Seed, Sequence[TaskCosts]]
+Costs = Mapping[str, TaskCosts]  # by task
+Part = Callable[[Costs], list[TaskCosts]]
+
+# Bisection of log p between these: to a ten-thousandth of p.
+_MIN_P, _HALVINGS = 1e-9, 18
+# t / z has no value at a tail of one half, and hardly changes near it.
+_MAX_TAIL = 0.4
 
 
 class Repeated(NamedTuple):
-    """One figure of every seed of an arm.
+    """One number of every seed of an arm.
 
     Attributes:
-        seeds: their numbers, (None,) for a model without seeds.
-        values: the figure of each, shape (seeds,), NaN where undefined.
+        seeds: (None,) for a model without seeds.
+        values: shape (seeds,), NaN where undefined.
         draws: the same under every draw of items, shape (seeds, draws).
         sizes: items of each task, those of the seed with the fewest.
-        sides: costs behind a mean correlation, for each seed a side a task; empty for others.
+        sides: costs behind a mean correlation, for each seed a side a task; else empty.
         weights: of these tasks in the mean, for each seed of shape (tasks,).
         reasons: why a value is undefined, a sentence each.
     """
@@ -45,16 +72,10 @@ class Repeated(NamedTuple):
 def mean_r(
     entries_by_seed: BySeed, bootstrap: Bootstrap, task_weights: str = INVERSE_VARIANCE
 ) -> Repeated:
-    """Of every seed the Fisher-z mean over tasks of the log-log correlation.
+    """Fisher-z mean of the log-log correlation over tasks, human ones or analytic ones, by seed.
 
-    Args:
-        entries_by_seed: costs of the tasks in question: human ones or analytic ones.
-        bootstrap: the draws of items, the same for all seeds and arms.
-        task_weights: how tasks weigh in a mean.
-
-    Returns:
-        NaN for a seed whose correlation takes part in no mean on a task (``means.why_unusable``),
-        or that lacks a task of another seed: its mean would be one over other tasks.
+    It is NaN for a seed whose correlation takes part in no mean on a task (``why_unusable``), or
+    that lacks a task of another seed: its mean would be one over other tasks.
     """
     tasks = list(dict.fromkeys(e.task for entries in entries_by_seed.values() for e in entries))
     thinking = {
@@ -83,7 +104,7 @@ def mean_r(
             of_draws = np.stack([side.draws for side in sides[-1]])
             draws.append(fisher_mean(of_draws, weights[-1], axis=0))
     whole = [of_seed for of_seed, value in zip(sides, values, strict=True) if not np.isnan(value)]
-    sizes = [min(map(len, of_task)) for of_task in zip(*map(items_of, whole), strict=True)]
+    sizes = [min(map(len, of_task)) for of_task in zip(*map(_items_of, whole), strict=True)]
     return Repeated(
         tuple(thinking),
         np.array(values),
@@ -97,15 +118,14 @@ def mean_r(
 
 def _reason(seed: Seed, task: str, side: Side | None) -> str:
     """Say why a correlation takes part in no mean."""
-    who = "" if seed is None else f"seed {seed}, "
+    of_seed = "" if seed is None else f"seed {seed}, "
     if side is None:
-        return f"{who}{task}: no costs"
+        return f"{of_seed}{task}: no costs"
     exact = f"r is exactly {side.r:+.0f}, which has no finite z"
-    return f"{who}{task}: {why_unusable(side.entry, side.draws) or exact}"
+    return f"{of_seed}{task}: {why_unusable(side.entry, side.draws) or exact}"
 
 
-def items_of(sides: Sequence[Side]) -> list[tuple[str, ...]]:
-    """Items of each task."""
+def _items_of(sides: Sequence[Side]) -> list[tuple[str, ...]]:
     return [side.entry.items for side in sides]
 
 
@@ -119,7 +139,7 @@ def paired_mean_r(
     """
     of_a: dict[Seed, list[TaskCosts]] = {}
     of_b: dict[Seed, list[TaskCosts]] = {}
-    for seed, in_a, in_b in pairs_of_seeds(tuple(a), tuple(b)):
+    for seed, in_a, in_b in _pairs_of_seeds(tuple(a), tuple(b)):
         costs = {
             name: {entry.task: entry for entry in entries}
             for name, entries in (("a", a[in_a]), ("b", b[in_b]))
@@ -132,7 +152,7 @@ def paired_mean_r(
     return mean_r(of_a, bootstrap, task_weights), mean_r(of_b, bootstrap, task_weights)
 
 
-def pairs_of_seeds(a: tuple[Seed, ...], b: tuple[Seed, ...]) -> list[tuple[Seed, Seed, Seed]]:
+def _pairs_of_seeds(a: tuple[Seed, ...], b: tuple[Seed, ...]) -> list[tuple[Seed, Seed, Seed]]:
     """The seeds of a difference, and which seed of a and of b each is."""
     if b == (None,):
         return [(seed, seed, None) for seed in a]
@@ -141,28 +161,20 @@ def pairs_of_seeds(a: tuple[Seed, ...], b: tuple[Seed, ...]) -> list[tuple[Seed,
     return [(seed, seed, seed) for seed in a if seed in b]
 
 
-# Figures of an arm that was trained several times, right for other seeds and other items.
-
-# Bisection of log p between these: to a ten-thousandth of p.
-_MIN_P, _HALVINGS = 1e-9, 18
-# t / z has no value at a tail of one half, and hardly changes near it.
-_LARGEST_TAIL = 0.4
-
-
-def estimate(repeated: Repeated, correlation: bool) -> dict:
+def estimate(repeated: Repeated, correlation: bool) -> dict[str, Any]:
     """The mean over seeds with its interval.
 
     Args:
-        repeated: the figure of every seed.
+        repeated: one number of every seed.
         correlation: whether it is a correlation, whose interval stays within -1 and 1.
 
     Returns:
         'value', the plain mean over seeds, so that two of them differ by ``difference``; 'ci',
         which holds for other seeds and items; 'ci_items', for other items and these seeds;
-        'by_seed', the figures in the order of 'of_seeds', null where undefined, which 'reasons'
-        explains; how many seeds there are ('seeds') and how many the mean is over
-        ('seeds_defined'); their standard deviation ('sd_seeds'); whether 'ci' is over seeds
-        ('over_seeds'); 'n', items of all tasks; 'draws_left_out'.
+        'by_seed', in the order of 'of_seeds', null where undefined, which 'reasons' explains; how
+        many seeds there are ('seeds') and how many the mean is over ('seeds_defined'); their
+        standard deviation ('sd_seeds'); whether 'ci' is over seeds ('over_seeds'); 'n', items of
+        all tasks; 'draws_left_out'.
     """
     people = [
         people_variance([side.entry for side in sides], weights)
@@ -172,7 +184,7 @@ def estimate(repeated: Repeated, correlation: bool) -> dict:
     return {"value": finite_or_none(found.value), **_report(repeated, found, repeated.reasons)}
 
 
-def difference(a: Repeated, b: Repeated, bound: float, unit: str = "r") -> dict:
+def difference(a: Repeated, b: Repeated, bound: float, unit: str = "r") -> dict[str, Any]:
     """Mean over seeds of the difference a - b, over the seeds that both have, with its verdict.
 
     Args:
@@ -189,14 +201,14 @@ def difference(a: Repeated, b: Repeated, bound: float, unit: str = "r") -> dict:
     Raises:
         ValueError: correlations are of different items.
     """
-    pairs = pairs_of_seeds(a.seeds, b.seeds)
+    pairs = _pairs_of_seeds(a.seeds, b.seeds)
     in_a = [a.seeds.index(seed) for _, seed, _ in pairs]
     in_b = [b.seeds.index(seed) for _, _, seed in pairs]
     values_a, values_b = a.values[in_a], b.values[in_b]
     known = a.sides and b.sides
     pairs_of_sides = zip(in_a, in_b, strict=True) if known else ()
     both = [(a.sides[i], b.sides[j], a.weights[i]) for i, j in pairs_of_sides]
-    if any(items_of(side_a) != items_of(side_b) for side_a, side_b, _ in both):
+    if any(_items_of(side_a) != _items_of(side_b) for side_a, side_b, _ in both):
         raise ValueError("correlations of different items are not compared: pair them first")
     of_seeds = Repeated(
         tuple(seed for seed, _, _ in pairs),
@@ -226,17 +238,16 @@ def difference(a: Repeated, b: Repeated, bound: float, unit: str = "r") -> dict:
     left_out = int(np.isnan(bounded.of_items).sum())
     report["draws_left_out"] = max(report["draws_left_out"], left_out)
     sizes = of_seeds.sizes
-    ci90 = finite_or_none(interval(_draws(bounded, 0.05), sizes, 0.90))
+    p = _p(found, lambda draws: p_value(draws, sizes), tails=2)
+    p_equivalence = _p(bounded, lambda draws: equivalence_p(draws, sizes, bound), tails=1)
     row = {
         "r_a": finite_or_none(values_a[defined].mean()) if defined.any() else None,
         "r_b": finite_or_none(values_b[defined].mean()) if defined.any() else None,
         "difference": finite_or_none(found.value),
         **report,
-        "ci90": ci90,
-        "p": finite_or_none(_p(found, lambda draws: p_value(draws, sizes), tails=2)),
-        "p_equivalence": finite_or_none(
-            _p(bounded, lambda draws: equivalence_p(draws, sizes, bound), tails=1)
-        ),
+        "ci90": finite_or_none(interval(_draws(bounded, 0.05), sizes, 0.90)),
+        "p": finite_or_none(p),
+        "p_equivalence": finite_or_none(p_equivalence),
         "equivalence_bound": bound,
         "equivalence_unit": unit,
     }
@@ -251,11 +262,9 @@ def _z(r: FloatArray) -> FloatArray:
 class _Mean(NamedTuple):
     """A mean over seeds.
 
-    Attributes:
-        value: the mean.
-        of_items: its draws, with the spread over items, shape (draws,).
-        values, draws: what it is over, shapes (seeds,) and (seeds, draws).
-        correlation: whether draws are widened on Fisher's z, and so stay within -1 and 1.
+    ``of_items`` are its draws with the spread over items, shape (draws,); ``values`` and ``draws``
+    are what it is over, shapes (seeds,) and (seeds, draws). Those of a ``correlation`` are widened
+    on Fisher's z, and so stay within -1 and 1.
     """
 
     value: float
@@ -268,21 +277,17 @@ class _Mean(NamedTuple):
 def _mean(repeated: Repeated, people: Sequence[float], correlation: bool) -> _Mean:
     """The mean over the seeds with a defined value; NaN if there are none.
 
-    Args:
-        repeated: the figure of every seed.
-        people: variance that other people would add to each seed's figure (on Fisher's z for a
-            correlation), empty if none. Seeds share people, so their mean is that of the mean.
-        correlation: whether it is one of correlations.
+    ``people`` is the variance that other people would add to the number of each seed (on Fisher's z
+    for a correlation), empty if none. Seeds share people, so their mean is that of the mean.
     """
     kept = np.flatnonzero(~np.isnan(repeated.values)).tolist()
     values, draws = repeated.values[kept], repeated.draws[kept]
     if not kept:
         return _Mean(np.nan, np.full(draws.shape[1], np.nan), values, draws, correlation)
     of_people = float(np.mean([people[place] for place in kept])) if people else 0.0
-    value = float(values.mean())
     # The mean of one is itself, to the last bit.
     of_items = draws[0] if len(kept) == 1 else draws.mean(axis=0)
-    mean = _Mean(value, of_items, values, draws, correlation)
+    mean = _Mean(float(values.mean()), of_items, values, draws, correlation)
     return mean._replace(of_items=_widened(mean, of_people)) if of_people else mean
 
 
@@ -341,14 +346,14 @@ def _p(mean: _Mean, p_of: Callable[[FloatArray], float], tails: int) -> float:
     low, high = np.log(_MIN_P), 0.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        found = p_of(_draws(mean, min(np.exp(middle) / tails, _LARGEST_TAIL)))
+        found = p_of(_draws(mean, min(np.exp(middle) / tails, _MAX_TAIL)))
         if np.isnan(found):
             return found
         low, high = (middle, high) if found > np.exp(middle) else (low, middle)
     return float(np.exp(high))
 
 
-def _report(repeated: Repeated, found: _Mean, reasons: Sequence[str]) -> dict:
+def _report(repeated: Repeated, found: _Mean, reasons: Sequence[str]) -> dict[str, Any]:
     """What an estimate and a difference have in common."""
     defined = repeated.values[~np.isnan(repeated.values)]
     draws = _draws(found)
@@ -368,3 +373,97 @@ def _report(repeated: Repeated, found: _Mean, reasons: Sequence[str]) -> dict:
         "n": sum(repeated.sizes),
         "draws_left_out": int(np.isnan(draws).sum()),
     }
+
+
+def spread(values: Sequence[float | None]) -> dict[str, Any]:
+    """Mean and range over seeds; None where no seed has a value."""
+    known = [float(value) for value in values if value is not None and np.isfinite(value)]
+    return {
+        "value": float(np.mean(known)) if known else None,
+        "low": min(known, default=None),
+        "high": max(known, default=None),
+        "seeds": len(known),
+    }
+
+
+# Parts of the costs of a seed, by task.
+
+
+def human(tasks: Costs) -> list[TaskCosts]:
+    """The tasks with human response times."""
+    return [costs for costs in tasks.values() if costs.cost_source == "human"]
+
+
+def analytic(tasks: Costs) -> list[TaskCosts]:
+    """The tasks with an analytic cost."""
+    return [costs for costs in tasks.values() if costs.cost_source == "analytic"]
+
+
+def right(tasks: Costs) -> list[TaskCosts]:
+    """The human tasks, with right responses alone."""
+    return [
+        replace(kept, model=f"right responses of {kept.model}")
+        for costs in human(tasks)
+        if (kept := costs.where(costs.correct)).items
+    ]
+
+
+def _with_oracle(tasks: Costs) -> list[TaskCosts]:
+    """The human tasks, with the noise-free length of the carry-cost format in people's place."""
+    return [
+        replace(
+            costs,
+            model=f"{costs.model} against the oracle",
+            of_items={**costs.of_items, "log_demand": np.log(costs.oracle)},
+            people=None,
+        )
+        for costs in human(tasks)
+    ]
+
+
+def oracle_entries(tasks: Costs) -> list[TaskCosts]:
+    """The human tasks, with the noise-free length of the carry-cost format in place of costs."""
+    return [
+        replace(
+            costs,
+            model="the oracle",
+            of_samples={**costs.of_samples, "tokens": costs.oracle[:, None]},
+        )
+        for costs in human(tasks)
+    ]
+
+
+def arm_numbers(
+    by_seed: Mapping[Seed, Costs], bootstrap: Bootstrap, task_weights: str
+) -> dict[str, Any]:
+    """Alignment, accuracy and tokens of an arm, over the tasks of a kind and on each task."""
+    tasks: dict[str, Part] = {task: _only(task) for task in next(iter(by_seed.values()))}
+    parts: dict[str, Part] = {
+        "r": human,
+        "r_analytic": analytic,
+        "r_oracle": _with_oracle,
+        "r_right": right,
+        **{f"r_{task}": part for task, part in tasks.items()},
+    }
+    out = {}
+    for key, part in parts.items():
+        entries = {seed: part(costs) for seed, costs in by_seed.items()}
+        out[key] = estimate(mean_r(entries, bootstrap, task_weights), correlation=True)
+    for column, of in (("accuracy", _accuracy), ("tokens", _tokens)):
+        for key, part in {"human": human, "analytic": analytic, **tasks}.items():
+            values = [[of(entry) for entry in part(costs)] for costs in by_seed.values()]
+            means = [float(np.mean(of_seed)) if of_seed else None for of_seed in values]
+            out[f"{column}_{key}"] = spread(means)
+    return out
+
+
+def _only(task: str) -> Part:
+    return lambda tasks: [tasks[task]]
+
+
+def _accuracy(costs: TaskCosts) -> float:
+    return mean_of_known(costs.correct)
+
+
+def _tokens(costs: TaskCosts) -> float:
+    return float(np.mean(costs.mean_tokens))

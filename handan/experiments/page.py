@@ -1,4 +1,9 @@
-"""Generated parts of the results page: claims, tests, factors, tasks; in Markdown."""
+"""``handan study``: run an experiment with claims, and write its results page.
+
+The page is text written by hand, with generated parts between ``<!-- study: NAME -->`` and
+``<!-- end -->``. Writing it again replaces these parts and nothing else, so that from the same runs
+nothing changes.
+"""
 
 import argparse
 import re
@@ -9,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from handan import rundir
-from handan.budgets import MEASURES
+from handan.alignment.contrasts import Verdict
+from handan.alignment.measures import EXPERIMENT, SHARE, TOKENS, shown
+from handan.budgets import MEASURES as BUDGETS
 from handan.errors import UserError
 from handan.escaping import escape
 from handan.experiments import pictures, runner
-from handan.experiments import plan as planning
-from handan.experiments.declare import Experiment, load_experiment
-from handan.experiments.results import GREEDY, SAMPLED, TEMPERATURES
+from handan.experiments.declare import GREEDY, SAMPLED, TEMPERATURES, Experiment, load_experiment
+from handan.experiments.plan import Plan, plan
 from handan.files import make_directory, write_json, write_text
 from handan.report.formatting import (
     MINUS,
@@ -23,417 +29,13 @@ from handan.report.formatting import (
     bounds,
     correlation,
     count,
+    name,
     number,
     percent,
 )
-from handan.report.formatting import (
-    name as called_name,
-)
-
-Found = Mapping[str, Any]
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
-
-
-def with_interval(figure: Mapping[str, Any] | None) -> str:
-    """'.88 [.85, .90]'."""
-    if not figure or figure["value"] is None:
-        return UNKNOWN
-    return f"{correlation(figure['value'])} {bounds(figure['ci'])}{_undefined(figure)}"
-
-
-def _undefined(figure: Mapping[str, Any]) -> str:
-    """Says in how many seeds a figure is undefined, such as an r of constant lengths."""
-    missing = figure["seeds"] - figure["seeds_defined"]
-    return f" ({missing} of {figure['seeds']} seeds undefined)" if missing else ""
-
-
-def _difference(row: Mapping[str, Any] | None) -> str:
-    """'.87 - .70 = .17 [-.14, .46]': means over the same seeds and items, and their difference.
-
-    They are plain means over seeds; an arm's own r is a mean on Fisher's z.
-    """
-    if not row or row["difference"] is None:
-        return UNKNOWN
-    levels = f"{correlation(row['r_a'])} {MINUS} {_in_brackets(correlation(row['r_b']))}"
-    shown = f"{correlation(row['difference'])} {bounds(row['ci'])}{_undefined(row)}"
-    return f"{levels} = {shown}"
-
-
-def _in_brackets(shown: str) -> str:
-    return f"({shown})" if shown.startswith(MINUS) else shown
-
-
-def ranged(figure: Mapping[str, Any] | None, write: Callable[[float | None], str]) -> str:
-    """'.97 (.95 to .98)': mean and range over seeds; one value where all agree."""
-    if not figure or figure["value"] is None:
-        return UNKNOWN
-    low, high = write(figure["low"]), write(figure["high"])
-    return write(figure["value"]) + (f" ({low} to {high})" if low != high else "")
-
-
-def of_arm(found: Found, arm: str, at: str, key: str) -> Any:
-    return found["arms"].get(arm, {}).get(at, {}).get(key)
-
-
-def _seeds(found: Found, arm: str) -> str:
-    seeds = [seed for seed in found["arms"].get(arm, {}).get("seeds", []) if seed is not None]
-    return str(len(seeds)) if seeds else UNKNOWN
-
-
-def cells(study: Experiment, found: Found) -> str:
-    """How many cells there are, and a line for each that is missing."""
-    of = found["cells"]
-    lines = [f"{of['found']} of {of['declared']} declared cells are there."]
-    lines += [f"- Missing: {one['cell']}: {escape(one['reason'])}" for one in of["missing"]]
-    return "\n".join(lines) + "\n"
-
-
-def claims(study: Experiment, found: Found) -> str:
-    """Claim by claim what was found."""
-    rows = []
-    for called, claim in found["claims"].items():
-        outcomes = claim["outcomes"]
-        tally = ", ".join(f"{outcomes.count(word)} {word}" for word in dict.fromkeys(outcomes))
-        rows.append([called_name(called), claim["says"], f"**{claim['conclusion']}**", tally])
-    return table(["claim", "what it says", "here", "tests"], rows)
-
-
-def requirements(study: Experiment, found: Found) -> str:
-    """What each claim requires, with the numbers."""
-    met = {True: "met", False: "**not met**", None: "**not known**"}
-    rows = [
-        [called_name(called), one["at"], one["said"], met[one["met"]]]
-        for called, claim in found["claims"].items()
-        for one in claim["requires"]
-    ]
-    return table(["claim", "T", "requires", "here"], rows)
-
-
-def tests(study: Experiment, found: Found) -> str:
-    """Every test of the claims, with effect and interval."""
-    rows = []
-    for test in found["tests"]:
-        what = f"`{test['a']}`" + (f" - `{test['b']}`" if test["measure"] == "difference" else "")
-        if test["measure"] in ("law", "effort"):
-            what = f"`{test['a']}` on `{test['b']}`"
-        why = f" ({test['withheld']})" if test.get("withheld") else ""
-        outcome = f"**{test['outcome']}**{why}"
-        rows.append([what, test["at"], test["expect"], *_effect(test), outcome])
-    header = [
-        "what",
-        "T",
-        "expected",
-        "found",
-        "verdict",
-        "p",
-        "p of equivalence",
-        "seeds",
-        "right answers only",
-    ]
-    return table([*header, "outcome"], rows)
-
-
-def _effect(test: Mapping[str, Any]) -> list[str]:
-    """Found, verdict, both p after Holm, seeds, and the same on right answers."""
-    if test["measure"] == "r":
-        shown, seeds = f"r = {with_interval(test)}", str(test.get("seeds", UNKNOWN))
-        return [shown, UNKNOWN, _p(test["p_holm"]), UNKNOWN, seeds, UNKNOWN]
-    if test["measure"] == "difference":
-        return [
-            _difference(test),
-            test["verdict"] or UNKNOWN,
-            _p(test["p_holm"]),
-            _p(test["p_equivalence_holm"]),
-            str(test["seeds"]),
-            _difference(test["right_only"]),
-        ]
-    none = [UNKNOWN, UNKNOWN]
-    if test["measure"] == "law":
-        laws = test["laws"] or []
-        said = "; ".join(f"{law} ({laws.count(law)})" for law in dict.fromkeys(laws))
-        slope, ratio = ranged(test["slope"], correlation), ranged(test["ratio"], correlation)
-        shown = f"b = {slope}, ratio {ratio}"
-        return [shown, said or UNKNOWN, *none, str(len(laws)), UNKNOWN]
-    effort, kl = ranged(test["effort"], correlation), ranged(test["kl"], correlation)
-    seeds = str(test["effort"]["seeds"]) if test["effort"] else UNKNOWN
-    return [f"relative effort {effort}, KL {kl}", UNKNOWN, *none, seeds, UNKNOWN]
-
-
-def _p(p: float | None) -> str:
-    return UNKNOWN if p is None else "< .001" if p < 0.001 else correlation(p, 3)
-
-
-def factors(study: Experiment, found: Found) -> str:
-    """All factors, one after the other."""
-    return "\n".join(
-        f"### {called_name(one)}\n\n{factor(study, found, one)}" for one in study.factors
-    )
-
-
-def factor(study: Experiment, found: Found, which: str) -> str:
-    """The question of a factor, and its arms beside the one they are compared with."""
-    of = study.factors[which]
-    rows = []
-    for arm in (of.against, *of.arms):
-        row = [f"`{arm}`", _seeds(found, arm)]
-        row.append(ranged(of_arm(found, arm, SAMPLED, "accuracy_human"), correlation))
-        row.append(ranged(of_arm(found, arm, SAMPLED, "tokens_human"), number))
-        row += [with_interval(of_arm(found, arm, at, "r")) for at in TEMPERATURES]
-        row.append(with_interval(of_arm(found, arm, SAMPLED, "r_oracle")))
-        for at in TEMPERATURES:
-            against = found["factors"][which].get(arm, {}).get(at) if arm != of.against else None
-            row.append(_with_verdict(against))
-        rows.append(row)
-    header = ["arm", "seeds", "accuracy", "tokens", "r, T = 1", "r, T = 0", "r(length, oracle)"]
-    less = [f"less `{of.against}`, T = 1", "T = 0"]
-    return f"*{of.question}*\n\n{table([*header, *less], rows)}"
-
-
-def _with_verdict(row: Mapping[str, Any] | None) -> str:
-    if not row or row["difference"] is None:
-        return UNKNOWN
-    said = row["verdict"] or (f"no verdict ({row['withheld']})" if row["withheld"] else "")
-    return f"{_difference(row)} {said}".strip()
-
-
-def analytic(study: Experiment, found: Found) -> str:
-    """Tasks with analytic cost, which are never averaged with people's."""
-    return _by_task(found, found["tasks"]["analytic"])
-
-
-def human_tasks(study: Experiment, found: Found) -> str:
-    """The human tasks apart."""
-    return _by_task(found, found["tasks"]["human"])
-
-
-def _by_task(found: Found, tasks: Sequence[str]) -> str:
-    rows = []
-    for arm in found["arms"]:
-        row = [f"`{arm}`"]
-        for task in tasks:
-            row.append(ranged(of_arm(found, arm, SAMPLED, f"accuracy_{task}"), correlation))
-            row += [with_interval(of_arm(found, arm, at, f"r_{task}")) for at in TEMPERATURES]
-        rows.append(row)
-    columns = [
-        column
-        for task in tasks
-        for column in (f"{called_name(task)}: accuracy", "r, T = 1", "r, T = 0")
-    ]
-    return table(["arm", *columns], rows)
-
-
-def oracle(study: Experiment, found: Found) -> str:
-    """What the format itself has."""
-    return f"r(oracle, human), mean over the human tasks: {with_interval(found['oracle'])}.\n"
-
-
-PARTS: dict[str, Callable[[Experiment, Found], str]] = {
-    "cells": cells,
-    "claims": claims,
-    "requirements": requirements,
-    "tests": tests,
-    "oracle": oracle,
-    "factors": factors,
-    "human-tasks": human_tasks,
-    "analytic": analytic,
-}
-
-
-# Generated parts of the results page: every other measure, samples, traces, budgets, audit.
-
-MEASURED = {
-    "r_raw": ("r raw", correlation),
-    "spearman": ("Spearman", correlation),
-    "reliability_model": ("reliability of lengths", correlation),
-    "r_loglog_disattenuated": ("r disattenuated", correlation),
-    "r_partial": ("r, all partialled", correlation),
-    "wrong_minus_right": ("wrong - right", correlation),
-    "inverse_efficiency": ("tokens / accuracy", number),
-    "effort": ("relative effort", correlation),
-    "kl": ("KL", correlation),
-    "similarity_start": ("fingerprint, r with start", correlation),
-    "similarity_teacher": ("with teacher", correlation),
-    "slope": ("slope on start", correlation),
-    "ratio": ("ratio to start", correlation),
-}
-RATES = {
-    "cap_rate": ("capped", percent),
-    "loop_rate": ("looping", percent),
-    "unparsed_rate": ("unparsed", percent),
-    "no_reasoning_rate": ("direct", percent),
-}
-
-
-def _measures(found: Found, at: str, columns: Mapping[str, tuple[str, Callable]]) -> str:
-    rows = [
-        [f"`{arm}`", *(ranged(of[at].get(key), write) for key, (_, write) in columns.items())]
-        for arm, of in found["measures"].items()
-    ]
-    return table(["arm", *(title for title, _ in columns.values())], rows)
-
-
-def measures_sampled(study: Experiment, found: Found) -> str:
-    """The other measures at T = 1."""
-    return _measures(found, SAMPLED, MEASURED)
-
-
-def measures_greedy(study: Experiment, found: Found) -> str:
-    """The other measures at T = 0, where nothing is sampled."""
-    columns = {k: v for k, v in MEASURED.items() if k not in SAMPLING_ONLY}
-    return _measures(found, GREEDY, columns)
-
-
-SAMPLING_ONLY = ("reliability_model", "r_loglog_disattenuated", "wrong_minus_right")
-
-
-def rates(study: Experiment, found: Found) -> str:
-    """What could censor or distort lengths."""
-    return _measures(found, SAMPLED, RATES)
-
-
-def samples(study: Experiment, found: Found) -> str:
-    """Mean r by number of samples an item."""
-    rows = []
-    for row in found["samples"]:
-        seed = UNKNOWN if row["seed"] is None else str(row["seed"])
-        cells_of = [
-            text
-            for k in row["k"].values()
-            for text in (correlation(k["r"]), correlation(k["reliability"]))
-        ]
-        rows.append([f"`{row['arm']}`", seed, *cells_of])
-    numbers = list(found["samples"][0]["k"]) if found["samples"] else []
-    header = [text for k in numbers for text in (f"r, k = {k}", "reliability")]
-    return table(["arm", "seed", *header], rows)
-
-
-def traces(study: Experiment, found: Found) -> str:
-    """The allocation in what students imitate, beside their own."""
-    rows = []
-    for arm, of in study.arms.items():
-        sets = found["traces"].get(of.traces or "")
-        if sets is None or arm not in found["arms"]:
-            continue
-        rows.append(
-            [
-                f"`{arm}`",
-                f"`{of.traces}`",
-                ranged(sets["traces"], count),
-                ranged(sets["tokens"], number),
-                *(ranged(sets[key], correlation) for key in ("r_oracle", "r_oracle_same_width")),
-                *(with_interval(of_arm(found, arm, at, "r_oracle")) for at in TEMPERATURES),
-            ]
-        )
-    header = ["student", "traces", "number", "tokens", "r(length, oracle) of the traces"]
-    return table([*header, "same width", "of the student, T = 1", "T = 0"], rows)
-
-
-def budgets(study: Experiment, found: Found) -> str:
-    """What each arm's weights cost."""
-    shown = [key for key in MEASURES if key != "peak_memory_gib"]
-    rows = []
-    for arm, of in found["budgets"].items():
-        row = [f"`{arm}`"]
-        for key in shown:
-            value = (of.get(key) or {}).get("value")
-            row.append(f"{value:.2e}" if key == "model_flops" and value else count(value))
-        rows.append(row)
-    return table(["arm", *(MEASURES[key] for key in shown)], rows)
-
-
-def audit(study: Experiment, found: Found) -> str:
-    """Whether any evaluation item was in a training set."""
-    kinds: dict[str, list[Mapping[str, Any]]] = {}
-    for row in found["audit"]:
-        kinds.setdefault(row["of"], []).append(row)
-    rows = []
-    for kind, of in kinds.items():
-        hits = sum(row.get("found", 0) for row in of)
-        refused = sum(row.get("refused", 0) for row in of)
-        rows.append(
-            [kind, str(len(of)), count(sum(row["rows"] for row in of)), str(hits), str(refused)]
-        )
-    header = ["training sets of", "cells", "rows checked", "human or other evaluation items found"]
-    return table([*header, "refused before training"], rows)
-
-
-PARTS_DETAILS: dict[str, Callable[[Experiment, Found], str]] = {
-    "measures-sampled": measures_sampled,
-    "measures-greedy": measures_greedy,
-    "rates": rates,
-    "samples": samples,
-    "traces": traces,
-    "budgets": budgets,
-    "audit": audit,
-}
-
-
-# The results page: text written by hand, with parts between marks that are generated.
 
 MARK = re.compile(r"<!-- study: (?P<name>[\w-]+) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
-
-
-def write(study: Experiment, found: Mapping[str, Any], template: Path, output: Path) -> list[str]:
-    """Write the page and its pictures, and the figures beside it.
-
-    Args:
-        study: what was declared.
-        found: of ``handan.experiments.claims.judge``.
-        template: the page whose text is kept.
-        output: where it goes; may be the template itself.
-
-    Returns:
-        Names of the generated parts that differ from the template's.
-
-    Raises:
-        UserError: the template is missing, or names a part that does not exist.
-    """
-    if not template.is_file():
-        raise UserError(f"{template}: no such page; make one with a part '<!-- study: claims -->'")
-    text = template.read_text(encoding="utf-8")
-    folder = output.parent / output.stem
-    made = {**PARTS, **PARTS_DETAILS}
-    parts: dict[str, Callable[[], str]] = {
-        **{name: partial(make, study, found) for name, make in made.items()},
-        **{f"factor-{name}": partial(factor, study, found, name) for name in study.factors},
-        **{
-            f"picture-{name}": partial(_picture, study, found, name, folder)
-            for name in pictures.PICTURES
-        },
-    }
-    changed: list[str] = []
-
-    def filled(mark: re.Match) -> str:
-        name = mark["name"]
-        if name not in parts:
-            raise UserError(
-                f"{template}: no part is called '{name}'; there are: {', '.join(parts)}"
-            )
-        body = parts[name]()
-        if body != mark["body"]:
-            changed.append(name)
-        return f"<!-- study: {name} -->\n{body}<!-- end -->"
-
-    page = MARK.sub(filled, text)
-    write_text(output, page)
-    write_json(folder / "study.json", dict(found))
-    return changed
-
-
-def _picture(study: Experiment, found: Mapping[str, Any], name: str, folder: Path) -> str:
-    """Draw a picture and give the Markdown that shows it."""
-    picture = pictures.PICTURES[name](study, found)
-    make_directory(folder)
-    write_text(folder / f"{name}.svg", picture.svg)
-    return f"![{picture.description}]({folder.name}/{name}.svg)\n\n*{picture.caption}*\n"
-
-
-# ``handan study``: an experiment with claims, run cell by cell, and its results page.
+Found = Mapping[str, Any]
 
 
 def run_study(arguments: argparse.Namespace) -> None:
@@ -448,9 +50,9 @@ def run_study(arguments: argparse.Namespace) -> None:
             written, ``--numbers`` are no numbers of this study, or options exclude each other.
         SystemExit: this process was asked to stop; the same command goes on.
     """
-    only, page, numbers = arguments.only, arguments.page, arguments.numbers
+    only, page = arguments.only, arguments.page
     of_runs = ("only", "list", "dry_run", "seed", "accelerate_config")
-    for option in of_runs if numbers is not None else ():
+    for option in of_runs if arguments.numbers is not None else ():
         if getattr(arguments, option) not in (None, False, []):
             raise UserError(f"--numbers looks at no run, so --{option} says nothing; leave it out")
     if (page or arguments.page_only) and (only or arguments.dry_run or arguments.list):
@@ -462,48 +64,352 @@ def run_study(arguments: argparse.Namespace) -> None:
         arguments.file, arguments.seed, arguments.accelerate_config, is_study=True
     )
     folder = arguments.output_dir or Path(study.output_dir)
-    if numbers is not None:
-        _write(study, numbers, folder, page)
+    if arguments.numbers is not None:
+        _write_page(study, arguments.numbers, folder, page)
         return
-    made, logs = planning.plan(study, folder), folder / "logs"
+    made, logs = plan(study, folder), folder / "logs"
     if runner.show(study, made, logs, only, arguments.dry_run, arguments.list):
         return
     failed: UserError | None = None
     if not arguments.page_only:
         try:
-            runner.run_stages_experiment(study, made, logs, only, keep_going=True)
+            runner.run_missing(study, made, logs, only, keep_going=True)
         except UserError as error:
             failed = error
     if not only:
         with rundir.lock(logs, 0):  # other tasks of an array may write it too
-            _write(study, made, folder, page)
+            _write_page(study, made, folder, page)
     if failed is not None:
         raise failed
 
 
-def _write(
-    study: Experiment, source: planning.Plan | Path, folder: Path, page: Path | None
-) -> None:
-    """Write the page from the runs of a plan, or from a study.json."""
-    from handan.experiments import claims, results
+def _write_page(study: Experiment, source: Plan | Path, folder: Path, page: Path | None) -> None:
+    """Write the page from the runs of a plan, or from a study.json, and print what it concludes."""
+    from handan.experiments import claims, results  # take a moment to import
 
     started = time.monotonic()
     if isinstance(source, Path):
         numbers = results.stored(study, source)
     else:
-        numbers = results.numbers(study, results.Results(results.find(study, source, folder)))
-    found = claims.judge(study, numbers)
+        found = results.Results(results.find_cells(study, source, folder))
+        numbers = results.numbers(study, found)
+    judged = claims.judge(study, numbers)
     output = page or folder / "page" / Path(study.page).name
     # The text of a page that is named is kept; the one beside the runs is always made anew.
     template = page if page is not None and page.exists() else Path(study.page)
-    differ = write(study, found, template, output)
-    of = found["cells"]
-    for name, claim in found["claims"].items():
-        print(f"{name}: {claim['conclusion']}. {claim['says']}")
+    differ = write(study, judged, template, output)
+    for claim_name, claim in judged["claims"].items():
+        print(f"{claim_name}: {claim['conclusion']}. {claim['says']}")
         for one in claim["requires"]:
             if not one["met"]:
                 print(f"  {one['at']}: {one['said']}")
+    of = judged["cells"]
     for one in of["missing"]:
         print(f"missing: {one['cell']}: {one['reason']}")
     same = f"differs from {template} in {', '.join(differ)}" if differ else f"equals {template}"
     runner.say(started, f"{of['found']} of {of['declared']} cells; wrote {output}, which {same}")
+
+
+def write(study: Experiment, found: Found, template: Path, output: Path) -> list[str]:
+    """Write the page, its plots and its numbers beside it.
+
+    Args:
+        study: what was declared.
+        found: of ``claims.judge``.
+        template: the page whose text is kept.
+        output: where it goes; may be the template itself.
+
+    Returns:
+        Names of the generated parts that differ from the template's.
+
+    Raises:
+        UserError: the template is missing, or names a part that does not exist.
+    """
+    if not template.is_file():
+        raise UserError(f"{template}: no such page; make one with a part '<!-- study: claims -->'")
+    folder = output.parent / output.stem
+    parts: dict[str, Callable[[], str]] = {
+        **{part: partial(PARTS[part], study, found) for part in PARTS},
+        **{f"factor-{factor}": partial(_factor, study, found, factor) for factor in study.factors},
+        **{
+            f"picture-{plot}": partial(_plot, study, found, plot, folder)
+            for plot in pictures.PICTURES
+        },
+    }
+    changed: list[str] = []
+
+    def filled(mark: re.Match) -> str:
+        part = mark["name"]
+        if part not in parts:
+            raise UserError(
+                f"{template}: no part is called '{part}'; there are: {', '.join(parts)}"
+            )
+        body = parts[part]()
+        if body != mark["body"]:
+            changed.append(part)
+        return f"<!-- study: {part} -->\n{body}<!-- end -->"
+
+    write_text(output, MARK.sub(filled, template.read_text(encoding="utf-8")))
+    write_json(folder / "study.json", dict(found))
+    return changed
+
+
+def _plot(study: Experiment, found: Found, plot: str, folder: Path) -> str:
+    """Draw a plot and give the Markdown that shows it."""
+    picture = pictures.PICTURES[plot](study, found)
+    make_directory(folder)
+    write_text(folder / f"{plot}.svg", picture.svg)
+    return f"![{picture.description}]({folder.name}/{plot}.svg)\n\n*{picture.caption}*\n"
+
+
+# How numbers are written.
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; cells are Markdown already."""
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+
+
+def _with_interval(stored: Mapping[str, Any] | None) -> str:
+    """'.88 [.85, .90]', and in how many seeds it is undefined, such as an r of constant lengths."""
+    if not stored or stored["value"] is None:
+        return UNKNOWN
+    return f"{correlation(stored['value'])} {bounds(stored['ci'])}{_undefined(stored)}"
+
+
+def _undefined(stored: Mapping[str, Any]) -> str:
+    missing = stored["seeds"] - stored["seeds_defined"]
+    return f" ({missing} of {stored['seeds']} seeds undefined)" if missing else ""
+
+
+def _difference(row: Mapping[str, Any] | None) -> str:
+    """'.87 - .70 = .17 [-.14, .46]': plain means over the same seeds and items.
+
+    An arm's own r is a mean on Fisher's z.
+    """
+    if not row or row["difference"] is None:
+        return UNKNOWN
+    a, b = correlation(row["r_a"]), correlation(row["r_b"])
+    b = f"({b})" if b.startswith(MINUS) else b
+    shown = f"{correlation(row['difference'])} {bounds(row['ci'])}{_undefined(row)}"
+    return f"{a} {MINUS} {b} = {shown}"
+
+
+def _ranged(stored: Mapping[str, Any] | None, write: Callable[[float | None], str]) -> str:
+    """'.97 (.95 to .98)': mean and range over seeds; one value where all agree."""
+    if not stored or stored["value"] is None:
+        return UNKNOWN
+    low, high = write(stored["low"]), write(stored["high"])
+    return write(stored["value"]) + (f" ({low} to {high})" if low != high else "")
+
+
+def _p(p: float | None) -> str:
+    return UNKNOWN if p is None else "< .001" if p < 0.001 else correlation(p, 3)
+
+
+def _of_arm(found: Found, arm: str, at: str, key: str) -> Any:
+    return found["arms"].get(arm, {}).get(at, {}).get(key)
+
+
+# The generated parts.
+
+
+def _cells(study: Experiment, found: Found) -> str:
+    of = found["cells"]
+    lines = [f"{of['found']} of {of['declared']} declared cells are there."]
+    lines += [f"- Missing: {one['cell']}: {escape(one['reason'])}" for one in of["missing"]]
+    return "\n".join(lines) + "\n"
+
+
+def _claims(study: Experiment, found: Found) -> str:
+    rows = []
+    for called, claim in found["claims"].items():
+        outcomes = claim["outcomes"]
+        tally = ", ".join(f"{outcomes.count(word)} {word}" for word in dict.fromkeys(outcomes))
+        rows.append([name(called), claim["says"], f"**{claim['conclusion']}**", tally])
+    return _table(["claim", "what it says", "here", "tests"], rows)
+
+
+def _requirements(study: Experiment, found: Found) -> str:
+    met = {True: "met", False: "**not met**", None: "**not known**"}
+    rows = [
+        [name(called), one["at"], one["said"], met[one["met"]]]
+        for called, claim in found["claims"].items()
+        for one in claim["requires"]
+    ]
+    return _table(["claim", "T", "requires", "here"], rows)
+
+
+def _tests(study: Experiment, found: Found) -> str:
+    joined = {"r": "", "difference": " - ", "law": " on ", "effort": " on "}
+    rows = []
+    for test in found["tests"]:
+        between = joined[test["measure"]]
+        what = f"`{test['a']}`" + (f"{between}`{test['b']}`" if between else "")
+        why = f" ({test['withheld']})" if test.get("withheld") else ""
+        outcome = f"**{test['outcome']}**{why}"
+        rows.append([what, test["at"], test["expect"], *_effect(test), outcome])
+    header = ["what", "T", "expected", "found", "verdict", "p", "p of equivalence", "seeds"]
+    return _table([*header, "right answers only", "outcome"], rows)
+
+
+def _effect(test: Mapping[str, Any]) -> list[str]:
+    """Found, verdict, both p after Holm, seeds, and the same on right answers."""
+    if test["measure"] == "r":
+        shown, seeds = f"r = {_with_interval(test)}", str(test.get("seeds", UNKNOWN))
+        return [shown, UNKNOWN, _p(test["p_holm"]), UNKNOWN, seeds, UNKNOWN]
+    if test["measure"] == "difference":
+        p = (_p(test["p_holm"]), _p(test["p_equivalence_holm"]))
+        said = Verdict.of(test).words or UNKNOWN
+        return [_difference(test), said, *p, str(test["seeds"]), _difference(test["right_only"])]
+    said = UNKNOWN
+    if test["measure"] == "law":
+        laws = test["laws"] or []
+        said = "; ".join(f"{law} ({laws.count(law)})" for law in dict.fromkeys(laws)) or UNKNOWN
+        slope, ratio = _ranged(test["slope"], correlation), _ranged(test["ratio"], correlation)
+        shown, seeds = f"b = {slope}, ratio {ratio}", len(laws)
+    else:
+        effort, kl = _ranged(test["effort"], correlation), _ranged(test["kl"], correlation)
+        shown = f"relative effort {effort}, KL {kl}"
+        seeds = test["effort"]["seeds"] if test["effort"] else UNKNOWN
+    return [shown, said, UNKNOWN, UNKNOWN, str(seeds), UNKNOWN]
+
+
+def _factors(study: Experiment, found: Found) -> str:
+    return "\n".join(f"### {name(one)}\n\n{_factor(study, found, one)}" for one in study.factors)
+
+
+def _factor(study: Experiment, found: Found, which: str) -> str:
+    """The question of a factor, and its arms beside the one they are compared with."""
+    of = study.factors[which]
+    rows = []
+    for arm in (of.against, *of.arms):
+        seeds = [s for s in found["arms"].get(arm, {}).get("seeds", []) if s is not None]
+        row = [f"`{arm}`", str(len(seeds)) if seeds else UNKNOWN]
+        row.append(_ranged(_of_arm(found, arm, SAMPLED, "accuracy_human"), correlation))
+        row.append(_ranged(_of_arm(found, arm, SAMPLED, "tokens_human"), number))
+        row += [_with_interval(_of_arm(found, arm, at, "r")) for at in TEMPERATURES]
+        row.append(_with_interval(_of_arm(found, arm, SAMPLED, "r_oracle")))
+        against = found["factors"][which].get(arm, {}) if arm != of.against else {}
+        for at in TEMPERATURES:
+            one = against.get(at)
+            if not one or one["difference"] is None:
+                row.append(UNKNOWN)
+                continue
+            verdict = Verdict.of(one)
+            withheld = f"no verdict ({one['withheld']})" if one["withheld"] else ""
+            row.append(f"{_difference(one)} {verdict.words or withheld}".strip())
+        rows.append(row)
+    header = ["arm", "seeds", "accuracy", "tokens", "r, T = 1", "r, T = 0", "r(length, oracle)"]
+    less = [f"less `{of.against}`, T = 1", "T = 0"]
+    return f"*{of.question}*\n\n{_table([*header, *less], rows)}"
+
+
+def _tasks(source: str, study: Experiment, found: Found) -> str:
+    """Tasks with human response times, or those with an analytic cost, which are never averaged."""
+    tasks = found["tasks"][source]
+    rows = []
+    for arm in found["arms"]:
+        row = [f"`{arm}`"]
+        for task in tasks:
+            row.append(_ranged(_of_arm(found, arm, SAMPLED, f"accuracy_{task}"), correlation))
+            row += [_with_interval(_of_arm(found, arm, at, f"r_{task}")) for at in TEMPERATURES]
+        rows.append(row)
+    columns = [
+        column for task in tasks for column in (f"{name(task)}: accuracy", "r, T = 1", "r, T = 0")
+    ]
+    return _table(["arm", *columns], rows)
+
+
+def _oracle(study: Experiment, found: Found) -> str:
+    return f"r(oracle, human), mean over the human tasks: {_with_interval(found['oracle'])}.\n"
+
+
+def _measures(at: str, rates: bool, study: Experiment, found: Found) -> str:
+    """Shares of responses, which could censor or distort lengths, or every other measure."""
+    columns = [
+        measure
+        for measure in shown(EXPERIMENT)
+        if (measure.unit == SHARE) is rates and not (at == GREEDY and measure.sampled_only)
+    ]
+    written = {SHARE: percent, TOKENS: number}
+    rows = [
+        [
+            f"`{arm}`",
+            *(_ranged(of[at].get(m.key), written.get(m.unit, correlation)) for m in columns),
+        ]
+        for arm, of in found["measures"].items()
+    ]
+    return _table(["arm", *(measure.label for measure in columns)], rows)
+
+
+def _samples(study: Experiment, found: Found) -> str:
+    rows = []
+    for row in found["samples"]:
+        seed = UNKNOWN if row["seed"] is None else str(row["seed"])
+        texts = [correlation(k[key]) for k in row["k"].values() for key in ("r", "reliability")]
+        rows.append([f"`{row['arm']}`", seed, *texts])
+    numbers = list(found["samples"][0]["k"]) if found["samples"] else []
+    header = [text for k in numbers for text in (f"r, k = {k}", "reliability")]
+    return _table(["arm", "seed", *header], rows)
+
+
+def _traces(study: Experiment, found: Found) -> str:
+    """The allocation in what students imitate, beside their own."""
+    rows = []
+    for arm, of in study.arms.items():
+        sets = found["traces"].get(of.traces or "")
+        if sets is None or arm not in found["arms"]:
+            continue
+        written = {"traces": count, "tokens": number}
+        written |= {"r_oracle": correlation, "r_oracle_same_width": correlation}
+        row = [f"`{arm}`", f"`{of.traces}`"]
+        row += [_ranged(sets[key], write) for key, write in written.items()]
+        row += [_with_interval(_of_arm(found, arm, at, "r_oracle")) for at in TEMPERATURES]
+        rows.append(row)
+    header = ["student", "traces", "number", "tokens", "r(length, oracle) of the traces"]
+    return _table([*header, "same width", "of the student, T = 1", "T = 0"], rows)
+
+
+def _budgets(study: Experiment, found: Found) -> str:
+    shown = [key for key in BUDGETS if key != "peak_memory_gib"]
+    rows = []
+    for arm, of in found["budgets"].items():
+        row = [f"`{arm}`"]
+        for key in shown:
+            value = (of.get(key) or {}).get("value")
+            row.append(f"{value:.2e}" if key == "model_flops" and value else count(value))
+        rows.append(row)
+    return _table(["arm", *(BUDGETS[key] for key in shown)], rows)
+
+
+def _audit(study: Experiment, found: Found) -> str:
+    """Whether any evaluation item was in a training set."""
+    rows = []
+    for kind in dict.fromkeys(row["of"] for row in found["audit"]):
+        of = [row for row in found["audit"] if row["of"] == kind]
+        sums = (sum(row.get(key, 0) for row in of) for key in ("rows", "found", "refused"))
+        checked, hits, refused = sums
+        rows.append([kind, str(len(of)), count(checked), str(hits), str(refused)])
+    header = ["training sets of", "cells", "rows checked", "human or other evaluation items found"]
+    return _table([*header, "refused before training"], rows)
+
+
+PARTS: dict[str, Callable[[Experiment, Found], str]] = {
+    "cells": _cells,
+    "claims": _claims,
+    "requirements": _requirements,
+    "tests": _tests,
+    "oracle": _oracle,
+    "factors": _factors,
+    "human-tasks": partial(_tasks, "human"),
+    "analytic": partial(_tasks, "analytic"),
+    "measures-sampled": partial(_measures, SAMPLED, False),
+    "measures-greedy": partial(_measures, GREEDY, False),
+    "rates": partial(_measures, SAMPLED, True),
+    "samples": _samples,
+    "traces": _traces,
+    "budgets": _budgets,
+    "audit": _audit,
+}

@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-from handan.experiments.declare import Experiment
-from handan.experiments.results import GREEDY, SAMPLED
+from handan.experiments.declare import GREEDY, SAMPLED, Experiment
 from handan.report.formatting import MINUS, correlation
 from handan.report.pictures.axes import BOTH_COLUMNS, SMALL, r_tick
 from handan.report.pictures.drawing import INK, LOOKS, MUTED, new_figure, style, write_figure

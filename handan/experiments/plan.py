@@ -112,18 +112,18 @@ def select(stages: list[Stage], only: Collection[str], done: Collection[str]) ->
     return chosen
 
 
-def script(made: Plan, done: Collection[str], tolerance: float) -> str:
+def script(made: Plan, done: Collection[str], experiment: Experiment) -> list[str]:
     """The plan as lines that could be pasted into a shell, with what is finished already."""
-    from handan.report.page import report_command  # takes a moment to import
-
     lines = []
     for stage in made.stages:
         after = f", after {' and '.join(stage.needs)}" if stage.needs else ""
         lines.append(f"# {stage.name}{after}{': finished' if stage.name in done else ''}")
         lines.append(shlex.join(stage.command()))
     for page in made.pages:
-        lines += ["# report", report_command(page.runs, page.output, tolerance)]
-    return "\n".join(lines)
+        words = ["handan", "report", *map(str, page.runs), "--output", str(page.output)]
+        tolerance = ["--budget_tolerance", f"{experiment.budget_tolerance:g}"]
+        lines += ["# report", shlex.join([*words, *tolerance])]
+    return lines
 
 
 class _OneSeed:

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import yaml
 
@@ -31,12 +32,11 @@ from handan.config import read_yaml
 from handan.csv_input import read_table
 from handan.errors import UserError
 from handan.evaluation.evaluate import BOOTSTRAP
-from handan.evaluation.resource_estimate import Gpu, find, layout, work_of
+from handan.evaluation.resource_estimate import gpus_needed, work_of
 from handan.evaluation.suite import Suite, asked_by, asked_otherwise, load_suite, suite_items
 from handan.evaluation.zoo import Entry, Zoo, pair_rows
-from handan.experiments import plan as planning
 from handan.experiments.declare import Experiment
-from handan.experiments.plan import Stage
+from handan.experiments.plan import Plan, Stage, plan, script, select
 from handan.files import (
     append_text,
     content_hash,
@@ -409,10 +409,10 @@ def run_experiment(
         SystemExit: this process was asked to stop; the same command goes on.
     """
     folder = output_dir or Path(experiment.output_dir)
-    made, logs, started = planning.plan(experiment, folder), folder / "logs", time.monotonic()
+    made, logs, started = plan(experiment, folder), folder / "logs", time.monotonic()
     if show(experiment, made, logs, only, dry_run, list_stages):
         return
-    run_stages_experiment(experiment, made, logs, only)
+    run_missing(experiment, made, logs, only)
     done = finished(made.stages, logs)
     if missing := [stage.name for stage in made.stages if stage.name not in done]:
         say(started, f"no report yet; to be run: {', '.join(missing)}")
@@ -431,7 +431,7 @@ def run_experiment(
 
 def show(
     experiment: Experiment,
-    made: planning.Plan,
+    made: Plan,
     logs: Path,
     only: Sequence[str],
     dry_run: bool,
@@ -446,24 +446,21 @@ def show(
         raise UserError("--dry_run and --list print different things; give one of them")
     if only and (dry_run or list_stages):
         raise UserError("--only chooses what is run, and --dry_run and --list run nothing")
-    if not (dry_run or list_stages):
-        return False
-    done = finished(made.stages, logs)
-    if list_stages:
-        print("\n".join(states(made.stages, done, logs)))
-    else:
-        print(planning.script(made, done, experiment.budget_tolerance))
-    return True
+    if dry_run or list_stages:
+        done = finished(made.stages, logs)
+        lines = states(made.stages, done, logs) if list_stages else script(made, done, experiment)
+        print("\n".join(lines))
+    return dry_run or list_stages
 
 
-def run_stages_experiment(
+def run_missing(
     experiment: Experiment,
-    made: planning.Plan,
+    made: Plan,
     logs: Path,
-    only: Sequence[str] = (),
+    only: Sequence[str],
     keep_going: bool = False,
 ) -> None:
-    """Run the stages that are missing; see ``stages.run``.
+    """Run the stages that are missing, see ``run_stages``.
 
     Raises:
         UserError: it is not run in a clone of the project, or a stage failed.
@@ -474,32 +471,28 @@ def run_stages_experiment(
         if name is not None and not Path(name).is_file():
             raise UserError(f"{name}: no such file; run this in a clone of the project")
     done = finished(made.stages, logs)
-    chosen = [stage.name for stage in planning.select(made.stages, only, done)]
+    chosen = [stage.name for stage in select(made.stages, only, done)]
     run_stages(made.stages, chosen, done, logs, experiment.parallel, keep_going)
-
-
-# A whole zoo on one suite: every model in a process of its own, then all of them compared.
-
-LOGS = "logs"
 
 
 def run_zoo(
     zoo: Zoo,
     entries: Sequence[Entry],
-    suite: Suite,
     suite_path: Path,
     output_dir: Path,
     script: str,
     engine: str | None = None,
     more: Sequence[str] = (),
-) -> dict | None:
-    """Evaluate ``entries`` one after the other, and compare all once all are there.
+) -> dict[str, Any] | None:
+    """Evaluate ``entries`` one after the other, and compare all of a zoo once all are there.
+
+    Each has a process of its own, because weights and an engine's memory are surely freed only with
+    their process, and because one model that fails must not end the others.
 
     Args:
         zoo: the zoo.
         entries: those of it to run now.
-        suite: what each is asked.
-        suite_path: its YAML.
+        suite_path: YAML of what each is asked.
         output_dir: receives a run directory for each entry, named after it.
         script: path of ``eval/run.py``.
         engine: YAML of an engine that goes before the zoo's.
@@ -509,43 +502,54 @@ def run_zoo(
         The joint content of alignment.json, or None while entries of the zoo are missing.
 
     Raises:
-        UserError: entries failed, after the others have run.
+        UserError: entries failed, after the others have run, or two were measured differently,
+            though the zoo asks for one setting.
     """
-    logs = output_dir / LOGS
+    suite, logs = load_suite(suite_path), output_dir / "logs"
     make_directory(logs)
-    failed, asked = {}, asked_by(suite_items(suite))
-    for number, entry in enumerate(entries, start=1):
-        words = [script, *_words(zoo, entry, suite, suite_path, output_dir, engine, more)]
-        done = logs / f"{entry.name}.done.json"
-        if _is_done(done, words) and not asked_otherwise(output_dir / entry.name, asked):
-            print(f"{entry.name}: finished already ({number} of {len(entries)})", flush=True)
-            continue
-        print(f"{entry.name} ({number} of {len(entries)}): python {shlex.join(words)}", flush=True)
-        code, last_line = _follow_zoo_run(words, logs / f"{entry.name}.log")
-        if code == 0:
-            write_json(done, _identity(words))
-        else:
-            failed[entry.name] = last_line.removeprefix("handan: error: ") or f"exit code {code}"
-    if failed:
-        reasons = "; ".join(f"{name} ({reason})" for name, reason in failed.items())
-        raise UserError(
-            f"{len(failed)} of {len(entries)} models failed: {reasons}; logs are in {logs}, and "
-            "the same command tries them again"
-        )
-    absent = [entry.name for entry in zoo.models if not (logs / f"{entry.name}.done.json").exists()]
-    if absent:
+    stages = []
+    for entry in zoo.models:
+        words = zoo_words(zoo, entry, suite, suite_path, output_dir, engine)
+        run_dir = output_dir / entry.name
+        stages.append(Stage(entry.name, "evaluation", script, (*words, *more), run_dir))
+    done = finished(stages, logs)
+    run_stages(stages, [entry.name for entry in entries], done, logs, 1, keep_going=True)
+    if absent := [stage.name for stage in stages if stage.name not in done]:
         print(f"not compared yet: {', '.join(absent)} of the zoo are not evaluated", flush=True)
         return None
     with rundir.lock(output_dir, 0):  # of a job array two jobs can be the last one
-        return join(zoo, suite, output_dir)
+        return _compared(zoo, suite, output_dir)
 
 
-def join(zoo: Zoo, suite: Suite, output_dir: Path) -> dict:
-    """One costs.csv, pairs.csv, alignment.json and report over all run directories of a zoo.
+def zoo_words(
+    zoo: Zoo, entry: Entry, suite: Suite, suite_path: Path, output_dir: Path, engine: str | None
+) -> list[str]:
+    """Arguments of eval/run.py that evaluate one entry; settings of its own are written to logs."""
+    own = zoo.suite_for(entry, suite)
+    if own != suite:
+        suite_path = output_dir / "logs" / f"{entry.name}.suite.yaml"
+        write_text(suite_path, yaml.safe_dump(asdict(own), sort_keys=False, allow_unicode=True))
+    words = ["--model", entry.model, "--suite", str(suite_path)]
+    words += ["--output_dir", str(output_dir / entry.name), "--arm", entry.name]
+    words += ["--reasoning_format", entry.reasoning_format]
+    if entry.revision is not None:
+        words += ["--revision", entry.revision]
+    engine = engine or entry.engine or zoo.engine
+    if engine is not None:
+        settings = read_yaml(Path(engine))
+        needed = gpus_needed(entry.model, hardware.gpus(), work_of(suite, suite_items(suite)))
+        if settings.get("engine") == "vllm" and settings.get("tensor_parallel_size", 1) < needed:
+            engine = str(output_dir / "logs" / f"{entry.name}.engine.yaml")
+            shared = settings | {"tensor_parallel_size": needed}
+            write_text(Path(engine), yaml.safe_dump(shared, sort_keys=False))
+        words += ["--engine", engine]
+    return words
 
-    Raises:
-        UserError: two runs were measured differently, though the zoo asks for one setting.
-    """
+
+def _compared(zoo: Zoo, suite: Suite, output_dir: Path) -> dict[str, Any]:
+    """Write costs.csv, pairs.csv, alignment.json and report over all run directories of a zoo."""
+    from handan.report import build  # draws, and so takes a moment to import
+
     run_dirs = [output_dir / entry.name for entry in zoo.models]
     runs = read_runs(run_dirs, allow_different=zoo.decoding != "suite")
     rows = [dict(row) for run_dir in run_dirs for _, row in read_table(run_dir / "costs.csv")[1]]
@@ -558,22 +562,18 @@ def join(zoo: Zoo, suite: Suite, output_dir: Path) -> dict:
     result["notes"] = runs.notes + result["notes"]
     write_json(output_dir / "alignment.json", result)
     _tell_relations(zoo, output_dir)
-    from handan.report import build  # draws, and so takes a moment to import
-
     build.write(run_dirs, output_dir / "report" / "report.html")
     return result
 
 
 def _tell_relations(zoo: Zoo, output_dir: Path) -> None:
     """Write into each run.json what the zoo says of the model's training, by hashes of weights."""
-    weights = {
-        entry.name: read_yaml(output_dir / entry.name / "config.yaml")["evaluation"][
-            "model_fingerprint"
-        ]
-        for entry in zoo.models
-    }
+    weights = {}
     for entry in zoo.models:
-        told: dict = {"role": entry.role, "inferred": entry.inferred}
+        config = read_yaml(output_dir / entry.name / "config.yaml")
+        weights[entry.name] = config["evaluation"]["model_fingerprint"]
+    for entry in zoo.models:
+        told: dict[str, Any] = {"role": entry.role, "inferred": entry.inferred}
         if entry.base is not None:
             told["base"] = weights[entry.base]
         if entry.teacher is not None:
@@ -582,72 +582,3 @@ def _tell_relations(zoo: Zoo, output_dir: Path) -> None:
         path = output_dir / entry.name / "run.json"
         with rundir.lock(path.parent, 0):
             write_json(path, read_json(path) | {"published": told})
-
-
-def _words(
-    zoo: Zoo,
-    entry: Entry,
-    suite: Suite,
-    suite_path: Path,
-    output_dir: Path,
-    engine: str | None,
-    more: Sequence[str],
-) -> list[str]:
-    """Arguments for this interpreter that evaluate one entry, as a user could type them."""
-    own = zoo.suite_for(entry, suite)
-    if own != suite:
-        suite_path = output_dir / LOGS / f"{entry.name}.suite.yaml"
-        write_text(suite_path, yaml.safe_dump(asdict(own), sort_keys=False, allow_unicode=True))
-    words = ["--model", entry.model, "--suite", str(suite_path)]
-    words += ["--output_dir", str(output_dir / entry.name), "--arm", entry.name]
-    words += ["--reasoning_format", entry.reasoning_format]
-    if entry.revision is not None:
-        words += ["--revision", entry.revision]
-    engine = engine or entry.engine or zoo.engine
-    if engine is not None:
-        words += ["--engine", str(_shared_engine(Path(engine), entry, suite, output_dir))]
-    return [*words, *more]
-
-
-def _shared_engine(path: Path, entry: Entry, suite: Suite, output_dir: Path) -> Path:
-    """The engine's YAML, with as many of this machine's GPUs as one model needs."""
-    settings, sizes, gpus = read_yaml(path), find(entry.model), hardware.gpus()
-    if settings.get("engine") != "vllm" or sizes is None or not gpus:
-        return path
-    gpu = Gpu(min(gpu.memory for gpu in gpus), 1.0, 1.0)
-    needed = layout(sizes, work_of(suite, suite_items(suite)), gpu, "paged").gpus
-    if not settings.get("tensor_parallel_size", 1) < needed <= len(gpus):
-        return path
-    own = output_dir / LOGS / f"{entry.name}.engine.yaml"
-    shared = settings | {"tensor_parallel_size": needed}
-    write_text(own, yaml.safe_dump(shared, sort_keys=False))
-    return own
-
-
-def _identity(words: Sequence[str]) -> dict:
-    """What a finished evaluation was: its command and the settings files it named."""
-    texts = [Path(word).read_text(encoding="utf-8") for word in words if word.endswith(".yaml")]
-    return {"command": shlex.join(words), "settings": content_hash(texts)}
-
-
-def _is_done(mark: Path, words: Sequence[str]) -> bool:
-    return mark.exists() and read_json(mark) == _identity(words)
-
-
-def _follow_zoo_run(words: Sequence[str], log_path: Path) -> tuple[int, str]:
-    """Run one evaluation, showing and keeping what it prints; its exit code and last line."""
-    last_line = ""
-    process = subprocess.Popen(
-        [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert process.stdout is not None
-    try:
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            append_text(log_path, line)
-            last_line = line.strip() or last_line
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
-    return process.wait(), last_line
