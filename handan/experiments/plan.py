@@ -112,7 +112,7 @@ def select(stages: list[Stage], only: Collection[str], done: Collection[str]) ->
     return chosen
 
 
-def script(made: Plan, done: Collection[str], experiment: Experiment) -> list[str]:
+def script(made: Plan, done: Collection[str], tolerance: float) -> list[str]:
     """The plan as lines that could be pasted into a shell, with what is finished already."""
     lines = []
     for stage in made.stages:
@@ -121,8 +121,7 @@ def script(made: Plan, done: Collection[str], experiment: Experiment) -> list[st
         lines.append(shlex.join(stage.command()))
     for page in made.pages:
         words = ["handan", "report", *map(str, page.runs), "--output", str(page.output)]
-        tolerance = ["--budget_tolerance", f"{experiment.budget_tolerance:g}"]
-        lines += ["# report", shlex.join([*words, *tolerance])]
+        lines += ["# report", shlex.join([*words, "--budget_tolerance", f"{tolerance:g}"])]
     return lines
 
 

@@ -448,7 +448,11 @@ def show(
         raise UserError("--only chooses what is run, and --dry_run and --list run nothing")
     if dry_run or list_stages:
         done = finished(made.stages, logs)
-        lines = states(made.stages, done, logs) if list_stages else script(made, done, experiment)
+        lines = (
+            states(made.stages, done, logs)
+            if list_stages
+            else script(made, done, experiment.budget_tolerance)
+        )
         print("\n".join(lines))
     return dry_run or list_stages
 
