@@ -478,7 +478,7 @@ def test_other_speakers_are_left_out_and_counted(tmp_path, capsys):
             [{"messages": "user: hello"}] * 3,
             CHAT,
             r"none of 3 responses can be kept \(3 mistyped_question\); mistyped_question: "
-            r"'messages' holds text \('user: hello'\), not a list",
+            r"'messages' holds 'user: hello', not a list",
         ),
         (
             [{"messages": [{"from": "human", "content": Q}]}],
@@ -498,7 +498,7 @@ def test_other_speakers_are_left_out_and_counted(tmp_path, capsys):
         (
             [{"question": Q, "response": [1.5, 2.5]}],
             PLAIN,
-            r"\(2 mistyped_response\); mistyped_response: 'response' holds a number \(1.5\)",
+            r"\(2 mistyped_response\); mistyped_response: 'response' holds 1\.5, not text",
         ),
         (
             [row(WHOLE, x=7), row(WHOLE, x="a")],

@@ -1,19 +1,21 @@
-"""Is a training prompt an evaluation item? By its whole wording, by a sum it holds, by its words.
+"""Recognise evaluation items and near duplicates among training prompts.
 
-Three ways, because items differ. *Whole*: the prompt is an item's question or one of its
-paraphrases, word by word. *Sum*: '0101 + 0011' stands in the prompt; such items are shorter than
-any n-gram, so the operands are looked for, and where they could as well be decimal ('101 + 11')
-the prompt must speak of binary numbers. *N-gram*, for the items that are told in sentences: some
-words in a row occur in one item and no other; words that several items share are the task's
-instruction and say nothing.
+An item is found in three ways, because items differ. *Whole*: the prompt is an item's question or
+one of its paraphrases, word by word. *Sum*: '0101 + 0011' stands in the prompt; such items are
+shorter than any n-gram, so the operands are looked for, and where they could as well be decimal
+('101 + 11') the prompt must speak of binary numbers. *N-gram*, for the items that are told in
+sentences: some words in a row occur in one item and no other; words that several items share are
+the task's instruction and say nothing.
+
+Texts are near duplicates if the Jaccard similarity of their runs of words is high (MinHash), *and*
+they carry the same label: the numbers of a prompt, for problems that differ in nothing but their
+numbers are other problems, and of a trace the prompt it answers.
 """
 
 import re
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
-
-from datasketch import MinHash, MinHashLSH
 
 from handan.tasks import binary
 from handan.tasks.base import Item
@@ -33,7 +35,8 @@ BINARY_CUE = re.compile(
 EQUATION_CUE = {"true", "false", "correct", "incorrect", "right", "wrong", "verify", "valid"}
 EQUATION_WORDS = 12  # a prompt of so few words around an equation asks about it
 
-Found = tuple[str, Item]
+SHINGLE_WORDS = 3
+NUM_PERMUTATIONS = 128  # similarity is estimated within about .09 (one standard error, at .5)
 
 
 @cache
@@ -49,8 +52,7 @@ def _operands() -> dict[tuple[str | None, int, int], Item]:
         if item.task in binary.OPERATIONS:
             symbol = binary.OPERATIONS[item.task].symbol
             a, b = (int(operand, 2) for operand in item.key.split(symbol))
-            sign = binary.TIMES if symbol == "*" else symbol
-            out[sign, a, b] = item
+            out[binary.TIMES if symbol == "*" else symbol, a, b] = item
             out.setdefault((None, a, b), item)
     return out
 
@@ -69,12 +71,12 @@ def _ngrams(n: int) -> dict[tuple[str, ...], Item]:
     occurs in few items, and yet says nothing about the first.
     """
     owner: dict[tuple[str, tuple[str, ...]], Item | None] = {}
-    told = (item for item in human_items() if item.task not in ARITHMETIC)
-    for item in told:
+    for item in human_items():
+        if item.task in ARITHMETIC:
+            continue
         for text in wordings(item):
             for gram in _runs(words(text), n):
-                before = owner.setdefault((item.task, gram), item)
-                if before is not item:
+                if owner.setdefault((item.task, gram), item) is not item:
                     owner[item.task, gram] = None
     return {gram: item for (_, gram), item in owner.items() if item is not None}
 
@@ -83,8 +85,8 @@ def _runs(of: list[str], n: int) -> Iterable[tuple[str, ...]]:
     return (tuple(of[i : i + n]) for i in range(len(of) - n + 1))
 
 
-def contaminated(question: str, ngram: int | None = None) -> Found | None:
-    """The reason why a prompt must not be trained on and the item it matches, or None.
+def contaminated(question: str, ngram: int | None = None) -> tuple[str, Item] | None:
+    """Give the reason why a prompt must not be trained on and the item it matches, or None.
 
     Args:
         question: the prompt in natural language.
@@ -96,12 +98,15 @@ def contaminated(question: str, ngram: int | None = None) -> Found | None:
     of = words(question)
     if item := _whole().get(tuple(of)):
         return "same_question", item
-    if item := _sum_in(of, bool(BINARY_CUE.search(question))) or _equation_in(of):
+    if item := _sum_in(of, bool(BINARY_CUE.search(question))):
         return "same_sum", item
+    if len(of) <= EQUATION_WORDS or EQUATION_CUE & set(of):
+        for five in _runs(of, 5):
+            if item := _equations().get(five):
+                return "same_sum", item
     if ngram is not None:
-        known = _ngrams(ngram)
         for gram in _runs(of, ngram):
-            if item := known.get(gram):
+            if item := _ngrams(ngram).get(gram):
                 return "shared_ngram", item
     return None
 
@@ -113,11 +118,10 @@ def _sum_in(of: list[str], speaks_of_binary: bool) -> Item | None:
     of binary numbers, or two four-bit numerals stand around an operator.
     """
     of = [word for word in of if word not in FILLERS]
-    for a, between, b in zip(of, of[1:], of[2:], strict=False):
-        if not (NUMERAL.fullmatch(a) and NUMERAL.fullmatch(b)):
-            continue
+    for a, between, b in _runs(of, 3):
         operator = between in OPERATORS
-        if not operator and between not in CONNECTIVES:
+        joined = operator or between in CONNECTIVES
+        if not (joined and NUMERAL.fullmatch(a) and NUMERAL.fullmatch(b)):
             continue
         padded = len(a) >= binary.BITS <= len(b)
         no_decimal = padded and ("0" in (a[0], b[0]) or operator)
@@ -131,48 +135,23 @@ def _sum_in(of: list[str], speaks_of_binary: bool) -> Item | None:
     return None
 
 
-def _equation_in(of: list[str]) -> Item | None:
-    """The item whose equation a prompt asks about."""
-    if len(of) > EQUATION_WORDS and not EQUATION_CUE & set(of):
-        return None
-    for five in _runs(of, 5):
-        if item := _equations().get(five):
-            return item
-    return None
-
-
-# Near-duplicate texts by MinHash: Jaccard similarity of their runs of words.
-
-SHINGLE_WORDS = 3
-NUM_PERMUTATIONS = 128  # similarity is estimated within about .09 (one standard error, at .5)
-NUMBER = re.compile(r"\d+")
-
-
 def numbers_in(text: str) -> tuple[str, ...]:
     """The numbers of a text, sorted."""
-    return tuple(sorted(NUMBER.findall(text)))
-
-
-def signature(text: str) -> MinHash:
-    """MinHash of a text's runs of three words; of all its words if it has fewer."""
-    found = text.casefold().split()
-    last = max(1, len(found) - SHINGLE_WORDS + 1)
-    shingles = {" ".join(found[i : i + SHINGLE_WORDS]) for i in range(last)}
-    sketch = MinHash(num_perm=NUM_PERMUTATIONS)
-    sketch.update_batch([shingle.encode() for shingle in shingles])
-    return sketch
+    return tuple(sorted(re.findall(r"\d+", text)))
 
 
 class NearDuplicates:
-    """Remembers texts and says which ones resemble one it has seen.
+    """Remember texts, and tell which ones resemble one seen before.
 
     Args:
         similarity: Jaccard similarity from which texts count as the same; None finds none.
     """
 
     def __init__(self, similarity: float | None) -> None:
+        from datasketch import MinHashLSH
+
         self.similarity = similarity
-        self.seen: dict[str, tuple[MinHash, Any]] = {}
+        self.seen: dict[str, tuple[Any, Any]] = {}
         self.index = None
         if similarity is not None:
             self.index = MinHashLSH(threshold=similarity, num_perm=NUM_PERMUTATIONS)
@@ -187,7 +166,7 @@ class NearDuplicates:
         """
         if self.index is None:
             return None
-        sketch = signature(text)
+        sketch = _signature(text)
         # The index proposes; the estimate decides, since the index has a soft threshold.
         for other in sorted(self.index.query(sketch)):
             before, its_label = self.seen[other]
@@ -196,3 +175,15 @@ class NearDuplicates:
         self.index.insert(key, sketch)
         self.seen[key] = (sketch, label)
         return None
+
+
+def _signature(text: str) -> Any:
+    """MinHash of a text's runs of three words; of all its words if it has fewer."""
+    from datasketch import MinHash
+
+    found = text.casefold().split()
+    last = max(1, len(found) - SHINGLE_WORDS + 1)
+    shingles = {" ".join(found[i : i + SHINGLE_WORDS]) for i in range(last)}
+    sketch = MinHash(num_perm=NUM_PERMUTATIONS)
+    sketch.update_batch([shingle.encode() for shingle in shingles])
+    return sketch

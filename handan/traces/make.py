@@ -1,4 +1,4 @@
-"""Makes a trace set from its settings, whatever its source."""
+"""Make a trace set from its settings, whatever its source."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +33,7 @@ def ensure_traces(path: Path, config: str | None, world: Processes) -> None:
     Raises:
         UserError: the config makes another file.
     """
-    if config is None or (path.exists() and not _is_cut_off(path)):
+    if config is None or (path.exists() and _is_accounted_for(path)):
         return
     settings = known.load(Path(config))
     wanted = Path(settings.output_dir) / "traces.jsonl"
@@ -42,13 +42,13 @@ def ensure_traces(path: Path, config: str | None, world: Processes) -> None:
     SOURCES[settings.source](settings, world)
 
 
-def _is_cut_off(path: Path) -> bool:
-    """Whether a trace file was written by a run that ended before it wrote what that has cost."""
+def _is_accounted_for(path: Path) -> bool:
+    """False for a file of a run that ended before it wrote what that has cost."""
     run = path.with_name("run.json")
-    return run.exists() and "traces_sha256" not in read_json(run).get("traces", {})
+    return not run.exists() or "traces_sha256" in read_json(run).get("traces", {})
 
 
 def teacher_of(traces: Path) -> dict | None:
-    """Who made a trace file, if it lies in the run directory it was made in."""
+    """The maker of a trace file, if it lies in the run directory it was made in."""
     path = traces.with_name("run.json")
     return read_json(path)["traces"].get("teacher") if path.exists() else None

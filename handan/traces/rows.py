@@ -1,12 +1,18 @@
-"""Values in the rows of a published set, told apart by type and never guessed.
+"""Rows of published trace sets, read into question, reasoning, answer and reference.
 
-A row is what a stranger wrote: text where a list was announced, null, NaN, half a character. What
-is found is read as what it surely is, or refused with a sentence that says what it is.
+Sets differ in where they keep these and in how they mark reasoning. The YAML says where; here the
+parts are taken out as they are, or refused for a reason that is counted. A list of responses is as
+many traces, and other lists of the row have an entry for each.
+
+A row is what a stranger wrote: text where a list was announced, null, NaN, half a character. Values
+are told apart by type and never guessed: read as what they surely are, or refused with a sentence
+that says what they are.
 """
 
 import json
 import math
 import re
+import reprlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -89,24 +95,19 @@ def matches(wanted: Any, value: Any) -> bool:
             return value.strip().casefold() in BOOLEANS[wanted]
         return isinstance(value, int | float) and value == wanted
     if isinstance(value, bool):
-        if isinstance(wanted, str):
-            return wanted.strip().casefold() == str(value).casefold()
-        return bool(value == wanted)
+        same_text = isinstance(wanted, str) and wanted.strip().casefold() == str(value).casefold()
+        return same_text or bool(value == wanted)
     text = scalar(value)
-    if text is None:
-        return False
     if isinstance(wanted, str):
-        return wanted in (text, str(value))
-    return text.strip() == scalar(wanted)
+        return text is not None and wanted in (text, str(value))
+    return text is not None and text.strip() == scalar(wanted)
 
 
 def is_content(value: Any) -> bool:
     """Tell the parts of one message, each with its type, from other lists."""
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(isinstance(part, dict) and isinstance(part.get("type"), str) for part in value)
-    )
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(part, dict) and isinstance(part.get("type"), str) for part in value)
 
 
 def text_of(value: Any, path: str, part: str, numbers: bool = False) -> str:
@@ -118,13 +119,13 @@ def text_of(value: Any, path: str, part: str, numbers: bool = False) -> str:
     if is_content(value):
         for entry in value:
             if entry["type"] not in TEXT_PARTS or not isinstance(entry.get("text"), str):
-                raise Unusable("other_content", f"'{path}' has a part that is {kind(entry)}")
+                raise Unusable("other_content", f"'{path}' has a part that is {shown(entry)}")
         value = "".join(entry["text"] for entry in value)
     text = scalar(value) if numbers else value
     if value is None or (isinstance(text, str) and not text.strip()):
         raise Unusable(f"no_{part}", f"'{path}' holds {'nothing' if value is None else 'no words'}")
     if not isinstance(text, str):
-        raise Unusable(f"mistyped_{part}", f"'{path}' holds {kind(value)}, not text")
+        raise Unusable(f"mistyped_{part}", f"'{path}' holds {shown(value)}, not text")
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -132,37 +133,21 @@ def text_of(value: Any, path: str, part: str, numbers: bool = False) -> str:
     return text
 
 
-def shown(value: Any) -> str:
-    """A value in a message: a scalar as Python writes it, and not all of a long one."""
-    if value is not None and scalar(value) is None:
-        return kind(value)
-    text = repr(value)
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
+class _Short(reprlib.Repr):
+    """Values in a message, not all of a long one, and of an object its keys alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlist, self.maxstring, self.maxother = 1, SHOWN_CHARACTERS, SHOWN_CHARACTERS
+
+    def repr_dict(self, x: dict, level: int) -> str:
+        return f"an object with the keys {', '.join(map(str, x)) or '(none)'}"
 
 
-def kind(value: Any) -> str:
-    """The type of a value, with the names or the beginning of what is in it."""
-    match plain(value):
-        case None:
-            return "nothing"
-        case str() as text:
-            return f"text ({shown(text)})"
-        case bool() as truth:
-            return f"a boolean ({truth})"
-        case int() | float() | Decimal() as number:
-            return f"a number ({number})"
-        case list() as entries:
-            of = [kind(entry) for entry in entries[:1] if not isinstance(entry, list)]
-            return f"a list of {len(entries)}" + "".join(f", first {first}" for first in of)
-        case bytes() as content:
-            return f"bytes that are no text in UTF-8 ({content[:20]!r})"
-        case dict() as members:
-            return f"an object with the keys {', '.join(map(str, members)) or '(none)'}"
-        case other:
-            return f"a value of type {type(other).__name__}"
+shown = _Short().repr
 
 
-# Paths from a column's name in the YAML into a row of a published set.
+# Paths from the YAML into a row.
 
 NAME, ENTRY, INDEX = r"[^.\[\]]+", r"\[[^.=\[\]]+=[^\[\]]*\]", r"\[-?\d{1,6}\]"
 PATH = re.compile(rf"{NAME}(?:\.{NAME}|{ENTRY}|{INDEX})*")
@@ -172,7 +157,7 @@ STEP = re.compile(
 
 
 class Step(NamedTuple):
-    """One step of a path: into an object by its name, or into a list by an entry's key or place."""
+    """A step into an object by a name, or into a list by an entry's key and value or its place."""
 
     name: str | None = None
     key: str | None = None
@@ -204,11 +189,7 @@ def find(row: dict, path: str, part: str) -> tuple[Any, list[Visit]]:
     """Follow a path to a value, and note the lists on the way.
 
     A name asks every entry of a list. Text on the way that is JSON is read as what it holds.
-
-    Args:
-        row: of the set.
-        path: a column's name, or steps into a column.
-        part: what is looked for, as it stands in the reasons.
+    ``part`` is what is looked for, as it stands in the reasons.
 
     Raises:
         Unusable: ``no_PART`` where nothing stands, ``mistyped_PART`` where the path cannot go on,
@@ -253,10 +234,10 @@ def _member_of_one(value: Any, name: str, place: str, part: str) -> Any:
     if value is None:
         raise Unusable(f"no_{part}", f"'{place}' holds nothing")
     if not isinstance(value, dict):
-        raise Unusable(f"mistyped_{part}", f"'{place}' holds {kind(value)}, which has no '{name}'")
+        raise Unusable(f"mistyped_{part}", f"'{place}' holds {shown(value)}, which has no '{name}'")
     if name not in value:
         holder = f"'{place}' is" if place else "the row is"
-        raise Unusable(f"no_{part}", f"{holder} {kind(value)}, and has no '{name}'")
+        raise Unusable(f"no_{part}", f"{holder} {shown(value)}, and has no '{name}'")
     return value[name]
 
 
@@ -272,7 +253,7 @@ def _entries(value: Any, place: str, part: str) -> list[Any]:
     if value is None:
         raise Unusable(f"no_{part}", f"'{place}' holds nothing")
     if not isinstance(value, list):
-        raise Unusable(f"mistyped_{part}", f"'{place}' holds {kind(value)}, not a list")
+        raise Unusable(f"mistyped_{part}", f"'{place}' holds {shown(value)}, not a list")
     return value
 
 
@@ -287,7 +268,7 @@ def _position(entries: list[Any], step: Step, place: str, part: str) -> int:
     for entry in map(opened, entries):
         label = plain(entry.get(step.key)) if isinstance(entry, dict) else None
         if label is None:  # nobody knows whose turn it is
-            raise Unusable(f"entry_without_{step.key}", f"an entry of '{place}' is {kind(entry)}")
+            raise Unusable(f"entry_without_{step.key}", f"an entry of '{place}' is {shown(entry)}")
         labels.append(label)
     found = [i for i, label in enumerate(labels) if matches(step.value, label)]
     if len(found) > 1:
@@ -298,7 +279,217 @@ def _position(entries: list[Any], step: Step, place: str, part: str) -> int:
     return found[0]
 
 
-# The rows of a published set: streamed from the hub or a file, in a seeded order.
+# The parts of a trace.
+
+TAGS = sorted({tag for form in FORMATS.values() for tag in (form.open, form.close) if tag})
+# In a student's vocabulary these are tokens of their own: they would end or nest a sequence.
+MARKUP = re.compile(
+    "|".join(map(re.escape, TAGS))
+    + r"|<\|[\w ]{1,60}\|>|<\uff5c[^<>\uff5c]{1,60}\uff5c>|</?s>|\[/?INST\]"
+)
+HASHES = "####"  # begins the last line of a solution in the manner of GSM8K
+
+# Orders of opening (O) and closing (C) marks in a response that leave no single span, and the
+# reasons. Whatever could be cut in two ways is refused: the shorter one would be a false length.
+NO_SPAN = (
+    ("O+", "unclosed_reasoning", "{open} stands there, and no {close}"),
+    ("", "no_reasoning_span", "there is no {close} in {response}"),
+    ("O?(CO)+C", "several_spans", "{close} ends more than one span"),
+    ("O?CC+", "several_closing_tags", "{close} stands there {closings} times"),
+    ("(?!O?C$).+", "stray_markup", "{open} stands inside the reasoning or the answer"),
+)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """One trace, without any marks.
+
+    Attributes:
+        question: as it was put to the teacher.
+        reasoning, answer: what it thought, and what it said after that.
+        reference: the right answer; None if the set does not tell.
+        without_reference: why there is none.
+        left_out: who else spoke in the conversation, such as ``system``.
+    """
+
+    question: str
+    reasoning: str
+    answer: str
+    reference: str | None
+    without_reference: Unusable | None
+    left_out: tuple[str, ...]
+
+
+def read_row(row: dict, settings: PublishedSettings) -> Iterator[Parts | Unusable]:
+    """Read the traces of a row, as many as it has responses, each or the reason why it is none.
+
+    ``docs/traces.md`` lists the reasons.
+    """
+    try:
+        responses = _column(row, settings.response, "response", settings)
+        number = len(responses) if _is_list(responses) and responses else 1
+    except Unusable:
+        number = 1  # and the reason is told below, unless the row is not asked for at all
+    for index in range(number):
+        try:
+            yield _Entry(row, settings, index, number).trace()
+        except Unusable as reason:
+            yield reason
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One response of a row of ``number``, and what the row has to it."""
+
+    row: dict
+    settings: PublishedSettings
+    index: int
+    number: int
+
+    def trace(self) -> Parts:
+        settings = self.settings
+        for column, wanted in settings.where.items():
+            value = self._condition(column)
+            if not matches(wanted, value):
+                raise Unusable("other_rows", f"'{column}' is {shown(value)}, not {shown(wanted)}")
+        question = self._text(settings.question, "question")
+        # An answer apart from its reasoning may be a number.
+        answer = self._text(settings.response, "response", settings.reasoning is not None)
+        left_out = _left_out(self.row, settings)
+        if settings.reasoning is None:
+            span, answer = _cut(answer, settings.open, settings.close or "")
+        else:
+            span = self._text(settings.reasoning, "reasoning_span")
+        for mark in settings.strip:
+            answer = answer.replace(mark, "")
+        if not answer.strip():
+            raise Unusable("no_answer", f"'{settings.response}' holds nothing after the reasoning")
+        for where, content in (("question", question), ("reasoning", span), ("answer", answer)):
+            if mark_inside := MARKUP.search(content):
+                raise Unusable("stray_markup", f"{mark_inside[0]} stands inside the {where}")
+        reference, without = None, None
+        try:
+            reference = self._reference()
+        except Unusable as reason:
+            without = reason
+        return Parts(question.strip(), span.strip(), answer.strip(), reference, without, left_out)
+
+    def _value(self, path: str, part: str) -> Any:
+        """The value of this response, which may be that of all.
+
+        Raises:
+            Unusable: ``uneven_lists`` if a list has not one entry for each response, or one
+                reasoning stands for several answers.
+        """
+        value, number = _column(self.row, path, part, self.settings), self.number
+        if not _is_list(value):
+            if part != "reasoning_span" or number == 1:
+                return value
+        elif not value:
+            raise Unusable(f"no_{part}", f"'{path}' holds an empty list")
+        elif len(value) == number:
+            return sure(value[self.index])
+        elif len(value) == 1 and part != "reasoning_span":
+            return sure(value[0])
+        raise Unusable("uneven_lists", f"'{path}' holds {shown(value)} beside {number} responses")
+
+    def _text(self, path: str, part: str, numbers: bool = False) -> str:
+        return text_of(self._value(path, part), path, part, numbers)
+
+    def _condition(self, path: str) -> Any:
+        try:
+            value = self._value(path, "where")
+        except Unusable as reason:
+            if reason.reason == "no_where":
+                return None
+            raise
+        if value is not None and scalar(value) is None:
+            raise Unusable("mistyped_where", f"'{path}' holds {shown(value)}")
+        return value
+
+    def _reference(self) -> str | None:
+        """The right answer; None without a column of them.
+
+        Raises:
+            Unusable: ``no_reference``, also where a long text does not say which words of it are
+                the answer, ``mistyped_reference``, ``uneven_lists`` or ``broken_characters``.
+        """
+        path = self.settings.reference
+        if path is None:
+            return None
+        text = self._text(path, "reference", numbers=True)
+        last_line = text.rstrip().rpartition("\n")[2]
+        stated = last_line.removeprefix(HASHES) if last_line.startswith(HASHES) else text
+        answer = reference_answer(stated)
+        if answer is None:
+            raise Unusable(
+                "no_reference", f"'{path}' holds {shown(text)}, without a box or {HASHES}"
+            )
+        return answer
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and not is_content(value)
+
+
+def _column(row: dict, path: str, part: str, settings: PublishedSettings) -> Any:
+    """The value in a row, for all of its traces.
+
+    Prose that is a JSON list as a whole is a list that was stored as text. An answer apart from its
+    reasoning may be such a list, and so may be a reference, unless it is a list of texts.
+    """
+    value, _ = find(row, path, part)
+    if part in ("question", "reasoning_span") or (part == "response" and not settings.reasoning):
+        return opened(value)
+    texts = opened(value)
+    if part == "reference" and _is_list(texts) and all(isinstance(one, str) for one in texts):
+        return texts
+    return value
+
+
+def _left_out(row: dict, settings: PublishedSettings) -> tuple[str, ...]:
+    """The other speakers in the list that holds both question and response.
+
+    Raises:
+        Unusable: ``not_adjacent`` if the response does not follow its question at once, so that it
+            also answers something else, such as a tool.
+    """
+    _, asked = find(row, settings.question, "question")
+    _, said = find(row, settings.response, "response")
+    if not asked or not said or asked[0].place != said[0].place:
+        return ()
+    place, entries, first, key = asked[0]
+    last = said[0].at
+    if last - first not in (0, 1):
+        raise Unusable(
+            "not_adjacent", f"in '{place}' the response is entry {last}, the question {first}"
+        )
+    if key is None:
+        return ()
+    others = [opened(entry) for i, entry in enumerate(entries) if i not in (first, last)]
+    return tuple(str(scalar(plain(entry[key]))) for entry in others)
+
+
+def _cut(response: str, opening: str | None, closing: str) -> tuple[str, str]:
+    """Span and answer of a response that begins with its span, whether or not it is opened."""
+    marks = [re.escape(mark) for mark in (closing, opening) if mark]
+    found = re.findall("|".join(marks), response)
+    order = "".join("C" if mark == closing else "O" for mark in found)
+    for pattern, reason, sentence in NO_SPAN:
+        if re.fullmatch(pattern, order):
+            facts = {"open": opening, "close": closing, "closings": order.count("C")}
+            raise Unusable(reason, sentence.format(**facts, response=shown(response)))
+    span, _, answer = response.partition(closing)
+    if order == "OC":
+        before, _, span = span.partition(opening or "")
+        if before.strip():
+            raise Unusable("text_before_reasoning", f"{shown(before)} stands before {opening}")
+    if not span.strip():
+        raise Unusable("empty_reasoning", f"nothing stands before {closing}")
+    return span, answer
+
+
+# The rows of a set, streamed from the hub or a file.
 
 SUFFIXES = (".jsonl", ".json", ".parquet")
 
@@ -386,240 +577,23 @@ def as_row(content: Any) -> dict:
         try:
             content = json.loads(content.removeprefix(b"\xef\xbb\xbf").decode())
         except (ValueError, RecursionError):
-            raise Unusable("not_json", f"the line is {kind(content.strip())}") from None
+            raise Unusable("not_json", f"the line is {shown(content.strip())}") from None
     if not isinstance(content, dict):
-        raise Unusable("mistyped_row", f"the row is {kind(content)}, not an object")
+        raise Unusable("mistyped_row", f"the row is {shown(content)}, not an object")
     return content
 
 
 def check_columns(known: Iterable[str], settings: PublishedSettings) -> None:
-    """Stop where no row has a column that the YAML names.
-
-    Args:
-        known: all columns that the rows had.
-        settings: whose columns are looked for.
+    """Stop where no row has a column that the YAML names; ``known`` are those that rows had.
 
     Raises:
         UserError: names the column, and those that there are.
     """
-    parts = (settings.question, settings.response, settings.reasoning, settings.reference)
     known = list(known)
+    parts = (settings.question, settings.response, settings.reasoning, settings.reference)
     for path in [*settings.where, *parts]:
         if known and path is not None and path not in known and steps(path)[0].name not in known:
             raise UserError(
                 f"{settings.dataset}: there is no column '{path}'; the set has: "
                 f"{', '.join(known)}; correct the YAML"
             )
-
-
-# Rows of published trace sets, read into question, reasoning, answer and reference.
-
-TAGS = sorted({tag for form in FORMATS.values() for tag in (form.open, form.close) if tag})
-# In a student's vocabulary these are tokens of their own: they would end or nest a sequence.
-MARKUP = re.compile(
-    "|".join(map(re.escape, TAGS))
-    + r"|<\|[\w ]{1,60}\|>|<\uff5c[^<>\uff5c]{1,60}\uff5c>|</?s>|\[/?INST\]"
-)
-HASHES = "####"  # begins the last line of a solution in the manner of GSM8K
-
-# Orders of opening (O) and closing (C) marks in a response that leave no single span, and the
-# reasons. Whatever could be cut in two ways is refused: the shorter one would be a false length.
-NO_SPAN = (
-    ("O+", "unclosed_reasoning", "{open} stands there, and no {close}"),
-    ("", "no_reasoning_span", "there is no {close} in {response}"),
-    ("O?(CO)+C", "several_spans", "{close} ends more than one span"),
-    ("O?CC+", "several_closing_tags", "{close} stands there {closings} times"),
-    ("(?!O?C$).+", "stray_markup", "{open} stands inside the reasoning or the answer"),
-)
-
-
-@dataclass(frozen=True)
-class Parts:
-    """One trace, without any marks.
-
-    Attributes:
-        question: as it was put to the teacher.
-        reasoning, answer: what it thought, and what it said after that.
-        reference: the right answer; None if the set does not tell.
-        without_reference: why there is none.
-        left_out: who else spoke in the conversation, such as ``system``.
-    """
-
-    question: str
-    reasoning: str
-    answer: str
-    reference: str | None
-    without_reference: Unusable | None
-    left_out: tuple[str, ...]
-
-
-def read_row(row: dict, settings: PublishedSettings) -> Iterator[Parts | Unusable]:
-    """Read the traces of a row, as many as it has responses, each or the reason why it is none.
-
-    Args:
-        row: as the set has it.
-        settings: where the parts are; ``docs/traces.md`` lists the reasons.
-    """
-    try:
-        responses = _column(row, settings.response, "response", settings)
-        number = len(responses) if _is_list(responses) and responses else 1
-    except Unusable:
-        number = 1  # and the reason is told below, unless the row is not asked for at all
-    for index in range(number):
-        try:
-            yield _Entry(row, settings, index, number).trace()
-        except Unusable as reason:
-            yield reason
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """One response of a row of ``number``, and what the row has to it."""
-
-    row: dict
-    settings: PublishedSettings
-    index: int
-    number: int
-
-    def trace(self) -> Parts:
-        settings = self.settings
-        for column, wanted in settings.where.items():
-            value = self._condition(column)
-            if not matches(wanted, value):
-                raise Unusable("other_rows", f"'{column}' is {shown(value)}, not {shown(wanted)}")
-        question = self._text(settings.question, "question")
-        # An answer apart from its reasoning may be a number.
-        apart = settings.reasoning is not None
-        answer = self._text(settings.response, "response", numbers=apart)
-        left_out = _left_out(self.row, settings)
-        if settings.reasoning is not None:
-            span = self._text(settings.reasoning, "reasoning_span")
-        else:
-            span, answer = _cut(answer, settings.open, settings.close or "")
-        for mark in settings.strip:
-            answer = answer.replace(mark, "")
-        if not answer.strip():
-            raise Unusable("no_answer", f"'{settings.response}' holds nothing after the reasoning")
-        for where, content in (("question", question), ("reasoning", span), ("answer", answer)):
-            if mark_inside := MARKUP.search(content):
-                raise Unusable("stray_markup", f"{mark_inside[0]} stands inside the {where}")
-        reference, without = None, None
-        try:
-            reference = self._reference()
-        except Unusable as reason:
-            without = reason
-        return Parts(question.strip(), span.strip(), answer.strip(), reference, without, left_out)
-
-    def _value(self, path: str, part: str) -> Any:
-        """The value of this response, which may be that of all.
-
-        Raises:
-            Unusable: ``uneven_lists`` if a list has not one entry for each response, or one
-                reasoning stands for several answers.
-        """
-        value, number = _column(self.row, path, part, self.settings), self.number
-        if not _is_list(value):
-            if part != "reasoning_span" or number == 1:
-                return value
-        elif not value:
-            raise Unusable(f"no_{part}", f"'{path}' holds an empty list")
-        elif len(value) == number:
-            return sure(value[self.index])
-        elif len(value) == 1 and part != "reasoning_span":
-            return sure(value[0])
-        raise Unusable("uneven_lists", f"'{path}' holds {kind(value)} beside {number} responses")
-
-    def _text(self, path: str, part: str, numbers: bool = False) -> str:
-        return text_of(self._value(path, part), path, part, numbers)
-
-    def _condition(self, path: str) -> Any:
-        try:
-            value = self._value(path, "where")
-        except Unusable as reason:
-            if reason.reason == "no_where":
-                return None
-            raise
-        if value is not None and scalar(value) is None:
-            raise Unusable("mistyped_where", f"'{path}' holds {kind(value)}")
-        return value
-
-    def _reference(self) -> str | None:
-        """The right answer; None without a column of them.
-
-        Raises:
-            Unusable: ``no_reference``, also where a long text does not say which words of it are
-                the answer, ``mistyped_reference``, ``uneven_lists`` or ``broken_characters``.
-        """
-        path = self.settings.reference
-        if path is None:
-            return None
-        text = self._text(path, "reference", numbers=True)
-        last_line = text.rstrip().rpartition("\n")[2]
-        stated = last_line.removeprefix(HASHES) if last_line.startswith(HASHES) else text
-        answer = reference_answer(stated)
-        if answer is None:
-            raise Unusable(
-                "no_reference", f"'{path}' holds {kind(text)}, without a box or {HASHES}"
-            )
-        return answer
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list) and not is_content(value)
-
-
-def _column(row: dict, path: str, part: str, settings: PublishedSettings) -> Any:
-    """The value in a row, for all of its traces.
-
-    Prose that is a JSON list as a whole is a list that was stored as text. An answer apart from its
-    reasoning may be such a list, and so may be a reference, unless it is a list of texts.
-    """
-    value, _ = find(row, path, part)
-    if part in ("question", "reasoning_span") or (part == "response" and not settings.reasoning):
-        return opened(value)
-    texts = opened(value)
-    if part == "reference" and _is_list(texts) and all(isinstance(one, str) for one in texts):
-        return texts
-    return value
-
-
-def _left_out(row: dict, settings: PublishedSettings) -> tuple[str, ...]:
-    """The other speakers in the list that holds both question and response.
-
-    Raises:
-        Unusable: ``not_adjacent`` if the response does not follow its question at once, so that it
-            also answers something else, such as a tool.
-    """
-    _, asked = find(row, settings.question, "question")
-    _, said = find(row, settings.response, "response")
-    if not asked or not said or asked[0].place != said[0].place:
-        return ()
-    place, entries, first, key = asked[0]
-    last = said[0].at
-    if last - first not in (0, 1):
-        raise Unusable(
-            "not_adjacent", f"in '{place}' the response is entry {last}, the question {first}"
-        )
-    if key is None:
-        return ()
-    others = [opened(entry) for i, entry in enumerate(entries) if i not in (first, last)]
-    return tuple(str(scalar(plain(entry[key]))) for entry in others)
-
-
-def _cut(response: str, opening: str | None, closing: str) -> tuple[str, str]:
-    """Span and answer of a response that begins with its span, whether or not it is opened."""
-    marks = [re.escape(mark) for mark in (closing, opening) if mark]
-    found = re.findall("|".join(marks), response)
-    order = "".join("C" if mark == closing else "O" for mark in found)
-    for pattern, reason, sentence in NO_SPAN:
-        if re.fullmatch(pattern, order):
-            facts = {"open": opening, "close": closing, "closings": order.count("C")}
-            raise Unusable(reason, sentence.format(**facts, response=kind(response)))
-    span, _, answer = response.partition(closing)
-    if order == "OC":
-        before, _, span = span.partition(opening or "")
-        if before.strip():
-            raise Unusable("text_before_reasoning", f"{kind(before)} stands before {opening}")
-    if not span.strip():
-        raise Unusable("empty_reasoning", f"nothing stands before {closing}")
-    return span, answer
