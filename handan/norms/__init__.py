@@ -56,21 +56,17 @@ class Norms:
     """The norms of one task from one source; but for ``items`` the columns of ``summary.csv``.
 
     Attributes:
-        task: the task's name.
         source: short name of the study, as in README.md.
         items: item key to ``ItemNorm``; in ``summary.csv`` their number.
         participants: those with at least one kept trial.
         trials: valid trials (parsable, within the bounds of response time).
         trials_kept: those that enter the response times.
-        reliability: of the items' mean log response times; split half over participants,
-            Spearman-Brown, mean over ``splits`` random splits. Neither clipped nor made positive;
-            None where the trials are too few to tell.
-        reliability_low, reliability_high: 95 % percentile interval, bootstrap over items; None
-            where the items are too few.
+        reliability: of the items' mean log response times (``split_half_reliability``); neither
+            clipped nor made positive; None where the trials are too few to tell.
+        reliability_low, reliability_high: 95 % interval; None where the items are too few.
         splits: number of random splits.
         rule: the cleaning rule in words.
-        reliability_centred, reliability_centred_low, reliability_centred_high: of the centred
-            means.
+        reliability_centred, reliability_centred_low, reliability_centred_high: of centred means.
         order_slope: change of log time from a trial to the next.
     """
 

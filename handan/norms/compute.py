@@ -1,4 +1,4 @@
-"""From the trials of one task to its table, its row of ``summary.csv`` and what is printed."""
+"""Norms from trials: the table of each task, its row of ``summary.csv`` and a printed account."""
 
 import math
 import os
@@ -31,16 +31,15 @@ from handan.norms.trials import (
     read_trials,
 )
 
+# The estimate's spread over studies grows without bound with fewer items.
+FEW_ITEMS = 10
+
 
 class Table(NamedTuple):
     """The norms of one task from one source, as they are written.
 
-    Attributes:
-        name: ``<task>.<source>``.
-        items: rows with ``norms.ITEM_COLUMNS``.
-        summary: a row with ``norms.SUMMARY_COLUMNS``.
-        reliability: of the items' means.
-        report: what the cleaning left out and what came of the rest, in a few lines.
+    ``name`` is ``<task>.<source>``, ``reliability`` that of the items' plain means, and ``report``
+    says in a few lines what the cleaning left out and what came of the rest.
     """
 
     name: str
@@ -76,8 +75,7 @@ def compute_table(
     Args:
         path: the file the trials are from, for messages.
         task, source: name the table.
-        trials: of this task.
-        cleaning: which of them count.
+        trials, cleaning: those of the task, and which of them count.
         splits, seed: random splits behind the reliabilities, as ``check_splits`` allows them. The
             same trials have the same ones, whatever task, items and participants are called.
 
@@ -127,10 +125,7 @@ def compute_table(
 def write_tables(output_dir: Path, tables: list[Table], keep: list[dict[str, str]]) -> None:
     """Write ``<task>.<source>.csv`` for every table, and ``summary.csv``.
 
-    Args:
-        output_dir: made if it does not exist.
-        tables: the tables.
-        keep: rows of a former ``summary.csv`` that stay unless a table replaces them.
+    Rows ``keep`` of a former ``summary.csv`` stay unless a table replaces them.
 
     Raises:
         UserError: a file cannot be written.
@@ -220,12 +215,6 @@ def _account(name: str, trials: list[Trial], cleaned: Cleaned) -> list[str]:
     ]
 
 
-# Norms from anyone's trials, in the layout of the packaged tables.
-
-# The estimate's spread over studies grows without bound with fewer items.
-FEW_ITEMS = 10
-
-
 def compute(
     path: Path,
     source: str,
@@ -246,8 +235,7 @@ def compute(
     Args:
         path: trials in the columns of ``read_trials``.
         source: short name of the study; with the task it names a table.
-        output_dir: gets ``<task>.<source>.csv`` for every task, and ``summary.csv``. Rows that an
-            earlier call left in ``summary.csv`` for other tasks and sources stay.
+        output_dir: gets the tables; rows of other tasks and sources in its ``summary.csv`` stay.
         floor_s, ceiling_s, all_trials, trim_sd, least_trials: the cleaning.
         splits: number of random splits behind each reliability.
         seed: every table has its own random stream, so that none depends on the others.

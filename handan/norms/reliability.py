@@ -1,4 +1,12 @@
-"""Split-half reliability of item means over participants."""
+"""Item means: their split-half reliability, and means without who saw which item.
+
+Where people answer different items, an item's mean log time also says how fast the people were
+who happened to see it. The second kind of mean is of log times from which each participant's own
+mean is taken off (and, where the order of trials is known, a linear effect of it), with the mean
+over all trials put back. In a complete design without order both kinds are the same. A participant
+with few trials on a task is centred on a mean that these trials themselves make up, which draws
+items towards the middle by 1 / their number.
+"""
 
 import math
 from typing import NamedTuple
@@ -9,6 +17,7 @@ from numpy.typing import NDArray
 from handan.norms.trials import Trial
 
 Array = NDArray[np.float64]
+Groups = NDArray[np.intp]  # group of every trial, from 0
 
 INTERVAL_RESAMPLES = 1000
 INTERVAL_SPLITS = 500
@@ -26,6 +35,13 @@ _CONSTANT_VARIANCE = 1e-12
 _MIN_DENOMINATOR = 1e-9
 # Numbers held at once while dividing: 16 MB for each temporary array.
 _CHUNK = 2_000_000
+
+
+# With less of the variance of trial numbers left beside participants and items, their order is as
+# good as fixed, and what it does cannot be told from what the items do.
+MIN_FREE_ORDER = 0.01
+_MAX_SWEEPS = 1_000
+_SETTLED = 1e-10
 
 
 class Reliability(NamedTuple):
@@ -173,17 +189,6 @@ def _corrected(weights_resample_item: Array, first: Array, second: Array) -> Arr
         spread = np.minimum(squares_x, squares_y) > _CONSTANT_VARIANCE * n
         defined = spread & (1 + r > _MIN_DENOMINATOR)
         return np.asarray(np.where(defined, 2 * r / (1 + r), np.nan))
-
-
-# Item means without the composition of an item's participants and the course of the session.
-
-Groups = NDArray[np.intp]  # group of every trial, from 0
-
-# With less of the variance of trial numbers left beside participants and items, their order is as
-# good as fixed, and what it does cannot be told from what the items do.
-MIN_FREE_ORDER = 0.01
-_MAX_SWEEPS = 1_000
-_SETTLED = 1e-10
 
 
 def centred_log_rt(kept: list[Trial]) -> tuple[Array, float | None]:

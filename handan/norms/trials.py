@@ -1,4 +1,10 @@
-"""The unit of human data: one answer of one person."""
+"""Trials: reading anyone's, and the rules by which they count.
+
+A file of trials is a CSV, one row a trial, in the columns ``task,item,participant`` and ``rt_s``
+(seconds) or ``rt_ms`` (milliseconds), ``correct`` where answers are scored and ``trial`` where the
+order is known (``docs/add-human-data.md``). The published sources are cleaned by the same rules;
+README.md gives the reasons.
+"""
 
 import math
 import statistics
@@ -10,30 +16,6 @@ from typing import NamedTuple
 
 from handan.csv_input import TRUTH, check_header, plain_number, read_cells
 from handan.errors import UserError
-
-
-class Trial(NamedTuple):
-    """One answer of one person.
-
-    Attributes:
-        participant: whose it is.
-        item: the item's key.
-        rt_s: response time in seconds; NaN where the source records none or contradicts itself.
-        correct: whether the answer is right; None where the item has no right answer.
-        number: place of the trial among those of its participant, from whatever number on; None
-            where the order is not known.
-    """
-
-    participant: str
-    item: str
-    rt_s: float
-    correct: bool | None
-    number: float | None = None
-
-
-# Trials of anyone: a CSV, one row a trial, in the columns ``task,item,participant`` and ``rt_s``
-# (seconds) or ``rt_ms`` (milliseconds), ``correct`` where answers are scored and ``trial`` where
-# the order is known (``docs/add-human-data.md``).
 
 REQUIRED = ("task", "item", "participant")
 # Columns of response times, in units to the second.
@@ -49,6 +31,30 @@ ODD_PARTICIPANT = 100
 MIN_TRIALS_OF_PARTICIPANT = 3
 ODD_TRIAL = 300
 MAX_STRAY, MAX_STRAY_SHARE = 4, 0.01
+
+# Medians outside these are named: few tasks of a study are so short or long, and wrong units are.
+SHORT_MEDIAN_S, LONG_MEDIAN_S = 0.3, 100.0
+# A pile of trials at the longest time: so many within this share of it (equal ones, or those of a
+# deadline that a screen meets to a frame), and so many times more than in the next band below.
+PILES = ((1e-6, 3), (0.01, 10))
+PILE_EXCESS = 3
+
+
+class Trial(NamedTuple):
+    """One answer of one participant to an item, by its key.
+
+    Attributes:
+        rt_s: response time in seconds; NaN where the source records none or contradicts itself.
+        correct: None where the item has no right answer.
+        number: place of the trial among those of its participant, from whatever number on; None
+            where the order is not known.
+    """
+
+    participant: str
+    item: str
+    rt_s: float
+    correct: bool | None
+    number: float | None = None
 
 
 def read_trials(path: Path) -> tuple[dict[str, list[Trial]], list[str]]:
@@ -117,12 +123,10 @@ def _time_column(path: Path, header: list[str]) -> str:
             "or add it in line 1, or remove what stands above the line that names the columns"
         )
     times = [name for name in TIMES if name in header]
-    if len(times) != 1:
-        raise UserError(
-            f"{path}: columns rt_s and rt_ms; remove one of them"
-            if times
-            else f"{path}: no column rt_s (seconds) or rt_ms (milliseconds); add one"
-        )
+    if not times:
+        raise UserError(f"{path}: no column rt_s (seconds) or rt_ms (milliseconds); add one")
+    if len(times) > 1:
+        raise UserError(f"{path}: columns rt_s and rt_ms; remove one of them")
     return times[0]
 
 
@@ -169,16 +173,14 @@ def _check_printable(place: str, what: str, name: str) -> None:
 def _check_unit(path: Path, task: str, trials: list[Trial], time_column: str) -> None:
     """Check that the median is one of the unit that the column is named after."""
     median = statistics.median(trial.rt_s for trial in trials) * TIMES[time_column]
+    found = f"{path}: the median {time_column} of task '{task}' is {median:g}, probably "
     if time_column == "rt_s" and median > MAX_MEDIAN_RT_S:
-        unit, cure = "milliseconds", "rt_ms, or convert times that truly are so long to it"
-    elif time_column == "rt_ms" and median < MIN_MEDIAN_RT_MS:
-        unit, cure = "seconds", "rt_s"
-    else:
-        return
-    raise UserError(
-        f"{path}: the median {time_column} of task '{task}' is {median:g}, probably {unit}: "
-        f"name the column {cure}"
-    )
+        raise UserError(
+            f"{found}milliseconds: name the column rt_ms, or convert times that truly are so long "
+            "to it"
+        )
+    if time_column == "rt_ms" and median < MIN_MEDIAN_RT_MS:
+        raise UserError(f"{found}seconds: name the column rt_s")
 
 
 def _check_one_unit(task: str, trials: list[Trial], places: list[str], time_column: str) -> None:
@@ -216,16 +218,6 @@ def _check_one_unit(task: str, trials: list[Trial], places: list[str], time_colu
         f"'{task}' usually take {usual_s * unit:g}; {found}: give all times in one unit and "
         "without marks between thousands, or remove these rows"
     )
-
-
-# Cleaning rules: one implementation for the published sources and for anyone's own trials.
-
-# Medians outside these are named: few tasks of a study are so short or long, and wrong units are.
-SHORT_MEDIAN_S, LONG_MEDIAN_S = 0.3, 100.0
-# A pile of trials at the longest time: so many within this share of it (equal ones, or those of a
-# deadline that a screen meets to a frame), and so many times more than in the next band below.
-PILES = ((1e-6, 3), (0.01, 10))
-PILE_EXCESS = 3
 
 
 @dataclass(frozen=True)
@@ -281,8 +273,7 @@ class Cleaned(NamedTuple):
     Attributes:
         valid: those that enter the accuracy.
         kept: those that enter the response times.
-        left_out: number of trials by rule, in the order of the rules; every trial that is not
-            kept is counted once.
+        left_out: number of trials by rule, in order; one that is not kept is counted once.
     """
 
     valid: list[Trial]
@@ -329,12 +320,9 @@ def clean(trials: list[Trial], cleaning: Cleaning) -> Cleaned:
 def clean_task(
     path: Path, name: str, trials: list[Trial], cleaning: Cleaning
 ) -> tuple[Cleaned, list[str]]:
-    """``clean``, and one sentence for each thing that makes the times doubtful.
+    """Clean the trials of one task, with a sentence for each thing that makes the times doubtful.
 
-    Args:
-        path, name: the file and what its trials are called, for messages.
-        trials: of one task.
-        cleaning: which of them count.
+    ``path`` and ``name``, what the trials are called, are for messages.
 
     Raises:
         UserError: no trial is kept, or the median is outside the bounds, so that the unit or the
@@ -382,10 +370,9 @@ def _trimmed(trials: list[Trial], trim_sd: float) -> list[Trial]:
         log_rt.setdefault(trial.participant, []).append(math.log(trial.rt_s))
     bounds = {}
     for participant, values in log_rt.items():
-        mean = sum(values) / len(values)
-        squares = sum((value - mean) ** 2 for value in values)
+        sd = statistics.stdev(values) if len(values) > 1 else 0.0
         # A participant whose times are all the same keeps them, whatever the rounding.
-        bounds[participant] = mean, trim_sd * math.sqrt(squares / max(1, len(values) - 1)) + 1e-12
+        bounds[participant] = statistics.fmean(values), trim_sd * sd + 1e-12
 
     def within(trial: Trial) -> bool:
         mean, most = bounds[trial.participant]
