@@ -5,6 +5,8 @@ Math-Verify, ms-swift, R1-Zero formats, GSM8K, AIME. ``SAME`` and ``OTHER`` are 
 and content of a box, ``TEXTS`` are references with whole responses.
 """
 
+from handan.tasks.equivalence import same_answer
+
 # ruff: noqa: RUF001, E501 - answers come with such characters
 
 # Pairs that are the same answer, in this order.
@@ -956,6 +958,11 @@ TEXTS = [
     ("3", "wrong", "\\boxed{3} or about 5"),
     ("3", "wrong", "The answer is 3 or about 5."),
 ]
+
+
+def quick_outcome(reference: str, answer: str) -> str | None:
+    """The outcome of an answer that is decided without algebra, else None."""
+    return {None: None, True: "correct", False: "wrong"}[same_answer(reference, answer)]
 
 
 def pairs(table: str) -> list[tuple[str, str, bool]]:

@@ -5,12 +5,12 @@ import logging
 from fractions import Fraction
 
 import pytest
+from grading_table import quick_outcome
 from hypothesis import given
 from hypothesis import strategies as st
 from math_verify import parse, verify
 
-from handan.tasks.closed_forms import proportional, surely_different, surely_equal, value
-from handan.tasks.mathematics import quick_outcome
+from handan.tasks.closed_forms import surely_equal, value
 
 # What math-verify reads as it should be read; the rest is in the table of right verdicts.
 ANSWERS = [
@@ -40,7 +40,7 @@ def test_certain_verdicts_are_those_of_math_verify_where_it_reads_them_right():
     [
         "2\\frac{1}{2}", "2(3)", "f(x)", "x=5", "1/2x", "50\\%", "5^\\circ", "\\sin{x}", "",
         "x2", "2^3^2", "\\sqrt2", "(1,2)", "9^{9^{9}}", "2^{99999}", "\\frac{1}{0}", "(" * 30 + "x",
-        "0^{-1}", "x" * 100, "10^{10}^{10}", "9999!", "\\binom{9999}{3}", "(-8)^{1/3}",
+        "0^{-1}", "x" * 1000, "10^{10}^{10}", "9999!", "\\binom{9999}{3}", "(-8)^{1/3}",
     ],
 )  # fmt: skip
 def test_what_could_be_taken_in_two_ways_or_is_too_large_has_no_value(text):
@@ -66,26 +66,15 @@ def test_values_are_those_of_fractions(a, b, n, m):
         ("\\sqrt{12}", "2\\sqrt{3}", None),
         ("\\sqrt{12}", "2\\sqrt{5}", False),
         ("\\sqrt{x^2}", "x", None),
-        # Floating point cannot tell these apart, so nothing is certain.
-        ("\\sqrt{10^{12}+1}-10^6", "\\frac{1}{\\sqrt{10^{12}+1}+10^6}", None),
-        ("\\sqrt{2}-\\sqrt{2}", "0", None),
-        ("1-10^{-20}\\sqrt{2}", "1", None),
+        ("\\frac{1}{i}", "-i", None),
+        # Sixty digits cannot tell these apart, so nothing is certain.
+        ("\\sqrt{1000000000001}-10^6", "\\frac{1}{\\sqrt{1000000000001}+10^6}", None),
+        ("1-10^{-30}\\sqrt{2}", "1", None),
         ("10^{-20}\\sqrt{2}", "10^{-21}\\sqrt{2}", False),
     ],
 )
 def test_equal_and_different_only_where_that_is_certain(a, b, same):
     assert surely_equal(a, b) is surely_equal(b, a) is same
-
-
-def test_multiples_of_each_other():
-    assert proportional("(2x+4y)-(3)", "(y)-(\\frac{3}{4}-\\frac{1}{2}x)")
-    assert not proportional("(2x+4y)-(3)", "(y)-(\\frac{3}{4}+\\frac{1}{2}x)")
-    assert not proportional("x", "0")
-
-
-def test_equal_values_of_roots_are_left_to_algebra():
-    assert not surely_different("\\sqrt{8}", "2\\sqrt{2}")
-    assert surely_different("\\sqrt{8}", "2\\sqrt{3}")
 
 
 @pytest.mark.parametrize("answer", ["5cm", "5 m", "5s", "5 min", "5d"])

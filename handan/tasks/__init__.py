@@ -3,7 +3,7 @@
 from handan.errors import UserError
 from handan.tasks import directions, syllogism_verification, syllogisms
 from handan.tasks.base import Grade, Item, Task
-from handan.tasks.binary import BINARY_TASKS, addition_key, subtraction_key
+from handan.tasks.binary import BINARY_TASKS
 from handan.tasks.digits import DIGIT_TASKS
 from handan.tasks.mathematics import MATH, MATH_TASK
 
@@ -13,7 +13,7 @@ TASKS: dict[str, Task] = {
     **{task.TASK.name: task.TASK for task in (syllogisms, syllogism_verification, directions)},
 }
 
-__all__ = ["TASKS", "Grade", "Item", "Task", "addition_key", "load", "subtraction_key"]
+__all__ = ["TASKS", "Grade", "Item", "Task", "load"]
 
 
 def load(name: str) -> Task:

@@ -6,6 +6,7 @@ subtractions and random draws of the other designs; an item is kept if the packa
 have it.
 """
 
+import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def carries_of_addition(a: int, b: int) -> int:
-    """Carries in the column addition of ``a`` and ``b``.
+    """Count the carries in the column addition of ``a`` and ``b``.
 
     Each carry replaces two ones by a one in the next column, so the carries are the ones that
     disappear: s(a) + s(b) - s(a + b), with s the number of ones (Legendre, Kummer).
@@ -31,7 +32,7 @@ def carries_of_addition(a: int, b: int) -> int:
 
 
 def borrows_of_subtraction(a: int, b: int) -> int:
-    """Borrows in the column subtraction ``a - b`` of numbers a >= b.
+    """Count the borrows in the column subtraction ``a - b``, a >= b.
 
     They sit in the columns where the addition (a - b) + b carries.
     """
@@ -39,12 +40,12 @@ def borrows_of_subtraction(a: int, b: int) -> int:
 
 
 def carries_of_multiplication(a: int, b: int) -> int:
-    """Carries when the shifted copies of ``a`` are summed column by column: s(a) s(b) - s(a b)."""
+    """Count the carries when shifted copies of ``a`` are summed by column: s(a) s(b) - s(a b)."""
     return a.bit_count() * b.bit_count() - (a * b).bit_count()
 
 
 def borrows_of_division(a: int, b: int) -> int:
-    """Borrows in all subtractions of the long division of ``a`` by ``b``.
+    """Count the borrows in all subtractions of the long division of ``a`` by ``b``.
 
     The study's own files count those of the last digit's subtraction only.
     """
@@ -59,7 +60,7 @@ def borrows_of_division(a: int, b: int) -> int:
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation: how its keys and questions are written, and what it does.
+    """An operation on two numbers.
 
     Attributes:
         symbol: stands between the operands in an item's key.
@@ -67,6 +68,7 @@ class Operation:
         allowed: which pairs of operands belong to the design.
         result: the answer as a number.
         carries: carries or borrows of the written method.
+        named: other wordings of the problem, with ``{a}`` and ``{b}``.
         aside: pattern of words after which a number is something else than what was asked for.
     """
 
@@ -75,6 +77,7 @@ class Operation:
     allowed: Callable[[int, int], bool]
     result: Callable[[int, int], int]
     carries: Callable[[int, int], int]
+    named: tuple[str, ...]
     aside: str = r"(?!)"
 
 
@@ -83,30 +86,34 @@ OPERATIONS = {
         "+",
         "Add the binary numbers {a} and {b}: {a} + {b}.",
         lambda a, b: True,
-        lambda a, b: a + b,
+        operator.add,
         carries_of_addition,
+        ("the sum of the binary numbers {a} and {b}", "adding {a} and {b} in binary"),
     ),
     "binary_subtraction": Operation(
         "-",
         "Subtract the binary number {b} from the binary number {a}: {a} - {b}.",
-        lambda a, b: a >= b,
-        lambda a, b: a - b,
+        operator.ge,
+        operator.sub,
         borrows_of_subtraction,
+        ("the difference of the binary numbers {a} and {b}",),
     ),
     "binary_multiplication": Operation(
         "*",
         f"Multiply the binary numbers {{a}} and {{b}}: {{a}} {TIMES} {{b}}.",
         lambda a, b: True,
-        lambda a, b: a * b,
+        operator.mul,
         carries_of_multiplication,
+        ("the product of the binary numbers {a} and {b}",),
     ),
     "binary_division": Operation(
         "/",
         "Divide the binary number {a} by the binary number {b} and give the quotient without "
         "remainder: {a} ÷ {b}.",
         lambda a, b: b > 0,
-        lambda a, b: a // b,
+        operator.floordiv,
         borrows_of_division,
+        ("the quotient of the binary numbers {a} and {b}",),
         r"\br(?:emainder)?\b",
     ),
     "binary_modulo": Operation(
@@ -114,49 +121,37 @@ OPERATIONS = {
         "Divide the binary number {a} by the binary number {b} and give the remainder only: "
         "{a} mod {b}.",
         lambda a, b: b > 0,
-        lambda a, b: a % b,
+        operator.mod,
         borrows_of_division,
+        ("the remainder when the binary number {a} is divided by {b}",),
         r"\bquotient\b",
     ),
 }
 
 
 def binary_key(symbol: str, a: int, b: int, bits: int = BITS) -> str:
-    """Key of an item, e.g. ``0101+0011``: operands of four bits around + - * / or %."""
+    """Return the key of an item, e.g. ``0101+0011``: operands of four bits around + - * / or %."""
     return f"{a:0{bits}b}{symbol}{b:0{bits}b}"
 
 
-def addition_key(a: int, b: int) -> str:
-    """Key of the addition ``a + b``, e.g. ``0101+0011``."""
-    return binary_key("+", a, b)
-
-
-def subtraction_key(a: int, b: int) -> str:
-    """Key of the subtraction ``a - b``, e.g. ``0101-0011``."""
-    return binary_key("-", a, b)
-
-
 def design(name: str) -> list[tuple[int, int]]:
-    """All pairs of operands of a task's complete design, in ascending order."""
+    """List all pairs of operands of a task's complete design, in ascending order."""
     allowed = OPERATIONS[name].allowed
     return [(a, b) for a in NUMBERS for b in NUMBERS if allowed(a, b)]
 
 
 def make_item(name: str, a: int, b: int, bits: int = BITS) -> Item:
-    """The item of task ``name`` with operands ``a`` and ``b``; its answer has no leading zeros.
+    """Make the item of task ``name`` with two operands; its answer has no leading zeros.
 
     Human items have operands of four bits; training problems are wider.
     """
     operation = OPERATIONS[name]
     result = operation.result(a, b)
-    question = (
-        operation.request.format(a=f"{a:0{bits}b}", b=f"{b:0{bits}b}")
-        + " Answer with the result as a binary number only."
-    )
+    request = operation.request.format(a=f"{a:0{bits}b}", b=f"{b:0{bits}b}")
     return worded(
         name,
         binary_key(operation.symbol, a, b, bits),
-        question,
+        f"{request} Answer with the result as a binary number only.",
         f"{result:b}",
         carries=operation.carries(a, b),
         operand_ones=a.bit_count() + b.bit_count(),
@@ -219,35 +214,28 @@ def find_numbers(item: Item, text: str) -> list[Stated]:
 
 
 def paraphrases(item: Item) -> list[str]:
-    """The item as exercise books and data sets put it."""
+    """Word the item as exercise books and data sets do."""
     operation = OPERATIONS[item.task]
     a, b = item.key.split(operation.symbol)
     out = []
     for x, y in {(a, b), (a.lstrip("0") or "0", b.lstrip("0") or "0")}:
         expression = f"{x} {operation.symbol} {y}"
-        named = {
-            "+": [f"the sum of the binary numbers {x} and {y}", f"adding {x} and {y} in binary"],
-            "-": [f"the difference of the binary numbers {x} and {y}"],
-            "*": [f"the product of the binary numbers {x} and {y}"],
-            "/": [f"the quotient of the binary numbers {x} and {y}"],
-            "%": [f"the remainder when the binary number {x} is divided by {y}"],
-        }[operation.symbol]
-        forms = [f"{expression} in binary", f"{expression} in base 2", *named]
-        out += [expression, f"{expression} =", *forms]
+        forms = [f"{expression} in binary", f"{expression} in base 2"]
+        forms += [form.format(a=x, b=y) for form in operation.named]
+        out += [expression, f"{expression} =", *forms, f"calculate {expression}"]
         out += [f"{ask} {form}" for ask in ("what is", "compute", "find") for form in forms]
-        out += [f"compute {expression}", f"what is {expression}", f"calculate {expression}"]
+        out += [f"{ask} {expression}" for ask in ("what is", "compute")]
     return out
 
 
-def make_task(name: str) -> Task:
-    """The task called ``name``: its items with human norms, and its grader."""
-
-    def items() -> list[Item]:
-        known = norms.load(name).items
-        candidates = [make_item(name, a, b) for a, b in design(name)]
-        return [item for item in candidates if item.key in known]
-
-    return Task(name, items, partial(grade_by, find_numbers), paraphrases, 318)
+def _items(name: str) -> list[Item]:
+    """The items of a complete design that have human norms."""
+    known = norms.load(name).items
+    candidates = [make_item(name, a, b) for a, b in design(name)]
+    return [item for item in candidates if item.key in known]
 
 
-BINARY_TASKS = {name: make_task(name) for name in OPERATIONS}
+BINARY_TASKS = {
+    name: Task(name, partial(_items, name), partial(grade_by, find_numbers), paraphrases, 318)
+    for name in OPERATIONS
+}

@@ -38,17 +38,17 @@ VERDICTS = [
 
 
 def digits_key(symbol: str, a: int, b: int, shown: int) -> str:
-    """Key of an item, e.g. ``3*5=15`` or ``7-2=6``."""
+    """Return the key of an item, e.g. ``3*5=15`` or ``7-2=6``."""
     return f"{a}{symbol}{b}={shown}"
 
 
 def true_result(symbol: str, a: int, b: int) -> int:
-    """Product (``*``) or difference (``-``) of two digits."""
+    """Return the product (``*``) or difference (``-``) of two digits."""
     return a * b if symbol == "*" else a - b
 
 
 def make_item(name: str, symbol: str, a: int, b: int, shown: int) -> Item:
-    """The item that shows ``shown`` as the result of ``a`` and ``b``."""
+    """Make the item that shows ``shown`` as the result of ``a`` and ``b``."""
     result = true_result(symbol, a, b)
     sign = "\N{MULTIPLICATION SIGN}" if symbol == "*" else "-"
     return worded(
@@ -73,7 +73,7 @@ def find_truth(item: Item, text: str) -> list[Stated]:
 
 
 def paraphrases(item: Item) -> list[str]:
-    """The item as exercise books and data sets put it."""
+    """Word the item as exercise books and data sets do."""
     expression, shown = item.key.split("=")
     return [
         f"{expression} = {shown}",
@@ -86,20 +86,21 @@ def paraphrases(item: Item) -> list[str]:
     ]
 
 
-def make_task(name: str, symbol: str, false_results: dict[tuple[int, int], int]) -> Task:
-    """The task with each problem's true and false result, in ascending order of the operands."""
-
-    def items() -> list[Item]:
-        return [
-            make_item(name, symbol, a, b, shown)
-            for (a, b), false_result in sorted(false_results.items())
-            for shown in (true_result(symbol, a, b), false_result)
-        ]
-
-    return Task(name, items, partial(grade_by, find_truth), paraphrases, 334)
+def _items(name: str, symbol: str, false_results: dict[tuple[int, int], int]) -> list[Item]:
+    """Each problem with its true and its false result, in ascending order of the operands."""
+    return [
+        make_item(name, symbol, a, b, shown)
+        for (a, b), false_result in sorted(false_results.items())
+        for shown in (true_result(symbol, a, b), false_result)
+    ]
 
 
 DIGIT_TASKS = {
-    "products": make_task("products", "*", FALSE_PRODUCTS),
-    "differences": make_task("differences", "-", FALSE_DIFFERENCES),
+    name: Task(
+        name, partial(_items, name, *problems), partial(grade_by, find_truth), paraphrases, 334
+    )
+    for name, problems in {
+        "products": ("*", FALSE_PRODUCTS),
+        "differences": ("-", FALSE_DIFFERENCES),
+    }.items()
 }

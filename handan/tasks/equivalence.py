@@ -1,20 +1,26 @@
-"""Whether two single answers are the same: numbers, numerals of a base, choices, words, formulas.
+"""Equality of two answers to a problem of mathematics, without evaluating any text.
 
-Integers, fractions and decimals are exact. Only a decimal of at least five significant digits also
-stands for the value from which it is rounded or cut, which leaves a relative error below 1e-4; a
-relative error of 2e-15 is taken for rounding of the machine.
+An answer is taken apart here: choices, lists, tuples, sets, matrices, sequences, equations, units.
+Numbers are compared exactly; only a decimal of at least five significant digits also stands for the
+value from which it is rounded or cut, which leaves a relative error below 1e-4, and a relative
+error of 2e-15 is taken for rounding of the machine. Expressions are left to algebra, which is asked
+for by the caller.
 """
 
 import re
 from collections.abc import Callable, Iterable
 from fractions import Fraction
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple
 
-from handan.tasks import closed_forms
+from handan.tasks.closed_forms import surely_equal
 from handan.tasks.final_answers import bare, in_brackets, outside, spelled, split
 
-FEWEST_DIGITS, MACHINE, MAX_CHARACTERS = 5, Fraction(2, 10**15), 400
+# Decides about two parts for which no rule here does; None if it cannot either.
+Ask = Callable[[str, str], bool | None]
+MAX_ENTRIES, MAX_CHARACTERS = 100, 400
+MIN_DIGITS, MACHINE, ROUGHLY = 5, Fraction(2, 10**15), Fraction(1, 20)
+DOTS = "\\ldots"
 
 NUMBER = re.compile(
     r"(?P<sign>[-+]*)(?:(?P<whole>\d{1,3}(?:,\d{3})+|\d*)(?:\.(?P<decimals>\d+))?"
@@ -26,10 +32,8 @@ REPEATING = re.compile(
     r"|(?P<last>\d)(?P=last){2,}\\ldots)"
 )
 FRACTION = re.compile(
-    r"(?P<sign>-?)(?:\\frac\{(?P<a>-?\d+)\}\{(?P<b>-?\d+)\}|(?P<c>\d+)/(?P<d>\d+))"
-)
-MIXED = re.compile(
-    r"(?P<sign>-?)(?P<whole>\d+)(?:\s*\\frac\{(?P<a>\d+)\}\{(?P<b>\d+)\}| +(?P<c>\d+)/(?P<d>\d+))"
+    r"(?P<sign>-?)(?:(?P<whole>\d+)(?:\s*(?=\\)| +(?=\d)))?"
+    r"(?:\\frac\{(?P<a>-?\d+)\}\{(?P<b>-?\d+)\}|(?P<c>\d+)/(?P<d>\d+))"
 )
 BASED = re.compile(
     r"\(?(?P<digits>[0-9A-Fa-f][0-9A-Za-z]*)\)?_\{?(?:\\text\{)?\(?(?P<base>\d{1,2}|[a-z]{3,7})[)}]*"
@@ -67,6 +71,31 @@ NAMES = {
     "hr": "h", "liter": "l", "milliliter": "ml",
 }  # fmt: skip
 
+CHOICE = re.compile(
+    r"(?:(?i:option|choice|answer)\s*)?(?:\\text\{)?\s*(?:\((?P<a>[A-Ja-j])\)|(?P<b>[A-J])\s*[).:]"
+    r"|(?P<c>[A-J])(?=\s*\}?\s*\Z))\s*[.:]?\s*\}?\s*(?P<rest>.*)"
+)
+NAME = (
+    r"(?:[a-zA-Z]'?(?:_\{?\w{1,3}\}?)?(?:\([a-zA-Z](?:,\s*[a-z])*\))?|[A-Z]{2,3}|[a-zA-Z]{4,}"
+    r"|\\text\{[^{}]*\}|\\[a-z]+|\([a-z](?:,\s*[a-z])*\))"
+)
+ASSIGNED = re.compile(rf"\s*(?P<name>{NAME})\s*(?:=|\\in(?![a-zA-Z]))\s*(?P<value>.+)", re.DOTALL)
+RELATION = re.compile(r"<|>|\\(?:leq|geq|neq|mid|cup|cap|setminus|to|implies|iff)(?![a-zA-Z])|:=")
+MATRIX = re.compile(
+    r"\\begin\{(?P<kind>(?:[pb]|small)?matrix|array)\}(?:\{[lcr| ]*\})?(?P<rows>.*)"
+    r"\\end\{(?P=kind)\}",
+    re.DOTALL,
+)
+CUT = re.compile(r"(-?\d*\.\d+)\s*\\ldots")
+NUMERAL_INDEX = re.compile(r"\d[})]?\s*_")
+
+
+class Number(NamedTuple):
+    """A plain number: its value, and what its last decimal counts; None where it is exact."""
+
+    value: Fraction
+    unit: Fraction | None = None
+
 
 class Scalar(NamedTuple):
     """A single answer without its unit, and the unit's name ('' if unknown) and power."""
@@ -76,216 +105,37 @@ class Scalar(NamedTuple):
     power: int = 1
 
 
-def same(right: str, given: str) -> bool | None:
-    """Whether two single answers in one spelling are the same; None if that is not certain.
+class Listed(NamedTuple):
+    """An answer of several parts: brackets ('' if there are none), entries, and their names."""
 
-    A unit may be left out and a percentage given by its number or its value; units that are both
-    known count. A numeral without a base is one of the base that the other names.
+    brackets: str
+    entries: list[str]
+    names: list[str | None]
+
+
+def _nobody(right: str, given: str) -> None:
+    """No decision."""
+
+
+def same_answer(right: str, given: str, ask: Ask = _nobody) -> bool | None:
+    """Tell whether an answer is the right one; None if that is not certain.
+
+    Args:
+        right: the reference.
+        given: the answer.
+        ask: decides about parts that need algebra; by default nothing does.
     """
-    if squeezed(right) == squeezed(given):
-        return True
-    numerals = _numeral(right), _numeral(given)
-    if numerals[0] or numerals[1]:
-        return _same_numeral(right, given, *numerals)
-    a, b = _scalar(right), _scalar(given, answer=True)
-    if _is_text(a.text) or _is_text(b.text):
-        return _unwrapped(a.text) == _unwrapped(b.text)
-    if a.unit and b.unit and (a.unit, a.power) != (b.unit, b.power):
-        return _same_quantity(a, b)
-    return same_value(a.text, b.text)
 
+    def careful(right: str, given: str) -> bool | None:
+        # Algebra drops dots and indices of numerals.
+        known = DOTS not in right + given and not NUMERAL_INDEX.search(f"{right} {given}")
+        return ask(right, given) if known else False
 
-def squeezed(text: str) -> str:
-    """``text`` without spaces, but for those between digits."""
-    return SPACES.sub("", text)
-
-
-def _unwrapped(text: str) -> str:
-    return squeezed(TEXT.sub(r"\1", text)).casefold().replace(".", "")
-
-
-def _is_text(text: str) -> bool:
-    """Whether an answer is one of words: not products of letters, nor numbers in ``\\text``."""
-    inner = TEXT.sub(r" \1 ", text).strip()
-    if "\\" in inner or not any(character.isalpha() for character in inner):
-        return False
-    marked = inner != text.strip()
-    return marked or bool(WORDS.fullmatch(inner) and WORD.search(inner))
-
-
-def _scalar(text: str, answer: bool = False) -> Scalar:
-    """An answer without its unit; a letter behind a number is a unit only in a given answer."""
-    text = text.strip()
-    if (whole := TEXT.fullmatch(text)) and whole[1].strip()[:1].isdigit():
-        text = whole[1].strip()
-    match = UNIT.search(text)
-    if match is None or (match["letter"] and not answer):
-        return Scalar(squeezed(text) if not MIXED.fullmatch(text) else text)
-    head = text[: match.start()].strip()
-    if not any(character.isdigit() for character in head) and not head.endswith(("}", ")")):
-        return Scalar(squeezed(text))
-    named = match["text"] or match["plain"] or match["glued"] or match["letter"] or ""
-    words = named.replace(".", "").lower().split()
-    if words and words[0] in POWERS_OF_TEN:
-        head += f"\\times10^{{{POWERS_OF_TEN[words.pop(0)]}}}"
-    power = int(match["power"] or 1)
-    if words and words[0] in ("square", "sq", "cubic", "cu"):
-        power = 2 if words.pop(0).startswith("sq") else 3
-    name = "".join(words)
-    name = name if name in SIZES else name.removesuffix("s")
-    name = NAMES.get(name, name)
-    head = head if MIXED.fullmatch(head) else squeezed(head)
-    return Scalar(head, name if name in SIZES else "", power)
-
-
-def without_unit(text: str) -> str:
-    """An answer without the name of what it counts."""
-    return _scalar(text).text
-
-
-def _same_quantity(a: Scalar, b: Scalar) -> bool | None:
-    """The same for two answers with known units that differ."""
-    if SIZES[a.unit][0] != SIZES[b.unit][0] or a.power != b.power:
-        return False
-    sizes = [Fraction(SIZES[of.unit][1]) ** of.power for of in (a, b)]
-    numbers = plain_number(a.text), plain_number(b.text)
-    if numbers[0] is None or numbers[1] is None:
-        return None
-    return numbers[0][0] * sizes[0] == numbers[1][0] * sizes[1]
-
-
-def _numeral(text: str) -> tuple[str, int] | None:
-    """Digits and base of a numeral that names its base; None for anything else."""
-    match = BASED.fullmatch(squeezed(text)) if len(text) < MAX_CHARACTERS else None
-    if match is None:
-        return None
-    base = BASES.get(match["base"]) or (int(match["base"]) if match["base"].isdigit() else 0)
-    digits = match["digits"].lower()
-    if digits.isalpha() and (len(digits) == 1 or match["digits"].islower()):
-        return None  # an index
-    try:
-        int(digits, base if base > 1 else 37)
-    except ValueError:
-        return None
-    return digits.lstrip("0") or "0", base
-
-
-def _same_numeral(
-    right: str, given: str, a: tuple[str, int] | None, b: tuple[str, int] | None
-) -> bool:
-    """Numerals of the same value, or of the same digits where one of them has no base."""
-    if a and b:
-        return int(*a) == int(*b)
-    digits = (a or b or ("", 0))[0]
-    other = squeezed(given if a else right).replace(",", "").lower()
-    return (other.lstrip("0") or "0") == digits
-
-
-def same_value(right: str, given: str) -> bool | None:
-    """Whether two expressions without spaces have the same value, percentages either way."""
-    percent = right.endswith("%"), given.endswith("%")
-    right, given = right.removesuffix("%"), given.removesuffix("%")
-    if percent[0] == percent[1]:
-        return _same_number(right, given)
-    if percent[0]:
-        others = f"\\frac{{{right}}}{{100}}", given
-    else:
-        others = right, f"\\frac{{{given}}}{{100}}"
-    verdicts = [_same_number(right, given), _same_number(*others)]
-    return True if True in verdicts else None if None in verdicts else False
-
-
-def plain_number(text: str) -> tuple[Fraction, Fraction | None] | None:
-    """An integer, decimal, fraction or mixed number, and what its last decimal counts.
-
-    The latter is None where the number is exact. None for anything else.
-    """
-    if len(text) > MAX_CHARACTERS:
-        return None
-    if (match := NUMBER.fullmatch(text)) and any(character.isdigit() for character in text):
-        return _decimal(match)
-    if match := REPEATING.fullmatch(text):
-        again, once = match["again"] or match["last"], match["once"]
-        value = Fraction(int((match["whole"] or "0") + once), 10 ** len(once))
-        value += Fraction(int(again), (10 ** len(again) - 1) * 10 ** len(once))
-    elif match := FRACTION.fullmatch(text):
-        above, below = int(match["a"] or match["c"]), int(match["b"] or match["d"])
-        if below == 0:
-            return None
-        value = Fraction(above, below)
-    elif match := MIXED.fullmatch(text):
-        above, below = int(match["a"] or match["c"]), int(match["b"] or match["d"])
-        if above >= below:
-            return None
-        value = int(match["whole"]) + Fraction(above, below)
-    else:
-        return None
-    return (-value if match["sign"] else value), None
-
-
-def _decimal(match: re.Match) -> tuple[Fraction, Fraction | None] | None:
-    whole = (match["whole"] or match["points"] or "").replace(",", "").replace(".", "")
-    decimals = match["decimals"] or match["comma"] or ""
-    if not whole + decimals:
-        return None
-    power = int(match["power"].strip("{}")) if match["power"] else 0
-    value = int(whole + decimals) * Fraction(10) ** (power - len(decimals))
-    value = -value if match["sign"].count("-") % 2 else value
-    digits = len((whole + decimals).lstrip("0"))
-    exact = not decimals or digits < FEWEST_DIGITS
-    unit = None if exact else Fraction(10) ** (power - len(decimals))
-    return value, unit
-
-
-def rounds(exact: closed_forms.Value, decimal: Fraction, unit: Fraction | None) -> bool:
-    """Whether ``decimal``, whose last digit counts ``unit``, is ``exact`` rounded or cut.
-
-    A decimal without a unit is exact.
-    """
-    if unit is None:
-        return exact == decimal
-    if not isinstance(exact, Fraction):
-        if abs(exact.imag) > 1e-12 * abs(exact.real):
-            return False
-        exact = Fraction(exact.real)
-    gap = (exact - decimal) * (1 if decimal > 0 else -1)
-    slack = MACHINE * abs(decimal)
-    return -unit / 2 - slack <= gap < unit or abs(gap) <= slack
-
-
-def _same_number(right: str, given: str) -> bool | None:
-    numbers = plain_number(right), plain_number(given)
-    values = [
-        found[0] if found else closed_forms.number(text)
-        for found, text in zip(numbers, (right, given), strict=True)
-    ]
-    a, b = values
-    if numbers[0] and numbers[1]:
-        units = [found[1] for found in numbers if found and found[1]]
-        if a == b or not units:
-            return a == b
-    for found, other in ((numbers[0], b), (numbers[1], a)):
-        if found and found[1] and other is not None and rounds(other, *found):
-            return True
-    if numbers[0] and numbers[1]:
-        return False
-    return closed_forms.surely_equal(_written(right, numbers[0]), _written(given, numbers[1]))
-
-
-def _written(text: str, number: tuple[Fraction, Fraction | None] | None) -> str:
-    """A plain number as the parser of expressions reads it; other text as it is."""
-    return text if number is None else f"\\frac{{{number[0].numerator}}}{{{number[0].denominator}}}"
-
-
-# Sequences of which a part is left out: '1, 2, \\ldots, n'.
-
-DOTS = "\\ldots"
-# Whether two terms are the same; None if that is not certain.
-Same = Callable[[str, str], bool | None]
+    return _same(spelled(bare(right)), spelled(bare(given)), careful)
 
 
 def every(verdicts: Iterable[bool | None]) -> bool | None:
-    """False if one is, else None if one is, else True."""
+    """Return False if one is, else None if one is, else True."""
     found: bool | None = True
     for verdict in verdicts:
         if verdict is False:
@@ -294,8 +144,159 @@ def every(verdicts: Iterable[bool | None]) -> bool | None:
     return found
 
 
-def same_sequence(right: str, given: str, same: Same) -> bool | None:
-    """Sequences of which a part is left out, by the terms that are given."""
+def _same(right: str, given: str, ask: Ask) -> bool | None:
+    if squeezed(right) == squeezed(given):
+        return True
+    choices = CHOICE.fullmatch(right), CHOICE.fullmatch(given)
+    if choices[0] or choices[1]:
+        return _same_choice(right, given, choices, ask)
+    right, given = (_without_dots(text) for text in (right, given))
+    numbers = plain_number(squeezed(right)), plain_number(squeezed(given))
+    if numbers[0] and numbers[1] and same_scalar(right, given):
+        return True
+    if any(DOTS in outside(in_brackets(_value(text))[1]) for text in (right, given)):
+        return _same_sequence(_value(right), _value(given), lambda x, y: _same(x, y, ask))
+    rows, other_rows = _cells(right), _cells(given)
+    if rows and other_rows:
+        if [len(row) for row in rows] != [len(row) for row in other_rows]:
+            return False
+        pairs = zip(chain(*rows), chain(*other_rows), strict=True)
+        return every(_same(x, y, ask) for x, y in pairs)
+    a, b = _listed(right), _listed(given)
+    if a is None or b is None:
+        # '1,000' is a number, but not where '1, 000' is asked for.
+        a, b = (None if numbers[0] else a), (None if numbers[1] else b)
+    if a or b:
+        return _same_list(right, given, (a, b), ask)
+    return _same_single(right, given, ask)
+
+
+def _without_dots(text: str) -> str:
+    """A decimal without the dots behind it, unless they repeat a digit."""
+    match = CUT.fullmatch(text)
+    return match[1] if match and not REPEATING.fullmatch(squeezed(text)) else text
+
+
+def _same_choice(
+    right: str, given: str, choices: tuple[re.Match | None, re.Match | None], ask: Ask
+) -> bool | None:
+    """The letter or the value is enough; where both are given both must agree."""
+    letters = [c and (c["a"] or c["b"] or c["c"]).upper() for c in choices]
+    rests = [c["rest"] if c else whole for c, whole in zip(choices, (right, given), strict=True)]
+    if all(letters) and (letters[0] != letters[1] or not all(rests)):
+        return letters[0] == letters[1]
+    if choices[0] and choices[0]["a"] and not rests[0]:
+        return letters[0] == given.upper()
+    return _same(rests[0], rests[1], ask) if all(rests) else False
+
+
+def _listed(text: str) -> Listed | None:
+    """The parts of a list, tuple, interval or set in one spelling; None if there are none."""
+    body = _value(text)
+    brackets, inside = in_brackets(body.strip())
+    cells = _cells(body)
+    if cells and 1 in (len(cells), max(map(len, cells))):
+        flat = list(chain(*cells))
+        return Listed("()", flat, [None] * len(flat))
+    if RELATION.search(outside(inside)):
+        return None
+    entries = []
+    for entry in split(inside):
+        signs = "+-" if entry.count("\\pm") == 1 else ["\\pm"]
+        entries += [entry.replace("\\pm", sign).strip() for sign in signs]
+    if brackets == "\\{\\}":
+        entries = list(dict.fromkeys(map(squeezed, entries)))
+    elif len(entries) < 2:
+        return None
+    if not all(entries) or len(entries) > MAX_ENTRIES:
+        return None
+    named = [_assigned(entry) for entry in entries]
+    values = [m["value"] if m else entry for m, entry in zip(named, entries, strict=True)]
+    return Listed(brackets, values, [match and squeezed(match["name"]) for match in named])
+
+
+def _same_list(
+    right: str, given: str, lists: tuple[Listed | None, Listed | None], ask: Ask
+) -> bool | None:
+    a, b = (
+        found or Listed("", [_value(text)], [None])
+        for found, text in zip(lists, (right, given), strict=True)
+    )
+    if lists[0] is None and not b.brackets:
+        # Several answers to a question that has one: all of them must be right.
+        return every(_same(a.entries[0], entry, ask) for entry in b.entries)
+    if None in lists and (a.brackets or b.brackets) and len(a.entries) != len(b.entries):
+        # The other may be '\\mathbb{R}' or 'x > 2'.
+        single = given if lists[0] else right
+        return False if plain_number(squeezed(single)) else ask(right, given)
+    kinds = {of.brackets for of in (a, b)} - {""}
+    pair = len(a.entries) == 2
+    if len(a.entries) != len(b.entries) or (len(kinds) == 2 and (pair or "\\{\\}" in kinds)):
+        return False
+    if pair and "" in (a.brackets, b.brackets) and kinds - {"()", "\\{\\}"}:
+        return False  # an interval
+    names = [_distinct(of.names) for of in (a, b)]
+    if names[0] and names[1]:
+        if names[0].keys() != names[1].keys():
+            return False
+        a, b = (
+            of._replace(entries=[of.entries[place] for _, place in sorted(by.items())])
+            for of, by in ((a, names[0]), (b, names[1]))
+        )
+    # 'x_1 = 3, x_2 = 2' are two solutions, 'x = 3, y = 2' is a pair.
+    letters = {name[0] for name in names[0] or names[1] or ()}
+    if kinds - {"\\{\\}"} or all(names) or len(letters) > 1:
+        return every(_same(x, y, ask) for x, y in zip(a.entries, b.entries, strict=True))
+    return _matched(a.entries, b.entries, ask)
+
+
+def _distinct(names: list[str | None]) -> dict[str, int] | None:
+    """The place of each name, if every entry has one of its own."""
+    places = {name: place for place, name in enumerate(names) if name is not None}
+    return places if len(places) == len(names) > 1 else None
+
+
+def _assigned(text: str) -> re.Match | None:
+    """Name and value of an answer such as 'x = 5'; None for an equation that is none."""
+    match = ASSIGNED.fullmatch(text)
+    return match if match and "=" not in outside(match["value"]) else None
+
+
+def _value(text: str) -> str:
+    match = _assigned(text)
+    return match["value"] if match else text
+
+
+def _matched(right: list[str], given: list[str], ask: Ask) -> bool | None:
+    """Whether two lists hold the same entries in any order."""
+    left, uncertain = list(given), False
+    for entry in right:
+        verdicts = [_same(entry, other, _nobody) for other in left]
+        if True not in verdicts:
+            for index in [index for index, verdict in enumerate(verdicts) if verdict is None]:
+                verdicts[index] = _same(entry, left[index], ask)
+                if verdicts[index]:
+                    break
+        if True in verdicts:
+            left.pop(verdicts.index(True))
+        elif None in verdicts:
+            uncertain = True
+        else:
+            return False
+    return None if uncertain else True
+
+
+def _cells(text: str) -> list[list[str]] | None:
+    """Rows of cells of a matrix in whatever brackets; None for anything else."""
+    match = MATRIX.fullmatch(_value(text).strip()) or MATRIX.fullmatch(in_brackets(text)[1].strip())
+    if match is None:
+        return None
+    rows = [row for row in match["rows"].split("\\\\") if row.strip()]
+    return [[cell.strip() for cell in row.split("&")] for row in rows] or None
+
+
+def _same_sequence(right: str, given: str, same: Ask) -> bool | None:
+    """Compare sequences of which a part is left out by the terms that are given."""
     first, second = _around_dots(right), _around_dots(given)
     if DOTS not in given:
         first, second = second, first
@@ -330,236 +331,14 @@ def _around_dots(text: str) -> tuple[str, list[str], list[str] | None]:
 
 
 def _one_law(terms: list[str], factor: bool = False) -> bool:
-    """Whether terms grow by one difference, or by one factor if that may be."""
-    values = [closed_forms.value(squeezed(term)) for term in terms]
-    known = [value for value in values if isinstance(value, Fraction)]
-    if len(known) < max(3, len(values)):
+    """Whether numbers grow by one difference, or by one factor if that may be."""
+    numbers = [plain_number(squeezed(term)) for term in terms]
+    values = [number.value for number in numbers if number]
+    if len(values) < max(3, len(terms)):
         return False
-    differences = {y - x for x, y in pairwise(known)}
-    if len(differences) == 1:
+    if len({y - x for x, y in pairwise(values)}) == 1:
         return True
-    return factor and all(known) and len({y / x for x, y in pairwise(known)}) == 1
-
-
-# Whether two answers are the same: choices, lists, tuples, sets, matrices, equations.
-
-# Decides about two parts for which no rule here does; None if it cannot either.
-Ask = Callable[[str, str], bool | None]
-MAX_ENTRIES, ROUGHLY = 100, Fraction(1, 20)
-
-CHOICE = re.compile(
-    r"(?:(?i:option|choice|answer)\s*)?(?:\\text\{)?\s*(?:\((?P<a>[A-Ja-j])\)|(?P<b>[A-J])\s*[).:]"
-    r"|(?P<c>[A-J])(?=\s*\}?\s*\Z))\s*[.:]?\s*\}?\s*(?P<rest>.*)"
-)
-NAME = (
-    r"(?:[a-zA-Z]'?(?:_\{?\w{1,3}\}?)?(?:\([a-zA-Z](?:,\s*[a-z])*\))?|[A-Z]{2,3}|[a-zA-Z]{4,}"
-    r"|\\text\{[^{}]*\}|\\[a-z]+|\([a-z](?:,\s*[a-z])*\))"
-)
-ASSIGNED = re.compile(rf"\s*(?P<name>{NAME})\s*(?:=|\\in(?![a-zA-Z]))\s*(?P<value>.+)", re.DOTALL)
-RELATION = re.compile(r"<|>|\\(?:leq|geq|neq|mid|cup|cap|setminus|to|implies|iff)(?![a-zA-Z])|:=")
-MATRIX = re.compile(
-    r"\\begin\{(?P<kind>(?:[pb]|small)?matrix|array)\}(?:\{[lcr| ]*\})?(?P<rows>.*)"
-    r"\\end\{(?P=kind)\}",
-    re.DOTALL,
-)
-CUT = re.compile(r"(-?\d*\.\d+)\s*\\ldots")
-NUMERAL_INDEX = re.compile(r"\d[})]?\s*_")
-
-
-def _nobody(right: str, given: str) -> None:
-    """No decision."""
-
-
-class Listed(NamedTuple):
-    """An answer of several parts: brackets ('' if there are none) and entries."""
-
-    brackets: str
-    entries: list[str]
-    names: list[str | None]
-
-
-def same_answer(right: str, given: str, ask: Ask = _nobody) -> bool | None:
-    """Whether an answer is the right one; None if that is not certain.
-
-    Args:
-        right: the reference.
-        given: the answer.
-        ask: decides about parts that need algebra; by default nothing does.
-    """
-
-    def careful(right: str, given: str) -> bool | None:
-        # Algebra drops dots and indices of numerals.
-        known = DOTS not in right + given and not NUMERAL_INDEX.search(f"{right} {given}")
-        return ask(right, given) if known else False
-
-    return _same(spelled(bare(right)), spelled(bare(given)), careful)
-
-
-def _same(right: str, given: str, ask: Ask) -> bool | None:
-    if squeezed(right) == squeezed(given):
-        return True
-    choices = CHOICE.fullmatch(right), CHOICE.fullmatch(given)
-    if choices[0] or choices[1]:
-        return _same_choice(right, given, choices, ask)
-    right, given = (_decimal_answers(text) for text in (right, given))
-    numbers = plain_number(squeezed(right)), plain_number(squeezed(given))
-    if numbers[0] and numbers[1] and same(right, given):
-        return True
-    if any(DOTS in outside(in_brackets(_value(text))[1]) for text in (right, given)):
-        return same_sequence(_value(right), _value(given), lambda x, y: _same(x, y, ask))
-    rows, other_rows = _cells(right), _cells(given)
-    if rows and other_rows:
-        return _same_matrix(rows, other_rows, ask)
-    a, b = listed(right), listed(given)
-    if a is None or b is None:
-        # '1,000' is a number, but not where '1, 000' is asked for.
-        a, b = (None if numbers[0] else a), (None if numbers[1] else b)
-    if a or b:
-        return _same_list(right, given, (a, b), ask)
-    return _same_single(right, given, ask)
-
-
-def _decimal_answers(text: str) -> str:
-    """A decimal without the dots behind it, unless they repeat a digit."""
-    match = CUT.fullmatch(text)
-    return match[1] if match and not REPEATING.fullmatch(squeezed(text)) else text
-
-
-def _same_choice(
-    right: str, given: str, choices: tuple[re.Match | None, re.Match | None], ask: Ask
-) -> bool | None:
-    """The letter or the value is enough; where both are given both must agree."""
-    letters = [c and (c["a"] or c["b"] or c["c"]).upper() for c in choices]
-    rests = [c["rest"] if c else whole for c, whole in zip(choices, (right, given), strict=True)]
-    if all(letters):
-        if letters[0] != letters[1]:
-            return False
-        return _same(rests[0], rests[1], ask) if all(rests) else True
-    if choices[0] and choices[0]["a"] and not rests[0]:
-        return letters[0] == given.upper()
-    return _same(rests[0], rests[1], ask) if all(rests) else False
-
-
-def listed(text: str) -> Listed | None:
-    """The parts of a list, tuple, interval or set in one spelling; None if there are none."""
-    assigned = _assigned(text)
-    body = assigned["value"] if assigned else text
-    brackets, inside = in_brackets(body.strip())
-    cells = _cells(body)
-    if cells and 1 in (len(cells), max(map(len, cells))):
-        flat = [cell for row in cells for cell in row]
-        return Listed("()", flat, [None] * len(flat))
-    if RELATION.search(outside(inside)):
-        return None
-    entries = [one for entry in split(inside) for one in _both_signs(entry)]
-    if brackets == "\\{\\}":
-        entries = list(dict.fromkeys(map(squeezed, entries)))
-    elif len(entries) < 2:
-        return None
-    entries = [entry.strip() for entry in entries]
-    if any(not entry for entry in entries) or len(entries) > MAX_ENTRIES:
-        return None
-    named = [_assigned(entry) for entry in entries]
-    values = [
-        match["value"] if match else entry for match, entry in zip(named, entries, strict=True)
-    ]
-    return Listed(brackets, values, [match and squeezed(match["name"]) for match in named])
-
-
-def _both_signs(entry: str) -> list[str]:
-    """The two answers of plus-minus."""
-    if entry.count("\\pm") != 1:
-        return [entry]
-    return [entry.replace("\\pm", sign) for sign in ("+", "-")]
-
-
-def _same_list(
-    right: str, given: str, lists: tuple[Listed | None, Listed | None], ask: Ask
-) -> bool | None:
-    a, b = (
-        found or Listed("", [_value(text)], [None])
-        for found, text in zip(lists, (right, given), strict=True)
-    )
-    if lists[0] is None and not b.brackets:
-        # Several answers to a question that has one: all of them must be right.
-        return every(_same(a.entries[0], entry, ask) for entry in b.entries)
-    if None in lists and (a.brackets or b.brackets) and len(a.entries) != len(b.entries):
-        # The other may be '\\mathbb{R}' or 'x > 2'.
-        single = given if lists[0] else right
-        return False if plain_number(squeezed(single)) else ask(right, given)
-    kinds = {of.brackets for of in (a, b)} - {""}
-    pair = len(a.entries) == 2
-    if len(a.entries) != len(b.entries) or (len(kinds) == 2 and (pair or "\\{\\}" in kinds)):
-        return False
-    if pair and "" in (a.brackets, b.brackets) and kinds - {"()", "\\{\\}"}:
-        return False  # an interval
-    names = [_distinct(of.names) for of in (a, b)]
-    if names[0] and names[1]:
-        if names[0] != names[1]:
-            return False
-        a, b = _by_name(a), _by_name(b)
-    # 'x_1 = 3, x_2 = 2' are two solutions, 'x = 3, y = 2' is a pair.
-    letters = {name[0] for name in names[0] or names[1] or []}
-    if kinds - {"\\{\\}"} or all(names) or len(letters) > 1:
-        return every(_same(x, y, ask) for x, y in zip(a.entries, b.entries, strict=True))
-    return _matched(a.entries, b.entries, ask)
-
-
-def _assigned(text: str) -> re.Match | None:
-    """Name and value of an answer such as 'x = 5'; None for an equation that is none."""
-    match = ASSIGNED.fullmatch(text)
-    return match if match and "=" not in outside(match["value"]) else None
-
-
-def _value(text: str) -> str:
-    match = _assigned(text)
-    return match["value"] if match else text
-
-
-def _distinct(names: list[str | None]) -> list[str] | None:
-    """The names in order, if every entry has one of its own."""
-    known = sorted(name for name in names if name is not None)
-    return known if len(set(known)) == len(names) > 1 else None
-
-
-def _by_name(of: Listed) -> Listed:
-    order = sorted(range(len(of.entries)), key=lambda index: of.names[index] or "")
-    return Listed(of.brackets, [of.entries[i] for i in order], [of.names[i] for i in order])
-
-
-def _matched(right: list[str], given: list[str], ask: Ask) -> bool | None:
-    """Whether two lists hold the same entries in any order."""
-    left, uncertain = list(given), False
-    for entry in right:
-        verdicts = [_same(entry, other, _nobody) for other in left]
-        if True not in verdicts:
-            for index in [index for index, verdict in enumerate(verdicts) if verdict is None]:
-                verdicts[index] = _same(entry, left[index], ask)
-                if verdicts[index]:
-                    break
-        if True in verdicts:
-            left.pop(verdicts.index(True))
-        elif None in verdicts:
-            uncertain = True
-        else:
-            return False
-    return None if uncertain else True
-
-
-def _cells(text: str) -> list[list[str]] | None:
-    """Rows of cells of a matrix in whatever brackets; None for anything else."""
-    match = MATRIX.fullmatch(_value(text).strip()) or MATRIX.fullmatch(in_brackets(text)[1].strip())
-    if match is None:
-        return None
-    rows = [row for row in match["rows"].split("\\\\") if row.strip()]
-    return [[cell.strip() for cell in row.split("&")] for row in rows] or None
-
-
-def _same_matrix(right: list[list[str]], given: list[list[str]], ask: Ask) -> bool | None:
-    if [len(row) for row in right] != [len(row) for row in given]:
-        return False
-    rows = zip(right, given, strict=True)
-    return every(_same(x, y, ask) for row in rows for x, y in zip(*row, strict=True))
+    return factor and all(values) and len({y / x for x, y in pairwise(values)}) == 1
 
 
 def _same_single(right: str, given: str, ask: Ask) -> bool | None:
@@ -571,7 +350,7 @@ def _same_single(right: str, given: str, ask: Ask) -> bool | None:
     relations = bool(RELATION.search(right)), bool(RELATION.search(given))
     if any(relations):
         other = right if relations[1] else given
-        number = not all(relations) and closed_forms.value(squeezed(_value(other))) is not None
+        number = not all(relations) and plain_number(squeezed(_value(other)))
         return False if number else ask(right, given)
     about = [part.strip() for part in given.split("\\approx")]
     given = about[0] or given
@@ -582,24 +361,169 @@ def _same_single(right: str, given: str, ask: Ask) -> bool | None:
         sides.append([side.strip() for side in split(text, "=", words=False)])
     equations = [len(of) == 2 and not name for of, name in zip(sides, names, strict=True)]
     if equations[0] or (names[0] and equations[1]):
-        if len(sides[1]) < 2:
-            return False
-        return closed_forms.proportional(*map(_difference, sides)) or ask(right, given)
+        return ask(right, given) if len(sides[1]) > 1 else False
     if names[0] != names[1] and len(names[0]) == len(names[1]) == 1:
         return False
     if _contradictory(sides[1]) or _contradictory(about):
         return False
     right, given = sides[0][-1], sides[1][-1]
-    verdict = same(right, given)
-    return ask(without_unit(right), without_unit(given)) if verdict is None else verdict
+    verdict = same_scalar(right, given)
+    return ask(_scalar(right).text, _scalar(given).text) if verdict is None else verdict
 
 
 def _contradictory(sides: list[str]) -> bool:
     """Whether '5 = 6' is said, which is two answers; '2/3 = 0.67' is not."""
-    values = [closed_forms.number(squeezed(side)) for side in sides]
-    known = [value for value in values if isinstance(value, Fraction)]
-    return any(abs(x - y) > ROUGHLY * max(abs(x), abs(y)) for x, y in pairwise(known))
+    numbers = [number for side in sides if (number := plain_number(squeezed(side)))]
+    return any(
+        abs(x.value - y.value) > ROUGHLY * max(abs(x.value), abs(y.value))
+        for x, y in pairwise(numbers)
+    )
 
 
-def _difference(sides: list[str]) -> str:
-    return f"({squeezed(sides[0])})-({squeezed(sides[1])})"
+def same_scalar(right: str, given: str) -> bool | None:
+    """Tell whether two single answers in one spelling are the same; None if that is not certain.
+
+    A unit may be left out and a percentage given by its number or its value; units that are both
+    known count. A numeral without a base is one of the base that the other names.
+    """
+    if squeezed(right) == squeezed(given):
+        return True
+    if TEXT.search(right) and _unwrapped(right) == _unwrapped(given):
+        return True
+    numerals = _numeral(right), _numeral(given)
+    if numerals[0] and numerals[1]:
+        return int(*numerals[0]) == int(*numerals[1])
+    if based := numerals[0] or numerals[1]:
+        digits = squeezed(given if numerals[0] else right).replace(",", "").lower()
+        return (digits.lstrip("0") or "0") == based[0]
+    a, b = _scalar(right), _scalar(given, answer=True)
+    if _is_text(a.text) or _is_text(b.text):
+        return _unwrapped(a.text) == _unwrapped(b.text)
+    if not a.unit or not b.unit or (a.unit, a.power) == (b.unit, b.power):
+        return _same_value(a.text, b.text)
+    if SIZES[a.unit][0] != SIZES[b.unit][0] or a.power != b.power:
+        return False
+    sizes = [Fraction(SIZES[of.unit][1]) ** of.power for of in (a, b)]
+    numbers = plain_number(a.text), plain_number(b.text)
+    if numbers[0] is None or numbers[1] is None:
+        return None
+    return numbers[0].value * sizes[0] == numbers[1].value * sizes[1]
+
+
+def squeezed(text: str) -> str:
+    """Return ``text`` without spaces, but for those between digits."""
+    return SPACES.sub("", text)
+
+
+def _unwrapped(text: str) -> str:
+    return squeezed(TEXT.sub(r"\1", text)).casefold().replace(".", "")
+
+
+def _is_text(text: str) -> bool:
+    """Whether an answer is one of words: not products of letters, nor numbers in ``\\text``."""
+    inner = TEXT.sub(r" \1 ", text).strip()
+    if "\\" in inner or not any(character.isalpha() for character in inner):
+        return False
+    marked = inner != text.strip()
+    return marked or bool(WORDS.fullmatch(inner) and WORD.search(inner))
+
+
+def _scalar(text: str, answer: bool = False) -> Scalar:
+    """An answer without its unit; a letter behind a number is a unit only in a given answer."""
+    text = text.strip()
+    if (whole := TEXT.fullmatch(text)) and whole[1].strip()[:1].isdigit():
+        text = whole[1].strip()
+    match = UNIT.search(text)
+    if match is None or (match["letter"] and not answer):
+        return Scalar(squeezed(text) if not FRACTION.fullmatch(text) else text)
+    head = text[: match.start()].strip()
+    if not any(character.isdigit() for character in head) and not head.endswith(("}", ")")):
+        return Scalar(squeezed(text))
+    named = match["text"] or match["plain"] or match["glued"] or match["letter"] or ""
+    words = named.replace(".", "").lower().split()
+    if words and words[0] in POWERS_OF_TEN:
+        head += f"\\times10^{{{POWERS_OF_TEN[words.pop(0)]}}}"
+    power = int(match["power"] or 1)
+    if words and words[0] in ("square", "sq", "cubic", "cu"):
+        power = 2 if words.pop(0).startswith("sq") else 3
+    name = "".join(words)
+    name = name if name in SIZES else name.removesuffix("s")
+    name = NAMES.get(name, name)
+    head = head if FRACTION.fullmatch(head) else squeezed(head)
+    return Scalar(head, name if name in SIZES else "", power)
+
+
+def _numeral(text: str) -> tuple[str, int] | None:
+    """Digits and base of a numeral that names its base; None for anything else."""
+    match = BASED.fullmatch(squeezed(text)) if len(text) < MAX_CHARACTERS else None
+    if match is None:
+        return None
+    base = BASES.get(match["base"]) or (int(match["base"]) if match["base"].isdigit() else 0)
+    digits = match["digits"].lower()
+    if digits.isalpha() and (len(digits) == 1 or match["digits"].islower()):
+        return None  # an index
+    try:
+        int(digits, base if base > 1 else 37)
+    except ValueError:
+        return None
+    return digits.lstrip("0") or "0", base
+
+
+def _same_value(right: str, given: str) -> bool | None:
+    """Compare two values without spaces, percentages by their number or their value."""
+    percent = right.endswith("%"), given.endswith("%")
+    a, b = (plain_number(text.removesuffix("%")) for text in (right, given))
+    if a is None or b is None:
+        # Algebra knows what a decimal may be rounded from.
+        rounded = (a and a.unit) or (b and b.unit)
+        return None if rounded or any(percent) else surely_equal(right, given)
+    if rounds(b.value, a) or rounds(a.value, b):
+        return True
+    a = Number(a.value / 100) if percent[0] else a
+    b = Number(b.value / 100) if percent[1] else b
+    return percent[0] != percent[1] and (rounds(b.value, a) or rounds(a.value, b))
+
+
+def plain_number(text: str) -> Number | None:
+    """Read an integer, decimal, fraction or mixed number; None for anything else."""
+    if len(text) > MAX_CHARACTERS:
+        return None
+    if (match := NUMBER.fullmatch(text)) and any(character.isdigit() for character in text):
+        return _decimal(match)
+    if match := REPEATING.fullmatch(text):
+        again, once = match["again"] or match["last"], match["once"]
+        value = Fraction(int((match["whole"] or "0") + once), 10 ** len(once))
+        value += Fraction(int(again), (10 ** len(again) - 1) * 10 ** len(once))
+    elif match := FRACTION.fullmatch(text):
+        whole, above, below = (
+            match["whole"],
+            int(match["a"] or match["c"]),
+            int(match["b"] or match["d"]),
+        )
+        if below == 0 or (whole and not 0 <= above < below):
+            return None
+        value = int(whole or 0) + Fraction(above, below)
+    else:
+        return None
+    return Number(-value if match["sign"] else value)
+
+
+def _decimal(match: re.Match) -> Number | None:
+    whole = (match["whole"] or match["points"] or "").replace(",", "").replace(".", "")
+    decimals = match["decimals"] or match["comma"] or ""
+    if not whole + decimals:
+        return None
+    power = int(match["power"].strip("{}")) if match["power"] else 0
+    unit = Fraction(10) ** (power - len(decimals))
+    value = int(whole + decimals) * unit * (-1) ** match["sign"].count("-")
+    exact = not decimals or len((whole + decimals).lstrip("0")) < MIN_DIGITS
+    return Number(value, None if exact else unit)
+
+
+def rounds(exact: Fraction, decimal: Number) -> bool:
+    """Tell whether a decimal is ``exact`` rounded or cut; without a unit it must be equal."""
+    if decimal.unit is None:
+        return exact == decimal.value
+    gap = (exact - decimal.value) * (1 if decimal.value > 0 else -1)
+    slack = MACHINE * abs(decimal.value)
+    return -decimal.unit / 2 - slack <= gap < decimal.unit or abs(gap) <= slack

@@ -2,10 +2,10 @@
 
     python -m handan.tasks.math_worker CPU_SECONDS WALL_SECONDS MEMORY_GIB
 
-Reads one JSON list ``[reference, response]`` a line and writes one ``[outcome, answer]`` a line. A
-power tower such as 9^9^9 keeps sympy busy in C code that no exception reaches, so the limits are
-timers of the operating system whose signals end the process; the parent sees the pipe close.
-Without a parent it reads end of file and ends.
+Reads one JSON list ``[reference, answer]`` a line and writes one verdict a line. A power tower such
+as 9^9^9 keeps sympy busy in C code that no exception reaches, so the limits are timers of the
+operating system whose signals end the process; the parent sees the pipe close. Without a parent it
+reads end of file and ends.
 """
 
 import json
@@ -15,17 +15,21 @@ import resource
 import signal
 import sys
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
+import math_verify.parser
 from latex2sympy2_extended import NormalizationConfig
+from latex2sympy2_extended.latex2sympy2 import ConversionConfig, latex2sympy
 from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
 from sympy import Expr, Float, I, Rational
 
-from handan.tasks import equivalence
+from handan.tasks.equivalence import plain_number, rounds, squeezed
 
-TIMERS = {signal.ITIMER_PROF: signal.SIGPROF, signal.ITIMER_REAL: signal.SIGALRM}
-
-
+# Capital letters are other letters.
+math_verify.parser.latex2sympy = partial(
+    latex2sympy, conversion_config=ConversionConfig(lowercase_symbols=False)
+)
 # Units are dropped before, and only where they are units.
 NOTATION = NormalizationConfig(
     basic_latex=True,
@@ -39,56 +43,43 @@ EXTRACTED = (LatexExtractionConfig(normalization_config=NOTATION), ExprExtractio
 # Values of letters: positive ones, and some of both signs. Equal means equal in all these digits.
 POINTS = ((7, 11, 13, 17, 19, 23), (5, -9, 25, -27, 35, -37), (-3, 31, -41, 43, -47, 53))
 DIGITS, EXACT, WITH_DECIMALS = 60, Float("1e-40"), Float("1e-12")
+TIMERS = {signal.ITIMER_PROF: signal.SIGPROF, signal.ITIMER_REAL: signal.SIGALRM}
 
 
-def compare(reference: str, response: str) -> tuple[str, str | None]:
-    """Outcome and answer of a response.
+def same(reference: str, answer: str) -> bool | None:
+    """Compare two answers; None where memory or stack are exhausted.
 
     Expressions are compared by their values at a few points, to forty digits: math-verify rounds to
     fifteen, and absolutely. Sets, relations and what has no value are left to math-verify.
-
-    Args:
-        reference: the right answer, LaTeX or plain.
-        response: the text that holds the given answer.
-
-    Returns:
-        ``correct``, ``wrong``, ``unreadable`` or ``timeout`` (memory or stack exhausted), and the
-        answer that was read.
     """
-    right = parse(f"\\boxed{{{reference}}}", EXTRACTED, parsing_timeout=None)
-    given = parse(response, EXTRACTED, parsing_timeout=None)
-    if not given:
-        return "unreadable", None
-    answer = str(given[-1])
-    try:
-        equal = same_values(right[0], given[0], reference, answer) if right else False
-        if equal is None:
-            equal = verified(right, given, raise_on_error=True)
-    except (MemoryError, RecursionError):
-        return "timeout", answer
-    except Exception:
-        # sympy has no opinion on this pair; math-verify's own rule is to try the others.
-        equal = verified(right, given)
-    return ("correct" if equal else "wrong"), answer
-
-
-def verified(right: list, given: list, raise_on_error: bool = False) -> bool:
-    """Whether math-verify finds two answers equal."""
-    return verify(
+    right, given = (
+        parse(f"\\boxed{{{text}}}", EXTRACTED, parsing_timeout=None) for text in (reference, answer)
+    )
+    if not right or not given:
+        return False
+    compare = partial(
+        verify,
         right,
         given,
         numeric_precision=DIGITS,
         timeout_seconds=None,
         allow_set_relation_comp=True,
-        raise_on_error=raise_on_error,
     )
+    try:
+        found = same_values(right[0], given[0], reference, str(given[-1]))
+        return compare(raise_on_error=True) if found is None else found
+    except (MemoryError, RecursionError):
+        return None
+    except Exception:
+        # sympy has no opinion on this pair; math-verify's own rule is to try the others.
+        return compare(raise_on_error=False)
 
 
 def same_values(right: Any, given: Any, *written: str) -> bool | None:
-    """Whether two expressions agree where both are real; None if they are no expressions."""
+    """Tell whether two expressions agree where both are real; None if they are no expressions."""
     if not isinstance(right, Expr) or not isinstance(given, Expr):
         return None
-    decimals = [equivalence.plain_number(equivalence.squeezed(text)) for text in written]
+    decimals = [plain_number(squeezed(text)) for text in written]
     # Symbols called i are the imaginary unit, whatever math-verify took them for.
     right, given = (
         of.subs([(s, I) for s in of.free_symbols if s.name == "i"]).doit() for of in (right, given)
@@ -99,20 +90,22 @@ def same_values(right: Any, given: Any, *written: str) -> bool | None:
     compared = False
     for point in POINTS if names else POINTS[:1]:
         at = {name: Rational(point[i % 6] * (i // 6 + 1), 29) for i, name in enumerate(names)}
-        values = [
-            of.subs([(s, at[s.name]) for s in of.free_symbols]).evalf(DIGITS)
-            for of in (right, given)
-        ]
+        exact = [of.subs([(s, at[s.name]) for s in of.free_symbols]) for of in (right, given)]
+        values = [of.evalf(DIGITS) for of in exact]
         if not all(of.is_number and of.is_finite for of in values):
             return None
         if not imaginary and not all(of.is_real for of in values):
             continue
         compared = True
-        if abs(values[0] - values[1]) <= close * max(abs(of) for of in values):
+        if all(of.is_Rational for of in exact):
+            equal = exact[0] == exact[1]
+        else:
+            equal = abs(values[0] - values[1]) <= close * max(abs(of) for of in values)
+        if equal:
             continue
         for decimal, other in zip(decimals, values[::-1], strict=True):
-            if decimal and decimal[1] and other.is_real and not names:
-                return equivalence.rounds(Fraction(str(other)), *decimal)
+            if decimal and decimal.unit and other.is_real and not names:
+                return rounds(Fraction(str(other)), decimal)
         return False
     return compared or None
 
@@ -130,20 +123,15 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     logging.disable(logging.CRITICAL)
-
-    def write(value: Any) -> None:
-        print(json.dumps(value), file=answers, flush=True)
-
-    compare("\\frac{1}{2}", "\\boxed{0.5}")  # the first parse builds tables
-    write("ready")
+    same("\\frac{1}{2}", "0.5")  # the first parse builds tables
+    print("ready", file=answers, flush=True)
     for line in sys.stdin:
-        reference, response = json.loads(line)
         for timer, seconds in limits.items():
             signal.setitimer(timer, seconds)
-        result = compare(reference, response)
+        verdict = same(*json.loads(line))
         for timer in limits:
             signal.setitimer(timer, 0)
-        write(result)
+        print(json.dumps(verdict), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,10 @@
-"""A few processes that compare answers, each ended and replaced when an answer takes too long."""
+"""Mathematics problems of prompt files and published traces, graded by their values.
+
+The task has no items of its own. ``final_answers`` reads what a text gives as its answer,
+``equivalence`` compares it part by part and exactly, and what needs algebra goes to a few killable
+processes. An answer that cannot be compared within the limits gets no verdict: it is neither right
+nor wrong, and whoever asked counts it and leaves it out.
+"""
 
 import atexit
 import json
@@ -13,34 +19,32 @@ from handan.tasks.base import Grade, Item, Task
 from handan.tasks.equivalence import every, same_answer
 from handan.tasks.final_answers import bare, final_answers, statements
 
-# Nearly every comparison takes milliseconds. CPU time, so that a busy machine changes no verdict.
+MATH = "math"
+# Longer answers are no answers, and more parts than these are not compared.
+ANSWER_CHARACTERS, REFERENCE_CHARACTERS, MAX_QUESTIONS = 1_000, 100, 60
+# Nearly every comparison takes milliseconds. CPU time, so that a busy machine changes no verdict;
+# the time of the clock is a last resort for a stuck process.
 CPU_SECONDS, WALL_SECONDS, MEMORY_GIB = 5.0, 60.0, 4.0
 NUM_WORKERS = min(4, os.cpu_count() or 1)
 
 
 class Pool:
-    """Workers of ``handan.tasks.math_worker``, started when they are first needed.
+    """Workers of ``handan.tasks.math_worker``, ended and replaced when an answer takes too long.
 
     Args:
-        size: how many at most; ``judge`` may be called by as many threads at a time.
-        cpu_seconds: limit for one answer; ``wall_seconds`` is a last resort for a stuck process.
+        size: how many at most; ``same`` may be called by as many threads at a time.
+        cpu_seconds: limit for one comparison.
     """
 
-    def __init__(
-        self,
-        size: int = NUM_WORKERS,
-        cpu_seconds: float = CPU_SECONDS,
-        wall_seconds: float = WALL_SECONDS,
-    ) -> None:
-        self.size = size
-        self.limits = (str(cpu_seconds), str(wall_seconds), str(MEMORY_GIB))
+    def __init__(self, size: int = NUM_WORKERS, cpu_seconds: float = CPU_SECONDS) -> None:
+        self.limits = [str(limit) for limit in (cpu_seconds, WALL_SECONDS, MEMORY_GIB)]
         # Last in, first out: one caller at a time needs one worker.
         self.idle: queue.LifoQueue[subprocess.Popen | None] = queue.LifoQueue()
         for _ in range(size):
             self.idle.put(None)
 
-    def judge(self, reference: str, response: str) -> tuple[str, str | None]:
-        """Outcome and answer, as ``math_worker.compare``; ``timeout`` if the limit was reached.
+    def same(self, reference: str, answer: str) -> bool | None:
+        """Return the verdict of ``math_worker.same``; None if a limit was reached.
 
         Raises:
             UserError: the package math-verify is missing.
@@ -49,13 +53,11 @@ class Pool:
         try:
             if worker is None or worker.poll() is not None:
                 worker = self._start()
-            line = _ask(worker, json.dumps([reference, response]))
-            if line:
-                outcome, answer = json.loads(line)
-                return outcome, answer
+            if line := _ask(worker, json.dumps([reference, answer])):
+                return json.loads(line)
             worker.wait()
             worker = None
-            return "timeout", None
+            return None
         finally:
             self.idle.put(worker)
 
@@ -79,7 +81,7 @@ class Pool:
 
     def close(self) -> None:
         """End all idle workers."""
-        for _ in range(self.size):
+        for _ in range(self.idle.qsize()):
             worker = self.idle.get()
             if worker is not None:
                 worker.kill()
@@ -106,35 +108,23 @@ def _of_process(process: int) -> Pool:
 
 
 def shared() -> Pool:
-    """The pool of this process; one that was forked has its own."""
+    """Return the pool of this process; one that was forked has its own."""
     return _of_process(os.getpid())
 
 
-# Mathematics problems of prompt files and published traces, graded by their values.
-
-MATH = "math"
-# Longer answers are no answers, and more parts than these are not compared.
-ANSWER_CHARACTERS, REFERENCE_CHARACTERS, MAX_QUESTIONS = 1_000, 100, 60
-
-
-def quick_outcome(reference: str, answer: str) -> str | None:
-    """``correct`` or ``wrong`` where that is certain without algebra, else None."""
-    same = same_answer(reference, answer)
-    return None if same is None else "correct" if same else "wrong"
-
-
 def reference_answer(text: str | None) -> str | None:
-    """The answer in a published solution: what it states, or a text short enough to be one."""
+    """Return what a published solution states, or a text short enough to be an answer."""
     if not text:
         return None
-    given = final_answers(text) if statements(text) else (text,)
+    states = bool(statements(text))
+    given = final_answers(text) if states else (text,)
     answer = bare(", ".join(dict.fromkeys(map(bare, given or ()))))
-    longest = ANSWER_CHARACTERS if statements(text) else REFERENCE_CHARACTERS
+    longest = ANSWER_CHARACTERS if states else REFERENCE_CHARACTERS
     return answer if 0 < len(answer) <= longest and "\n" not in answer else None
 
 
 def judge(reference: str, text: str, pool: Pool) -> tuple[str, str | None]:
-    """Outcome and answer of a response.
+    """Judge a response.
 
     Args:
         reference: the right answer.
@@ -150,21 +140,20 @@ def judge(reference: str, text: str, pool: Pool) -> tuple[str, str | None]:
         return "unreadable", None
     if not given:
         return "wrong", ""
-    asked: list[str] = []
+    verdicts: list[bool | None] = []
 
     def ask(right: str, answer: str) -> bool | None:
-        if "timeout" in asked or len(asked) >= MAX_QUESTIONS:
+        if None in verdicts or len(verdicts) >= MAX_QUESTIONS:
             return None
-        asked.append(pool.judge(right, f"\\boxed{{{answer}}}")[0])
-        return None if asked[-1] == "timeout" else asked[-1] == "correct"
+        verdicts.append(pool.same(right, answer))
+        return verdicts[-1]
 
     given = tuple(dict.fromkeys(map(bare, given)))
     same = every(same_answer(reference, one, ask) for one in given)
     if same is False and len(given) > 1:
         same = same_answer(reference, ", ".join(given), ask)  # the parts of one answer
-    if same is None:
-        return "timeout", " or ".join(given)
-    return "correct" if same else "wrong", " or ".join(given)
+    outcome = {None: "timeout", True: "correct", False: "wrong"}[same]
+    return outcome, " or ".join(given)
 
 
 def grade(item: Item, text: str) -> Grade:
@@ -179,17 +168,11 @@ def grade(item: Item, text: str) -> Grade:
             "graded; use prompts with answers"
         )
     outcome, answer = judge(item.answer, text, shared())
-    verdict = {"correct": True, "timeout": None}.get(outcome, False)
-    # Without a verdict there still was an answer, or the response would count as unreadable.
-    return Grade(answer or "" if verdict is None else answer, verdict)
+    return Grade(answer, {"correct": True, "timeout": None}.get(outcome, False))
 
 
 def items() -> list[Item]:
-    """There are none to evaluate.
-
-    Raises:
-        UserError: always.
-    """
+    """Raise ``UserError``: there are none to evaluate."""
     raise UserError("the task 'math' grades prompt files and has no items that people solved")
 
 
