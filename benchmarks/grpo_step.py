@@ -28,7 +28,7 @@ from handan.generation.loading import load_model
 from handan.launch import SINGLE
 from handan.training.data import load_prompts
 from handan.training.ledger import Ledger
-from handan.training.rl import LengthSortedGRPOTrainer, VerifiableReward, rollout
+from handan.training.rl import LengthSortedGRPOTrainer, Rollouts, VerifiableReward, rollout
 
 FORM = FORMATS["tiny"]
 CLOCKS = ("cpu_s", "wall_s")
@@ -136,16 +136,17 @@ def train(kind: type[GRPOTrainer], steps: int, **more: Any) -> Trained:
         )
         times = StepTimes()
         ledger = Ledger(Path(folder), SINGLE)
+        rollouts = Rollouts(tokenizer, model, FORM, 256, ledger, group_size=8)
         trainer = kind(
             model=model,
             args=config,
-            reward_funcs=VerifiableReward(tokenizer, model, FORM, 0.0, 256, ledger),
+            reward_funcs=VerifiableReward(rollouts),
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
             callbacks=[times],
             **more,
         )
-        trainer.form = FORM  # TRL's own trainer does not look at it
+        trainer.form, trainer.rollouts = FORM, rollouts  # TRL's own does not look at them
         trainer.remove_callback(PrinterCallback)
         parts = Parts(trainer) if trainer.rollout_func else None
         trainer.train()

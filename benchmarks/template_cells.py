@@ -1,12 +1,12 @@
 """One cell of the template matrix: what TRL makes of two traces with one template and layout.
 
 A cell is a real SFTTrainer with a tiny model. Its prepared labels go through
-``handan.training.span_audit``: 'kept' if they teach the whole trace after the prompt of an
+``audit_labels``: 'kept' if they teach the whole trace after the prompt of an
 evaluation, else the audit's sentence.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from trl import SFTConfig, SFTTrainer
 from handan.errors import UserError
 from handan.generation import formats
 from handan.generation.formats import FORMATS, ReasoningFormat
-from handan.training.labels import training_rows
-from handan.training.span_audit import IGNORED, audit_labels
+from handan.generation.prompting import prompt_ids
+from handan.generation.spans import opened_by_prompt, split_completion
+from handan.training.labels import IGNORED, span_problem, training_rows
 
 TEMPLATES = Path(trl.__file__).parent / "chat_templates"
 BOS, EOS = "<s>", "</s>"
@@ -45,6 +46,7 @@ TRACES = [
 ]
 FIELDS = ("reasoning_content", "reasoning", "thinking")
 KEPT = "kept"
+CURE = "train on token ids, as recipes/sft_distill.py makes them, instead of messages"
 
 
 def names() -> list[str]:
@@ -181,3 +183,102 @@ def cell(tokenizer: Any, layout: str, folder: str) -> str:
     except (jinja2.TemplateError, ValueError) as error:
         return f"TRL: {' '.join(str(error).split())}"
     return outcome(tokenizer, layout, rows)
+
+
+def audit_labels(
+    trained: Sequence[dict],
+    traces: Sequence[dict],
+    tokenizer: Any,
+    form: ReasoningFormat,
+    place: str,
+) -> dict[str, int]:
+    """Compare a prepared data set of any origin with the traces it was made from.
+
+    Whatever made the labels, they must follow the very prompt the student is evaluated with, and
+    the evaluator must find in them the reasoning that is in the trace, no more and no less.
+
+    Args:
+        trained: rows with ``input_ids`` and ``labels``, as a trainer holds them.
+        traces: what each row must teach, in the same order: rows with ``question``,
+            ``reasoning_text`` and ``answer_text``.
+        tokenizer: the student's.
+        form: the student's format.
+        place: where the traces come from.
+
+    Returns:
+        Counts: traces, trained tokens, and the reasoning tokens the evaluator finds among them.
+
+    Raises:
+        UserError: a row is missing, or one does not teach its trace after its prompt.
+    """
+    if len(trained) != len(traces):
+        raise UserError(f"{place}: {len(trained)} of {len(traces)} traces would be trained; {CURE}")
+    counts = {"traces": len(traces), "trained_tokens": 0, "reasoning_tokens": 0}
+    for number, (row, trace) in enumerate(zip(trained, traces, strict=True), start=1):
+        prompt = list(prompt_ids(tokenizer, trace["question"], form))
+        ids, labels = list(row["input_ids"]), list(row["labels"])
+        completion = _to_end(ids[len(prompt) :], tokenizer)
+        lost = _lost(labels, trace, tokenizer) or _displaced(
+            ids, labels, prompt, completion, tokenizer
+        )
+        if lost is not None:
+            raise UserError(f"{place}, trace {number}: {lost}; {CURE}")
+        problem = span_problem(tokenizer, prompt, completion, form)
+        if problem is not None:
+            raise UserError(f"{place}, trace {number}: {problem}")
+        opened = opened_by_prompt(tokenizer, prompt, form)
+        ends = [tokenizer.eos_token_id]
+        split = split_completion(tokenizer, completion, form, opened, ends)
+        # Templates may close a turn with tokens of their own before the end of sequence.
+        marks = set(tokenizer.get_added_vocab().values())
+        answer = [token for token in split.answer_ids if token not in marks]
+        for ids, text in ((split.reasoning_ids, "reasoning_text"), (answer, "answer_text")):
+            if tokenizer.decode(ids).strip() != trace[text].strip():
+                raise UserError(
+                    f"{place}, trace {number}: in the trained tokens the evaluator finds another "
+                    f"{text.removesuffix('_text')} than the trace has; {CURE}"
+                )
+        counts["trained_tokens"] += sum(label != IGNORED for label in labels)
+        counts["reasoning_tokens"] += len(split.reasoning_ids)
+    return counts
+
+
+def _to_end(ids: list[int], tokenizer: Any) -> list[int]:
+    """The ids up to the first end of sequence, where generation stops, or all of them."""
+    eos = tokenizer.eos_token_id
+    return ids[: ids.index(eos) + 1] if eos in ids else ids
+
+
+def _lost(labels: list[int], trace: dict, tokenizer: Any) -> str | None:
+    """Whether a part of the trace is without a loss, or the question has one."""
+    trained = [label for label in labels if label != IGNORED]
+    said = tokenizer.decode(trained, skip_special_tokens=False)
+    for part in ("reasoning_text", "answer_text"):
+        if trace[part].strip() not in said:
+            return f"its {part.removesuffix('_text')} is not among the trained tokens"
+    if trace["question"].strip() in said:
+        return "the question is trained too; the loss must be on the completion alone"
+    return None
+
+
+def _displaced(
+    ids: list[int], labels: list[int], prompt: list[int], completion: list[int], tokenizer: Any
+) -> str | None:
+    """Whether the completion stands after another prompt, has holes, or does not end."""
+
+    def text(some: Sequence[int]) -> str:
+        return tokenizer.decode(list(some), skip_special_tokens=False)[:20]
+
+    if ids[: len(prompt)] != prompt:
+        pairs = enumerate(zip(ids, prompt, strict=False))
+        same = next((i for i, (a, b) in pairs if a != b), min(len(ids), len(prompt)))
+        return (
+            f"it goes on with {text(ids[same:])!r} where a prompt of an evaluation has "
+            f"{text(prompt[same:])!r}"
+        )
+    # Tokens at the end of the prompt that are trained too do no harm: the trace is whole.
+    if labels[len(prompt) :][: len(completion)] != completion:
+        return "tokens of the completion are masked or changed"
+    if not completion or completion[-1] != tokenizer.eos_token_id:
+        return f"it does not end with '{tokenizer.eos_token}', so a student would not learn to stop"
+    return None

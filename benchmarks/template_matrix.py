@@ -73,7 +73,7 @@ Every chat template TRL packages, times every layout a data set of traces may ha
 real `SFTTrainer` on two traces, whose labels are audited: **kept** if the whole trace, reasoning,
 answer and end of sequence, is trained after the prompt of an evaluation, and the evaluator would
 count exactly the reasoning of the trace in it; else the letter of the first reason for which the
-audit (`handan.training.span_audit`) or TRL refuses. The recipes use the first layout alone: rows of
+audit (`audit_labels`) or TRL refuses. The recipes use the first layout alone: rows of
 token ids.
 
 'format' is the reasoning format the template shows; where it shows none, `<think>` was set.

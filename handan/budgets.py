@@ -1,10 +1,10 @@
-"""Whether two arms had the same budget, and on which measure.
+"""Compare the budgets of two arms, measure by measure.
 
 A budget counts everything that led to an arm's weights: its own training, its teacher's part in it,
 and the trainings it started from. docs/budgets.md has the formulas.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ TEACHERS = {
 
 
 def total(run: Mapping[str, Any]) -> dict[str, float | None] | None:
-    """Each measure of ``MEASURES`` over everything that led to a run's weights.
+    """Add up each measure of ``MEASURES`` over everything that led to a run's weights.
 
     Args:
         run: the content of run.json.
@@ -42,21 +42,30 @@ def total(run: Mapping[str, Any]) -> dict[str, float | None] | None:
         return None
     while before := trainings[-1].get("started_from"):
         trainings.append(before)
-    parts = [_own(training.get("budget") or {}) for training in trainings]
     together: dict[str, float | None] = {}
     for measure in MEASURES:
-        values = [part[measure] for part in parts]
+        values = [_own(training.get("budget") or {}, measure) for training in trainings]
         known = [value for value in values if value is not None]
         combine = max if measure == "peak_memory_gib" else sum
         together[measure] = combine(known) if len(known) == len(values) else None
     return together
 
 
+def _own(budget: Mapping[str, Any], measure: str) -> float | None:
+    """A measure of one training, with its teacher's part; what is not recorded is unknown."""
+    value = budget.get(measure)
+    if measure == "peak_memory_gib":
+        of_gpu = budget.get("peak_gpu_memory_gib")
+        return value if of_gpu is None else of_gpu
+    of_teacher = budget.get(TEACHERS[measure]) if measure in TEACHERS else 0
+    return None if value is None or of_teacher is None else value + of_teacher
+
+
 def root(training: Mapping[str, Any], began_with: str | None) -> str | None:
     """Hash of the weights at the start of the first of the trainings that led to an arm.
 
     Args:
-        training: what run.json says of the last of them.
+        training: of the last of them, in run.json.
         began_with: hash of the weights that the last one began with.
     """
     while before := training.get("started_from"):
@@ -64,19 +73,8 @@ def root(training: Mapping[str, Any], began_with: str | None) -> str | None:
     return began_with
 
 
-def _own(budget: Mapping[str, Any]) -> dict[str, float | None]:
-    """One training's measures, with its teacher's part; what is not recorded is unknown."""
-    own: dict[str, float | None] = {measure: budget.get(measure) for measure in MEASURES}
-    if budget.get("peak_gpu_memory_gib") is not None:
-        own["peak_memory_gib"] = budget["peak_gpu_memory_gib"]
-    for measure, column in TEACHERS.items():
-        student, teacher = own[measure], budget.get(column)
-        own[measure] = None if student is None or teacher is None else student + teacher
-    return own
-
-
 def of_traces(traces: Path, sha256: str) -> dict[str, float | None]:
-    """The teacher's part in a training on its traces: all that it wrote, kept or not.
+    """Read the teacher's part in a training on its traces: all that it wrote, kept or not.
 
     Args:
         traces: the trace file, in the run directory that it was made in.
@@ -85,17 +83,13 @@ def of_traces(traces: Path, sha256: str) -> dict[str, float | None]:
     path = traces.with_name("run.json")
     made = (read_json(path).get("traces") or {}) if path.exists() else {}
     budget = made.get("budget") or {} if made.get("traces_sha256") == sha256 else {}
-    return {
-        "teacher_generated_tokens": budget.get("generated_tokens"),
-        "teacher_flops": budget.get("model_flops"),
-        "teacher_device_seconds": budget.get("device_seconds"),
-    }
+    return {teacher: budget.get(measure) for measure, teacher in TEACHERS.items()}
 
 
 def compare(
     a: tuple[str, Mapping[str, Any]], b: tuple[str, Mapping[str, Any]], tolerance: float
 ) -> dict[str, Any] | None:
-    """The budgets of two arms, measure by measure.
+    """Compare the budgets of two arms, measure by measure.
 
     Args:
         a, b: name and run.json of each.
@@ -108,44 +102,39 @@ def compare(
     of_a, of_b = total(a[1]), total(b[1])
     if of_a is None or of_b is None:
         return None
-    rows = []
-    for measure in MEASURES:
+    rows: list[dict[str, Any]] = []
+    matched, apart, unknown = [], [], []
+    for measure, label in MEASURES.items():
         left, right = of_a[measure], of_b[measure]
         ratio = within = None
-        if left is not None and right is not None:
+        if left is None or right is None:
+            unknown.append(label)
+        else:
+            low, high = sorted((left, right))
             ratio = left / right if right else None
-            within = left == right or (
-                min(left, right) > 0 and max(left, right) <= min(left, right) * (1 + tolerance)
-            )
+            within = low == high or (low > 0 and high <= low * (1 + tolerance))
+            more, less = (a[0], b[0]) if left > right else (b[0], a[0])
+            share = f"{high / low:.3g} times {less}'s" if low else f"all, {less} nothing"
+            if within:
+                matched.append(label)
+            else:
+                apart.append(f"{label} ({more} used {share})")
         rows.append({"measure": measure, "a": left, "b": right, "ratio": ratio, "within": within})
-    said = _sentence(a[0], b[0], rows, tolerance)
-    return {"a": a[0], "b": b[0], "tolerance": tolerance, "measures": rows, "sentence": said}
+    parts = []
+    if matched:
+        parts.append(f"matched within {100 * tolerance:.3g} % on {', '.join(matched)}")
+    if apart:
+        parts.append(f"{'not on' if matched else 'not matched on'} {', '.join(apart)}")
+    if unknown:
+        parts.append(f"unknown: {', '.join(unknown)}")
+    sentence = f"Budgets of {a[0]} and {b[0]}: {'; '.join(parts)}."
+    return {"a": a[0], "b": b[0], "tolerance": tolerance, "measures": rows, "sentence": sentence}
 
 
 def compare_pairs(
     pairs: Iterable[tuple[str, str]], runs: Mapping[str, Mapping[str, Any]], tolerance: float
 ) -> list[dict[str, Any]]:
-    """``compare`` of every pair of arms that were both trained, each once."""
+    """Compare the budgets of every pair of arms that were both trained, each once."""
     known = {frozenset(pair): pair for pair in pairs if set(pair) <= runs.keys()}
     found = (compare((a, runs[a]), (b, runs[b]), tolerance) for a, b in known.values())
     return [row for row in found if row is not None]
-
-
-def _sentence(a: str, b: str, rows: Sequence[Mapping[str, Any]], tolerance: float) -> str:
-    def named(verdict: bool | None) -> list[Mapping[str, Any]]:
-        return [row for row in rows if row["within"] is verdict]
-
-    def unequal(row: Mapping[str, Any]) -> str:
-        more, less = (a, b) if row["a"] > row["b"] else (b, a)
-        low, high = sorted((row["a"], row["b"]))
-        share = f"{high / low:.3g} times {less}'s" if low else f"all, {less} nothing"
-        return f"{MEASURES[row['measure']]} ({more} used {share})"
-
-    parts = []
-    if matched := [MEASURES[row["measure"]] for row in named(True)]:
-        parts.append(f"matched within {100 * tolerance:.3g} % on {', '.join(matched)}")
-    if apart := [unequal(row) for row in named(False)]:
-        parts.append(f"{'not on' if matched else 'not matched on'} {', '.join(apart)}")
-    if unknown := [MEASURES[row["measure"]] for row in named(None)]:
-        parts.append(f"unknown: {', '.join(unknown)}")
-    return f"Budgets of {a} and {b}: {'; '.join(parts)}."

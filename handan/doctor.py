@@ -1,4 +1,4 @@
-"""``handan doctor``: what this machine has, what is amiss and how to mend it, what it can run."""
+"""``handan doctor``: report what this machine has, what is amiss and its cure, and what can run."""
 
 import importlib.metadata
 import os
@@ -43,65 +43,52 @@ class Check:
     needed: bool = False
 
 
-def examine() -> str:
-    """The whole report.
+def main() -> None:
+    """Print the report.
 
     Raises:
-        UserError: the embedded world cannot run here; the report is part of what was printed.
+        UserError: the embedded world cannot run here.
     """
     from tabulate import tabulate
 
     gpus = machine.gpus()
     checks = [*packages(), *hardware(gpus), *room(), *ways_out()]
-    rows = [(c.what, c.found, "" if c.cure is None else c.cure) for c in checks]
-    lines = [
-        tabulate(rows, headers=["", "found", "to mend"], tablefmt="plain"),
-        "",
-        "This machine can run:",
-        *(f"- {sentence}" for sentence in runnable(checks, gpus)),
-    ]
-    return "\n".join(lines)
-
-
-def main() -> None:
-    """Print the report; exit code 2 if the embedded world cannot run."""
-    print(examine())
-    broken = [check for check in packages() + room() if check.needed and check.cure]
+    rows = [(check.what, check.found, check.cure or "") for check in checks]
+    print(tabulate(rows, headers=["", "found", "to mend"], tablefmt="plain"))
+    print("\nThis machine can run:")
+    for sentence in runnable(checks, gpus):
+        print(f"- {sentence}")
+    broken = [check for check in checks if check.needed and check.cure]
     if broken:
         raise UserError(f"the embedded world cannot run here: {broken[0].what}: {broken[0].cure}")
 
 
 def packages() -> list[Check]:
-    """Versions of Python and of what is built on, beside the lower bounds of the project."""
+    """Compare versions of Python and of packages with the bounds of the project."""
     from packaging.requirements import Requirement
 
-    version = platform.python_version()
     supported = platform.python_version_tuple()[:2] in (("3", "11"), ("3", "12"))
     cure = None if supported else "use Python 3.11 or 3.12"
-    found = [Check("Python", version, cure, needed=True)]
+    found = [Check("Python", platform.python_version(), cure, needed=True)]
     try:
         required = [Requirement(text) for text in importlib.metadata.requires("handan") or ()]
     except importlib.metadata.PackageNotFoundError:
         return [*found, Check("handan", "not installed", "make setup, or pip install -e .", True)]
-    bounds = {requirement.name: requirement for requirement in required}
+    bounds = {requirement.name: requirement.specifier for requirement in required}
     for name in SHOWN:
-        have, bound = machine.installed(name), bounds.get(name)
-        needed = name in EMBEDDED
-        if have is None:
-            extra = EXTRAS.get(name, "train")
-            mend = f"pip install 'handan[{extra}]'" if needed or extra == "train" else None
-            absent = "not installed" if mend else "not installed (optional)"
-            found.append(Check(name, absent, mend, needed))
-        elif bound and not bound.specifier.contains(have, prereleases=True):
-            mend = f"needs {bound.specifier}: pip install '{name}{bound.specifier}'"
-            found.append(Check(name, have, mend, needed))
-        else:
-            found.append(Check(name, have, None, needed))
+        have, bound, extra = machine.installed(name), bounds.get(name), EXTRAS.get(name, "train")
+        cure = None
+        if have is None and extra == "train":
+            cure = "pip install 'handan[train]'"
+        elif have is not None and bound and not bound.contains(have, prereleases=True):
+            cure = f"needs {bound}: pip install '{name}{bound}'"
+        absent = "not installed" if cure else "not installed (optional)"
+        found.append(Check(name, have or absent, cure, name in EMBEDDED))
     return found
 
 
 def hardware(gpus: Sequence[machine.LocalGpu]) -> list[Check]:
-    """Cores, memory, GPUs and the compiler of DeepSpeed's operators."""
+    """Look at cores, memory, GPUs and the compiler of DeepSpeed's operators."""
     memory = f"{os.cpu_count()} cores, {machine.memory_bytes() / 1e9:.0f} GB"
     found = [Check("processor", memory)]
     if not gpus:
@@ -109,30 +96,25 @@ def hardware(gpus: Sequence[machine.LocalGpu]) -> list[Check]:
     for number, gpu in enumerate(gpus):
         kinds = "bf16" if gpu.bf16 else "no bf16"
         cure = None if gpu.bf16 else "pass --bf16 false --fp16 true to recipes"
-        found.append(
-            Check(f"GPU {number}", f"{gpu.name}, {gpu.memory / 1e9:.0f} GB, {kinds}", cure)
-        )
+        text = f"{gpu.name}, {gpu.memory / 1e9:.0f} GB, {kinds}"
+        found.append(Check(f"GPU {number}", text, cure))
     compiler = next((name for name in ("g++", "c++", "clang++") if shutil.which(name)), None)
     cure = None if compiler else "install g++; DeepSpeed compiles operators at first use"
     return [*found, Check("C++ compiler", compiler or "none", cure)]
 
 
 def room() -> list[Check]:
-    """Free disk where runs and downloaded models go."""
+    """Look at free disk where runs and downloaded models go."""
     found = []
-    for what, path, needed in (
-        ("disk, here", Path.cwd(), True),
-        ("disk, hub cache", machine.hub_cache(), False),
-    ):
+    for what, path in (("disk, here", Path.cwd()), ("disk, hub cache", machine.hub_cache())):
         free = machine.free_bytes(path)
-        enough = free > ROOM_BYTES
-        cure = None if enough else f"make room: {ROOM_BYTES / 1e9:.0f} GB at least"
-        found.append(Check(what, f"{free / 1e9:.0f} GB free", cure, needed))
+        cure = None if free > ROOM_BYTES else f"make room: {ROOM_BYTES / 1e9:.0f} GB at least"
+        found.append(Check(what, f"{free / 1e9:.0f} GB free", cure, needed=what == "disk, here"))
     return found
 
 
 def ways_out() -> list[Check]:
-    """Access to the hub and to Weights & Biases; keys are looked for, never shown."""
+    """Look for access to the hub and to Weights & Biases; keys are never shown."""
     if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
         hub = Check("hub", "switched off by HF_HUB_OFFLINE")
     elif machine.reaches(os.environ.get("HF_ENDPOINT", machine.HUB)):
@@ -148,14 +130,12 @@ def ways_out() -> list[Check]:
 
 
 def runnable(checks: Sequence[Check], gpus: Sequence[machine.LocalGpu]) -> list[str]:
-    """Sentences on what can run here: the embedded world, and the entries of each zoo."""
-    broken = [check.what for check in checks if check.needed and check.cure]
-    models = sorted(path.name for path in WEIGHTS.iterdir())
-    out = [
-        f"the embedded world (make demo; models {', '.join(models)})"
-        if not broken
-        else f"not the embedded world: see {', '.join(broken)}"
-    ]
+    """Say in sentences what can run here: the embedded world, and the entries of each zoo."""
+    broken = ", ".join(check.what for check in checks if check.needed and check.cure)
+    models = ", ".join(sorted(path.name for path in WEIGHTS.iterdir()))
+    out = [f"not the embedded world: see {broken}"]
+    if not broken:
+        out = [f"the embedded world (make demo; models {models})"]
     if not gpus:
         return [*out, "no published model in reasonable time: there is no GPU"]
     from handan.evaluation.resource_estimate import gpus_needed
@@ -164,6 +144,6 @@ def runnable(checks: Sequence[Check], gpus: Sequence[machine.LocalGpu]) -> list[
     for path in sorted(Path("eval/zoo").glob("*.yaml")):
         zoo = load_zoo(path)
         fitting = [entry.name for entry in zoo.models if gpus_needed(entry.model, gpus)]
-        names = ", ".join(fitting) if fitting else "none"
+        names = ", ".join(fitting) or "none"
         out.append(f"of {path}, {len(fitting)} of {len(zoo.models)} models: {names}")
     return out

@@ -13,9 +13,9 @@ from pathlib import Path
 
 # Where the hub library itself looks, without importing it.
 HUB_TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-SECONDS = 2.0
 HUB = "https://huggingface.co"
 WANDB = "https://api.wandb.ai"
+SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,13 @@ def hub_cache() -> Path:
 
 
 def has_hub_token() -> bool:
-    """Whether a token of the hub is set or saved; it is never read out."""
+    """Tell whether a token of the hub is set or saved; it is never read out."""
     saved = Path(os.environ.get("HF_TOKEN_PATH", hub_home() / "token"))
     return any(os.environ.get(name) for name in HUB_TOKEN_VARIABLES) or saved.exists()
 
 
 def is_cached(model: str, revision: str | None) -> bool:
-    """Whether a hub model's weights lie in the cache, for a revision or ``main``."""
+    """Tell whether a hub model's weights lie in the cache, for a revision or ``main``."""
     folder = hub_cache() / f"models--{model.replace('/', '--')}"
     reference = folder / "refs" / (revision or "main")
     commit = reference.read_text().strip() if reference.exists() else revision or "main"
@@ -86,7 +86,7 @@ def is_cached(model: str, revision: str | None) -> bool:
 
 
 def has_wandb_key() -> bool:
-    """Whether a key of Weights & Biases is set or saved; it is never read out."""
+    """Tell whether a key of Weights & Biases is set or saved; it is never read out."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     path = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
@@ -111,8 +111,8 @@ def _status(url: str) -> int | None:
     found: queue.SimpleQueue[int | None] = queue.SimpleQueue()
 
     def ask() -> None:
-        request = urllib.request.Request(url, method="HEAD")
         try:
+            request = urllib.request.Request(url, method="HEAD")
             with urllib.request.urlopen(request, timeout=SECONDS) as answer:
                 found.put(answer.status)
         except urllib.error.HTTPError as error:

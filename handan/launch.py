@@ -1,4 +1,4 @@
-"""What a launcher promised and what really runs: processes, engine, shared results."""
+"""Processes of a launch: what a launcher promised and what really runs, engine, shared results."""
 
 import os
 import socket
@@ -54,7 +54,7 @@ def without_compiling() -> None:
 
 
 def processes(num_threads: int | None = None) -> Processes:
-    """The processes of this launch, after a check that they know of each other.
+    """Find the processes of this launch, and check that they know of each other.
 
     From here on a signal to stop ends the process in order; see ``handan.stopping``.
 
@@ -96,16 +96,12 @@ def processes(num_threads: int | None = None) -> Processes:
 
 
 def count_nodes(found: list[dict], num_processes: int, num_nodes: int | None) -> int:
-    """Count processes and nodes by what they are, not by what they were told.
+    """Count launchers by what they are, not by what they were told.
 
     Args:
         found: of every rank, its machine, the launcher that started it and its own number.
-        num_processes: that were promised.
-        num_nodes: launchers that were promised; two on one machine count as two. None if the
-            launcher does not say.
-
-    Returns:
-        The number of launchers.
+        num_processes, num_nodes: processes and launchers that were promised; two launchers on one
+            machine count as two. None if the launcher does not say.
 
     Raises:
         UserError: two ranks are one process, or there are more or fewer launchers.
@@ -139,45 +135,41 @@ def check_engine(accelerator: Any, config: Any) -> dict:
         UserError: says what runs, and how to get what was asked for.
     """
     environment, runs = os.environ, accelerator.distributed_type.name
-
-    def asked(name: str) -> bool:
-        return environment.get(name, "false").lower() == "true"
-
-    if asked("ACCELERATE_USE_DEEPSPEED") and runs != "DEEPSPEED":
+    if environment.get("ACCELERATE_USE_DEEPSPEED", "").lower() == "true" and runs != "DEEPSPEED":
         raise UserError(
             f"the launch config asks for DeepSpeed, but {runs} runs; "
             "set use_cpu to false in the accelerate config and pass --use_cpu to the script"
         )
-    if asked("ACCELERATE_USE_FSDP") and runs != "FSDP":
+    if environment.get("ACCELERATE_USE_FSDP", "").lower() == "true" and runs != "FSDP":
         raise UserError(
             f"the launch config asks for FSDP, but {runs} runs; FSDP needs GPUs, on a CPU use "
             "launch/accelerate/zero3-cpu.yaml"
         )
     if not config.use_cpu and accelerator.device.type == "cpu":
         raise UserError("no GPU was found; to train on the CPU pass --use_cpu")
-    facts = {"engine": runs, "mixed_precision": _precision(config)}
-    stage = environment.get("ACCELERATE_DEEPSPEED_ZERO_STAGE")
+    precision = "bf16" if config.bf16 else "fp16" if config.fp16 else "no"
+    facts = {"engine": runs, "mixed_precision": precision}
     if runs == "DEEPSPEED":
         refuse_outputs(accelerator.state.deepspeed_plugin.deepspeed_config)
-        facts["zero_stage"] = accelerator.state.deepspeed_plugin.zero_stage
-        if stage is not None and int(stage) != facts["zero_stage"]:
+        runs_stage = facts["zero_stage"] = accelerator.state.deepspeed_plugin.zero_stage
+        stage = environment.get("ACCELERATE_DEEPSPEED_ZERO_STAGE")
+        if stage is not None and int(stage) != runs_stage:
             raise UserError(
-                f"the launch config asks for ZeRO stage {stage}, but {facts['zero_stage']} runs; "
+                f"the launch config asks for ZeRO stage {stage}, but {runs_stage} runs; "
                 "remove --deepspeed from the recipe's settings"
             )
     if runs == "FSDP":
-        facts["fsdp_version"] = accelerator.state.fsdp_plugin.fsdp_version
-        if facts["fsdp_version"] != 2:
+        version = facts["fsdp_version"] = accelerator.state.fsdp_plugin.fsdp_version
+        if version != 2:
             raise UserError(
-                f"FSDP version {facts['fsdp_version']} runs; set fsdp_version: 2 in the launch "
-                "config's fsdp_config"
+                f"FSDP version {version} runs; set fsdp_version: 2 in the launch config's "
+                "fsdp_config"
             )
     launched = environment.get("ACCELERATE_MIXED_PRECISION")
-    if launched is not None and launched != facts["mixed_precision"]:
+    if launched is not None and launched != precision:
         raise UserError(
-            f"the launch config asks for mixed_precision {launched}, the recipe for "
-            f"{facts['mixed_precision']}; let both agree: bf16 true goes with bf16, bf16 and fp16 "
-            "false with no"
+            f"the launch config asks for mixed_precision {launched}, the recipe for {precision}; "
+            "let both agree: bf16 true goes with bf16, bf16 and fp16 false with no"
         )
     return facts
 
@@ -212,22 +204,17 @@ def check_wrapped(model: Any, facts: dict) -> None:
     Raises:
         UserError: another engine, or none, holds it.
     """
-    kinds = {kind.__name__ for kind in type(model).__mro__}
-    wanted = {"DEEPSPEED": "DeepSpeedEngine", "FSDP": "FSDPModule"}.get(facts["engine"])
-    if wanted is None and facts["engine"].startswith("MULTI_"):
+    engine = facts["engine"]
+    wanted = {"DEEPSPEED": "DeepSpeedEngine", "FSDP": "FSDPModule"}.get(engine)
+    if engine.startswith("MULTI_"):
         wanted = "DistributedDataParallel"
-    if wanted and wanted not in kinds:
+    if wanted and wanted not in {kind.__name__ for kind in type(model).__mro__}:
         raise UserError(
-            f"{facts['engine']} was set up, but {type(model).__name__} is trained; start it with a "
-            "config of launch/accelerate"
+            f"{engine} was set up, but {type(model).__name__} is trained; start it with a config "
+            "of launch/accelerate"
         )
     if wanted == "DeepSpeedEngine" and model.zero_optimization_stage() != facts["zero_stage"]:
         raise UserError(
             f"ZeRO stage {facts['zero_stage']} was set up, but {model.zero_optimization_stage()} "
             "runs; remove --deepspeed from the recipe's settings"
         )
-
-
-def _precision(config: Any) -> str:
-    """Mixed precision as the recipe's own settings have it."""
-    return "bf16" if config.bf16 else "fp16" if config.fp16 else "no"

@@ -1,8 +1,8 @@
-"""What a script does when a scheduler asks it to stop: SIGUSR1 (a warning) or SIGTERM.
+"""Stop in order when a scheduler asks: SIGUSR1 (a warning) or SIGTERM.
 
 A script that appends to files leaves at once; a training first saves at the end of its step
-(``handan.training.saving``). Both end with exit code 75, EX_TEMPFAIL of sysexits.h: run the same
-command again to go on.
+(``handan.training.saving.StopRequest``). Both end with exit code 75, EX_TEMPFAIL of
+sysexits.h: run the same command again to go on.
 
 Between a batch script and such a script stands a launcher, which dies of SIGUSR1 and turns every
 failure into exit code 1. So the two talk through the folder that HANDAN_JOB names, if it is set:
@@ -55,7 +55,7 @@ def end_with_parent() -> None:
 
 
 def listen(rank: int) -> None:
-    """From here on a signal to stop ends this process in order; rank 0 says who it is."""
+    """From here on let a signal to stop end this process in order; rank 0 says who it is."""
     on_signal(leave)
     if FOLDER in os.environ and rank == 0:
         Path(os.environ[FOLDER], "pid").write_text(str(os.getpid()), encoding="utf-8")

@@ -17,7 +17,7 @@ from handan.errors import run_main
 from handan.files import content_hash
 from handan.training.data import check_held_out, load_prompts, prompt_rows
 from handan.training.losses import check_context, check_grpo, is_weighed
-from handan.training.rl import LengthSortedGRPOTrainer, VerifiableReward, rollout
+from handan.training.rl import LengthSortedGRPOTrainer, Rollouts, VerifiableReward, rollout
 from handan.training.run import begin
 from handan.training.settings import RecipeArguments
 
@@ -62,22 +62,22 @@ def main() -> None:
     if run.config.beta and run.peft_config is None:
         # TRL loads the reference anew; by itself it would take another revision.
         run.config.model_init_kwargs = run.source
-    reward = VerifiableReward(
-        tokenizer=run.tokenizer,
-        model=run.model,
-        form=run.form,
+    rollouts = Rollouts(
+        run.tokenizer,
+        run.model,
+        run.form,
+        run.config.max_completion_length,
+        run.ledger,
         length_price=run.recipe.length_price,
-        max_completion_length=run.config.max_completion_length,
-        ledger=run.ledger,
+        group_size=run.config.num_generations,
+        passes=run.config.num_iterations,
+        masks_truncated=run.config.mask_truncated_completions,
+        await_weights=is_weighed(run.config),
     )
-    reward.rollouts.passes = run.config.num_iterations
-    reward.rollouts.masks_truncated = run.config.mask_truncated_completions
-    reward.rollouts.group_size = run.config.num_generations
-    reward.rollouts.await_weights = weighed = is_weighed(run.config)
     trainer = LengthSortedGRPOTrainer(
         model=run.model,
         args=run.config,
-        reward_funcs=reward,
+        reward_funcs=VerifiableReward(rollouts),
         train_dataset=Dataset.from_list(rows),
         processing_class=run.tokenizer,
         callbacks=run.callbacks,
@@ -85,11 +85,11 @@ def main() -> None:
         # vLLM has a faster loop of its own.
         rollout_func=None if run.config.use_vllm else rollout,
     )
-    trainer.form, trainer.awaiting = run.form, reward.rollouts if weighed else None
+    trainer.form, trainer.rollouts = run.form, rollouts
     held_out_check = check_held_out(rows, run.recipe.prompts)
     facts = {"recipe": "grpo", "num_prompts": len(rows)}
     facts |= {"held_out_check": held_out_check, "prompts": content_hash(rows)}
-    run.train(trainer, facts, reward.rollouts)
+    run.train(trainer, facts, rollouts)
 
 
 if __name__ == "__main__":

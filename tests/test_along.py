@@ -19,7 +19,7 @@ from handan.files import append_jsonl, read_json, read_jsonl, write_json
 from handan.generation.formats import FORMATS
 from handan.launch import SINGLE
 from handan.training.checkpoints import seal
-from handan.training.probe import Along, Probe
+from handan.training.probe import Probe, ProbedSuite
 
 CLOCKS = ("seconds", "probe_share", "memory_gib")  # ends of names of what no two runs share
 
@@ -221,7 +221,7 @@ def test_a_sweep_holds_one_text_of_each_item(trained, tmp_path, one_item):
 
 
 def test_a_training_does_not_go_on_with_other_texts(tmp_path, one_item, monkeypatch):
-    along = Along("probe", one_item, 2)
+    along = ProbedSuite("probe", one_item, 2)
     plan = suite_plan(along.suite, along.items)
     labels = {"model": "sft", "step": 0, "settings": "s", "reasoning_format": "tiny", "seed": 0}
     rows = [row for rows in draw(engine(), plan, plan.batches(engine()), labels) for row in rows]

@@ -58,10 +58,11 @@ def test_a_server_is_reached_if_it_grants_the_request(monkeypatch):
         server.shutdown()
 
 
-def test_keys_are_found_and_never_shown(monkeypatch, tmp_path):
+def test_keys_are_found_and_never_shown(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("HF_TOKEN", "hf_private")
     (tmp_path / ".netrc").write_text("machine api.wandb.ai login user password private_key\n")
-    text = doctor.examine()
+    doctor.main()
+    text = capsys.readouterr().out
     assert "present" in text and "key present" in text
     assert "private" not in text
 

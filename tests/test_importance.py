@@ -22,7 +22,13 @@ from handan.launch import SINGLE
 from handan.training.data import load_prompts, prompt_rows
 from handan.training.ledger import Ledger
 from handan.training.losses import check_context, check_grpo, is_weighed
-from handan.training.rl import LengthSortedGRPOTrainer, VerifiableReward, draw, of_completions
+from handan.training.rl import (
+    LengthSortedGRPOTrainer,
+    Rollouts,
+    VerifiableReward,
+    draw,
+    importance_weights,
+)
 
 CPU = {"use_cpu": True, "bf16": False, "activation_checkpointing": False, "report_to": "none"}
 CORRECTED = {
@@ -125,7 +131,7 @@ def test_ratios_are_those_of_the_tokens_of_a_completion_before_any_clip():
         [[1, 1, 1], [1, 1, 0], [0, 0, 0]],
         [[0.5, 1.0, 3.0], [2.0, 1.0, 0.0], [1.0, 1.0, 1.0]],
     )
-    first, second, masked = of_completions(batch)
+    first, second, masked = importance_weights(batch)
     assert first == pytest.approx(
         {"ratio_mean": 2.5, "ratio_min": 0.5, "ratio_max": 6.0, "weight_mean": 1.5}
         | {"trained_tokens": 3}
@@ -137,9 +143,9 @@ def test_ratios_are_those_of_the_tokens_of_a_completion_before_any_clip():
 
 def test_tokens_without_weight_are_not_trained():
     batch = scored([[0.5, 9.0, 1.0]] * 2, [[1, 1, 1]] * 2, [[0.5, 0.0, 1.0]] * 2)
-    assert [row["trained_tokens"] for row in of_completions(batch)] == [2, 2]
+    assert [row["trained_tokens"] for row in importance_weights(batch)] == [2, 2]
     whole = {**batch, "importance_sampling_ratio": torch.tensor([[0.0], [1.0]])}
-    assert [row["trained_tokens"] for row in of_completions(whole)] == [0, 3]
+    assert [row["trained_tokens"] for row in importance_weights(whole)] == [0, 3]
 
 
 def engine_of_its_own(noise):
@@ -171,17 +177,17 @@ def train(tmp_path, noise, **changes):
     (tmp_path / "prompts.yaml").write_text(PROMPTS)
     rows = prompt_rows(load_prompts(tmp_path / "prompts.yaml"), tokenizer, FORMATS["tiny"])
     ledger = Ledger(tmp_path, SINGLE)
-    reward = VerifiableReward(tokenizer, model, FORMATS["tiny"], 0.0, 64, ledger)
-    reward.rollouts.group_size, reward.rollouts.await_weights = 4, True
+    form = FORMATS["tiny"]
+    rollouts = Rollouts(tokenizer, model, form, 64, ledger, group_size=4, await_weights=True)
     trainer = LengthSortedGRPOTrainer(
         model=model,
         args=args,
-        reward_funcs=reward,
+        reward_funcs=VerifiableReward(rollouts),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
         rollout_func=engine_of_its_own(noise),
     )
-    trainer.form, trainer.awaiting = FORMATS["tiny"], reward.rollouts
+    trainer.form, trainer.rollouts = form, rollouts
     # TRL corrects what vLLM drew; of vLLM's engine only its weights would be kept in step.
     trainer.use_vllm, trainer._last_loaded_step = True, 0
     trainer.vllm_generation = SimpleNamespace(sync_weights=lambda: None)

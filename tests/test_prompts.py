@@ -88,7 +88,7 @@ def test_true_and_false_results_are_balanced():
         ({"widths": [4, 5]}, "prompts.yaml: widths .4, 5.: natural binary problems need more"),
         ({"families": {"products": 1.0}, "digits": [1]}, "digits .1.: natural products"),
         ({"families": {"syllogisms": 1.0}}, "no natural problems of 'syllogisms'; there are"),
-        ({"wording": "french"}, "wording 'french'; use compact or natural"),
+        ({"wording": "french"}, "wording 'french'; use natural or compact"),
     ],
 )
 def test_natural_problems_that_would_be_human_items_are_refused(tmp_path, change, message):

@@ -13,7 +13,7 @@ from handan.launch import SINGLE
 from handan.tasks import mathematics
 from handan.tasks.mathematics import Pool
 from handan.training.ledger import Ledger
-from handan.training.rl import GUARD_BATCHES, VerifiableReward
+from handan.training.rl import GUARD_BATCHES, Rollouts, VerifiableReward
 
 
 @pytest.fixture
@@ -43,9 +43,10 @@ def rewards(reward, texts, metrics=None, step=0):
     )
 
 
-def make(ledger, length_price=0.0):
+def make(ledger, length_price=0.0, **more):
     model, tokenizer = load()
-    return VerifiableReward(tokenizer, model, FORMATS["tiny"], length_price, 9, ledger)
+    settings = {"length_price": length_price, "group_size": 2, **more}
+    return VerifiableReward(Rollouts(tokenizer, model, FORMATS["tiny"], 9, ledger, **settings))
 
 
 RIGHT = "1 + 1 = 0 , </think> 0 1 <eos>"
@@ -78,7 +79,7 @@ def test_mathematics_is_rewarded_by_its_value_and_not_at_all_without_a_verdict(
     model = AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     form = FORMATS["qwen3"]
-    reward = VerifiableReward(tokenizer, model, form, 0.0, 99, ledger)
+    reward = VerifiableReward(Rollouts(tokenizer, model, form, 99, ledger, group_size=4))
     question = "Find x if 2x = 10."
     columns = {"task": "math", "item": "m", "wording": "natural", "question": question}
     columns |= {"answer": "5", "prompt_ids": list(prompt_ids(tokenizer, question, form))}
@@ -113,8 +114,7 @@ def test_tokens_are_counted_and_statuses_logged(ledger):
 
 
 def test_a_completion_counts_for_each_pass_unless_it_has_no_loss(ledger):
-    reward = make(ledger)
-    reward.rollouts.passes, reward.rollouts.masks_truncated = 3, True
+    reward = make(ledger, passes=3, masks_truncated=True)
     rewards(reward, [RIGHT, CUT])
     assert ledger.counts["generated_tokens"] == 10 + 10
     assert ledger.counts["trained_tokens"] == 3 * 10

@@ -2,13 +2,19 @@
 
 import pytest
 from families import FAMILIES, make_tokenizer
+from template_cells import audit_labels
 
 from handan.errors import UserError
 from handan.generation import formats, prompting
 from handan.generation.formats import FORMATS
 from handan.generation.spans import opened_by_prompt, split_completion
-from handan.training.labels import IGNORED, audit, tokenizer_fingerprint, training_rows
-from handan.training.span_audit import audit_labels, span_problem
+from handan.training.labels import (
+    IGNORED,
+    audit,
+    span_problem,
+    tokenizer_fingerprint,
+    training_rows,
+)
 
 QUESTION = "The harbour is north of the mill.\nWhere is the mill?"
 REASONING = "So, the harbour is north of it.\n\nThen it is 1234 steps south."

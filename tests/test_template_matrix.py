@@ -6,7 +6,7 @@ from embedded import ROOT
 from template_cells import KEPT, LAYOUTS, OWN, TRACES, names, outcome, prepared, tokenizer_for
 
 from handan.errors import UserError
-from handan.training.span_audit import IGNORED
+from handan.training.labels import IGNORED
 
 # One of each way to keep or lose a trace; the others are behind the marker.
 SAMPLE = [

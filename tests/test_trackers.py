@@ -20,7 +20,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from handan.errors import UserError
 from handan.files import read_json, read_jsonl
 from handan.training.trackers import (
-    ITEM_COLUMNS,
     MAX_CHARACTERS,
     MAX_ITEMS,
     check,
@@ -270,8 +269,8 @@ def test_a_table_counts_samples_and_shows_text_as_text():
         response("a", 1, status="truncated", correct=False),
         response("b", 0, "y" * (MAX_CHARACTERS + 5)),
     ]
-    table = item_table(rows, {("t", "a"): 1.5, ("t", "b"): None})
-    first, second = (dict(zip(ITEM_COLUMNS, row, strict=True)) for row in table)
+    columns, table = item_table(rows, {("t", "a"): 1.5, ("t", "b"): None})
+    first, second = (dict(zip(columns, row, strict=True)) for row in table)
     assert (first["human_rt_s"], second["human_rt_s"]) == (1.5, None)
     assert (first["samples"], first["mean_reasoning_tokens"], first["correct"]) == (2, 3, 0.5)
     assert first["status"] == "1 complete, 1 truncated"
@@ -281,8 +280,8 @@ def test_a_table_counts_samples_and_shows_text_as_text():
 
 def test_a_large_table_says_what_it_leaves_out():
     rows = [response(str(number)) for number in range(2 * MAX_ITEMS)]
-    table = item_table(rows, {})
+    columns, table = item_table(rows, {})
     assert len(table) == MAX_ITEMS + 1
-    items = [row[ITEM_COLUMNS.index("item")] for row in table[:-1]]
+    items = [row[columns.index("item")] for row in table[:-1]]
     assert items == [str(number) for number in range(0, 2 * MAX_ITEMS, 2)]
     assert table[-1][-1] == f"{MAX_ITEMS} more items are in the files of the run"

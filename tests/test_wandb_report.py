@@ -33,7 +33,7 @@ from handan.report.wandb_report import (
     validated,
 )
 from handan.training.ledger import Ledger
-from handan.training.trackers import ITEM_COLUMNS
+from handan.training.trackers import item_table
 
 ADDRESS = Address("team", "handan")
 TRAINED = ("sft", "grpo", "sft_own")
@@ -189,7 +189,10 @@ def test_panels_name_only_what_these_runs_log(runs, study, spec):
 
 def test_the_item_panels_name_columns_of_the_items_that_trackers_get(spec):
     (scatter,), (table,) = panels(spec, "Vega2"), panels(spec, "Weave")
-    assert set(scatter["config"]["fieldSettings"].values()) <= set(ITEM_COLUMNS)
+    response = {"step": 0, "task": "t", "item": "i", "sample": 0, "status": "complete"}
+    response |= {"correct": True, "reasoning_tokens": 4, "text": ""}
+    columns, _ = item_table([response], {})
+    assert set(scatter["config"]["fieldSettings"].values()) <= set(columns)
     (asked,) = scatter["config"]["userQuery"]["queryFields"][0]["fields"][0]["args"]
     inputs = table["config"]["panel2Config"]["exp"]["fromOp"]["inputs"]
     assert asked["value"] == inputs["key"]["val"] == "tables/probe"

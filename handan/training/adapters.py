@@ -24,13 +24,11 @@ def check_settings(model_config: Any, given: set[str]) -> None:
     """
     if model_config.load_in_4bit or model_config.load_in_8bit:
         raise UserError("load_in_4bit and load_in_8bit are not supported; train adapters on dtype")
-    if model_config.use_peft:
-        absent = [key for key in REQUIRED if key not in given]
-        if absent:
-            raise UserError(f"use_peft is true: set '{absent[0]}' too; it decides the result")
-        return
-    idle = sorted(key for key in given if key.startswith("lora_") or key in ("use_dora",))
-    if idle:
+    absent = [key for key in REQUIRED if key not in given]
+    if model_config.use_peft and absent:
+        raise UserError(f"use_peft is true: set '{absent[0]}' too; it decides the result")
+    idle = sorted(key for key in given if key.startswith("lora_") or key == "use_dora")
+    if idle and not model_config.use_peft:
         raise UserError(f"'{idle[0]}' has no effect: set use_peft to true, or remove it")
 
 

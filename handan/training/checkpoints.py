@@ -1,4 +1,4 @@
-"""What makes a checkpoint whole: a manifest of all its files, written last.
+"""Tell whole checkpoints by a manifest of all their files, written last.
 
 ``manifest.json`` names the step, what ran (processes, engine, ZeRO stage or FSDP version) and every
 file with its size and SHA-256. A save that was cut off has none; what was truncated, overwritten or
@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from pathlib import Path
@@ -62,24 +62,29 @@ def seal(folder: Path, launched: dict[str, Any], world: Processes) -> None:
         OSError: the disk refuses.
     """
     world.gather([])  # until the last one has saved, files come and go
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    # NFS keeps what is removed while somebody reads it under names like .nfs0001, for a while.
+    own = [p.relative_to(folder).as_posix() for p in files if not p.name.startswith(".nfs")]
     # Each sees at least what it has written itself.
-    rows = world.gather([{"path": path} for path in _files(folder) if path != MANIFEST])
-    paths = sorted({row["path"] for row in rows})
+    paths = sorted({row["path"] for row in world.gather([{"path": path} for path in own])})
     if unseen := [path for path in paths if not (folder / path).exists()]:
         raise UserError(
             f"{folder}/{unseen[0]}: saved on another machine and not seen on this one; output_dir "
             "must lie on a file system that all machines share"
         )
-    mine = [folder / path for path in paths[world.rank :: world.size]]
+
+    def entry(path: str) -> dict[str, Any]:
+        with open(folder / path, "rb") as file:
+            os.fsync(file.fileno())
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            return {"path": path, "bytes": file.tell(), "sha256": sha256}
+
     with ThreadPoolExecutor(THREADS) as threads:
-        entries = world.gather(list(threads.map(lambda path: _entry(folder, path), mine)))
+        entries = world.gather(list(threads.map(entry, paths[world.rank :: world.size])))
     if world.rank > 0:
         return
-    manifest = {
-        "step": int(folder.name.removeprefix("checkpoint-")),
-        **launched,
-        "files": sorted(entries, key=lambda entry: entry["path"]),
-    }
+    entries.sort(key=lambda entry: entry["path"])
+    manifest = {"step": int(folder.name.split("-")[-1]), **launched, "files": entries}
     if reason := _lacks(manifest):
         raise UserError(f"{folder}: {reason}, so no training could go on from it")
     for place in (*{path.parent for path in folder.rglob("*")}, folder.parent):
@@ -89,7 +94,7 @@ def seal(folder: Path, launched: dict[str, Any], world: Processes) -> None:
 
 
 def what_is_wrong(folder: Path, contents: Literal["all", "model", "none"] = "all") -> str | None:
-    """Why a checkpoint must not be used, None if it is whole.
+    """Find why a checkpoint must not be used, None if it is whole.
 
     Args:
         folder: ``checkpoint-N``.
@@ -100,8 +105,8 @@ def what_is_wrong(folder: Path, contents: Literal["all", "model", "none"] = "all
         return f"incomplete: no {MANIFEST}, which is written last"
     try:
         manifest = read_json(folder / MANIFEST)
-        step, entries = manifest["step"], [_checked(entry) for entry in manifest["files"]]
-        lacking = _lacks(manifest)
+        step, lacking = manifest["step"], _lacks(manifest)
+        entries = [(str(e["path"]), int(e["bytes"]), str(e["sha256"])) for e in manifest["files"]]
     except (UserError, KeyError, TypeError, ValueError):
         return f"damaged: {MANIFEST} is not one that was written here"
     if folder.name != f"checkpoint-{step}":
@@ -109,33 +114,46 @@ def what_is_wrong(folder: Path, contents: Literal["all", "model", "none"] = "all
     if lacking:
         return f"damaged: {lacking}"
     for path, saved, _ in entries:
-        size = _size(folder / path)
-        if size is None:
+        try:
+            size = (folder / path).stat().st_size
+        except OSError:  # a training may remove it at any moment
             return f"damaged: {path} is missing"
         if size != saved:
             return f"damaged: {path} has {size:,} bytes, not the {saved:,} that were saved"
     if contents == "none":
         return None
+
+    def is_damaged(entry: tuple[str, int, str]) -> bool:
+        try:
+            with open(folder / entry[0], "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() != entry[2]
+        except OSError:  # a bad sector, or removed since
+            return True
+
     read = [entry for entry in entries if contents == "all" or not _matches(entry[0], OF_TRAINING)]
     with ThreadPoolExecutor(THREADS) as threads:
-        hashes = threads.map(lambda entry: _sha256(folder / entry[0]), read)
-        for (path, _, saved_hash), sha256 in zip(read, hashes, strict=True):
-            if sha256 != saved_hash:
-                return f"damaged: {path} holds other bytes than were saved"
+        for entry, damaged in zip(read, threads.map(is_damaged, read), strict=True):
+            if damaged:
+                return f"damaged: {entry[0]} holds other bytes than were saved"
     return None
 
 
 def other_launch(folder: Path, launched: dict[str, Any]) -> str | None:
-    """Why a whole checkpoint is none for this launch, None if it is.
+    """Say why a whole checkpoint cannot be resumed by this launch, None if it can.
 
     Another engine or number of processes would begin with a fresh optimizer, or fail half-way.
     """
+
+    def text(launch: dict[str, Any]) -> str:
+        known = ((key, launch.get(key)) for key in LAUNCH)
+        return ", ".join(f"{key} {value}" for key, value in known if value is not None)
+
     manifest = read_json(folder / MANIFEST)
-    if all(manifest.get(key) == launched.get(key) for key in LAUNCH):
+    if text(manifest) == text(launched):
         return None
     return (
-        f"saved by {_launch_text(manifest)}, but this launch is {_launch_text(launched)}; start "
-        "it as it was begun, or set another output_dir to begin anew"
+        f"saved by {text(manifest)}, but this launch is {text(launched)}; start it as it was "
+        "begun, or set another output_dir to begin anew"
     )
 
 
@@ -181,35 +199,6 @@ def files_to_disk(folder: Path) -> None:
     _to_disk(folder)
 
 
-def _files(folder: Path) -> list[str]:
-    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    # NFS keeps what is removed while somebody reads it under names like .nfs0001, for a while.
-    return sorted(path.as_posix() for path in files if not path.name.startswith(".nfs"))
-
-
-def _entry(folder: Path, path: Path) -> dict[str, Any]:
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        size = file.tell()
-    return {"path": path.relative_to(folder).as_posix(), "bytes": size, "sha256": sha256}
-
-
-def _sha256(path: Path) -> str | None:
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:  # a bad sector, or removed since
-        return None
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:  # a training may remove it at any moment
-        return None
-
-
 def _to_disk(path: Path) -> None:
     number = os.open(path, os.O_RDONLY)
     try:
@@ -218,21 +207,16 @@ def _to_disk(path: Path) -> None:
         os.close(number)
 
 
-def _checked(entry: dict[str, Any]) -> tuple[str, int, str]:
-    """Path, bytes and SHA-256 of an entry of a manifest."""
-    return str(entry["path"]), int(entry["bytes"]), str(entry["sha256"])
-
-
-def _matches(path: str, patterns: Iterable[str]) -> bool:
+def _matches(path: str, patterns: Sequence[str]) -> bool:
     return any(fnmatch(path, pattern) for pattern in patterns)
 
 
 def _lacks(manifest: dict[str, Any]) -> str | None:
-    """What of the state of a training is not among the files of a manifest.
+    """Name the training state missing from a manifest.
 
     Transformers trains on without it and says nothing, with a fresh optimizer or other data.
     """
-    paths: Sequence[str] = [entry["path"] for entry in manifest["files"]]
+    paths = [entry["path"] for entry in manifest["files"]]
     processes = manifest["processes"]
     if not any(_matches(path, OPTIMIZER) for path in paths):
         return "it has no optimizer state"
@@ -243,8 +227,3 @@ def _lacks(manifest: dict[str, Any]) -> str | None:
         needed.append("scheduler.pt")
     absent = [path for path in needed if path not in paths]
     return f"it has no {absent[0]}" if absent else None
-
-
-def _launch_text(launched: dict[str, Any]) -> str:
-    known = ((key, launched.get(key)) for key in LAUNCH)
-    return ", ".join(f"{key} {value}" for key, value in known if value is not None)

@@ -12,12 +12,13 @@ from handan.errors import UserError
 from handan.evaluation.grading import TaskItem
 from handan.evaluation.suite import WORDINGS, load_task
 from handan.files import read_jsonl
-from handan.generation import prompting
 from handan.generation.formats import ReasoningFormat
+from handan.generation.prompting import prompt_ids
 from handan.tasks.base import Item
 from handan.tasks.paraphrases import human_items
 from handan.tiny.families import DECIMAL_DIGITS, PREMISES, problem_of_key, random_problem
 from handan.traces.contamination import contaminated
+from handan.training.problems import random_item
 
 COLUMNS = ("task", "item", "wording", "question", "answer")
 
@@ -51,7 +52,7 @@ class ProblemSet:
 
 
 def load_prompts(path: Path) -> list[TaskItem]:
-    """Training prompts from a YAML problem set or a JSON-lines file.
+    """Load training prompts from a YAML problem set or a JSON-lines file.
 
     A line of the latter holds ``task, item, wording, question, answer``; the task's grader decides
     what is right.
@@ -81,17 +82,17 @@ def load_prompts(path: Path) -> list[TaskItem]:
 
 
 def question_from_row(row: dict) -> TaskItem:
-    """The question of one prompt or trace row."""
+    """Rebuild the question of one prompt or trace row."""
     item = Item(task=row["task"], key=row["item"], question=row["question"], answer=row["answer"])
     return TaskItem(item, load_task(row["task"], row["wording"]), row["wording"])
 
 
 def prompt_rows(questions: Sequence[TaskItem], tokenizer: Any, form: ReasoningFormat) -> list[dict]:
-    """Rows of the training set of an arm that draws its own completions."""
+    """Make the training set of an arm that draws its own completions."""
     return [
         {
             "prompt": form.messages(question.item.question),
-            "prompt_ids": list(prompting.prompt_ids(tokenizer, question.item.question, form)),
+            "prompt_ids": list(prompt_ids(tokenizer, question.item.question, form)),
             "task": question.item.task,
             "item": question.item.key,
             "question": question.item.question,
@@ -100,92 +101,6 @@ def prompt_rows(questions: Sequence[TaskItem], tokenizer: Any, form: ReasoningFo
         }
         for question in questions
     ]
-
-
-def _draw(settings: ProblemSet, path: Path) -> list[dict]:
-    draws = {"compact": _compact_row, "natural": _natural_row}
-    if settings.wording not in draws:
-        raise UserError(f"{path}: wording '{settings.wording}'; use {' or '.join(draws)}")
-    if not settings.families or min(settings.families.values()) <= 0:
-        raise UserError(
-            f"{path}: families must name at least one family, each with a share above 0"
-        )
-    if settings.num_problems < 1:
-        raise UserError(f"{path}: num_problems must be at least 1")
-    if min(settings.widths, default=1) < 1:
-        raise UserError(f"{path}: widths are numbers of bits, at least 1 each")
-    if not 0 < settings.hardest <= 1:
-        raise UserError(f"{path}: hardest is {settings.hardest}; it is a share above 0, at most 1")
-    if settings.hardest < 1 and settings.wording != "compact":
-        raise UserError(
-            f"{path}: hardest needs an analytic cost, which only compact wording has; leave it out"
-        )
-    # Rounded, because a share like 0.3 is no exact number and must not ask for one problem more.
-    wanted = math.ceil(round(settings.num_problems / settings.hardest, 6))
-    rng = random.Random(settings.seed)
-    names, shares = zip(*settings.families.items(), strict=True)
-    rows: dict[tuple[str, str], dict] = {}
-    for _ in range(100 * wanted):
-        family = rng.choices(names, shares)[0]
-        try:
-            row = draws[settings.wording](family, rng, settings)
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from None
-        if row is not None:
-            rows.setdefault((row["task"], row["item"]), row)
-        if len(rows) == wanted:
-            return _hardest(list(rows.values()), settings.num_problems)
-    raise UserError(
-        f"{path}: only {len(rows)} different problems were found; lower num_problems or add "
-        "families or widths"
-    )
-
-
-def _hardest(rows: list[dict], number: int) -> list[dict]:
-    """The same share of each family's rows, those of the highest analytic cost, in their order.
-
-    Equally hard rows are taken in the order they were drawn. What rounding leaves over goes to the
-    families that it took most from, so that there are ``number`` rows.
-    """
-    if number == len(rows):
-        return rows
-    families: dict[str, list[int]] = {}
-    for index, row in enumerate(rows):
-        families.setdefault(row["task"], []).append(index)
-    exact = {family: number * len(of) / len(rows) for family, of in families.items()}
-    quota = {family: math.floor(share) for family, share in exact.items()}
-    by_remainder = sorted(exact, key=lambda family: quota[family] - exact[family])
-    for family in by_remainder[: number - sum(quota.values())]:
-        quota[family] += 1
-    kept: list[int] = []
-    for family, of in families.items():
-        cost = {index: problem_of_key(family, rows[index]["item"]).analytic_cost for index in of}
-        kept += sorted(of, key=lambda index: -cost[index])[: quota[family]]
-    return [rows[index] for index in sorted(kept)]
-
-
-def _compact_row(family: str, rng: random.Random, settings: ProblemSet) -> dict | None:
-    """A problem of the embedded world; None if it is an evaluation item."""
-    from handan.tiny.items import held_out, identity_hash
-
-    sizes = (settings.decimal_digits, settings.premises)
-    problem = random_problem(family, rng, settings.widths, *sizes)
-    if identity_hash(problem.family, problem.key) in held_out():
-        return None
-    question, answer = " ".join(problem.prompt), " ".join(problem.answer)
-    return _row(problem.family, problem.key, "compact", question, answer)
-
-
-def _natural_row(family: str, rng: random.Random, settings: ProblemSet) -> dict:
-    """A problem in the human tasks' wording; none of them is an evaluation item."""
-    from handan.training.problems import random_item
-
-    item = random_item(family, rng, settings.widths, settings.digits)
-    return _row(item.task, item.key, "natural", item.question, item.answer)
-
-
-def _row(*values: str) -> dict:
-    return dict(zip(COLUMNS, values, strict=True))
 
 
 def check_held_out(rows: Iterable[dict], place: str) -> dict[str, int]:
@@ -222,3 +137,86 @@ def check_held_out(rows: Iterable[dict], place: str) -> dict[str, int]:
     compared = len(held_out()) if "compact" in wordings else 0
     compared += len(human_items()) if "natural" in wordings else 0
     return {"rows": number, "evaluation_items": compared, "found": 0}
+
+
+def _draw(settings: ProblemSet, path: Path) -> list[dict]:
+    if problem := _problem_with(settings):
+        raise UserError(f"{path}: {problem}")
+    draw = _compact_row if settings.wording == "compact" else _natural_row
+    # Rounded, because a share like 0.3 is no exact number and must not ask for one problem more.
+    wanted = math.ceil(round(settings.num_problems / settings.hardest, 6))
+    rng = random.Random(settings.seed)
+    names, shares = zip(*settings.families.items(), strict=True)
+    rows: dict[tuple[str, str], dict] = {}
+    for _ in range(100 * wanted):
+        family = rng.choices(names, shares)[0]
+        try:
+            row = draw(family, rng, settings)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+        if row is not None:
+            rows.setdefault((row["task"], row["item"]), row)
+        if len(rows) == wanted:
+            return _hardest(list(rows.values()), settings.num_problems)
+    raise UserError(
+        f"{path}: only {len(rows)} different problems were found; lower num_problems or add "
+        "families or widths"
+    )
+
+
+def _problem_with(settings: ProblemSet) -> str | None:
+    if settings.wording not in WORDINGS:
+        return f"wording '{settings.wording}'; use {' or '.join(WORDINGS)}"
+    if not settings.families or min(settings.families.values()) <= 0:
+        return "families must name at least one family, each with a share above 0"
+    if settings.num_problems < 1:
+        return "num_problems must be at least 1"
+    if min(settings.widths, default=1) < 1:
+        return "widths are numbers of bits, at least 1 each"
+    if not 0 < settings.hardest <= 1:
+        return f"hardest is {settings.hardest}; it is a share above 0, at most 1"
+    if settings.hardest < 1 and settings.wording != "compact":
+        return "hardest needs an analytic cost, which only compact wording has; leave it out"
+    return None
+
+
+def _hardest(rows: list[dict], number: int) -> list[dict]:
+    """Keep the same share of each family's rows, those of the highest analytic cost, in order.
+
+    Equally hard rows are taken in the order they were drawn. What rounding leaves over goes to the
+    families that it took most from, so that there are ``number`` rows.
+    """
+    if number == len(rows):
+        return rows
+    families: dict[str, list[int]] = {}
+    for index, row in enumerate(rows):
+        families.setdefault(row["task"], []).append(index)
+    exact = {family: number * len(of) / len(rows) for family, of in families.items()}
+    quota = {family: math.floor(share) for family, share in exact.items()}
+    by_remainder = sorted(exact, key=lambda family: quota[family] - exact[family])
+    for family in by_remainder[: number - sum(quota.values())]:
+        quota[family] += 1
+    kept: list[int] = []
+    for family, of in families.items():
+        cost = {index: problem_of_key(family, rows[index]["item"]).analytic_cost for index in of}
+        kept += sorted(of, key=lambda index: -cost[index])[: quota[family]]
+    return [rows[index] for index in sorted(kept)]
+
+
+def _compact_row(family: str, rng: random.Random, settings: ProblemSet) -> dict | None:
+    """Draw a problem of the embedded world; None if it is an evaluation item."""
+    from handan.tiny.items import held_out, identity_hash
+
+    sizes = (settings.decimal_digits, settings.premises)
+    problem = random_problem(family, rng, settings.widths, *sizes)
+    if identity_hash(problem.family, problem.key) in held_out():
+        return None
+    values = (" ".join(problem.prompt), " ".join(problem.answer))
+    return dict(zip(COLUMNS, (problem.family, problem.key, "compact", *values), strict=True))
+
+
+def _natural_row(family: str, rng: random.Random, settings: ProblemSet) -> dict:
+    """Draw a problem in the human tasks' wording; none of them is an evaluation item."""
+    item = random_item(family, rng, settings.widths, settings.digits)
+    values = (item.task, item.key, "natural", item.question, item.answer)
+    return dict(zip(COLUMNS, values, strict=True))

@@ -1,115 +1,29 @@
-"""The completion a student is trained on, for a trace of whatever teacher.
+"""Training rows made of traces, and the audit that nothing of a trace is lost on the way.
 
-A teacher's token ids are used as they are where the student would read the same trace in them: its
-tokenizer, its end of sequence, its marks. Otherwise, and for published text, the trace is written
-in the student's own format and tokenised by the student.
+Known ways to lose it: a chat template that drops the thinking span from the labels, truncation at a
+default length, packing, a missing end of sequence, text tokenised anew to another length. A
+teacher's token ids are used as they are where the student would read the same trace in them.
+Otherwise, and for published text, the trace is written in the student's own format and tokenised by
+the student. What the trainer made of the rows is compared with the traces before the first step.
 """
 
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from handan.errors import UserError
 from handan.files import content_hash, read_jsonl
-from handan.generation import prompting
 from handan.generation.formats import ReasoningFormat
+from handan.generation.prompting import prompt_ids
 from handan.generation.spans import opened_by_prompt, split_completion
 from handan.training.data import check_held_out, load_prompts
-from handan.training.sft import check_whole
-from handan.training.span_audit import IGNORED, span_problem
 
+IGNORED = -100  # label of a token without a loss
+COLUMNS = ("task", "item", "wording", "question", "text", "completion_ids", "tokenizer")
 # In a format of channels each part is a message of its own.
 NEXT_MESSAGE = "<|start|>assistant"
-
-
-def completion_ids(
-    trace: dict, prompt: Sequence[int], tokenizer: Any, form: ReasoningFormat, fingerprint: str
-) -> list[int]:
-    """Ids of a trace's completion.
-
-    Args:
-        trace: a row of ``traces.jsonl``.
-        prompt: ids of the question.
-        tokenizer: the student's.
-        form: the student's reasoning format.
-        fingerprint: of the student's tokenizer.
-
-    Raises:
-        UserError: the student's format has no place for the reasoning.
-    """
-    own = trace["tokenizer"] == fingerprint and trace["completion_ids"] is not None
-    in_parts = trace.get("reasoning_text") is not None
-    if own and (not in_parts or _reads_the_same(trace, prompt, tokenizer, form)):
-        return list(trace["completion_ids"])
-    text = written(trace, prompt, tokenizer, form) if in_parts else trace["text"]
-    ids = list(tokenizer(text, add_special_tokens=False)["input_ids"])
-    return [*ids, tokenizer.eos_token_id] if in_parts else ids
-
-
-def written(trace: dict, prompt: Sequence[int], tokenizer: Any, form: ReasoningFormat) -> str:
-    """The text of a trace in the student's format, without end of sequence.
-
-    Raises:
-        UserError: the format has no place for the reasoning.
-    """
-    reasoning, answer = trace["reasoning_text"], trace["answer_text"]
-    if not form.thinks or form.open is None or form.close is None:
-        if reasoning:
-            raise UserError(
-                f"reasoning_format '{form.name}' has no span for the reasoning of the traces; set "
-                "reasoning_format to the one the trained model shall have, such as deepseek_r1"
-            )
-        return answer
-    if form.answer is not None:
-        span = f"{form.open}{reasoning}{form.close}{NEXT_MESSAGE}" if reasoning else ""
-        return f"{span}{form.answer}{answer}"
-    opened = opened_by_prompt(tokenizer, prompt, form)
-    end = tokenizer.decode(list(prompt)[-1:], skip_special_tokens=False)
-    begin = ("" if opened else form.open) + ("" if opened and end.endswith("\n") else "\n")
-    return f"{begin}{reasoning}\n{form.close}\n\n{answer}"
-
-
-def reasoning_ids(
-    completion: Sequence[int], prompt: Sequence[int], tokenizer: Any, form: ReasoningFormat
-) -> list[int]:
-    """Ids of the span, as the evaluator would count them."""
-    opened = opened_by_prompt(tokenizer, prompt, form)
-    split = split_completion(tokenizer, completion, form, opened, [tokenizer.eos_token_id])
-    return split.reasoning_ids if split.closed else []
-
-
-def _reads_the_same(
-    trace: dict, prompt: Sequence[int], tokenizer: Any, form: ReasoningFormat
-) -> bool:
-    """Whether the student would end these ids and count the reasoning tokens the teacher spent."""
-    ids = trace["completion_ids"]
-    ends = bool(ids) and ids[-1] == tokenizer.eos_token_id
-    if trace["reasoning_tokens"] and span_problem(tokenizer, prompt, ids, form) is not None:
-        return False
-    return ends and len(reasoning_ids(ids, prompt, tokenizer, form)) == trace["reasoning_tokens"]
-
-
-def misread(trace: dict, reasoning: Sequence[int], tokenizer: Any) -> str | None:
-    """What is wrong if trained ids say something else than the reasoning to be imitated."""
-
-    def bare(text: str) -> str:
-        return "".join(unicodedata.normalize("NFC", text).split())
-
-    if not trace.get("reasoning_text"):
-        return None
-    if bare(tokenizer.decode(reasoning)) == bare(trace["reasoning_text"]):
-        return None
-    return (
-        "the trained tokens read otherwise than the reasoning of the trace; the tokenizer does not "
-        "know a word of it, or it holds a mark of the reasoning format: remove the trace or choose "
-        "another student"
-    )
-
-
-# Traces become training rows, and nothing of a trace may be lost on the way.
-
-COLUMNS = ("task", "item", "wording", "question", "text", "completion_ids", "tokenizer")
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:
@@ -118,10 +32,10 @@ def tokenizer_fingerprint(tokenizer: Any) -> str:
 
 
 def load_traces(path: Path, prompts: Path) -> list[dict]:
-    """Read a trace file.
+    """Read a trace file (JSON lines).
 
     Args:
-        path: the JSON-lines file.
+        path: of the file.
         prompts: the training prompts that this arm shares with the arm it is compared to.
 
     Raises:
@@ -149,33 +63,129 @@ def load_traces(path: Path, prompts: Path) -> list[dict]:
 def training_rows(
     traces: Sequence[dict], tokenizer: Any, form: ReasoningFormat, place: str
 ) -> list[dict]:
-    """``input_ids`` and ``labels`` of every trace; the loss is on the completion alone.
+    """Make ``input_ids`` and ``labels`` of every trace; the loss is on the completion alone.
 
     Raises:
-        UserError: a trace does not end with the student's end-of-sequence token.
+        UserError: a trace does not end with the student's end of sequence, or has it in its middle,
+            or the student's format has no place for the reasoning.
     """
-    same = tokenizer_fingerprint(tokenizer)
+    fingerprint = tokenizer_fingerprint(tokenizer)
+    eos = tokenizer.eos_token_id
     rows = []
     for number, trace in enumerate(traces, start=1):
-        prompt = list(prompting.prompt_ids(tokenizer, trace["question"], form))
-        completion = completion_ids(trace, prompt, tokenizer, form, same)
-        if not completion or completion[-1] != tokenizer.eos_token_id:
+        prompt = list(prompt_ids(tokenizer, trace["question"], form))
+        completion = _completion_ids(trace, prompt, tokenizer, form, fingerprint)
+        if not completion or completion[-1] != eos:
             raise UserError(
                 f"{place}, line {number}: the trace does not end with '{tokenizer.eos_token}', so "
                 "the student would never learn to stop; end each text with it"
             )
-        if tokenizer.eos_token_id in completion[:-1]:
+        if eos in completion[:-1]:
             raise UserError(
                 f"{place}, line {number}: '{tokenizer.eos_token}' stands in the middle of the "
                 "trace, so the student would learn to stop there; remove the trace"
             )
-        rows.append(
-            {
-                "input_ids": prompt + completion,
-                "labels": [IGNORED] * len(prompt) + completion,
-            }
-        )
+        labels = [IGNORED] * len(prompt) + completion
+        rows.append({"input_ids": prompt + completion, "labels": labels})
     return rows
+
+
+def _completion_ids(
+    trace: dict, prompt: list[int], tokenizer: Any, form: ReasoningFormat, fingerprint: str
+) -> list[int]:
+    in_parts = trace.get("reasoning_text") is not None
+    ids = trace["completion_ids"]
+    if (
+        ids is not None
+        and trace["tokenizer"] == fingerprint
+        and (not in_parts or _reads_the_same(trace, prompt, tokenizer, form))
+    ):
+        return list(ids)
+    text = written(trace, prompt, tokenizer, form) if in_parts else trace["text"]
+    ids = list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    return [*ids, tokenizer.eos_token_id] if in_parts else ids
+
+
+def _reads_the_same(trace: dict, prompt: list[int], tokenizer: Any, form: ReasoningFormat) -> bool:
+    """Tell whether the student would end these ids and count the teacher's reasoning tokens."""
+    ids, spent = trace["completion_ids"], trace["reasoning_tokens"]
+    if not ids or ids[-1] != tokenizer.eos_token_id:
+        return False
+    if spent and span_problem(tokenizer, prompt, ids, form) is not None:
+        return False
+    return len(_reasoning_ids(ids, prompt, tokenizer, form)) == spent
+
+
+def written(trace: dict, prompt: Sequence[int], tokenizer: Any, form: ReasoningFormat) -> str:
+    """Write a trace in the student's format, without end of sequence.
+
+    Raises:
+        UserError: the format has no place for the reasoning.
+    """
+    reasoning, answer = trace["reasoning_text"], trace["answer_text"]
+    if not form.thinks or form.open is None or form.close is None:
+        if reasoning:
+            raise UserError(
+                f"reasoning_format '{form.name}' has no span for the reasoning of the traces; set "
+                "reasoning_format to the one the trained model shall have, such as deepseek_r1"
+            )
+        return answer
+    if form.answer is not None:
+        span = f"{form.open}{reasoning}{form.close}{NEXT_MESSAGE}" if reasoning else ""
+        return f"{span}{form.answer}{answer}"
+    opened = opened_by_prompt(tokenizer, prompt, form)
+    end = tokenizer.decode(list(prompt)[-1:], skip_special_tokens=False)
+    begin = ("" if opened else form.open) + ("" if opened and end.endswith("\n") else "\n")
+    return f"{begin}{reasoning}\n{form.close}\n\n{answer}"
+
+
+def span_problem(
+    tokenizer: Any, prompt: Sequence[int], completion: Sequence[int], form: ReasoningFormat
+) -> str | None:
+    """Find what is wrong with the tags of a trained completion that reasons; None if nothing is.
+
+    Args:
+        tokenizer: the student's.
+        prompt: ids of the prompt of an evaluation.
+        completion: trained ids, up to and including the end of sequence.
+        form: the student's format.
+    """
+    if form.open is None or form.close is None:
+        return (
+            f"the trace reasons, but the student's reasoning format '{form.name}' has no span; set "
+            "reasoning_format to the one it shall learn"
+        )
+    opened = opened_by_prompt(tokenizer, prompt, form)
+    begins = tokenizer.decode(list(completion), skip_special_tokens=False).lstrip()
+    again = begins if opened else begins.removeprefix(form.open).lstrip()
+    if again.startswith(form.open):
+        return f"the reasoning is opened twice; take one '{form.open}' off the trace"
+    if not opened and not begins.startswith(form.open):
+        return (
+            f"neither the prompt nor the trace opens the reasoning with '{form.open}'; put it in "
+            "front of the trace"
+        )
+    if not _split(completion, prompt, tokenizer, form).closed:
+        return (
+            f"'{form.close}' is not among the trained tokens, so the thinking span is lost; check "
+            "reasoning_format and the chat template"
+        )
+    return None
+
+
+def _split(
+    completion: Sequence[int], prompt: Sequence[int], tokenizer: Any, form: ReasoningFormat
+) -> Any:
+    """Split trained ids as the evaluator would."""
+    opened = opened_by_prompt(tokenizer, prompt, form)
+    return split_completion(tokenizer, completion, form, opened, [tokenizer.eos_token_id])
+
+
+def _reasoning_ids(
+    completion: Sequence[int], prompt: Sequence[int], tokenizer: Any, form: ReasoningFormat
+) -> list[int]:
+    split = _split(completion, prompt, tokenizer, form)
+    return split.reasoning_ids if split.closed else []
 
 
 def audit(
@@ -191,29 +201,27 @@ def audit(
     Args:
         trained: the trainer's prepared data set: rows with ``input_ids`` and ``labels``, and with
             ``seq_lengths`` if they are packed.
-        rows: what ``training_rows`` made.
-        traces: the trace rows.
-        tokenizer: the student's.
-        form: the student's reasoning format; the labels must contain its tags.
+        rows: what ``training_rows`` made of ``traces``.
+        tokenizer, form: the student's; the labels must contain the tags of its format.
         place: the trace file.
 
     Returns:
         Counts for ``run.json``: traces, trained tokens, reasoning tokens among them, and how many
-        traces are not the teacher's own token ids.
+        traces are not the teacher's own token ids (``tokenised_anew``).
 
     Raises:
         UserError: rows are missing or shortened, or the thinking span is not trained.
     """
+    longest = max(len(row["input_ids"]) for row in rows)
     if len(trained) and "seq_lengths" in trained[0]:
         check_whole(trained, rows, place)
         trained = rows  # the same traces in another order
     if len(trained) != len(rows):
         raise UserError(
             f"{place}: the trainer kept {len(trained)} of {len(rows)} traces; set max_length to at "
-            f"least {max(len(row['input_ids']) for row in rows)} and packing to false"
+            f"least {longest} and packing to false"
         )
-    counts = {"traces": len(rows), "trained_tokens": 0, "reasoning_tokens": 0}
-    counts["tokenised_anew"] = 0
+    counts = {"traces": len(rows), "trained_tokens": 0, "reasoning_tokens": 0, "tokenised_anew": 0}
     for number, (got, row, trace) in enumerate(zip(trained, rows, traces, strict=True), start=1):
         labels = [token for token in got["labels"] if token != IGNORED]
         wanted = [token for token in row["labels"] if token != IGNORED]
@@ -224,14 +232,60 @@ def audit(
                 "that change rows"
             )
         prompt = row["input_ids"][: len(row["input_ids"]) - len(wanted)]
-        span = reasoning_ids(labels, prompt, tokenizer, form)
+        span = _reasoning_ids(labels, prompt, tokenizer, form)
         if trace["reasoning_tokens"] or trace.get("reasoning_text"):
-            problem = span_problem(tokenizer, prompt, labels, form) or misread(
-                trace, span, tokenizer
-            )
+            problem = span_problem(tokenizer, prompt, labels, form)
+            if problem is None and not _says(tokenizer.decode(span), trace.get("reasoning_text")):
+                problem = (
+                    "the trained tokens read otherwise than the reasoning of the trace; the "
+                    "tokenizer does not know a word of it, or it holds a mark of the reasoning "
+                    "format: remove the trace or choose another student"
+                )
             if problem is not None:
                 raise UserError(f"{place}, line {number}: {problem}")
         counts["trained_tokens"] += len(labels)
         counts["reasoning_tokens"] += len(span)
         counts["tokenised_anew"] += labels != trace["completion_ids"]
     return counts
+
+
+def _says(trained: str, reasoning: str | None) -> bool:
+    """Tell whether the trained text is the reasoning to be imitated, whatever its white space."""
+
+    def bare(text: str) -> str:
+        return "".join(unicodedata.normalize("NFC", text).split())
+
+    return not reasoning or bare(trained) == bare(reasoning)
+
+
+def check_whole(packed: Sequence[dict], rows: Sequence[dict], place: str) -> None:
+    """Stop unless packed rows hold exactly the rows that were packed.
+
+    Args:
+        packed: rows with ``input_ids``, ``labels`` and ``seq_lengths``.
+        rows: with ``input_ids`` and ``labels``, in any order.
+        place: the trace file, whose lines the rows are.
+
+    Raises:
+        UserError: a trace is cut, missing, or there more often than once.
+    """
+    found: Counter[tuple] = Counter()
+    for row in packed:
+        start = 0
+        for length in row["seq_lengths"]:
+            piece = slice(start, start + length)
+            found[tuple(row["input_ids"][piece]), tuple(row["labels"][piece])] += 1
+            start += length
+    for number, row in enumerate(rows, start=1):
+        content = tuple(row["input_ids"]), tuple(row["labels"])
+        if not found[content]:
+            raise UserError(
+                f"{place}, line {number}: the trace is not whole in the packed rows; set "
+                f"max_length to at least {max(len(row['input_ids']) for row in rows)}"
+            )
+        found[content] -= 1
+    if found.total():
+        raise UserError(
+            f"{place}: packed rows hold {found.total()} pieces that are no traces; set packing to "
+            "false"
+        )

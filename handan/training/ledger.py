@@ -1,4 +1,4 @@
-"""What a run consumes and logs, counted so that a resumed run goes on where it was."""
+"""Count what a run consumes and log it, so that a resumed run goes on where it was."""
 
 import math
 import time
@@ -48,25 +48,22 @@ class Ledger(TrainerCallback):
             saved = read_json(Path(checkpoint) / LEDGER)
             self.counts = {key: saved[key] for key in self.counts}
 
-    def _tick(self) -> None:
-        now = time.monotonic()
-        self._add_seconds(now - self._clock)
-        self._clock = now
-
-    def _add_seconds(self, seconds: float) -> None:
-        self.counts["train_seconds"] += seconds
-        self.counts["device_seconds"] += seconds * self.world.size
-
     def pause(self, probe_seconds: float) -> None:
         """Take the time of a probe out of the training time."""
-        self._tick()
-        self._add_seconds(-probe_seconds)
+        self._tick(less=probe_seconds)
         self.counts["probe_seconds"] += probe_seconds
 
     def share_with(self, more_s: float) -> float:
         """Share of the time that goes into measuring, if it takes ``more_s`` seconds more now."""
         self._tick()
         return time_share(self.counts["probe_seconds"] + more_s, self.counts["train_seconds"])
+
+    def _tick(self, less: float = 0.0) -> None:
+        now = time.monotonic()
+        seconds = now - self._clock - less
+        self.counts["train_seconds"] += seconds
+        self.counts["device_seconds"] += seconds * self.world.size
+        self._clock = now
 
     def _note_peaks(self) -> None:
         """Every process asks all others, so all of them must come here."""
@@ -81,18 +78,16 @@ class Ledger(TrainerCallback):
         self._clock = time.monotonic()
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._tick()
-        self._note_peaks()
+        self.on_train_end(args, state, control)
         if self.world.rank == 0:
-            checkpoint = self.run_dir / f"checkpoint-{state.global_step}"
-            write_json(checkpoint / LEDGER, self.budget())
+            write_json(self.run_dir / f"checkpoint-{state.global_step}" / LEDGER, self.budget())
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._tick()
         self._note_peaks()
 
     def budget(self) -> dict[str, float | None]:
-        """The ledger of a run, as docs/budgets.md defines it.
+        """Sum up the ledger of a run, as docs/budgets.md defines it.
 
         Model FLOPs (after Kaplan et al. 2020): of a processed token 2 N forward, 2 N for the
         gradients of activations and 2 N for those of the trained parameters, together 6 N if all
@@ -113,7 +108,7 @@ class Ledger(TrainerCallback):
 
 
 class MetricsFile(TrainerCallback):
-    """Writes everything the trainer logs to ``metrics.jsonl``."""
+    """Writes every finite number that the trainer logs to ``metrics.jsonl``."""
 
     def __init__(self, run_dir: Path, world: Processes) -> None:
         self.path, self.world = run_dir / "metrics.jsonl", world

@@ -1,4 +1,4 @@
-"""What of TRL's settings would change, unseen, how much a token counts or how one is drawn."""
+"""Refuse settings of TRL that would change, unseen, how much a token counts or how one is drawn."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -37,29 +37,38 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
 }
 
 
-def check_loss(config: Any, processes: int) -> None:
-    """Stop at a loss of GRPO that is not known, or in which a token's weight depends on its batch.
+def check_sft_loss(config: Any, given: Collection[str]) -> None:
+    """Stop if the weight of a trained token would depend on where it is, or traces be cut.
 
     Args:
-        config: TRL's GRPOConfig.
-        processes: of this launch.
+        config: TRL's SFTConfig.
+        given: keys that are set.
 
     Raises:
-        UserError: names the loss.
+        UserError: names the key.
     """
-    if config.loss_type not in LOSSES:
-        raise UserError(f"loss_type is '{config.loss_type}'; use {', '.join(LOSSES)}")
-    batches = config.gradient_accumulation_steps * processes
-    if config.loss_type == "bnpo" and batches > 1:
+    if config.loss_type not in ("nll", "dft"):
+        raise UserError(f"loss_type is '{config.loss_type}'; use nll or dft")
+    if config.packing and config.packing_strategy == "wrapped":
+        raise UserError("packing_strategy 'wrapped' cuts traces; use bfd")
+    if config.padding_free and not config.packing:
         raise UserError(
-            f"loss_type bnpo divides by the tokens of each of {batches} micro-batches, so a "
-            "token's weight would depend on which it is in; use dapo, which divides by those of "
-            "the whole batch"
+            "padding_free puts the traces of a micro-batch into one row, but only packed rows are "
+            "checked for traces that read each other; set packing to true too, or remove it"
         )
+    if not config.average_tokens_across_devices:
+        raise UserError(
+            "average_tokens_across_devices is false, so a token's weight would depend on the "
+            "process it is on; remove the key"
+        )
+    _check_even(config)
 
 
 def check_grpo(config: Any, given: Collection[str]) -> None:
     """Stop at a loss or a way of drawing that no run of GRPO may have.
+
+    The ratio of a whole completion of vLLM is a product over its tokens. With differences of .012 a
+    token between vLLM and the trainer, a twentieth of completions of 4,096 tokens has one above 3.
 
     Args:
         config: TRL's GRPOConfig.
@@ -72,27 +81,10 @@ def check_grpo(config: Any, given: Collection[str]) -> None:
     if config.loss_type == "cispo" and "epsilon_high" not in given:
         # TRL would take epsilon, .2, for the largest weight of a token.
         raise UserError("loss_type is cispo: set 'epsilon_high' too; it decides the result")
-    if is_weighed(config):
-        check_ratios(config, given)
     check_drawing(config, given)
-
-
-def is_weighed(config: Any) -> bool:
-    """Whether the tokens that vLLM drew are weighed by what the trainer thinks of them."""
-    return config.use_vllm and config.vllm_importance_sampling_correction
-
-
-def check_ratios(config: Any, given: Collection[str]) -> None:
-    """Stop if what vLLM drew would be weighed by its length, or in a way that nobody chose.
-
-    The ratio of a whole completion is a product over its tokens. With differences of .012 a token
-    between vLLM and the trainer, a twentieth of completions of 4,096 tokens has one above 3.
-
-    Raises:
-        UserError: names the key.
-    """
-    absent = [key for key in WEIGHING if key not in given]
-    if absent:
+    if not is_weighed(config):
+        return
+    if absent := [key for key in WEIGHING if key not in given]:
         raise UserError(f"use_vllm is true: set '{absent[0]}' too; it decides the result")
     mode = config.vllm_importance_sampling_mode
     if mode not in PER_TOKEN:
@@ -114,12 +106,44 @@ def check_ratios(config: Any, given: Collection[str]) -> None:
         )
 
 
-def check_even(config: Any) -> None:
-    """Stop at a setting under which the weight of a token would depend on its row or micro-batch.
+def check_loss(config: Any, num_processes: int) -> None:
+    """Stop at a loss of GRPO that is not known, or in which a token's weight depends on its batch.
+
+    Raises:
+        UserError: names the loss.
+    """
+    if config.loss_type not in LOSSES:
+        raise UserError(f"loss_type is '{config.loss_type}'; use {', '.join(LOSSES)}")
+    batches = config.gradient_accumulation_steps * num_processes
+    if config.loss_type == "bnpo" and batches > 1:
+        raise UserError(
+            f"loss_type bnpo divides by the tokens of each of {batches} micro-batches, so a "
+            "token's weight would depend on which it is in; use dapo, which divides by those of "
+            "the whole batch"
+        )
+
+
+def is_weighed(config: Any) -> bool:
+    """Tell whether the tokens that vLLM drew are weighed by what the trainer thinks of them."""
+    return config.use_vllm and config.vllm_importance_sampling_correction
+
+
+def check_drawing(config: Any, given: Collection[str]) -> None:
+    """Stop at a setting of generation that an evaluation does not have, given or by default.
 
     Raises:
         UserError: names the key.
     """
+    _check_even(config)
+    for key, neutral in NEUTRAL.items():
+        if (value := getattr(config, key)) not in neutral:
+            raise UserError(
+                f"{key} is {value!r}, but completions are drawn as in an evaluation, from "
+                "temperature, top_p and the cap alone; remove it"
+            )
+
+
+def _check_even(config: Any) -> None:
     for key, (neutral, why) in UNEVEN.items():
         if (value := getattr(config, key, neutral[0])) not in neutral:
             raise UserError(f"{key} is {value!r}, but {why}; remove it")
@@ -147,49 +171,3 @@ def check_context(config: Any, model: Any, rows: Sequence[dict]) -> None:
             f"max_completion_length take {needed}, so completions would end before the cap; set "
             f"vllm_max_model_length to at least {needed}"
         )
-
-
-def check_sft_loss(config: Any, given: Collection[str]) -> None:
-    """Stop if the weight of a trained token would depend on where it is, or traces be cut.
-
-    Args:
-        config: TRL's SFTConfig.
-        given: keys that are set.
-
-    Raises:
-        UserError: names the key.
-    """
-    if config.loss_type not in ("nll", "dft"):
-        raise UserError(f"loss_type is '{config.loss_type}'; use nll or dft")
-    if config.packing and config.packing_strategy == "wrapped":
-        raise UserError("packing_strategy 'wrapped' cuts traces; use bfd")
-    if config.padding_free and not config.packing:
-        raise UserError(
-            "padding_free puts the traces of a micro-batch into one row, but only packed rows are "
-            "checked for traces that read each other; set packing to true too, or remove it"
-        )
-    if not config.average_tokens_across_devices:
-        raise UserError(
-            "average_tokens_across_devices is false, so a token's weight would depend on the "
-            "process it is on; remove the key"
-        )
-    check_even(config)
-
-
-def check_drawing(config: Any, given: Collection[str]) -> None:
-    """Stop at a setting of generation that an evaluation does not have, given or by default.
-
-    Args:
-        config: TRL's configuration of a recipe that draws completions.
-        given: keys that are set.
-
-    Raises:
-        UserError: names the key.
-    """
-    check_even(config)
-    for key, neutral in NEUTRAL.items():
-        if (value := getattr(config, key)) not in neutral:
-            raise UserError(
-                f"{key} is {value!r}, but completions are drawn as in an evaluation, from "
-                "temperature, top_p and the cap alone; remove it"
-            )

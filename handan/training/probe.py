@@ -1,4 +1,4 @@
-"""Measuring a model along its training, without the training noticing.
+"""Measure a model along its training, without the training noticing.
 
 At step 0, at the steps of a schedule and at the end, the trained model answers a suite or two.
 Generation has a random state of its own, so the weights come out bitwise the same with and without.
@@ -30,7 +30,7 @@ RESPONSES = tuple(f"{name}.jsonl" for name in PREFIXES)
 
 
 @dataclass
-class Along:
+class ProbedSuite:
     """A suite that is measured along training.
 
     Attributes:
@@ -61,40 +61,38 @@ class Along:
 
 
 class Probe(TrainerCallback):
-    """Measures the suites in process.
+    """Measures suites in process.
 
-    Responses go to ``probe.jsonl`` and ``full.jsonl``, figures to ``metrics.jsonl`` and the
+    Responses go to ``probe.jsonl`` and ``full.jsonl``, metrics to ``metrics.jsonl`` and the
     trackers. ``trainer`` must be set once the trainer exists.
 
     Args:
         suites: what is measured, and when.
         form: the model's reasoning format.
-        run_dir: of the run.
         arm: name of the model.
-        ledger: takes the time out of the training's.
-        world: this process among the others; all of them generate.
-        most_share: upper bound of the share of the time that measuring takes, None for no bound.
+        ledger: takes the time out of the training's; its processes all generate.
+        max_share: upper bound of the share of the time that measuring takes, None for no bound.
     """
 
     trainer: Any = None
 
     def __init__(
         self,
-        suites: Sequence[Along],
+        suites: Sequence[ProbedSuite],
         form: ReasoningFormat,
         run_dir: Path,
         arm: str,
         ledger: Ledger,
         world: Processes,
-        most_share: float | None = None,
+        max_share: float | None = None,
     ) -> None:
         self.suites, self.form, self.run_dir, self.arm = suites, form, run_dir, arm
-        self.ledger, self.world, self.most_share = ledger, world, most_share
+        self.ledger, self.world, self.max_share = ledger, world, max_share
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        for along in self.suites:
-            along.steps = measured_steps(state.max_steps, along.every, along.log_spaced)
-            along.first = self._recorded_first(along)
+        for probed in self.suites:
+            probed.steps = measured_steps(state.max_steps, probed.every, probed.log_spaced)
+            probed.first = self._recorded_first(probed)
         # A resumed run has measured its checkpoint before it was saved.
         if state.global_step == 0:
             self.measure(0)
@@ -103,19 +101,22 @@ class Probe(TrainerCallback):
         self.measure(state.global_step)
 
     def measure(self, step: int) -> None:
-        """Answer the suites whose turn it is with the current weights, and record the figures."""
-        due = [along for along in self.suites if self._is_due(along, step)]
+        """Answer the suites whose turn it is with the current weights, and record the metrics."""
+        due = [probed for probed in self.suites if self._is_due(probed, step)]
         if not due:
             return
         responses: dict[str, list[dict]] = {}
         metrics: dict[str, float] = {}
-        for along in due:
+        for probed in due:
             started = time.monotonic()
-            responses[along.name] = self._responses(along, step)
+            rows = responses[probed.name] = self._responses(probed, step)
             if self.world.rank == 0:
-                metrics |= self._figures(along, step, responses[along.name])
-            along.seconds = time.monotonic() - started
-            self.ledger.pause(along.seconds)
+                costs = probed.costs(rows)
+                for key, value in suite_metrics(costs, probed.first).items():
+                    metrics[PREFIXES[probed.name] + key] = value
+                probed.first = costs if step == 0 else probed.first
+            probed.seconds = time.monotonic() - started
+            self.ledger.pause(probed.seconds)
         if self.world.rank > 0:
             return
         metrics |= budget_metrics(self.ledger.budget())
@@ -124,27 +125,36 @@ class Probe(TrainerCallback):
         append_jsonl(self.run_dir / "metrics.jsonl", [{"step": step, **metrics}])
         for tracker in trackers.attached(self.trainer):
             tracker.record({"step": step, **metrics}, responses)
-        self._tell(due, metrics, step)
-
-    def _is_due(self, along: Along, step: int) -> bool:
-        """Whether a suite is measured at a step; every process comes to the same answer."""
-        if step not in along.steps:
-            return False
-        if self.most_share is None or step in (along.steps[0], along.steps[-1]):
-            return True
-        # Clocks differ, so the first process decides for all.
-        share = self.world.gather([{"share": self.ledger.share_with(along.seconds)}])[0]["share"]
-        if share > self.most_share and self.world.rank == 0:
+        for probed in due:
+            prefix = PREFIXES[probed.name]
+            mean = metrics.get(f"{prefix}alignment/mean_r_loglog")
             print(
-                f"{self.arm}: step {step}, {along.name} skipped: with it measuring would take "
-                f"{share:.0%} of the time so far, more than probe_time_share {self.most_share:g}",
+                f"{self.arm}: step {step}, {probed.name} r(log tokens, log RT) "
+                f"{'undefined' if mean is None else f'{mean:.3f}'}, "
+                f"accuracy {metrics[f'{prefix}status/accuracy']:.2f}, "
+                f"measuring took {metrics['budget/probe_share']:.0%} of the time so far",
                 flush=True,
             )
-        return share <= self.most_share
 
-    def _responses(self, along: Along, step: int) -> list[dict]:
-        """The answers to a suite; every process draws its share and gets all of them."""
-        suite, plan = along.suite, suite_plan(along.suite, along.items)
+    def _is_due(self, probed: ProbedSuite, step: int) -> bool:
+        """Tell whether a suite is measured at a step; every process comes to the same answer."""
+        if step not in probed.steps:
+            return False
+        if self.max_share is None or step in (probed.steps[0], probed.steps[-1]):
+            return True
+        # Clocks differ, so the first process decides for all.
+        share = self.world.gather([{"share": self.ledger.share_with(probed.seconds)}])[0]["share"]
+        if share > self.max_share and self.world.rank == 0:
+            print(
+                f"{self.arm}: step {step}, {probed.name} skipped: with it measuring would take "
+                f"{share:.0%} of the time so far, more than probe_time_share {self.max_share:g}",
+                flush=True,
+            )
+        return share <= self.max_share
+
+    def _responses(self, probed: ProbedSuite, step: int) -> list[dict]:
+        """Answer a suite; every process draws its share and gets all of them."""
+        suite, plan = probed.suite, suite_plan(probed.suite, probed.items)
         labels = {
             "model": self.arm,
             "step": step,
@@ -158,34 +168,14 @@ class Probe(TrainerCallback):
             mine = [row for rows in draw(engine, plan, batches, labels) for row in rows]
         return self.world.gather(mine)
 
-    def _figures(self, along: Along, step: int, rows: Sequence[dict]) -> dict[str, float]:
-        """Figures of a suite's responses, by their names in ``metrics.jsonl``."""
-        costs = along.costs(rows)
-        figures = suite_metrics(costs, along.first)
-        if step == 0:
-            along.first = costs
-        return {PREFIXES[along.name] + key: value for key, value in figures.items()}
-
-    def _recorded_first(self, along: Along) -> list[dict] | None:
-        """Costs at step 0 of a run that goes on, once it is sure that it asks what it asked."""
-        path = self.run_dir / f"{along.name}.jsonl"
+    def _recorded_first(self, probed: ProbedSuite) -> list[dict] | None:
+        """Read costs at step 0 of a run that goes on, if it asks what it asked."""
+        path = self.run_dir / f"{probed.name}.jsonl"
         rows = read_jsonl(path) if path.exists() else []
         # Rows of older versions have no hash, and a training is too long to be begun anew for it.
         hashed = [row for row in rows if "prompt_hash" in row]
-        plan = suite_plan(along.suite, along.items)
+        plan = suite_plan(probed.suite, probed.items)
         requests = plan.requests(self.trainer.processing_class, self.form)
         check_prompts(path, hashed, plan, requests, self.form)
         first = [row for row in rows if row["step"] == 0]
-        return along.costs(first) if first else None
-
-    def _tell(self, due: Sequence[Along], metrics: dict[str, float], step: int) -> None:
-        for along in due:
-            prefix = PREFIXES[along.name]
-            mean = metrics.get(f"{prefix}alignment/mean_r_loglog")
-            print(
-                f"{self.arm}: step {step}, {along.name} r(log tokens, log RT) "
-                f"{'undefined' if mean is None else f'{mean:.3f}'}, "
-                f"accuracy {metrics[f'{prefix}status/accuracy']:.2f}, "
-                f"measuring took {metrics['budget/probe_share']:.0%} of the time so far",
-                flush=True,
-            )
+        return probed.costs(first) if first else None

@@ -14,7 +14,7 @@ DIVISIONS = ("binary_division", "binary_modulo")
 SYMBOLS = {"products": "*", "differences": "-"}
 FAMILIES = (*binary.OPERATIONS, *SYMBOLS)
 # A shown result that is wrong is so by this much, as in the human items, or by one operand.
-LARGEST_ERROR = 10
+MAX_ERROR = 10
 
 
 def random_item(family: str, rng: random.Random, widths: list[int], lengths: list[int]) -> Item:
@@ -31,9 +31,19 @@ def random_item(family: str, rng: random.Random, widths: list[int], lengths: lis
     """
     if family in binary.OPERATIONS:
         return _binary(family, rng, widths)
-    if family in SYMBOLS:
-        return _shown_result(family, rng, lengths)
-    raise UserError(f"no natural problems of '{family}'; there are: {', '.join(FAMILIES)}")
+    if family not in SYMBOLS:
+        raise UserError(f"no natural problems of '{family}'; there are: {', '.join(FAMILIES)}")
+    if not lengths or min(lengths) < 2:
+        raise UserError(f"digits {lengths}: natural products and differences need 2 or more")
+    a, b = (rng.randrange(10 ** (length - 1), 10**length) for length in rng.choices(lengths, k=2))
+    if family == "differences" and a < b:
+        a, b = b, a
+    symbol = SYMBOLS[family]
+    shown = result = digits.true_result(symbol, a, b)
+    if rng.random() < 0.5:
+        error = rng.choice([*range(1, MAX_ERROR + 1), b])
+        shown = result + rng.choice([-error, error]) if result > error else result + error
+    return digits.make_item(family, symbol, a, b, shown)
 
 
 def _binary(family: str, rng: random.Random, widths: list[int]) -> Item:
@@ -47,17 +57,3 @@ def _binary(family: str, rng: random.Random, widths: list[int]) -> Item:
         # Two small numbers would be a human item padded with zeros.
         if max(a, b) >= 2**binary.BITS and binary.OPERATIONS[family].allowed(a, b):
             return binary.make_item(family, a, b, width)
-
-
-def _shown_result(family: str, rng: random.Random, lengths: list[int]) -> Item:
-    if not lengths or min(lengths) < 2:
-        raise UserError(f"digits {lengths}: natural products and differences need 2 or more")
-    a, b = (rng.randrange(10 ** (length - 1), 10**length) for length in rng.choices(lengths, k=2))
-    if family == "differences" and a < b:
-        a, b = b, a
-    symbol = SYMBOLS[family]
-    shown = result = digits.true_result(symbol, a, b)
-    if rng.random() < 0.5:
-        error = rng.choice([*range(1, LARGEST_ERROR + 1), b])
-        shown = result + rng.choice([-error, error]) if result > error else result + error
-    return digits.make_item(family, symbol, a, b, shown)

@@ -1,4 +1,4 @@
-"""Where a training goes on, and what of its files is made again from there."""
+"""Where a training goes on, what of its files is made again from there, and what it began with."""
 
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,14 @@ from handan.generation import loading
 from handan.launch import Processes
 from handan.rundir import read_run, read_settings
 from handan.training import checkpoints
-from handan.training.checkpoints import LEDGER
 from handan.training.probe import RESPONSES
-from handan.training.rl import FILE as ROLLOUTS
+from handan.training.rl import ROLLOUTS
 
 
 def checkpoint_to_resume(
     run_dir: Path, resume: str, launched: dict[str, Any], world: Processes
 ) -> str | None:
-    """The newest whole checkpoint of a run, or None for a fresh start.
+    """Find the newest whole checkpoint of a run, or None for a fresh start.
 
     The first process looks and decides for all, so that no two of them go on from different steps.
     Transformers takes the newest directory unchecked, and trains on with a fresh optimizer if that
@@ -37,11 +36,11 @@ def checkpoint_to_resume(
     decided: list[dict] = []
     if world.rank == 0:
         try:
-            decided = [{"checkpoint": _newest(run_dir, resume, launched), "error": None}]
+            decided = [{"checkpoint": _newest(run_dir, resume, launched)}]
         except UserError as error:
-            decided = [{"checkpoint": None, "error": str(error)}]
+            decided = [{"error": str(error)}]
     (decision,) = world.gather(decided)
-    if decision["error"] is not None:
+    if "error" in decision:
         raise UserError(decision["error"])
     return decision["checkpoint"]
 
@@ -54,7 +53,7 @@ def _newest(run_dir: Path, resume: str, launched: dict[str, Any]) -> str | None:
             "resume: auto"
         )
     useless = []
-    for _, path in sorted(found.items(), reverse=True):
+    for path in reversed(found.values()):
         reason = checkpoints.what_is_wrong(path)
         if reason is None:
             if other := checkpoints.other_launch(path, launched):
@@ -85,17 +84,13 @@ def forget_after(run_dir: Path, step: int) -> None:
             print(f"{path}: removed; step {of_step} is trained again", flush=True)
     for name in ("metrics.jsonl", *RESPONSES, ROLLOUTS):
         path = run_dir / name
-        if name in RESPONSES:
-            rows = rundir.recover(path, ("step", *KEY))
-        else:  # several rows of a step have no key of their own
-            rows = rundir.recover(path, ("step",), unique=False)
+        # Several rows of a step have no key of their own, but for responses.
+        key = ("step", *KEY) if name in RESPONSES else ("step",)
+        rows = rundir.recover(path, key, unique=name in RESPONSES)
         kept = [row for row in rows if row["step"] <= step]
         if len(kept) < len(rows):
             print(f"{path}: {len(rows) - len(kept)} rows after step {step} are made again")
             write_jsonl(path, kept)
-
-
-# Where a run comes from: the model it starts with, its traces or teacher.
 
 
 def check_sources(run_dir: Path, details: dict) -> None:
@@ -115,13 +110,13 @@ def check_sources(run_dir: Path, details: dict) -> None:
 
 
 def lineage(model_dir: Path) -> dict | None:
-    """What a model that was trained here before cost, and what that one started from.
+    """Trace what a model that was trained here cost, and what that training started from.
 
     Args:
         model_dir: a run directory or one of its checkpoints.
 
     Returns:
-        ``arm``, ``model_fingerprint``, ``budget`` and ``started_from`` of that run, and
+        ``arm``, ``run``, ``model_fingerprint``, ``budget`` and ``started_from`` of that run, and
         ``began_with``, the hash of the weights that it began with; None if the model is not one of
         ours.
 
@@ -138,16 +133,14 @@ def lineage(model_dir: Path) -> dict | None:
         return None
     if not checkpoint and not training.get("finished"):
         raise UserError(f"{model_dir}: its training is not finished; finish it first")
-    # The budget of a checkpoint is what was spent until then.
-    budget = read_json(model_dir / LEDGER) if checkpoint else training["budget"]
-    settings = read_settings(run_dir).get("training", {})
     adapter = (model_dir / "adapter_config.json").exists()
+    ledger = model_dir / checkpoints.LEDGER  # the budget of a checkpoint is what it had cost
     return {
         "arm": run.get("arm"),
         "run": str(model_dir),
         "model_fingerprint": None if adapter else loading.model_fingerprint(model_dir),
-        "began_with": settings.get("model_fingerprint"),
-        "budget": budget,
+        "began_with": read_settings(run_dir).get("training", {}).get("model_fingerprint"),
+        "budget": read_json(ledger) if checkpoint else training["budget"],
         "started_from": training.get("started_from"),
     }
 
@@ -158,15 +151,13 @@ def check_shared_vocabulary(
     """Stop unless every token id means the same to teacher and student.
 
     Args:
-        student, teacher: models.
-        tokenizer, teacher_tokenizer: theirs.
+        student, teacher: models, with their ``tokenizer`` and ``teacher_tokenizer``.
         place: where the teacher was loaded from.
 
     Raises:
         UserError: the teacher would score other words than the student wrote.
     """
-    ours, theirs = tokenizer.get_vocab(), teacher_tokenizer.get_vocab()
-    other = {token for token, index in (ours.items() ^ theirs.items())}
+    other = {t for t, _ in tokenizer.get_vocab().items() ^ teacher_tokenizer.get_vocab().items()}
     sizes = [model.config.get_text_config().vocab_size for model in (student, teacher)]
     if other or sizes[0] != sizes[1]:
         example = f", such as {min(other)!r}" if other else ""

@@ -1,4 +1,9 @@
-"""Drawing responses from a model in training, whatever engine holds its weights."""
+"""Arms that draw their own completions: trainers, generation, verifiable reward, and their record.
+
+Every completion is cut, counted and graded like any other response, and leaves one row in
+``rollouts.jsonl``, so its exact cost at every step stays known. An advantage is a reward minus the
+mean of its group: where all rewards of a group are equal, none of its completions has a gradient.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,20 +19,38 @@ from trl.models import unwrap_model_for_generation
 from handan.errors import UserError
 from handan.evaluation.grading import read_completion
 from handan.files import append_jsonl, read_jsonl
-from handan.generation import prompting
 from handan.generation.formats import ReasoningFormat
 from handan.generation.loading import eos_ids
-from handan.generation.prompting import Decoding
+from handan.generation.prompting import Decoding, prompt_ids
 from handan.generation.sampling import response_seed
 from handan.generation.transformers_engine import complete
-from handan.training.data import COLUMNS as COLUMNS_prompts
 from handan.training.data import question_from_row
 from handan.training.ledger import Ledger
+
+ROLLOUTS = "rollouts.jsonl"
+RECORDED = ("reasoning_tokens", "answer_tokens", "status", "correct")
+# The text of so many completions of a batch is kept, and so many characters of each.
+TEXTS = 4
+TEXT_CHARACTERS = 2000
+GUARD_BATCHES = 5  # after so many a run that is wasted is stopped
+EARLY = 10  # after so many steps it is told that there was no gradient yet
+# What becomes of completions, and what to do if nearly all are of one kind.
+OUTCOMES = {
+    "truncated": "raise max_completion_length, or start from a model that stops",
+    "wrong": "choose easier prompts, or another model",
+    "right": "choose harder prompts, or raise temperature",
+    "ungraded": "choose prompts with simpler answers",
+}
+# No larger ratio is written: beyond it are numbers that JSON does not have.
+MAX_RATIO = 1e30
+
+
+# Drawing.
 
 
 @contextmanager
 def generating(trainer: Any) -> Iterator[Any]:
-    """The trained model with all of its weights on this process, so that it can generate alone.
+    """Give the trained model with all of its weights on this process, so it can generate alone.
 
     Responses end at different tokens on different processes. Weights that are gathered layer by
     layer, as ZeRO-3 and FSDP2 do in training, would make each of them wait for the others.
@@ -51,63 +74,53 @@ def generating(trainer: Any) -> Iterator[Any]:
                 part.reshard()
 
 
-def draw(trainer: Any, prompt_ids: Sequence[Sequence[int]]) -> list[list[int]]:
-    """One completion of each prompt, by the same staged generation as everywhere else.
+def draw(trainer: Any, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Draw one completion of each prompt, by the same staged generation as everywhere else.
 
     A completion is drawn with a seed made of the run's seed, the step, its place in the batch of
     all processes and the prompt. So it is the same on any number of processes, and after a resume.
 
     Args:
         trainer: one of TRL's that generates.
-        prompt_ids: this process's share; shares lie in order of rank, and are of equal size.
+        prompts: ids, this process's share; shares lie in order of rank, and are of equal size.
     """
     arguments = trainer.args
     decoding = Decoding(arguments.temperature, arguments.top_p, arguments.max_completion_length)
-    first = trainer.accelerator.process_index * len(prompt_ids)
+    first = trainer.accelerator.process_index * len(prompts)
     seeds = [
         response_seed(arguments.seed, trainer.state.global_step, first + index, list(ids))
-        for index, ids in enumerate(prompt_ids)
+        for index, ids in enumerate(prompts)
     ]
     with generating(trainer) as model:
         ends = eos_ids(model, trainer.processing_class)
-        return complete(model, prompt_ids, decoding, ends, seeds)
+        return complete(model, prompts, decoding, ends, seeds)
 
 
-# What a policy writes along training: cut, counted and graded like any other response.
+def rollout(prompts: list, trainer: Any) -> dict:
+    """Draw as TRL's ``rollout_func``, independent of the number of processes.
 
-GUARD_BATCHES = 5
-FILE = "rollouts.jsonl"
-RECORDED = ("reasoning_tokens", "answer_tokens", "status", "correct")
-# The text of so many completions of a batch is kept, and so many characters of each.
-TEXTS = 4
-TEXT_CHARACTERS = 2000
+    TRL's own loop keeps a whole batch running until its longest completion ends.
+    """
+    ids, *_ = trainer._tokenize_prompts(prompts)
+    return {"prompt_ids": ids, "completion_ids": draw(trainer, ids), "logprobs": None}
+
+
+# The record of what was drawn.
 
 
 class Rollouts:
     """Reads the completions of one generation batch after another.
 
     Args:
-        tokenizer: of the trained model.
-        model: its generation config tells which tokens end a sequence.
-        form: its reasoning format.
+        tokenizer, model, form: of the arm; the model tells which tokens end a sequence.
         max_completion_length: the cap, named in messages.
         ledger: counts the tokens.
         length_price: reward lost per 100 reasoning tokens; 0 for none.
-        learns_from_reward: whether equal rewards leave nothing to learn.
-
-    Attributes:
+        group_size: completions of one prompt whose rewards are compared; None: none are.
         passes: how often a completion is trained on.
         masks_truncated: whether completions that reach the cap have no loss.
-        group_size: completions of one prompt whose rewards are compared; None: none are.
         await_weights: whether rows wait until ``weigh`` says how much their tokens weigh.
-        file: what the rows are written to, in the run directory.
     """
-
-    passes = 1
-    masks_truncated = False
-    group_size: int | None = None
-    await_weights = False
-    file = FILE
 
     def __init__(
         self,
@@ -117,12 +130,16 @@ class Rollouts:
         max_completion_length: int,
         ledger: Ledger,
         length_price: float = 0.0,
-        learns_from_reward: bool = False,
+        group_size: int | None = None,
+        passes: int = 1,
+        masks_truncated: bool = False,
+        await_weights: bool = False,
     ) -> None:
         self.tokenizer, self.form, self.length_price = tokenizer, form, length_price
-        self.ends = eos_ids(model, tokenizer)
-        self.cap, self.ledger = max_completion_length, ledger
-        self.learns_from_reward = learns_from_reward
+        self.ends, self.cap = eos_ids(model, tokenizer), max_completion_length
+        self.ledger, self.group_size, self.passes = ledger, group_size, passes
+        self.masks_truncated, self.await_weights = masks_truncated, await_weights
+        self.path = ledger.run_dir / ROLLOUTS
         self.first: list[dict] = []
         self.waiting: list[dict] = []
         self.batches = 0
@@ -149,7 +166,7 @@ class Rollouts:
         first, total = world.rank * len(completion_ids), world.size * len(completion_ids)
         with_text = {number * total // TEXTS for number in range(TEXTS)}
         for prompt, ids in zip(prompts, completion_ids, strict=True):
-            question = question_from_row({key: prompt[key] for key in COLUMNS_prompts})
+            question = question_from_row(prompt)
             read = read_completion(
                 self.tokenizer, question, self.form, prompt["prompt_ids"], ids, self.ends
             )
@@ -176,8 +193,7 @@ class Rollouts:
         """Record the completions that were read last, with what the trainer says of each.
 
         Args:
-            weights: of ``handan.training.rl.of_completions``, in the order of the
-                completions.
+            weights: of ``importance_weights``, in the order of the completions.
 
         Raises:
             UserError: as ``read``.
@@ -186,51 +202,50 @@ class Rollouts:
 
     def _record(self, own: list[dict]) -> None:
         rows = self.ledger.world.gather(own)
-        self._count(rows)
-        if self.ledger.world.rank == 0:
-            append_jsonl(self.ledger.run_dir / self.file, rows)
-        self._guard(rows)
-
-    def _count(self, rows: Sequence[dict]) -> None:
+        counts = self.ledger.counts
         generated = sum(row["completion_tokens"] for row in rows)
-        trained = sum(row["trained_tokens"] for row in rows)
         prompts = sum(row["prompt_tokens"] for row in rows)
-        self.ledger.counts["generated_tokens"] += generated
-        self.ledger.counts["trained_tokens"] += trained * self.passes
-        self.ledger.counts["processed_tokens"] += (generated + prompts) * self.passes
-
-    def _guard(self, rows: Sequence[dict]) -> None:
-        """Look at the first batches of all processes together, so that all of them stop."""
+        counts["generated_tokens"] += generated
+        counts["trained_tokens"] += self.passes * sum(row["trained_tokens"] for row in rows)
+        counts["processed_tokens"] += self.passes * (generated + prompts)
+        if self.ledger.world.rank == 0:
+            append_jsonl(self.path, rows)
+        # The first batches of all processes are looked at together, so that all of them stop.
         self.batches += 1
-        if self.batches > GUARD_BATCHES:
-            return
-        self.first += rows
-        if self.batches < GUARD_BATCHES:
-            return
-        share = sum(row["status"] == "truncated" for row in self.first) / len(self.first)
+        if self.batches <= GUARD_BATCHES:
+            self.first += rows
+        if self.batches == GUARD_BATCHES and (reason := self._wasted(self.first)):
+            raise UserError(reason)
+
+    def _wasted(self, rows: list[dict]) -> str | None:
+        """Find why a run that begins with these completions would be wasted."""
+        share = sum(row["status"] == "truncated" for row in rows) / len(rows)
         if share > 0.95:
-            raise UserError(
-                f"{share:.0%} of the first {len(self.first)} completions reached "
-                f"max_completion_length = {self.cap}; raise it, or start from a model that stops"
+            return (
+                f"{share:.0%} of the first {len(rows)} completions reached max_completion_length "
+                f"= {self.cap}; raise it, or start from a model that stops"
             )
-        if self.form.thinks and not any(row["reasoning_tokens"] for row in self.first):
-            raise UserError(
-                f"none of the first {len(self.first)} completions reasons between "
-                f"'{self.form.open}' and '{self.form.close}', so every cost would be 0; set "
-                "reasoning_format to asked_to_think, to plain to count whole responses, or start "
-                "from a model that thinks"
+        if self.form.thinks and not any(row["reasoning_tokens"] for row in rows):
+            return (
+                f"none of the first {len(rows)} completions reasons between '{self.form.open}' and "
+                f"'{self.form.close}', so every cost would be 0; set reasoning_format to "
+                "asked_to_think, to plain to count whole responses, or start from a model that "
+                "thinks"
             )
-        rewards = [row["reward"] for row in self.first if row["reward"] is not None]
-        if self.learns_from_reward and not rewards:
-            raise UserError(
-                f"none of the first {len(self.first)} completions could be graded within the "
-                "grader's limits; choose prompts with simpler answers"
+        if self.group_size is None:
+            return None
+        rewards = [row["reward"] for row in rows if row["reward"] is not None]
+        if not rewards:
+            return (
+                f"none of the first {len(rows)} completions could be graded within the grader's "
+                "limits; choose prompts with simpler answers"
             )
-        if self.learns_from_reward and len(set(rewards)) == 1:
-            raise UserError(
-                f"all of the first {len(rewards)} rewards are {rewards[0]:g}, so there "
-                "is no advantage to learn from; choose easier or harder prompts or another model"
+        if len(set(rewards)) == 1:
+            return (
+                f"all of the first {len(rewards)} rewards are {rewards[0]:g}, so there is no "
+                "advantage to learn from; choose easier or harder prompts or another model"
             )
+        return None
 
 
 def shortened(text: str, most: int) -> str:
@@ -239,7 +254,7 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
 
 
-def metrics(rows: Sequence[dict]) -> dict[str, float]:
+def batch_metrics(rows: Sequence[dict]) -> dict[str, float]:
     """Means of one batch, for the trainer's log."""
     out = {
         f"cost/{key}": sum(row[key] for row in rows) / len(rows)
@@ -252,46 +267,30 @@ def metrics(rows: Sequence[dict]) -> dict[str, float]:
     return out
 
 
-# How much each completion weighs where the engine that drew it is not the one that trains.
+class VerifiableReward:
+    """1 for a right answer by the evaluator's grader, 0 otherwise, minus the price of its length.
 
-# No larger ratio is written: beyond it are numbers that JSON does not have.
-LARGEST = 1e30
-
-
-def of_completions(scored: dict[str, Any]) -> list[dict]:
-    """What goes into ``rollouts.jsonl`` about the weight of each completion in the loss.
-
-    Args:
-        scored: what TRL's GRPOTrainer makes of a generation batch: ``completion_mask``,
-            ``old_per_token_logps`` and ``sampling_per_token_logps`` of shape (rows, tokens), and
-            ``importance_sampling_ratio``, the weights that are trained with, of that shape too or
-            (rows, 1).
-
-    Returns:
-        A dict for each row: mean, least and largest ratio of its tokens before any clip
-        (``ratio_mean``, ``ratio_min``, ``ratio_max``), the mean weight of its tokens after it
-        (``weight_mean``), and ``trained_tokens``, those whose weight is not 0. Means are None of a
-        row all of whose tokens are masked.
+    Raises (when called):
+        UserError: as ``Rollouts.read``.
     """
-    mask = scored["completion_mask"].bool()
-    difference = scored["old_per_token_logps"] - scored["sampling_per_token_logps"]
-    # A token whose probability vLLM does not tell is NaN, and TRL gives it the ratio 1.
-    ratios = difference.nan_to_num(nan=0.0).double().exp().clamp(max=LARGEST)
-    weights = scored["importance_sampling_ratio"].double().clamp(max=LARGEST).expand_as(ratios)
-    return [_of_one(*row) for row in zip(ratios, weights, mask, strict=True)]
+
+    __name__ = "verifiable"
+
+    def __init__(self, rollouts: Rollouts) -> None:
+        self.rollouts = rollouts
+
+    def __call__(self, prompts: list, completion_ids: list[list[int]], **columns: Any) -> list:
+        """Give rewards of one generation batch; dataset columns come as keyword arguments."""
+        keys = ("task", "item", "wording", "question", "answer", "prompt_ids")
+        rows = [{key: columns[key][index] for key in keys} for index in range(len(completion_ids))]
+        step = columns["trainer_state"].global_step + 1
+        read = self.rollouts.read(rows, completion_ids, step)
+        for name, value in batch_metrics(read).items():
+            columns["log_metric"](name, value)
+        return [row["reward"] for row in read]
 
 
-def _of_one(ratios: torch.Tensor, weights: torch.Tensor, mask: torch.Tensor) -> dict:
-    ratios, weights = ratios[mask], weights[mask]
-    names = ("ratio_mean", "ratio_min", "ratio_max", "weight_mean")
-    if not len(ratios):
-        return {**dict.fromkeys(names), "trained_tokens": 0}
-    values = (ratios.mean(), ratios.min(), ratios.max(), weights.mean())
-    found = {name: round(value.item(), 6) for name, value in zip(names, values, strict=True)}
-    return {**found, "trained_tokens": int((weights != 0).sum())}
-
-
-# TRL's trainers of arms with completions of their own, without work on common padding.
+# Trainers.
 
 
 class EvaluationPrompts:
@@ -307,7 +306,7 @@ class EvaluationPrompts:
 
     def _tokenize_prompts(self, prompts: list) -> tuple[list[list[int]], None, dict]:
         questions = [messages[-1]["content"] for messages in prompts]
-        ids = [list(prompting.prompt_ids(self.processing_class, q, self.form)) for q in questions]
+        ids = [list(prompt_ids(self.processing_class, q, self.form)) for q in questions]
         return ids, None, {}  # neither images nor what belongs to them
 
 
@@ -316,17 +315,17 @@ class LengthSortedGRPOTrainer(EvaluationPrompts, GRPOTrainer):
 
     TRL pads every micro-batch to the longest completion of the generation batch. The micro-batches
     of one optimizer step are regrouped by length here; their gradients are summed, so which
-    completion is in which of them makes no difference for the loss types named below. What vLLM's
-    completions weigh in the loss goes to ``awaiting``, the rollouts that wait for it.
+    completion is in which of them makes no difference for the loss types named below. ``rollouts``
+    may wait for what vLLM's completions weigh in the loss.
     """
 
-    awaiting: Rollouts | None = None
+    rollouts: Rollouts | None = None
     _buffered_inputs: list[dict]
 
     def _generate_and_score_completions(self, inputs: list[dict]) -> dict:
         scored = super()._generate_and_score_completions(inputs)
-        if self.awaiting:
-            self.awaiting.weigh(of_completions(scored))
+        if self.rollouts and self.rollouts.await_weights:
+            self.rollouts.weigh(importance_weights(scored))
         return scored
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
@@ -359,8 +358,8 @@ class LedgerDistillationTrainer(EvaluationPrompts, DistillationTrainer):
             completion_ids = super()._generate_single_turn(prompt_ids, *rest, **more)
         else:
             completion_ids = draw(self, prompt_ids)
-        step = self.state.global_step + 1
-        for name, value in metrics(self.rollouts.read(self._prompts, completion_ids, step)).items():
+        read = self.rollouts.read(self._prompts, completion_ids, self.state.global_step + 1)
+        for name, value in batch_metrics(read).items():
             self._metrics["train"][name].append(value)
         tokens = sum(map(len, prompt_ids)) + sum(map(len, completion_ids))
         counts = self.accelerator.reduce(torch.tensor(tokens, device=self.accelerator.device))
@@ -377,13 +376,12 @@ class LedgerDistillationTrainer(EvaluationPrompts, DistillationTrainer):
 
 
 def regroup_by_length(batches: list[dict]) -> list[dict]:
-    """The same rows in as many batches of the same sizes, sorted by length and trimmed.
+    """Sort rows by length into as many batches of the same sizes, trimmed.
 
     Args:
         batches: dicts of tensors; those with two axes are (rows, tokens), prompts padded on the
             left, everything else on the right; tensors without axes are shared by all batches.
     """
-    sizes = [len(batch["completion_ids"]) for batch in batches]
     merged = {
         key: torch.cat([batch[key] for batch in batches])
         for key, value in batches[0].items()
@@ -391,13 +389,13 @@ def regroup_by_length(batches: list[dict]) -> list[dict]:
     }
     order = torch.argsort(merged["completion_mask"].sum(1), stable=True)
     out = []
+    sizes = [len(batch["completion_ids"]) for batch in batches]
     for rows, batch in zip(order.split(sizes), batches, strict=True):
+        prompt_length = max(1, int(merged["prompt_mask"][rows].sum(1).max()))
+        completion_length = max(1, int(merged["completion_mask"][rows].sum(1).max()))
         regrouped = dict(batch)
         for key, value in merged.items():
             regrouped[key] = value[rows]
-        prompt_length = max(1, int(regrouped["prompt_mask"].sum(1).max()))
-        completion_length = max(1, int(regrouped["completion_mask"].sum(1).max()))
-        for key, value in merged.items():
             if key in ("prompt_ids", "prompt_mask"):
                 regrouped[key] = regrouped[key][:, -prompt_length:]
             elif value.ndim == 2:
@@ -406,105 +404,72 @@ def regroup_by_length(batches: list[dict]) -> list[dict]:
     return out
 
 
-def rollout(prompts: list, trainer: Any) -> dict:
-    """TRL's ``rollout_func``: completions that do not depend on the number of processes.
+def importance_weights(scored: dict[str, Any]) -> list[dict]:
+    """Weigh each completion where the engine that drew it is not the one that trains.
 
-    TRL's own loop keeps a whole batch running until its longest completion ends.
-    """
-    prompt_ids, *_ = trainer._tokenize_prompts(prompts)
-    return {
-        "prompt_ids": prompt_ids,
-        "completion_ids": draw(trainer, prompt_ids),
-        "logprobs": None,
-    }
-
-
-# The verifiable reward: the evaluator's own grader.
-
-COLUMNS = ("task", "item", "wording", "question", "answer", "prompt_ids")
-
-
-class VerifiableReward:
-    """1 for a right answer, 0 otherwise, minus a price per reasoning token if one is set.
+    vLLM computes probabilities a little differently from the trainer, so TRL multiplies the loss of
+    a token by their ratio. Per token that is a small correction. Of a whole completion it is a
+    product over its tokens, which strays from 1 the further the longer the completion is.
 
     Args:
-        tokenizer: of the trained model.
-        model: its generation config tells which tokens end a sequence.
-        form: its reasoning format.
-        length_price: reward lost per 100 reasoning tokens; 0 for none.
-        max_completion_length: the cap, named in messages.
-        ledger: counts the tokens.
+        scored: what TRL's GRPOTrainer makes of a generation batch: ``completion_mask``,
+            ``old_per_token_logps`` and ``sampling_per_token_logps`` of shape (rows, tokens), and
+            ``importance_sampling_ratio``, the weights that are trained with, of that shape too or
+            (rows, 1).
 
-    Raises (when called):
-        UserError: as ``Rollouts.read``.
+    Returns:
+        For ``rollouts.jsonl``, of each row: mean, least and largest ratio of its tokens before any
+        clip (``ratio_mean``, ``ratio_min``, ``ratio_max``), the mean weight after it
+        (``weight_mean``), and ``trained_tokens``, those whose weight is not 0. Means are None of a
+        row all of whose tokens are masked.
     """
-
-    __name__ = "verifiable"
-
-    def __init__(
-        self,
-        tokenizer: Any,
-        model: Any,
-        form: ReasoningFormat,
-        length_price: float,
-        max_completion_length: int,
-        ledger: Ledger,
-    ) -> None:
-        self.rollouts = Rollouts(
-            tokenizer, model, form, max_completion_length, ledger, length_price, True
-        )
-
-    def __call__(self, prompts: list, completion_ids: list[list[int]], **columns: Any) -> list:
-        """Rewards of one generation batch; dataset columns come as keyword arguments."""
-        rows = [
-            {key: columns[key][index] for key in COLUMNS} for index in range(len(completion_ids))
-        ]
-        read = self.rollouts.read(rows, completion_ids, columns["trainer_state"].global_step + 1)
-        for name, value in metrics(read).items():
-            columns["log_metric"](name, value)
-        return [row["reward"] for row in read]
+    difference = scored["old_per_token_logps"] - scored["sampling_per_token_logps"]
+    # A token whose probability vLLM does not tell is NaN, and TRL gives it the ratio 1.
+    ratios = difference.nan_to_num(nan=0.0).double().exp().clamp(max=MAX_RATIO)
+    weights = scored["importance_sampling_ratio"].double().clamp(max=MAX_RATIO).expand_as(ratios)
+    out: list[dict] = []
+    for ratio, weight, mask in zip(ratios, weights, scored["completion_mask"].bool(), strict=True):
+        ratio, weight = ratio[mask], weight[mask]
+        names = ("ratio_mean", "ratio_min", "ratio_max", "weight_mean")
+        values: list[float | None] = [None] * len(names)
+        if len(ratio):
+            tensors = (ratio.mean(), ratio.min(), ratio.max(), weight.mean())
+            values = [round(value.item(), 6) for value in tensors]
+        row = dict(zip(names, values, strict=True))
+        out.append({**row, "trained_tokens": int((weight != 0).sum())})
+    return out
 
 
-# Whether a training has anything to learn from, told from the rows of ``rollouts.jsonl``.
-
-# After so many steps it is told that there was no gradient yet.
-EARLY = 10
-OUTCOMES = {
-    "truncated": "raise max_completion_length, or start from a model that stops",
-    "wrong": "choose easier prompts, or another model",
-    "right": "choose harder prompts, or raise temperature",
-    "ungraded": "choose prompts with simpler answers",
-}
+# Whether there was anything to learn from.
 
 
-def figures(rollouts: Rollouts) -> dict[str, int]:
-    """What the completions of a run were, and how many of their groups and batches taught anything.
+def learning_counts(rollouts: Rollouts) -> dict[str, int]:
+    """Count what the completions of a run were; the same on all processes, as ``count``."""
+    counted = []
+    if rollouts.ledger.world.rank == 0:
+        rows = read_jsonl(rollouts.path) if rollouts.path.exists() else []
+        # Rows of an earlier release have no count of their own: all their tokens were trained.
+        rows = [{"trained_tokens": row["completion_tokens"], **row} for row in rows]
+        counted = [count(rows, rollouts.group_size)]
+    return rollouts.ledger.world.gather(counted)[0]
+
+
+def count(rows: Sequence[Mapping[str, Any]], group_size: int | None) -> dict[str, int]:
+    """Count how many completions, groups and batches taught anything.
+
+    Args:
+        rows: of ``rollouts.jsonl``, of whole batches, in their order.
+        group_size: completions of one prompt; None: nothing is learned from rewards.
 
     Returns:
         ``completions`` and how many of them are of each of ``OUTCOMES``; ``without_loss``, those
         none of whose tokens has a loss; ``batches`` and ``batches_without_gradient``; of a run that
-        learns from rewards also ``groups`` and ``groups_with_variance``. The same on all processes.
+        learns from rewards also ``groups`` and ``groups_with_variance``.
     """
-    world = rollouts.ledger.world
-    counted = []
-    if world.rank == 0:
-        path = rollouts.ledger.run_dir / rollouts.file
-        rows = read_jsonl(path) if path.exists() else []
-        # Rows of an earlier release have no count of their own: all their tokens were trained.
-        rows = [{"trained_tokens": row["completion_tokens"], **row} for row in rows]
-        counted = [count(rows, rollouts.group_size)]
-    (of_all,) = world.gather(counted)
-    return of_all
-
-
-def count(rows: Sequence[Mapping[str, Any]], group_size: int | None) -> dict[str, int]:
-    """The figures of rows in their order in the file.
-
-    Args:
-        rows: of whole batches.
-        group_size: completions of one prompt; None: nothing is learned from rewards.
-    """
-    outcomes = [_outcome(row) for row in rows]
+    graded = {True: "right", False: "wrong", None: "ungraded"}
+    outcomes = [
+        "truncated" if row["status"] == "truncated" else graded[row["correct"]] for row in rows
+    ]
     out = {"completions": len(rows), **{name: outcomes.count(name) for name in OUTCOMES}}
     out["without_loss"] = sum(not row["trained_tokens"] for row in rows)
     batches = [list(batch) for _, batch in groupby(rows, key=lambda row: row["step"])]
@@ -517,14 +482,8 @@ def count(rows: Sequence[Mapping[str, Any]], group_size: int | None) -> dict[str
     return out
 
 
-def _outcome(row: Mapping[str, Any]) -> str:
-    if row["status"] == "truncated":
-        return "truncated"
-    return {True: "right", False: "wrong", None: "ungraded"}[row["correct"]]
-
-
 def _teaches(group: Sequence[Mapping[str, Any]], by_reward: bool) -> bool:
-    """Whether any completion of a group has a gradient; one without a reward has no advantage."""
+    """Tell whether any completion has a gradient; one without a reward has no advantage."""
     if not by_reward:
         return any(row["trained_tokens"] for row in group)
     graded = [row for row in group if row["reward"] is not None]
@@ -533,7 +492,7 @@ def _teaches(group: Sequence[Mapping[str, Any]], by_reward: bool) -> bool:
 
 
 def without_gradient(found: Mapping[str, int]) -> str | None:
-    """Why a run had no gradient at all and what to do, in one sentence; None if it had one."""
+    """Say in one sentence why a run had no gradient at all and what to do; None if it had one."""
     if not found or not found["batches"] or found["batches"] > found["batches_without_gradient"]:
         return None
     most = max(OUTCOMES, key=lambda name: found[name])
@@ -547,7 +506,7 @@ def without_gradient(found: Mapping[str, int]) -> str | None:
 
 
 def in_part(found: Mapping[str, int]) -> str:
-    """How much of a run had no gradient, to be put behind the line that says it is trained."""
+    """Say how much of a run had no gradient, behind the line that it is trained."""
     if silent := found.get("groups", 0) - found.get("groups_with_variance", 0):
         return f"; {silent} of {found['groups']} groups had equal rewards, so no gradient"
     if silent := found.get("batches_without_gradient", 0):
@@ -565,15 +524,14 @@ def check_learned(arm: str, run_dir: Any, found: Mapping[str, int]) -> None:
         raise UserError(f"{arm}: not trained, {why}; the model in {run_dir} has learned nothing")
 
 
-class EarlyWord(TrainerCallback):
+class EarlyWarning(TrainerCallback):
     """Says after the first steps that there was no gradient yet; later prompts may have one."""
 
     def __init__(self, arm: str, rollouts: Rollouts) -> None:
         self.arm, self.rollouts = arm, rollouts
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.global_step != EARLY:
-            return
-        why = without_gradient(figures(self.rollouts))
-        if why and self.rollouts.ledger.world.rank == 0:
-            print(f"{self.arm}: step {EARLY}: {why}", flush=True)
+        if state.global_step == EARLY:
+            why = without_gradient(learning_counts(self.rollouts))
+            if why and self.rollouts.ledger.world.rank == 0:
+                print(f"{self.arm}: step {EARLY}: {why}", flush=True)

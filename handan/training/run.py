@@ -1,4 +1,4 @@
-"""What the recipes share: from parsed arguments to the trainer, resume, and the end of a run."""
+"""Train an arm: what the recipes share, from parsed arguments to the end of a run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,28 +12,19 @@ from handan import rundir
 from handan.config import given_keys, parse
 from handan.errors import UserError
 from handan.evaluation.resource_estimate import size_of
-from handan.evaluation.suite import Suite, coverage_notes, load_suite
+from handan.evaluation.suite import coverage_notes, load_suite
 from handan.files import file_hash
 from handan.generation import loading
 from handan.generation.formats import ReasoningFormat, choose
-from handan.generation.loading import load_model
 from handan.launch import Processes, check_engine, check_wrapped, processes, without_compiling
 from handan.rundir import read_run
-from handan.training import adapters, checkpoints, dry_run, rl, saving, trackers
+from handan.training import adapters, checkpoints, rl, saving, trackers
+from handan.training import settings as settings_of
 from handan.training.ledger import Ledger, MetricsFile
-from handan.training.probe import Along, Probe
+from handan.training.probe import Probe, ProbedSuite
 from handan.training.resume import check_sources, checkpoint_to_resume, forget_after, lineage
 from handan.training.rl import Rollouts
-from handan.training.saving import StopRequest
-from handan.training.settings import (
-    SCHEDULE,
-    RecipeArguments,
-    check_installed,
-    check_saving,
-    check_schedule,
-    refuse_inert,
-    resolved,
-)
+from handan.training.settings import SCHEDULE
 
 
 class WrappedModelCheck(TrainerCallback):
@@ -62,7 +53,6 @@ class Run:
     peft_config: Any
     ledger: Ledger
     probe: Probe
-    stop: StopRequest
     callbacks: list[TrainerCallback]
     settings: dict
 
@@ -88,6 +78,7 @@ class Run:
         engine = check_engine(trainer.accelerator, self.config)
         launched = {"processes": self.world.size, "nodes": self.world.nodes, **engine}
         started_from = lineage(Path(self.model_config.model_name_or_path))
+        details = {"launch": launched, "started_from": started_from, **details}
         trainer.add_callback(WrappedModelCheck(trainer, engine))
         self.probe.trainer = trainer
         self.ledger.size = size_of(trainer.accelerator.unwrap_model(trainer.model))
@@ -96,10 +87,26 @@ class Run:
             if self.world.rank == 0:
                 shown = ", ".join(f"{key} {value}" for key, value in launched.items())
                 print(f"{self.recipe.arm}: {shown}", flush=True)
-            facts = {"launch": launched, "started_from": started_from}
-            self._train(trainer, {**facts, **details}, rollouts)
+            self._begin_or_resume(trainer, details, rollouts)
+            self._save(trainer)
+            learned = rl.learning_counts(rollouts) if rollouts else {}
+            if self.world.rank == 0:
+                rundir.add(
+                    self.run_dir,
+                    "training",
+                    finished=True,
+                    steps=trainer.state.global_step,
+                    parameters=self.ledger.size._asdict(),
+                    budget=self.ledger.budget(),
+                    **({"learning": learned} if rollouts else {}),
+                )
+            self.world.gather([])  # launchers end the other processes as soon as one has left
+            rl.check_learned(self.recipe.arm, self.run_dir, learned)
+            if self.world.rank == 0:
+                in_part = rl.in_part(learned)
+                print(f"{self.recipe.arm}: trained, model in {self.run_dir}{in_part}", flush=True)
 
-    def _train(self, trainer: Any, details: dict, rollouts: Rollouts | None) -> None:
+    def _begin_or_resume(self, trainer: Any, details: dict, rollouts: Rollouts | None) -> None:
         rundir.check_config(self.run_dir, "training", self.settings, SCHEDULE)
         launched = details["launch"]
         checkpoint = checkpoint_to_resume(self.run_dir, self.recipe.resume, launched, self.world)
@@ -110,21 +117,24 @@ class Run:
             details["budget_at_start"] = self.ledger.budget()
             rundir.record(self.run_dir, "training", self.settings, SCHEDULE, **details)
             forget_after(self.run_dir, int(checkpoint.split("-")[-1]) if checkpoint else -1)
-            tracked = {key: details[key] for key in ("arm", "recipe")}
-            tracked["model_fingerprint"] = self.settings["model_fingerprint"]
-            items = [entry for along in self.probe.suites for entry in along.items]
-            trackers.attach(trainer, self.run_dir, tracked, self.settings, items)
+            facts = {key: details[key] for key in ("arm", "recipe")}
+            facts["model_fingerprint"] = self.settings["model_fingerprint"]
+            items = [entry for probed in self.probe.suites for entry in probed.items]
+            trackers.attach(trainer, self.run_dir, facts, self.settings, items)
         self.ledger.restore(checkpoint)
         # TRL's own count of SFT, which it logs as num_tokens, begins anew in every process.
         trainer._total_train_tokens = self.ledger.counts["processed_tokens"]
         saving.attach(trainer, self.run_dir, self.world, launched)
         if rollouts:
-            trainer.add_callback(rl.EarlyWord(self.recipe.arm, rollouts))
-        trainer.add_callback(self.stop)
+            trainer.add_callback(rl.EarlyWarning(self.recipe.arm, rollouts))
+        stop = saving.StopRequest(self.recipe.arm, self.world)
+        trainer.add_callback(stop)
         trainer.train(resume_from_checkpoint=checkpoint)
         for tracker in trackers.attached(trainer):
             tracker.attempt(tracker.close)
-        self.stop.leave_if_asked(trainer.state.global_step)
+        stop.leave_if_asked(trainer.state.global_step)
+
+    def _save(self, trainer: Any) -> None:
         with saving.tell_of_writing(self.run_dir):
             if self.peft_config:
                 name = self.model_config.model_name_or_path
@@ -134,32 +144,6 @@ class Run:
             if self.world.rank == 0:
                 self.tokenizer.save_pretrained(self.run_dir)
                 checkpoints.files_to_disk(self.run_dir)
-        learned = rl.figures(rollouts) if rollouts else {}
-        if self.world.rank == 0:
-            rundir.add(
-                self.run_dir,
-                "training",
-                finished=True,
-                steps=trainer.state.global_step,
-                parameters=self.ledger.size._asdict(),
-                budget=self.ledger.budget(),
-                **({"learning": learned} if rollouts else {}),
-            )
-        self.world.gather([])  # launchers end the other processes as soon as one has left
-        rl.check_learned(self.recipe.arm, self.run_dir, learned)
-        if self.world.rank == 0:
-            in_part = rl.in_part(learned)
-            print(f"{self.recipe.arm}: trained, model in {self.run_dir}{in_part}", flush=True)
-
-
-def measured_suites(recipe: RecipeArguments, suite: Suite, full_suite: Suite | None) -> list[Along]:
-    """The suites that a run measures along its training, with their schedules."""
-    out = []
-    if recipe.probe_steps or recipe.probe_log_spaced:
-        out.append(Along("probe", suite, recipe.probe_steps, recipe.probe_log_spaced))
-    if full_suite is not None:
-        out.append(Along("full", full_suite, recipe.full_suite_steps))
-    return out
 
 
 def begin(
@@ -168,7 +152,7 @@ def begin(
     required: tuple[str, ...],
     check: Callable[[Any, set[str]], None],
 ) -> Run | None:
-    """Everything up to the trainer: arguments, launch check, model, suite, callbacks.
+    """Do everything up to the trainer: arguments, launch check, model, suite, callbacks.
 
     Args:
         recipe_kind: dataclass of the recipe's arguments.
@@ -184,7 +168,7 @@ def begin(
     """
     without_compiling()
     kinds = (recipe_kind, config_kind, ModelConfig)
-    recipe, config, model_config = parse(kinds, required, dry_run.words())
+    recipe, config, model_config = parse(kinds, required, settings_of.words_of_dry_run())
     if config.push_to_hub:
         raise UserError(
             "push_to_hub: leave it out; publish the arm when it is trained and evaluated, with "
@@ -192,18 +176,18 @@ def begin(
         )
     given = given_keys()[1]
     adapters.check_settings(model_config, given)
-    check_schedule(recipe)
-    check_saving(recipe.resume, config)
-    refuse_inert(config, given)
+    settings_of.check_schedule(recipe)
+    settings_of.check_saving(recipe.resume, config)
+    settings_of.refuse_inert(config, given)
     check(config, given)
     trusted, _ = loading.trusted_by_recipe(config, model_config)
     if recipe.dry_run:
-        dry_run.show(recipe, config, model_config)
+        settings_of.show_plan(recipe, config, model_config)
         return None
-    check_installed(config)
+    settings_of.check_installed(config)
     world = processes(recipe.num_threads)
     run_dir = Path(config.output_dir)
-    model, tokenizer, fingerprint = load_model(
+    model, tokenizer, fingerprint = loading.load_model(
         model_config.model_name_or_path,
         revision=model_config.model_revision,
         # Updates are smaller than bf16 can tell from nothing; mixed precision computes in bf16.
@@ -218,7 +202,7 @@ def begin(
         print(f"note: probe, {note}", flush=True)
     prompts = Path(recipe.prompts)
     settings = {
-        **resolved(recipe, model_config, config),
+        **settings_of.resolved(recipe, model_config, config),
         "model_fingerprint": fingerprint,
         # A file of the same name may hold something else tomorrow.
         "suite_hash": suite.fingerprint,
@@ -235,8 +219,12 @@ def begin(
             rl.check_learned(recipe.arm, run_dir, training.get("learning", {}))
             print(f"{run_dir}: finished already", flush=True)
             return None
+    suites = []
+    if recipe.probe_steps or recipe.probe_log_spaced:
+        suites.append(ProbedSuite("probe", suite, recipe.probe_steps, recipe.probe_log_spaced))
+    if full_suite is not None:
+        suites.append(ProbedSuite("full", full_suite, recipe.full_suite_steps))
     ledger = Ledger(run_dir, world)
-    suites = measured_suites(recipe, suite, full_suite)
     probe = Probe(suites, form, run_dir, recipe.arm, ledger, world, recipe.probe_time_share)
     return Run(
         recipe=recipe,
@@ -251,7 +239,6 @@ def begin(
         peft_config=get_peft_config(model_config),
         ledger=ledger,
         probe=probe,
-        stop=StopRequest(recipe.arm, world),
         callbacks=[ledger, MetricsFile(run_dir, world), probe],
         settings=settings,
     )

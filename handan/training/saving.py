@@ -1,4 +1,4 @@
-"""Saving so that a kill or a full disk at any moment leaves a whole checkpoint."""
+"""Save so that a kill or a full disk at any moment leaves a whole checkpoint, also on a signal."""
 
 import math
 import os
@@ -18,7 +18,7 @@ from handan.training import checkpoints
 # torch tells a failed write in these words, without those of the system.
 OF_TORCH = re.compile(r"inline_container|PytorchStreamWriter|iostream")
 OF_RUST = re.compile(r"\(os error (\d+)\)")  # safetensors, tokenizers
-PROBE_BYTES = 1 << 20
+TRIAL_BYTES = 1 << 20
 
 
 def attach(trainer: Any, run_dir: Path, world: Processes, launched: dict[str, Any]) -> None:
@@ -27,38 +27,27 @@ def attach(trainer: Any, run_dir: Path, world: Processes, launched: dict[str, An
     Must come after the trainer has its ledger.
 
     Args:
-        trainer: whose checkpoints they are.
-        run_dir: where they lie.
-        world: the processes.
+        trainer: whose checkpoints they are, in ``run_dir``.
         launched: what runs, for the manifest.
     """
     # Transformers would remove the old checkpoint before the new one is whole.
     keep, trainer.args.save_total_limit = trainer.args.save_total_limit, None
-    save = trainer._save_checkpoint
+    save, run_epoch = trainer._save_checkpoint, trainer._run_epoch
 
     def save_or_tell(*arguments: Any, **more: Any) -> None:
         with tell_of_writing(run_dir / f"checkpoint-{trainer.state.global_step}"):
             save(*arguments, **more)
 
-    trainer._save_checkpoint = save_or_tell
-    _end_at_the_last_step(trainer)
-    trainer.add_callback(Seal(run_dir, world, launched, keep or 0))
-
-
-def _end_at_the_last_step(trainer: Any) -> None:
-    """Let a run that goes on from its very last checkpoint train no step beyond it.
-
-    Transformers looks at the number of steps after a step alone.
-    """
-    run_epoch = trainer._run_epoch
-
     def run_or_end(*arguments: Any, **more: Any) -> None:
+        # Transformers looks at the number of steps after a step alone, so a run that goes on from
+        # its very last checkpoint would train one beyond it.
         if trainer.state.global_step < trainer.state.max_steps:
             run_epoch(*arguments, **more)
         else:
             trainer.control.should_training_stop = True
 
-    trainer._run_epoch = run_or_end
+    trainer._save_checkpoint, trainer._run_epoch = save_or_tell, run_or_end
+    trainer.add_callback(Seal(run_dir, world, launched, keep or 0))
 
 
 class Seal(TrainerCallback):
@@ -91,7 +80,7 @@ def tell_of_writing(place: Path) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # each library has a kind of its own; most are told apart by text
-        words = _of_the_system(error, place)
+        words = _refusal(error, place)
         if words is None:
             raise
         raise UserError(
@@ -100,37 +89,33 @@ def tell_of_writing(place: Path) -> Iterator[None]:
         ) from error
 
 
-def _of_the_system(error: Exception, place: Path) -> str | None:
-    """Why the system refused to write, None if the error is about something else."""
+def _refusal(error: Exception, place: Path) -> str | None:
+    """Find why the system refused to write, None if the error is about something else."""
     if isinstance(error, OSError):  # without a number it is a library's, about something else
         return os.strerror(error.errno) if error.errno else None
     if number := OF_RUST.search(str(error)):
         return os.strerror(int(number[1]))
     if not (isinstance(error, RuntimeError) and OF_TORCH.search(str(error))):
         return None
-    return _refusal(place) or f"torch: {str(error).splitlines()[0]}"
-
-
-def _refusal(place: Path) -> str | None:
-    """What the system says now of a write beside the one that failed."""
-    probe = place.with_name(f".{place.name}.probe")
+    trial = place.with_name(f".{place.name}.probe")  # a write beside the one that failed
     try:
-        with open(probe, "wb") as file:
-            file.write(bytes(PROBE_BYTES))
+        with open(trial, "wb") as file:
+            file.write(bytes(TRIAL_BYTES))
             file.flush()
             os.fsync(file.fileno())
     except OSError as refused:
         return refused.strerror
     finally:
-        probe.unlink(missing_ok=True)
-    return None
-
-
-# Saving at the end of a step when a scheduler asks a training to stop.
+        trial.unlink(missing_ok=True)
+    return f"torch: {str(error).splitlines()[0]}"
 
 
 class StopRequest(TrainerCallback):
     """Ends a training at the next step at which all its processes can save the same checkpoint.
+
+    Transformers' own callback for SIGTERM (``enable_jit_checkpoint``) is not used: its processes do
+    not agree on the step, so that sharded ones wait for each other for ever, it saves in the middle
+    of an accumulated step, and no callback hears of that checkpoint, the ledger neither.
 
     Args:
         arm: named in what is printed.
@@ -142,14 +127,11 @@ class StopRequest(TrainerCallback):
         self.asked = self.granted = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """From here on a signal waits for the end of a step; until then there is nothing to save.
-
-        What else begins with the training, such as measuring step 0, comes before.
-        """
+        """Let signals wait for the end of a step from here on, not while step 0 is measured."""
         on_signal(self.ask)
 
     def ask(self) -> None:
-        """A signal has come."""
+        """Note that a signal has come."""
         self.asked = True
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -173,7 +155,7 @@ class StopRequest(TrainerCallback):
 
 
 def steps_of_a_generation(args: Any) -> int:
-    """Optimizer steps that are trained on one generation batch.
+    """Count optimizer steps that are trained on one generation batch.
 
     TRL does not save a generation batch, so a run resumed in the middle of one would draw another.
     """

@@ -1,17 +1,26 @@
-"""The arguments that all recipes share, and what of all settings is recorded."""
+"""The arguments that all recipes share, what is refused of all settings, and the dry run."""
 
 import dataclasses
 import importlib.util
 import json
 import math
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from handan import hardware
+from handan.config import given_keys, read_yaml
 from handan.errors import UserError
+from handan.evaluation import resource_estimate
+from handan.evaluation.resource_estimate import training_bytes
+from handan.evaluation.suite import load_suite, suite_items
+from handan.files import read_jsonl
 from handan.generation.formats import AUTO
 from handan.training import trackers
+from handan.training.data import load_prompts
 from handan.training.saving import steps_of_a_generation
 
 # Where a run lies, who watches it and who may push it does not change what it is.
@@ -25,8 +34,9 @@ NOT_RECORDED = (
     "hub_token",
     "push_to_hub_token",
 )
-
-
+# Settings of a recipe that say when it measures; they may change when a run goes on.
+SCHEDULE = ("probe_steps", "probe_log_spaced", "full_suite_steps", "probe_time_share")
+RESUME = ("auto", "never", "must")
 # Keys of TRL and transformers that a recipe takes from elsewhere, and what to set instead.
 INERT = {
     "model_init_kwargs": "set dtype, attn_implementation and model_revision",
@@ -39,59 +49,6 @@ INERT = {
     "use_transformers_paged": "set use_vllm",
     "trackio_static_space_id": "freeze a Space with trackio once the run is finished",
 }
-
-
-@dataclass
-class RecipeArguments:
-    """Arguments of every training recipe, beside those of TRL and transformers."""
-
-    arm: str = field(metadata={"help": "name of this arm in all tables"})
-    prompts: str = field(metadata={"help": "training prompts: a problem set (YAML) or JSON lines"})
-    suite: str = field(metadata={"help": "suite that is probed along training"})
-    probe_steps: int = field(
-        metadata={
-            "help": "probe every so many steps, at step 0 and the end; 0: never, or only as "
-            "probe_log_spaced says"
-        }
-    )
-    probe_log_spaced: int = field(
-        default=0,
-        metadata={
-            "help": "probe also at so many steps, evenly spaced in log steps from 1 to the end"
-        },
-    )
-    full_suite: str | None = field(
-        default=None, metadata={"help": "a larger suite that is measured at step 0 and the end"}
-    )
-    full_suite_steps: int = field(
-        default=0, metadata={"help": "measure the larger suite every so many steps too"}
-    )
-    probe_time_share: float | None = field(
-        default=None,
-        metadata={
-            "help": "skip measurements between the first and the last while measuring would take "
-            "more than this share of the time"
-        },
-    )
-    num_threads: int | None = field(
-        default=None,
-        metadata={"help": "CPU threads of each process; their number changes the last bits"},
-    )
-    reasoning_format: str = field(
-        default=AUTO,
-        metadata={"help": "how the model marks its reasoning; auto: as its chat template shows"},
-    )
-    resume: str = field(
-        default="auto",
-        metadata={
-            "help": "auto: go on from the newest whole checkpoint; never: refuse if there is any; "
-            "must: refuse if there is none"
-        },
-    )
-    dry_run: bool = field(default=False, metadata={"help": "print the plan and stop"})
-
-
-RESUME = ("auto", "never", "must")
 # Settings of transformers under which a run would not be, or not go on as, the one that was begun.
 NOT_RESUMABLE = {
     "save_only_model": "no run could go on from a checkpoint without the state of the optimizer",
@@ -102,6 +59,102 @@ NOT_RESUMABLE = {
     "enable_jit_checkpoint": "a recipe saves by itself when it is asked to stop, at the same step "
     "on all processes",
 }
+# Settings that need a package, and the extra of this project that has it.
+NEEDS = {"use_vllm": ("vllm", "vllm"), "use_liger_kernel": ("liger_kernel", "liger")}
+# Of the dry run: prompts of arithmetic in words, with a chat template; shares and GPUs as usual.
+PROMPT_TOKENS = 100
+LORA_SHARE = 0.01
+GPUS_OF_A_NODE = 8
+
+
+def _argument(text: str, **more: Any) -> Any:
+    return field(metadata={"help": text}, **more)
+
+
+@dataclass
+class RecipeArguments:
+    """Arguments of every training recipe, beside those of TRL and transformers."""
+
+    arm: str = _argument("name of this arm in all tables")
+    prompts: str = _argument("training prompts: a problem set (YAML) or JSON lines")
+    suite: str = _argument("suite that is probed along training")
+    probe_steps: int = _argument(
+        "probe every so many steps, at step 0 and the end; 0: never, or only as probe_log_spaced "
+        "says"
+    )
+    probe_log_spaced: int = _argument(
+        "probe also at so many steps, evenly spaced in log steps from 1 to the end", default=0
+    )
+    full_suite: str | None = _argument(
+        "a larger suite that is measured at step 0 and the end", default=None
+    )
+    full_suite_steps: int = _argument("measure the larger suite every so many steps too", default=0)
+    probe_time_share: float | None = _argument(
+        "skip measurements between the first and the last while measuring would take more than "
+        "this share of the time",
+        default=None,
+    )
+    num_threads: int | None = _argument(
+        "CPU threads of each process; their number changes the last bits", default=None
+    )
+    reasoning_format: str = _argument(
+        "how the model marks its reasoning; auto: as its chat template shows", default=AUTO
+    )
+    resume: str = _argument(
+        "auto: go on from the newest whole checkpoint; never: refuse if there is any; must: refuse "
+        "if there is none",
+        default="auto",
+    )
+    dry_run: bool = _argument("print the plan and stop", default=False)
+
+
+def resolved(*parts: Any) -> dict:
+    """Make plain values of the whole configuration of a run, without places and secrets."""
+    values: dict[str, Any] = {}
+    for part in parts:
+        for entry in dataclasses.fields(part):
+            if entry.init and entry.name not in NOT_RECORDED:
+                values[entry.name] = getattr(part, entry.name)
+    return json.loads(json.dumps(values, default=str))
+
+
+def measured_steps(max_steps: int, every: int, log_spaced: int = 0) -> list[int]:
+    """Steps at which a suite is measured, in order: 0, the last one, and those between.
+
+    Args:
+        max_steps: steps of the training.
+        every: a step between is measured if it is a multiple of this; 0: none is.
+        log_spaced: number of steps from 1 to ``max_steps`` whose logarithms are evenly spaced,
+            each rounded to a whole step; those that fall on one step are measured once.
+    """
+    steps = {0, max_steps}
+    if every:
+        steps.update(range(0, max_steps, every))
+    if log_spaced and max_steps:
+        steps.update(round(step) for step in np.geomspace(1, max_steps, log_spaced).tolist())
+    return sorted(steps)
+
+
+# What is refused.
+
+
+def check_schedule(recipe: RecipeArguments) -> None:
+    """Stop if the settings that say when a run is measured make no sense.
+
+    Raises:
+        UserError: names the key and what it may be.
+    """
+    for key in ("probe_steps", "probe_log_spaced", "full_suite_steps"):
+        if getattr(recipe, key) < 0:
+            raise UserError(f"{key} is {getattr(recipe, key)}; give a number from 0 on")
+    if recipe.full_suite_steps and recipe.full_suite is None:
+        raise UserError("full_suite_steps is set, but no suite is; set full_suite to its YAML")
+    share = recipe.probe_time_share
+    measured = recipe.probe_steps or recipe.probe_log_spaced or recipe.full_suite
+    if share is not None and not measured:
+        raise UserError("probe_time_share is set, but nothing is measured; set probe_steps")
+    if share is not None and not 0 < share <= 1:
+        raise UserError(f"probe_time_share is {share:g}; give a share of the time from 0 to 1")
 
 
 def check_saving(resume: str, config: Any) -> None:
@@ -139,16 +192,6 @@ def check_saving(resume: str, config: Any) -> None:
         )
 
 
-def resolved(*parts: Any) -> dict:
-    """The whole configuration of a run as plain values, without places and secrets."""
-    values: dict[str, Any] = {}
-    for part in parts:
-        for entry in dataclasses.fields(part):
-            if entry.init and entry.name not in NOT_RECORDED:
-                values[entry.name] = getattr(part, entry.name)
-    return json.loads(json.dumps(values, default=str))
-
-
 def refuse_inert(config: Any, given: set[str]) -> None:
     """Stop at a key that has no effect, or that would get past the checks of this package.
 
@@ -166,10 +209,7 @@ def check_installed(config: Any) -> None:
     Raises:
         UserError: names the setting and how to install the package.
     """
-    for key, package, extra in (
-        ("use_vllm", "vllm", "vllm"),
-        ("use_liger_kernel", "liger_kernel", "liger"),
-    ):
+    for key, (package, extra) in NEEDS.items():
         if getattr(config, key, False) and importlib.util.find_spec(package) is None:
             raise UserError(
                 f"{key} is true, but {package} is not installed: pip install 'handan[{extra}]', or "
@@ -178,46 +218,103 @@ def check_installed(config: Any) -> None:
     trackers.check(config.report_to)
 
 
-# At which steps a run is measured.
-
-# Settings of a recipe that say when it measures; they may change when a run goes on.
-SCHEDULE = ("probe_steps", "probe_log_spaced", "full_suite_steps", "probe_time_share")
+# ``--dry_run``: what would be trained, what it would take, and what is missing.
 
 
-def measured_steps(max_steps: int, every: int, log_spaced: int = 0) -> list[int]:
-    """Steps at which a suite is measured, in order: 0, the last one, and those between.
+def words_of_dry_run() -> tuple[str, ...]:
+    """Words that a dry run adds to the command line.
 
-    Args:
-        max_steps: steps of the training.
-        every: a step between is measured if it is a multiple of this; 0: none is.
-        log_spaced: number of steps from 1 to ``max_steps`` whose logarithms are evenly spaced,
-            each rounded to a whole step; those that fall on one step are measured once.
+    Without a GPU, transformers refuses bf16 unless it is told that the CPU is meant.
     """
-    steps = {0, max_steps}
-    if every:
-        steps.update(range(0, max_steps, every))
-    if log_spaced and max_steps:
-        steps.update(round(step) for step in np.geomspace(1, max_steps, log_spaced).tolist())
-    return sorted(steps)
+    asked = "dry_run" in given_keys()[1]
+    return ("--use_cpu", "true") if asked and not hardware.gpus() else ()
 
 
-def check_schedule(recipe: Any) -> None:
-    """Stop if the settings that say when a run is measured make no sense.
+def show_plan(recipe: Any, config: Any, model_config: Any) -> None:
+    """Print the plan of one training run, on the first process only.
 
     Args:
-        recipe: a recipe's arguments, with ``full_suite`` and the keys of ``SCHEDULE``.
+        recipe: arguments of the recipe.
+        config: TRL's configuration.
+        model_config: TRL's ModelConfig.
 
     Raises:
-        UserError: names the key and what it may be.
+        UserError: a file that the run needs is wrong.
     """
-    for key in ("probe_steps", "probe_log_spaced", "full_suite_steps"):
-        if getattr(recipe, key) < 0:
-            raise UserError(f"{key} is {getattr(recipe, key)}; give a number from 0 on")
-    if recipe.full_suite_steps and recipe.full_suite is None:
-        raise UserError("full_suite_steps is set, but no suite is; set full_suite to its YAML")
-    share = recipe.probe_time_share
-    measured = recipe.probe_steps or recipe.probe_log_spaced or recipe.full_suite
-    if share is not None and not measured:
-        raise UserError("probe_time_share is set, but nothing is measured; set probe_steps")
-    if share is not None and not 0 < share <= 1:
-        raise UserError(f"probe_time_share is {share:g}; give a share of the time from 0 to 1")
+    if int(os.environ.get("RANK", "0")):
+        return
+    models = [(model_config.model_name_or_path, model_config.model_revision)]
+    if teacher := getattr(config, "teacher_model_name_or_path", None):
+        models.append((teacher, config.teacher_model_revision))
+    plan = {
+        name: f"{model} (directory)"
+        if Path(model).is_dir()
+        else f"{model} at revision {revision or 'main'}"
+        for name, (model, revision) in zip(("model", "teacher"), models, strict=False)
+    }
+    traces, missing = getattr(recipe, "traces", None), []
+    if traces and Path(traces).exists():
+        plan["traces"] = f"{traces}: {len(read_jsonl(Path(traces))):,}"
+    elif traces and recipe.traces_config:
+        plan["traces"] = f"{traces}: made first from {recipe.traces_config}"
+    elif traces:
+        plan["traces"] = f"{traces}: missing"
+        missing.append(f"{traces}: make it with recipes/traces.py")
+    number = len(load_prompts(Path(recipe.prompts)))
+    plan["prompts"] = f"{number:,} of {recipe.prompts}, none of them an evaluation item"
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    batch = config.per_device_train_batch_size * config.gradient_accumulation_steps * processes
+    plan["work"] = f"{config.max_steps:,} steps of {batch:,} rows on {processes} process(es)"
+    if cap := getattr(config, "max_completion_length", None):
+        most = config.max_steps * batch * cap
+        plan["work"] += f", at most {most / 1e6:,.1f} M generated tokens"
+    plan["probe"] = "never"
+    schedules = {"probe": (recipe.suite, recipe.probe_steps, recipe.probe_log_spaced)}
+    if recipe.full_suite:
+        schedules["full"] = (recipe.full_suite, recipe.full_suite_steps, 0)
+    for name, (path, every, log_spaced) in schedules.items():
+        suite = load_suite(Path(path))
+        if name == "full" or every or log_spaced:
+            steps = measured_steps(config.max_steps, every, log_spaced)
+            requests = len(suite_items(suite)) * len(suite.decodings())
+            plan[name] = (
+                f"{len(steps)} x {requests:,} responses of suite {suite.name}, cap "
+                f"{suite.max_new_tokens:,}"
+            )
+    plan["memory"] = _memory_text(recipe, config, model_config)
+    plan["output"] = config.output_dir
+    print(f"{recipe.arm}: dry run, nothing is loaded or trained")
+    for name, text in plan.items():
+        print(f"  {name:8} {text}")
+    for model, revision in models:
+        if not Path(model).is_dir() and not hardware.is_cached(model, revision):
+            missing.append(f"{model} is not in the hub cache and is downloaded when it runs")
+    if getattr(config, "use_vllm", False) and importlib.util.find_spec("vllm") is None:
+        missing.append("vllm is not installed: pip install 'handan[vllm]'")
+    if "use_cpu" not in given_keys()[1] and not hardware.gpus():
+        missing.append("this machine has no GPU that torch can use")
+    for sentence in missing:
+        print(f"  missing: {sentence}")
+
+
+def _memory_text(recipe: Any, config: Any, model_config: Any) -> str:
+    sizes = resource_estimate.find(model_config.model_name_or_path)
+    if sizes is None:
+        return "unknown: neither a directory nor in handan/architectures.yaml"
+    longest = getattr(config, "max_completion_length", None)
+    if longest is None and (made_by := getattr(recipe, "traces_config", None)):
+        longest = read_yaml(Path(made_by)).get("max_new_tokens")
+    longest = longest or getattr(config, "max_length", None) or 0
+    tokens = config.per_device_train_batch_size * (PROMPT_TOKENS + longest)
+    trained = LORA_SHARE if model_config.use_peft else 1.0
+    alone = training_bytes(sizes, 1, tokens, trained)
+    shared = training_bytes(sizes, GPUS_OF_A_NODE, tokens, trained, sharded=True)
+    named = getattr(config, "teacher_model_name_or_path", None)
+    if named and (teacher := resource_estimate.find(named)):
+        alone += teacher.weight_bytes
+        shared += teacher.weight_bytes / GPUS_OF_A_NODE
+    extra = " beside vLLM's share" if getattr(config, "use_vllm", False) else ""
+    return (
+        f"about {alone / 1e9:,.3g} GB on each GPU{extra}, {shared / 1e9:,.3g} GB with ZeRO-3 or "
+        f"FSDP over {GPUS_OF_A_NODE}"
+    )

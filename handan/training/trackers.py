@@ -31,24 +31,13 @@ from handan.files import read_json, read_jsonl
 PROJECT = "handan"  # in trackers that sort runs by project
 TRANSFORMERS_PROJECT = "huggingface"  # its default, which says nothing of the run
 EXTRAS = {"wandb": "train", "tensorboard": "trackers", "trackio": "trackers"}
-ITEM_COLUMNS = [
-    "step",
-    "task",
-    "item",
-    "human_rt_s",
-    "samples",
-    "mean_reasoning_tokens",
-    "status",
-    "correct",
-    "text",
-]
 MAX_ITEMS = 500
 MAX_CHARACTERS = 1_000
 WANDB_AXIS = "train/global_step"
 WANDB_TAG_CHARACTERS = 64  # the most that W&B takes
-WANDB_INIT_SECONDS = 20
-WANDB_FINISH_SECONDS = 60
-WANDB_OFFLINE_SECONDS = 300  # only this machine is waited for, which may be busy
+# Timeouts; offline only this machine is waited for, which may be busy.
+WANDB_ONLINE = {"init_timeout": 20, "finish_timeout": 60}
+WANDB_OFFLINE = {"init_timeout": 300, "finish_timeout": 300}
 # What W&B has not written is lost when the process is killed; its own interval is 15 s.
 WANDB_FLUSH_SECONDS = 0.5
 
@@ -73,14 +62,10 @@ def check(report_to: list[str]) -> None:
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """The run that trackers show.
+    """The run that trackers show, under the same name and identifier at every start.
 
     Attributes:
-        run_dir: its directory.
-        name: shown by trackers.
-        identifier: the same at every start.
         facts: arm, recipe and model_fingerprint (of the initial weights), to filter runs by.
-        settings: of the training.
         human_rt_s: seconds by task and item; None for an item that no people have answered.
     """
 
@@ -109,7 +94,7 @@ def attach(
         items: of all measured suites; their human response times go into the tables.
     """
     callbacks = trainer.callback_handler.callbacks
-    ours = {INTEGRATION_TO_CALLBACK[kind.name]: kind for kind in KINDS}
+    ours = {INTEGRATION_TO_CALLBACK[name]: kind for name, kind in TRACKERS.items()}
     places = [place for place, callback in enumerate(callbacks) if type(callback) in ours]
     if not places:
         return
@@ -123,8 +108,7 @@ def attach(
     for place in places:
         callbacks[place] = ours[type(callbacks[place])](run)
     # TRL sends timings and completions past all callbacks, unguarded and again after a resume.
-    names = [kind.name for kind in KINDS]
-    trainer.args.report_to = [name for name in trainer.args.report_to if name not in names]
+    trainer.args.report_to = [name for name in trainer.args.report_to if name not in TRACKERS]
 
 
 def attached(trainer: Any) -> list["Tracker"]:
@@ -133,7 +117,7 @@ def attached(trainer: Any) -> list["Tracker"]:
 
 
 def names(row: dict) -> dict[str, float]:
-    """The finite numbers of a row of ``metrics.jsonl`` by their names in trackers.
+    """Name the finite numbers of a row of ``metrics.jsonl`` as trackers do.
 
     Those of the trainer, whose rows have an epoch, get the prefixes of transformers
     (``train/loss``), so what a reward logs is not taken for a measurement of a suite.
@@ -149,8 +133,6 @@ def names(row: dict) -> dict[str, float]:
 class Tracker(TrainerCallback):
     """One tracker, which can fail but never stop a training."""
 
-    name: str
-
     def __init__(self, run: TrackedRun) -> None:
         self.run, self.failed = run, False
 
@@ -162,21 +144,17 @@ class Tracker(TrainerCallback):
         """Send the numbers of a step."""
         raise NotImplementedError
 
-    def send_table(self, name: str, columns: list[str], rows: list[list], step: int) -> None:
-        """Send a table of items."""
+    def send_table(self, name: str, responses: list[dict], step: int) -> None:
+        """Send a table of the items that were answered."""
 
     def close(self) -> None:
         """Write out what is left."""
 
     def record(self, row: dict, responses: Mapping[str, list[dict]]) -> None:
-        """Send a row of ``metrics.jsonl``, and the responses behind it by suite.
-
-        Through the trainer its names would become ``train/...``.
-        """
+        """Send a row of ``metrics.jsonl``, and the responses behind it by suite."""
         self.attempt(self.send, names(row), row["step"])
         for suite, rows in responses.items():
-            table = item_table(rows, self.run.human_rt_s)
-            self.attempt(self.send_table, f"tables/{suite}", ITEM_COLUMNS, table, row["step"])
+            self.attempt(self.send_table, f"tables/{suite}", rows, row["step"])
 
     def attempt(self, act: Callable[..., None], *arguments: Any) -> None:
         """Do something with the tracker; if that fails in whatever way, go on without it."""
@@ -186,12 +164,14 @@ class Tracker(TrainerCallback):
             act(*arguments)
         except Exception as error:
             self.failed = True
+            name = next(name for name, kind in TRACKERS.items() if isinstance(self, kind))
             self.say(
-                f"{self.name} failed ({_reason(error)}); training goes on without it, "
-                "metrics.jsonl has everything"
+                f"{name} failed ({_reason(error)}); training goes on without it, metrics.jsonl "
+                "has everything"
             )
 
     def say(self, sentence: str) -> None:
+        """Print a sentence on this arm."""
         print(f"{self.run.facts['arm']}: {sentence}", flush=True)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -209,8 +189,6 @@ class TensorBoard(Tracker):
 
     It gets scalars only: its text plugin would render what models write as Markdown.
     """
-
-    name = "tensorboard"
 
     def open(self, args: Any) -> None:
         from torch.utils.tensorboard import SummaryWriter
@@ -238,8 +216,6 @@ class Trackio(Tracker):
     All runs share it, and a run is continued by its name: so that bears the identifier.
     """
 
-    name = "trackio"
-
     def open(self, args: Any) -> None:
         import trackio
 
@@ -258,8 +234,9 @@ class Trackio(Tracker):
     def send(self, values: dict[str, float], step: int) -> None:
         self.trackio.log(values, step=step)
 
-    def send_table(self, name: str, columns: list[str], rows: list[list], step: int) -> None:
-        self.trackio.log({name: self.trackio.Table(columns=columns, data=rows)}, step=step)
+    def send_table(self, name: str, responses: list[dict], step: int) -> None:
+        columns, data = item_table(responses, self.run.human_rt_s)
+        self.trackio.log({name: self.trackio.Table(columns=columns, data=data)}, step=step)
 
     def close(self) -> None:
         self.trackio.finish()
@@ -286,8 +263,6 @@ class WeightsAndBiases(Tracker):
     has the last value of each metric, and under ``start/`` that of step 0.
     """
 
-    name = "wandb"
-
     def open(self, args: Any) -> None:
         os.environ.setdefault("WANDB_DIR", str(self.run.run_dir))
         os.environ.setdefault("WANDB_DATA_DIR", str(self.run.run_dir / "wandb" / "data"))
@@ -306,8 +281,8 @@ class WeightsAndBiases(Tracker):
             self.say(f"{_reason(error)}, logging offline")
             wandb.teardown()  # or the id would count as being in use
             self._init(offline=True)
-        self.wandb.define_metric(WANDB_AXIS)
-        self.wandb.define_metric("*", step_metric=WANDB_AXIS, step_sync=True)
+        wandb.define_metric(WANDB_AXIS)
+        wandb.define_metric("*", step_metric=WANDB_AXIS, step_sync=True)
         for row in self.run.rows():  # a file of a resumed run has a summary of its own
             self._summarise(names(row), row["step"])
 
@@ -328,8 +303,7 @@ class WeightsAndBiases(Tracker):
             job_type=facts["recipe"],
             tags=[value[:WANDB_TAG_CHARACTERS] for value in facts.values()],
             settings=self.wandb.Settings(
-                init_timeout=WANDB_OFFLINE_SECONDS if offline else WANDB_INIT_SECONDS,
-                finish_timeout=WANDB_OFFLINE_SECONDS if offline else WANDB_FINISH_SECONDS,
+                **(WANDB_OFFLINE if offline else WANDB_ONLINE),
                 x_transaction_log_flush_interval=WANDB_FLUSH_SECONDS,
                 # Host, absolute paths and the command line, which may hold a secret; run.json has
                 # what of it matters.
@@ -349,20 +323,26 @@ class WeightsAndBiases(Tracker):
         if step == 0:
             self._summarise(values, step)
 
-    def send_table(self, name: str, columns: list[str], rows: list[list], step: int) -> None:
-        self.wandb.log({name: self.wandb.Table(columns=columns, data=rows), WANDB_AXIS: step})
+    def send_table(self, name: str, responses: list[dict], step: int) -> None:
+        columns, data = item_table(responses, self.run.human_rt_s)
+        table = self.wandb.Table(columns=columns, data=data)
+        self.wandb.log({name: table, WANDB_AXIS: step})
 
     def close(self) -> None:
         self.wandb.finish()
 
 
-KINDS: tuple[type[Tracker], ...] = (WeightsAndBiases, TensorBoard, Trackio)
+TRACKERS: dict[str, type[Tracker]] = {
+    "wandb": WeightsAndBiases,
+    "tensorboard": TensorBoard,
+    "trackio": Trackio,
+}
 
 
 def item_table(
     responses: list[dict], human_rt_s: dict[tuple[str, str], float | None]
-) -> list[list]:
-    """One row of ``ITEM_COLUMNS`` an item, in the order of the suite.
+) -> tuple[list[str], list[list]]:
+    """Make names of columns and one row an item, in the order of the suite.
 
     ``status`` counts how the samples ended, ``correct`` is the share of correct ones, ``text`` the
     first of them, clipped. Of a suite with more than ``MAX_ITEMS`` items every so many-th is taken,
@@ -381,30 +361,31 @@ def item_table(
     left_out = max(0, len(items) - MAX_ITEMS)
     if left_out:
         shown = [shown[place * len(items) // MAX_ITEMS] for place in range(MAX_ITEMS)]
-    table: list[list] = []
+    table: list[dict] = []
     for key in shown:
         samples = items[key]
         ended = Counter(row["status"] for row in samples)
         text = plain(samples[0]["text"])
         if (more := len(text) - MAX_CHARACTERS) > 0:
             text = f"{text[:MAX_CHARACTERS]}… ({more} more characters)"
+        tokens = sum(row["reasoning_tokens"] for row in samples)
         table.append(
-            [
-                samples[0]["step"],
-                plain(key[0]),
-                plain(key[1]),
-                human_rt_s.get(key),
-                len(samples),
-                sum(row["reasoning_tokens"] for row in samples) / len(samples),
-                ", ".join(f"{count} {status}" for status, count in sorted(ended.items())),
-                sum(row["correct"] for row in samples) / len(samples),
-                text,
-            ]
+            {
+                "step": samples[0]["step"],
+                "task": plain(key[0]),
+                "item": plain(key[1]),
+                "human_rt_s": human_rt_s.get(key),
+                "samples": len(samples),
+                "mean_reasoning_tokens": tokens / len(samples),
+                "status": ", ".join(f"{n} {status}" for status, n in sorted(ended.items())),
+                "correct": sum(row["correct"] is True for row in samples) / len(samples),
+                "text": text,
+            }
         )
     if left_out:
         note = f"{left_out} more items are in the files of the run"
-        table.append([responses[0]["step"], *[None] * (len(ITEM_COLUMNS) - 2), note])
-    return table
+        table.append({**dict.fromkeys(table[0]), "step": responses[0]["step"], "text": note})
+    return list(table[0]), [list(row.values()) for row in table]
 
 
 def _reason(error: Exception) -> str:
