@@ -268,7 +268,7 @@ class WeightsAndBiases(Tracker):
         os.environ.setdefault("WANDB_DATA_DIR", str(self.run.run_dir / "wandb" / "data"))
         import wandb
 
-        self.wandb = wandb
+        self.wandb: Any = wandb
         try:
             if "WANDB_MODE" not in os.environ:
                 # W&B would wait without end for a server that leaves it waiting.
