@@ -13,7 +13,7 @@ from handan.experiments.declare import load_experiment
 from handan.launch import refuse_outputs
 from handan.norms.trials import check_file_name
 from handan.publish import publish
-from handan.report.pictures.export import safe
+from handan.report.plots import safe
 
 ELSEWHERE = ["../x", "a/b", "/x", "..", ".", "", ".hidden", "a\0b", "a\nb", "-x", "a\\b", "logs"]
 

@@ -20,7 +20,7 @@ from handan.evaluation.responses import collect
 from handan.files import append_jsonl, read_appended, read_json, read_jsonl, write_json
 from handan.launch import SINGLE
 from handan.report.comparison import read_study
-from handan.report.pictures.curves import num_probed_items
+from handan.report.plot_data import num_probed_items
 from handan.report.trace_browser import places, read_traces
 from handan.traces.make import ensure_traces
 from handan.training.resume import forget_after

@@ -9,7 +9,6 @@ import threading
 import unicodedata
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import matplotlib
 import pytest
 import wandb_workspaces.reports.v2 as wr
 from report_runs import cost_rows, experiment, trained, write_run
@@ -21,7 +20,7 @@ from handan.evaluation.resource_estimate import Size
 from handan.files import append_jsonl, read_json, write_json
 from handan.launch import SINGLE
 from handan.report.comparison import read_study
-from handan.report.pictures.drawing import looks
+from handan.report.plot_styles import looks
 from handan.report.wandb_report import (
     AXES,
     MEAN_R,
@@ -275,7 +274,7 @@ def run_report(tmp_path, program, *words, **environment):
         [sys.executable, *program, "report", *map(str, words)],
         capture_output=True,
         text=True,
-        env={**kept, "HOME": str(home), "MPLCONFIGDIR": matplotlib.get_configdir()} | environment,
+        env={**kept, "HOME": str(home)} | environment,
         check=False,
     )
     assert not (home / ".netrc").exists()

@@ -11,6 +11,7 @@ Needs a Chromium on the path and playwright.
 
 import csv
 import json
+import math
 import re
 import shutil
 import sys
@@ -19,26 +20,24 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup, escape
-from matplotlib.axes import Axes
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from handan.files import read_json, read_jsonl
-from handan.report.pictures.drawing import new_figure, style, svg, variables
+from handan.report.plot_styles import data, inline_svg, mark, named, plot, side, variables
 
 SAYS = (
     "Drawn from the report's spec and what the runs logged, not by W&B: text, layout, colours and "
     "dashes are those of the spec, fonts and axes are not."
 )
 DASHES = {
-    "solid": "-",
-    "dashed": "--",
-    "dotted": ":",
-    "dotdash": "-.",
-    "dotdotdash": (0, (5, 2, 1, 2, 1, 2)),
-    "points": (0, (1, 3)),
+    "solid": [1, 0],
+    "dashed": [6, 3],
+    "dotted": [2, 2],
+    "dotdash": [6, 2, 1, 2],
+    "dotdotdash": [5, 2, 1, 2, 1, 2],
+    "points": [1, 3],
 }
 UNNAMED = "#6b7684"  # of runs whose colour W&B chooses
 STEP = "train/global_step"
@@ -46,7 +45,8 @@ WIDTH_PIXELS, GRID_COLUMNS, ROW_PIXELS = 1100, 24, 26
 FIRST_OF_PANELS = "Alignment along training"
 SHOWN_ROWS = 8  # of a table
 SHOWN_ITEMS = 2  # of a list: the picture is of the layout, the text is on the page, too
-PANEL_INCHES = 0.46, 0.27  # of a column and of a row
+PANEL_PIXELS = 30, 18  # of a column and of a row
+AUTOSIZE = {"type": "fit", "contains": "padding"}
 COLOURS_KEPT = 64
 PAGE = """<!doctype html><meta charset="utf-8"><style>
 body { font: 14px/1.4 sans-serif; color: #1b1f24 }
@@ -184,18 +184,15 @@ def _panel(panel: dict, run_sets: list[dict], runs: Runs, identity: str) -> str:
     config, (w, h) = panel["config"], (panel["layout"]["w"], panel["layout"]["h"])
     if panel["viewType"] == "Weave":
         return _item_table([row for run in runs.items_of(run_sets) for row in run])
-    with style():
-        figure = new_figure(PANEL_INCHES[0] * w, PANEL_INCHES[1] * h)
-        axes = figure.subplots()
-        axes.tick_params(labelsize=7)
-        if panel["viewType"] == "Vega2":
-            title = config["stringSettings"]["title"]
-            _items(axes, config, runs.items_of(run_sets))
-        else:
-            title = config["chartTitle"]
-            DRAWN[panel["viewType"]](axes, config, list(runs.of(run_sets)))
-        axes.set_title(title, fontsize=8)
-        return svg(figure, identity, title, "")
+    if panel["viewType"] == "Vega2":
+        title = config["stringSettings"]["title"]
+        layers = _items(config, runs.items_of(run_sets))
+    else:
+        title = config["chartTitle"]
+        layers = DRAWN[panel["viewType"]](config, list(runs.of(run_sets)))
+    size = {"width": PANEL_PIXELS[0] * w, "height": PANEL_PIXELS[1] * h}
+    spec = plot([], title, {"layer": layers, **size, "autosize": AUTOSIZE})
+    return inline_svg(spec, identity, title, "")
 
 
 def _item_table(rows: list[dict]) -> Markup:
@@ -205,42 +202,35 @@ def _item_table(rows: list[dict]) -> Markup:
     return Markup("<table>{}</table>").format(body)
 
 
-def _items(axes: Axes, config: dict, of_runs: list[list[dict]]) -> None:
+def _items(config: dict, of_runs: list[list[dict]]) -> list[dict]:
     """W&B gives each run of a custom chart a colour of its own choice; here all are grey."""
     x, y = (config["fieldSettings"][axis] for axis in "xy")
-    for items in of_runs:
-        axes.plot(
-            [row[x] for row in items],
-            [row[y] for row in items],
-            "o",
-            color=UNNAMED,
-            markersize=2.5,
-            alpha=0.5,
-        )
-    axes.set_xlabel(x, fontsize=7)
-    axes.set_ylabel(y, fontsize=7)
+    rows = [{"x": row[x], "y": row[y]} for items in of_runs for row in items]
+    points = mark("circle", {"x": side("x", x, {}), "y": side("y", y, {})}, color=UNNAMED, size=9)
+    return [points | {"data": data(rows)}]
 
 
-def _lines(axes: Axes, config: dict, found: list[tuple[str, str, list[dict]]]) -> None:
+def _lines(config: dict, found: list[tuple[str, str, list[dict]]]) -> list[dict]:
+    x = side("x", config["xAxisTitle"], {}, format="~s")
+    y = side("y", config["yAxisTitle"].split("; "), {})
+    layers = []
     for run, name, rows in found:
         for metric in config["metrics"]:
             points = [(_x(row, config["xAxis"]), row[metric]) for row in rows if metric in row]
-            if points:
-                key = f"{run}:{metric}"
-                axes.plot(
-                    *zip(*points, strict=True),
-                    color=_override(config, "Colors", key, {"color": UNNAMED})["color"],
-                    linestyle=DASHES[_override(config, "Marks", key, "solid")],
-                    linewidth=0.7 * _override(config, "LineWidths", key, 2.0),
-                    label=name if metric == config["metrics"][0] else None,
-                )
-    axes.set_xlabel(config["xAxisTitle"], fontsize=7)
-    axes.set_ylabel(_wrapped(config["yAxisTitle"]), fontsize=7)
-    axes.legend(fontsize=6.5, loc="best", handlelength=3.2, framealpha=0.6)
-
-
-def _wrapped(text: str) -> str:
-    return text.replace("; ", ";\n")
+            key = f"{run}:{metric}"
+            colour = _override(config, "Colors", key, {"color": UNNAMED})["color"]
+            line = mark(
+                *("line", {"x": x, "y": y}),
+                color=colour,
+                strokeDash=DASHES[_override(config, "Marks", key, "solid")],
+                strokeWidth=0.7 * _override(config, "LineWidths", key, 2.0),
+            )
+            layers.append(line | {"data": data({"x": at, "y": height} for at, height in points)})
+            if points and metric == config["metrics"][0]:
+                end = {"x": points[-1][0], "y": points[-1][1], "name": name}
+                text = mark("text", {"x": x, "y": y, "text": "name:N"}, color=colour, dy=-5)
+                layers.append(text | {"data": data([end])})
+    return layers
 
 
 def _override(config: dict, what: str, key: str, other: Any) -> Any:
@@ -248,34 +238,46 @@ def _override(config: dict, what: str, key: str, other: Any) -> Any:
 
 
 def _x(row: dict, axis: str) -> float:
-    return row["step"] if axis == STEP else row.get(axis, np.nan)
+    return row["step"] if axis == STEP else row.get(axis, math.nan)
 
 
 def _summary(rows: list[dict], accessor: str) -> float:
     name = accessor.removeprefix("summary:")
     if name.startswith("start/"):
-        return rows[0].get(name.removeprefix("start/"), np.nan)
-    return rows[-1].get(name, np.nan)
+        return rows[0].get(name.removeprefix("start/"), math.nan)
+    return rows[-1].get(name, math.nan)
 
 
-def _points(axes: Axes, config: dict, found: list[tuple[str, str, list[dict]]]) -> None:
-    for _, name, rows in found:
-        if rows:
-            x, y = (_summary(rows, config[axis]) for axis in ("xAxis", "yAxis"))
-            axes.plot([x], [y], "o", color=UNNAMED, markersize=4)
-            axes.annotate(name, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=7)
-    axes.set_xlim(config.get("xAxisMin"), config.get("xAxisMax"))
-    axes.set_ylim(config.get("yAxisMin"), config.get("yAxisMax"))
+def _points(config: dict, found: list[tuple[str, str, list[dict]]]) -> list[dict]:
+    ends = {axis: [config.get(f"{axis}AxisMin"), config.get(f"{axis}AxisMax")] for axis in "xy"}
+    x, y = (
+        side(axis, None, {} if None in domain else {"domain": domain})
+        for axis, domain in ends.items()
+    )
+    rows = [
+        {"x": _summary(of, config["xAxis"]), "y": _summary(of, config["yAxis"]), "name": name}
+        for _, name, of in found
+        if of
+    ]
+    names = mark("text", {"x": x, "y": y, "text": "name:N"}, align="left", dx=4, dy=-4)
+    points = mark("circle", {"x": x, "y": y}, color=UNNAMED)
+    return [layer | {"data": data(rows)} for layer in (points, names)]
 
 
-def _slopes(axes: Axes, config: dict, found: list[tuple[str, str, list[dict]]]) -> None:
-    accessors = [column["accessor"] for column in config["columns"]]
-    for _, name, rows in found:
-        if rows:
-            values = [_summary(rows, accessor) for accessor in accessors]
-            axes.plot(range(len(values)), values, color=UNNAMED, linewidth=1)
-            axes.annotate(name, (len(values) - 1, values[-1]), fontsize=7)
-    axes.set_xticks(range(len(accessors)), [column["displayName"] for column in config["columns"]])
+def _slopes(config: dict, found: list[tuple[str, str, list[dict]]]) -> list[dict]:
+    columns = [column["displayName"] for column in config["columns"]]
+    rows = [
+        {"x": place, "y": _summary(of, column["accessor"]), "name": name}
+        for _, name, of in found
+        if of
+        for place, column in enumerate(config["columns"])
+    ]
+    x = side("x", None, {}, values=list(range(len(columns))), labelExpr=named(columns))
+    y = side("y", None, {})
+    lines = mark("line", {"x": x, "y": y, "detail": "name:N"}, color=UNNAMED, strokeWidth=1)
+    last = [row for row in rows if row["x"] == len(columns) - 1]
+    names = mark("text", {"x": x, "y": y, "text": "name:N"}, align="left", dx=3)
+    return [lines | {"data": data(rows)}, names | {"data": data(last)}]
 
 
 DRAWN = {

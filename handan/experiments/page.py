@@ -19,7 +19,7 @@ from handan.alignment.measures import EXPERIMENT, SHARE, TOKENS, shown
 from handan.budgets import MEASURES as BUDGETS
 from handan.errors import UserError
 from handan.escaping import escape
-from handan.experiments import pictures, runner
+from handan.experiments import page_plots, runner
 from handan.experiments.declare import GREEDY, SAMPLED, TEMPERATURES, Experiment, load_experiment
 from handan.experiments.plan import Plan, plan
 from handan.files import make_directory, write_json, write_text
@@ -133,7 +133,7 @@ def write(study: Experiment, found: Found, template: Path, output: Path) -> list
         **{f"factor-{factor}": partial(_factor, study, found, factor) for factor in study.factors},
         **{
             f"picture-{plot}": partial(_plot, study, found, plot, folder)
-            for plot in pictures.PICTURES
+            for plot in page_plots.PLOTS
         },
     }
     changed: list[str] = []
@@ -156,10 +156,10 @@ def write(study: Experiment, found: Found, template: Path, output: Path) -> list
 
 def _plot(study: Experiment, found: Found, plot: str, folder: Path) -> str:
     """Draw a plot and give the Markdown that shows it."""
-    picture = pictures.PICTURES[plot](study, found)
+    drawn = page_plots.PLOTS[plot](study, found)
     make_directory(folder)
-    write_text(folder / f"{plot}.svg", picture.svg)
-    return f"![{picture.description}]({folder.name}/{plot}.svg)\n\n*{picture.caption}*\n"
+    write_text(folder / f"{plot}.svg", drawn.svg)
+    return f"![{drawn.description}]({folder.name}/{plot}.svg)\n\n*{drawn.caption}*\n"
 
 
 # How numbers are written.

@@ -2,7 +2,7 @@
 
 The page states nothing that is not in the run directories: roles come from hashes of weights,
 verdicts from intervals. ``data``, ``roles`` and ``course`` read and relate, ``words`` speaks,
-``pictures`` draws, ``page`` puts all into one file.
+``plots`` draws, ``page`` puts all into one file.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from handan.report.comparison import Comparison, read_study
 from handan.report.confounds import compared
 from handan.report.formatting import plain
 from handan.report.page import report_command
-from handan.report.pictures.export import write_figures
+from handan.report.plots import write_figures
 from handan.report.summary import summary
 from handan.report.wandb_report import publish, read_address
 
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> None:
             print(plain(sentence))
         print(f"wrote {printable(str(arguments.output))}")
     if arguments.figures is not None:
-        pictures = write_figures(study, arguments.figures)
-        print(f"wrote {len(pictures)} figures to {printable(str(arguments.figures))}")
+        plots = write_figures(study, arguments.figures)
+        print(f"wrote {len(plots)} figures to {printable(str(arguments.figures))}")
     if address is not None:
         print(publish(study, address, arguments.offline))

@@ -15,15 +15,12 @@ from handan import budgets, escaping, norms
 from handan.alignment.costs import split_name
 from handan.report import formatting
 from handan.report import summary as rows
-from handan.report.charts import charts
-from handan.report.charts_specifications import library
 from handan.report.comparison import Comparison, Group, course, swept
 from handan.report.confounds import compared, confounds, facts, spent, trace_sentences
 from handan.report.formatting import listing, name, number
-from handan.report.pictures.drawing import Look, colour, looks, variables
-from handan.report.pictures.export import file_name, save
-from handan.report.pictures.gallery import KINDS, gallery
-from handan.report.pictures.inline import shown_pictures
+from handan.report.plot_page import charts, inline_plots
+from handan.report.plot_styles import Looks, css, library, looks, variables
+from handan.report.plots import KINDS, file_name, gallery, save
 from handan.report.summary import along_training, summary
 from handan.report.trace_browser import SAMPLE, browser_data, read_traces
 from handan.report.verdicts import claims, missing, shown_verdict
@@ -86,7 +83,7 @@ def report_command(runs: Sequence[Path], output: Path, tolerance: float) -> str:
 
 
 def content(study: Comparison, command: str) -> dict[str, Any]:
-    """Everything that a template says, by the names it has there; no picture and no markup."""
+    """Everything that a template says, by the names it has there; no plot and no markup."""
     group, checks = study.main, confounds(study)
     return {
         "command": command,
@@ -192,8 +189,8 @@ def render(study: Comparison, command: str) -> str:
         **content(study, command),
         variables=variables(),
         looks=every_look,
-        colours={arm: colour(look) for arm, look in every_look.items()},
-        pictures=shown_pictures(study.main, every_look),
+        colours={arm: css(look.light) for arm, look in every_look.items()},
+        plots=inline_plots(study.main, every_look),
         charts=drawn,
         charts_data=htmlsafe_json_dumps(
             {**drawn.payload, "marks": _marks(every_look)}, separators=(",", ":"), allow_nan=False
@@ -219,9 +216,9 @@ def policy(scripts: Sequence[str]) -> str:
     )
 
 
-def _marks(of_arms: Mapping[str, Look]) -> dict[str, dict[str, str]]:
+def _marks(of_arms: Looks) -> dict[str, dict[str, str]]:
     return {
-        formatting.plain(arm): {"character": look.character, "colour": colour(look)}
+        formatting.plain(arm): {"character": look.character, "colour": css(look.light)}
         for arm, look in of_arms.items()
     }
 
@@ -261,8 +258,8 @@ def render_markdown(study: Comparison, folder: Path, command: str) -> str:
     Raises:
         UserError: the figures cannot be written.
     """
-    pictures, left_out = gallery(study)
-    save(pictures, folder / FIGURES, ("png",))
+    plots, left_out = gallery(study)
+    save(plots, folder / FIGURES, ("png",))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
@@ -274,12 +271,12 @@ def render_markdown(study: Comparison, folder: Path, command: str) -> str:
     )
     environment.filters |= FILTERS | {"block": escaping.block}
     shown: dict[str, list[Shown]] = {kind: [] for kind in KINDS}
-    for picture in pictures:
-        path = Markup(f"{FIGURES}/{file_name(picture)}.png")
-        shown[picture.kind].append(Shown(picture.title, picture.caption, path))
+    for plot in plots:
+        path = Markup(f"{FIGURES}/{file_name(plot)}.png")
+        shown[plot.kind].append(Shown(plot.title, plot.caption, path))
     return environment.get_template("report.md.j2").render(
         **content(study, command),
-        pictures=shown,
+        plots=shown,
         left_out=[(KINDS[of.kind].title, of.group, of.reason) for of in left_out],
         traces=read_traces(study),
         sample=SAMPLE,

@@ -23,7 +23,7 @@ from handan.generation.formats import FORMATS, ReasoningFormat
 from handan.generation.spans import split_text
 from handan.report.comparison import Arm, Comparison, Group
 from handan.report.formatting import plain
-from handan.report.pictures.drawing import Look, colour
+from handan.report.plot_styles import Look, css
 
 ALONG = ("probe.jsonl", "full.jsonl")
 # Longer texts are kept with their beginning and end.
@@ -439,7 +439,7 @@ def _arm(arm: Arm, look: Look) -> dict[str, Any]:
         "name": plain(arm.name),
         "role": plain(arm.role),
         "mark": look.character,
-        "colour": colour(look),
+        "colour": css(look.light),
     }
 
 

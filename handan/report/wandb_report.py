@@ -25,8 +25,8 @@ from handan.files import content_hash, write_text
 from handan.report.comparison import Arm, Comparison, Group
 from handan.report.confounds import Confound, compared, confounds
 from handan.report.formatting import UNKNOWN, bounds, correlation, listing, name, plain, sentence
-from handan.report.pictures.curves import num_probed_items
-from handan.report.pictures.drawing import looks
+from handan.report.plot_data import num_probed_items
+from handan.report.plot_styles import looks
 from handan.report.summary import arm_rows, summary
 from handan.report.verdicts import Claim, claims, multiplier_claims
 from handan.table_formats import Table, as_markdown, without

@@ -46,10 +46,12 @@
   const views = new Map(); // identity of a panel -> its Vega view
   const shown = { arm: [], task: [], axis: Object.keys(axes)[0] };
 
+  // The rows of a chart: of training curves all, else items of its arm and task and their lines.
   function rowsFor(name, panel) {
-    const own = panel.kind === "course" ? () => true
-      : (row) => row.arm === panel.arm && row.task === panel.task;
-    return tables[name].filter(own).map((row) => ({ ...row })); // Vega writes into them
+    if (name !== "rows") return structuredClone(tables[name]); // Vega writes into them
+    return structuredClone([...tables.items, ...tables[panel.kind]].filter(
+      (row) => row.arm === panel.arm && row.task === panel.task
+    ));
   }
 
   async function draw(element) {
@@ -59,7 +61,7 @@
     for (const signal of specification.signals)
       if (signal.name in values) signal.value = values[signal.name];
     for (const set of specification.data)
-      if (set.name in tables) set.values = rowsFor(set.name, panel);
+      if (set.name === "rows" || set.name in tables) set.values = rowsFor(set.name, panel);
     const { view } = await vegaEmbed(element, specification, {
       ...{ mode: "vega", renderer: "svg", actions: false, tooltip: false, defaultStyle: false },
       ast: true, // expressions are interpreted: the page allows no eval

@@ -1,0 +1,220 @@
+"""The plots of the results page, as SVG files that are the same bytes from the same numbers."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from handan.experiments.declare import GREEDY, SAMPLED, Experiment
+from handan.report.formatting import MINUS, correlation
+from handan.report.plot_styles import (
+    BOTH_COLUMNS,
+    DOTTED,
+    INK,
+    LOOKS,
+    MUTED,
+    WITHOUT_ZERO,
+    Row,
+    Spec,
+    mark,
+    named,
+    panels,
+    plot,
+    side,
+    svg,
+)
+from handan.report.plots import written
+
+NAME_HEIGHT = 0.052  # of a name in a scatter of correlations
+SHIFT = {SAMPLED: -0.16, GREEDY: 0.16}
+NUMBERS = {"labelExpr": WITHOUT_ZERO, "format": "~g"}
+Found = Mapping[str, Any]
+
+
+class Drawn(NamedTuple):
+    """An SVG file with what stands under it and what it shows in words."""
+
+    svg: str
+    caption: str
+    description: str
+
+
+def alignment(study: Experiment, found: Found) -> Drawn:
+    """Mean r of every arm at both temperatures, factor by factor."""
+    names: list[str] = []
+    headings: list[int] = []
+    rows: list[Row] = []
+    said = []
+    for name, factor in study.factors.items():
+        there = [arm for arm in (factor.against, *factor.arms) if arm in found["arms"]]
+        headings += [len(names)] if there else []
+        names += [name] if there else []
+        for arm in there:
+            for at in (SAMPLED, GREEDY):
+                rows += _points(found["arms"][arm].get(at, {}).get("r"), len(names), at)
+            if SAMPLED in found["arms"][arm]:
+                r = found["arms"][arm][SAMPLED]["r"]["value"]
+                said.append(f"{arm}: {correlation(r)} at T = 1")
+            names.append(arm)
+    lines = [mark("rule", {"x": {"datum": 0}}, color=MUTED, strokeWidth=0.8)]
+    if found["oracle"] and found["oracle"]["value"] is not None:
+        at_oracle = {"x": {"datum": found["oracle"]["value"]}}
+        lines.append(mark("rule", at_oracle, color=INK, strokeDash=DOTTED))
+    title = "mean r of log tokens with log response time over the human tasks"
+    drawn = _rows(names, headings, lines, title, 13.5, {"domainMax": 1})
+    caption = (
+        "Mean r with people, 95 % intervals over seeds and items, not over people; small points "
+        "are single seeds. Dotted: the noise-free length of the carry-cost format. In each group "
+        "the first row is what the others are compared with."
+    )
+    return Drawn(_file(plot(rows, "", drawn)), caption, f"Mean r by arm: {'; '.join(said)}")
+
+
+def _points(measured: Mapping[str, Any] | None, place: int, at: str) -> list[Row]:
+    """An estimate with its interval, and those of single seeds."""
+    if not measured or measured["value"] is None:
+        return []
+    low, high = measured["ci"] or (None, None)
+    row = {"row": place + SHIFT[at], "at": at}
+    single = [value for value in measured.get("by_seed", []) if value is not None]
+    seeds = [{**row, "seed": value} for value in single] if len(single) > 1 else []
+    return [*seeds, {**row, "value": measured["value"], "low": low, "high": high}]
+
+
+def _by_temperature(orient: str | None) -> dict[str, Spec]:
+    """Colour and shape by temperature, with a legend if it is said where."""
+    labels = "replace(datum.label, '=', ' = ')"
+    legend = orient and {
+        "orient": orient,
+        "labelExpr": labels,
+        "symbolSize": 50,
+        "symbolOpacity": 1,
+    }
+    of = {"field": "at", "type": "nominal", "title": None, "legend": legend}
+    ranges = {"color": [LOOKS[3].light, LOOKS[2].light], "shape": ["circle", "diamond"]}
+    return {
+        channel: {**of, "scale": {"domain": [SAMPLED, GREEDY], "range": values}}
+        for channel, values in ranges.items()
+    }
+
+
+def _rows(
+    names: Sequence[str],
+    headings: Sequence[int],
+    behind: Sequence[Spec],
+    title: str,
+    height: float,
+    scale: Mapping[str, Any],
+) -> Spec:
+    """A named row for each place, with points, intervals and single seeds on one axis."""
+    channels = _by_temperature("top")
+    colour = {"color": channels["color"]}
+    bold = {"test": f"indexof({list(headings)}, datum.value) >= 0", "value": "bold"}
+    places: Spec = {"values": list(range(len(names))), "labelExpr": named(names)}
+    places["labelFontWeight"] = {"condition": bold, "value": "normal"}
+    y = side("row", None, {"domain": [len(names) - 0.5, -0.5]}, **places, grid=False, ticks=False)
+    x = side("value", title, {**scale, "padding": 4}, **NUMBERS, tickCount=10, grid=True)
+    interval = {"x": {**x, "field": "low"}, "x2": "high", "y": y, **colour}
+    layers = [
+        *behind,
+        mark("rule", interval, "low", strokeWidth=1.4),
+        mark("circle", {"x": {**x, "field": "seed"}, "y": y, **colour}, "seed", size=6),
+        mark("point", {"x": x, "y": y, **channels}, "value", size=26, filled=True, opacity=1),
+    ]
+    longest = max(map(len, names))
+    width = BOTH_COLUMNS - 5 * longest
+    return {"layer": layers, "width": width, "height": height * len(names)}
+
+
+def tests(study: Experiment, found: Found) -> Drawn:
+    """The confirmatory differences."""
+    shown = [test for test in found["tests"] if test["measure"] == "difference"]
+    pairs = list(dict.fromkeys((row["a"], row["b"]) for row in shown))
+    rows: list[Row] = []
+    for row in shown:
+        measured = {**row, "value": row["difference"]}
+        rows += _points(measured, pairs.index((row["a"], row["b"])), row["at"])
+    behind = [mark("rule", {"x": {"datum": 0}}, color=INK, strokeWidth=0.8)]
+    caption = (
+        "The confirmatory differences, 95 % intervals over seeds and items, not over people; small "
+        "points are single seeds"
+    )
+    if found["settings"]["equivalence_unit"] == "r":
+        bound = found["settings"]["equivalence_bound"]
+        ends = {"x": {"datum": -bound}, "x2": {"datum": bound}}
+        behind.insert(0, mark("rect", ends, color=MUTED, opacity=0.12))
+        caption += "; shaded: differences that count as none"
+    names = [f"{a} {MINUS} {b}" for a, b in pairs]
+    drawn = _rows(names, [], behind, "difference of mean r", 24, {})
+    said = "; ".join(
+        f"{row['a']} less {row['b']}, {row['at']}: {correlation(row['difference'])}"
+        for row in shown
+    )
+    return Drawn(_file(plot(rows, "", drawn)), f"{caption}.", f"Differences of mean r: {said}")
+
+
+def traces(study: Experiment, found: Found) -> Drawn:
+    """A student's allocation against that of what it imitates, at both temperatures."""
+    rows: list[Row] = []
+    said = []
+    for arm, of in study.arms.items():
+        imitated = (found["traces"].get(of.traces or "") or {}).get("r_oracle_same_width", {})
+        x = imitated.get("value")
+        if x is None or arm not in found["arms"]:
+            continue
+        shown = {}
+        for panel, at in enumerate((SAMPLED, GREEDY)):
+            own = found["arms"][arm].get(at, {}).get("r_oracle")
+            if own and own["value"] is not None:
+                low, high = own["ci"] if own["ci"] and own["seeds_defined"] > 1 else (None, None)
+                place = {"panel": panel, "at": at, "x": x, "label": arm}
+                rows.append({**place, "r": own["value"], "low": low, "high": high})
+                shown[at] = own["value"]
+        said.append(f"{arm}: {correlation(x)} and {correlation(shown.get(SAMPLED))}")
+    channels = _by_temperature(None)
+    colour = {"color": channels["color"]}
+    across = {"domain": [-0.1, 1.45]}
+    x = side(
+        "x", "of the traces, problems of the same width", across, values=[0, 0.5, 1], **NUMBERS
+    )
+    y = side("r", "of the student, human items", {"domain": [-0.5, 1.3]}, **NUMBERS, tickCount=8)
+    name = {"x": {**x, "field": "name"}, "y": {**y, "field": "height"}}
+    interval = {"x": x, "y": {**y, "field": "low"}, "y2": "high", **colour}
+    leader = {"x": x, "y": y, "x2": "name", "y2": "height"}
+    layers = [
+        mark("rule", interval, "low", strokeWidth=0.8, opacity=0.5, clip=True),
+        mark("rule", leader, color=MUTED, strokeWidth=0.4),
+        *written(name, "left", dx=1, fontSize=6, baseline="middle"),
+        mark("point", {"x": x, "y": y, **channels}, "r", size=24, filled=True, opacity=1),
+    ]
+    drawn = panels(layers, [[at.replace("=", " = ")] for at in (SAMPLED, GREEDY)], 2, (225, 290))
+    caption = (
+        "Allocation that students imitate and the allocation they show on items that were never "
+        "trained: r of log length with the log of the noise-free length; of single traces, and of "
+        "means of eight responses at T = 1. Lines: 95 % intervals over seeds and items."
+    )
+    description = f"Allocation of traces and of students, T = 1: {'; '.join(said)}"
+    return Drawn(_file(plot(_named_apart(rows), "", drawn)), caption, description)
+
+
+def _named_apart(rows: Sequence[Row]) -> list[Row]:
+    """Rows with the place of their names, moved up where these would cover each other."""
+    placed: list[Row] = []
+    for row in sorted(rows, key=lambda row: row["r"]):
+        height = row["r"] - 0.02
+        for other in placed:
+            near = other["panel"] == row["panel"] and abs(other["x"] - row["x"]) < 0.45
+            if near and height < other["height"] + NAME_HEIGHT:
+                height = other["height"] + NAME_HEIGHT
+        placed.append({**row, "height": height, "name": row["x"] + 0.07})
+    return placed
+
+
+def _file(spec: Spec) -> str:
+    """The SVG with a line for each element."""
+    return svg(spec).replace("><", ">\n<") + "\n"
+
+
+PLOTS: dict[str, Callable[[Experiment, Found], Drawn]] = {
+    "alignment": alignment,
+    "tests": tests,
+    "traces": traces,
+}

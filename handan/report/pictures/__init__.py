@@ -1,1 +1,0 @@
-"""Figures drawn with matplotlib: for papers, and as inline SVG for the page."""

@@ -1,0 +1,216 @@
+"""The rows behind the plots of items and of training curves, for papers and for the page alike."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import takewhile
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from handan.alignment.bootstrap import Bootstrap, interval
+from handan.alignment.items import TaskCosts
+from handan.alignment.measures import CURVES, SHARE, TASKS, Measure, R
+from handan.alignment.regression import fit_line, least_squares_slope
+from handan.errors import UserError
+from handan.files import whole_lines
+from handan.report.comparison import FULL, Arm, Group, course
+from handan.report.formatting import correlation, name, plain
+from handan.report.plot_styles import Row
+
+BAND_POINTS = 25  # of a band; between them it is drawn straight
+
+Fit = Mapping[str, Any]  # a row of 'inflation' in alignment.json
+
+
+# ---- Items
+
+
+def thinking(group: Group, model: str | None, task: str) -> TaskCosts | None:
+    """Items of a task that a model thought on, None if there are none."""
+    costs = group.costs.get(model, {}).get(task) if model else None
+    items = None if costs is None else costs.thinking()
+    return items if items is not None and items.items else None
+
+
+def thinking_arms(group: Group, task: str) -> list[Arm]:
+    """Arms that thought on an item of a task."""
+    return [arm for arm in group.arms if thinking(group, arm.name, task) is not None]
+
+
+def inflation_fits(group: Group, greedy: bool = False) -> dict[tuple[str, str], Fit]:
+    """{(arm, task): the fit of its log tokens on those of its base}."""
+    pairs = {
+        (arm.greedy, group.arm(arm.base).greedy) if greedy else (arm.name, arm.base): arm.name
+        for arm in group.arms
+        if arm.base
+    }
+    return {
+        (arm, row["task"]): row
+        for row in group.result["inflation"]
+        if row["task"] and (arm := pairs.get((row["student"], row["base"])))
+    }
+
+
+def item_rows(group: Group, model: str, task: str, fit: Fit | None = None) -> list[Row]:
+    """One row an item: what it asks, its tokens, and where there is a fit those of the base."""
+    costs = thinking(group, model, task)
+    if costs is None:
+        return []
+    base = thinking(group, fit["base"], task) if fit else None
+    of_base = dict(zip(base.items, base.log_cost, strict=True)) if base else {}
+    rows: list[Row] = []
+    for place, (item, right) in enumerate(zip(costs.items, costs.correct, strict=True)):
+        log_tokens, log_base = costs.log_cost[place], of_base.get(item, np.nan)
+        known = fit is not None and fit["a"] is not None
+        line = fit["a"] + fit["b"] * log_base if fit and known else np.nan
+        rows.append(
+            {
+                "item": item,
+                "seconds": np.exp(costs.log_demand[place]),
+                "tokens": np.exp(log_tokens),
+                "right": int(np.nansum(right)) if np.isfinite(right).any() else None,
+                "samples": int(np.isfinite(costs.tokens[place]).sum()),
+                "base_tokens": np.exp(log_base),
+                "residual": np.exp(log_tokens - line),
+            }
+        )
+    return rows
+
+
+def fit_rows(group: Group, task: str, items: Sequence[Row], x: str) -> list[Row]:
+    """Least-squares line of log tokens on the log of ``x`` with a 95 % band for their mean.
+
+    The band are expanded percentiles at each x of the lines in the group's bootstrap draws. There
+    are no rows if x is constant.
+    """
+    items = [row for row in items if np.isfinite(row[x])]
+    across, tokens = (np.log([row[field] for row in items]) for field in (x, "tokens"))
+    if len(items) < 2 or np.ptp(across) == 0:
+        return []
+    line = fit_line(across, tokens)
+    settings = group.result["settings"]
+    moments = _draws(settings["bootstrap"], settings["seed"]).moments(
+        task, tuple(row["item"] for row in items), across[:, None], tokens[:, None]
+    )
+    slopes = least_squares_slope(moments.xx, moments.xy)
+    rows = []
+    for at in np.linspace(across.min(), across.max(), BAND_POINTS):
+        drawn = (moments.y + slopes * (at - moments.x))[:, 0]
+        height = line.intercepts[0] + line.slope * at
+        height, low, high = np.exp([height, *interval(drawn, [len(items)])])
+        rows.append({"line": "fit", x: np.exp(at), "fitted": height, "low": low, "high": high})
+    return rows
+
+
+@lru_cache(maxsize=1)
+def _draws(num_draws: int, seed: int) -> Bootstrap:
+    return Bootstrap(num_draws, seed)
+
+
+def multiples(fit: Fit, low: float, high: float) -> list[Row]:
+    """As many tokens as the base, and k times as many, from end to end of the axes."""
+    factors = {"same": 1.0, "k": fit["geometric_mean_ratio"]}
+    return [
+        {"line": line, "base_tokens": x, "fitted": factor * x}
+        for line, factor in factors.items()
+        for x in (low, high)
+    ]
+
+
+# ---- Along training
+
+
+class Curve(NamedTuple):
+    """A measure along training, of all tasks or r of one: its name in metrics.jsonl, its title."""
+
+    measure: Measure
+    key: str
+    title: str
+    task: str | None = None
+
+    @property
+    def is_r(self) -> bool:
+        """Whether it is a correlation."""
+        return self.measure.unit == R
+
+
+def trained_arms(arms: Iterable[Arm]) -> list[Arm]:
+    """Arms that were measured at two steps of their training or more."""
+    return [arm for arm in arms if len(course(arm)) > 1]
+
+
+def known_curves(group: Group, arms: Sequence[Arm]) -> list[Curve]:
+    """Every measure along training with a value: of all tasks, r also of each human task."""
+    tasks = group.tasks("human")
+    found = []
+    for measure in CURVES:
+        found.append(Curve(measure, measure.curve, measure.heading))
+        for task in tasks if measure.unit == R and len(tasks) > 1 else []:
+            found.append(Curve(measure, f"alignment/{task}/r_loglog", f"r on {name(task)}", task))
+    rows = [row for arm in arms for row in course(arm)]
+    keys = {key.removeprefix(FULL) for row in rows for key in row if row[key] is not None}
+    return [curve for curve in found if curve.key in keys]
+
+
+def curve_rows(arms: Sequence[Arm], key: str, axis: str) -> list[Row]:
+    """A measure at each step: value, bounds of its interval, and the same on all items."""
+    keys = {"at": axis, "value": key, "low": f"{key}_ci_low", "high": f"{key}_ci_high"}
+    keys["full"] = FULL + key
+    return [
+        {"arm": arm.name, **{field: row.get(of) for field, of in keys.items()}}
+        for arm in arms
+        for row in course(arm)
+    ]
+
+
+def reference_rows(group: Group, curve: Curve, rows: Sequence[Row]) -> list[Row]:
+    """Horizontal lines: ceiling, what teachers reach on all items, and the value of no change.
+
+    Two rows have a ``limit`` instead: 0 is always on the axis, and so is 1 for r and larger shares.
+    """
+    found: list[Row] = []
+    if curve.is_r:
+        ceiling = group.task_figure(curve.task, "ceiling") if curve.task else group.ceiling()
+        if ceiling is not None:
+            label = f"human ceiling {correlation(ceiling)}"
+            found.append({"arm": "", "reference": ceiling, "label": label})
+    if curve.measure.reference is not None:
+        found.append({"arm": "", "reference": curve.measure.reference, "label": "as at step 0"})
+    for arm in (arm for arm in group.arms if arm.kind == "teacher"):
+        figures = group.figures(arm.name) or {}
+        value = figures.get(curve.measure.key)  # a mean over tasks, if it is not one of each task
+        if curve.task:
+            value = figures["tasks"].get(curve.task, {}).get("r_loglog")
+        elif curve.measure in TASKS:
+            value = group.over_tasks(arm.name, curve.measure.key)
+        if value is not None:
+            label = f"{plain(arm.noun)}, all items"
+            found.append({"arm": arm.name, "reference": value, "label": label})
+    fields = ("value", "low", "high", "full")
+    values = [row[field] for row in rows for field in fields if row[field] is not None]
+    values += [row["reference"] for row in found]
+    whole = curve.is_r or (curve.measure.unit == SHARE and max(values) > 0.5)
+    limits = (min(0.0, *values), 1.0 if whole else max(0.0, *values) or 1.0)
+    return found + [{"arm": "", "limit": limit} for limit in limits]
+
+
+def num_probed_items(arm: Arm) -> int | None:
+    """Items of the probe, counted in the responses at its first step; None if they are not kept.
+
+    Raises:
+        UserError: a line of probe.jsonl is damaged.
+    """
+    path = arm.run_dir / "probe.jsonl"
+    if not path.exists():
+        return None
+    try:
+        # The file can be large, and every step asks the same items: one step will do.
+        rows = map(json.loads, whole_lines(path, tell=False))
+        first = next(rows)
+        step = takewhile(lambda row: row["step"] == first["step"], rows)
+        return len({(row["task"], row["item"]) for row in (first, *step)})
+    except StopIteration:  # killed in its very first line
+        return None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: a line is damaged; train or probe again") from None

@@ -1,0 +1,300 @@
+"""The plots of the page: interactive charts with their data, and inline SVG of the other kinds.
+
+One specification draws all charts of a kind. What differs from chart to chart are parameters and
+rows, which ``page.js`` fills in.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import vl_convert
+from markupsafe import Markup
+
+from handan.report.comparison import Arm, Comparison, Group, course, known_axes
+from handan.report.formatting import TIE, bounds, correlation, name, number, plain
+from handan.report.plot_data import (
+    curve_rows,
+    fit_rows,
+    inflation_fits,
+    item_rows,
+    known_curves,
+    multiples,
+    reference_rows,
+    thinking_arms,
+    trained_arms,
+)
+from handan.report.plot_styles import (
+    CONFIG,
+    DASHED,
+    INK,
+    SOLID,
+    Axis,
+    Looks,
+    Row,
+    Spec,
+    inline_svg,
+    log_side,
+    logarithmic,
+    rounded,
+    themed,
+)
+from handan.report.plots import KINDS, curve_layers, curve_said, item_layers
+
+HEIGHT = 270  # pixels, with axes; also in style.css
+POINT_SIZE, CHOSEN_SIZE, CURVE_POINT_SIZE = 42, 150, 40
+PAGE_CONFIG = {
+    **CONFIG,
+    "background": None,
+    "padding": {"left": 2, "right": 8, "top": 6, "bottom": 2},
+    "font": "system-ui, sans-serif",
+    "axis": {**CONFIG["axis"], "labelFontSize": 11, "titleFontSize": 12},
+    "text": {"color": INK, "fontSize": 11},
+}
+
+
+class Chart(NamedTuple):
+    """One interactive chart.
+
+    Attributes:
+        identity: unique on the page.
+        kind: of its specification.
+        title: what is shown.
+        caption: its numbers in a line, shown under the title.
+        description: the same and more in words, for those who do not see the chart.
+        parameters: of the specification.
+        arm, task: the one it is about, if it is about one.
+    """
+
+    identity: str
+    kind: str
+    title: str
+    caption: str
+    description: str
+    parameters: Mapping[str, Any]
+    arm: str | None = None
+    task: str | None = None
+
+
+class Charts(NamedTuple):
+    """The interactive charts of the page in the order of its sections.
+
+    Attributes:
+        scatter, inflation, course: charts.
+        axes: {key: label} of the x axes that training curves can be shown on.
+        payload: everything that page.js needs, as JSON.
+    """
+
+    scatter: list[Chart]
+    inflation: list[Chart]
+    course: list[Chart]
+    axes: Mapping[str, str]
+    payload: Mapping[str, Any]
+
+
+def charts(study: Comparison, of: Looks) -> Charts:
+    """Item by item those of the largest group's arms, along training those of every arm."""
+    group, arms = study.main, trained_arms(study.arms)
+    fits = inflation_fits(group)
+    measured = [(task, arm) for task in group.tasks("human") for arm in thinking_arms(group, task)]
+    rows: dict[str, list[Row]] = {"items": [], "scatter": [], "inflation": []}
+    for task, arm in measured:
+        fit = fits.get((arm.name, task))
+        items = item_rows(group, arm.name, task, fit)
+        found = {"items": items, "scatter": fit_rows(group, task, items, "seconds")}
+        if fit:
+            axis = _tokens_axis(group, task)
+            found["inflation"] = multiples(fit, axis.low, axis.high)
+            found["inflation"] += fit_rows(group, task, items, "base_tokens")
+        for table, own in found.items():
+            rows[table] += [{"arm": arm.name, "task": task, **row} for row in own]
+    rows["courses"] = [{"arm": arm.name, **row} for arm in arms for row in course(arm)]
+    curves, rows["references"] = _curve_charts(group, arms)
+    scatter = [_scatter_chart(group, task, arm, at) for at, (task, arm) in enumerate(measured)]
+    inflation = [
+        _inflation_chart(group, task, arm, fit, at)
+        for at, ((arm, task), fit) in enumerate(fits.items())
+    ]
+    axes = known_axes(arms)
+    payload = {
+        "specifications": specifications(of),
+        "data": {table: _table(found) for table, found in rows.items()},
+        "axes": axes,
+        "panels": {
+            chart.identity: {
+                **{"kind": chart.kind, "title": chart.title, "parameters": chart.parameters},
+                **{"arm": chart.arm and plain(chart.arm), "task": chart.task and plain(chart.task)},
+            }
+            for chart in (*scatter, *inflation, *curves)
+        },
+    }
+    return Charts(scatter, inflation, curves, axes, payload)
+
+
+def _table(rows: Sequence[Row]) -> dict[str, Any]:
+    """Named columns and rows of values, as JSON: no name is repeated row by row."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    return {"columns": columns, "rows": [[rounded(row.get(of)) for of in columns] for row in rows]}
+
+
+def _log_costs(group: Group, task: str, field: str) -> list[float]:
+    """A field of all items of a task, over all arms."""
+    found = [item_rows(group, arm.name, task) for arm in thinking_arms(group, task)]
+    return [row[field] for rows in found for row in rows]
+
+
+def _tokens_axis(group: Group, task: str) -> Axis:
+    return logarithmic(_log_costs(group, task, "tokens"))
+
+
+def _axis_parameters(x: Axis, y: Axis) -> dict[str, Any]:
+    axes = {"x": x, "y": y}
+    return {f"{side}_{part}": of for side in axes for part, of in axes[side]._asdict().items()}
+
+
+def _scatter_chart(group: Group, task: str, arm: Arm, place: int) -> Chart:
+    """Reasoning tokens of an arm on a task against people's time."""
+    of_task = group.result["models"][arm.name]["tasks"][task]
+    r = f"r = {correlation(of_task['r_loglog'])} {bounds(of_task['r_loglog_ci'])}"
+    ceiling = group.task_figure(task, "ceiling")
+    against = "" if ceiling is None else f", human{TIE}ceiling{TIE}{correlation(ceiling)}"
+    x_axis = logarithmic(_log_costs(group, task, "seconds"))
+    tokens = f"{number(of_task['mean_tokens'])} reasoning tokens on average"
+    return Chart(
+        *(f"scatter-{place}", "scatter"),
+        f"{plain(arm.name)}, {name(task)}: reasoning tokens against people's time",
+        f"{r}, n = {of_task['n']} items{against}",
+        f"Scatter plot with a fitted line. {of_task['n']} items, {r}{against}; {tokens}.",
+        _axis_parameters(x_axis, _tokens_axis(group, task)),
+        *(arm.name, task),
+    )
+
+
+def _inflation_chart(
+    group: Group, task: str, arm: str, fit: Mapping[str, Any], place: int
+) -> Chart:
+    """Tokens of an arm on a task against those of its base."""
+    ratio, base = number(fit["geometric_mean_ratio"], 2), plain(fit["base"])
+    slope = f"b = {correlation(fit['b'])} {bounds(fit['b_ci'])}"
+    axis = _tokens_axis(group, task)
+    return Chart(
+        *(f"inflation-{place}", "inflation"),
+        f"{plain(arm)}, {name(task)}: tokens against those of {base}",
+        f"k = {ratio}, {slope}, n = {fit['n']} items",
+        f"Scatter plot of {fit['n']} items with three lines. On average {plain(arm)} writes "
+        f"{ratio} times the tokens of {base}; {slope}.",
+        _axis_parameters(axis, axis),
+        *(arm, task),
+    )
+
+
+def _curve_charts(group: Group, arms: Sequence[Arm]) -> tuple[list[Chart], list[Row]]:
+    """One chart for each measure along training, all arms in it, and their horizontal lines."""
+    found, references = [], []
+    for place, curve in enumerate(known_curves(group, arms)):
+        rows = curve_rows(arms, curve.key, "step")
+        own = reference_rows(group, curve, rows)
+        references += [{"measure": curve.key, **row} for row in own]
+        description = f"Line chart along training. {curve_said(rows, curve)}."
+        parameters = {"measure": curve.key}
+        found.append(
+            Chart(
+                *(f"course-{place}", "course", curve.title, "", description, parameters),
+                task=curve.task,
+            )
+        )
+    return found, references
+
+
+def specifications(of: Looks) -> dict[str, Spec]:
+    """Compiled Vega of the three kinds of chart: 'scatter', 'inflation' and 'course'."""
+    axes = [Axis(*({"expr": f"{side}_{part}"} for part in Axis._fields)) for side in "xy"]
+    tokens = "tokens of the arm"
+    return {
+        "scatter": _items("seconds", "people's time, s", "reasoning tokens", axes, of, SOLID),
+        "inflation": _items("base_tokens", "tokens of the base", tokens, axes, of, DASHED),
+        "course": _curves(of),
+    }
+
+
+def _items(
+    field: str, x_title: str, y_title: str, axes: Sequence[Axis], of: Looks, dash: list[int]
+) -> Spec:
+    """The items of a chart, and the chosen one once more, larger and outlined."""
+    x, y = log_side(field, x_title, axes[0]), log_side("tokens", y_title, axes[1])
+    layers = item_layers(x, y, of, dash, POINT_SIZE)
+    chosen = {**layers[-1], "transform": [{"filter": "datum.item === chosen"}]}
+    shown = {"size": CHOSEN_SIZE, "fillOpacity": 1, "stroke": INK, "strokeWidth": 2}
+    chosen["mark"] = {**chosen["mark"], **shown}
+    values = {"chosen": ""} | _axis_parameters(Axis(1, 10, [1, 10]), Axis(1, 10, [1, 10]))
+    return _compiled({"data": {"name": "rows"}, "layer": [*layers, chosen]}, values)
+
+
+def _curves(of: Looks) -> Spec:
+    """A measure along training; ``axis`` names the field of the x axis, ``arms`` those shown."""
+    rows, references = curve_layers(of, (None, None), CURVE_POINT_SIZE)
+    shown = "indexof(arms, datum.arm) >= 0"
+    fields = {"at": "axis", "value": "measure", "full": "'full/' + measure"}
+    fields |= {end: f"measure + '_ci_{end}'" for end in ("low", "high")}
+    read: list[Spec] = [
+        {"calculate": f"datum[{key}]", "as": field} for field, key in fields.items()
+    ]
+    of_measure = f"datum.measure === measure && (datum.arm === '' || {shown})"
+    layers = [
+        {
+            "data": {"name": "courses"},
+            "transform": [*read, {"filter": f"{shown} && isValid(datum.at)"}],
+            "layer": rows,
+        },
+        {
+            "data": {"name": "references"},
+            "transform": [{"filter": of_measure}],
+            "layer": references,
+        },
+    ]
+    return _compiled(
+        {"layer": layers}, {"axis": "step", "measure": "", "arms": list(map(plain, of))}
+    )
+
+
+def _compiled(spec: Spec, parameters: Mapping[str, Any]) -> Spec:
+    """A chart as Vega with parameters, in the colours of the page's theme."""
+    size = {"width": "container", "height": HEIGHT}
+    given = [{"name": parameter, "value": value} for parameter, value in parameters.items()]
+    autosize = {"type": "fit", "contains": "padding"}
+    whole = {**spec, **size, "params": given, "autosize": autosize, "config": PAGE_CONFIG}
+    compiled: Spec = json.loads(themed(json.dumps(vl_convert.vegalite_to_vega(whole))))
+    return compiled
+
+
+class Inline(NamedTuple):
+    """A plot on the page as SVG, and the task or arm it is about, if it is about one."""
+
+    svg: Markup
+    task: str | None
+    arm: str | None
+
+
+def inline_plots(group: Group, of: Looks) -> dict[str, list[Inline]]:
+    """{kind: plots} of those kinds that are not drawn by the reader's browser.
+
+    Effort and status are of human tasks, or else of the analytic ones; inflation is at T = 0, where
+    lengths have no noise, or else with sampling.
+    """
+    found = {}
+    human = group.tasks("human")
+    for kind in ("slopes", "inflation", "distributions", "status", "similarity"):
+        plots = KINDS[kind].plots(group, of)
+        greedy = {plot.arm for plot in plots if "t0" in plot.parts}
+        if kind == "inflation":
+            plots = [plot for plot in plots if ("t0" in plot.parts) == (plot.arm in greedy)]
+        elif kind != "slopes" and human:
+            plots = [plot for plot in plots if plot.task is None or plot.task in human]
+        found[kind] = [
+            Inline(
+                inline_svg(plot.spec, f"{kind}-figure-{place}", plot.title, plot.caption),
+                *(plot.task, plot.arm),
+            )
+            for place, plot in enumerate(plots)
+        ]
+    return found

@@ -1,0 +1,319 @@
+"""Colours and sizes of every plot, its Vega-Lite, and how that becomes a file or part of the page.
+
+Plots are specifications of Vega-Lite, drawn in the light palette at 72 pixels an inch, so that they
+can be saved as they are. On the page each colour is a CSS variable that follows its theme.
+"""
+
+import functools
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import vl_convert
+from markupsafe import Markup, escape
+
+from handan.report.comparison import KINDS, Arm
+from handan.report.formatting import plain
+
+INK, MUTED, GRID, PAPER = "#1b1f24", "#5b6570", "#d8dce1", "#fffffe"
+DARK = {INK: "#e8eaed", MUTED: "#a8b0ba", GRID: "#3a4149", PAPER: "#15181c"}
+COLUMN, BOTH_COLUMNS = 245, 504  # pixels: a column of a paper, and both with the space between
+GAP = 14  # pixels between panels beside each other
+SMALL = 7.5  # size of the text inside a plot
+MAX_LETTERS = 22  # of an arm's name in a plot
+LETTER = 4.5  # pixels of a letter, about
+DOTS_PER_INCH = 300
+DIGITS = 5  # significant ones of a number in a plot
+SOLID, DASHED, DOTTED, DASH_DOT = [1, 0], [6, 3], [2, 3], [6, 2, 1, 2]
+SAMPLED, GREEDY = "with sampling", "without sampling (T = 0)"
+
+
+class Look(NamedTuple):
+    """How an arm looks throughout: light and dark colour, Vega's shape, character, dashes."""
+
+    light: str
+    dark: str
+    shape: str
+    character: str
+    dash: list[int]
+
+
+_X = "M-.7,-1L0,-.3L.7,-1L1,-.7L.3,0L1,.7L.7,1L0,.3L-.7,1L-1,.7L-.3,0L-1,-.7Z"
+_STAR = "M0,-1L.25,-.3L1,-.3L.4,.15L.6,.9L0,.45L-.6,.9L-.4,.15L-1,-.3L-.25,-.3Z"
+# Okabe and Ito's colours, safe for the colour-blind, with grey for the base; the first five
+# belong to base, teacher, student, trained and control, the others to whoever comes next.
+LOOKS = (
+    Look("#6b7684", "#b3bcc7", "circle", "●", SOLID),
+    Look("#cc79a7", "#e79cc5", "diamond", "◆", DASHED),
+    Look("#d55e00", "#ff8b3e", "square", "■", SOLID),
+    Look("#0072b2", "#55aef0", "triangle-up", "▲", SOLID),
+    Look("#009e73", "#35c99b", "triangle-down", "▼", DASH_DOT),
+    Look("#e69f00", "#f4b93a", "cross", "✚", DOTTED),
+    Look("#56b4e9", "#a3daff", _X, "✖", DOTTED),
+    Look("#8a6d1d", "#c9b36a", _STAR, "★", DASHED),
+)
+_TEXT = {"labelColor": INK, "labelFontSize": 8.5, "labelLimit": 0, "titleColor": INK}
+_TITLE = {"titleFontSize": 9, "titleFontWeight": "normal", "titleLimit": 0}
+CONFIG = {
+    "background": "white",
+    "padding": 3,
+    "font": "Liberation Sans, Arial, Helvetica, sans-serif",  # of the same widths
+    "view": {"stroke": None},
+    "facet": {"spacing": {"row": 8, "column": GAP}},
+    "axis": {"domainColor": MUTED, "tickColor": MUTED, "tickSize": 3, **_TEXT, **_TITLE}
+    | {"gridColor": GRID, "gridWidth": 0.6},
+    "header": {**_TEXT, "labelAnchor": "start", "labelLineHeight": 9.5, "labelPadding": 4},
+    "legend": {**_TEXT, **_TITLE},
+    "title": {"anchor": "start", "color": INK, "fontSize": 10, "fontWeight": "normal"},
+    "text": {"color": INK, "fontSize": SMALL},
+}
+# '.8' as in the tables, not '0.8'.
+WITHOUT_ZERO = (
+    "abs(datum.value) < 1 ? replace(format(datum.value, '.3~g'), '0.', '.') : datum.label"
+)
+NO_OVERLAP = {"labelOverlap": "greedy", "labelSeparation": 4}
+# A mark that belongs to an arm says so; the page hides it with the arm.
+OWNED = {"aria": True, "description": {"expr": "'arm:' + datum.arm"}}
+MARGIN = 1.12  # between the outermost points of a logarithmic axis and its ends
+# Ticks within a decade, from few to many; the first that give enough are taken.
+STEPS = ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7), tuple(range(1, 10)))
+ENOUGH_TICKS = 4
+
+Spec = dict[str, Any]
+Row = dict[str, Any]
+Looks = Mapping[str, Look]
+
+
+class Axis(NamedTuple):
+    """A logarithmic axis: its ends and the numbers at its ticks, or Vega's expressions of them."""
+
+    low: Any
+    high: Any
+    ticks: Any
+
+
+def logarithmic(values: Sequence[float]) -> Axis:
+    """A logarithmic axis that holds positive values, with round numbers at its ticks."""
+    low, high = float(min(values)) / MARGIN, float(max(values)) * MARGIN
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in STEPS:
+        found = [step * 10.0**decade for decade in decades for step in steps]
+        ticks = [tick for tick in found if low <= tick <= high]
+        if len(ticks) >= ENOUGH_TICKS:
+            return Axis(low, high, ticks)
+    unit = 10.0 ** math.floor(math.log10(high - low))
+    step = next(unit / by for by in (1, 2, 5, 10) if (high - low) * by / unit >= ENOUGH_TICKS)
+    multiples = range(math.ceil(low / step), math.floor(high / step) + 1)
+    return Axis(low, high, [float(f"{step * of:.6g}") for of in multiples])
+
+
+def looks(arms: Sequence[Arm]) -> dict[str, Look]:
+    """A look for every arm: its kind's own if it is free, or else the next free one."""
+    out: dict[str, Look] = {}
+    free = list(LOOKS)
+    own = dict(zip(KINDS, LOOKS, strict=False))
+    for arm in arms:
+        if arm.kind in own and arm.kind != "model" and own[arm.kind] in free:
+            out[arm.name] = own[arm.kind]
+            free.remove(own[arm.kind])
+    rest = [arm.name for arm in arms if arm.name not in out]
+    spare = sorted(free, key=lambda look: (LOOKS.index(look) < len(KINDS) - 1, LOOKS.index(look)))
+    pool = spare or list(LOOKS)
+    return out | {name: pool[place % len(pool)] for place, name in enumerate(rest)}
+
+
+# ---- Vega-Lite
+
+
+def rounded(value: Any) -> Any:
+    """A number with few digits, None if it is not finite; text as it may be shown."""
+    if value is None or isinstance(value, int):
+        return value
+    if isinstance(value, str):
+        return plain(value)
+    return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None
+
+
+def data(rows: Iterable[Row]) -> Spec:
+    """Rows as the data of a plot."""
+    return {"values": [{key: rounded(value) for key, value in row.items()} for row in rows]}
+
+
+def mark(kind: str, channels: Mapping[str, Any], where: str = "", **properties: Any) -> Spec:
+    """A layer of marks, one for each row or, if no channel is of a field, one in all.
+
+    Args:
+        kind: of mark.
+        channels: for each a field ('arm:N' where it is a name, not a number) or its definition.
+        where: only rows where this field is known have a mark.
+        properties: of the marks.
+    """
+    encoding = {channel: _channel(channel, value) for channel, value in channels.items()}
+    layer: Spec = {"mark": {"type": kind, "aria": False, **properties}, "encoding": encoding}
+    if where:
+        layer["transform"] = [{"filter": f"isValid(datum.{where})"}]
+    elif not any("field" in value for value in encoding.values()):
+        layer["data"] = {"values": [{}]}
+    return layer
+
+
+def _channel(channel: str, value: Any) -> Spec:
+    if not isinstance(value, str):
+        return dict(value)
+    field, _, kind = value.partition(":")
+    if channel in ("x2", "y2"):
+        return {"field": field}
+    return {"field": field, "type": "nominal" if kind else "quantitative"}
+
+
+def side(field: str, title: str | None, scale: Mapping[str, Any], **axis: Any) -> Spec:
+    """The x or y channel of a number; given ``values`` are the only ticks."""
+    counted = {"tickCount": 1000, "labelOverlap": False} if "values" in axis else {}
+    return {
+        "field": field,
+        "type": "quantitative",
+        "title": title,
+        "scale": {"nice": False, "zero": False, **scale},
+        "axis": counted | axis,
+    }
+
+
+def log_side(field: str, title: str | None, axis: Axis, **more: Any) -> Spec:
+    """The x or y channel of a number on a logarithmic axis."""
+    scale = {"type": "log", "domain": [axis.low, axis.high]}
+    return side(field, title, scale, values=axis.ticks, format=",~g", **NO_OVERLAP, **more)
+
+
+def of_arms(of: Looks, legend: Spec | None = None) -> dict[str, Spec]:
+    """Colour, shape and dashes of arms by channel; '' stands for what belongs to no arm."""
+    own = of.values()
+    ranges = {
+        "color": [INK, *(look.light for look in own)],
+        "shape": ["circle", *(look.shape for look in own)],
+        "strokeDash": [SOLID, *(look.dash for look in own)],
+    }
+    names = ["", *map(plain, of)]
+    return {
+        channel: {
+            **{"field": "arm", "type": "nominal", "title": None},
+            "scale": {"domain": names, "range": values},
+            "legend": None if channel == "strokeDash" else legend,
+        }
+        for channel, values in ranges.items()
+    }
+
+
+def named(names: Sequence[Any] | Mapping[str, str], by: str = "value") -> str:
+    """Vega's expression of the label of an axis, a header or a legend that counts or names."""
+    return f"{json.dumps(names)}[datum.{by}]"
+
+
+def width_of(columns: int, labels: float, whole: int = BOTH_COLUMNS) -> int:
+    """Width of each of some panels beside each other, whose labels take so many pixels in all."""
+    return int((whole - labels - GAP * (columns - 1)) / columns)
+
+
+def columns_for(num_panels: int, at_most: int) -> int:
+    """Columns for so many panels in rows of nearly equal length."""
+    return -(-num_panels // -(-num_panels // at_most))
+
+
+def panels(
+    layers: Sequence[Spec], titles: Sequence[Sequence[str]], columns: int, size: Sequence[float]
+) -> Spec:
+    """A panel for each value of the field 'panel', which counts from 0.
+
+    Args:
+        layers: of each panel.
+        titles: lines over each panel.
+        columns: panels beside each other.
+        size: width and height of a panel.
+    """
+    header = {"title": None, "labelExpr": named(titles)}
+    return {
+        "facet": {"field": "panel", "type": "ordinal", "header": header},
+        "columns": columns,
+        "spec": {
+            **{"layer": list(layers), "width": size[0], "height": size[1]},
+            "view": {"stroke": GRID, "strokeWidth": 0.6},
+        },
+    }
+
+
+def plot(rows: Iterable[Row], title: str | list[str], drawn: Spec) -> Spec:
+    """A whole plot of rows under its title."""
+    return {"data": data(rows), "title": {"text": title, "offset": 6}, **drawn}
+
+
+# ---- Files and the page
+
+
+def variables() -> list[tuple[str, str, str]]:
+    """CSS variable, light value and dark value of every colour in a plot."""
+    pairs = [*DARK.items(), *((look.light, look.dark) for look in LOOKS)]
+    return [(f"--c-{light[1:]}", light, dark) for light, dark in pairs]
+
+
+def css(light: str) -> str:
+    """The CSS value that is this colour on a light page and its counterpart on a dark one."""
+    return f"var(--c-{light[1:]})"
+
+
+def themed(text: str) -> str:
+    """Text of a plot with CSS variables in place of its colours."""
+    return re.sub("|".join(light for _, light, _ in variables()), lambda of: css(of[0]), text)
+
+
+def svg(spec: Spec) -> str:
+    """A plot as an SVG file, the same bytes from the same plot."""
+    text = vl_convert.vegalite_to_svg(spec | {"config": CONFIG})
+    # Vega counts ids over all plots of a process.
+    used = dict.fromkeys(re.findall(r' id="([^"]+)', text))
+    numbers = {identity: f"part{place}" for place, identity in enumerate(used)}
+    return re.sub(r'((?:url\(|href=")#| id=")([^")]+)', lambda m: m[1] + numbers[m[2]], text)
+
+
+def inline_svg(spec: Spec, identity: str, title: str, description: str) -> Markup:
+    """A plot as inline SVG with a title and a description for screen readers.
+
+    Args:
+        spec: of the plot.
+        identity: unique on the page; all ids in the SVG begin with it.
+        title: what is shown.
+        description: the same numbers in words.
+    """
+    whole = svg(spec)
+    width, height = map(float, re.findall(r' (?:width|height)="([\d.]+)"', whole)[:2])
+    body = whole[whole.index(">", whole.index("<rect")) + 1 : whole.rindex("</svg>")]
+    body = re.sub(r' aria-label="arm:([^"]*)"', r' data-arm="\1"', body)
+    # The page sets the font, and the whole plot is one image to a screen reader.
+    body = re.sub(r' (?:aria-[a-z]+|role|class|pointer-events|font-family)="[^"]*"', "", body)
+    body = re.sub(r'((?:url\(|href=")#| id=")part', rf"\g<1>{identity}-", body)
+    return Markup(
+        f'<svg class="figure" role="img" viewBox="0 0 {width:g} {height:g}" style="min-width: '
+        f'{1.3 * width:.0f}px; max-width: {1.5 * width:.0f}px" aria-labelledby="{identity}-t '
+        f'{identity}-d"><title id="{identity}-t">{escape(title)}</title>'
+        f'<desc id="{identity}-d">{escape(description)}</desc>{themed(body)}</svg>'
+    )
+
+
+def image(drawn: str, form: str) -> bytes:
+    """An SVG as 'png' or 'pdf', the same bytes from the same SVG."""
+    if form == "png":
+        return bytes(vl_convert.svg_to_png(drawn, ppi=DOTS_PER_INCH))
+    # The writer lists the resources of a page in any order.
+    return re.sub(
+        rb"(?:^ +/[a-z]+\d+ \d+ 0 R\n)+",
+        lambda run: b"".join(sorted(run[0].splitlines(keepends=True))),
+        bytes(vl_convert.svg_to_pdf(drawn)),
+        flags=re.MULTILINE,
+    )
+
+
+@functools.cache
+def library() -> str:
+    """Vega and Vega-Embed as one script; made once, because it takes seconds."""
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
