@@ -435,7 +435,7 @@ DATA = {
     ),
     "a similarity of two": (
         recipe("traces", stem="../published/s1k", prompt_similarity=2.0),
-        "prompt_similarity must be above 0 and at most 1",
+        "prompt_similarity is 2.0; give a number above 0 and at most 1",
     ),
     "a span told twice": (
         recipe("traces", stem="../published/s1k", reasoning="a", close="</think>"),
@@ -694,9 +694,8 @@ ENGINES = {
 PEOPLE = {
     "norms of nowhere": (
         command("handan", "norms", "list", "--norms", "{}/none"),
-        "summary.csv: no such table",
+        "summary.csv: cannot be read (No such file or directory)",
     ),
-    "trials of nowhere": (command("handan", "norms", "build", "--trials", "{}"), "no such file"),
     "trials without columns": (
         text(
             "t.csv",

@@ -4,12 +4,12 @@
 ``handan.norms.compute`` writes the same layout from anyone's trials.
 """
 
-import csv
 import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from handan.csv_input import read_table
 from handan.errors import UserError
 
 PACKAGED = Path(__file__).parent
@@ -91,7 +91,7 @@ ITEM_COLUMNS = ["item", *(field.name for field in fields(ItemNorm))]
 SUMMARY_COLUMNS = [field.name for field in fields(Norms)]
 # Tables may lack these last columns, which are empty then.
 OPTIONAL = {"mean_log_rt_centred", *SUMMARY_COLUMNS[-4:]}
-CURE = "write the table with 'handan norms compute'"
+CURE = "tables of norms are written by 'handan norms compute'"
 
 
 def available(directory: Path = PACKAGED) -> list[tuple[str, str]]:
@@ -143,24 +143,13 @@ def summary_rows(directory: Path) -> list[dict[str, str]]:
 
 def _rows(path: Path, columns: list[str]) -> list[dict[str, str]]:
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            header = list(reader.fieldnames or [])
-            rows = list(reader)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such table; {CURE}") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a table of norms ({error}); {CURE}") from None
+        header, named = read_table(path)
+        rows = [row for _, row in named]
+    except UserError as error:
+        raise UserError(f"{error}; {CURE}") from None
     if header not in (columns, [name for name in columns if name not in OPTIONAL]):
         raise UserError(f"{path}: the columns are not {','.join(columns)}; {CURE}")
-    for number, row in enumerate(rows, start=1):
-        row |= {name: row.get(name) or "" for name in OPTIONAL & set(columns)}
-        # A short row has None in the columns it lacks, a long one its surplus under None.
-        if None in row or None in row.values():
-            raise UserError(f"{path}, row {number}: too few or too many cells; {CURE}")
-    return rows
+    return [row | {name: "" for name in columns if name not in row} for row in rows]
 
 
 def _values(kind: type, row: dict[str, str], path: Path) -> dict[str, Any]:

@@ -31,19 +31,16 @@ CHAT_TEMPLATE = (
 )
 
 
-def _words() -> list[str]:
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    """A word-level tokenizer whose chat template opens the thinking span, as R1's does."""
     spoken = [
         word
         for dialect in DIALECTS.values()
         for phrase in (*dialect.opening, *dialect.filler, *dialect.recheck)
         for word in phrase
     ]
-    return list(dict.fromkeys([*SPECIAL, *WORDS, *spoken, "ok", "no", "again", "wait"]))
-
-
-def make_tokenizer() -> PreTrainedTokenizerFast:
-    """A word-level tokenizer whose chat template opens the thinking span, as R1's does."""
-    vocabulary = {word: index for index, word in enumerate(_words())}
+    known = dict.fromkeys([*SPECIAL, *WORDS, *spoken, "ok", "no", "again", "wait"])
+    vocabulary = {word: index for index, word in enumerate(known)}
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = WhitespaceSplit()
     fast = PreTrainedTokenizerFast(

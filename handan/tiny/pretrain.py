@@ -40,17 +40,13 @@ class Pretraining:
 
     Attributes:
         families: share of each family in the corpus, by name.
-        widths: operand widths of the binary families; the human width is refused.
-        style: how traces are written.
-        architecture: qwen3 or llama.
-        hidden_size, num_layers, num_heads: of the transformer.
+        widths, decimal_digits, premises: sizes of the problems, as in ``random_problem``.
+        architecture, hidden_size, num_layers, num_heads: as in ``make_model``.
         num_steps: optimizer steps.
         tokens_per_step: padded tokens in a batch, at most.
         muon_lr: learning rate of Muon, for the matrices inside the layers.
         adamw_lr: learning rate of AdamW, for embeddings, head and norms.
         seed: of weights, corpus and order.
-        decimal_digits, premises: sizes of decimal additions and ordering problems, as in
-            ``random_problem``.
         device: one of ``DEVICES``; auto is a GPU if there is one.
     """
 
@@ -79,7 +75,7 @@ CHUNK = 4096  # sequences that are sorted by length together
 def corpus(
     settings: Pretraining, vocabulary: dict[str, int], refused: Counter[str] | None = None
 ) -> Iterator[tuple[list[int], int]]:
-    """Endless training sequences and how many of their first tokens are the prompt.
+    """Draw endless training sequences, each with the number of its first tokens in the prompt.
 
     Evaluation items that are drawn are passed over, and counted by family in ``refused``.
     """
@@ -123,7 +119,7 @@ def batches(
 
 
 def device_of(settings: Pretraining) -> str:
-    """Where to train.
+    """The device to train on.
 
     Raises:
         UserError: there is no such device.
@@ -160,17 +156,12 @@ def pretrain(settings: Pretraining, output_dir: Path) -> None:
 
 
 def _train(settings: Pretraining, output_dir: Path, device: str) -> dict:
-    """What the training took, for ``run.json``."""
+    """Train, and return what it took, for ``run.json``."""
     if device == "cuda":
         torch.set_float32_matmul_precision("high")  # TF32; weights and their updates stay float32
     tokenizer = make_tokenizer()
-    model = make_model(
-        settings.architecture,
-        settings.hidden_size,
-        settings.num_layers,
-        settings.num_heads,
-        settings.seed,
-    ).to(device)
+    shape = (settings.hidden_size, settings.num_layers, settings.num_heads)
+    model = make_model(settings.architecture, *shape, settings.seed).to(device)
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "layers." in n]
     inside = {id(p) for p in matrices}
     others = [p for p in model.parameters() if id(p) not in inside]

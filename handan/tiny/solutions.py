@@ -40,13 +40,12 @@ STYLES = ("direct", "concise", "verbose")
 
 @dataclass(frozen=True)
 class TraceStyle:
-    """How traces are written; rates of zero switch a habit off.
+    """Manner of writing traces; rates of zero switch a habit off.
 
     Attributes:
-        format: of the steps, one of ``handan.tiny.families.FORMATS``.
-        direct: share of answers without any reasoning.
-        concise: share of traces that hold the steps and nothing else.
-        verbose: share of traces with an opening, fillers, slips and re-checks.
+        format: of the steps, one of ``FORMATS``.
+        direct, concise, verbose: shares of answers without any reasoning, of traces that hold the
+            steps and nothing else, and of those with an opening, fillers, slips and re-checks.
         dialect: wording of the verbose style.
         filler_rate: chance of a filler before a step.
         slip_rate: chance that a step is first written wrongly.

@@ -6,7 +6,7 @@ many traces, and other lists of the row have an entry for each.
 
 A row is what a stranger wrote: text where a list was announced, null, NaN, half a character. Values
 are told apart by type and never guessed: read as what they surely are, or refused with a sentence
-that says what they are.
+that says what they are. ``docs/traces.md`` lists the reasons of refusal.
 """
 
 import json
@@ -32,12 +32,7 @@ SHOWN_CHARACTERS = 60
 
 
 class Unusable(Exception):
-    """The reason why something is no trace.
-
-    Attributes:
-        reason: under which it is counted, in one word.
-        found: what stood in the row, for the reader of the YAML.
-    """
+    """Tell why something is no trace: a reason to count by, and what stood in the row instead."""
 
     def __init__(self, reason: str, found: str) -> None:
         super().__init__(reason)
@@ -111,11 +106,7 @@ def is_content(value: Any) -> bool:
 
 
 def text_of(value: Any, path: str, part: str, numbers: bool = False) -> str:
-    """A value that must be text, or parts of a message that are; with ``numbers`` any scalar.
-
-    Raises:
-        Unusable: ``no_PART``, ``mistyped_PART``, ``other_content`` or ``broken_characters``.
-    """
+    """A value that must be text, or parts of a message that are; with ``numbers`` any scalar."""
     if is_content(value):
         for entry in value:
             if entry["type"] not in TEXT_PARTS or not isinstance(entry.get("text"), str):
@@ -190,10 +181,6 @@ def find(row: dict, path: str, part: str) -> tuple[Any, list[Visit]]:
 
     A name asks every entry of a list. Text on the way that is JSON is read as what it holds.
     ``part`` is what is looked for, as it stands in the reasons.
-
-    Raises:
-        Unusable: ``no_PART`` where nothing stands, ``mistyped_PART`` where the path cannot go on,
-            ``entry_without_KEY``, or ``several_turns`` where more than one entry would do.
     """
     if path in row:
         return plain(row[path]), []
@@ -321,10 +308,7 @@ class Parts:
 
 
 def read_row(row: dict, settings: PublishedSettings) -> Iterator[Parts | Unusable]:
-    """Read the traces of a row, as many as it has responses, each or the reason why it is none.
-
-    ``docs/traces.md`` lists the reasons.
-    """
+    """Read the traces of a row, as many as it has responses, each or the reason why it is none."""
     try:
         responses = _column(row, settings.response, "response", settings)
         number = len(responses) if _is_list(responses) and responses else 1
@@ -375,12 +359,7 @@ class _Entry:
         return Parts(question.strip(), span.strip(), answer.strip(), reference, without, left_out)
 
     def _value(self, path: str, part: str) -> Any:
-        """The value of this response, which may be that of all.
-
-        Raises:
-            Unusable: ``uneven_lists`` if a list has not one entry for each response, or one
-                reasoning stands for several answers.
-        """
+        """The value of this response, which may be that of all, but for its reasoning."""
         value, number = _column(self.row, path, part, self.settings), self.number
         if not _is_list(value):
             if part != "reasoning_span" or number == 1:
@@ -408,12 +387,7 @@ class _Entry:
         return value
 
     def _reference(self) -> str | None:
-        """The right answer; None without a column of them.
-
-        Raises:
-            Unusable: ``no_reference``, also where a long text does not say which words of it are
-                the answer, ``mistyped_reference``, ``uneven_lists`` or ``broken_characters``.
-        """
+        """The right answer; None without a column. Of a long text it must be marked."""
         path = self.settings.reference
         if path is None:
             return None
@@ -450,9 +424,7 @@ def _column(row: dict, path: str, part: str, settings: PublishedSettings) -> Any
 def _left_out(row: dict, settings: PublishedSettings) -> tuple[str, ...]:
     """The other speakers in the list that holds both question and response.
 
-    Raises:
-        Unusable: ``not_adjacent`` if the response does not follow its question at once, so that it
-            also answers something else, such as a tool.
+    A response that does not follow its question at once answers something else too, as a tool.
     """
     _, asked = find(row, settings.question, "question")
     _, said = find(row, settings.response, "response")
@@ -568,11 +540,7 @@ def _until_it_breaks(rows: Iterable[dict], settings: PublishedSettings) -> Itera
 
 
 def as_row(content: Any) -> dict:
-    """One row.
-
-    Raises:
-        Unusable: ``not_json``, or ``mistyped_row`` for JSON that is no object.
-    """
+    """A row that is an object, or the text of one."""
     if isinstance(content, bytes):
         try:
             content = json.loads(content.removeprefix(b"\xef\xbb\xbf").decode())

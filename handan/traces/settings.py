@@ -1,4 +1,4 @@
-"""What a trace set is made of: one dataclass for each source, one YAML for each set.
+"""Settings of trace sets: one dataclass for each source, one YAML for each set.
 
 The key ``source`` says which: ``generate`` draws traces from a model, ``published`` imports a
 published set, ``run`` chooses among the traces of an earlier run by a policy, ``worked`` writes
@@ -19,7 +19,7 @@ KEEP = ("correct", "all")
 
 @dataclass
 class GenerateSettings:
-    """How a teacher's traces are made; every key is set in the YAML."""
+    """Settings of traces drawn from a teacher; every key is set in the YAML."""
 
     output_dir: str = field(metadata={"help": "run directory of the traces"})
     arm: str = field(metadata={"help": "name of the teacher in all tables"})
@@ -45,7 +45,7 @@ class GenerateSettings:
 
 @dataclass
 class PublishedSettings:
-    """How a published set is read; every key is set in the YAML.
+    """Settings of the import of a published set; every key is set in the YAML.
 
     A column is named as ``question``, or by a path: ``reward_model.ground_truth``, ``turns[-1]``,
     or ``messages[role=user].content``, the ``content`` of the one entry of the list ``messages``
@@ -88,7 +88,7 @@ class PublishedSettings:
 
 @dataclass
 class RunSettings:
-    """How traces of an earlier run are chosen; every key is set in the YAML."""
+    """Settings of a choice among the traces of a run; every key is set in the YAML."""
 
     output_dir: str = field(metadata={"help": "run directory of the chosen traces"})
     arm: str = field(metadata={"help": "name of the teacher in all tables"})
@@ -108,7 +108,7 @@ class RunSettings:
 
 @dataclass
 class WorkedSettings:
-    """How worked solutions are written by rule; every key is set in the YAML."""
+    """Settings of worked solutions by rule; every key is set in the YAML."""
 
     output_dir: str = field(metadata={"help": "run directory of the traces"})
     arm: str = field(metadata={"help": "name of the teacher in all tables"})
@@ -148,27 +148,22 @@ MINIMA = {
 SHARES = ("top_p", "prompt_similarity", "trace_similarity")
 
 
-def kind_of(place: Path) -> type:
-    """The dataclass of a YAML.
+def load(path: Path) -> Any:
+    """Load the settings in a YAML, of whichever source."""
+    return check(load_yaml(path, _kind_of(path)), str(path))
 
-    Raises:
-        UserError: its ``source`` is none of the known ones.
-    """
+
+def _kind_of(place: Path) -> type:
     source = read_yaml(place).get("source", "generate")
     if not isinstance(source, str) or source not in KINDS:
         raise UserError(f"{place}: source '{source}' is not known; use {', '.join(KINDS)}")
     return KINDS[source]
 
 
-def load(path: Path) -> Any:
-    """Load the settings in a YAML, of whichever source."""
-    return check(load_yaml(path, kind_of(path)), str(path))
-
-
 def from_command_line() -> Any:
     """Take the settings of ``--config FILE`` with the keys of the command line."""
     place, _ = given_keys()
-    kind = kind_of(Path(place)) if place != "command line" else GenerateSettings
+    kind = _kind_of(Path(place)) if place != "command line" else GenerateSettings
     (settings,) = parse((kind,))
     return check(settings, place)
 
