@@ -10,15 +10,11 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from handan import __version__, config
 from handan.budgets import TOLERANCE
 from handan.errors import UserError, printable, run_main
-
-if TYPE_CHECKING:
-    from handan.alignment.costs import CostTable
-    from handan.alignment.participants import People
 
 EQUIVALENCE_BOUND, BOOTSTRAP, SEED = 0.1, 10_000, 0
 TASK_WEIGHTS = ("inverse_variance", "equal")  # of handan.alignment.correlation, likewise
@@ -37,7 +33,7 @@ def path(metavar: str, text: str | None = None, **more: Any) -> dict[str, Any]:
     return {"type": Path, "metavar": metavar, "help": text, **more}
 
 
-def word(metavar: str, text: str, **more: Any) -> dict[str, Any]:
+def word(metavar: str | tuple[str, ...], text: str, **more: Any) -> dict[str, Any]:
     """A name."""
     return {"metavar": metavar, "help": text, **more}
 
@@ -46,6 +42,11 @@ def value(default: float, metavar: str, text: str = "") -> dict[str, Any]:
     """A number with a default, which the help shows."""
     text = f"{text}, default %(default)s" if text else "default %(default)s"
     return {"type": type(default), "default": default, "metavar": metavar, "help": text}
+
+
+def choice(known: Sequence[str], text: str, **more: Any) -> dict[str, Any]:
+    """One of several words."""
+    return {"choices": known, "help": text, **more}
 
 
 def flag(text: str) -> dict[str, Any]:
@@ -59,27 +60,25 @@ def _norms_folder(text: str) -> Path:
     return PACKAGED if text == "packaged" else Path(text)
 
 
+RUN = "a run's directory"
+BUDGETS = {
+    "--budget_tolerance": value(TOLERANCE, "SHARE", "budgets count as matched within this share")
+}
 ALIGNMENT = {
-    "--pairs": path(
-        "PAIRS.csv", "compare students with bases and teachers: columns student,base,teacher"
+    "--pairs": path("PAIRS.csv", "compare these models: columns student,base,teacher"),
+    "--cost_rule": choice(
+        COST_RULES, "count reasoning span or whole response; default: as recorded"
     ),
-    "--cost_rule": {
-        "choices": COST_RULES,
-        "help": "count all costs by one rule: reasoning span or whole response; "
-        "default: as recorded",
-    },
     "--output": path("OUT.json", "also write JSON here"),
     "--tables": path("DIR", "also write every table as CSV, Markdown, LaTeX"),
     "--power": flag("also print what these items could show"),
-    "--equivalence_bound": value(
-        EQUIVALENCE_BOUND, "R", "differences of r within this count as none"
-    ),
-    "--task_weights": {
-        "choices": TASK_WEIGHTS,
-        "default": TASK_WEIGHTS[0],
-        "help": "how tasks weigh in a mean: by n - 3, the inverse variance of z, or alike; "
+    "--equivalence_bound": value(EQUIVALENCE_BOUND, "R", "differences of r within this are none"),
+    "--task_weights": choice(
+        TASK_WEIGHTS,
+        "weights of tasks in a mean: n - 3, the inverse variance of z, or equal; "
         "default %(default)s",
-    },
+        default=TASK_WEIGHTS[0],
+    ),
     "--bootstrap": value(BOOTSTRAP, "N", "draws of items"),
     "--seed": value(SEED, "S"),
 }
@@ -93,89 +92,59 @@ ALIGN = {
         type=_norms_folder,
     ),
     "--trials": path(
-        "TRIALS.csv", "the same from single trials; intervals then hold for other people too"
+        "TRIALS.csv", "the same from trials; intervals then hold for other people too"
     ),
     **ALIGNMENT,
 }
-BUDGETS = {
-    "--budget_tolerance": value(TOLERANCE, "SHARE", "budgets count as matched within this share")
-}
 COMPARE = {
-    "runs": path("RUN", "a run's directory", nargs="+"),
+    "runs": path("RUN", RUN, nargs="+"),
     "--reference": word("RUN", "compare every run with this one"),
-    "--allow-different": flag(
-        "warn about runs measured under other conditions instead of refusing them"
-    ),
+    "--allow-different": flag("warn about runs measured under other conditions, do not refuse"),
     **BUDGETS,
     **ALIGNMENT,
 }
 REPORT = {
-    "runs": path("RUN", "a run's directory", nargs="*"),
-    "--runs": path(
-        "RUN", "the same, anywhere among the options", dest="more_runs", nargs="+", default=[]
-    ),
+    "runs": path("RUN", RUN, nargs="*"),
+    "--runs": path("RUN", "the same among the options", dest="more_runs", nargs="+", default=[]),
     "--output": path(
-        "report.html",
-        "write one HTML page; as report.md Markdown, its figures in report_figures/ beside it",
+        "report.html", "write one HTML page; as report.md Markdown, its figures in report_figures/"
     ),
-    "--figures": path(
-        "DIR", "write every figure as PNG and PDF for papers, and figures.md with their captions"
-    ),
+    "--figures": path("DIR", "write every figure as PNG and PDF, and their captions in figures.md"),
     "--wandb": word("ENTITY/PROJECT", "save a W&B report of these runs there"),
-    "--offline": path(
-        "OUT.json",
-        "with --wandb: write the report's validated spec here instead, without network",
-    ),
+    "--offline": path("OUT.json", "with --wandb: write the report's spec here, without network"),
     **BUDGETS,
 }
 EXPERIMENT = {
     "file": path("FILE", "a YAML of recipes/experiments or recipes/studies"),
     "--output_dir": path("DIR", "instead of the YAML's"),
     "--seed": word("S", "instead of the YAML's seeds", type=int),
-    "--accelerate_config": word(
-        "YAML", "launches trainings and traces, instead of the experiment's"
-    ),
+    "--accelerate_config": word("YAML", "launches trainings and traces, instead of the YAML's"),
     "--only": word("STAGE", "run only these stages", nargs="+", default=[]),
     "--list": flag("print wave, name and state of each stage, and run nothing"),
     "--dry_run --dry-run": flag("print the commands and what is finished, and run nothing"),
 }
 STUDY = {
     **EXPERIMENT,
-    "--page": path(
-        "OUT.md",
-        "write the page there, such as over the study's own; default: beside the runs",
-    ),
+    "--page": path("OUT.md", "write the page there; default: beside the runs"),
     "--page_only --page-only": flag("run nothing, only write the page"),
-    "--numbers": path(
-        "STUDY.json",
-        "write the page from these numbers of an earlier page, judged anew, without any run",
-    ),
+    "--numbers": path("STUDY.json", "write the page anew from the numbers of an earlier page"),
 }
 COSTS = {
     "logs": path("LOG", "a log of the tool", nargs="+"),
-    "--from": {
-        "dest": "tool",
-        "choices": ("lm_eval", "inspect", "openai"),
-        "required": True,
-        "help": "the tool that wrote the logs",
-    },
+    "--from": choice(
+        ("lm_eval", "inspect", "openai"), "tool that wrote the logs", dest="tool", required=True
+    ),
     "--items": path("ITEMS.csv", "task, item and human_rt_s or analytic_cost", required=True),
     "--output": path("costs.csv", required=True),
     "--model": word("NAME", "default: as in the logs"),
-    "--tokenizer": word(
-        "DIR_OR_NAME", "counts text for which the log has no count of reasoning tokens"
+    "--tokenizer": word("DIR_OR_NAME", "counts text without a count of reasoning tokens"),
+    "--count": choice(("tokens", "characters"), "default %(default)s", default="tokens"),
+    "--tags": word(
+        ("OPEN", "CLOSE"),
+        "around reasoning in text, default <think> </think>",
+        nargs=2,
+        default=("<think>", "</think>"),
     ),
-    "--count": {
-        "choices": ("tokens", "characters"),
-        "default": "tokens",
-        "help": "default %(default)s",
-    },
-    "--tags": {
-        "nargs": 2,
-        "default": ("<think>", "</think>"),
-        "metavar": ("OPEN", "CLOSE"),
-        "help": "around reasoning in text, default <think> </think>",
-    },
     "--allow_no_reasoning": flag("accept logs without any reasoning in them"),
     "--item_field": word("PATH", "where the log names the item"),
     "--metric": word("NAME", "metric or scorer that says what is correct, or 'none'"),
@@ -187,11 +156,7 @@ NORMS_COMPUTE = {
     "--floor_s": value(0.2, "S", "shortest time"),
     "--ceiling_s": value(300.0, "S", "longest time"),
     "--all_trials": flag("times of wrong answers count too"),
-    "--trim_sd": word(
-        "X",
-        "leave out trials further than X SD from their participant's mean log time",
-        type=float,
-    ),
+    "--trim_sd": word("X", "leave out trials over X SD from their participant's mean", type=float),
     "--least_trials": value(1, "N", "leave out items with fewer trials left"),
     "--splits": value(5000, "N"),
     "--seed": value(0, "S"),
@@ -202,10 +167,7 @@ PUBLISH = {
     "--push_to_hub": flag("upload; without it files are only listed"),
     "--private": flag("a new repository is private"),
 }
-DEMO = {
-    "--output_dir": path("DIR", default=Path("runs/demo")),
-    "--seed": value(1, "S"),
-}
+DEMO = {"--output_dir": path("DIR", default=Path("runs/demo")), "--seed": value(1, "S")}
 
 
 def main() -> NoReturn:
@@ -244,7 +206,7 @@ def _align(arguments: argparse.Namespace) -> None:
     else:
         check_sources(table, arguments.norms)
         notes += raw_notes(table)
-    _measure(arguments, table, notes, arguments.reference, people)
+    _measure(arguments, table, notes, arguments.reference, people=people, norms_dir=arguments.norms)
 
 
 def _compare(arguments: argparse.Namespace) -> None:
@@ -254,16 +216,16 @@ def _compare(arguments: argparse.Namespace) -> None:
     refuse_inert(arguments)
     runs = read_runs(arguments.runs, arguments.allow_different)
     reference = reference_model(runs, arguments.reference)
-    _measure(arguments, runs.table, runs.notes, reference, None, runs.trained)
+    _measure(arguments, runs.table, runs.notes, reference, runs.trained)
 
 
 def _measure(
     arguments: argparse.Namespace,
-    table: "CostTable",
+    table: Any,
     notes: list[str],
     reference: str | None,
-    people: "dict[str, People] | None",
     trained: Mapping[str, Mapping[str, Any]] | None = None,
+    **people: Any,
 ) -> None:
     """Compute, print and write all tables; ``trained`` is run.json by model, to compare budgets."""
     import numpy as np
@@ -286,10 +248,9 @@ def _measure(
         seed=arguments.seed,
         reference=reference,
         comparisons=pairs,
-        people=people,
-        norms_dir=getattr(arguments, "norms", None),
         equivalence_bound=arguments.equivalence_bound,
         task_weights=arguments.task_weights,
+        **people,
     )
     if trained is not None:
         paired = [(row["a"], row["b"]) for row in result["contrasts"]]

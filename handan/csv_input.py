@@ -25,11 +25,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def read_table(path: Path) -> tuple[list[str], Iterator[tuple[str, dict[str, str]]]]:
-    """The header of a file, and its rows with their places ('file, line 7'), read one by one.
-
-    Raises:
-        UserError: as ``read_cells``.
-    """
+    """The header of a file, and its rows with their places ('file, line 7'), read one by one."""
     header, rows = read_cells(path)
     named = (
         (place, dict(zip(header, (cell.strip() for cell in cells), strict=True)))

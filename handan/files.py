@@ -26,10 +26,7 @@ CURE = "mend or remove the line, or write the file again"
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Convert an OSError into a ``UserError`` that names ``path``, if a user can mend it.
-
-    The error of a file that is open has no name, and that of a temporary file the wrong one.
-    """
+    """Convert an OSError that a user can mend into a ``UserError`` that names the file."""
     try:
         yield
     except OSError as error:
@@ -143,11 +140,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read one JSON file.
-
-    Raises:
-        UserError: the file is missing or is not JSON.
-    """
+    """Read one JSON file, which must be there."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -171,11 +164,7 @@ def _lines(rows: Iterable[dict]) -> str:
 
 
 def read_jsonl(path: Path) -> list[dict]:
-    """All rows of a JSON-lines file.
-
-    Raises:
-        UserError: the file is missing, or a line is not a JSON object.
-    """
+    """All rows of a JSON-lines file, each of which must be a JSON object."""
     try:
         return _rows(path, path.read_bytes().split(b"\n"))
     except FileNotFoundError:
@@ -183,11 +172,7 @@ def read_jsonl(path: Path) -> list[dict]:
 
 
 def read_appended(path: Path) -> list[dict]:
-    """The rows of a file that may still be written to; a last line that is cut off is left out.
-
-    Raises:
-        UserError: another line is not a JSON object.
-    """
+    """The rows of a file that may still be written to, as ``whole_lines``."""
     return _rows(path, whole_lines(path))
 
 
@@ -210,13 +195,11 @@ def _rows(path: Path, lines: Iterable[bytes]) -> list[dict]:
 def whole_lines(path: Path, tell: bool = True) -> Iterator[bytes]:
     """The lines of a file that may still be written to, without a last one that is cut off.
 
-    Args:
-        path: the file.
-        tell: print that a line was left out.
+    A line that is left out is printed, unless ``tell`` is false.
     """
     with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n") and not _is_row(line):
+            if not line.endswith(b"\n"):
                 if tell:
                     print(
                         f"{path}, line {number}: cut off, so it is left out; the run that wrote it "
@@ -227,24 +210,13 @@ def whole_lines(path: Path, tell: bool = True) -> Iterator[bytes]:
             yield line
 
 
-def _is_row(line: bytes) -> bool:
-    """Tell a JSON object from what is left of one."""
-    try:
-        return isinstance(json.loads(line.decode()), dict)
-    except (ValueError, RecursionError):
-        return False
-
-
 def read_keyed(path: Path, key: Sequence[str], unique: bool = True) -> list[dict]:
     """All rows of a JSON-lines file whose rows have a key.
 
     Args:
         path: the file.
-        key: columns every row must have, and that together identify it.
-        unique: whether they do.
-
-    Raises:
-        UserError: as ``read_jsonl``, or a row lacks a key column or repeats a key: two writers or a
+        key: columns that every row must have.
+        unique: whether together they identify a row; two of a key are of two writers, or of a
             wrong resume.
     """
     rows = read_jsonl(path)

@@ -18,8 +18,7 @@ from typing import Any
 
 import yaml
 
-from handan import config
-from handan.config import read_yaml
+from handan.config import read_yaml, refuse_in_words
 from handan.errors import UserError
 from handan.files import (
     drop_torn_line,
@@ -34,7 +33,6 @@ from handan.files import (
 # How file systems say that they lock no files: NFS without lockd, Lustre without flock, FUSE.
 WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 PACKAGES = ("handan", "torch", "transformers", "trl", "peft", "accelerate", "deepspeed", "datasets")
-HIDDEN = "(not recorded)"
 # (question, right answer) by (task, item)
 Asked = dict[tuple[str, str], tuple[str, str]]
 STAGES = ("pretraining", "training", "evaluation", "traces", "sweep")
@@ -43,7 +41,9 @@ STAGES = ("pretraining", "training", "evaluation", "traces", "sweep")
 def check_config(
     run_dir: Path, stage: str, config: dict, may_change: Collection[str] = ()
 ) -> dict[str, dict]:
-    """Refuse a directory in which the stage was begun with another configuration.
+    """Refuse a directory in which a stage was begun with another configuration.
+
+    What lies there would silently be mixed with what is about to be made.
 
     Args:
         run_dir: the directory.
@@ -53,9 +53,6 @@ def check_config(
 
     Returns:
         The configurations of all stages recorded so far.
-
-    Raises:
-        UserError: what lies there would silently be mixed with what is about to be made.
     """
     path = run_dir / "config.yaml"
     if not path.exists():
@@ -77,9 +74,6 @@ def lock(run_dir: Path, rank: int) -> Iterator[None]:
 
     Only the first process of a command takes the lock; the others pass. The system frees it with
     its process, however that ends; what stays in ``.lock`` is only a number.
-
-    Raises:
-        UserError: the directory cannot be written, or its file system has no locks.
     """
     if rank > 0:
         yield
@@ -137,12 +131,10 @@ def refuse_links(run_dir: Path) -> None:
 
 
 def recover(path: Path, key: Sequence[str], unique: bool = True) -> list[dict]:
-    """Rows of a file that a killed run may have left, ready to be appended to.
+    """Rows of a file that a killed run may have left, as ``read_keyed``, ready to be appended to.
 
     A last line that was cut off is removed from the file, so that its work is done again, and is
     counted in the run's ``run.json`` under ``torn_lines``. A missing file has no rows.
-
-    Args, Raises: as ``read_keyed``.
     """
     if not path.exists():
         return []
@@ -158,15 +150,12 @@ def recover(path: Path, key: Sequence[str], unique: bool = True) -> list[dict]:
 def record(
     run_dir: Path, stage: str, config: dict, may_change: Collection[str] = (), **details: Any
 ) -> None:
-    """Write one stage (training, evaluation, traces) into ``config.yaml`` and ``run.json``.
+    """Write one stage into ``config.yaml`` and ``run.json``, after ``check_config``.
 
     A directory can hold several stages of one arm, such as its training and its evaluation.
-
-    Raises:
-        UserError: as ``check_config``.
     """
     configs = check_config(run_dir, stage, config, may_change)
-    run = read_json(run_dir / "run.json") if (run_dir / "run.json").exists() else {}
+    run = read_run(run_dir)
     # What was found at the end of an earlier pass, such as the budget, stays.
     run[stage] = {**run.get(stage, {}), **facts(), **details}
     for shared in ("arm", "comparability"):
@@ -186,11 +175,7 @@ def add(run_dir: Path, stage: str, **details: Any) -> None:
 
 
 def read_run(run_dir: Path, there: bool = False) -> dict[str, Any]:
-    """Read ``run.json``; {} if there is no such file and none must be ``there``.
-
-    Raises:
-        UserError: the file is damaged, or missing though it must be there.
-    """
+    """Read ``run.json``; {} if there is no such file and none must be ``there``."""
     path = run_dir / "run.json"
     return _checked(path, read_json(path)) if there or path.exists() else {}
 
@@ -222,22 +207,9 @@ def read_asked(run_dir: Path) -> Asked:
     return {(row["task"], row["item"]): (row["question"], row["answer"]) for row in rows}
 
 
-def command_line(words: Sequence[str]) -> str:
-    """The words of a command as one line, without the values of options that hold secrets."""
-    shown: list[str] = []
-    hide = False
-    for word in words:
-        name, equals, _ = word.partition("=")
-        option = name[2:].replace("-", "_") if name.startswith("--") else ""
-        secret = config.KEY.fullmatch(option) is not None
-        word = HIDDEN if not secret and config.found_in(word) else word
-        shown.append(HIDDEN if hide else f"{name}={HIDDEN}" if secret and equals else word)
-        hide = secret and not equals
-    return shlex.join(shown)
-
-
 def facts() -> dict[str, Any]:
-    """Versions, revision, hardware and command of this process."""
+    """Versions, revision, hardware and command of this process, which must hold no secret."""
+    refuse_in_words(sys.argv[1:])
     # The launcher's own words are not handed down; these variables are set by nobody else.
     launched = {"ACCELERATE_DYNAMO_BACKEND", "ACCELERATE_CONFIG_DS_FIELDS"} & os.environ.keys()
     launcher = "accelerate launch" if launched else "python"
@@ -246,7 +218,7 @@ def facts() -> dict[str, Any]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
     return {
-        "command": f"{launcher} {command_line(sys.argv)}",
+        "command": f"{launcher} {shlex.join(sys.argv)}",
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "python": platform.python_version(),
         "versions": versions,

@@ -17,7 +17,6 @@ from handan import rundir
 from handan.alignment.align import align
 from handan.alignment.costs import RESPONSE, SPAN, status_under
 from handan.alignment.pairs import Comparisons
-from handan.evaluation.grading import TaskItem
 from handan.evaluation.responses import KEY, SamplingPlan, collect
 from handan.evaluation.suite import Suite, SuiteItem, coverage_notes, suite_items
 from handan.files import (
@@ -53,12 +52,7 @@ RATES = {
 
 def suite_plan(suite: Suite, items: Sequence[SuiteItem]) -> SamplingPlan:
     """The responses a suite asks for."""
-    return SamplingPlan(
-        questions=[TaskItem(entry.item, entry.task, entry.wording) for entry in items],
-        decodings=suite.decodings(),
-        batch_size=suite.batch_size,
-        seed=suite.seed,
-    )
+    return SamplingPlan(items, suite.decodings(), suite.batch_size, suite.seed)
 
 
 def write_items(path: Path, items: Sequence[SuiteItem]) -> None:
@@ -89,7 +83,7 @@ def evaluate(
 
     Args:
         engine: what generates.
-        suite: what is measured.
+        suite: items and decoding.
         run_dir: receives config.yaml, run.json, items.jsonl, generations.jsonl, costs.csv and
             alignment.json.
         arm: name of the model in all tables.

@@ -83,9 +83,6 @@ def check_prompts(
         plan: whose requests they should answer.
         requests: all of ``plan.requests``, in any order.
         form: the model's reasoning format.
-
-    Raises:
-        UserError: names the first such item, or says that the prompts were not recorded.
     """
     one_each = {request.item: request for request in requests}
     items = {index: plan.questions[index].item for index in one_each}

@@ -11,10 +11,11 @@ from handan import norms, tasks
 from handan.alignment.correlation import MIN_ITEMS
 from handan.config import load_yaml
 from handan.errors import UserError
+from handan.evaluation.grading import TaskItem
 from handan.files import content_hash
 from handan.generation.prompting import Decoding
 from handan.rundir import Asked, read_asked
-from handan.tasks.base import Item, Task
+from handan.tasks.base import Task
 
 WORDINGS = ("natural", "compact")
 COST_WITHOUT_SPAN = ("response", "none")
@@ -25,7 +26,6 @@ class SuiteTask:
     """One task of a suite.
 
     Attributes:
-        task: its name.
         wording: ``natural`` for real models, ``compact`` for the embedded world.
         norms: source of the human response times; null for a family without human data.
         format: trace format whose noise-free length is the oracle; embedded world only.
@@ -39,17 +39,14 @@ class SuiteTask:
 
 @dataclass(frozen=True)
 class Suite:
-    """What is measured; every field is set in the suite's YAML.
+    """A suite; every field is set in its YAML.
 
     Attributes:
-        name: of the suite.
         version: raised whenever scores would change.
-        tasks: what is asked.
         items_per_task: size of a fixed subset of each task, as ``stratified`` chooses it; null for
             all items.
-        samples: sampled responses to each item at ``temperature``.
+        samples: sampled responses to each item, at ``temperature`` and ``top_p``.
         greedy: whether one more response at temperature 0 is drawn, reported as a model of its own.
-        temperature, top_p: of the sampled responses.
         max_new_tokens: the cap on a response.
         batch_size: requests generated together; part of the reproducible state.
         cost_without_span: what a model without a reasoning span spends on an item: its whole
@@ -83,15 +80,12 @@ class Suite:
 
 
 @dataclass(frozen=True)
-class SuiteItem:
-    """An item of a suite with what its cost is compared to: human RT or an analytic cost.
+class SuiteItem(TaskItem):
+    """An item with what its cost is compared to: human RT or an analytic cost.
 
     ``human_rt_s`` is the geometric mean, ``human_mean_rt_s`` the arithmetic one.
     """
 
-    item: Item
-    task: Task
-    wording: str
     norms: str | None
     human_rt_s: float | None
     human_mean_rt_s: float | None
@@ -100,11 +94,7 @@ class SuiteItem:
 
 
 def load_suite(path: Path) -> Suite:
-    """Read and check a suite.
-
-    Raises:
-        UserError: names the file, the key and the cure.
-    """
+    """Read and check a suite."""
     suite = load_yaml(path, Suite)
     if suite.samples < 1 or suite.max_new_tokens < 1 or suite.batch_size < 1:
         raise UserError(f"{path}: samples, max_new_tokens and batch_size must be at least 1")
@@ -141,9 +131,6 @@ def suite_items(suite: Suite) -> list[SuiteItem]:
 
     The response time is the geometric mean over correct trials, so that its logarithm is the item
     mean of log response time. A suite of ``items_per_task`` has the ``stratified`` part of a task.
-
-    Raises:
-        UserError: a task has nothing that its costs could be compared to.
     """
     out = []
     for entry in suite.tasks:
@@ -218,13 +205,10 @@ def asked_by(items: Sequence[SuiteItem]) -> Asked:
 
 
 def asked_otherwise(run_dir: Path, now: Asked) -> str | None:
-    """Name an item that an evaluation asked in another text, or that only one of the two has.
+    """Name an item that an evaluation asked in another text than ``asked_by`` says now, or alone.
 
-    A wording, an item or its answer may change while the suite's file and all keys stay.
-
-    Args:
-        run_dir: of the evaluation; without ``items.jsonl`` there is nothing to compare.
-        now: of ``asked_by``.
+    A wording, an item or its answer may change while the suite's file and all keys stay. Without
+    ``items.jsonl`` there is nothing to compare.
     """
     before = read_asked(run_dir)
     changed = [key for key in (*before, *now) if before and before.get(key) != now.get(key)]

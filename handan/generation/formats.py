@@ -151,11 +151,7 @@ MARKS = ("<|channel|>", "[THINK]", "<think>")
 
 
 def choose(name: str, tokenizer: Any) -> ReasoningFormat:
-    """The format called ``name``; for ``auto`` the one the tokenizer's chat template shows.
-
-    Raises:
-        UserError: there is no such format, or the template does not show one.
-    """
+    """The format called ``name``; for ``auto`` the one the tokenizer's chat template shows."""
     if name == AUTO:
         return detect(tokenizer)
     if name not in FORMATS:
@@ -168,11 +164,7 @@ def choose_for(model: str, name: str, tokenizer: Any) -> ReasoningFormat:
     """As ``choose``, but ``auto`` is what a model was trained with, if a recipe recorded that.
 
     A student that learned to think keeps the chat template of its base, which shows nothing of it.
-
-    Args:
-        model: a run directory, one of its checkpoints, another directory, or a name on the hub.
-        name: of a format, or ``auto``.
-        tokenizer: of the model.
+    ``model`` is a run directory, one of its checkpoints, another directory, or a name on the hub.
     """
     folder = Path(model)
     of_run = [folder.parent] if folder.name.startswith("checkpoint-") else []

@@ -41,16 +41,7 @@ def trust_options(trusted: str | None) -> dict[str, Any]:
 
 
 def check_trust(model_name: str, revision: str | None, trusted: str | None) -> None:
-    """Stop unless the code that is trusted can be no other tomorrow.
-
-    Args:
-        model_name: a directory or ``owner/name`` on the hub.
-        revision: of the hub repository.
-        trusted: commit of the code; None if none is.
-
-    Raises:
-        UserError: ``trusted`` is no commit, or the code is not at it.
-    """
+    """Stop unless the code that is trusted can be no other tomorrow: it is at a commit."""
     if trusted is None:
         return
     if not COMMIT.fullmatch(trusted):
@@ -80,10 +71,6 @@ def check_trust(model_name: str, revision: str | None, trusted: str | None) -> N
 
 def trusted_by_recipe(config: Any, model_config: Any) -> tuple[str | None, str | None]:
     """The commits whose code a recipe's YAML trusts, of its model and of its teacher.
-
-    Args:
-        config: TRL's configuration.
-        model_config: TRL's ModelConfig.
 
     Raises:
         UserError: a revision is no commit, or the command line says which model it is.
@@ -135,10 +122,7 @@ def _cannot_load(name: str, what: str, error: Exception) -> UserError:
 
 
 def load_tokenizer(name: str, revision: str | None = None, trusted: str | None = None) -> Any:
-    """The tokenizer of a local directory or of ``owner/name`` on the hub.
-
-    Args, Raises: as ``load_model``.
-    """
+    """The tokenizer of a local directory or of ``owner/name`` on the hub; as ``load_model``."""
     from transformers import AutoTokenizer
 
     check_trust(name, revision, trusted)
@@ -149,10 +133,7 @@ def load_tokenizer(name: str, revision: str | None = None, trusted: str | None =
 
 
 def load_config(name: str, revision: str | None = None, trusted: str | None = None) -> Any:
-    """The configuration of a model.
-
-    Args, Raises: as ``load_model``.
-    """
+    """The configuration of a model; as ``load_model``."""
     from transformers import AutoConfig
 
     check_trust(name, revision, trusted)
@@ -165,11 +146,7 @@ def load_config(name: str, revision: str | None = None, trusted: str | None = No
 
 
 def model_fingerprint(model_dir: str | Path) -> str:
-    """Hash of the files that decide what a local model says.
-
-    Raises:
-        UserError: the directory holds no model.
-    """
+    """Hash of the files that decide what a local model says."""
     folder = Path(model_dir)
     tensors = sorted(folder.glob("*.safetensors"))
     if not tensors:
@@ -182,11 +159,6 @@ def model_fingerprint(model_dir: str | Path) -> str:
 
 def fingerprint_of(model_name: str, revision: str | None = None, trusted: str | None = None) -> str:
     """Hash of the files of a model (local directory) or of its revision (hub), without loading it.
-
-    Args:
-        model_name: directory or hub repository.
-        revision: of the hub repository.
-        trusted: as in ``load_model``; of a directory, part of the hash.
 
     Raises:
         UserError: there is no such model, or it is half a model of a training here.
@@ -298,11 +270,7 @@ def _check_saved_generation(model_name: str) -> None:
 
 
 def eos_ids(model: Any, tokenizer: Any) -> list[int]:
-    """Every id that ends a sequence: the generation config's and the tokenizer's.
-
-    Raises:
-        UserError: there is none.
-    """
+    """Every id that ends a sequence: the generation config's and the tokenizer's."""
     configured = model.generation_config.eos_token_id
     ids = configured if isinstance(configured, list) else [configured]
     ends = sorted({i for i in (*ids, tokenizer.eos_token_id) if i is not None})

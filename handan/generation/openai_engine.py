@@ -46,12 +46,8 @@ DECIDED = ("model", "messages", "temperature", "top_p", "seed", "n", "stream", "
 CAPS = ("max_tokens", "max_completion_tokens")
 # Further fields that make responses longer or shorter, and the values that do nothing.
 NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "repetition_penalty": (1, None),
-    "presence_penalty": (0, None),
-    "frequency_penalty": (0, None),
-    "length_penalty": (1, None),
-    "min_tokens": (0, None),
-    "min_p": (0, None),
+    **dict.fromkeys(("presence_penalty", "frequency_penalty", "min_tokens", "min_p"), (0, None)),
+    **dict.fromkeys(("repetition_penalty", "length_penalty"), (1, None)),
     "top_k": (0, -1, None),
     "stop_token_ids": ([], None),
     "ignore_eos": (False, None),
@@ -153,15 +149,7 @@ def open_engine(
 
 
 class OpenAIEngine:
-    """A server, as an engine.
-
-    Args:
-        settings: of the server.
-        model: what the server calls the model.
-        tokenizer: that of the model, or None.
-        form: its reasoning format.
-        key: for the server.
-    """
+    """A server, as an engine; ``model`` is what the server calls it."""
 
     independent, remote = True, True
 
@@ -290,7 +278,7 @@ def completion_of(found: dict) -> Completion:
     """Read a server's response as a completion.
 
     Raises:
-        FailedRequest: the request failed, though its status is 200.
+        FailedRequest: the request failed, though its status is 200; another try may help.
         UserError: it is not a chat completion with one choice, or was withheld.
     """
 
@@ -347,11 +335,8 @@ def bounded_client(seconds: float, max_bytes: int) -> Any:
     The usual limits are of one read: a server that sends a byte now and then holds a run for ever,
     a small compressed answer may unpack to all memory, and the body of an error is read whole.
     Redirects are not followed, so that neither key nor prompts go to another host, and compressed
-    answers are refused, which the request asks the server not to send.
-
-    Args:
-        seconds: for one response, from its request to its last byte.
-        max_bytes: of its body.
+    answers are refused, which the request asks the server not to send. ``seconds`` are for one
+    response, from its request to its last byte.
     """
     from openai import DefaultAsyncHttpxClient
 

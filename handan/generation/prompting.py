@@ -37,14 +37,7 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Request:
-    """One response to draw.
-
-    Attributes:
-        item, sample: whose it is.
-        question: what is asked.
-        prompt_ids: the prompt, () without the model's tokenizer.
-        decoding: how it is drawn.
-    """
+    """One response to draw; ``prompt_ids`` is () without the model's tokenizer."""
 
     item: int
     sample: int
