@@ -1,19 +1,17 @@
 """What models need: parameters, memory, hours. Arithmetic only, no weights are loaded.
 
-Estimates to plan with, right within a factor of about two:
+Estimates to plan with, right within a factor of about two. Weights are parameters x bytes as
+published. A paged engine (vLLM, a server) must hold the weights and the cache of one request at the
+cap, and of a whole batch at the expected length; transformers that of a whole batch at the cap.
+Both count on 90 % of a GPU's memory, vLLM's default. GPUs are the fewest, a power of two that
+divides the attention heads, for which that is enough.
 
-- weights: parameters x bytes as published; cache: ``Architecture.cache_bytes_per_token``.
-- A paged engine (vLLM, a server) must hold the weights and the cache of one request at the cap,
-  and of a whole batch at the expected length; transformers that of a whole batch at the cap. Both
-  count on 90 % of a GPU's memory, vLLM's default. GPUs are the fewest, a power of two that divides
-  the attention heads, for which that is enough.
-- Decoding is bound by memory bandwidth: one step reads the weights (of a mixture of experts those
-  that the batch touches) and the cache of every running request, and makes a token of each:
-  seconds = (weights + requests x mean context x cache) / (GPUs x bandwidth x efficiency).
-  Efficiency is .5 for a paged engine: a 1.5 B model at batch 256 decodes about 33,000 tokens/s on
-  an H200. transformers batches take three times as long, between the 2 and 4 times found elsewhere.
-  Prompts are short here; reading them is not counted.
-- Expected lengths are those of a task (``Task.expected_tokens``), or else the cap.
+Decoding is bound by memory bandwidth: one step reads the weights (of a mixture of experts those
+that the batch touches) and the cache of every running request, and makes a token of each: seconds =
+(weights + requests x mean context x cache) / (GPUs x bandwidth x efficiency). Efficiency is .5 for
+a paged engine: a 1.5 B model at batch 256 decodes about 33,000 tokens/s on an H200. transformers
+batches take three times as long, between the 2 and 4 times found elsewhere. Reading prompts, which
+are short here, is not counted. Expected lengths are those of a task, or else the cap.
 """
 
 import json
@@ -24,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from tabulate import tabulate
 
 from handan import hardware
 from handan.errors import UserError
@@ -44,21 +43,13 @@ MAX_GPUS = 2 * GPUS_OF_A_NODE
 
 @dataclass(frozen=True)
 class Architecture:
-    """Sizes of a decoder.
-
-    Attributes:
-        parameters: all of them.
-        active_parameters: those that one token goes through.
-        bytes_per_parameter: as stored.
-        config: keys of config.json.
-        cache_values: numbers cached for a token and layer, if not those of keys and values.
-    """
+    """Sizes of a decoder."""
 
     parameters: float
-    active_parameters: float
-    bytes_per_parameter: float
-    config: dict[str, Any]
-    cache_values: int | None = None
+    active_parameters: float  # those that one token goes through
+    bytes_per_parameter: float  # as stored
+    config: dict[str, Any]  # of config.json
+    cache_values: int | None = None  # cached for a token and layer, if not keys and values
 
     @property
     def weight_bytes(self) -> float:
@@ -66,21 +57,13 @@ class Architecture:
         return self.parameters * self.bytes_per_parameter
 
     @property
-    def heads(self) -> int:
-        """Attention heads, which tensor parallelism must divide."""
-        return int(self.config["num_attention_heads"])
-
-    @property
-    def layers(self) -> int:
-        """Transformer layers."""
-        return int(self.config["num_hidden_layers"])
-
-    @property
     def cache_bytes_per_token(self) -> int:
         """Bytes cached for a token: 2 (key, value) x layers x key-value heads x head size x 2."""
-        head_size = self.config.get("head_dim") or self.config["hidden_size"] // self.heads
-        grouped = self.config.get("num_key_value_heads") or self.heads
-        return self.layers * (self.cache_values or 2 * grouped * head_size) * CACHE_BYTES
+        heads = self.config["num_attention_heads"]
+        head_size = self.config.get("head_dim") or self.config["hidden_size"] // heads
+        grouped = self.config.get("num_key_value_heads") or heads
+        values = self.cache_values or 2 * grouped * head_size
+        return self.config["num_hidden_layers"] * values * CACHE_BYTES
 
 
 @cache
@@ -101,11 +84,7 @@ def published() -> dict[str, Architecture]:
 
 
 def find(model: str) -> Architecture | None:
-    """The architecture of a published model or of a directory; None if it is not known.
-
-    Raises:
-        UserError: the directory holds no model with safetensors.
-    """
+    """The architecture of a published model, or of a directory of one; None if unknown."""
     folder = Path(model)
     if not folder.is_dir():
         return published().get(model)
@@ -137,11 +116,7 @@ class Size(NamedTuple):
 
 
 def size_of(model: Any) -> Size:
-    """Count a transformers model, whole or sharded, with adapters or without.
-
-    Args:
-        model: unwrapped from its engine. Parameters that ZeRO-3 has scattered count in full.
-    """
+    """Count a transformers model, whole or sharded by ZeRO-3, with adapters or without."""
     looked_up = model.get_input_embeddings().weight
     output = model.get_output_embeddings()
     if output is not None and output.weight is looked_up:
@@ -202,20 +177,12 @@ GPUS = {
 
 @dataclass(frozen=True)
 class Work:
-    """What a suite asks of one model.
-
-    Attributes:
-        requests: responses to draw.
-        prompt_tokens: mean length of a prompt, from its characters.
-        tokens: expected tokens of all responses.
-        cap: tokens of one response at most.
-        batch_size: requests at once.
-    """
+    """What a suite asks of one model."""
 
     requests: int
-    prompt_tokens: float
-    tokens: float
-    cap: int
+    prompt_tokens: float  # mean length of a prompt, from its characters
+    tokens: float  # expected ones of all responses
+    cap: int  # tokens of one response at most
     batch_size: int
 
     @property
@@ -243,18 +210,12 @@ def work_of(suite: Suite, items: Sequence[SuiteItem]) -> Work:
 
 
 class Layout(NamedTuple):
-    """Where a model runs.
+    """Where a model runs; bytes are those on one GPU."""
 
-    Attributes:
-        gpus: how many; 0 if no number that is tried is enough.
-        weight_bytes, cache_bytes: on one of them.
-        at_once: requests at the cap whose cache fits beside the weights.
-    """
-
-    gpus: int
+    gpus: int  # 0 if no number that is tried is enough
     weight_bytes: float
     cache_bytes: float
-    at_once: int
+    at_once: int  # requests at the cap whose cache fits beside the weights
 
 
 def layout(sizes: Architecture, work: Work, gpu: Gpu, kind: str) -> Layout:
@@ -271,7 +232,7 @@ def layout(sizes: Architecture, work: Work, gpu: Gpu, kind: str) -> Layout:
         # The latent cache of all heads is one, so each GPU holds it whole.
         shared = 1 if sizes.cache_values else gpus
         free = USABLE * gpu.memory - sizes.weight_bytes / gpus
-        if sizes.heads % gpus == 0 and cached / shared <= free:
+        if sizes.config["num_attention_heads"] % gpus == 0 and cached / shared <= free:
             at_once = min(batch, int(free * shared / at_cap))
             return Layout(gpus, sizes.weight_bytes / gpus, cached / shared, at_once)
         gpus *= 2
@@ -290,10 +251,7 @@ def gpus_needed(model: str, gpus: Sequence[hardware.LocalGpu], work: Work = ONE_
 def step_seconds(
     sizes: Architecture, requests: float, context: float, gpus: int, gpu: Gpu, kind: str
 ) -> float:
-    """Seconds in which every one of ``requests`` running responses gains one token.
-
-    ``context`` is the mean number of tokens of prompt and response so far.
-    """
+    """Seconds in which all running ``requests`` of so many tokens (``context``) gain one token."""
     touched = min(sizes.parameters, sizes.active_parameters * requests)
     read = touched * sizes.bytes_per_parameter + requests * context * sizes.cache_bytes_per_token
     return read / (gpus * gpu.bandwidth * EFFICIENCY[kind])
@@ -313,18 +271,14 @@ def training_bytes(
     """Bytes on one GPU for mixed-precision AdamW with activation checkpointing.
 
     16 bytes a trained parameter: weights and gradients in 16 bits, master weights and two moments
-    in 32 (Rajbhandari et al. 2020), 2 bytes of a frozen one; for every token the inputs of all
-    layers in 16 bits, and its logits with their gradient in 32.
-
-    Args:
-        sizes: of the model.
-        gpus: number of processes.
-        tokens: of one micro-batch.
-        trained: share of the parameters that is trained; LoRA's is about .01.
-        sharded: whether ZeRO-3 or FSDP divides the parameters over the GPUs.
+    in 32 (Rajbhandari et al. 2020), 2 bytes of a frozen one; for every token of a micro-batch the
+    inputs of all layers in 16 bits, and its logits with their gradient in 32. ``trained`` is the
+    share of the parameters that is trained, and ``sharded`` whether they are divided over the GPUs.
     """
     states = sizes.parameters * (16 * trained + 2 * (1 - trained))
-    per_token = 2 * sizes.layers * sizes.config["hidden_size"] + 8 * sizes.config["vocab_size"]
+    config = sizes.config
+    inputs = 2 * config["num_hidden_layers"] * config["hidden_size"]
+    per_token = inputs + 8 * config["vocab_size"]
     return states / (gpus if sharded else 1) + tokens * per_token
 
 
@@ -399,20 +353,11 @@ def plan_text(
     gpu_name: str = "H100",
     engine: str | None = None,
 ) -> str:
-    """The plan of a zoo on a suite.
-
-    Args:
-        zoo: the zoo.
-        entries: those of it that would run.
-        suite: what each is asked.
-        gpu_name: a key of ``GPUS`` to plan for.
-        engine: YAML of an engine that goes before the zoo's.
+    """The plan of some entries of a zoo on a suite, for a kind of GPU.
 
     Raises:
         UserError: no such GPU.
     """
-    from tabulate import tabulate
-
     if gpu_name not in GPUS:
         raise UserError(f"--gpu {gpu_name}: no figures of it; known: {', '.join(GPUS)}")
     gpu, items, local = GPUS[gpu_name], suite_items(suite), hardware.gpus()
@@ -443,6 +388,18 @@ def plan_text(
     if download:
         free = hardware.free_bytes(hardware.hub_cache()) / 1e9
         total += f"; {download / 1e9:,.0f} GB to download, {free:,.0f} GB are free in the hub cache"
+    own = [
+        entry.name
+        for entry in entries
+        if (rec := entry.recommended) is not None
+        and (rec.temperature, rec.top_p) != (suite.temperature, suite.top_p)
+    ]
+    shared = f"temperature {suite.temperature:g}, top_p {suite.top_p:g}"
+    if zoo.decoding == "suite":
+        differs = f"; their cards recommend another to {', '.join(own)}" if own else ""
+        decoding = f"the suite's for all, {shared}{differs}"
+    else:
+        decoding = f"as recommended, which is not the suite's ({shared}) for {', '.join(own)}"
     lines = [
         f"zoo {zoo.name}, {len(plans)} models, on suite {suite.name} (version {suite.version}), "
         f"planned for {gpu_name}",
@@ -451,7 +408,7 @@ def plan_text(
         f"Tokens: {work.tokens / 1e6:.1f} M expected, from DeepSeek-R1's lengths in the nearest "
         f"task of de Varda et al.; {work.max_tokens / 1e6:.1f} M if all reach the cap of "
         f"{work.cap:,}.",
-        _decoding_text(zoo, entries, suite),
+        f"Decoding: {decoding}.",
         "",
         table if rows else "no models",
         "",
@@ -469,17 +426,3 @@ def plan_text(
         every = len(names) == len(plans) > 1
         lines.append(f"- {problem}: {'all' if every else ', '.join(names)}")
     return "\n".join(lines)
-
-
-def _decoding_text(zoo: Zoo, entries: Sequence[Entry], suite: Suite) -> str:
-    own = [
-        entry.name
-        for entry in entries
-        if (rec := entry.recommended) is not None
-        and (rec.temperature, rec.top_p) != (suite.temperature, suite.top_p)
-    ]
-    shared = f"temperature {suite.temperature:g}, top_p {suite.top_p:g}"
-    if zoo.decoding == "suite":
-        differs = f"; their cards recommend another to {', '.join(own)}" if own else ""
-        return f"Decoding: the suite's for all, {shared}{differs}."
-    return f"Decoding: as recommended, which is not the suite's ({shared}) for {', '.join(own)}."

@@ -1,10 +1,11 @@
 """A zoo: published models, how they are related, and how each is asked.
 
 One YAML names them; `eval/run.py --zoo` evaluates all of them on one suite and compares students
-with their bases and teachers. What a model needs of memory is in ``architectures.yaml``.
+with their bases and teachers.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ ROLES = ("teacher", "student", "instruct", "initial")
 DECODINGS = ("suite", "recommended")
 # Names become directories beside the zoo's own files.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-RESERVED = ("logs", "report")
+RESERVED_NAMES = ("logs", "report")
 
 
 @dataclass(frozen=True)
@@ -35,38 +36,26 @@ class Entry:
     """One model of a zoo.
 
     Attributes:
-        name: in all tables, and of its run directory.
-        model: ``owner/name`` on the hub, or a directory.
         role: ``teacher``; ``student``, distilled from a teacher; ``instruct``, the tuned model a
             student is often compared with; ``initial``, the weights a student began with.
-        reasoning_format: a name of ``handan.generation.formats``, or ``auto``.
-        license: of the weights.
-        revision: commit of the hub repository; ``main`` is not pinned, null for a directory.
-        recommended: decoding of the model's card; null if it names none.
-        gated: whether the hub asks for an accepted licence and a token.
-        base: the entry whose weights its training began with.
         control: the instruct entry of its size that stands for its base elsewhere.
-        teacher: the entry whose traces it was trained on.
-        engine: YAML of an engine for this model alone; null for the zoo's.
-        context: tokens of prompt and response it was made for, where that may be too few.
-        in_study: whether it is among the models of the study the zoo reproduces.
+        in_study: whether it is among the models of the paper that the zoo reproduces.
         inferred: whether that is our inference.
-        note: anything a reader should know.
     """
 
-    name: str
-    model: str
+    name: str  # in all tables, and of its run directory
+    model: str  # owner/name on the hub, or a directory
     role: str
     reasoning_format: str
-    license: str
-    revision: str | None
+    license: str  # of the weights
+    revision: str | None  # commit of the hub repository; main is not pinned, null for a directory
     recommended: Recommended | None = None
-    gated: bool = False
-    base: str | None = None
+    gated: bool = False  # whether the hub asks for an accepted licence and a token
+    base: str | None = None  # the entry whose weights its training began with
     control: str | None = None
-    teacher: str | None = None
-    engine: str | None = None
-    context: int | None = None
+    teacher: str | None = None  # the entry whose traces it was trained on
+    engine: str | None = None  # YAML of an engine for this model alone
+    context: int | None = None  # tokens it was made for, where that may be too few
     in_study: bool = False
     inferred: bool = False
     note: str | None = None
@@ -91,12 +80,8 @@ class Entry:
 class Zoo:
     """Models that are measured alike.
 
-    Attributes:
-        name: of the zoo.
-        decoding: ``suite``: all models under the suite's temperature and top_p; ``recommended``:
-            each under its own, where it has one.
-        engine: YAML of the engine; null for transformers.
-        models: the entries.
+    Under the ``decoding`` 'suite' all have the suite's temperature and top_p; under 'recommended'
+    each has its own, if there is one. Without the YAML of an ``engine`` it is transformers.
     """
 
     name: str
@@ -131,56 +116,53 @@ def load_zoo(path: Path) -> Zoo:
         UserError: names the file, the entry and the cure.
     """
     zoo = load_yaml(path, Zoo)
-    if zoo.decoding not in DECODINGS:
-        raise UserError(f"{path}: decoding '{zoo.decoding}'; use {' or '.join(DECODINGS)}")
-    names = [entry.name for entry in zoo.models]
-    if not names or len(set(names)) < len(names):
-        raise UserError(f"{path}: 'models' must hold at least one model, each name only once")
-    for entry in zoo.models:
-        _check(entry, names, f"{path}: {entry.name}")
-    _refuse_cycles(zoo, path)
+    for problem in _problems(zoo):
+        raise UserError(f"{path}: {problem}")
     return zoo
 
 
-def _check(entry: Entry, names: list[str], place: str) -> None:
-    if not NAME.fullmatch(entry.name) or entry.name in RESERVED:
-        raise UserError(f"{place}: a name must be fit for a directory: letters, digits, . _ -")
-    if entry.role not in ROLES:
-        raise UserError(f"{place}: role '{entry.role}'; use {', '.join(ROLES)}")
-    if entry.reasoning_format not in (AUTO, *FORMATS):
-        known = ", ".join((AUTO, *FORMATS))
-        raise UserError(f"{place}: reasoning_format '{entry.reasoning_format}'; use {known}")
-    own = entry.recommended
-    if own is not None and not (own.temperature > 0 and 0 < own.top_p <= 1):
-        raise UserError(
-            f"{place}: recommended needs a temperature above 0, and top_p above 0 and at most 1"
-        )
-    if entry.revision is None and not entry.is_local:
-        raise UserError(f"{place}: set 'revision' to a commit, or to main if it is not known")
-    for kind, name in entry.relations().items():
-        if name not in names:
-            raise UserError(f"{place}: its {kind} '{name}' is not in the zoo; add or rename it")
-    if entry.role == "student" and not entry.relations():
-        raise UserError(f"{place}: a student needs a base, a control or a teacher")
-
-
-def _refuse_cycles(zoo: Zoo, path: Path) -> None:
+def _problems(zoo: Zoo) -> Iterator[str]:
+    if zoo.decoding not in DECODINGS:
+        yield f"decoding '{zoo.decoding}'; use {' or '.join(DECODINGS)}"
+    names = [entry.name for entry in zoo.models]
+    if not names or len(set(names)) < len(names):
+        yield "'models' must hold at least one model, each name only once"
+    for entry in zoo.models:
+        for problem in _problems_of(entry, names):
+            yield f"{entry.name}: {problem}"
     related = {entry.name: set(entry.relations().values()) for entry in zoo.models}
     while done := [name for name, others in related.items() if not others]:
         related = {name: others - set(done) for name, others in related.items() if name not in done}
     if related:
-        raise UserError(
-            f"{path}: {', '.join(related)} are their own base, control or teacher in the end; "
+        yield (
+            f"{', '.join(related)} are their own base, control or teacher in the end; "
             "relations must lead from students to others"
         )
+
+
+def _problems_of(entry: Entry, names: list[str]) -> Iterator[str]:
+    if not NAME.fullmatch(entry.name) or entry.name in RESERVED_NAMES:
+        yield "a name must be fit for a directory: letters, digits, . _ -"
+    if entry.role not in ROLES:
+        yield f"role '{entry.role}'; use {', '.join(ROLES)}"
+    if entry.reasoning_format not in (AUTO, *FORMATS):
+        yield f"reasoning_format '{entry.reasoning_format}'; use {', '.join((AUTO, *FORMATS))}"
+    own = entry.recommended
+    if own is not None and not (own.temperature > 0 and 0 < own.top_p <= 1):
+        yield "recommended needs a temperature above 0, and top_p above 0 and at most 1"
+    if entry.revision is None and not entry.is_local:
+        yield "set 'revision' to a commit, or to main if it is not known"
+    for kind, name in entry.relations().items():
+        if name not in names:
+            yield f"its {kind} '{name}' is not in the zoo; add or rename it"
+    if entry.role == "student" and not entry.relations():
+        yield "a student needs a base, a control or a teacher"
 
 
 def pair_rows(zoo: Zoo, greedy: bool) -> list[dict[str, str]]:
     """Rows of ``pairs.csv``: each student with its teacher and with each kind of baseline.
 
-    Args:
-        zoo: the models.
-        greedy: whether the suite has responses at temperature 0, which are paired alike.
+    Responses at temperature 0, if there are any (``greedy``), are paired alike.
     """
     rows = []
     for entry in zoo.models:

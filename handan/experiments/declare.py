@@ -33,79 +33,49 @@ EXPECTED = {
 
 @dataclass(frozen=True)
 class Model:
-    """A model that is evaluated as it is.
+    """A model that is evaluated as it is, or first made by ``pretraining``."""
 
-    Attributes:
-        model: directory, or owner/name on the hub.
-        pretraining: YAML of handan.tiny.pretrain that makes the model, instead of ``model``.
-        revision: of the hub repository.
-        suite: instead of the experiment's.
-        evaluation: more arguments of its evaluation.
-    """
-
-    model: str | None = None
-    pretraining: str | None = None
-    revision: str | None = None
-    suite: str | None = None
-    evaluation: dict[str, Any] = field(default_factory=dict)
+    model: str | None = None  # directory, or owner/name on the hub
+    pretraining: str | None = None  # YAML of handan.tiny.pretrain
+    revision: str | None = None  # of the hub repository
+    suite: str | None = None  # instead of the experiment's
+    evaluation: dict[str, Any] = field(default_factory=dict)  # more arguments of eval/run.py
 
 
 @dataclass(frozen=True)
 class Traces:
-    """A trace set, for students to imitate.
+    """A trace set, for students to imitate."""
 
-    Attributes:
-        teacher: name of the model or arm that writes it; null is the one that the config names.
-        choose_from: name of the trace set that the config's policy chooses from.
-        config: YAML of recipes/traces.py, by default ``CONFIGS/traces.yaml``.
-        settings: more arguments of the recipe.
-        accelerate_config: instead of the experiment's.
-    """
-
-    teacher: str | None = None
-    choose_from: str | None = None
-    config: str | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
-    accelerate_config: str | None = None
+    teacher: str | None = None  # a model or arm; null is the one that the config names
+    choose_from: str | None = None  # the trace set that the config's policy chooses from
+    config: str | None = None  # of recipes/traces.py, by default CONFIGS/traces.yaml
+    settings: dict[str, Any] = field(default_factory=dict)  # more arguments of the recipe
+    accelerate_config: str | None = None  # instead of the experiment's
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One training and its evaluation.
+    """One training and its evaluation."""
 
-    Attributes:
-        recipe: one of ``RECIPES``.
-        config: its YAML, by default ``CONFIGS/RECIPE.yaml``.
-        start: name of the model or arm whose weights it begins with; null is what the config names.
-        traces: name of the traces it imitates.
-        teacher: name of the model or arm it is distilled from on its own samples.
-        suite, accelerate_config, seeds: instead of the experiment's.
-        settings: more arguments of the recipe.
-        evaluation: more arguments of its evaluation.
-    """
-
-    recipe: str
-    config: str | None = None
-    start: str | None = None
-    traces: str | None = None
-    teacher: str | None = None
-    suite: str | None = None
+    recipe: str  # one of RECIPES
+    config: str | None = None  # by default CONFIGS/RECIPE.yaml
+    start: str | None = None  # model or arm it begins with; null is what the config names
+    traces: str | None = None  # trace set it imitates
+    teacher: str | None = None  # model or arm that scores its own samples
+    suite: str | None = None  # this and the following as in Model and Traces
     settings: dict[str, Any] = field(default_factory=dict)
     evaluation: dict[str, Any] = field(default_factory=dict)
     accelerate_config: str | None = None
-    seeds: list[int] | None = None
+    seeds: list[int] | None = None  # instead of the experiment's
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A further evaluation of the weights of models and arms (``of``), which is in no report.
-
-    ``seeds`` are repetitions of the arms; null is every one.
-    """
+    """A further evaluation of the weights of models and arms, which is in no report."""
 
     suite: str
     of: list[str]
-    seeds: list[int] | None = None
+    seeds: list[int] | None = None  # repetitions of the arms; null is every one
 
 
 @dataclass(frozen=True)
@@ -119,13 +89,13 @@ class Factor:
 
 @dataclass(frozen=True)
 class ClaimTest:
-    """One test of a claim, at each temperature.
+    """One test of a claim, at each temperature, with the predicted outcome.
 
     Attributes:
         measure: ``r``, mean alignment over the human tasks; ``difference``, a's minus b's; ``law``
             that the lengths of a follow from those of b; ``effort``, a's mean tokens / b's.
         a, b: arms or models; ``r`` has no b.
-        expect: the predicted outcome, one of ``EXPECTED``.
+        expect: one of ``EXPECTED``.
     """
 
     measure: str
@@ -161,8 +131,7 @@ class Experiment:
         models, traces, arms: by name, which is also that of the run directory.
         evaluations: further ones, by name; the run directory of one is OF-NAME.
         page: the results page of a study; its text is written by hand around generated parts.
-        factors: by name, a table of the page each.
-        claims: by name.
+        factors, claims: of a study, by name.
         equivalence_bound: differences within this count as none.
         equivalence_unit: of that bound: ``r``, or ``z`` for Fisher's z.
         task_weights: in a mean over tasks, ``inverse_variance`` or ``equal``.
@@ -273,16 +242,12 @@ def load_experiment(
     if accelerate_config is not None:
         experiment = replace(experiment, accelerate_config=accelerate_config)
     if seed is not None:
-        experiment = replace(
-            experiment,
-            seeds=[seed],
-            arms={k: replace(arm, seeds=None) for k, arm in experiment.arms.items()},
-            evaluations={k: replace(e, seeds=None) for k, e in experiment.evaluations.items()},
-        )
-    for problem in _problems(experiment):
-        raise UserError(f"{path}: {problem}")
-    if is_study or experiment.claims or experiment.factors:
-        for problem in _problems_of_study(experiment):
+        arms = {name: replace(arm, seeds=None) for name, arm in experiment.arms.items()}
+        further = {k: replace(entry, seeds=None) for k, entry in experiment.evaluations.items()}
+        experiment = replace(experiment, seeds=[seed], arms=arms, evaluations=further)
+    of_study = is_study or experiment.claims or experiment.factors
+    for problems in (_problems, _problems_of_study) if of_study else (_problems,):
+        for problem in problems(experiment):
             raise UserError(f"{path}: {problem}")
     return experiment
 
@@ -290,17 +255,6 @@ def load_experiment(
 def _problems(experiment: Experiment) -> Iterator[str]:
     """What does not fit together, in the order in which one would mend it."""
     yield from _wrong_names(experiment)
-    if experiment.parallel < 1 or not experiment.seeds or experiment.budget_tolerance < 0:
-        yield "parallel must be 1 or more, seeds one or more, budget_tolerance 0 or more"
-    arguments = {"evaluation": experiment.evaluation}
-    for kind in ("models", "traces", "arms"):
-        for name, entry in getattr(experiment, kind).items():
-            for key in ("settings", "evaluation"):
-                arguments[f"{kind}.{name}.{key}"] = getattr(entry, key, {})
-    for place, settings in arguments.items():
-        for key in settings:
-            if not re.fullmatch(r"[A-Za-z]\w*", str(key)) or key in OWN_ARGUMENTS:
-                yield f"{place}: '{key}' is no argument to give here; names decide where things go"
     yield from _wrong_entries(experiment)
     yield from _unknown_names(experiment)
     for name in (*experiment.arms, *experiment.traces):
@@ -330,17 +284,28 @@ def _wrong_names(experiment: Experiment) -> Iterator[str]:
 
 
 def _wrong_entries(experiment: Experiment) -> Iterator[str]:
+    if experiment.parallel < 1 or not experiment.seeds or experiment.budget_tolerance < 0:
+        yield "parallel must be 1 or more, seeds one or more, budget_tolerance 0 or more"
+    arguments = {"evaluation": experiment.evaluation}
     for name, model in experiment.models.items():
+        arguments[f"models.{name}.evaluation"] = model.evaluation
         if (model.model is None) == (model.pretraining is None):
             yield f"models.{name}: give either model or pretraining"
         if model.pretraining is not None and model.revision is not None:
             yield f"models.{name}: revision is that of a model on the hub; remove it"
     for name, drawn in experiment.traces.items():
+        arguments[f"traces.{name}.settings"] = drawn.settings
         if drawn.teacher is not None and drawn.choose_from is not None:
             yield f"traces.{name}: give either teacher or choose_from"
     for name, arm in experiment.arms.items():
+        arguments[f"arms.{name}.settings"] = arm.settings
+        arguments[f"arms.{name}.evaluation"] = arm.evaluation
         if arm.recipe not in RECIPES:
             yield f"arms.{name}: recipe is '{arm.recipe}'; use {', '.join(RECIPES)}"
+    for place, settings in arguments.items():
+        for key in settings:
+            if not re.fullmatch(r"[A-Za-z]\w*", str(key)) or key in OWN_ARGUMENTS:
+                yield f"{place}: '{key}' is no argument to give here; names decide where things go"
 
 
 def _unknown_names(experiment: Experiment) -> Iterator[str]:

@@ -48,25 +48,15 @@ _MAX_TAIL = 0.4
 
 
 class Repeated(NamedTuple):
-    """One number of every seed of an arm.
+    """One number of every seed of an arm; a mean correlation has the costs behind it too."""
 
-    Attributes:
-        seeds: (None,) for a model without seeds.
-        values: shape (seeds,), NaN where undefined.
-        draws: the same under every draw of items, shape (seeds, draws).
-        sizes: items of each task, those of the seed with the fewest.
-        sides: costs behind a mean correlation, for each seed a side a task; else empty.
-        weights: of these tasks in the mean, for each seed of shape (tasks,).
-        reasons: why a value is undefined, a sentence each.
-    """
-
-    seeds: tuple[Seed, ...]
-    values: FloatArray
-    draws: FloatArray
-    sizes: tuple[int, ...]
-    sides: tuple[tuple[Side, ...], ...] = ()
-    weights: tuple[FloatArray, ...] = ()
-    reasons: tuple[str, ...] = ()
+    seeds: tuple[Seed, ...]  # (None,) for a model without seeds
+    values: FloatArray  # shape (seeds,), NaN where undefined
+    draws: FloatArray  # under every draw of items, shape (seeds, draws)
+    sizes: tuple[int, ...]  # items of each task, those of the seed with the fewest
+    sides: tuple[tuple[Side, ...], ...] = ()  # for each seed a side a task
+    weights: tuple[FloatArray, ...] = ()  # of tasks in the mean, for each seed of shape (tasks,)
+    reasons: tuple[str, ...] = ()  # why a value is undefined, a sentence each
 
 
 def mean_r(
@@ -162,11 +152,7 @@ def _pairs_of_seeds(a: tuple[Seed, ...], b: tuple[Seed, ...]) -> list[tuple[Seed
 
 
 def estimate(repeated: Repeated, correlation: bool) -> dict[str, Any]:
-    """The mean over seeds with its interval.
-
-    Args:
-        repeated: one number of every seed.
-        correlation: whether it is a correlation, whose interval stays within -1 and 1.
+    """The mean over seeds with its interval, which stays within -1 and 1 for a correlation.
 
     Returns:
         'value', the plain mean over seeds, so that two of them differ by ``difference``; 'ci',
@@ -185,13 +171,9 @@ def estimate(repeated: Repeated, correlation: bool) -> dict[str, Any]:
 
 
 def difference(a: Repeated, b: Repeated, bound: float, unit: str = "r") -> dict[str, Any]:
-    """Mean over seeds of the difference a - b, over the seeds that both have, with its verdict.
+    """Mean over the seeds of both of the difference a - b, of ``paired_mean_r``, with its verdict.
 
-    Args:
-        a, b: on the same items, as of ``paired_mean_r``. One without seeds (a base) is beside
-            every seed of the other.
-        bound: differences within plus or minus this count as none.
-        unit: of the bound: 'r', or 'z' for differences of Fisher's z.
+    Those within plus or minus ``bound``, in the ``unit`` 'r' or 'z' (Fisher's), count as none.
 
     Returns:
         As of ``estimate``, but 'difference' instead of 'value'; 'r_a' and 'r_b' are plain means
@@ -260,17 +242,12 @@ def _z(r: FloatArray) -> FloatArray:
 
 
 class _Mean(NamedTuple):
-    """A mean over seeds.
-
-    ``of_items`` are its draws with the spread over items, shape (draws,); ``values`` and ``draws``
-    are what it is over, shapes (seeds,) and (seeds, draws). Those of a ``correlation`` are widened
-    on Fisher's z, and so stay within -1 and 1.
-    """
+    """A mean over seeds; draws of a correlation are widened on Fisher's z."""
 
     value: float
-    of_items: FloatArray
-    values: FloatArray
-    draws: FloatArray
+    of_items: FloatArray  # its draws with the spread over items, shape (draws,)
+    values: FloatArray  # what it is over, shape (seeds,)
+    draws: FloatArray  # shape (seeds, draws)
     correlation: bool
 
 
@@ -319,11 +296,8 @@ def variance_over_seeds(values: FloatArray, draws: FloatArray, tail: float = 0.0
 
     (t / z)² s² / S, less the part of noise of seed and item together, v / S, which the draws of
     the mean hold already: v is the variance over draws of what a seed deviates from the mean of
-    the seeds. 0 for one seed, and where it comes out below 0.
-
-    Args:
-        values, draws: shapes (seeds,) and (seeds, draws).
-        tail: share beyond the quantiles t and z, below .5.
+    the seeds. 0 for one seed, and where it comes out below 0. ``values`` and ``draws`` have the
+    shapes (seeds,) and (seeds, draws), and ``tail`` lies beyond the quantiles t and z.
     """
     num_seeds = len(values)
     if num_seeds < 2 or (values == values[0]).all():

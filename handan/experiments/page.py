@@ -91,7 +91,7 @@ def _write_page(study: Experiment, source: Plan | Path, folder: Path, page: Path
     if isinstance(source, Path):
         numbers = results.stored(study, source)
     else:
-        found = results.Results(results.find_cells(study, source, folder))
+        found = results.Results(results.find_cells(source, folder / "logs"))
         numbers = results.numbers(study, found)
     judged = claims.judge(study, numbers)
     output = page or folder / "page" / Path(study.page).name

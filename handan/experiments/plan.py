@@ -14,25 +14,17 @@ from handan.experiments.declare import Arm, Experiment, Model
 
 @dataclass(frozen=True)
 class Stage:
-    """One command of an experiment or a zoo.
+    """One command of an experiment or a zoo."""
 
-    Attributes:
-        name: of its log and of its mark of completion.
-        kind: what it adds to run.json: training, traces, evaluation or pretraining.
-        script: what is run, a path or else the name of a module.
-        arguments: of the script.
-        output_dir: the run directory it writes.
-        accelerate_config: of its launch; None starts the script as one plain process.
-        needs: stages that must be finished before.
-    """
-
-    name: str
-    kind: str
-    script: str
+    name: str  # of its log and of its mark of completion
+    kind: str  # what it adds to run.json: training, traces, evaluation or pretraining
+    script: str  # a path or else the name of a module
     arguments: tuple[str, ...]
-    output_dir: Path
-    accelerate_config: str | None = None
-    needs: tuple[str, ...] = ()
+    output_dir: Path  # the run directory it writes
+    accelerate_config: str | None = None  # of its launch; without, it is one plain process
+    needs: tuple[str, ...] = ()  # stages that must be finished before
+    # What an evaluation is of: model or arm, seed of an arm, name of a further evaluation.
+    cell: tuple[str, int | None, str | None] | None = None
 
     def command(self) -> list[str]:
         """The command as a user would type it."""
@@ -168,71 +160,58 @@ class _OneSeed:
         if further is not None:
             suite, more = experiment.evaluations[further].suite, f"-{further}"
         run_dir = self._dir(name).with_name(name + more)
-        words = ["--model", self._weights(name), "--suite", suite]
-        if isinstance(entry, Model) and entry.revision is not None:
-            words += ["--revision", entry.revision]
+        words = ["--model", self._weights(name), "--suite", suite, *self._revision(name)]
         words += ["--output_dir", str(run_dir), *_words(experiment.evaluation | entry.evaluation)]
-        return Stage(
-            name=self._stage_name("evaluate-", name) + more,
-            kind="evaluation",
-            script="eval/run.py",
-            arguments=tuple(words),
-            output_dir=run_dir,
-            accelerate_config=experiment.evaluation_accelerate_config,
-            needs=self._needs(name),
-        )
+        stage = self._stage_name("evaluate-", name) + more
+        launch, needs = experiment.evaluation_accelerate_config, self._needs(name)
+        cell = (name, self.seed if name in experiment.arms else None, further)
+        script = "eval/run.py"
+        return Stage(stage, "evaluation", script, tuple(words), run_dir, launch, needs, cell)
 
     def _traces(self, name: str) -> Stage:
-        entry = self.experiment.traces[name]
-        words = ["--config", self.experiment.config_of(entry), "--output_dir", str(self._dir(name))]
+        entry, folder = self.experiment.traces[name], self._dir(name)
+        words = ["--config", self.experiment.config_of(entry), "--output_dir", str(folder)]
         if entry.teacher is not None:
             words += ["--arm", entry.teacher, "--model_name_or_path", self._weights(entry.teacher)]
-            model = self.experiment.models.get(entry.teacher)
-            if model is not None and model.revision is not None:
-                words += ["--revision", model.revision]
+            words += self._revision(entry.teacher)
         if entry.choose_from is not None:
             words += ["--run", str(self._dir(entry.choose_from))]
         if self.experiment.is_trained(name):
             words += ["--seed", str(self.seed)]
-        return Stage(
-            name=self._stage_name("", name),
-            kind="traces",
-            script="recipes/traces.py",
-            arguments=(*words, *_words(entry.settings)),
-            output_dir=self._dir(name),
-            accelerate_config=entry.accelerate_config or self.experiment.accelerate_config,
-            needs=self._needs(entry.teacher, entry.choose_from),
-        )
+        arguments = (*words, *_words(entry.settings))
+        launch = entry.accelerate_config or self.experiment.accelerate_config
+        needs = self._needs(entry.teacher, entry.choose_from)
+        stage = self._stage_name("", name)
+        return Stage(stage, "traces", "recipes/traces.py", arguments, folder, launch, needs)
 
     def _training(self, name: str) -> Stage:
-        arm = self.experiment.arms[name]
+        arm, folder = self.experiment.arms[name], self._dir(name)
         config = self.experiment.config_of(arm)
         words = ["--config", config, "--arm", name]
-        words += ["--output_dir", str(self._dir(name)), "--seed", str(self.seed)]
+        words += ["--output_dir", str(folder), "--seed", str(self.seed)]
         words += self._model_words("model", arm.start, config)
         if arm.traces is not None:
             words += ["--traces", str(self._dir(arm.traces) / "traces.jsonl")]
         words += self._model_words("teacher_model", arm.teacher, config)
-        return Stage(
-            name=self._stage_name("train-", name),
-            kind="training",
-            script=f"recipes/{arm.recipe}.py",
-            arguments=(*words, *_words(arm.settings)),
-            output_dir=self._dir(name),
-            accelerate_config=arm.accelerate_config or self.experiment.accelerate_config,
-            needs=self._needs(arm.start, arm.traces, arm.teacher),
-        )
+        arguments = (*words, *_words(arm.settings))
+        launch = arm.accelerate_config or self.experiment.accelerate_config
+        needs = self._needs(arm.start, arm.traces, arm.teacher)
+        stage, script = self._stage_name("train-", name), f"recipes/{arm.recipe}.py"
+        return Stage(stage, "training", script, arguments, folder, launch, needs)
 
     def _model_words(self, key: str, name: str | None, config: str) -> list[str]:
         if name is None:
             return []
-        model = self.experiment.models.get(name)
         words = [f"--{key}_name_or_path", self._weights(name)]
-        if model is not None and model.revision is not None:
-            return [*words, f"--{key}_revision", model.revision]
+        revision = self._revision(name)[1:]
         # A revision in the recipe's YAML is that of another model.
-        foreign = f"{key}_revision" in read_yaml(Path(config))
-        return [*words, f"--{key}_revision", "main"] if foreign else words
+        if not revision and f"{key}_revision" in read_yaml(Path(config)):
+            revision = ["main"]
+        return [*words, f"--{key}_revision", *revision] if revision else words
+
+    def _revision(self, name: str) -> list[str]:
+        model = self.experiment.models.get(name)
+        return ["--revision", model.revision] if model is not None and model.revision else []
 
     def _dir(self, name: str) -> Path:
         return (self.folder if self.experiment.is_trained(name) else self.shared) / name

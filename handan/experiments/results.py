@@ -71,21 +71,13 @@ KEYS = (
 
 @dataclass(frozen=True)
 class Cell:
-    """One evaluated cell, or one that should be.
+    """One evaluated cell, or one that should be."""
 
-    Attributes:
-        arm: name of the model or arm.
-        seed: None for a model, which has none.
-        evaluation: name of a further evaluation; None is the study's own suite.
-        run_dir: where it is evaluated.
-        missing: why there is no result, None if there is one.
-    """
-
-    arm: str
-    seed: int | None
-    evaluation: str | None
+    arm: str  # or model
+    seed: int | None  # None for a model
+    evaluation: str | None  # name of a further evaluation; None is the study's own suite
     run_dir: Path
-    missing: str | None
+    missing: str | None  # why there is no result, None if there is one
 
     @property
     def name(self) -> str:
@@ -94,29 +86,18 @@ class Cell:
         return ", ".join(part for part in parts if part)
 
 
-def find_cells(study: Experiment, made: Plan, folder: Path) -> list[Cell]:
-    """Every cell that the study declares, in the order of its file, finished or not.
+def find_cells(made: Plan, logs: Path) -> list[Cell]:
+    """Every cell of a plan, in the order of its file, finished or not.
 
     A result counts only if it was made by the commands and settings that are declared now.
     """
-    done = finished(made.stages, folder / "logs")
+    done = finished(made.stages, logs)
     by_name = {stage.name: stage for stage in made.stages}
-    further = {
-        f"{arm}-{name}": (arm, name) for name, e in study.evaluations.items() for arm in e.of
-    }
-    cells = []
-    for stage in made.stages:
-        if stage.kind != "evaluation":
-            continue
-        place = stage.output_dir.relative_to(folder)
-        arm, evaluation = further.get(place.name, (place.name, None))
-        seed = None
-        if arm in study.arms:
-            in_folder = len(place.parts) > 1
-            seed = int(place.parts[0].removeprefix("seed-")) if in_folder else study.seeds[0]
-        missing = _missing(stage, by_name, done, folder / "logs")
-        cells.append(Cell(arm, seed, evaluation, stage.output_dir, missing))
-    return cells
+    return [
+        Cell(*stage.cell, stage.output_dir, _missing(stage, by_name, done, logs))
+        for stage in made.stages
+        if stage.cell is not None
+    ]
 
 
 def _missing(stage: Stage, by_name: dict[str, Stage], done: set[str], logs: Path) -> str | None:
@@ -134,13 +115,7 @@ def _missing(stage: Stage, by_name: dict[str, Stage], done: set[str], logs: Path
 
 
 class Results:
-    """The costs of all cells that are there, by arm, temperature and seed.
-
-    Attributes:
-        cells: all of them, missing ones too.
-        runs: content of run.json, by run directory.
-        tables: content of costs.csv, by run directory.
-    """
+    """The content of all cells that are there: ``runs`` (run.json) and ``tables`` (costs.csv)."""
 
     def __init__(self, cells: Sequence[Cell]) -> None:
         self.cells = list(cells)

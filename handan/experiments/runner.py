@@ -17,11 +17,11 @@ import sys
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -59,9 +59,9 @@ LAST_KEYS = {
 SHOWN = (": step ", " responses, ", "error:", ": kept", ": saved")
 # A new Python spends up to ten seconds on these imports, so plain scripts are forks of a process
 # that has done them. A fork cannot use an accelerator that the process before it has looked for.
-SLOW_IMPORTS = (
-    *("datasets", "trl.trainer.sft_trainer", "trl.trainer.grpo_trainer", "handan.training.run"),
-)
+SLOW_IMPORTS = [
+    *("datasets", "trl.trainer.sft_trainer", "trl.trainer.grpo_trainer", "handan.training.run")
+]
 ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/accel0", "/dev/vfio/0")
 
 # Seconds that finished stages took, by kind and script.
@@ -88,15 +88,18 @@ def finished(stages: Sequence[Stage], logs: Path) -> set[str]:
     An evaluation also must have been asked what its suite asks now.
     """
     wanted = identities(stages)
-    done = {s.name: s for s in stages if _is_marked(s, wanted[s.name], logs)}
-    suites = {
-        name: stage.arguments[stage.arguments.index("--suite") + 1]
-        for name, stage in done.items()
-        if stage.kind == "evaluation" and "--suite" in stage.arguments
-    }
-    asked = {path: asked_by(suite_items(load_suite(Path(path)))) for path in set(suites.values())}
-    changed = {n for n, path in suites.items() if asked_otherwise(done[n].output_dir, asked[path])}
-    return set(done) - changed
+    done, asked = set(), {}
+    for stage in stages:
+        if not _is_marked(stage, wanted[stage.name], logs):
+            continue
+        if stage.kind == "evaluation" and "--suite" in stage.arguments:
+            path = stage.arguments[stage.arguments.index("--suite") + 1]
+            if path not in asked:
+                asked[path] = asked_by(suite_items(load_suite(Path(path))))
+            if asked_otherwise(stage.output_dir, asked[path]):
+                continue
+        done.add(stage.name)
+    return done
 
 
 def _is_marked(stage: Stage, identity: dict[str, str], logs: Path) -> bool:
@@ -140,14 +143,13 @@ def time_left(durations: Durations, stages: Iterable[Stage], parallel: int) -> s
     return f", about {max(1, round(minutes))} min left"
 
 
-@dataclass(frozen=True)
-class _Running:
-    """A stage that runs, and the thread that keeps what it prints."""
+class _Running(NamedTuple):
+    """A stage that runs since a time, and the thread that keeps what it prints."""
 
     stage: Stage
     process: "subprocess.Popen | Fork"
     listener: threading.Thread
-    since: float = field(default_factory=time.monotonic)
+    since: float
 
 
 def run_stages(
@@ -206,11 +208,13 @@ def run_stages(
                 mark = logs / f"{name}.failed.json"
                 if code != 0:
                     one.listener.join(timeout=5)  # what it started may still hold the pipe
-                    last = _last_line(logs / f"{name}.log")
+                    log = logs / f"{name}.log"
+                    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+                    last = text.strip().rpartition("\n")[2].strip()
                     write_json(mark, {"exit_code": code, "last_line": last})
                     if not keep_going:
-                        raise UserError(f"{name} failed; its last words are in {logs}/{name}.log")
-                    say(started, f"{name} failed; its last words are in {logs}/{name}.log: {last}")
+                        raise UserError(f"{name} failed; its last words are in {log}")
+                    say(started, f"{name} failed; its last words are in {log}: {last}")
                     failed[name] = last.removeprefix("handan: error: ") or f"exit code {code}"
                     left_out += _leave_out(waiting, {*failed, *left_out}, started)
                     continue
@@ -228,11 +232,6 @@ def run_stages(
         raise UserError(
             f"failed: {reasons}{others}; see {logs}/STAGE.log, the same command tries them again"
         )
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def _leave_out(waiting: list[Stage], missing: set[str], started: float) -> list[str]:
@@ -310,7 +309,7 @@ class Fork:
 
     def __init__(self, words: Sequence[str]) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(list(SLOW_IMPORTS))
+        context.set_forkserver_preload(SLOW_IMPORTS)
         receiver, sender = context.Pipe(duplex=False)
         self._process = context.Process(target=_be_script, args=(list(words), sender))
         self._process.start()
@@ -368,7 +367,7 @@ def _start(stage: Stage, logs: Path, started: float, forks: bool) -> _Running:
     words = (process, stage, logs, started)
     listener = threading.Thread(target=_follow, args=words, daemon=True)
     listener.start()
-    return _Running(stage, process, listener)
+    return _Running(stage, process, listener, time.monotonic())
 
 
 def _follow(process: "subprocess.Popen | Fork", stage: Stage, logs: Path, started: float) -> None:
@@ -396,16 +395,10 @@ def run_experiment(
     dry_run: bool = False,
     list_stages: bool = False,
 ) -> None:
-    """Run what is missing of an experiment, then write its reports.
-
-    Args:
-        experiment: what is declared.
-        output_dir: instead of the YAML's.
-        only: names of stages; all if empty. Reports are written once every stage is finished.
-        dry_run, list_stages: print the commands, or the state of each stage, and run nothing.
+    """Run what is missing of an experiment, then write its reports; see ``handan experiment``.
 
     Raises:
-        UserError: it is not run in a clone of the project, or a stage failed.
+        UserError: options exclude each other, this is no clone of the project, or a stage failed.
         SystemExit: this process was asked to stop; the same command goes on.
     """
     folder = output_dir or Path(experiment.output_dir)
@@ -464,12 +457,7 @@ def run_missing(
     only: Sequence[str],
     keep_going: bool = False,
 ) -> None:
-    """Run the stages that are missing, see ``run_stages``.
-
-    Raises:
-        UserError: it is not run in a clone of the project, or a stage failed.
-        SystemExit: this process was asked to stop; the same command goes on.
-    """
+    """Run the stages that are missing; raises as ``run_experiment``."""
     scripts = [stage.script for stage in made.stages if stage.script.endswith(".py")]
     for name in (*scripts, *(stage.accelerate_config for stage in made.stages)):
         if name is not None and not Path(name).is_file():
@@ -491,16 +479,8 @@ def run_zoo(
     """Evaluate ``entries`` one after the other, and compare all of a zoo once all are there.
 
     Each has a process of its own, because weights and an engine's memory are surely freed only with
-    their process, and because one model that fails must not end the others.
-
-    Args:
-        zoo: the zoo.
-        entries: those of it to run now.
-        suite_path: YAML of what each is asked.
-        output_dir: receives a run directory for each entry, named after it.
-        script: path of ``eval/run.py``.
-        engine: YAML of an engine that goes before the zoo's.
-        more: further words for the script.
+    their process, and because one model that fails must not end the others. ``script`` is the path
+    of eval/run.py, ``more`` further words for it, and ``engine`` goes before the zoo's.
 
     Returns:
         The joint content of alignment.json, or None while entries of the zoo are missing.
