@@ -1,7 +1,7 @@
 """Compare the budgets of two arms, measure by measure.
 
 A budget counts everything that led to an arm's weights: its own training, its teacher's part in it,
-and the trainings it started from. docs/budgets.md has the formulas.
+and the trainings it started from. docs/methods.md has the formulas.
 """
 
 from collections.abc import Iterable, Mapping

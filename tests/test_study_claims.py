@@ -401,7 +401,7 @@ def test_the_page_is_what_its_numbers_make(tmp_path, monkeypatch):
 
 def test_the_page_names_the_command_that_makes_it():
     command = "handan study recipes/studies/mimicry.yaml --page docs/results/mimicry.md"
-    for page in (PAGE, Path("docs/studies.md")):
+    for page in (PAGE, Path("docs/experiments.md")):
         text = re.sub(r"\\\n *", "", (ROOT / page).read_text())
         assert re.search(rf"{command} --numbers docs/results/mimicry/study\.json", text)
 

@@ -2,7 +2,7 @@
 
 A file of trials is a CSV, one row a trial, in the columns ``task,item,participant`` and ``rt_s``
 (seconds) or ``rt_ms`` (milliseconds), ``correct`` where answers are scored and ``trial`` where the
-order is known (``docs/add-human-data.md``). The published sources are cleaned by the same rules;
+order is known (``docs/own-data.md``). The published sources are cleaned by the same rules;
 README.md gives the reasons.
 """
 

@@ -87,7 +87,7 @@ class Ledger(TrainerCallback):
         self._note_peaks()
 
     def budget(self) -> dict[str, float | None]:
-        """Sum up the ledger of a run, as docs/budgets.md defines it.
+        """Sum up the ledger of a run, as docs/methods.md defines it.
 
         Model FLOPs (after Kaplan et al. 2020): of a processed token 2 N forward, 2 N for the
         gradients of activations and 2 N for those of the trained parameters, together 6 N if all
