@@ -31,11 +31,7 @@ TEACHERS = {
 def total(run: Mapping[str, Any]) -> dict[str, float | None] | None:
     """Add up each measure of ``MEASURES`` over everything that led to a run's weights.
 
-    Args:
-        run: the content of run.json.
-
-    Returns:
-        None if the run was not trained; a measure of which a part is unknown is None.
+    None if the run was not trained; a measure of which a part is unknown is None.
     """
     trainings = [run.get("training") or {}]
     if "budget" not in trainings[0]:
@@ -64,9 +60,7 @@ def _own(budget: Mapping[str, Any], measure: str) -> float | None:
 def root(training: Mapping[str, Any], began_with: str | None) -> str | None:
     """Hash of the weights at the start of the first of the trainings that led to an arm.
 
-    Args:
-        training: of the last of them, in run.json.
-        began_with: hash of the weights that the last one began with.
+    ``training`` is the last of them, and ``began_with`` the hash of the weights it began with.
     """
     while before := training.get("started_from"):
         training, began_with = before, before.get("began_with")
@@ -76,9 +70,7 @@ def root(training: Mapping[str, Any], began_with: str | None) -> str | None:
 def of_traces(traces: Path, sha256: str) -> dict[str, float | None]:
     """Read the teacher's part in a training on its traces: all that it wrote, kept or not.
 
-    Args:
-        traces: the trace file, in the run directory that it was made in.
-        sha256: its hash; a file that was changed or moved is not what run.json counts.
+    A trace file that was changed (``sha256``) or moved is not what its run.json counts.
     """
     path = traces.with_name("run.json")
     made = (read_json(path).get("traces") or {}) if path.exists() else {}

@@ -119,20 +119,13 @@ def count_nodes(found: list[dict], num_processes: int, num_nodes: int | None) ->
 
 
 def check_engine(accelerator: Any, config: Any) -> dict:
-    """Stop unless what runs is what the launch config asked for.
+    """Raise UserError unless what runs is what the launch config asked for.
 
     accelerate falls back in silence: a DeepSpeed or FSDP config runs as plain data parallelism on a
     CPU, FSDP as its first version, and bf16 of the launch config although the recipe says false.
 
-    Args:
-        accelerator: the trainer's.
-        config: the trainer's arguments.
-
     Returns:
         What runs, for ``run.json``: engine, and ZeRO stage, FSDP version and precision.
-
-    Raises:
-        UserError: says what runs, and how to get what was asked for.
     """
     environment, runs = os.environ, accelerator.distributed_type.name
     if environment.get("ACCELERATE_USE_DEEPSPEED", "").lower() == "true" and runs != "DEEPSPEED":
@@ -175,14 +168,7 @@ def check_engine(accelerator: Any, config: Any) -> dict:
 
 
 def refuse_outputs(settings: Any) -> None:
-    """Stop if DeepSpeed is told to write files of its own, outside the run directory.
-
-    Args:
-        settings: of DeepSpeed, mappings and lists within each other.
-
-    Raises:
-        UserError: names the key.
-    """
+    """Raise UserError if DeepSpeed is told to write files of its own, outside the run directory."""
     if isinstance(settings, dict):
         if named := [key for key in DEEPSPEED_OUTPUTS if settings.get(key)]:
             raise UserError(
@@ -195,15 +181,7 @@ def refuse_outputs(settings: Any) -> None:
 
 
 def check_wrapped(model: Any, facts: dict) -> None:
-    """Stop unless the model about to be trained is held by the engine that was found.
-
-    Args:
-        model: the trainer's outermost model, once training has begun.
-        facts: from ``check_engine``.
-
-    Raises:
-        UserError: another engine, or none, holds it.
-    """
+    """Raise UserError unless the trainer's outermost model is held by the engine that was found."""
     engine = facts["engine"]
     wanted = {"DEEPSPEED": "DeepSpeedEngine", "FSDP": "FSDPModule"}.get(engine)
     if engine.startswith("MULTI_"):

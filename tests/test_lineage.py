@@ -7,8 +7,8 @@ from embedded import WEIGHTS, load
 from handan.errors import UserError
 from handan.files import write_json
 from handan.generation import loading
-from handan.training.adapters import check_settings
 from handan.training.resume import check_shared_vocabulary, check_sources, lineage
+from handan.training.settings import check_adapters
 
 
 def run_directory(folder, **training):
@@ -86,12 +86,12 @@ def settings(**more):
 
 
 def test_adapter_settings_are_whole_or_absent():
-    check_settings(settings(), {"model_name_or_path"})
+    check_adapters(settings(), {"model_name_or_path"})
     whole = {"lora_r", "lora_alpha", "lora_dropout", "lora_target_modules"}
-    check_settings(settings(use_peft=True), whole)
+    check_adapters(settings(use_peft=True), whole)
     with pytest.raises(UserError, match="set 'lora_target_modules' too"):
-        check_settings(settings(use_peft=True), whole - {"lora_target_modules"})
+        check_adapters(settings(use_peft=True), whole - {"lora_target_modules"})
     with pytest.raises(UserError, match="'lora_r' has no effect: set use_peft to true"):
-        check_settings(settings(), {"lora_r"})
+        check_adapters(settings(), {"lora_r"})
     with pytest.raises(UserError, match="load_in_4bit and load_in_8bit are not supported"):
-        check_settings(settings(use_peft=True, load_in_4bit=True), whole)
+        check_adapters(settings(use_peft=True, load_in_4bit=True), whole)

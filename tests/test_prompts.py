@@ -12,8 +12,7 @@ from handan.files import content_hash
 from handan.tasks.paraphrases import human_items
 from handan.tiny.families import problem_of_key
 from handan.tiny.items import TASKS, held_out
-from handan.training.data import check_held_out, load_prompts
-from handan.training.problems import SYMBOLS
+from handan.training.data import SYMBOLS, check_held_out, load_prompts
 
 PROMPTS = ROOT / "recipes" / "configs" / "tiny" / "prompts.yaml"
 NATURAL = ROOT / "recipes" / "configs" / "prompts.yaml"

@@ -57,8 +57,7 @@ def seal(folder: Path, launched: dict[str, Any], world: Processes) -> None:
         world: the processes that saved.
 
     Raises:
-        UserError: a process cannot see what another one saved, or a state that a training needs to
-            go on was not saved.
+        UserError: a process does not see what another one saved, or a state is missing.
         OSError: the disk refuses.
     """
     world.gather([])  # until the last one has saved, files come and go
@@ -165,15 +164,7 @@ def remove(folder: Path) -> None:
 
 
 def check_model(model_dir: Path) -> None:
-    """Stop if a directory holds a model of a training here that is not there whole.
-
-    Args:
-        model_dir: of any model; one that was not trained here is not looked at.
-
-    Raises:
-        UserError: a checkpoint is incomplete or damaged, or the training of a run is not finished,
-            so that what lies there may be half a model.
-    """
+    """Raise UserError if a directory holds a model of a training here that is not there whole."""
     checkpoint = re.fullmatch(r"checkpoint-\d+", model_dir.name) is not None
     described = (model_dir.parent if checkpoint else model_dir) / "run.json"
     run = read_json(described) if described.is_file() else {}

@@ -14,13 +14,17 @@ from handan.evaluation.suite import WORDINGS, load_task
 from handan.files import read_jsonl
 from handan.generation.formats import ReasoningFormat
 from handan.generation.prompting import prompt_ids
+from handan.tasks import binary, digits
 from handan.tasks.base import Item
 from handan.tasks.paraphrases import human_items
 from handan.tiny.families import DECIMAL_DIGITS, PREMISES, problem_of_key, random_problem
 from handan.traces.contamination import contaminated
-from handan.training.problems import random_item
 
 COLUMNS = ("task", "item", "wording", "question", "answer")
+DIVISIONS = ("binary_division", "binary_modulo")
+SYMBOLS = {"products": "*", "differences": "-"}
+# A shown result that is wrong is so by this much, as in the human items, or by one operand.
+MAX_ERROR = 10
 
 
 @dataclass(frozen=True)
@@ -104,21 +108,14 @@ def prompt_rows(questions: Sequence[TaskItem], tokenizer: Any, form: ReasoningFo
 
 
 def check_held_out(rows: Iterable[dict], place: str) -> dict[str, int]:
-    """Stop if a training row is an evaluation item.
+    """Raise UserError if a training row is an evaluation item.
 
     In compact wording an item is recognised by what it asks, whatever the gaps and the zeros in
     front; in natural wording by its words and those of its paraphrases, or by the sum it holds.
 
-    Args:
-        rows: with the columns task, item, wording and question.
-        place: the file the rows come from.
-
     Returns:
         For ``run.json``: ``rows`` that were looked at, the ``evaluation_items`` they were compared
         to, those in either wording that occurs, and ``found``, which is 0.
-
-    Raises:
-        UserError: names the first such row.
     """
     from handan.tiny.items import held_out, identity_hash
 
@@ -216,7 +213,52 @@ def _compact_row(family: str, rng: random.Random, settings: ProblemSet) -> dict 
 
 
 def _natural_row(family: str, rng: random.Random, settings: ProblemSet) -> dict:
-    """Draw a problem in the human tasks' wording; none of them is an evaluation item."""
     item = random_item(family, rng, settings.widths, settings.digits)
     values = (item.task, item.key, "natural", item.question, item.answer)
     return dict(zip(COLUMNS, values, strict=True))
+
+
+def random_item(family: str, rng: random.Random, widths: list[int], lengths: list[int]) -> Item:
+    """Draw one problem in the human tasks' wording, never one of their items.
+
+    People solved all 4-bit problems and single-digit products and differences, so larger numbers
+    are drawn. Syllogisms and directions are complete designs: nothing is left there to train on.
+
+    Args:
+        family: a task of arithmetic.
+        rng: the source of the draw.
+        widths: of operands of the binary tasks, in bits; one operand is beyond four bits.
+        lengths: of operands of products and differences, in decimal digits, from 2 on.
+
+    Raises:
+        UserError: the family is unknown, or its sizes are those of human items.
+    """
+    if family in binary.OPERATIONS:
+        return _binary(family, rng, widths)
+    if family not in SYMBOLS:
+        known = ", ".join((*binary.OPERATIONS, *SYMBOLS))
+        raise UserError(f"no natural problems of '{family}'; there are: {known}")
+    if not lengths or min(lengths) < 2:
+        raise UserError(f"digits {lengths}: natural products and differences need 2 or more")
+    a, b = (rng.randrange(10 ** (length - 1), 10**length) for length in rng.choices(lengths, k=2))
+    if family == "differences" and a < b:
+        a, b = b, a
+    symbol = SYMBOLS[family]
+    shown = result = digits.true_result(symbol, a, b)
+    if rng.random() < 0.5:
+        error = rng.choice([*range(1, MAX_ERROR + 1), b])
+        shown = result + rng.choice([-error, error]) if result > error else result + error
+    return digits.make_item(family, symbol, a, b, shown)
+
+
+def _binary(family: str, rng: random.Random, widths: list[int]) -> Item:
+    if not widths or min(widths) <= binary.BITS:
+        raise UserError(f"widths {widths}: natural binary problems need more than 4 bits")
+    width = rng.choice(widths)
+    while True:
+        a, b = rng.randrange(2**width), rng.randrange(2**width)
+        if family in DIVISIONS:  # most divisors of full width would leave nothing to divide
+            b = rng.randrange(2 ** rng.randint(1, width))
+        # Two small numbers would be a human item padded with zeros.
+        if max(a, b) >= 2**binary.BITS and binary.OPERATIONS[family].allowed(a, b):
+            return binary.make_item(family, a, b, width)

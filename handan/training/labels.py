@@ -117,11 +117,7 @@ def _reads_the_same(trace: dict, prompt: list[int], tokenizer: Any, form: Reason
 
 
 def written(trace: dict, prompt: Sequence[int], tokenizer: Any, form: ReasoningFormat) -> str:
-    """Write a trace in the student's format, without end of sequence.
-
-    Raises:
-        UserError: the format has no place for the reasoning.
-    """
+    """Write a trace in the student's format, without end of sequence."""
     reasoning, answer = trace["reasoning_text"], trace["answer_text"]
     if not form.thinks or form.open is None or form.close is None:
         if reasoning:
@@ -142,14 +138,7 @@ def written(trace: dict, prompt: Sequence[int], tokenizer: Any, form: ReasoningF
 def span_problem(
     tokenizer: Any, prompt: Sequence[int], completion: Sequence[int], form: ReasoningFormat
 ) -> str | None:
-    """Find what is wrong with the tags of a trained completion that reasons; None if nothing is.
-
-    Args:
-        tokenizer: the student's.
-        prompt: ids of the prompt of an evaluation.
-        completion: trained ids, up to and including the end of sequence.
-        form: the student's format.
-    """
+    """Find what is wrong with the tags of trained ids that reason; None if nothing is."""
     if form.open is None or form.close is None:
         return (
             f"the trace reasons, but the student's reasoning format '{form.name}' has no span; set "
@@ -259,16 +248,7 @@ def _says(trained: str, reasoning: str | None) -> bool:
 
 
 def check_whole(packed: Sequence[dict], rows: Sequence[dict], place: str) -> None:
-    """Stop unless packed rows hold exactly the rows that were packed.
-
-    Args:
-        packed: rows with ``input_ids``, ``labels`` and ``seq_lengths``.
-        rows: with ``input_ids`` and ``labels``, in any order.
-        place: the trace file, whose lines the rows are.
-
-    Raises:
-        UserError: a trace is cut, missing, or there more often than once.
-    """
+    """Raise UserError unless packed rows (with ``seq_lengths``) hold exactly the rows packed."""
     found: Counter[tuple] = Counter()
     for row in packed:
         start = 0

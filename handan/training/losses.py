@@ -1,4 +1,7 @@
-"""Refuse settings of TRL that would change, unseen, how much a token counts or how one is drawn."""
+"""Refuse settings of TRL that would change, unseen, how much a token counts or how one is drawn.
+
+Everywhere ``config`` is TRL's and ``given`` are the keys that are set.
+"""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -38,15 +41,7 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
 
 
 def check_sft_loss(config: Any, given: Collection[str]) -> None:
-    """Stop if the weight of a trained token would depend on where it is, or traces be cut.
-
-    Args:
-        config: TRL's SFTConfig.
-        given: keys that are set.
-
-    Raises:
-        UserError: names the key.
-    """
+    """Raise UserError if a token's weight in SFT would depend on its place, or traces be cut."""
     if config.loss_type not in ("nll", "dft"):
         raise UserError(f"loss_type is '{config.loss_type}'; use nll or dft")
     if config.packing and config.packing_strategy == "wrapped":
@@ -65,17 +60,10 @@ def check_sft_loss(config: Any, given: Collection[str]) -> None:
 
 
 def check_grpo(config: Any, given: Collection[str]) -> None:
-    """Stop at a loss or a way of drawing that no run of GRPO may have.
+    """Raise UserError at a loss or a way of drawing that no run of GRPO may have.
 
     The ratio of a whole completion of vLLM is a product over its tokens. With differences of .012 a
     token between vLLM and the trainer, a twentieth of completions of 4,096 tokens has one above 3.
-
-    Args:
-        config: TRL's GRPOConfig.
-        given: keys that are set.
-
-    Raises:
-        UserError: names the key.
     """
     check_loss(config, config.world_size)
     if config.loss_type == "cispo" and "epsilon_high" not in given:
@@ -107,11 +95,7 @@ def check_grpo(config: Any, given: Collection[str]) -> None:
 
 
 def check_loss(config: Any, num_processes: int) -> None:
-    """Stop at a loss of GRPO that is not known, or in which a token's weight depends on its batch.
-
-    Raises:
-        UserError: names the loss.
-    """
+    """Raise UserError if a GRPO loss is unknown, or weighs a token by the batch it is in."""
     if config.loss_type not in LOSSES:
         raise UserError(f"loss_type is '{config.loss_type}'; use {', '.join(LOSSES)}")
     batches = config.gradient_accumulation_steps * num_processes
@@ -129,11 +113,7 @@ def is_weighed(config: Any) -> bool:
 
 
 def check_drawing(config: Any, given: Collection[str]) -> None:
-    """Stop at a setting of generation that an evaluation does not have, given or by default.
-
-    Raises:
-        UserError: names the key.
-    """
+    """Raise UserError at a setting of generation, given or by default, unlike an evaluation's."""
     _check_even(config)
     for key, neutral in NEUTRAL.items():
         if (value := getattr(config, key)) not in neutral:
@@ -150,16 +130,7 @@ def _check_even(config: Any) -> None:
 
 
 def check_context(config: Any, model: Any, rows: Sequence[dict]) -> None:
-    """Stop if vLLM's context would end completions before the cap.
-
-    Args:
-        config: TRL's configuration of a recipe that draws completions.
-        model: its context is vLLM's where none is set.
-        rows: of ``prompt_rows``.
-
-    Raises:
-        UserError: says how many tokens are needed.
-    """
+    """Raise UserError if vLLM's context would end completions of ``rows`` before the cap."""
     if not config.use_vllm or config.vllm_mode != "colocate":
         return  # the context of a server is the server's own
     needed = max(len(row["prompt_ids"]) for row in rows) + config.max_completion_length

@@ -25,7 +25,6 @@ def checkpoint_to_resume(
     part is missing.
 
     Args:
-        run_dir: of the run.
         resume: ``auto``; ``never``: no checkpoint may be there; ``must``: a whole one must be.
         launched: processes, engine and the like of this launch.
         world: the processes; all must come here.
@@ -94,11 +93,7 @@ def forget_after(run_dir: Path, step: int) -> None:
 
 
 def check_sources(run_dir: Path, details: dict) -> None:
-    """Stop if a run would go on with other traces, prompts or another teacher than it began with.
-
-    Raises:
-        UserError: names what is another one.
-    """
+    """Raise UserError if a run would go on with other traces, prompts or another teacher."""
     begun = read_json(run_dir / "run.json").get("training", {})
     others = {"traces": "other traces", "prompts": "other prompts", "teacher": "another teacher"}
     for key, other in others.items():
@@ -148,15 +143,7 @@ def lineage(model_dir: Path) -> dict | None:
 def check_shared_vocabulary(
     student: Any, tokenizer: Any, teacher: Any, teacher_tokenizer: Any, place: str
 ) -> None:
-    """Stop unless every token id means the same to teacher and student.
-
-    Args:
-        student, teacher: models, with their ``tokenizer`` and ``teacher_tokenizer``.
-        place: where the teacher was loaded from.
-
-    Raises:
-        UserError: the teacher would score other words than the student wrote.
-    """
+    """Raise UserError unless token ids mean the same to student and teacher."""
     other = {t for t, _ in tokenizer.get_vocab().items() ^ teacher_tokenizer.get_vocab().items()}
     sizes = [model.config.get_text_config().vocab_size for model in (student, teacher)]
     if other or sizes[0] != sizes[1]:

@@ -7,6 +7,7 @@ mean of its group: where all rewards of a group are equal, none of its completio
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -43,9 +44,6 @@ OUTCOMES = {
 }
 # No larger ratio is written: beyond it are numbers that JSON does not have.
 MAX_RATIO = 1e30
-
-
-# Drawing.
 
 
 @contextmanager
@@ -105,15 +103,12 @@ def rollout(prompts: list, trainer: Any) -> dict:
     return {"prompt_ids": ids, "completion_ids": draw(trainer, ids), "logprobs": None}
 
 
-# The record of what was drawn.
-
-
+@dataclass
 class Rollouts:
     """Reads the completions of one generation batch after another.
 
-    Args:
-        tokenizer, model, form: of the arm; the model tells which tokens end a sequence.
-        max_completion_length: the cap, named in messages.
+    Attributes:
+        model: its generation config tells which tokens end a sequence.
         ledger: counts the tokens.
         length_price: reward lost per 100 reasoning tokens; 0 for none.
         group_size: completions of one prompt whose rewards are compared; None: none are.
@@ -122,24 +117,20 @@ class Rollouts:
         await_weights: whether rows wait until ``weigh`` says how much their tokens weigh.
     """
 
-    def __init__(
-        self,
-        tokenizer: Any,
-        model: Any,
-        form: ReasoningFormat,
-        max_completion_length: int,
-        ledger: Ledger,
-        length_price: float = 0.0,
-        group_size: int | None = None,
-        passes: int = 1,
-        masks_truncated: bool = False,
-        await_weights: bool = False,
-    ) -> None:
-        self.tokenizer, self.form, self.length_price = tokenizer, form, length_price
-        self.ends, self.cap = eos_ids(model, tokenizer), max_completion_length
-        self.ledger, self.group_size, self.passes = ledger, group_size, passes
-        self.masks_truncated, self.await_weights = masks_truncated, await_weights
-        self.path = ledger.run_dir / ROLLOUTS
+    tokenizer: Any
+    model: Any
+    form: ReasoningFormat
+    max_completion_length: int
+    ledger: Ledger
+    length_price: float = 0.0
+    group_size: int | None = None
+    passes: int = 1
+    masks_truncated: bool = False
+    await_weights: bool = False
+
+    def __post_init__(self) -> None:
+        self.ends = eos_ids(self.model, self.tokenizer)
+        self.path = self.ledger.run_dir / ROLLOUTS
         self.first: list[dict] = []
         self.waiting: list[dict] = []
         self.batches = 0
@@ -190,14 +181,7 @@ class Rollouts:
         return own
 
     def weigh(self, weights: Sequence[dict]) -> None:
-        """Record the completions that were read last, with what the trainer says of each.
-
-        Args:
-            weights: of ``importance_weights``, in the order of the completions.
-
-        Raises:
-            UserError: as ``read``.
-        """
+        """Record the completions that were read last, with their ``importance_weights``."""
         self._record([{**row, **more} for row, more in zip(self.waiting, weights, strict=True)])
 
     def _record(self, own: list[dict]) -> None:
@@ -223,7 +207,7 @@ class Rollouts:
         if share > 0.95:
             return (
                 f"{share:.0%} of the first {len(rows)} completions reached max_completion_length "
-                f"= {self.cap}; raise it, or start from a model that stops"
+                f"= {self.max_completion_length}; raise it, or start from a model that stops"
             )
         if self.form.thinks and not any(row["reasoning_tokens"] for row in rows):
             return (
@@ -268,11 +252,7 @@ def batch_metrics(rows: Sequence[dict]) -> dict[str, float]:
 
 
 class VerifiableReward:
-    """1 for a right answer by the evaluator's grader, 0 otherwise, minus the price of its length.
-
-    Raises (when called):
-        UserError: as ``Rollouts.read``.
-    """
+    """1 for a right answer by the evaluator's grader, 0 otherwise, minus the price of length."""
 
     __name__ = "verifiable"
 
@@ -288,9 +268,6 @@ class VerifiableReward:
         for name, value in batch_metrics(read).items():
             columns["log_metric"](name, value)
         return [row["reward"] for row in read]
-
-
-# Trainers.
 
 
 class EvaluationPrompts:
@@ -440,9 +417,6 @@ def importance_weights(scored: dict[str, Any]) -> list[dict]:
     return out
 
 
-# Whether there was anything to learn from.
-
-
 def learning_counts(rollouts: Rollouts) -> dict[str, int]:
     """Count what the completions of a run were; the same on all processes, as ``count``."""
     counted = []
@@ -515,11 +489,7 @@ def in_part(found: Mapping[str, int]) -> str:
 
 
 def check_learned(arm: str, run_dir: Any, found: Mapping[str, int]) -> None:
-    """Stop at a finished run that had no gradient, so that nobody takes it for trained.
-
-    Raises:
-        UserError: says why it had none.
-    """
+    """Raise UserError if a finished run had no gradient, so that nobody takes it for trained."""
     if why := without_gradient(found):
         raise UserError(f"{arm}: not trained, {why}; the model in {run_dir} has learned nothing")
 

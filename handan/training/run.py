@@ -18,7 +18,7 @@ from handan.generation import loading
 from handan.generation.formats import ReasoningFormat, choose
 from handan.launch import Processes, check_engine, check_wrapped, processes, without_compiling
 from handan.rundir import read_run
-from handan.training import adapters, checkpoints, rl, saving, trackers
+from handan.training import checkpoints, rl, saving, trackers
 from handan.training import settings as settings_of
 from handan.training.ledger import Ledger, MetricsFile
 from handan.training.probe import Probe, ProbedSuite
@@ -138,7 +138,7 @@ class Run:
         with saving.tell_of_writing(self.run_dir):
             if self.peft_config:
                 name = self.model_config.model_name_or_path
-                adapters.save_merged(trainer, name, self.source, self.run_dir, self.world.rank)
+                saving.save_merged(trainer, name, self.source, self.run_dir, self.world.rank)
             else:
                 trainer.save_model(str(self.run_dir))
             if self.world.rank == 0:
@@ -175,7 +175,7 @@ def begin(
             "handan publish RUN_DIR --repo OWNER/NAME --push_to_hub"
         )
     given = given_keys()[1]
-    adapters.check_settings(model_config, given)
+    settings_of.check_adapters(model_config, given)
     settings_of.check_schedule(recipe)
     settings_of.check_saving(recipe.resume, config)
     settings_of.refuse_inert(config, given)

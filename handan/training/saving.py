@@ -24,11 +24,7 @@ TRIAL_BYTES = 1 << 20
 def attach(trainer: Any, run_dir: Path, world: Processes, launched: dict[str, Any]) -> None:
     """Let a trainer's saves end with a manifest, and their failures in one sentence.
 
-    Must come after the trainer has its ledger.
-
-    Args:
-        trainer: whose checkpoints they are, in ``run_dir``.
-        launched: what runs, for the manifest.
+    Must come after the trainer has its ledger. ``launched`` says what runs, for the manifest.
     """
     # Transformers would remove the old checkpoint before the new one is whole.
     keep, trainer.args.save_total_limit = trainer.args.save_total_limit, None
@@ -108,6 +104,28 @@ def _refusal(error: Exception, place: Path) -> str | None:
     finally:
         trial.unlink(missing_ok=True)
     return f"torch: {str(error).splitlines()[0]}"
+
+
+def save_merged(trainer: Any, base_name: str, source: dict, run_dir: Path, rank: int) -> None:
+    """Save the adapter in ``run_dir/adapter`` and the model with it merged in ``run_dir``.
+
+    Checkpoints hold adapters; the finished run holds a whole model, like every other arm. The base
+    is loaded anew from ``base_name`` with the arguments ``source``, so it makes no difference how
+    an engine has divided it.
+    """
+    from transformers import AutoModelForCausalLM
+    from transformers.integrations.deepspeed import unset_hf_deepspeed_config
+
+    trainer.save_model(str(run_dir / "adapter"))
+    unset_hf_deepspeed_config()  # or a model loaded under ZeRO-3 would be divided at once
+    if rank > 0:
+        return
+    from peft import PeftModel
+
+    kind = next(p.dtype for p in trainer.model.parameters() if not p.requires_grad)
+    base = AutoModelForCausalLM.from_pretrained(base_name, dtype=kind, **source)
+    merged: Any = PeftModel.from_pretrained(base, run_dir / "adapter").merge_and_unload()
+    merged.save_pretrained(run_dir)
 
 
 class StopRequest(TrainerCallback):

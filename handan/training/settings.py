@@ -59,6 +59,8 @@ NOT_RESUMABLE = {
     "enable_jit_checkpoint": "a recipe saves by itself when it is asked to stop, at the same step "
     "on all processes",
 }
+# What decides the result of low-rank adapters.
+OF_ADAPTERS = ("lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")
 # Settings that need a package, and the extra of this project that has it.
 NEEDS = {"use_vllm": ("vllm", "vllm"), "use_liger_kernel": ("liger_kernel", "liger")}
 # Of the dry run: prompts of arithmetic in words, with a chat template; shares and GPUs as usual.
@@ -135,15 +137,8 @@ def measured_steps(max_steps: int, every: int, log_spaced: int = 0) -> list[int]
     return sorted(steps)
 
 
-# What is refused.
-
-
 def check_schedule(recipe: RecipeArguments) -> None:
-    """Stop if the settings that say when a run is measured make no sense.
-
-    Raises:
-        UserError: names the key and what it may be.
-    """
+    """Raise UserError if the settings that say when a run is measured make no sense."""
     for key in ("probe_steps", "probe_log_spaced", "full_suite_steps"):
         if getattr(recipe, key) < 0:
             raise UserError(f"{key} is {getattr(recipe, key)}; give a number from 0 on")
@@ -158,15 +153,7 @@ def check_schedule(recipe: RecipeArguments) -> None:
 
 
 def check_saving(resume: str, config: Any) -> None:
-    """Stop if a run could not go on from its checkpoints to the result it would have had.
-
-    Args:
-        resume: of the recipe.
-        config: of the trainer.
-
-    Raises:
-        UserError: names the key.
-    """
+    """Raise UserError if a run could not go on to the result it would have had."""
     if resume not in RESUME:
         raise UserError(f"resume is {resume!r}; set it to {', '.join(RESUME[:-1])} or {RESUME[-1]}")
     for key, why in NOT_RESUMABLE.items():
@@ -192,23 +179,27 @@ def check_saving(resume: str, config: Any) -> None:
         )
 
 
-def refuse_inert(config: Any, given: set[str]) -> None:
-    """Stop at a key that has no effect, or that would get past the checks of this package.
+def check_adapters(model_config: Any, given: set[str]) -> None:
+    """Raise UserError where an adapter is half asked for by the ``given`` keys."""
+    if model_config.load_in_4bit or model_config.load_in_8bit:
+        raise UserError("load_in_4bit and load_in_8bit are not supported; train adapters on dtype")
+    absent = [key for key in OF_ADAPTERS if key not in given]
+    if model_config.use_peft and absent:
+        raise UserError(f"use_peft is true: set '{absent[0]}' too; it decides the result")
+    idle = sorted(key for key in given if key.startswith("lora_") or key == "use_dora")
+    if idle and not model_config.use_peft:
+        raise UserError(f"'{idle[0]}' has no effect: set use_peft to true, or remove it")
 
-    Raises:
-        UserError: names the key and what to set instead.
-    """
+
+def refuse_inert(config: Any, given: set[str]) -> None:
+    """Raise UserError at a key without effect, or one that would get past our checks."""
     for key, cure in INERT.items():
         if key in given and getattr(config, key, None) is not None:
             raise UserError(f"{key}: not used here; {cure}")
 
 
 def check_installed(config: Any) -> None:
-    """Stop if a setting needs a package that is not there.
-
-    Raises:
-        UserError: names the setting and how to install the package.
-    """
+    """Raise UserError if a setting needs a package that is not there."""
     for key, (package, extra) in NEEDS.items():
         if getattr(config, key, False) and importlib.util.find_spec(package) is None:
             raise UserError(
@@ -216,9 +207,6 @@ def check_installed(config: Any) -> None:
                 f"set {key} to false"
             )
     trackers.check(config.report_to)
-
-
-# ``--dry_run``: what would be trained, what it would take, and what is missing.
 
 
 def words_of_dry_run() -> tuple[str, ...]:
@@ -231,16 +219,7 @@ def words_of_dry_run() -> tuple[str, ...]:
 
 
 def show_plan(recipe: Any, config: Any, model_config: Any) -> None:
-    """Print the plan of one training run, on the first process only.
-
-    Args:
-        recipe: arguments of the recipe.
-        config: TRL's configuration.
-        model_config: TRL's ModelConfig.
-
-    Raises:
-        UserError: a file that the run needs is wrong.
-    """
+    """Print the plan of one training run, on the first process only."""
     if int(os.environ.get("RANK", "0")):
         return
     models = [(model_config.model_name_or_path, model_config.model_revision)]
@@ -300,7 +279,7 @@ def show_plan(recipe: Any, config: Any, model_config: Any) -> None:
 def _memory_text(recipe: Any, config: Any, model_config: Any) -> str:
     sizes = resource_estimate.find(model_config.model_name_or_path)
     if sizes is None:
-        return "unknown: neither a directory nor in handan/architectures.yaml"
+        return "unknown: neither a directory nor in handan/evaluation/architectures.yaml"
     longest = getattr(config, "max_completion_length", None)
     if longest is None and (made_by := getattr(recipe, "traces_config", None)):
         longest = read_yaml(Path(made_by)).get("max_new_tokens")

@@ -43,11 +43,7 @@ WANDB_FLUSH_SECONDS = 0.5
 
 
 def check(report_to: list[str]) -> None:
-    """Stop before training if a tracker is unknown or its package is not there.
-
-    Raises:
-        UserError: names the tracker and how to install it.
-    """
+    """Raise UserError before training if a tracker is unknown or its package is not there."""
     for name in report_to:
         if name not in INTEGRATION_TO_CALLBACK:
             known = ", ".join(INTEGRATION_TO_CALLBACK)
@@ -87,11 +83,7 @@ def attach(
 ) -> None:
     """Put our trackers in the place of transformers' callbacks; for the first process only.
 
-    Args:
-        trainer: not started yet.
-        run_dir: its ``run.json`` has a training.
-        facts, settings: as in ``TrackedRun``.
-        items: of all measured suites; their human response times go into the tables.
+    ``items`` are those of all measured suites; their human response times go into the tables.
     """
     callbacks = trainer.callback_handler.callbacks
     ours = {INTEGRATION_TO_CALLBACK[name]: kind for name, kind in TRACKERS.items()}
@@ -345,13 +337,8 @@ def item_table(
     """Make names of columns and one row an item, in the order of the suite.
 
     ``status`` counts how the samples ended, ``correct`` is the share of correct ones, ``text`` the
-    first of them, clipped. Of a suite with more than ``MAX_ITEMS`` items every so many-th is taken,
-    and a last row says how many were left out.
-
-    Args:
-        responses: rows of ``probe.jsonl`` or ``full.jsonl`` of one step; greedy ones (sample -1)
-            are left out.
-        human_rt_s: seconds by task and item.
+    first of them, clipped. Greedy responses (sample -1) are left out. Of a suite with more than
+    ``MAX_ITEMS`` items every so many-th is taken, and a last row says how many were left out.
     """
     items: dict[tuple[str, str], list[dict]] = {}
     for row in responses:
