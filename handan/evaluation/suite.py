@@ -16,6 +16,7 @@ from handan.files import content_hash
 from handan.generation.prompting import Decoding
 from handan.rundir import Asked, read_asked
 from handan.tasks.base import Task
+from handan.tasks.table import table_task
 
 WORDINGS = ("natural", "compact")
 COST_WITHOUT_SPAN = ("response", "none")
@@ -27,14 +28,17 @@ class SuiteTask:
 
     Attributes:
         wording: ``natural`` for real models, ``compact`` for the embedded world.
-        norms: source of the human response times; null for a family without human data.
+        norms: source of the human response times, or a table that ``handan norms compute`` wrote;
+            null for a family without human data.
         format: trace format whose noise-free length is the oracle; embedded world only.
+        items: table of questions and answers (``handan.tasks.table``) of a task of one's own.
     """
 
     task: str
     wording: str
     norms: str | None
     format: str | None = None
+    items: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,11 @@ class Suite:
     @property
     def fingerprint(self) -> str:
         """Hash of everything that decides the results."""
-        return content_hash(asdict(self))
+        content = asdict(self)
+        for task in content["tasks"]:
+            if task["items"] is None:  # as before there were tables
+                del task["items"]
+        return content_hash(content)
 
     def decodings(self) -> dict[int, Decoding]:
         """Decoding of each sample number; the greedy one is number -1."""
@@ -115,8 +123,10 @@ def load_suite(path: Path) -> Suite:
     return suite
 
 
-def load_task(name: str, wording: str) -> Task:
-    """A task by name, in one of its wordings."""
+def load_task(name: str, wording: str, items: str | None = None) -> Task:
+    """Load a task by name in one of its wordings, or from a table of ``items``."""
+    if items:
+        return table_task(name, Path(items))
     if wording == "natural":
         return tasks.load(name)
     from handan.tiny.items import TASKS
@@ -142,7 +152,7 @@ def suite_items(suite: Suite) -> list[SuiteItem]:
 
 
 def _task_items(entry: SuiteTask) -> list[SuiteItem]:
-    task = load_task(entry.task, entry.wording)
+    task = load_task(entry.task, entry.wording, entry.items)
     table = norms.load(entry.task, entry.norms).items if entry.norms else None
     items, oracle = list(task.items()), f"oracle_tokens_{entry.format}"
     if table is None and any("analytic_cost" not in item.covariates for item in items):
@@ -180,7 +190,7 @@ def coverage_notes(suite: Suite) -> list[str]:
     """One sentence a task of which fewer items are asked than there are, are wanted or r needs."""
     notes = []
     for entry in suite.tasks:
-        items = list(load_task(entry.task, entry.wording).items())
+        items = list(load_task(entry.task, entry.wording, entry.items).items())
         known = norms.load(entry.task, entry.norms).items if entry.norms else None
         missing = [item.key for item in items if known is not None and item.key not in known]
         if missing:

@@ -108,12 +108,15 @@ def load(task: str, source: str | None = None, directory: Path = PACKAGED) -> No
 
     Args:
         task: the task's name.
-        source: the study; None for the one in ``DEFAULT_SOURCE``, or the first in the folder.
+        source: the study; None for the one in ``DEFAULT_SOURCE``, or the first in the folder. A
+            path that ends with '.csv' is a table of ``compute``, whatever the directory.
         directory: where ``compute`` wrote its tables; the packaged ones by default.
 
     Raises:
         UserError: unknown task or source, or a damaged table.
     """
+    if source and source.endswith(".csv"):
+        directory, source = Path(source).parent, Path(source).stem.removeprefix(f"{task}.")
     rows = summary_rows(directory)
     of_task = {row["source"]: row for row in rows if row["task"] == task}
     if not of_task:
