@@ -291,11 +291,13 @@ def _norms_list(arguments: argparse.Namespace) -> None:
 
 
 def _costs(arguments: argparse.Namespace) -> None:
-    from handan.readers.logged import Options, Tags
+    from handan.generation.formats import ReasoningFormat
+    from handan.readers.logged import Options
     from handan.readers.table import write_costs
 
     if arguments.count == "characters" and arguments.tokenizer:
         raise UserError("--count characters needs no --tokenizer; leave one of them out")
+    opening, closing = arguments.tags
     sentences = write_costs(
         logs=arguments.logs,
         tool=arguments.tool,
@@ -303,7 +305,7 @@ def _costs(arguments: argparse.Namespace) -> None:
         output=arguments.output,
         options=Options(
             model=arguments.model,
-            tags=Tags(*arguments.tags),
+            tags=ReasoningFormat("log", opening, closing, source="--tags"),
             allow_no_reasoning=arguments.allow_no_reasoning,
             item_field=arguments.item_field,
             metric=arguments.metric,

@@ -29,7 +29,7 @@ def at(place: str) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise UserError(f"{place}: {error}") from None
+        raise type(error)(f"{place}: {error}") from None
 
 
 def read_bytes(path: Path) -> bytes:

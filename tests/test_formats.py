@@ -298,7 +298,7 @@ def test_padding_that_is_the_end_of_sequence_token_ends_nothing():
     ],
 )
 def test_text_is_cut_by_the_same_rules(name, text, opened_before, expected):
-    assert split_text(text, FORMATS[name], opened_before) == expected
+    assert split_text(text, FORMATS[name], opened_before)[:3] == expected
 
 
 @pytest.mark.parametrize("family", ["gpt_oss", "magistral", "qwen3"])

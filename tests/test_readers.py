@@ -25,8 +25,10 @@ from tool_logs import (
 
 from handan.cli import command
 from handan.errors import UserError
-from handan.generation.chat import Said
-from handan.readers.logged import Span, Tags, split, status
+from handan.generation.chat import ended
+from handan.generation.formats import ReasoningFormat
+from handan.generation.spans import SplitText, split_text
+from handan.readers.logged import status
 
 
 def words(text):
@@ -355,42 +357,42 @@ def test_openai_lines_can_say_what_is_correct(tmp_path):
 @pytest.mark.parametrize(
     "text, opened, span",
     [
-        ("<t> a b </t> c", False, Span(" a b ", " c", True, True)),
-        ("a b </t> c", False, Span("a b ", " c", True, True)),
-        ("a b </t> c", True, Span("a b ", " c", True, True)),
-        ("<t> a b", False, Span(" a b", "", False, True)),
-        ("a b", True, Span("a b", "", False, False)),
-        ("a b", False, Span("", "a b", True, False)),
-        ("<t>\n</t> c", False, Span("", " c", True, True)),
-        ("<t> a <t> b </t> c </t> d", False, Span(" a <t> b ", " c </t> d", True, True)),
-        ("so <t> a </t> c", True, Span("so <t> a ", " c", True, True)),
-        ("so <t> a </t> c", False, Span(" a ", " c", True, True)),
-        ("a </t> c <t> d </t>", False, Span("a ", " c <t> d </t>", True, True)),
-        ("", False, Span("", "", True, False)),
+        ("<t> a b </t> c", False, SplitText(" a b ", " c", True, True)),
+        ("a b </t> c", False, SplitText("a b ", " c", True, True)),
+        ("a b </t> c", True, SplitText("a b ", " c", True, True)),
+        ("<t> a b", False, SplitText(" a b", "", False, True)),
+        ("a b", True, SplitText("a b", "", False, False)),
+        ("a b", False, SplitText("", "a b", True, False)),
+        ("<t>\n</t> c", False, SplitText("", " c", True, True)),
+        ("<t> a <t> b </t> c </t> d", False, SplitText(" a <t> b ", " c </t> d", True, True)),
+        ("so <t> a </t> c", True, SplitText("so <t> a ", " c", True, True)),
+        ("so <t> a </t> c", False, SplitText(" a ", " c", True, True)),
+        ("a </t> c <t> d </t>", False, SplitText("a ", " c <t> d </t>", True, True)),
+        ("", False, SplitText("", "", True, False)),
     ],
 )
 def test_texts_are_cut_once(text, opened, span):
-    assert split(Said("", text), Tags("<t>", "</t>"), opened) == span
+    assert split_text(text, ReasoningFormat("t", "<t>", "</t>", ""), opened) == span
 
 
 @pytest.mark.parametrize(
     "finish, span, tokens, expected",
     [
-        ("stop", Span("a", "b", True, True), 1, "complete"),
-        (None, Span("a", "b", True, True), 1, "complete"),
-        ("length", Span("a", "b", True, True), 1, "truncated"),
-        ("max_tokens", Span("", "", True, False), 0, "truncated"),
-        (None, Span("a", "", False, True), 1, "truncated"),
-        ("gone", Span("a", "", False, True), 1, "truncated"),
-        ("stop", Span("a", "", False, True), 1, "unparsed"),
-        ("stop", Span("a", " ", True, True), 1, "unparsed"),
-        (None, Span("a", "", True, True), 1, "unparsed"),
-        ("stop", Span("", "b", True, True), 0, "no_reasoning"),
-        ("stop", Span(None, "b", True, True), 9, "complete"),
+        ("stop", SplitText("a", "b", True, True), 1, "complete"),
+        (None, SplitText("a", "b", True, True), 1, "complete"),
+        ("length", SplitText("a", "b", True, True), 1, "truncated"),
+        ("max_tokens", SplitText("", "", True, False), 0, "truncated"),
+        (None, SplitText("a", "", False, True), 1, "truncated"),
+        ("gone", SplitText("a", "", False, True), 1, "truncated"),
+        ("stop", SplitText("a", "", False, True), 1, "unparsed"),
+        ("stop", SplitText("a", " ", True, True), 1, "unparsed"),
+        (None, SplitText("a", "", True, True), 1, "unparsed"),
+        ("stop", SplitText("", "b", True, True), 0, "no_reasoning"),
+        ("stop", SplitText(None, "b", True, True), 9, "complete"),
     ],
 )
 def test_status_follows_docs_files(finish, span, tokens, expected):
-    assert status(finish, span, tokens) == expected
+    assert status(ended(finish), span, tokens) == expected
 
 
 def test_what_could_not_be_joined_is_told(tmp_path, capsys):

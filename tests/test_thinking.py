@@ -130,7 +130,7 @@ def test_a_loop_is_a_block_that_repeats_to_the_end():
     ],
 )
 def test_the_first_closing_tag_ends_the_span(text, opened, expected):
-    reasoning, answer, _ = split_text(text, FORM, opened)
+    reasoning, answer, *_ = split_text(text, FORM, opened)
     assert f"{reasoning}|{answer}" == expected
 
 
@@ -172,7 +172,7 @@ MARKED = replace(FORM, answer="></")
 def check_alike(tokenizer, ids, opened, form):
     """Ids of a part say its text, but for the tokens at its edges that hold a piece of a tag."""
     text = tokenizer.decode(ids)
-    reasoning, answer, closed = split_text(text, form, opened)
+    reasoning, answer, closed, _ = split_text(text, form, opened)
     found = split_completion(tokenizer, ids, form, opened, [tokenizer.eos_token_id])
     assert found.closed == closed
     told = found.answer_head + tokenizer.decode(found.answer_ids)

@@ -135,7 +135,7 @@ def _texts(
         return apart, text, bool(text.strip()), opened
     if completion.usage.reasoning and form.close is not None and form.close not in text:
         return None, text, bool(text.strip()), opened  # the server counts the reasoning, hides it
-    return *split_text(text, form, opened), opened
+    return *split_text(text, form, opened)[:3], opened
 
 
 def _outcome(

@@ -197,13 +197,29 @@ def split_completion(
     return Split(reasoning, ids[answer], found.closed, ended, head)
 
 
-def split_text(text: str, form: ReasoningFormat, opened: bool) -> tuple[str, str, bool]:
-    """Reasoning, answer and whether the span is closed, cut from a text by the same rule."""
+class SplitText(NamedTuple):
+    """A text cut in two.
+
+    Attributes:
+        reasoning: the text inside the span, '' for an empty one; None if it is hidden.
+        answer: the text after it.
+        closed: False if a span was opened and never closed.
+        marked: whether anything showed where reasoning is, be it an empty span.
+    """
+
+    reasoning: str | None
+    answer: str
+    closed: bool
+    marked: bool
+
+
+def split_text(text: str, form: ReasoningFormat, opened: bool) -> SplitText:
+    """Cut a text by the rule of ``cut``; its reasoning is never hidden."""
     if form.open is None or form.close is None:
-        return "", text, True
+        return SplitText("", text, closed=True, marked=False)
     found = cut(text, form.open, form.close, opened, form.answer)
-    reasoning = _reasoning(text, found)
-    return reasoning if reasoning.strip() else "", text[slice(*found.answer)], found.closed
+    reasoning, answer = _reasoning(text, found), text[slice(*found.answer)]
+    return SplitText(reasoning if reasoning.strip() else "", answer, found.closed, found.marked)
 
 
 def _reasoning(text: str, found: Cut) -> str:

@@ -66,7 +66,7 @@ def _read_file(path: Path, options: Options, alone: bool = True) -> Log:
             responses = _flat(field(row, "resps")) or [[]]
         right = _correct(place, row, metric, item, collected)
         prompt = _prompt(row)
-        opens = None if prompt is None else prompt.endswith(options.tags.open)
+        opens = None if prompt is None else prompt.endswith(str(options.tags.open))
         for number, response in enumerate(responses):
             try:
                 said = _said(response)
@@ -172,8 +172,9 @@ def _said(response: object) -> Said:
         raise UserError("null in the place of a response")
     if not isinstance(response, str | dict):
         raise UserError(_NO_TEXT)
-    set_apart = isinstance(response, dict) and "content" in response
-    return Said(*chat.read_message(response if set_apart else {"content": response}))
+    if isinstance(response, str) or "content" not in response:
+        response = {"content": response}
+    return Said(*chat.read_message(response))
 
 
 def _prompt(row: dict) -> str | None:

@@ -1,7 +1,4 @@
-"""Reasoning and answer of logged text, and the status of a response.
-
-Text is cut by the rule of ``handan.generation.spans``, as generated token ids are.
-"""
+"""Samples as the readers return them, their costs, and the decisions that all readers share."""
 
 import math
 import re
@@ -13,79 +10,9 @@ from typing import NamedTuple
 
 from handan.errors import UserError
 from handan.generation.chat import Count, Said, Unusable, Usage, check_text, class_of, count, ended
-from handan.generation.spans import cut
-from handan.json_input import json_object, kind_of, read_bytes
-
-
-class Tags(NamedTuple):
-    """The strings around a reasoning span."""
-
-    open: str
-    close: str
-
-
-class Span(NamedTuple):
-    """A response cut in two.
-
-    Attributes:
-        reasoning: the text inside the span, '' for an empty one; None if the log hides it.
-        answer: the text after it.
-        closed: False if a span was opened and never closed.
-        marked: whether anything showed where reasoning is, be it an empty span.
-    """
-
-    reasoning: str | None
-    answer: str
-    closed: bool
-    marked: bool
-
-
-def split(said: Said, tags: Tags, opened: bool) -> Span:
-    """Cut a response at its first span, unless its reasoning was set apart.
-
-    Args:
-        said: the response.
-        tags: of the model.
-        opened: whether the prompt ended with the opening tag, so that the response begins inside
-            the span. A response that holds only the closing tag shows this itself.
-    """
-    if said.reasoning != "":
-        reasoning = said.reasoning if said.reasoning is None or said.reasoning.strip() else ""
-        return Span(reasoning, said.text, closed=bool(said.text.strip()), marked=True)
-    found = cut(said.text, tags.open, tags.close, opened)
-    reasoning = "".join(said.text[begin:end] for begin, end in found.spans)
-    answer = said.text[slice(*found.answer)]
-    return Span(reasoning if reasoning.strip() else "", answer, found.closed, found.marked)
-
-
-def opened_by_prompt(texts: Iterable[str], tags: Tags) -> bool:
-    """Tell whether the prompt opened the span: responses close one and none opens it."""
-    closes = False
-    for text in texts:
-        if tags.open in text.partition(tags.close)[0]:
-            return False
-        closes = closes or tags.close in text
-    return closes
-
-
-def status(finish: str | None, span: Span, reasoning_tokens: int) -> str:
-    """Return the status of a response, as ``costs.csv`` has it.
-
-    Args:
-        finish: why generation ended. Where the log does not say, or says nothing that is known, an
-            open span counts as cut.
-        span: the response.
-        reasoning_tokens: its cost, however counted.
-    """
-    by_itself = ended(finish)
-    if by_itself is False or (by_itself is None and not span.closed):
-        return "truncated"
-    if not span.closed or not span.answer.strip():
-        return "unparsed"
-    return "complete" if reasoning_tokens else "no_reasoning"
-
-
-# Samples as the readers return them, and the decisions that all readers share.
+from handan.generation.formats import ReasoningFormat
+from handan.generation.spans import SplitText, split_text
+from handan.json_input import at, json_object, kind_of, read_bytes
 
 ITEM_CURE = "it should hold the name of the item; choose another --item_field"
 
@@ -100,7 +27,7 @@ class LoggedSample(NamedTuple):
         said: the response as logged.
         correct: None if unknown.
         prompt_opens: whether the prompt ended with the opening tag; None without a prompt.
-        span: the response cut in reasoning and answer.
+        parts: the response cut in reasoning and answer.
     """
 
     place: str
@@ -112,7 +39,7 @@ class LoggedSample(NamedTuple):
     said: Said
     correct: bool | None
     prompt_opens: bool | None = None
-    span: Span = Span("", "", True, False)
+    parts: SplitText = SplitText("", "", True, False)
 
 
 class Log(NamedTuple):
@@ -127,7 +54,7 @@ class Options(NamedTuple):
 
     Attributes:
         model: name of the model in all rows; None for the one in the log.
-        tags: of the reasoning span.
+        tags: format with the tags of the reasoning span.
         allow_no_reasoning: whether a file without any sign of reasoning is a result.
         item_field: dotted path of the item's name; None for the format's own.
         metric: the metric or scorer that says what is correct; None for the only one, 'none' to
@@ -135,7 +62,7 @@ class Options(NamedTuple):
     """
 
     model: str | None
-    tags: Tags
+    tags: ReasoningFormat
     allow_no_reasoning: bool = False
     item_field: str | None = None
     metric: str | None = None
@@ -154,7 +81,8 @@ class Collected:
         self.path, self.what, self.options = path, what, options
         self.samples: list[LoggedSample] = []
         self._left_out: dict[str, tuple[str, list[str]]] = {}
-        self._num_scores, self._partial = 0, {}
+        self._num_scores = 0
+        self._partial: dict[str, str] = {}
 
     def leave_out(self, name: str, why: UserError) -> None:
         """Leave a response out; reasons that differ in their figures are told as one."""
@@ -180,74 +108,70 @@ class Collected:
         Raises:
             UserError: nothing is left, no score is 1 or 0, or reasoning seems to have been lost.
         """
-        notes = self._notes()
-        if not self.samples and notes:
-            raise UserError("; ".join(notes))
-        if self._partial and len(self._partial) == self._num_scores:
-            raise UserError(next(iter(self._partial.values())))
-        if self._partial:
-            notes.append(
-                f"{self.path}: {len(self._partial)} of {self._num_scores} scores are neither 1 nor "
-                f"0, so 'correct' is empty there: {some(list(self._partial))}"
-            )
-        samples = self._cut()
-        self._check_reasoning(samples, cure)
-        words = Counter(s.said.finish for s in samples if class_of(s.said.finish) is None)
-        if words and tells_end:
-            shown = ", ".join(f"{word or 'null'} ({n})" for word, n in words.most_common(3))
-            notes.append(
-                f"{self.path}: {words.total()} of {len(samples)} responses have no finish reason "
-                f"that is known: {shown}; they are not taken for cut, but where their span does "
-                "not end"
-            )
-        inferred = [sample.span for sample in samples if sample.prompt_opens is None]
-        if unclosed := sum(not (span.closed or span.marked) for span in inferred):
-            notes.append(
-                f"{self.path}: {unclosed} of {len(samples)} responses without a tag were taken for "
-                "reasoning that does not end, as the others only close a span: the prompt must "
-                "open it"
-            )
-        return Log(samples, notes)
-
-    def _notes(self) -> list[str]:
-        """One sentence for each reason of leaving out."""
         num_all = len(self.samples) + sum(len(names) for _, names in self._left_out.values())
-        return [
-            f"{self.path}: left out {len(names)} of {num_all} {self.what}, {why}: {some(names)}"
+        notes = [
+            f"left out {len(names)} of {num_all} {self.what}, {why}: {some(names)}"
             for why, names in self._left_out.values()
         ]
-
-    def _cut(self) -> list[LoggedSample]:
-        tags = self.options.tags
-        texts: dict[str, list[str]] = {}
-        for sample in self.samples:
-            if sample.said.reasoning == "":
-                texts.setdefault(sample.model, []).append(sample.said.text)
-        inferred = {model: opened_by_prompt(of, tags) for model, of in texts.items()}
-        closes = {model: any(tags.close in text for text in of) for model, of in texts.items()}
-
-        def opened(sample: LoggedSample) -> bool:
-            if sample.prompt_opens is None:
-                return inferred.get(sample.model, False)
-            # Where nothing closes a span, reasoning was taken off, whatever the prompt opened.
-            return sample.prompt_opens and closes.get(sample.model, False)
-
-        return [s._replace(span=split(s.said, tags, opened(s))) for s in self.samples]
-
-    def _check_reasoning(self, samples: Sequence[LoggedSample], cure: str) -> None:
-        """Refuse a file in which reasoning seems to have been lost rather than not written."""
-        if self.options.allow_no_reasoning:
-            return
-        reasons = {
-            sample.model for sample in samples if sample.span.marked or sample.usage.reasoning
-        }
+        if not self.samples and notes:
+            raise UserError("; ".join(f"{self.path}: {note}" for note in notes))
+        if self._partial:
+            if len(self._partial) == self._num_scores:
+                raise UserError(next(iter(self._partial.values())))
+            notes.append(
+                f"{len(self._partial)} of {self._num_scores} scores are neither 1 nor 0, so "
+                f"'correct' is empty there: {some(list(self._partial))}"
+            )
+        samples = self._cut()
+        reasons = {s.model for s in samples if s.parts.marked or s.usage.reasoning}
         silent = next((sample.model for sample in samples if sample.model not in reasons), None)
-        if silent is not None:
+        if silent is not None and not self.options.allow_no_reasoning:
             raise UserError(
                 f"{self.path}: no response of {silent} holds reasoning or "
                 f"{self.options.tags.close}; {cure}, or pass --allow_no_reasoning if the model "
                 "does not reason"
             )
+        words = Counter(s.said.finish for s in samples if class_of(s.said.finish) is None)
+        if words and tells_end:
+            shown = ", ".join(f"{word or 'null'} ({n})" for word, n in words.most_common(3))
+            notes.append(
+                f"{words.total()} of {len(samples)} responses have no finish reason that is known: "
+                f"{shown}; they are not taken for cut, but where their span does not end"
+            )
+        inferred = [sample.parts for sample in samples if sample.prompt_opens is None]
+        if unclosed := sum(not (parts.closed or parts.marked) for parts in inferred):
+            notes.append(
+                f"{unclosed} of {len(samples)} responses without a tag were taken for reasoning "
+                "that does not end, as the others only close a span: the prompt must open it"
+            )
+        return Log(samples, [f"{self.path}: {note}" for note in notes])
+
+    def _cut(self) -> list[LoggedSample]:
+        tags = self.options.tags
+        texts: dict[str, list[str]] = {sample.model: [] for sample in self.samples}
+        for sample in self.samples:
+            if sample.said.reasoning == "":
+                texts[sample.model].append(sample.said.text)
+        closes = {model: any(tags.close in text for text in of) for model, of in texts.items()}
+        # Responses close a span that none of them opened, so that the prompt must have.
+        inferred = {
+            model: closes[model] and not any(tags.open in t.partition(tags.close)[0] for t in of)
+            for model, of in texts.items()
+        }
+        found = []
+        for sample in self.samples:
+            reasoning, text, _ = sample.said
+            if reasoning == "":
+                # Where nothing closes a span, reasoning was taken off, whatever the prompt opened.
+                opened = sample.prompt_opens and closes[sample.model]
+                if sample.prompt_opens is None:
+                    opened = inferred[sample.model]
+                parts = split_text(text, tags, bool(opened))
+            else:
+                reasoning = reasoning if reasoning is None or reasoning.strip() else ""
+                parts = SplitText(reasoning, text, closed=bool(text.strip()), marked=True)
+            found.append(sample._replace(parts=parts))
+        return found
 
 
 def correct(what: str, value: object) -> bool | None:
@@ -271,11 +195,8 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(shown) + more
 
 
-# From a logged response to its cost: whose count it is, and what status the response has.
-
-
 def load_tokenizer(name: str) -> Count:
-    """A function that counts the tokens of a text, without special ones around it.
+    """Return a function that counts the tokens of a text, without special ones around it.
 
     Args:
         name: a folder with ``tokenizer.json``, such a file, or a name on the Hugging Face hub.
@@ -306,7 +227,7 @@ def load_tokenizer(name: str) -> Count:
 
 
 def cost(sample: LoggedSample, tokens: Count | None, characters: bool) -> dict:
-    """Counts, their source and the status of a response, as columns of ``costs.csv``.
+    """Count a response; counts, their source and its status as columns of ``costs.csv``.
 
     Args:
         sample: the response.
@@ -317,49 +238,54 @@ def cost(sample: LoggedSample, tokens: Count | None, characters: bool) -> dict:
         Unusable: nothing can count this response.
         UserError: a tokenizer is needed.
     """
-    span = sample.span
+    reasoning, answer, *_ = sample.parts
+    by_itself = ended(sample.said.finish)
     counts: tuple[int, int | None, str]
-    if characters:
-        counts = *_characters(sample), "characters"
-    else:
+    if not characters:
         cure = "pass the model's --tokenizer, or --count characters"
-        by_itself = ended(sample.said.finish)
-        try:
-            found = count(span.reasoning, span.answer, sample.usage, by_itself, tokens, cure)
-        except Unusable:
-            raise
-        except UserError as error:
-            raise UserError(f"{sample.place}: {error}") from None
+        with at(sample.place):
+            found = count(reasoning, answer, sample.usage, by_itself, tokens, cure)
         counts = found.reasoning, found.answer, found.counted_by
+    elif reasoning is None:
+        raise Unusable("its reasoning is hidden, so nothing counts its characters")
+    else:
+        check_text(reasoning + answer, sample.usage.generated, None)
+        counts = len(reasoning), len(answer), "characters"
     return {
         "reasoning_tokens": counts[0],
         "answer_tokens": counts[1],
         "prompt_tokens": None if characters else sample.usage.prompt,
-        "reasoning_characters": None if span.reasoning is None else len(span.reasoning),
-        "status": status(sample.said.finish, span, counts[0]),
+        "reasoning_characters": None if reasoning is None else len(reasoning),
+        "status": status(by_itself, sample.parts, counts[0]),
         "counted_by": counts[2],
     }
 
 
-def _characters(sample: LoggedSample) -> tuple[int, int]:
-    """Characters of reasoning and answer."""
-    reasoning, answer = sample.span.reasoning, sample.span.answer
-    if reasoning is None:
-        raise Unusable("its reasoning is hidden, so nothing counts its characters")
-    check_text(reasoning + answer, sample.usage.generated, None)
-    return len(reasoning), len(answer)
+def status(by_itself: bool | None, parts: SplitText, reasoning_tokens: int) -> str:
+    """Return the status of a response whose answer is not read.
+
+    Args:
+        by_itself: whether the model ended it; where nobody says, an open span counts as cut.
+        parts: its reasoning and answer.
+        reasoning_tokens: its cost, however counted.
+    """
+    if by_itself is False or (by_itself is None and not parts.closed):
+        return "truncated"
+    if not parts.closed or not parts.answer.strip():
+        return "unparsed"
+    return "complete" if reasoning_tokens else "no_reasoning"
 
 
-def agreement(samples: Sequence[LoggedSample], rows: Sequence[dict]) -> str | None:
-    """How text counted again compares with what the provider says it generated, in words."""
+def agreement(samples: Iterable[LoggedSample], rows: Iterable[dict]) -> list[str]:
+    """Compare text counted again with what the provider says it generated, in a sentence."""
     ratios = [
         (row["reasoning_tokens"] + row["answer_tokens"]) / sample.usage.generated
         for sample, row in zip(samples, rows, strict=True)
         if row["counted_by"] == "retokenized" and sample.usage.generated
     ]
     if not ratios:
-        return None
-    return (
+        return []
+    return [
         f"the tokenizer finds {median(ratios):.2f} of the tokens the provider counted (median of "
         f"{len(ratios)}; tags and end of sequence are not in the text)"
-    )
+    ]

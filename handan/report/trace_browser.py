@@ -173,8 +173,8 @@ def read_response(file: BinaryIO, place: Place) -> Response:
 def parts_of(text: str, form: ReasoningFormat, reasoning_tokens: Any) -> tuple[str, str]:
     """Thinking and answer of a response's text; the counts were made on token ids, not here."""
     opened = bool(reasoning_tokens) and form.open is not None and form.open not in text
-    thinking, answer, _ = split_text(text, form, opened)
-    return thinking.strip(), answer.strip()
+    reasoning, answer, *_ = split_text(text, form, opened)
+    return (reasoning or "").strip(), answer.strip()
 
 
 def bounded(text: object) -> str:

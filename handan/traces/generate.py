@@ -164,7 +164,7 @@ def _parts(reading: Reading, question: str, row: dict) -> dict[str, str]:
         answer = split.answer_head + tokenizer.decode(split.answer_ids, skip_special_tokens=True)
     elif row["reasoning_characters"]:
         opened = form.open is not None and not row["text"].startswith(form.open)
-        reasoning, answer, _ = split_text(row["text"], form, opened)
+        reasoning, answer, *_ = split_text(row["text"], form, opened)
     else:
         reasoning, answer = "", row["text"]
     return {"reasoning_text": reasoning.strip(), "answer_text": answer.strip()}
