@@ -148,14 +148,15 @@ class Collected:
 
     def _cut(self) -> list[LoggedSample]:
         tags = self.options.tags
+        opening, closing = str(tags.open), str(tags.close)
         texts: dict[str, list[str]] = {sample.model: [] for sample in self.samples}
         for sample in self.samples:
             if sample.said.reasoning == "":
                 texts[sample.model].append(sample.said.text)
-        closes = {model: any(tags.close in text for text in of) for model, of in texts.items()}
+        closes = {model: any(closing in text for text in of) for model, of in texts.items()}
         # Responses close a span that none of them opened, so that the prompt must have.
         inferred = {
-            model: closes[model] and not any(tags.open in t.partition(tags.close)[0] for t in of)
+            model: closes[model] and not any(opening in text.partition(closing)[0] for text in of)
             for model, of in texts.items()
         }
         found = []

@@ -53,7 +53,8 @@ def read_items(path: Path) -> tuple[Items, list[str]]:
         name: [None if np.isnan(value) else float(value) for value in table.numbers[name]]
         for name in ITEM_COLUMNS[:-1]
     }
-    columns = {**numbers, "norms": [source or None for source in table.text["norms"]]}
+    columns: dict[str, Sequence[float | str | None]] = {**numbers}
+    columns["norms"] = [source or None for source in table.text["norms"]]
     there = [name for name in ITEM_COLUMNS if name in header or name == "human_rt_s"]
     items = {
         name: {column: columns[column][row] for column in there} for row, name in enumerate(names)
