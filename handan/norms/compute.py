@@ -171,14 +171,12 @@ def participant_item_sums(kept: list[Trial], log_rt: Array | None = None) -> tup
     """
     if log_rt is None:
         log_rt = np.array([math.log(trial.rt_s) for trial in kept])
-    participants = {name: i for i, name in enumerate(sorted({t.participant for t in kept}))}
-    items = {key: i for i, key in enumerate(sorted({t.item for t in kept}))}
+    participants, row = np.unique([trial.participant for trial in kept], return_inverse=True)
+    items, column = np.unique([trial.item for trial in kept], return_inverse=True)
     values = np.zeros((len(participants), len(items)))
     counts = np.zeros_like(values)
-    for trial, value in zip(kept, log_rt.tolist(), strict=True):
-        cell = participants[trial.participant], items[trial.item]
-        values[cell] += value
-        counts[cell] += 1
+    np.add.at(values, (row, column), log_rt)
+    np.add.at(counts, (row, column), 1)
     return values, counts
 
 
@@ -277,7 +275,7 @@ def compute(
 
 
 def _trim_warning(trials: list[Trial], rules: Cleaning) -> str:
-    """What trimming cuts from the slower and from the faster half of the items."""
+    """Say what trimming cuts from the slower and from the faster half of the items."""
     trimmed = replace(rules, least_trials=1)
     before = clean(trials, replace(trimmed, trim_sd=None)).kept
     after = clean(trials, trimmed).kept

@@ -7,7 +7,7 @@ counted by reason, and the mean length of what stays and what goes is recorded.
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 from handan import rundir
 from handan.evaluation.grading import TaskItem
@@ -37,8 +37,8 @@ COLUMNS = (
 )
 
 
-class Reading(Protocol):
-    """An engine, or as much of one as a response is read with."""
+class Reading(NamedTuple):
+    """The parts of an engine by which a response is read."""
 
     tokenizer: Any
     form: ReasoningFormat
@@ -89,6 +89,7 @@ def generate_traces(settings: GenerateSettings, world: Processes) -> None:
 def _filter(
     run_dir: Path, questions: Sequence[TaskItem], engine: Engine, settings: GenerateSettings
 ) -> None:
+    reading = Reading(engine.tokenizer, engine.form, engine.ends)
     tokenizer = tokenizer_fingerprint(engine.tokenizer) if engine.tokenizer else None
     generations = read_keyed(run_dir / "generations.jsonl", KEY)
     by_key = {(q.item.task, q.item.key): q for q in questions}
@@ -104,7 +105,7 @@ def _filter(
             continue
         tally.keep(row["task"], row["reasoning_tokens"])
         question = by_key[row["task"], row["item"]]
-        kept.append(trace_row(row, question, engine, settings.arm, tokenizer))
+        kept.append(trace_row(row, question, reading, settings.arm, tokenizer))
     parameters = size_of_named(settings.model_name_or_path, settings.revision)
     generated = sum(row["generated_tokens"] for row in generations)
     write_traces(
@@ -125,13 +126,13 @@ def _filter(
 def trace_row(
     row: dict, question: TaskItem, reading: Reading, source: str, tokenizer: str | None
 ) -> dict:
-    """A line of ``traces.jsonl``.
+    """Make a line of ``traces.jsonl`` of a response.
 
     Args:
-        row: a response, read and graded, with the columns of ``COLUMNS``.
-        question: what it answers.
-        reading: what it was read with.
-        source: name of who wrote it.
+        row: the response, read and graded, with the columns of ``COLUMNS``.
+        question: the item it answers.
+        reading: the parts by which it was read.
+        source: name of its writer.
         tokenizer: fingerprint of the tokenizer of its ids.
     """
     return (

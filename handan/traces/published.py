@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from handan import rundir
 from handan.files import content_hash, file_hash, read_json, write_jsonl
 from handan.launch import Processes
-from handan.tasks.mathematics import CPU_SECONDS, MATH, Pool, judge
+from handan.tasks.mathematics import CPU_SECONDS, MATH, NUM_WORKERS, Pool, judge
 from handan.traces.contamination import NearDuplicates, contaminated, numbers_in
 from handan.traces.filter_stats import Tally, write_traces
 from handan.traces.rows import Parts, Unusable, as_row, check_columns, open_set, read_row
@@ -152,7 +152,7 @@ def graded(
 
     everyone = list(candidates)
     try:
-        with ThreadPoolExecutor(pool.size) as threads:
+        with ThreadPoolExecutor(NUM_WORKERS) as threads:
             outcomes = list(threads.map(outcome, everyone))
     finally:
         pool.close()
