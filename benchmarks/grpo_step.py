@@ -28,7 +28,7 @@ from handan.generation.loading import load_model
 from handan.launch import SINGLE
 from handan.training.data import load_prompts
 from handan.training.ledger import Ledger
-from handan.training.rl import LengthSortedGRPOTrainer, Rollouts, VerifiableReward, rollout
+from handan.training.rl import LengthSortedGRPOTrainer, Rollouts, rollout
 
 FORM = FORMATS["tiny"]
 CLOCKS = ("cpu_s", "wall_s")
@@ -140,7 +140,7 @@ def train(kind: type[GRPOTrainer], steps: int, **more: Any) -> Trained:
         trainer = kind(
             model=model,
             args=config,
-            reward_funcs=VerifiableReward(rollouts),
+            reward_funcs=rollouts.verifiable,
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
             callbacks=[times],

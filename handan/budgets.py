@@ -81,15 +81,12 @@ def of_traces(traces: Path, sha256: str) -> dict[str, float | None]:
 def compare(
     a: tuple[str, Mapping[str, Any]], b: tuple[str, Mapping[str, Any]], tolerance: float
 ) -> dict[str, Any] | None:
-    """Compare the budgets of two arms, measure by measure.
-
-    Args:
-        a, b: name and run.json of each.
-        tolerance: share by which the larger may exceed the smaller.
+    """Compare the budgets of two arms, each a name and its run.json, measure by measure.
 
     Returns:
-        ``a``, ``b``, ``tolerance``, ``measures`` (rows of ``measure``, ``a``, ``b``, ``ratio`` and
-        ``within``, None where unknown) and ``sentence``; None if one of them was not trained.
+        ``a``, ``b``, ``tolerance`` (share by which the larger may exceed the smaller), ``measures``
+        (rows of ``measure``, ``a``, ``b``, ``ratio`` and ``within``, None where unknown) and
+        ``sentence``; None if one of them was not trained.
     """
     of_a, of_b = total(a[1]), total(b[1])
     if of_a is None or of_b is None:

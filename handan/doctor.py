@@ -44,11 +44,7 @@ class Check:
 
 
 def main() -> None:
-    """Print the report.
-
-    Raises:
-        UserError: the embedded world cannot run here.
-    """
+    """Print the report; raise UserError if the embedded world cannot run here."""
     from tabulate import tabulate
 
     gpus = machine.gpus()

@@ -54,12 +54,7 @@ def without_compiling() -> None:
 
 
 def processes(num_threads: int | None = None) -> Processes:
-    """Find the processes of this launch, and check that they know of each other.
-
-    From here on a signal to stop ends the process in order; see ``handan.stopping``.
-
-    Args:
-        num_threads: CPU threads of each process; None leaves them as they are.
+    """Find the processes of this launch; from here on a signal to stop ends them in order.
 
     Raises:
         UserError: the launcher asked for more processes, or nodes, than really run together. Such a
@@ -96,12 +91,9 @@ def processes(num_threads: int | None = None) -> Processes:
 
 
 def count_nodes(found: list[dict], num_processes: int, num_nodes: int | None) -> int:
-    """Count launchers by what they are, not by what they were told.
+    """Count launchers by what every rank found, not by what was promised.
 
-    Args:
-        found: of every rank, its machine, the launcher that started it and its own number.
-        num_processes, num_nodes: processes and launchers that were promised; two launchers on one
-            machine count as two. None if the launcher does not say.
+    Two launchers on one machine count as two; ``num_nodes`` is None if the launcher does not say.
 
     Raises:
         UserError: two ranks are one process, or there are more or fewer launchers.

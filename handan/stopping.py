@@ -27,24 +27,17 @@ PR_SET_PDEATHSIG = 1  # of Linux
 
 
 def end_with_launcher() -> None:
-    """Have the system ask this process to stop when its launcher ends, even by SIGKILL; on Linux.
+    """Have Linux ask this process to stop when its launcher ends, even by SIGKILL.
 
     Otherwise the processes of a launch would wait for ever for a launcher that is gone, through
     which they find each other, or train on and hold the run directory.
-
-    Raises:
-        SystemExit: the launcher has ended already.
     """
     if LAUNCHED in os.environ and sys.platform == "linux":
         end_with_parent()
 
 
 def end_with_parent() -> None:
-    """Have Linux ask this process to stop when the one that started it ends.
-
-    Raises:
-        SystemExit: it has ended already.
-    """
+    """Have Linux ask this process to stop when its parent ends; leave if it has already."""
     import ctypes  # here alone, as every command passes this module
 
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

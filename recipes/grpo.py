@@ -17,7 +17,7 @@ from handan.errors import run_main
 from handan.files import content_hash
 from handan.training.data import check_held_out, load_prompts, prompt_rows
 from handan.training.losses import check_context, check_grpo, is_weighed
-from handan.training.rl import LengthSortedGRPOTrainer, Rollouts, VerifiableReward, rollout
+from handan.training.rl import LengthSortedGRPOTrainer, Rollouts, rollout
 from handan.training.run import begin
 from handan.training.settings import RecipeArguments
 
@@ -77,7 +77,7 @@ def main() -> None:
     trainer = LengthSortedGRPOTrainer(
         model=run.model,
         args=run.config,
-        reward_funcs=VerifiableReward(rollouts),
+        reward_funcs=rollouts.verifiable,
         train_dataset=Dataset.from_list(rows),
         processing_class=run.tokenizer,
         callbacks=run.callbacks,

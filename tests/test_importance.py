@@ -25,7 +25,6 @@ from handan.training.losses import check_context, check_grpo, is_weighed
 from handan.training.rl import (
     LengthSortedGRPOTrainer,
     Rollouts,
-    VerifiableReward,
     draw,
     importance_weights,
 )
@@ -182,7 +181,7 @@ def train(tmp_path, noise, **changes):
     trainer = LengthSortedGRPOTrainer(
         model=model,
         args=args,
-        reward_funcs=VerifiableReward(rollouts),
+        reward_funcs=rollouts.verifiable,
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
         rollout_func=engine_of_its_own(noise),

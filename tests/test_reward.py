@@ -13,7 +13,7 @@ from handan.launch import SINGLE
 from handan.tasks import mathematics
 from handan.tasks.mathematics import Pool
 from handan.training.ledger import Ledger
-from handan.training.rl import GUARD_BATCHES, Rollouts, VerifiableReward
+from handan.training.rl import GUARD_BATCHES, Rollouts
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def rewards(reward, texts, metrics=None, step=0):
 def make(ledger, length_price=0.0, **more):
     model, tokenizer = load()
     settings = {"length_price": length_price, "group_size": 2, **more}
-    return VerifiableReward(Rollouts(tokenizer, model, FORMATS["tiny"], 9, ledger, **settings))
+    return Rollouts(tokenizer, model, FORMATS["tiny"], 9, ledger, **settings).verifiable
 
 
 RIGHT = "1 + 1 = 0 , </think> 0 1 <eos>"
@@ -79,7 +79,7 @@ def test_mathematics_is_rewarded_by_its_value_and_not_at_all_without_a_verdict(
     model = AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     form = FORMATS["qwen3"]
-    reward = VerifiableReward(Rollouts(tokenizer, model, form, 99, ledger, group_size=4))
+    reward = Rollouts(tokenizer, model, form, 99, ledger, group_size=4).verifiable
     question = "Find x if 2x = 10."
     columns = {"task": "math", "item": "m", "wording": "natural", "question": question}
     columns |= {"answer": "5", "prompt_ids": list(prompt_ids(tokenizer, question, form))}

@@ -49,12 +49,7 @@ def seal(folder: Path, launched: dict[str, Any], world: Processes) -> None:
     """Write the manifest of a checkpoint that every process has saved its part of.
 
     Every process must come here. They share the hashing, and see to it that all is on disk before
-    the manifest is.
-
-    Args:
-        folder: ``checkpoint-N``.
-        launched: what ran: ``processes``, ``engine`` and the like.
-        world: the processes that saved.
+    the manifest is. ``launched`` says what ran: ``processes``, ``engine`` and the like.
 
     Raises:
         UserError: a process does not see what another one saved, or a state is missing.
@@ -93,12 +88,10 @@ def seal(folder: Path, launched: dict[str, Any], world: Processes) -> None:
 
 
 def what_is_wrong(folder: Path, contents: Literal["all", "model", "none"] = "all") -> str | None:
-    """Find why a checkpoint must not be used, None if it is whole.
+    """Find why ``checkpoint-N`` must not be used, None if it is whole.
 
-    Args:
-        folder: ``checkpoint-N``.
-        contents: whose SHA-256 is looked at: of all files, or only of those that a model is loaded
-            from, which are a third; sizes always are.
+    Sizes always count; ``contents`` says whose SHA-256 does: of all files, or only of those that a
+    model is loaded from, which are a third.
     """
     if not (folder / MANIFEST).is_file():
         return f"incomplete: no {MANIFEST}, which is written last"

@@ -34,14 +34,11 @@ class ProblemSet:
     Attributes:
         families: share of each family, by name.
         widths: operand widths of the binary families.
-        num_problems: how many different problems.
-        seed: of the draw.
         wording: ``compact``, of the embedded world, or ``natural``.
         digits: operand lengths of natural products and differences.
         hardest: share of each family's problems that are kept, those of the highest analytic cost;
             so many more are drawn that ``num_problems`` remain. Compact wording only.
-        decimal_digits, premises: sizes of compact decimal additions and ordering problems, as in
-            ``handan.tiny.families.random_problem``.
+        decimal_digits, premises: sizes of compact decimal additions and ordering problems.
     """
 
     families: dict[str, float]
@@ -56,10 +53,7 @@ class ProblemSet:
 
 
 def load_prompts(path: Path) -> list[TaskItem]:
-    """Load training prompts from a YAML problem set or a JSON-lines file.
-
-    A line of the latter holds ``task, item, wording, question, answer``; the task's grader decides
-    what is right.
+    """Load training prompts from a YAML problem set or a JSON-lines file of ``COLUMNS``.
 
     Raises:
         UserError: the file is unusable, or one of its prompts is an evaluation item.
@@ -114,8 +108,8 @@ def check_held_out(rows: Iterable[dict], place: str) -> dict[str, int]:
     front; in natural wording by its words and those of its paraphrases, or by the sum it holds.
 
     Returns:
-        For ``run.json``: ``rows`` that were looked at, the ``evaluation_items`` they were compared
-        to, those in either wording that occurs, and ``found``, which is 0.
+        For ``run.json``: how many ``rows`` were compared to how many ``evaluation_items`` of the
+        wordings that occur, and ``found``, which is 0.
     """
     from handan.tiny.items import held_out, identity_hash
 
@@ -139,7 +133,6 @@ def check_held_out(rows: Iterable[dict], place: str) -> dict[str, int]:
 def _draw(settings: ProblemSet, path: Path) -> list[dict]:
     if problem := _problem_with(settings):
         raise UserError(f"{path}: {problem}")
-    draw = _compact_row if settings.wording == "compact" else _natural_row
     # Rounded, because a share like 0.3 is no exact number and must not ask for one problem more.
     wanted = math.ceil(round(settings.num_problems / settings.hardest, 6))
     rng = random.Random(settings.seed)
@@ -148,7 +141,7 @@ def _draw(settings: ProblemSet, path: Path) -> list[dict]:
     for _ in range(100 * wanted):
         family = rng.choices(names, shares)[0]
         try:
-            row = draw(family, rng, settings)
+            row = _row(family, rng, settings)
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
         if row is not None:
@@ -200,35 +193,29 @@ def _hardest(rows: list[dict], number: int) -> list[dict]:
     return [rows[index] for index in sorted(kept)]
 
 
-def _compact_row(family: str, rng: random.Random, settings: ProblemSet) -> dict | None:
-    """Draw a problem of the embedded world; None if it is an evaluation item."""
+def _row(family: str, rng: random.Random, settings: ProblemSet) -> dict | None:
+    """Draw a problem; None if it is an evaluation item, which no natural one can be."""
     from handan.tiny.items import held_out, identity_hash
 
+    if settings.wording == "natural":
+        item = random_item(family, rng, settings.widths, settings.digits)
+        values = (item.task, item.key, "natural", item.question, item.answer)
+        return dict(zip(COLUMNS, values, strict=True))
     sizes = (settings.decimal_digits, settings.premises)
     problem = random_problem(family, rng, settings.widths, *sizes)
     if identity_hash(problem.family, problem.key) in held_out():
         return None
-    values = (" ".join(problem.prompt), " ".join(problem.answer))
-    return dict(zip(COLUMNS, (problem.family, problem.key, "compact", *values), strict=True))
-
-
-def _natural_row(family: str, rng: random.Random, settings: ProblemSet) -> dict:
-    item = random_item(family, rng, settings.widths, settings.digits)
-    values = (item.task, item.key, "natural", item.question, item.answer)
+    question, answer = " ".join(problem.prompt), " ".join(problem.answer)
+    values = (problem.family, problem.key, "compact", question, answer)
     return dict(zip(COLUMNS, values, strict=True))
 
 
 def random_item(family: str, rng: random.Random, widths: list[int], lengths: list[int]) -> Item:
     """Draw one problem in the human tasks' wording, never one of their items.
 
-    People solved all 4-bit problems and single-digit products and differences, so larger numbers
-    are drawn. Syllogisms and directions are complete designs: nothing is left there to train on.
-
-    Args:
-        family: a task of arithmetic.
-        rng: the source of the draw.
-        widths: of operands of the binary tasks, in bits; one operand is beyond four bits.
-        lengths: of operands of products and differences, in decimal digits, from 2 on.
+    People solved all 4-bit problems and single-digit products and differences, so one operand has
+    more than four bits, or both have two or more decimal digits (``lengths``). Syllogisms and
+    directions are complete designs: nothing is left there to train on.
 
     Raises:
         UserError: the family is unknown, or its sizes are those of human items.

@@ -32,11 +32,7 @@ def tokenizer_fingerprint(tokenizer: Any) -> str:
 
 
 def load_traces(path: Path, prompts: Path) -> list[dict]:
-    """Read a trace file (JSON lines).
-
-    Args:
-        path: of the file.
-        prompts: the training prompts that this arm shares with the arm it is compared to.
+    """Read traces (JSON lines) of the ``prompts`` that the paired arm is trained on.
 
     Raises:
         UserError: it is empty, a column is missing, or a trace answers an evaluation item or a
@@ -66,8 +62,8 @@ def training_rows(
     """Make ``input_ids`` and ``labels`` of every trace; the loss is on the completion alone.
 
     Raises:
-        UserError: a trace does not end with the student's end of sequence, or has it in its middle,
-            or the student's format has no place for the reasoning.
+        UserError: a trace ends without, or holds, the student's end of sequence, or its format has
+            no place for the reasoning.
     """
     fingerprint = tokenizer_fingerprint(tokenizer)
     eos = tokenizer.eos_token_id
@@ -185,14 +181,7 @@ def audit(
     form: ReasoningFormat,
     place: str,
 ) -> dict[str, int]:
-    """Compare what the trainer will train on with the traces, label by label.
-
-    Args:
-        trained: the trainer's prepared data set: rows with ``input_ids`` and ``labels``, and with
-            ``seq_lengths`` if they are packed.
-        rows: what ``training_rows`` made of ``traces``.
-        tokenizer, form: the student's; the labels must contain the tags of its format.
-        place: the trace file.
+    """Compare the data set that a trainer prepared with the rows made of the traces.
 
     Returns:
         Counts for ``run.json``: traces, trained tokens, reasoning tokens among them, and how many

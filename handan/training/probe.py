@@ -31,13 +31,10 @@ RESPONSES = tuple(f"{name}.jsonl" for name in PREFIXES)
 
 @dataclass
 class ProbedSuite:
-    """A suite that is measured along training.
+    """A suite that is measured along training, and its schedule as in ``measured_steps``.
 
     Attributes:
         name: ``probe`` or ``full``; its responses go to a file of this name.
-        suite: what is asked.
-        every, log_spaced: its schedule, as ``measured_steps`` has it.
-        items: of the suite.
         steps: at which it is measured, known once the training begins.
         first: costs at step 0, by which inflation is measured; None if they are not known.
         seconds: that its last measurement took.
@@ -61,17 +58,10 @@ class ProbedSuite:
 
 
 class Probe(TrainerCallback):
-    """Measures suites in process.
+    """Measures suites in process; ``trainer`` must be set once the trainer exists.
 
     Responses go to ``probe.jsonl`` and ``full.jsonl``, metrics to ``metrics.jsonl`` and the
-    trackers. ``trainer`` must be set once the trainer exists.
-
-    Args:
-        suites: what is measured, and when.
-        form: the model's reasoning format.
-        arm: name of the model.
-        ledger: takes the time out of the training's; its processes all generate.
-        max_share: upper bound of the share of the time that measuring takes, None for no bound.
+    trackers. ``max_share`` bounds the share of the time that measuring takes, None for no bound.
     """
 
     trainer: Any = None

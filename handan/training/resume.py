@@ -24,13 +24,8 @@ def checkpoint_to_resume(
     Transformers takes the newest directory unchecked, and trains on with a fresh optimizer if that
     part is missing.
 
-    Args:
-        resume: ``auto``; ``never``: no checkpoint may be there; ``must``: a whole one must be.
-        launched: processes, engine and the like of this launch.
-        world: the processes; all must come here.
-
     Raises:
-        UserError: ``resume`` forbids it, or another launch wrote the newest whole checkpoint.
+        UserError: ``resume`` (auto, never or must) forbids it, or another launch wrote it.
     """
     decided: list[dict] = []
     if world.rank == 0:
@@ -105,15 +100,9 @@ def check_sources(run_dir: Path, details: dict) -> None:
 
 
 def lineage(model_dir: Path) -> dict | None:
-    """Trace what a model that was trained here cost, and what that training started from.
+    """Trace what a run or checkpoint of ours cost and started from; None for another model.
 
-    Args:
-        model_dir: a run directory or one of its checkpoints.
-
-    Returns:
-        ``arm``, ``run``, ``model_fingerprint``, ``budget`` and ``started_from`` of that run, and
-        ``began_with``, the hash of the weights that it began with; None if the model is not one of
-        ours.
+    ``began_with`` is the hash of the weights that its training began with.
 
     Raises:
         UserError: the training there is not finished.

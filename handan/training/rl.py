@@ -73,14 +73,11 @@ def generating(trainer: Any) -> Iterator[Any]:
 
 
 def draw(trainer: Any, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Draw one completion of each prompt, by the same staged generation as everywhere else.
+    """Draw one completion of each prompt (ids) of this process's share.
 
-    A completion is drawn with a seed made of the run's seed, the step, its place in the batch of
-    all processes and the prompt. So it is the same on any number of processes, and after a resume.
-
-    Args:
-        trainer: one of TRL's that generates.
-        prompts: ids, this process's share; shares lie in order of rank, and are of equal size.
+    Shares lie in order of rank and are of equal size. The seed of a completion is made of the run's
+    seed, the step, its place in the batch of all processes and the prompt: it is the same on any
+    number of processes, and after a resume.
     """
     arguments = trainer.args
     decoding = Decoding(arguments.temperature, arguments.top_p, arguments.max_completion_length)
@@ -138,19 +135,13 @@ class Rollouts:
     def read(
         self, prompts: Sequence[dict], completion_ids: Sequence[Sequence[int]], step: int
     ) -> list[dict]:
-        """Grade, count and record this process's completions.
+        """Grade, count and record this process's completions, one of each row of prompts.
 
-        Args:
-            prompts: rows of the training set, one a completion.
-            completion_ids: generated ids, up to and including the end of sequence.
-            step: optimizer step that is about to be made with them.
-
-        Returns:
-            Of each completion what goes into ``rollouts.jsonl``.
+        They are about to be trained on in optimizer step ``step``. Returns rows of
+        ``rollouts.jsonl``.
 
         Raises:
-            UserError: over the first batches nearly all completions reached the cap, none of them
-                reasoned, or every reward was equal, so nothing can be learned.
+            UserError: the first batches show that nothing can be learned.
         """
         own: list[dict] = []
         world = self.ledger.world
@@ -179,6 +170,21 @@ class Rollouts:
         else:
             self._record(own)
         return own
+
+    def verifiable(
+        self, prompts: list, completion_ids: list[list[int]], **columns: Any
+    ) -> list[float | None]:
+        """Reward a generation batch of TRL's, which logs it under this method's name.
+
+        1 for a right answer by the evaluator's grader, 0 otherwise, minus the price of its length.
+        Columns of the data set come as keyword arguments.
+        """
+        keys = ("task", "item", "wording", "question", "answer", "prompt_ids")
+        rows = [{key: columns[key][index] for key in keys} for index in range(len(completion_ids))]
+        read = self.read(rows, completion_ids, columns["trainer_state"].global_step + 1)
+        for name, value in batch_metrics(read).items():
+            columns["log_metric"](name, value)
+        return [row["reward"] for row in read]
 
     def weigh(self, weights: Sequence[dict]) -> None:
         """Record the completions that were read last, with their ``importance_weights``."""
@@ -251,25 +257,6 @@ def batch_metrics(rows: Sequence[dict]) -> dict[str, float]:
     return out
 
 
-class VerifiableReward:
-    """1 for a right answer by the evaluator's grader, 0 otherwise, minus the price of length."""
-
-    __name__ = "verifiable"
-
-    def __init__(self, rollouts: Rollouts) -> None:
-        self.rollouts = rollouts
-
-    def __call__(self, prompts: list, completion_ids: list[list[int]], **columns: Any) -> list:
-        """Give rewards of one generation batch; dataset columns come as keyword arguments."""
-        keys = ("task", "item", "wording", "question", "answer", "prompt_ids")
-        rows = [{key: columns[key][index] for key in keys} for index in range(len(completion_ids))]
-        step = columns["trainer_state"].global_step + 1
-        read = self.rollouts.read(rows, completion_ids, step)
-        for name, value in batch_metrics(read).items():
-            columns["log_metric"](name, value)
-        return [row["reward"] for row in read]
-
-
 class EvaluationPrompts:
     """Prompts of training, token by token those of an evaluation.
 
@@ -290,10 +277,9 @@ class EvaluationPrompts:
 class LengthSortedGRPOTrainer(EvaluationPrompts, GRPOTrainer):
     """GRPO whose micro-batches hold completions of similar length, without common padding.
 
-    TRL pads every micro-batch to the longest completion of the generation batch. The micro-batches
-    of one optimizer step are regrouped by length here; their gradients are summed, so which
-    completion is in which of them makes no difference for the loss types named below. ``rollouts``
-    may wait for what vLLM's completions weigh in the loss.
+    TRL pads every micro-batch to the longest completion of the generation batch. Gradients of the
+    micro-batches of a step are summed, so which completion is in which of them makes no difference
+    for the loss types named below. ``rollouts`` may wait for what vLLM's completions weigh.
     """
 
     rollouts: Rollouts | None = None
@@ -355,9 +341,8 @@ class LedgerDistillationTrainer(EvaluationPrompts, DistillationTrainer):
 def regroup_by_length(batches: list[dict]) -> list[dict]:
     """Sort rows by length into as many batches of the same sizes, trimmed.
 
-    Args:
-        batches: dicts of tensors; those with two axes are (rows, tokens), prompts padded on the
-            left, everything else on the right; tensors without axes are shared by all batches.
+    Tensors with two axes are (rows, tokens), prompts padded on the left, everything else on the
+    right; tensors without axes are shared by all batches.
     """
     merged = {
         key: torch.cat([batch[key] for batch in batches])
@@ -382,23 +367,16 @@ def regroup_by_length(batches: list[dict]) -> list[dict]:
 
 
 def importance_weights(scored: dict[str, Any]) -> list[dict]:
-    """Weigh each completion where the engine that drew it is not the one that trains.
+    """Say how each completion of a generation batch of TRL's is weighed in the loss.
 
     vLLM computes probabilities a little differently from the trainer, so TRL multiplies the loss of
     a token by their ratio. Per token that is a small correction. Of a whole completion it is a
     product over its tokens, which strays from 1 the further the longer the completion is.
 
-    Args:
-        scored: what TRL's GRPOTrainer makes of a generation batch: ``completion_mask``,
-            ``old_per_token_logps`` and ``sampling_per_token_logps`` of shape (rows, tokens), and
-            ``importance_sampling_ratio``, the weights that are trained with, of that shape too or
-            (rows, 1).
-
     Returns:
-        For ``rollouts.jsonl``, of each row: mean, least and largest ratio of its tokens before any
-        clip (``ratio_mean``, ``ratio_min``, ``ratio_max``), the mean weight after it
-        (``weight_mean``), and ``trained_tokens``, those whose weight is not 0. Means are None of a
-        row all of whose tokens are masked.
+        Of each row: mean, least and largest ratio of its tokens before any clip, the mean weight
+        after it (all None if every token is masked), and ``trained_tokens``, those whose weight is
+        not 0.
     """
     difference = scored["old_per_token_logps"] - scored["sampling_per_token_logps"]
     # A token whose probability vLLM does not tell is NaN, and TRL gives it the ratio 1.
@@ -431,14 +409,9 @@ def learning_counts(rollouts: Rollouts) -> dict[str, int]:
 def count(rows: Sequence[Mapping[str, Any]], group_size: int | None) -> dict[str, int]:
     """Count how many completions, groups and batches taught anything.
 
-    Args:
-        rows: of ``rollouts.jsonl``, of whole batches, in their order.
-        group_size: completions of one prompt; None: nothing is learned from rewards.
-
-    Returns:
-        ``completions`` and how many of them are of each of ``OUTCOMES``; ``without_loss``, those
-        none of whose tokens has a loss; ``batches`` and ``batches_without_gradient``; of a run that
-        learns from rewards also ``groups`` and ``groups_with_variance``.
+    ``rows`` of ``rollouts.jsonl`` are of whole batches. Without ``group_size`` nothing is learned
+    from rewards, and no groups are counted. ``without_loss`` are completions none of whose tokens
+    has a loss.
     """
     graded = {True: "right", False: "wrong", None: "ungraded"}
     outcomes = [

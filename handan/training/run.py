@@ -66,10 +66,7 @@ class Run:
     def train(self, trainer: Any, details: dict, rollouts: Rollouts | None = None) -> None:
         """Train from the newest whole checkpoint on, save the model, write the ledger.
 
-        Args:
-            trainer: one of TRL's.
-            details: facts for ``run.json``.
-            rollouts: records the completions, of an arm that draws its own.
+        ``details`` are facts for ``run.json``; ``rollouts`` records completions that an arm draws.
 
         Raises:
             UserError: the launch, or what lies in the run directory, is of another run; or nothing
@@ -155,16 +152,12 @@ def begin(
     """Do everything up to the trainer: arguments, launch check, model, suite, callbacks.
 
     Args:
-        recipe_kind: dataclass of the recipe's arguments.
-        config_kind: TRL's, of its trainer.
+        recipe_kind, config_kind: dataclasses of the recipe's arguments and of TRL's.
         required: keys that must be set.
         check: of the loss and of drawing, from the trainer's configuration and the keys set.
 
     Returns:
         The run, or None if it is finished already or was only to be shown.
-
-    Raises:
-        UserError: an argument, a file or the launch is not as it must be.
     """
     without_compiling()
     kinds = (recipe_kind, config_kind, ModelConfig)

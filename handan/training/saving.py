@@ -66,10 +66,9 @@ class Seal(TrainerCallback):
 
 @contextmanager
 def tell_of_writing(place: Path) -> Iterator[None]:
-    """Tell a save that the system refused in one sentence, whichever library wrote.
+    """Raise UserError, in one sentence, for a save that the system refused.
 
-    Raises:
-        UserError: names the place, in the system's words; any other error passes.
+    Each library has errors of its own for that; any other error passes.
     """
     try:
         yield
@@ -134,10 +133,6 @@ class StopRequest(TrainerCallback):
     Transformers' own callback for SIGTERM (``enable_jit_checkpoint``) is not used: its processes do
     not agree on the step, so that sharded ones wait for each other for ever, it saves in the middle
     of an accumulated step, and no callback hears of that checkpoint, the ledger neither.
-
-    Args:
-        arm: named in what is printed.
-        world: the processes, which agree once a step; one that was asked is enough.
     """
 
     def __init__(self, arm: str, world: Processes) -> None:

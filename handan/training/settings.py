@@ -123,11 +123,8 @@ def resolved(*parts: Any) -> dict:
 def measured_steps(max_steps: int, every: int, log_spaced: int = 0) -> list[int]:
     """Steps at which a suite is measured, in order: 0, the last one, and those between.
 
-    Args:
-        max_steps: steps of the training.
-        every: a step between is measured if it is a multiple of this; 0: none is.
-        log_spaced: number of steps from 1 to ``max_steps`` whose logarithms are evenly spaced,
-            each rounded to a whole step; those that fall on one step are measured once.
+    ``every``: multiples of it, 0 for none; ``log_spaced``: so many steps from 1 on whose logarithms
+    are evenly spaced, each rounded to a whole step.
     """
     steps = {0, max_steps}
     if every:

@@ -161,12 +161,7 @@ def regroup(batches: Sequence[Batch]) -> list[Batch]:
 
 
 def split(batch: Batch, overhead_tokens: int) -> list[Batch]:
-    """Divide a batch into parts of similar lengths, shortest first; it may stay whole.
-
-    Args:
-        batch: rows that are padded on the right.
-        overhead_tokens: what one more pass through the model costs, in tokens.
-    """
+    """Divide rows padded on the right into parts of similar lengths; they may stay whole."""
     lengths = batch["attention_mask"].sum(1)
     order = torch.argsort(lengths, stable=True)
     sizes = cheapest_sizes(lengths[order].tolist(), overhead_tokens)
@@ -180,12 +175,7 @@ def _rows_of(batch: Batch, rows: torch.Tensor) -> Batch:
 
 
 def cheapest_sizes(lengths: Sequence[int], overhead_tokens: int) -> list[int]:
-    """Find sizes of consecutive groups whose cells and passes cost least together.
-
-    Args:
-        lengths: of the rows, ascending.
-        overhead_tokens: of one group.
-    """
+    """Divide ascending lengths into consecutive groups whose padded cells and passes cost least."""
     costs, starts = [0], [0]
     for end in range(1, len(lengths) + 1):
         cost, start = min(
@@ -207,9 +197,6 @@ class LeakCheck(TrainerCallback):
 
     An attention that does not know where a trace begins lets it read the ones before it, which does
     not show in the loss.
-
-    Args:
-        trainer: with packed training data.
     """
 
     def __init__(self, trainer: Any) -> None:
