@@ -372,10 +372,14 @@ def test_nothing_is_missing_where_every_arm_was_evaluated(tmp_path):
 @pytest.mark.parametrize(
     ("without", "question", "answer"),
     [
-        (["grpo", "sft_own"], "Does reinforcement learning keep the alignment?", "recipes/grpo.py"),
+        (
+            ["grpo", "sft_own"],
+            "Does reinforcement learning keep the alignment it began with?",
+            "recipes/grpo.py",
+        ),
         (
             ["teacher"],
-            "Does a teacher spend tokens where people spend time?",
+            "Does the teacher spend tokens where people spend time?",
             "The teacher teacher",
         ),
         (
@@ -385,7 +389,7 @@ def test_nothing_is_missing_where_every_arm_was_evaluated(tmp_path):
         ),
         (
             ["base", "cold"],
-            "Is a trained model its base, times a constant?",
+            "Is it the model it was trained from, times a constant?",
             "No arm's base was evaluated",
         ),
         (

@@ -19,6 +19,7 @@ from handan.evaluation.evaluate import budget_metrics, suite_metrics
 from handan.evaluation.resource_estimate import Size
 from handan.files import append_jsonl, read_json, write_json
 from handan.launch import SINGLE
+from handan.report.build import read_address
 from handan.report.comparison import read_study
 from handan.report.plot_styles import looks
 from handan.report.wandb_report import (
@@ -27,7 +28,6 @@ from handan.report.wandb_report import (
     START,
     STEP,
     Address,
-    read_address,
     read_back,
     validated,
 )

@@ -1,11 +1,14 @@
 """``handan report``: run directories become one self-contained page and its alignment.json.
 
 The page states nothing that is not in the run directories: roles come from hashes of weights,
-verdicts from intervals. ``data``, ``roles`` and ``course`` read and relate, ``words`` speaks,
-``plots`` draws, ``page`` puts all into one file.
+verdicts from intervals. ``comparison`` reads and relates runs, ``verdicts``, ``confounds`` and
+``summary`` word what their numbers show, ``tables`` and ``plots`` show them, ``page`` puts all into
+one file.
 """
 
 import argparse
+import importlib.util
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,12 +17,60 @@ from handan.errors import UserError, printable
 from handan.files import write_json, write_text
 from handan.report import page
 from handan.report.comparison import Comparison, read_study
-from handan.report.confounds import compared
 from handan.report.formatting import plain
-from handan.report.page import report_command
 from handan.report.plots import write_figures
 from handan.report.summary import summary
-from handan.report.wandb_report import publish, read_address
+
+# Entities are addresses; in the name of a project W&B allows everything but these.
+ADDRESS = re.compile(r"([\w.-]+)/([^/\\#?%:\s]{1,128})")
+INSTALL = "pip install 'handan[wandb-reports]'"
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write everything that the options of ``handan report`` ask for.
+
+    Raises:
+        UserError: nothing is asked for, or a run or an output is wrong.
+    """
+    runs = [*arguments.runs, *arguments.more_runs]
+    if arguments.output is None and arguments.figures is None and arguments.wandb is None:
+        raise UserError(
+            "nothing is asked for; give --output report.html, --figures DIR or "
+            "--wandb ENTITY/PROJECT"
+        )
+    if arguments.offline is not None and arguments.wandb is None:
+        raise UserError("--offline writes the report of --wandb ENTITY/PROJECT; give that too")
+    if arguments.budget_tolerance != TOLERANCE and len(set(runs)) < 2:
+        raise UserError("--budget_tolerance is of runs that are compared; leave it out of one")
+    address = None if arguments.wandb is None else read_address(arguments.wandb)
+    study = read_study(runs, arguments.budget_tolerance)
+    if arguments.output is not None:
+        for sentence in write_report(study, runs, arguments.output):
+            print(plain(sentence))
+        print(f"wrote {printable(str(arguments.output))}")
+    if arguments.figures is not None:
+        plots = write_figures(study, arguments.figures)
+        print(f"wrote {len(plots)} figures to {printable(str(arguments.figures))}")
+    if address is not None:
+        # An extra, and slow to import.
+        from handan.report.wandb_report import Address, publish
+
+        print(publish(study, Address(*address), arguments.offline))
+
+
+def read_address(text: str) -> tuple[str, str]:
+    """Entity and project of 'ENTITY/PROJECT' in W&B.
+
+    Raises:
+        UserError: it is not of this form, or wandb-workspaces is not installed.
+    """
+    found = ADDRESS.fullmatch(text)
+    if found is None:
+        raise UserError(f"--wandb '{text}': give ENTITY/PROJECT, for example my-team/handan")
+    for package in ("wandb", "wandb_workspaces"):
+        if importlib.util.find_spec(package) is None:
+            raise UserError(f"--wandb needs {package}, which is not installed; run {INSTALL}")
+    return found[1], found[2]
 
 
 def write(runs: Sequence[Path], output: Path, budget_tolerance: float = TOLERANCE) -> list[str]:
@@ -51,44 +102,11 @@ def write_report(study: Comparison, runs: Sequence[Path], output: Path) -> list[
     alignment = output.with_name("alignment.json")
     if alignment.parent.resolve() in [run.resolve() for run in runs]:
         raise UserError(f"{output}: would replace a run's own alignment.json; write it elsewhere")
-    command = report_command(runs, output, study.tolerance)
+    command = page.report_command(runs, output, study.tolerance)
     if output.suffix == ".md":
         text = page.render_markdown(study, output.parent, command)
     else:
         text = page.render(study, command)
-    budgets = compared(study)
-    write_json(alignment, study.alignment() | {"budgets": budgets})
+    write_json(alignment, study.alignment())
     write_text(output, text)
-    return summary(study.main) + [row["sentence"] for row in budgets]
-
-
-# What ``handan report`` does with its options.
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Write everything that was asked for.
-
-    Raises:
-        UserError: nothing is asked for, or a run or an output is wrong.
-    """
-    runs = [*arguments.runs, *arguments.more_runs]
-    if arguments.output is None and arguments.figures is None and arguments.wandb is None:
-        raise UserError(
-            "nothing is asked for; give --output report.html, --figures DIR or "
-            "--wandb ENTITY/PROJECT"
-        )
-    if arguments.offline is not None and arguments.wandb is None:
-        raise UserError("--offline writes the report of --wandb ENTITY/PROJECT; give that too")
-    if arguments.budget_tolerance != TOLERANCE and len(set(runs)) < 2:
-        raise UserError("--budget_tolerance is of runs that are compared; leave it out of one")
-    address = None if arguments.wandb is None else read_address(arguments.wandb)
-    study = read_study(runs, arguments.budget_tolerance)
-    if arguments.output is not None:
-        for sentence in write_report(study, runs, arguments.output):
-            print(plain(sentence))
-        print(f"wrote {printable(str(arguments.output))}")
-    if arguments.figures is not None:
-        plots = write_figures(study, arguments.figures)
-        print(f"wrote {len(plots)} figures to {printable(str(arguments.figures))}")
-    if address is not None:
-        print(publish(study, address, arguments.offline))
+    return summary(study.main) + [row["sentence"] for row in study.budget_rows()]

@@ -2,17 +2,18 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from handan import budgets
 from handan.alignment.align import align
 from handan.alignment.correlation import finite_or_none, fisher_mean
 from handan.alignment.costs import GREEDY, CostTable, decoded_name
 from handan.alignment.items import TaskCosts, final_costs, item_costs
 from handan.alignment.pairs import Comparisons, Pairs, choose_pairs, read_runs
-from handan.budgets import TOLERANCE, root
 from handan.config import read_yaml
 from handan.errors import UserError
 from handan.files import content_hash, read_appended, read_json
@@ -81,7 +82,7 @@ class Arm:
     @property
     def root(self) -> str | None:
         """Hash of the weights at the start of the first of the trainings that led to this arm."""
-        return root(self.training, self.started_from)
+        return budgets.root(self.training, self.started_from)
 
     @property
     def evaluation(self) -> Mapping[str, Any]:
@@ -191,6 +192,19 @@ def relate(arms: Sequence[Arm]) -> list[Arm]:
     return sorted(related, key=lambda arm: list(KINDS).index(arm.kind))
 
 
+def compared_budgets(arms: Iterable[Arm], tolerance: float) -> list[dict[str, Any]]:
+    """Rows of ``handan.budgets.compare`` of the pairs of arms that began with the same weights.
+
+    An arm is not compared with those that its own training went on from.
+    """
+    found = [
+        budgets.compare((a.name, a.run), (b.name, b.run), tolerance)
+        for a, b in combinations(arms, 2)
+        if a.root is not None and a.root == b.root and a.base != b.name and b.base != a.name
+    ]
+    return [row for row in found if row is not None]
+
+
 def comparisons(arms: Sequence[Arm]) -> Comparisons:
     """Pairs to contrast, to regress and to compare in effort, each also at temperature 0.
 
@@ -282,17 +296,30 @@ class Group:
         """All figures of a model, None if there is no such model."""
         return self.result["models"].get(model) if model else None
 
+    def of_tasks(self, model: str | None) -> Mapping[str, Mapping[str, Any]]:
+        """{task: figures} of a model, empty if there is no such model."""
+        return (self.figures(model) or {"tasks": {}})["tasks"]
+
+    def models(self) -> list[str]:
+        """Arm by arm its name and that of its answers at temperature 0."""
+        return [name for arm in self.arms for name in (arm.name, arm.greedy) if name]
+
     def over_tasks(self, model: str | None, column: str, source: str = "human") -> float | None:
         """Plain mean of a figure over the tasks of one source; None where it is unknown."""
-        figures = self.figures(model)
-        if figures is None:
-            return None
         values = [
-            task[column]
-            for task in figures["tasks"].values()
-            if task["cost_source"] == source and task[column] is not None
+            figures[column]
+            for figures in self.of_tasks(model).values()
+            if figures["cost_source"] == source and figures[column] is not None
         ]
         return sum(values) / len(values) if values else None
+
+    def mean_r(
+        self, model: str | None, source: str = "human"
+    ) -> tuple[float | None, Sequence[float] | None]:
+        """Mean r of a model over its human or analytic tasks, and its interval."""
+        figures = self.figures(model) or {}
+        key = "mean_r_loglog" if source == "human" else "mean_r_loglog_analytic"
+        return figures.get(key), figures.get(f"{key}_ci")
 
     def ceiling(self) -> float | None:
         """Fisher-z mean of the human ceilings over the human tasks; None if one is unknown."""
@@ -304,7 +331,7 @@ class Group:
     def task_figure(self, task: str, column: str) -> float | None:
         """A figure that belongs to the task, so that the first arm which knows it will do."""
         for arm in self.arms:
-            figures = self.result["models"][arm.name]["tasks"].get(task)
+            figures = self.of_tasks(arm.name).get(task)
             if figures and figures[column] is not None:
                 return float(figures[column])
         return None
@@ -323,6 +350,23 @@ class Group:
                 return row
         return None
 
+    def contrasts(self, mean: str = "human") -> list[Mapping[str, Any]]:
+        """Contrasts of the arms with sampling on the mean over human or analytic tasks."""
+        names = [arm.name for arm in self.arms]
+        return [
+            row for row in self.result["contrasts"] if row["mean"] == mean and row["a"] in names
+        ]
+
+    def greedy_contrast(self, row: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The contrast of the same two arms on the same mean, at temperature 0."""
+        a, b = (self.arm(row[of]).greedy for of in "ab")
+        return self.contrast(a, b, mean=row["mean"])
+
+    @property
+    def suite(self) -> str:
+        """Name of its suite."""
+        return str(self.conditions.get("suite", "without a name"))
+
     def format_of(self, task: str) -> str | None:
         """The trace format whose noise-free length is the oracle of a task."""
         for arm in self.arms:
@@ -338,7 +382,7 @@ class Comparison:
 
     groups: list[Group]
     traces: Mapping[str, Mapping[str, Any]]
-    tolerance: float = TOLERANCE  # of budgets
+    tolerance: float = budgets.TOLERANCE  # of budgets
 
     @property
     def main(self) -> Group:
@@ -350,6 +394,16 @@ class Comparison:
         """All arms of all groups."""
         return [arm for group in self.groups for arm in group.arms]
 
+    def rows(self, kind: str) -> list[Mapping[str, Any]]:
+        """The 'contrasts', 'inflation' or 'notes' of all groups."""
+        return [row for group in self.groups for row in group.result[kind]]
+
+    def budget_rows(self) -> list[dict[str, Any]]:
+        """Budgets of the arms of a group that began alike, pair by pair."""
+        return [
+            row for group in self.groups for row in compared_budgets(group.arms, self.tolerance)
+        ]
+
     def alignment(self) -> dict[str, Any]:
         """All models, contrasts and fits in the layout of alignment.json.
 
@@ -358,15 +412,16 @@ class Comparison:
         results = [group.result for group in self.groups]
         return {
             "models": {k: v for result in results for k, v in result["models"].items()},
-            "contrasts": [row for result in results for row in result["contrasts"]],
-            "inflation": [row for result in results for row in result["inflation"]],
+            "contrasts": self.rows("contrasts"),
+            "inflation": self.rows("inflation"),
             "study": {
                 name: [row for result in results for row in result["study"][name]]
                 for name in results[0]["study"]
             },
             "power": results[0]["power"],
             "settings": results[0]["settings"],
-            "notes": [note for result in results for note in result["notes"]],
+            "notes": self.rows("notes"),
+            "budgets": self.budget_rows(),
             "groups": [
                 {
                     "comparability": group.conditions,
@@ -380,7 +435,7 @@ class Comparison:
         }
 
 
-def read_study(run_dirs: Sequence[Path], tolerance: float = TOLERANCE) -> Comparison:
+def read_study(run_dirs: Sequence[Path], tolerance: float = budgets.TOLERANCE) -> Comparison:
     """Read run directories, relate them, and compute all figures group by group.
 
     Directories of traces may be among them; they are found by themselves if they lie where they

@@ -1,159 +1,17 @@
-"""What each arm consumed, the teacher's traces included, and where budgets are unequal."""
+"""Other explanations of the verdicts, each checked on the numbers.
 
-from collections import defaultdict
+One function checks one explanation: among all arms for the whole report, among one or two models
+for a single claim.
+"""
+
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
 from typing import Any, NamedTuple
 
 from handan import budgets
 from handan.alignment.contrasts import ACCURACY_TOLERANCE
 from handan.alignment.items import MIN_ACCURACY
-from handan.budgets import TOLERANCE
-from handan.report.comparison import Arm, Comparison, Group
-from handan.report.formatting import bounds, correlation, count, listing, name, number, percent
-
-
-@dataclass(frozen=True)
-class Spent:
-    """What one arm consumed; None is unknown or does not apply.
-
-    Attributes:
-        arm: whose training it was.
-        steps: optimizer steps.
-        own: the budget of its training as run.json has it, of this arm alone.
-        evaluation: the budget of its final evaluation.
-        total: of all that led to its weights, by measure; None if it was not trained.
-    """
-
-    arm: Arm
-    steps: float | None
-    own: Mapping[str, Any]
-    evaluation: Mapping[str, Any]
-    total: Mapping[str, float | None] | None
-
-
-def spent(arm: Arm) -> Spent:
-    """The ledger of one arm."""
-    return Spent(
-        arm=arm,
-        steps=arm.training.get("steps"),
-        own=defaultdict(lambda: None, arm.training.get("budget") or {}),
-        evaluation=defaultdict(lambda: None, arm.evaluation.get("budget") or {}),
-        total=budgets.total(arm.run),
-    )
-
-
-def compared(study: Comparison) -> list[dict[str, Any]]:
-    """Budgets of the arms of a group that began with the same weights, pair by pair.
-
-    An arm is not compared with those that its own training went on from.
-    """
-    found = []
-    for group in study.groups:
-        trained = [arm for arm in group.arms if arm.training.get("budget")]
-        for index, a in enumerate(trained):
-            found += [compared_pair(a, b, study.tolerance) for b in trained[index + 1 :]]
-    return [row for row in found if row is not None]
-
-
-def compared_pair(a: Arm, b: Arm, tolerance: float) -> dict[str, Any] | None:
-    """The budgets of two arms; None if they did not begin alike or one went on from the other."""
-    if a.root is None or a.root != b.root or a.base == b.name or b.base == a.name:
-        return None
-    return budgets.compare((a.name, a.run), (b.name, b.run), tolerance)
-
-
-def facts(study: Comparison, arm: Arm) -> list[tuple[str, list[tuple[str, str]]]]:
-    """For each stage of an arm its title and what was recorded of it, by name."""
-    stages = []
-    if arm.training:
-        settings = arm.training_config
-        more = {
-            "seed": settings.get("seed"),
-            "data seed": settings.get("data_seed"),
-            "learning rate": settings.get("learning_rate"),
-            "prompts": settings.get("prompts"),
-            "weights it began with, hash": settings.get("model_fingerprint"),
-            "traces, SHA-256": arm.training.get("traces"),
-        }
-        stages.append(("Training", _stage(arm.training) | more))
-    if (traces := study.traces.get(arm.name)) is not None:
-        stages.append(("Traces it was trained on", _stage(traces)))
-    if arm.evaluation:
-        conditions = arm.run["comparability"]
-        more = {
-            "seed": arm.suite.get("seed"),
-            "suite": conditions.get("suite"),
-            "suite, hash": conditions.get("suite_hash"),
-            "reasoning format": arm.evaluation.get("reasoning_format"),
-            "engine": _engine(arm.evaluation.get("engine") or {}),
-            "weights, hash": arm.fingerprint,
-            "generations.jsonl, SHA-256": arm.evaluation.get("generations_sha256"),
-        }
-        stages.append(("Evaluation", _stage(arm.evaluation) | more))
-    return [
-        (title, [(key, str(value)) for key, value in values.items() if value is not None])
-        for title, values in stages
-    ]
-
-
-def _engine(identity: Mapping[str, Any]) -> str | None:
-    """What generated, with its version and settings."""
-    return ", ".join(f"{key} {value}" for key, value in identity.items() if value) or None
-
-
-def _stage(recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """Command, versions, revision and hardware, as ``handan.rundir.facts`` wrote them."""
-    git, hardware = recorded.get("git") or {}, recorded.get("hardware") or {}
-    versions = {"Python": recorded.get("python"), **(recorded.get("versions") or {})}
-    revision = "not recorded: not run in a git checkout"
-    if git:
-        revision = f"{git.get('commit')}{', with changes' if git.get('dirty') else ''}"
-    parts = {
-        "{} {}": (hardware.get("system"), hardware.get("machine")),
-        "{} cores": (hardware.get("cores"),),
-        "{} processes": (hardware.get("processes"),),
-        "{} threads a process": (hardware.get("threads"),),
-        "accelerators: {}": (", ".join(hardware.get("accelerators") or []) or "none",),
-    }
-    shown = [text.format(*values) for text, values in parts.items() if None not in values]
-    return {
-        "command": recorded.get("command", "not recorded"),
-        "started": recorded.get("started"),
-        "git revision": revision,
-        "versions": ", ".join(f"{name} {of}" for name, of in versions.items() if of) or None,
-        "hardware": ", ".join(shown) if hardware else None,
-    }
-
-
-def trace_sentences(study: Comparison) -> list[str]:
-    """What was dropped from the traces each student was trained on."""
-    said = []
-    for arm in study.arms:
-        if not arm.training.get("traces"):
-            continue
-        traces = study.traces.get(arm.name)
-        if traces is None:
-            said.append(
-                f"Traces of {arm.name}: the run that made them was not found, so what they cost "
-                "and what was dropped from them is unknown; name its directory, too."
-            )
-            continue
-        counts = traces.get("counts") or {}
-        dropped = [f"{count(of)} {why}" for why, of in (counts.get("dropped") or {}).items()]
-        said.append(
-            f"Traces of {arm.name}: {count(counts.get('kept'))} of "
-            f"{count(counts.get('responses'))} responses kept; dropped: "
-            f"{listing(dropped) or 'none'}. Mean reasoning tokens: "
-            f"{number(counts.get('mean_reasoning_tokens_kept'))} in kept, "
-            f"{number(counts.get('mean_reasoning_tokens_dropped'))} in dropped ones. What is "
-            "dropped changes the lengths a student sees."
-        )
-    return said
-
-
-# Other explanations of the verdicts, each checked on the numbers.
+from handan.report.comparison import Comparison, Group, compared_budgets
+from handan.report.formatting import bounds, correlation, listing, name, number, percent
 
 # A task of which more than this share of answers is cut has lengths that are too short.
 CAP_TOLERANCE = 0.01
@@ -212,7 +70,7 @@ def confounds(study: Comparison) -> list[Confound]:
 
 
 def applying(
-    group: Group, models: Sequence[str], keys: Iterable[str], tolerance: float = TOLERANCE
+    group: Group, models: Sequence[str], keys: Iterable[str], tolerance: float = budgets.TOLERANCE
 ) -> list[Confound]:
     """Those of the explanations ``keys`` that apply to the models of a claim.
 
@@ -258,18 +116,17 @@ def _noise(group: Group, models: Sequence[str], _: float) -> Confound:
         "A model whose lengths vary from sample to sample has a lower r with anything, so a rise "
         "of r after training can be sharpening: the same allocation, carried out with less noise."
     )
-    greedy = {model: group.arm(model).greedy for model in models}
     shown = [
         f"{model} {correlation(figures['mean_r_loglog'])}"
         for model in models
-        if (figures := group.figures(greedy[model])) is not None
+        if (figures := group.figures(group.arm(model).greedy)) is not None
     ]
     if shown:
         meaning += f" At T = 0, where nothing is drawn, mean r is {listing(shown)}."
     left = [
         f"{pair['a']} against {pair['b']} {correlation(row['difference'])} {bounds(row['ci'])}"
         for pair in _contrasts(group, models)
-        if (row := group.contrast(greedy[pair["a"]], greedy[pair["b"]])) is not None
+        if (row := group.greedy_contrast(pair)) is not None
     ]
     if left:
         meaning += f" What remains of the differences: {listing(left)}."
@@ -297,10 +154,9 @@ def _competence(group: Group, models: Sequence[str], _: float) -> Confound | Non
     found = []
     for arm in map(group.arm, models):
         accuracy = _over_tasks(group, [arm.name, arm.base or ""], "accuracy")
-        tasks = (group.figures(arm.name) or {"tasks": {}})["tasks"]
         above = [
             f"{correlation(of['r_loglog'])} {bounds(of['r_loglog_ci'])} on {name(task)}"
-            for task, of in tasks.items()
+            for task, of in group.of_tasks(arm.name).items()
             if of["cost_source"] == "human" and of["r_loglog_ci"] and of["r_loglog_ci"][0] > 0
         ]
         if above and len(accuracy) == 2:
@@ -327,7 +183,7 @@ def _cap(group: Group, models: Sequence[str], _: float) -> Confound:
     rates = [
         (rate, model, task)
         for model in models
-        for task, figures in (group.figures(model) or {"tasks": {}})["tasks"].items()
+        for task, figures in group.of_tasks(model).items()
         if (rate := figures["cap_rate"]) is not None
     ]
     over = [
@@ -373,8 +229,8 @@ def _accuracy(group: Group, models: Sequence[str], _: float) -> Confound:
 
 
 def _budget(group: Group, models: Sequence[str], tolerance: float) -> Confound | None:
-    title, pairs = "Unequal budgets", combinations(map(group.arm, models), 2)
-    rows = [row for a, b in pairs if (row := compared_pair(a, b, tolerance)) is not None]
+    title = "Unequal budgets"
+    rows = compared_budgets(map(group.arm, models), tolerance)
     if not rows:
         return None
     apart = [said for row in rows if (said := _budget_difference(row))]
@@ -500,8 +356,7 @@ OF_CONTRASTS = ("accuracy", *OF_LENGTHS, "noise", "budget", "format")
 
 def _contrasts(group: Group, models: Sequence[str]) -> list[Mapping[str, Any]]:
     """The contrasts among these models on the mean over human tasks."""
-    rows = group.result["contrasts"]
-    return [r for r in rows if r["mean"] == "human" and r["a"] in models and r["b"] in models]
+    return [row for row in group.contrasts() if {row["a"], row["b"]} <= {*models}]
 
 
 def _over_tasks(group: Group, models: Sequence[str], column: str) -> dict[str, float]:
@@ -512,75 +367,10 @@ def _over_tasks(group: Group, models: Sequence[str], column: str) -> dict[str, f
 
 def _values(group: Group, model: str, column: str) -> set[str]:
     """The values of a column such as 'counted_by' on a model's tasks."""
-    tasks = (group.figures(model) or {"tasks": {}})["tasks"].values()
-    return {way for task in tasks if task[column] for way in task[column].split(" + ")}
+    found = [figures[column] for figures in group.of_tasks(model).values() if figures[column]]
+    return {way for ways in found for way in ways.split(" + ")}
 
 
 def _apart(values: Iterable[float], tolerance: float) -> bool:
     known = list(values)
     return max(known) - min(known) > tolerance + _ROUNDING
-
-
-# A claim of the study with what the numbers say of it, as all reports show it.
-
-# The questions of the study, in its order.
-ORDER = (
-    "teacher",
-    "teacher-base",
-    "student-teacher",
-    "student-base",
-    "multiplier",
-    "trained-base",
-    "trained-teacher",
-    "student-trained",
-    "control",
-)
-REPORTED = {
-    "teacher": "mean r = .64 for teachers trained by reinforcement learning.",
-    "student-teacher": "yes, 'collapse': mean r = .34 for students, .64 for teachers.",
-    "student-base": "yes, 'negative transfer'.",
-    "multiplier": "yes, the 'linear inflation law': students need about 2.44 times the tokens, "
-    "however hard the task.",
-    "student-trained": "yes, it concludes from published checkpoints that human-like allocation "
-    "comes from reinforcement, not from imitation.",
-}
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One question of the study and what the numbers say.
-
-    Attributes:
-        about: one of ``ORDER``, or 'other'.
-        question: that is asked.
-        between: the two arms that are contrasted, or the one that is looked at.
-        label: the verdict in a few words.
-        tone: 'lower', 'higher', 'same' or 'open'.
-        statement: the verdict as a sentence.
-        evidence: effect, interval, n.
-        notes: what qualifies the verdict, one or two sentences each.
-        arms: names of the arms it is about.
-        effect: the effect with its interval alone, for tables.
-        num_items: how many items it rests on.
-        power: what these items could have shown, a sentence; None if it is not known.
-        confounds: what else could explain it, of these arms alone.
-    """
-
-    about: str
-    question: str
-    between: str
-    label: str
-    tone: str
-    statement: str
-    evidence: str
-    notes: list[str]
-    arms: tuple[str, ...] = ()
-    effect: str = ""
-    num_items: int | None = None
-    power: str | None = None
-    confounds: Sequence[Confound] = ()
-
-    @property
-    def reported(self) -> str | None:
-        """What the study reports on this question, if it does."""
-        return REPORTED.get(self.about)

@@ -23,6 +23,11 @@ def bounds(interval: Sequence[float] | None) -> str:
     return f"[{correlation(interval[0])},{TIE}{correlation(interval[1])}]"
 
 
+def estimate(value: float | None, interval: Sequence[float] | None) -> str:
+    """'.34 [.20, .48]'."""
+    return f"{correlation(value)} {bounds(interval)}"
+
+
 def percent(share: float | None) -> str:
     """'84 %', with a decimal below ten percent: '0.4 %'."""
     if share is None:

@@ -11,67 +11,29 @@ import jinja2
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from handan import budgets, escaping, norms
+from handan import escaping, norms
 from handan.alignment.costs import split_name
-from handan.report import formatting
-from handan.report import summary as rows
+from handan.report import formatting, tables
 from handan.report.comparison import Comparison, Group, course, swept
-from handan.report.confounds import compared, confounds, facts, spent, trace_sentences
+from handan.report.confounds import confounds
 from handan.report.formatting import listing, name, number
 from handan.report.plot_page import charts, inline_plots
 from handan.report.plot_styles import Looks, css, library, looks, variables
 from handan.report.plots import KINDS, file_name, gallery, save
 from handan.report.summary import along_training, summary
+from handan.report.tables import Table
 from handan.report.trace_browser import SAMPLE, browser_data, read_traces
-from handan.report.verdicts import claims, missing, shown_verdict
-
-GLOSSARY = {
-    "Reasoning tokens": "the tokens a model writes between its thinking tags, before the answer; "
-    "counted on the ids it generated unless it is said otherwise. They are its cost of an item; a "
-    "model without such tags may be given its whole response instead.",
-    "r": "Pearson correlation over items of log tokens (mean over an item's responses) with log "
-    "time (mean over people); 'raw' is without logarithms, Spearman's uses ranks. It runs from "
-    "minus 1 over 0 (no relation) to 1; below 0, fewer tokens go where people take longer.",
-    "Mean r": "mean over human tasks through Fisher's z.",
-    "Interval": "95 %, from a bootstrap over items within tasks, in square brackets; percentiles "
-    "are expanded so that few items do not make it too short. If it holds 0, no sign is shown.",
-    "Preserved within ±.1": "the 90 % interval of a difference lies inside ±.1 (two one-sided "
-    "tests at 5 %). 'No evidence either way' is neither a difference nor its absence.",
-    "Holm": "correction of the p values for the number of contrasts on the human mean in a group "
-    "of arms, those at T = 0 included.",
-    "Human ceiling": "square root of the reliability of people's mean times: about the r that a "
-    "model would reach which knew people's true times. r / ceiling is the share reached.",
-    "Model reliability": "the share of the variance of items' mean lengths that is not chance, by "
-    "the variance of lengths within items; low if lengths are mostly chance.",
-    "T": "temperature of decoding: at T = 1 each token is drawn from the model's distribution, at "
-    "T = 0 the likeliest one is taken, so nothing is left to chance.",
-    "RL, GRPO": "reinforcement learning: the model answers, right answers are rewarded. GRPO "
-    "rewards an answer relative to others to the same prompt.",
-    "SFT": "supervised fine-tuning: the student learns to write a teacher's traces word by word.",
-    "Base, teacher, student, control": "the model training began with; the one whose traces are "
-    "imitated; the one that imitates; a student that imitates a model trained from its own base.",
-    "Collapse, negative transfer": "the study's names for a student whose r is lower than its "
-    "teacher's, and lower than its base's.",
-    "Flawless trace, oracle": "the steps of the trace format without error, filler or repetition; "
-    "its length is known without any model.",
-    "Analytic cost": "a formula for the difficulty of an item, where no people were measured.",
-    "Cap": "the most tokens a model may generate; longer answers are cut.",
-    "No reasoning, unparsed": "answers with an empty thinking span; answers that cannot be read.",
-}
+from handan.report.verdicts import claims, missing
 
 # How templates write numbers and names.
 FILTERS: dict[str, Callable] = {
     "r": formatting.correlation,
-    "ci": formatting.bounds,
     "percent": formatting.percent,
     "count": formatting.count,
     "number": formatting.number,
-    "scientific": formatting.scientific,
-    "p": formatting.p_value,
     "words": formatting.name,
     "tied": formatting.tied,
     "sentence": formatting.sentence,
-    "verdict": shown_verdict,
     "arm_of": lambda model: split_name(model)[0],
 }
 
@@ -97,44 +59,63 @@ def content(study: Comparison, command: str) -> dict[str, Any]:
         "missing": missing(group),
         "applying": [check for check in checks if check.applies],
         "clear": [check for check in checks if not check.applies],
-        "arms": rows.arm_rows(group),
-        "details": rows.detail_rows(group, "human"),
+        "arms": tables.arm_table(group),
+        "details": tables.detail_table(group),
         "trained_arms": [
             (arm, rows_of[-1]["step"]) for arm in study.arms if len(rows_of := course(arm)) > 1
         ],
         "swept_arms": [arm.name for arm in study.arms if swept(arm)],
         "moved": along_training(study.arms),
-        "course_rows": rows.course_rows(study.arms),
+        "course": tables.course_table(study.arms),
         "formats": [
             {
                 "group": of_group,
-                "rows": rows.format_rows(of_group),
-                "sentences": rows.format_sentences(of_group),
+                "table": tables.format_table(of_group),
+                "sentences": tables.format_sentences(of_group),
                 "claims": claims(of_group, study.tolerance) if of_group is not group else [],
             }
             for of_group in study.groups
         ],
         "analytic": [
-            {
-                "group": of_group,
-                "rows": rows.analytic_rows(of_group),
-                "sentences": rows.analytic_sentences(of_group),
-                "tasks": of_group.tasks("analytic"),
-            }
+            (tables.analytic_table(of_group), tables.analytic_sentences(of_group))
             for of_group in study.groups
             if of_group.tasks("analytic")
         ],
-        "inflation": [row for of_group in study.groups for row in of_group.result["inflation"]],
-        "contrasts": [row for of_group in study.groups for row in of_group.result["contrasts"]],
-        "ledger": [spent(arm) for arm in study.arms],
-        "budgets": compared(study),
-        "measures": budgets.MEASURES,
-        "trace_sentences": trace_sentences(study),
-        "facts": {arm.name: facts(study, arm) for arm in study.arms},
+        "inflation": tables.inflation_table(study),
+        "contrasts": tables.contrast_table(study),
+        "ledger": tables.ledger_table(study.arms),
+        "budgets": tables.budget_table(study.budget_rows()),
+        "trace_sentences": tables.trace_sentences(study),
+        "facts": {arm.name: tables.facts(study, arm) for arm in study.arms},
         "settings": group.result["settings"],
-        "notes": [note for of_group in study.groups for note in of_group.result["notes"]],
-        "glossary": GLOSSARY,
+        "notes": study.rows("notes"),
     }
+
+
+def _environment(shown: Callable[[object], str], **filters: Callable) -> jinja2.Environment:
+    """Templates in which everything that is no markup is printed by ``shown``."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=lambda value: value if isinstance(value, Markup) else shown(value),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= FILTERS | filters
+    return environment
+
+
+def markdown_table(table: Table) -> Markup:
+    """A table as GitHub's Markdown; all of its text is escaped."""
+    lines = [
+        [escaping.escape(column.label) for column in table.columns],
+        ["---:" if column.kind == "number" else "---" for column in table.columns],
+    ]
+    for row in table.rows:
+        parts = [(cell,) if isinstance(cell, str) else cell for cell in row.cells]
+        lines.append([escaping.escape(" ".join(part)) for part in parts])
+    return Markup("\n").join(Markup(f"| {' | '.join(line)} |") for line in lines)
 
 
 def measured(group: Group) -> list[str]:
@@ -175,16 +156,8 @@ def render(study: Comparison, command: str) -> str:
     drawn = charts(study, every_look)
     traces = read_traces(study)
     scripts = [library(), *((FOLDER / name).read_text("utf-8") for name in OWN_SCRIPTS)]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        # No text of others, wherever it is printed, may move, hide or reorder anything.
-        finalize=lambda value: value if isinstance(value, Markup) else formatting.plain(value),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= FILTERS
+    # No text of others, wherever it is printed, may move, hide or reorder anything.
+    environment = _environment(formatting.plain)
     return environment.get_template("page.html.j2").render(
         **content(study, command),
         variables=variables(),
@@ -260,16 +233,8 @@ def render_markdown(study: Comparison, folder: Path, command: str) -> str:
     """
     plots, left_out = gallery(study)
     save(plots, folder / FIGURES, ("png",))
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        # No text of others, wherever it is printed, means anything in Markdown.
-        finalize=lambda value: value if isinstance(value, Markup) else escaping.escape(value),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= FILTERS | {"block": escaping.block}
+    # No text of others, wherever it is printed, means anything in Markdown.
+    environment = _environment(escaping.escape, block=escaping.block, table=markdown_table)
     shown: dict[str, list[Shown]] = {kind: [] for kind in KINDS}
     for plot in plots:
         path = Markup(f"{FIGURES}/{file_name(plot)}.png")

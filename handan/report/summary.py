@@ -3,22 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from handan.alignment.contrasts import Verdict
 from handan.report.comparison import Arm, Group, course
 from handan.report.confounds import FORMAT_EXPLAINS, oracles
-from handan.report.formatting import bounds, correlation, count, listing, percent
-from handan.report.verdicts import lost_by_correction, outcome, shown_verdict
-
-COMPARED = {
-    "lower": "lower for",
-    "higher": "higher for",
-    "lower, but": "lower by less than {bound} for",
-    "higher, but": "higher by less than {bound} for",
-    "preserved": "the same within ±{bound} for",
-    "open": "not shown to differ for",
-    "none": "not comparable for",
-}
+from handan.report.formatting import bounds, correlation, count, estimate, listing, percent
 
 
 def summary(group: Group) -> list[str]:
@@ -32,17 +20,13 @@ def summary(group: Group) -> list[str]:
     for condition, cold in ((f"With sampling ({label})", False), ("Without it (T = 0)", True)):
         outcomes: dict[str, list[str]] = {}
         for arm in (arm for arm in group.arms if arm.base):
-            start = group.arm(arm.base)
-            pair = (arm.greedy, start.greedy) if cold else (arm.name, start.name)
-            row = group.contrast(*pair)
+            row = group.contrast(arm.name, arm.base)
+            if cold and row is not None:
+                row = group.greedy_contrast(row)
             if row is not None:
-                words = COMPARED[outcome(row)]
-                if lost_by_correction(row):
-                    words = words.replace(" for", ", though not after correction, for")
-                bound = correlation(row["equivalence_bound"], 1)
-                outcomes.setdefault(words.format(bound=bound), []).append(arm.noun)
+                outcomes.setdefault(_compared(Verdict.of(row)), []).append(arm.noun)
         if outcomes:
-            parts = [f"{words} {listing(arms)}" for words, arms in outcomes.items()]
+            parts = [f"{words} for {listing(arms)}" for words, arms in outcomes.items()]
             said.append(
                 f"{condition}, alignment with people, compared with {base}, is {'; '.join(parts)}."
             )
@@ -52,11 +36,10 @@ def summary(group: Group) -> list[str]:
         ]
         said.append(f"Right answers on the human tasks: {listing(shown)}.")
     reversed_arms = [
-        f"{arm.noun}, r = {correlation(figures['mean_r_loglog'])} {bounds(interval)}"
+        f"{arm.noun}, r = {estimate(r, interval)}"
         for arm in group.arms
-        if (figures := group.figures(arm.name))
-        and (interval := figures["mean_r_loglog_ci"]) is not None
-        and interval[1] < 0
+        for r, interval in [group.mean_r(arm.name)]
+        if interval is not None and interval[1] < 0
     ]
     if reversed_arms:
         said.append(
@@ -70,6 +53,18 @@ def summary(group: Group) -> list[str]:
             "written into the format and carried out, not discovered."
         )
     return said
+
+
+def _compared(verdict: Verdict) -> str:
+    bound = correlation(verdict.bound, 1)
+    words = {
+        "preserved": f"the same within ±{bound}",
+        "open": "not shown to differ",
+        "none": "not comparable",
+    }.get(verdict.outcome, verdict.outcome)
+    if verdict.direction and verdict.within:
+        words += f" by less than {bound}"
+    return words if verdict.survives_correction else f"{words}, though not after correction,"
 
 
 # How mean r moved along an arm's training, as far as the intervals of its probes allow.
@@ -167,171 +162,3 @@ def _share(arm: Arm, rows: Sequence[Mapping[str, Any]]) -> str:
     if share is None:
         return ""
     return f"Measuring took {percent(share)} of its time."
-
-
-# Rows of the page's tables, as plain dicts; the template formats the numbers.
-
-
-def arm_rows(group: Group) -> list[dict[str, Any]]:
-    """The table of arms: one row an arm, over human tasks."""
-    rows = []
-    for arm in group.arms:
-        figures, cold = group.figures(arm.name) or {}, group.figures(arm.greedy) or {}
-        rows.append(
-            {
-                "arm": arm,
-                "tasks": [figures["tasks"].get(task) for task in group.tasks("human")],
-                "mean": figures["mean_r_loglog"],
-                "mean_ci": figures["mean_r_loglog_ci"],
-                "cold": cold.get("mean_r_loglog"),
-                "cold_ci": cold.get("mean_r_loglog_ci"),
-            }
-            | {
-                column: group.over_tasks(arm.name, column)
-                for column in (
-                    *("accuracy", "mean_tokens", "reliability_model", "cap_rate"),
-                    *("no_reasoning_rate", "unparsed_rate"),
-                )
-            }
-        )
-    return rows
-
-
-def detail_rows(group: Group, source: str) -> list[dict[str, Any]]:
-    """Every figure of every arm, with sampling and at T = 0, on every task of one source."""
-    rows = []
-    for task in group.tasks(source):
-        for arm in group.arms:
-            for model in (arm.name, arm.greedy):
-                figures = (group.figures(model) or {"tasks": {}})["tasks"].get(task)
-                if figures is not None:
-                    reliability = figures["reliability_model"]
-                    usable = reliability is not None and reliability > 0
-                    known = usable and figures["r_loglog"] is not None
-                    corrected = figures["r_loglog"] / reliability**0.5 if known else None
-                    rows.append(
-                        {**figures, "task": task, "model": model, "without_noise": corrected}
-                    )
-    return rows
-
-
-def analytic_rows(group: Group) -> list[dict[str, Any]]:
-    """One row an arm: r with the analytic cost, task by task, and the mean over them."""
-    rows = []
-    for arm in group.arms:
-        figures, cold = group.figures(arm.name) or {}, group.figures(arm.greedy) or {}
-        rows.append(
-            {
-                "arm": arm,
-                "tasks": [figures["tasks"].get(task) for task in group.tasks("analytic")],
-                "mean": figures["mean_r_loglog_analytic"],
-                "mean_ci": figures["mean_r_loglog_analytic_ci"],
-                "cold": cold.get("mean_r_loglog_analytic"),
-                "accuracy": group.over_tasks(arm.name, "accuracy", "analytic"),
-            }
-        )
-    return rows
-
-
-def analytic_sentences(group: Group) -> list[str]:
-    """Contrasts on the mean over analytic tasks, with sampling and at T = 0."""
-    names = [arm.name for arm in group.arms]
-    said = []
-    for row in group.result["contrasts"]:
-        if row["mean"] == "analytic" and row["a"] in names:
-            a, b = group.arm(row["a"]), group.arm(row["b"])
-            text = f"{a.name} against {b.name}: {_found(row)}"
-            cold = group.contrast(a.greedy, b.greedy, mean="analytic")
-            said.append(f"{text}; at T = 0 {_found(cold)}." if cold else f"{text}.")
-    return said
-
-
-def _found(row: Mapping[str, Any]) -> str:
-    return f"{shown_verdict(row)}, {correlation(row['difference'])} {bounds(row['ci'])}"
-
-
-def format_rows(group: Group) -> list[dict[str, Any]]:
-    """Length with oracle and with people, task by task, for every arm and its T = 0 answers."""
-    rows = []
-    for arm in group.arms:
-        for model in (arm.name, arm.greedy):
-            figures = group.figures(model)
-            if figures is not None:
-                tasks = [figures["tasks"].get(task) for task in group.tasks("human")]
-                rows.append({"model": model, "tasks": tasks})
-    return rows
-
-
-def format_sentences(group: Group) -> list[str]:
-    """What the noise-free length of a group's format has to do with people, task by task."""
-    said = []
-    for task in group.tasks("human"):
-        called = group.format_of(task)
-        lengths = next(
-            (
-                group.costs[arm.name][task].oracle
-                for arm in group.arms
-                if task in group.costs[arm.name]
-            ),
-            np.array([]),
-        )
-        if not len(lengths) or not np.isfinite(lengths).all():
-            continue
-        oracle = group.task_figure(task, "oracle_human")
-        if oracle is None:
-            said.append(
-                f"{_called(task, called)}: every flawless trace has the same length "
-                f"({lengths[0]:g} tokens), so the format carries no difficulty and r with people "
-                f"is {_rs(group, task)}."
-            )
-        else:
-            said.append(
-                f"{_called(task, called)}: flawless traces have {lengths.min():g} to "
-                f"{lengths.max():g} tokens and r = {correlation(oracle)} with people; the arms "
-                f"have {_rs(group, task)}."
-            )
-    return said
-
-
-def _called(task: str, called: str | None) -> str:
-    name = task.replace("_", " ")
-    return f"{name}, format '{called}'" if called else name
-
-
-def _rs(group: Group, task: str) -> str:
-    parts = []
-    for arm in group.arms:
-        figures = _of_task(group, arm, task)
-        if figures is not None:
-            parts.append(
-                f"{arm.name} {correlation(figures['r_loglog'])} {bounds(figures['r_loglog_ci'])}"
-            )
-    return listing(parts)
-
-
-def _of_task(group: Group, arm: Arm, task: str) -> Mapping[str, Any] | None:
-    figures = group.figures(arm.name)
-    return None if figures is None else figures["tasks"].get(task)
-
-
-def course_rows(arms: Sequence[Arm]) -> list[dict[str, Any]]:
-    """What was probed along the training of each arm, one row a step; unknown values are None."""
-    rows = []
-    for arm in arms:
-        for row in course(arm):
-            low, high = (row.get(f"alignment/mean_r_loglog_ci_{end}") for end in ("low", "high"))
-            rows.append(
-                {
-                    "arm": arm,
-                    "step": row["step"],
-                    "mean": row.get("alignment/mean_r_loglog"),
-                    "mean_ci": None if low is None or high is None else (low, high),
-                    "accuracy": row.get("status/accuracy"),
-                    "tokens": row.get("cost/reasoning_tokens"),
-                    "cap_rate": row.get("status/cap_rate"),
-                    "k": row.get("inflation/k"),
-                    "b": row.get("inflation/b"),
-                    "trained_tokens": row.get("budget/trained_tokens"),
-                }
-            )
-    return rows

@@ -1,9 +1,8 @@
-"""What a claim requires before it can come true or false, and whether the numbers meet it.
+"""The claims of the paper (2601.05019), judged on a group of arms; no claim exceeds its interval.
 
-A student cannot lose what its teacher had no more of than their base, and lengths that did not
-grow say nothing about how they grow. A claim whose requirement is not met is not testable: it is
-neither reproduced nor refuted. What is compared with ``at_least`` is the estimate itself; its
-interval is said beside it.
+A claim has a verdict only if it can come true or false here. A student cannot lose what its teacher
+had no more of than their base, and lengths that did not grow say nothing about how they grow: a
+claim whose ``Requirement`` is not met is not testable, neither reproduced nor refuted.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,19 +21,27 @@ from handan.alignment.correlation import (
 )
 from handan.budgets import TOLERANCE
 from handan.report.comparison import Arm, Group
-from handan.report.confounds import (
-    OF_CONTRASTS,
-    OF_LENGTHS,
-    ORDER,
-    Claim,
-    Confound,
-    accuracy_gap,
-    applying,
+from handan.report.confounds import OF_CONTRASTS, OF_LENGTHS, Confound, accuracy_gap, applying
+from handan.report.formatting import (
+    bounds,
+    correlation,
+    estimate,
+    listing,
+    name,
+    number,
+    p_value,
+    percent,
 )
-from handan.report.formatting import bounds, correlation, listing, name, number, p_value, percent
 from handan.report.formatting import sentence as capital
 
 NOT_TESTABLE = "not testable here"
+NO_VERDICT = "no verdict"
+NOT_CORRECTED = ", not after correction"
+MIN_RISE, MIN_LEVEL, MIN_ROOM, MIN_RATIO = 0.1, 0.1, 0.15, 1.5
+# A slope shown to be within this of 1 is that of a constant multiple.
+SLOPE_BOUND = 0.1
+# A study should find what is there four times in five.
+USUAL_POWER = 0.80
 # .4 - .3 is a little less than .1 in floating point.
 _ROUNDING = 1e-9
 
@@ -42,6 +49,8 @@ _ROUNDING = 1e-9
 @dataclass(frozen=True)
 class Requirement:
     """What a claim requires of the models that it is about.
+
+    The estimate itself is compared with ``at_least``; its interval is said beside it.
 
     Attributes:
         measure: ``r``, mean alignment of a; ``difference``, that of a less that of b; ``room``,
@@ -67,6 +76,14 @@ class Figure(NamedTuple):
     low: float | None = None
     high: float | None = None
 
+    def __str__(self) -> str:
+        """As '.70 [.65, .75]'."""
+        if self.value is None:
+            return "not known"
+        if self.low is None or self.high is None:
+            return correlation(self.value)
+        return estimate(self.value, (self.low, self.high))
+
 
 class Known(NamedTuple):
     """Where the numbers are.
@@ -85,81 +102,217 @@ class Known(NamedTuple):
 
 
 def check(required: Requirement, known: Known) -> dict[str, Any]:
-    """Whether a requirement is met.
+    """Check a requirement.
 
     Returns:
         'measure', 'a', 'b', 'at_least', 'value', 'met' (null where the value is not known) and
         'said', a clause with all numbers.
     """
-    value, said = _MEASURES[required.measure](required, known)
+    measure, called, least = required.measure, known.called, correlation(required.at_least)
+    if measure == "ratio":
+        ratio, least = known.ratio(required.a, required.b), number(required.at_least, 2)
+        value = ratio.value
+        times = "an unknown number of" if value is None else number(value, 2)
+        if ratio.low is not None and ratio.high is not None and ratio.low != ratio.high:
+            times += f" ({number(ratio.low, 2)} to {number(ratio.high, 2)})"
+        said = f"{called(required.a)} writes {times} times the tokens of {called(required.b)}"
+    else:
+        of_a = known.r(required.a)
+        value, said = of_a.value, f"r of {called(required.a)} ({of_a})"
+        if measure == "difference":
+            of_b = known.r(required.b)
+            value = _less(of_a.value, of_b.value)
+            said += f" less that of {called(required.b)} ({of_b}) is {Figure(value)}"
+        elif measure == "room":
+            value = _less(known.ceiling, of_a.value)
+            said = f"the ceiling {Figure(known.ceiling)} less {said} is {Figure(value)}"
     return {
-        "measure": required.measure,
+        "measure": measure,
         "a": required.a,
         "b": required.b or None,
         "at_least": required.at_least,
         "value": value,
         "met": None if value is None else value >= required.at_least - _ROUNDING,
-        "said": said,
+        "said": f"{said}, where {least} is required",
     }
 
 
-def _r(required: Requirement, known: Known) -> tuple[float | None, str]:
-    of_a = known.r(required.a)
-    least = correlation(required.at_least)
-    return of_a.value, f"r of {_shown(required.a, of_a, known)}, where {least} is required"
+def _less(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else a - b
 
 
-def _difference(required: Requirement, known: Known) -> tuple[float | None, str]:
-    of_a, of_b = known.r(required.a), known.r(required.b)
-    value = None if of_a.value is None or of_b.value is None else of_a.value - of_b.value
-    shown = f"{_shown(required.a, of_a, known)} less that of {_shown(required.b, of_b, known)}"
-    least = correlation(required.at_least)
-    return value, f"r of {shown} is {_or_unknown(value)}, where {least} is required"
+# -- claims ------------------------------------------------------------------------------------
+
+EVALUATE = "evaluate it on the same suite with eval/run.py"
+NO_STUDENT = (
+    "No student was evaluated; train one on a teacher's traces with recipes/sft_distill.py, and "
+    "evaluate it, its teacher and the model it began with on the same suite."
+)
+NO_BASE = "The model that {arms} began with was not evaluated; {evaluate}."
 
 
-def _room(required: Requirement, known: Known) -> tuple[float | None, str]:
-    of_a, ceiling = known.r(required.a), known.ceiling
-    value = None if of_a.value is None or ceiling is None else ceiling - of_a.value
-    shown = f"the ceiling {_or_unknown(ceiling)} less r of {_shown(required.a, of_a, known)}"
-    least = correlation(required.at_least)
-    return value, f"{shown} is {_or_unknown(value)}, where {least} is required"
+class Question(NamedTuple):
+    """A question of the paper, or one that its controls ask.
+
+    Attributes:
+        text: the question.
+        reported: what the paper reports on it.
+        kind: of the arms it is about; ``without_other`` and ``without_arm`` say which run would
+            answer it where there are such arms, and where there are none.
+    """
+
+    text: str
+    reported: str = ""
+    kind: str = ""
+    without_other: str = ""
+    without_arm: str = ""
 
 
-def _ratio(required: Requirement, known: Known) -> tuple[float | None, str]:
-    ratio = known.ratio(required.a, required.b)
-    of_a, of_b = known.called(required.a), known.called(required.b)
-    times = "an unknown number of" if ratio.value is None else number(ratio.value, 2)
-    if ratio.low is not None and ratio.high is not None and ratio.low != ratio.high:
-        times += f" ({number(ratio.low, 2)} to {number(ratio.high, 2)})"
-    least = number(required.at_least, 2)
-    said = f"{of_a} writes {times} times the tokens of {of_b}, where {least} is required"
-    return ratio.value, said
+QUESTIONS = {
+    "teacher": Question(
+        "Does the teacher spend tokens where people spend time?",
+        "mean r = .64 for teachers trained by reinforcement learning.",
+        "student",
+        "The teacher {teachers} was not evaluated; {evaluate}.",
+        "No teacher was evaluated; evaluate one and a student of its traces, which shows its role.",
+    ),
+    "teacher-base": Question(
+        "Is the teacher above the model it was trained from?",
+        "",
+        "teacher",
+        "The model that {arms} was trained from was not evaluated; {evaluate}.",
+        "No teacher was evaluated; evaluate one, its student and the model it was trained from.",
+    ),
+    "student-teacher": Question(
+        "Does imitation lose the teacher's allocation?",
+        "yes, 'collapse': mean r = .34 for students, .64 for teachers.",
+        "student",
+        "The teacher of {arms} was not evaluated here.",
+        NO_STUDENT,
+    ),
+    "student-base": Question(
+        "Does imitation leave a model below where it began?",
+        "yes, 'negative transfer'.",
+        "student",
+        NO_BASE,
+        NO_STUDENT,
+    ),
+    "multiplier": Question(
+        "Is it the model it was trained from, times a constant?",
+        "yes, the 'linear inflation law': students need about 2.44 times the tokens, however hard "
+        "the task.",
+        "",
+        "",
+        "No arm's base was evaluated, or there are too few items; for a base, {evaluate}.",
+    ),
+    "trained-base": Question(
+        "Does {method} keep the alignment it began with?",
+        "",
+        "trained",
+        NO_BASE,
+        "No model trained by reinforcement from {bases} was evaluated; train one with "
+        "recipes/grpo.py, and evaluate it on the same suite.",
+    ),
+    "trained-teacher": Question(
+        "Does {method} reach the level of the teacher that others imitate?"
+    ),
+    "student-trained": Question(
+        "From the same base, does imitation end below {other}?",
+        "yes, it concludes from published checkpoints that human-like allocation comes from "
+        "reinforcement, not from imitation.",
+    ),
+    "control": Question("Is alignment lost by imitating a model of the same base?"),
+    "other": Question("Which of the two follows people more closely?"),
+}
 
 
-_MEASURES = {"r": _r, "difference": _difference, "room": _room, "ratio": _ratio}
+@dataclass(frozen=True)
+class Claim:
+    """One question of the paper and what the numbers say.
+
+    Attributes:
+        about: a key of ``QUESTIONS``.
+        question: the question in words.
+        between: the two arms that are contrasted, or the one that is looked at.
+        label: the verdict in a few words.
+        tone: 'lower', 'higher', 'same' or 'open'.
+        statement: the verdict as a sentence.
+        evidence: effect, interval, n.
+        notes: what qualifies the verdict, one or two sentences each.
+        arms: names of the arms it is about.
+        effect: the effect with its interval alone, for tables.
+        num_items: how many items it rests on.
+        power: what these items could have shown, a sentence; None if it is not known.
+        confounds: what else could explain it, of these arms alone.
+    """
+
+    about: str
+    question: str
+    between: str
+    label: str
+    tone: str
+    statement: str
+    evidence: str
+    notes: list[str]
+    arms: tuple[str, ...]
+    effect: str
+    num_items: int
+    power: str | None
+    confounds: Sequence[Confound]
+
+    @property
+    def reported(self) -> str:
+        """What the paper reports on this question, if it does."""
+        return QUESTIONS[self.about].reported
 
 
-def _shown(name: str, figure: Figure, known: Known) -> str:
-    """'base (.70 [.65, .75])'."""
-    called = known.called(name)
-    if figure.value is None:
-        return f"{called} (not known)"
-    if figure.low is None or figure.high is None:
-        return f"{called} ({correlation(figure.value)})"
-    return f"{called} ({correlation(figure.value)} {bounds((figure.low, figure.high))})"
+def claims(group: Group, tolerance: float = TOLERANCE) -> list[Claim]:
+    """All claims that a group speaks to, in the order of ``QUESTIONS``.
+
+    ``tolerance`` is the share by which budgets may differ that count as matched.
+    """
+    found = [_teacher(group, arm) for arm in group.arms if arm.kind == "teacher"]
+    for row in group.contrasts():
+        a, b = group.arm(row["a"]), group.arm(row["b"])
+        # A control answers for its teacher; against its base it is in the table of contrasts.
+        if not (a.kind == "control" and b.name == a.base):
+            found.append(_contrast(group, row, a, b, tolerance))
+    found += [_multiplier(group, arm) for arm in group.arms if arm.base is not None]
+    places = {about: place for place, about in enumerate(QUESTIONS)}
+    known = [_tested(group, claim) for claim in found if claim is not None]
+    return sorted(known, key=lambda claim: places[claim.about])
 
 
-def _or_unknown(value: float | None) -> str:
-    return "not known" if value is None else correlation(value)
+class Missing(NamedTuple):
+    """A question of the paper, and in one sentence which run would answer it."""
+
+    question: str
+    answered_by: str
 
 
-# Which claims of the study these arms can answer at all, by what the claims require.
+def missing(group: Group) -> list[Missing]:
+    """The questions of the paper that no arm of the group speaks to, in their order."""
+    found = {claim.about for claim in claims(group)}
+    unanswered = []
+    for about, question in QUESTIONS.items():
+        if about in found or not question.without_arm:
+            continue
+        arms = [arm for arm in group.arms if arm.kind == question.kind]
+        teachers = sorted({arm.teacher_said for arm in arms if arm.teacher_said})
+        bases = sorted({arm.base for arm in group.arms if arm.base and arm.kind != "teacher"})
+        known = arms and (teachers or about != "teacher")
+        text = question.without_other if known else question.without_arm
+        answer = text.format(
+            arms=listing([arm.name for arm in arms]),
+            teachers=listing(teachers),
+            bases=listing(bases) or "the base of a student",
+            evaluate=EVALUATE,
+        )
+        unanswered.append(Missing(question.text.format(method="reinforcement learning"), answer))
+    return unanswered
 
-NO_VERDICT = "no verdict"
-MIN_RISE, MIN_LEVEL, MIN_ROOM, MIN_RATIO = 0.1, 0.1, 0.15, 1.5
 
-
-def tested(group: Group, claim: Claim) -> Claim:
+def _tested(group: Group, claim: Claim) -> Claim:
     """The claim, or one that is not testable, with the requirement that is not met as first note.
 
     What is compared is said and shown as before; it neither confirms nor refutes the claim. Where
@@ -168,10 +321,10 @@ def tested(group: Group, claim: Claim) -> Claim:
     if claim.label.startswith(NO_VERDICT):
         return claim
     known = Known(
-        r=lambda name: _r_testable(group, name),
-        ratio=lambda a, b: _ratio_testable(group, a, b),
+        r=lambda model: Figure(group.mean_r(model)[0], *(group.mean_r(model)[1] or ())),
+        ratio=lambda a, b: _mean_ratio(group, a, b),
         ceiling=group.ceiling(),
-        called=lambda name: group.arm(name).noun if name else "the model it was trained from",
+        called=lambda model: group.arm(model).noun if model else "the model it was trained from",
     )
     found = [check(required, known) for required in _required(group, claim)]
     lacking = [
@@ -183,7 +336,6 @@ def tested(group: Group, claim: Claim) -> Claim:
 
 
 def _required(group: Group, claim: Claim) -> Iterator[Requirement]:
-    """What a claim requires of its two arms."""
     if claim.about == "student-teacher":
         student, teacher = claim.arms
         base = group.arm(student).base or ""
@@ -196,41 +348,211 @@ def _required(group: Group, claim: Claim) -> Iterator[Requirement]:
         yield Requirement("ratio", claim.arms[0], MIN_RATIO, claim.arms[1])
 
 
-def _r_testable(group: Group, name: str) -> Figure:
-    figures = group.figures(name)
-    if figures is None:
-        return Figure(None)
-    return Figure(figures["mean_r_loglog"], *(figures["mean_r_loglog_ci"] or (None, None)))
-
-
-def _ratio_testable(group: Group, a: str, b: str) -> Figure:
+def _mean_ratio(group: Group, a: str, b: str) -> Figure:
     """With sampling, or at T = 0 where there is nothing else."""
     arms = group.arm(a), group.arm(b)
-    for pair in ((a, b), tuple(arm.greedy for arm in arms)):
-        for fit in group.result["inflation"]:
-            if (fit["student"], fit["base"], fit["task"]) == (*pair, None):
-                interval = fit["geometric_mean_ratio_ci"] or (None, None)
-                return Figure(fit["geometric_mean_ratio"], *interval)
+    for fit in (_fit(group, a, b), _fit(group, *(arm.greedy for arm in arms))):
+        if fit is not None:
+            return Figure(fit["geometric_mean_ratio"], *(fit["geometric_mean_ratio_ci"] or ()))
     return Figure(None)
 
 
-# What the items at hand could have shown, in one short sentence, by normal theory.
-
-# A study should find what is there four times in five.
-USUAL_POWER = 0.80
+# -- the teacher against nothing ---------------------------------------------------------------
 
 
-def power_of_contrast(group: Group, row: Mapping[str, Any], found: str) -> str | None:
-    """Power of a contrast on the mean over human tasks; None where normal theory has none.
+def _teacher(group: Group, arm: Arm) -> Claim | None:
+    figures = group.figures(arm.name)
+    if figures is None or not group.tasks("human"):
+        return None
+    r, interval = group.mean_r(arm.name)
+    if interval is None:
+        label, tone, verb = NO_VERDICT, "open", "cannot be said to follow human time"
+    elif interval[0] > 0:
+        label, tone, verb = "yes, r above 0", "higher", "follows human time"
+    elif interval[1] < 0:
+        label, tone, verb = "reversed, r below 0", "lower", "spends less where people take longer"
+    else:
+        label, tone, verb = "no evidence either way", "open", "is not shown to follow human time"
+    sizes = [figures["tasks"][task]["n"] for task in figures["mean_tasks"]]
+    notes = []
+    if (ceiling := group.ceiling()) is not None:
+        notes.append(
+            f"The ceiling is {correlation(ceiling)}: a model that knew people's true average times "
+            "would reach about that with these measured ones."
+        )
+    if group.mean_r(arm.greedy)[0] is not None:
+        notes.append(f"At T = 0 its r is {estimate(*group.mean_r(arm.greedy))}.")
+    least = detectable_from_zero(sizes, USUAL_POWER)
+    power = (
+        f"Power: with these {sum(sizes)} items, an r of {correlation(least)} is told from 0 in "
+        f"{percent(USUAL_POWER)} of studies."
+    )
+    return Claim(
+        about="teacher",
+        question=QUESTIONS["teacher"].text,
+        between=capital(arm.noun),
+        label=label,
+        tone=tone,
+        statement=f"{capital(arm.noun)} {verb}.",
+        evidence=f"{_mean_of(figures['mean_tasks'])} {estimate(r, interval)}, "
+        f"n = {sum(sizes)} items",
+        notes=notes,
+        arms=(arm.name,),
+        effect=f"r = {estimate(r, interval)}",
+        num_items=sum(sizes),
+        power=None if np.isnan(least) else power,
+        confounds=applying(group, [arm.name], [*OF_LENGTHS, "format"]),
+    )
 
-    For the r that the study reports of teachers, and for two arms as alike as these: the
-    correlations of their log costs are in the rows of the tasks.
 
-    Args:
-        group: the arms, with all contrasts.
-        row: the contrast.
-        found: its verdict, a key of ``handan.report.verdicts.SAID``. Where a difference was
-            found, nothing is said of equivalence, and where equivalence was, of differences.
+def _mean_of(tasks: Sequence[str]) -> str:
+    return f"mean r over {len(tasks)} tasks" if len(tasks) > 1 else "r"
+
+
+# -- one arm against another -------------------------------------------------------------------
+
+
+def shown_verdict(contrast: Mapping[str, Any]) -> str:
+    """The verdict of a contrast as it is printed."""
+    return (Verdict.of(contrast).words or NO_VERDICT).replace("±0.", "±.")
+
+
+def _contrast(group: Group, row: Mapping[str, Any], a: Arm, b: Arm, tolerance: float) -> Claim:
+    verdict, about, cold = Verdict.of(row), _about(a, b), group.greedy_contrast(row)
+    difference = estimate(row["difference"], row["ci"])
+    evidence = f"{_mean_of(row['tasks'])} {correlation(row['r_a'])} against "
+    evidence += f"{correlation(row['r_b'])}, difference {difference}, n = {row['n']} items"
+    if row["p_holm"] is not None:
+        evidence += f", {p_value(row['p_holm'])} (Holm)"
+    if verdict.outcome == "preserved":
+        evidence += f"; 90 % interval {bounds(row['ci90'])} inside ±{correlation(verdict.bound, 1)}"
+    notes = [*_levels(group, a, b), _without_sampling(row, cold), _by_task(group, row)]
+    if accuracy_gap(row) is None:
+        shown = f"{percent(row['accuracy_a'])} against {percent(row['accuracy_b'])}"
+        notes.append(f"Accuracy is similar: {shown} of answers right.")
+    return Claim(
+        about=about,
+        question=QUESTIONS[about].text.format(method=a.method, other=b.method),
+        between=f"{capital(a.noun)} against {b.noun}",
+        label=_label(row, cold, a, b),
+        tone={"preserved": "same", "none": "open"}.get(verdict.outcome, verdict.outcome),
+        statement=capital(_statement(verdict, a.noun, b.noun)),
+        evidence=evidence,
+        notes=[note for note in notes if note],
+        arms=(a.name, b.name),
+        effect=difference,
+        num_items=row["n"],
+        power=_power(group, row, verdict),
+        confounds=applying(group, [a.name, b.name], OF_CONTRASTS, tolerance),
+    )
+
+
+def _about(a: Arm, b: Arm) -> str:
+    if a.kind == "control" and b.name == a.teacher:
+        return "control"
+    if a.kind == "student":
+        relations = {a.teacher: "student-teacher", a.base: "student-base"}
+        return relations.get(b.name, "student-trained" if b.kind == "trained" else "other")
+    if b.name == a.base:
+        return "teacher-base" if a.kind == "teacher" else "trained-base"
+    return "trained-teacher" if (a.kind, b.kind) == ("trained", "teacher") else "other"
+
+
+def _statement(verdict: Verdict, a: str, b: str) -> str:
+    bound = correlation(verdict.bound, 1)
+    if verdict.withheld:
+        return f"Nothing is said of {a} against {b}: {verdict.withheld}."
+    if verdict.direction:
+        how = "less" if verdict.direction == "lower" else "more"
+        but = f", but by less than {bound}" if verdict.within else ""
+        return f"{a} follows human time {how} closely than {b}{but}."
+    if verdict.within:
+        return f"{a} follows human time as closely as {b}, to within ±{bound}."
+    return f"These items do not tell whether {a} follows human time more or less closely than {b}."
+
+
+def _label(row: Mapping[str, Any], cold: Mapping[str, Any] | None, a: Arm, b: Arm) -> str:
+    """The verdict in a few words, with what qualifies it at once."""
+    verdict, label = Verdict.of(row), shown_verdict(row)
+    if a.kind == "student" and verdict.direction == "lower" and not verdict.within:
+        relations = {a.base: "base", a.teacher: "teacher"}
+        label = CLAIMS.get(relations.get(b.name, ""), label)
+    gap = accuracy_gap(row)
+    if gap is not None:
+        label += ", accuracy unknown" if gap != gap else ", with unequal accuracy"
+    if not verdict.survives_correction:
+        label += NOT_CORRECTED
+    if cold is not None and _size(Verdict.of(cold)) != _size(verdict):
+        label += f"; at T = 0: {_qualified(cold)}"
+    return label
+
+
+def _qualified(contrast: Mapping[str, Any]) -> str:
+    survives = Verdict.of(contrast).survives_correction
+    return shown_verdict(contrast) + ("" if survives else NOT_CORRECTED)
+
+
+def _size(verdict: Verdict) -> str:
+    """The outcome, where a difference within the bound is none."""
+    return "preserved" if verdict.within else verdict.outcome
+
+
+def _levels(group: Group, a: Arm, b: Arm) -> Iterator[str]:
+    """Say where an arm is reversed, or the one compared with has no alignment to speak of."""
+    for arm in (a, b):
+        r, interval = group.mean_r(arm.name)
+        if interval is None:
+            continue
+        shown = f"r = {estimate(r, interval)}"
+        if interval[1] < 0:
+            yield (
+                f"{capital(arm.noun)} is reversed, {shown}: it spends fewer tokens where people "
+                "take longer."
+            )
+        elif arm is b and interval[0] <= 0:
+            yield (
+                f"{capital(arm.noun)} itself is not shown to follow human time, {shown}, so there "
+                "may be nothing to keep or to lose."
+            )
+
+
+def _without_sampling(row: Mapping[str, Any], cold: Mapping[str, Any] | None) -> str | None:
+    """The same contrast at T = 0, and what is left there of the one with sampling."""
+    if cold is None or cold["ci"] is None:
+        return None
+    sampled, greedy = Verdict.of(row), Verdict.of(cold)
+    text = f"At T = 0: {_qualified(cold)}, difference {estimate(cold['difference'], cold['ci'])}"
+    if sampled.direction:
+        left = {
+            sampled.direction: "so sampling noise alone does not explain it"
+            if greedy.survives_correction
+            else "so some of it may be left without sampling",
+            "preserved": "so the difference comes with sampling and is gone without it",
+            "open": "so without sampling the difference is not shown",
+        }
+        text += f"; {left.get(greedy.outcome, 'so the direction reverses without sampling')}"
+    elif greedy.direction and not sampled.withheld:
+        text += (
+            f"; so sampling {'hides' if greedy.survives_correction else 'may hide'} a difference"
+        )
+    return f"{text}."
+
+
+def _by_task(group: Group, row: Mapping[str, Any]) -> str | None:
+    tasks = [group.contrast(row["a"], row["b"], task) for task in group.tasks("human")]
+    shown = [
+        f"{name(of_task['task'])} {estimate(of_task['difference'], of_task['ci'])}"
+        for of_task in tasks
+        if of_task is not None and of_task["ci"] is not None
+    ]
+    return f"By task, uncorrected: {listing(shown)}." if len(shown) > 1 else None
+
+
+def _power(group: Group, row: Mapping[str, Any], verdict: Verdict) -> str | None:
+    """Power of a contrast by normal theory, for the paper's teachers and arms as alike as these.
+
+    Where a difference was found, nothing is said of equivalence, and where equivalence was, of
+    differences.
     """
     tasks = [group.contrast(row["a"], row["b"], task) for task in group.tasks("human")]
     known = [of_task for of_task in tasks if of_task is not None and of_task["r_ab"] is not None]
@@ -238,36 +560,19 @@ def power_of_contrast(group: Group, row: Mapping[str, Any], found: str) -> str |
         return None
     sizes = [of_task["n"] for of_task in known]
     likeness = float(fisher_mean(np.array([of_task["r_ab"] for of_task in known])))
-    bound = row["equivalence_bound"]
     least = detectable(REPORTED[0], likeness, sizes, USUAL_POWER)
-    equal = equivalence_power(REPORTED[0], likeness, sizes, bound)
+    equal = equivalence_power(REPORTED[0], likeness, sizes, verdict.bound)
     parts = []
-    if found != "preserved" and not np.isnan(least):
+    if verdict.outcome != "preserved" and not np.isnan(least):
         often = f"in {percent(USUAL_POWER)} of studies"
         parts.append(f"a difference of {correlation(least)} is found {often}")
-    if found in ("preserved", "open") and not np.isnan(equal):
-        often = f"in {percent(equal)} of studies"
-        parts.append(f"equal arms are shown to be within ±{correlation(bound, 1)} {often}")
-    if not parts:
-        return None
-    return f"Power: with these {sum(sizes)} items, {' and '.join(parts)}."
+    if verdict.outcome in ("preserved", "open") and not np.isnan(equal):
+        within = f"within ±{correlation(verdict.bound, 1)}"
+        parts.append(f"equal arms are shown to be {within} in {percent(equal)} of studies")
+    return f"Power: with these {sum(sizes)} items, {' and '.join(parts)}." if parts else None
 
 
-def power_of_r(sizes: Sequence[int]) -> str | None:
-    """The smallest mean r over tasks of these sizes that is usually told from 0."""
-    least = detectable_from_zero(sizes, USUAL_POWER)
-    if np.isnan(least):
-        return None
-    return (
-        f"Power: with these {sum(sizes)} items, an r of {correlation(least)} is told from 0 in "
-        f"{percent(USUAL_POWER)} of studies."
-    )
-
-
-# Is an arm its base times a constant? The Linear Inflation Law, judged by its interval.
-
-# A slope shown to be within this of 1 is that of a constant multiple.
-SLOPE_BOUND = 0.1
+# -- an arm as its base times a constant -------------------------------------------------------
 
 
 class Slope(NamedTuple):
@@ -279,21 +584,14 @@ class Slope(NamedTuple):
     corrected: bool
 
 
-def multiplier_claims(group: Group) -> list[Claim]:
-    """One claim an arm with a known base: with sampling, and whether T = 0 says otherwise.
+def _multiplier(group: Group, arm: Arm) -> Claim | None:
+    """Judge the 'linear inflation law' for an arm: with sampling, and whether T = 0 differs.
 
     b = 1 is a constant multiple. Whether it is one is 'yes' only where the whole interval is
     within ``SLOPE_BOUND`` of 1, 'no' only where 1 is outside the interval, and open otherwise.
     """
-    return [claim for arm in group.arms if (claim := _claim(group, arm)) is not None]
-
-
-def _claim(group: Group, arm: Arm) -> Claim | None:
-    if arm.base is None:
-        return None
     base = group.arm(arm.base)
-    warm = _fit(group, arm.name, base.name)
-    cold = _fit(group, arm.greedy, base.greedy)
+    warm, cold = _law(group, arm.name, base.name), _law(group, arm.greedy, base.greedy)
     # A slope that is not corrected for the noise of samples is flattened by it.
     first_cold = cold is not None and (warm is None or not slope_of(warm).corrected)
     fit, other = (cold, warm) if first_cold else (warm, cold)
@@ -302,34 +600,51 @@ def _claim(group: Group, arm: Arm) -> Claim | None:
     slope = slope_of(fit)
     label, tone, statement = judged(slope, fit["geometric_mean_ratio_ci"])
     places = ("at T = 0", "with sampling") if first_cold else ("with sampling", "at T = 0")
+    notes = _notes(fit)
     if other is not None:
         otherwise = judged(slope_of(other), other["geometric_mean_ratio_ci"])[0]
         label += f"; {places[1]}: {otherwise}" if otherwise != label else ""
+        notes.append(f"{capital(places[1])}, {_figures(other)}.")
+    confounds = applying(group, (fit["student"], fit["base"]), OF_LENGTHS)
+    if not first_cold and not slope.corrected:
+        text = "it flattens b, and one response an item does not tell by how much"
+        confounds.append(Confound("Sampling noise", True, text, key="noise"))
+    wide, most = slope.high - slope.low, 2 * SLOPE_BOUND
+    power = (
+        f"Precision: the interval of b is {correlation(wide)} wide; only one narrower than "
+        f"{correlation(most, 1)} could show a constant multiple."
+    )
     return Claim(
         about="multiplier",
-        question="Is it the model it was trained from, times a constant?",
+        question=QUESTIONS["multiplier"].text,
         between=f"{capital(arm.noun)} against {base.noun}",
         label=label,
         tone=tone,
         statement=capital(statement.format(a=arm.noun)),
         evidence=f"{places[0]}, {_figures(fit)}, where k is the mean ratio of tokens, "
         f"n = {fit['n']} items",
-        notes=_notes(fit, f"{capital(places[1])}, {_figures(other)}." if other else None),
+        notes=notes,
         arms=(arm.name, base.name),
         effect=_figures(fit),
         num_items=fit["n"],
-        power=_precision(slope),
-        confounds=_confounds(group, fit, slope, first_cold),
+        power=power if wide >= most else None,
+        confounds=confounds,
     )
 
 
 def _fit(group: Group, student: str | None, base: str | None) -> Mapping[str, Any] | None:
-    """The fit over all tasks, if it has an interval."""
+    """The fit over all tasks."""
     for fit in group.result["inflation"]:
         if (fit["student"], fit["base"], fit["task"]) == (student, base, None):
-            known = fit["b_ci"] is not None and fit["residual_sd"] is not None
-            return dict(fit) if known else None
+            return fit
     return None
+
+
+def _law(group: Group, student: str | None, base: str | None) -> Mapping[str, Any] | None:
+    """The fit over all tasks, if it has an interval."""
+    fit = _fit(group, student, base)
+    known = fit and fit["b_ci"] is not None and fit["residual_sd"] is not None
+    return fit if known else None
 
 
 def slope_of(fit: Mapping[str, Any]) -> Slope:
@@ -344,12 +659,13 @@ def judged(slope: Slope, ratio: Sequence[float] | None) -> tuple[str, str, str]:
     """Label, tone and statement, with a place for the arm, as far as the intervals allow."""
     bound = correlation(SLOPE_BOUND, 1)
     if _near_one((slope.low, slope.high)):
-        exact = "" if slope.low <= 1 <= slope.high else ", but is not 1"
+        label = f"yes, b is within ±{bound} of 1"
+        label += "" if slope.low <= 1 <= slope.high else ", but is not 1"
         statement = f"{{a}} is a constant multiple of its base, to within ±{bound} of the slope"
         if ratio is not None and _near_one(ratio):
-            label = f"yes, b is within ±{bound} of 1{exact}, and so is k"
-            return label, "same", f"{statement}, and writes about as much as its base."
-        return f"yes, b is within ±{bound} of 1{exact}", "same", f"{statement}."
+            same = f"{statement}, and writes about as much as its base."
+            return f"{label}, and so is k", "same", same
+        return label, "same", f"{statement}."
     if slope.low <= 1 <= slope.high:
         statement = "These items do not tell whether {a} is a constant multiple of its base."
         return "no evidence either way", "open", statement
@@ -365,12 +681,12 @@ def _near_one(interval: Sequence[float]) -> bool:
 
 def _figures(fit: Mapping[str, Any]) -> str:
     slope, ratio = slope_of(fit), fit["geometric_mean_ratio_ci"]
-    text = f"b = {correlation(slope.b)} {bounds((slope.low, slope.high))}, "
+    text = f"b = {estimate(slope.b, (slope.low, slope.high))}, "
     text += f"k = {number(fit['geometric_mean_ratio'], 2)}"
     return text if ratio is None else f"{text} [{number(ratio[0], 2)}, {number(ratio[1], 2)}]"
 
 
-def _notes(fit: Mapping[str, Any], otherwise: str | None) -> list[str]:
+def _notes(fit: Mapping[str, Any]) -> list[str]:
     departs = number(float(np.exp(fit["residual_sd"])), 2)
     text = f"Single items depart from the line by a factor of about {departs}"
     if fit["noise_sd"] is not None:
@@ -381,346 +697,4 @@ def _notes(fit: Mapping[str, Any], otherwise: str | None) -> list[str]:
             "Of a constant multiple, a constant number of tokens more, and no relation, the "
             f"interval of b leaves: {fit['law']}."
         )
-    return notes + ([otherwise] if otherwise else [])
-
-
-def _precision(slope: Slope) -> str | None:
-    wide, most = slope.high - slope.low, 2 * SLOPE_BOUND
-    if wide < most:
-        return None
-    return (
-        f"Precision: the interval of b is {correlation(wide)} wide; only one narrower than "
-        f"{correlation(most, 1)} could show a constant multiple."
-    )
-
-
-def _confounds(group: Group, fit: Mapping[str, Any], slope: Slope, cold: bool) -> list[Confound]:
-    found = applying(group, (fit["student"], fit["base"]), OF_LENGTHS)
-    if not cold and not slope.corrected:
-        text = "it flattens b, and one response an item does not tell by how much"
-        found.append(Confound("Sampling noise", True, text, key="noise"))
-    return found
-
-
-# Sentences on the study's claims, made from the contrasts; no claim goes beyond its interval.
-
-NOT_CORRECTED = ", not after correction"
-
-SAID = {
-    "lower": "{a} follows human time less closely than {b}.",
-    "higher": "{a} follows human time more closely than {b}.",
-    "lower, but": "{a} follows human time less closely than {b}, but by less than {bound}.",
-    "higher, but": "{a} follows human time more closely than {b}, but by less than {bound}.",
-    "preserved": "{a} follows human time as closely as {b}, to within ±{bound}.",
-    "open": "These items do not tell whether {a} follows human time more or less closely than {b}.",
-    "none": "Nothing is said of {a} against {b}: {why}.",
-}
-QUESTIONS = {
-    "teacher-base": "Is the teacher above the model it was trained from?",
-    "student-teacher": "Does imitation lose the teacher's allocation?",
-    "student-base": "Does imitation leave a model below where it began?",
-    "trained-base": "Does {method} keep the alignment it began with?",
-    "trained-teacher": "Does {method} reach the level of the teacher that others imitate?",
-    "student-trained": "From the same base, does imitation end below {other}?",
-    "control": "Is alignment lost by imitating a model of the same base?",
-}
-
-
-def outcome(contrast: Mapping[str, Any]) -> str:
-    """The verdict of a contrast as a key of ``SAID``."""
-    verdict = Verdict.of(contrast)
-    return f"{verdict.outcome}, but" if verdict.direction and verdict.within else verdict.outcome
-
-
-def lost_by_correction(contrast: Mapping[str, Any]) -> bool:
-    """Whether what an interval shows does not survive Holm's correction."""
-    return not Verdict.of(contrast).survives_correction
-
-
-def shown_verdict(contrast: Mapping[str, Any]) -> str:
-    """The verdict as it is printed."""
-    return (Verdict.of(contrast).words or "no verdict").replace("±0.", "±.")
-
-
-def claims(group: Group, tolerance: float = TOLERANCE) -> list[Claim]:
-    """Everything a group says about the study's claims, in the order of the study.
-
-    Args:
-        group: arms that were measured alike.
-        tolerance: share by which budgets may differ that count as matched.
-    """
-    found = [claim for arm in group.arms if (claim := _teacher(group, arm))]
-    for row in group.result["contrasts"]:
-        if row["mean"] == "human" and row["a"] in [arm.name for arm in group.arms]:
-            a, b = group.arm(row["a"]), group.arm(row["b"])
-            # A control answers for its teacher; against its base it is in the table of contrasts.
-            if not (a.kind == "control" and b.name == a.base):
-                found.append(_contrast(group, row, a, b, tolerance))
-    found = [tested(group, claim) for claim in [*found, *multiplier_claims(group)]]
-    places = {about: place for place, about in enumerate(ORDER)}
-    return sorted(found, key=lambda claim: places.get(claim.about, len(ORDER)))
-
-
-def _teacher(group: Group, arm: Arm) -> Claim | None:
-    figures = group.figures(arm.name)
-    if arm.kind != "teacher" or figures is None or not group.tasks("human"):
-        return None
-    interval = figures["mean_r_loglog_ci"]
-    if interval is None:
-        label, tone, verb = "no verdict", "open", "cannot be said to follow human time"
-    elif interval[0] > 0:
-        label, tone, verb = "yes, r above 0", "higher", "follows human time"
-    elif interval[1] < 0:
-        label, tone, verb = "reversed, r below 0", "lower", "spends less where people take longer"
-    else:
-        label, tone, verb = "no evidence either way", "open", "is not shown to follow human time"
-    sizes = [figures["tasks"][task]["n"] for task in figures["mean_tasks"]]
-    effect = f"{correlation(figures['mean_r_loglog'])} {bounds(interval)}"
-    notes = []
-    if (ceiling := group.ceiling()) is not None:
-        notes.append(
-            f"The ceiling is {correlation(ceiling)}: a model that knew people's true average times "
-            "would reach about that with these measured ones."
-        )
-    cold = group.figures(arm.greedy)
-    if cold and cold["mean_r_loglog"] is not None:
-        shown = f"{correlation(cold['mean_r_loglog'])} {bounds(cold['mean_r_loglog_ci'])}"
-        notes.append(f"At T = 0 its r is {shown}.")
-    return Claim(
-        about="teacher",
-        question="Does the teacher spend tokens where people spend time?",
-        between=capital(arm.noun),
-        label=label,
-        tone=tone,
-        statement=f"{capital(arm.noun)} {verb}.",
-        evidence=f"{_mean_of(figures['mean_tasks'])} {effect}, n = {sum(sizes)} items",
-        notes=notes,
-        arms=(arm.name,),
-        effect=f"r = {effect}",
-        num_items=sum(sizes),
-        power=power_of_r(sizes),
-        confounds=applying(group, [arm.name], [*OF_LENGTHS, "format"]),
-    )
-
-
-def _contrast(group: Group, row: Mapping[str, Any], a: Arm, b: Arm, tolerance: float) -> Claim:
-    found, about = outcome(row), _about(a, b)
-    cold = group.contrast(a.greedy, b.greedy)
-    question = QUESTIONS.get(about, "Which of the two follows people more closely?")
-    bound = correlation(row["equivalence_bound"], 1)
-    difference = f"{correlation(row['difference'])} {bounds(row['ci'])}"
-    levels = f"{correlation(row['r_a'])} against {correlation(row['r_b'])}"
-    evidence = f"{_mean_of(row['tasks'])} {levels}, difference "
-    evidence += f"{difference}, n = {row['n']} items"
-    if row["p_holm"] is not None:
-        evidence += f", {p_value(row['p_holm'])} (Holm)"
-    if found == "preserved":
-        evidence += f"; 90 % interval {bounds(row['ci90'])} inside ±{bound}"
-    notes = [*_levels(group, a, b), _cold(row, cold), _by_task(group, row)]
-    if accuracy_gap(row) is None:
-        shown = f"{percent(row['accuracy_a'])} against {percent(row['accuracy_b'])}"
-        notes.append(f"Accuracy is similar: {shown} of answers right.")
-    return Claim(
-        about=about,
-        question=question.format(method=a.method, other=b.method),
-        between=f"{capital(a.noun)} against {b.noun}",
-        label=_label(row, cold, a, b),
-        tone={"preserved": "same", "none": "open"}.get(found, found.split(",")[0]),
-        statement=capital(SAID[found].format(a=a.noun, b=b.noun, bound=bound, why=row["withheld"])),
-        evidence=evidence,
-        notes=[note for note in notes if note],
-        arms=(a.name, b.name),
-        effect=difference,
-        num_items=row["n"],
-        power=power_of_contrast(group, row, found),
-        confounds=applying(group, [a.name, b.name], OF_CONTRASTS, tolerance),
-    )
-
-
-def _label(row: Mapping[str, Any], cold: Mapping[str, Any] | None, a: Arm, b: Arm) -> str:
-    """The verdict in a few words, with what qualifies it at once."""
-    found, relation = outcome(row), ""
-    if b.name in (a.teacher, a.base):
-        relation = "teacher" if b.name == a.teacher else "base"
-    claimed = CLAIMS.get(relation) if a.kind == "student" and found == "lower" else None
-    label = claimed or shown_verdict(row)
-    gap = accuracy_gap(row)
-    if gap is not None:
-        label += ", accuracy unknown" if gap != gap else ", with unequal accuracy"
-    if lost_by_correction(row):
-        label += NOT_CORRECTED
-    if cold is not None and _size(cold) != _size(row):
-        label += f"; at T = 0: {_qualified(cold)}"
-    return label
-
-
-def _qualified(contrast: Mapping[str, Any]) -> str:
-    return shown_verdict(contrast) + (NOT_CORRECTED if lost_by_correction(contrast) else "")
-
-
-def _size(contrast: Mapping[str, Any]) -> str:
-    """The outcome, where a difference within the bound is none."""
-    found = outcome(contrast)
-    return "preserved" if "but" in found else found
-
-
-def _about(a: Arm, b: Arm) -> str:
-    if a.kind == "control" and b.name == a.teacher:
-        return "control"
-    if a.kind == "student":
-        relations = {a.teacher: "student-teacher", a.base: "student-base"}
-        return relations.get(b.name, "student-trained" if b.kind == "trained" else "other")
-    if b.name == a.base:
-        return "teacher-base" if a.kind == "teacher" else "trained-base"
-    return "trained-teacher" if (a.kind, b.kind) == ("trained", "teacher") else "other"
-
-
-def _mean_of(tasks: Sequence[str]) -> str:
-    return f"mean r over {len(tasks)} tasks" if len(tasks) > 1 else "r"
-
-
-def _levels(group: Group, a: Arm, b: Arm) -> list[str]:
-    """Where an arm is reversed, or the one compared with has no alignment to speak of."""
-    said = []
-    for arm in (a, b):
-        figures = group.figures(arm.name) or {}
-        interval = figures.get("mean_r_loglog_ci")
-        if interval is None:
-            continue
-        shown = f"r = {correlation(figures['mean_r_loglog'])} {bounds(interval)}"
-        if interval[1] < 0:
-            said.append(
-                f"{capital(arm.noun)} is reversed, {shown}: it spends fewer tokens where people "
-                "take longer."
-            )
-        elif arm is b and interval[0] <= 0:
-            said.append(
-                f"{capital(arm.noun)} itself is not shown to follow human time, {shown}, so there "
-                "may be nothing to keep or to lose."
-            )
-    return said
-
-
-def _cold(row: Mapping[str, Any], cold: Mapping[str, Any] | None) -> str | None:
-    """The same contrast without sampling, and what is left of the one with sampling."""
-    if cold is None or cold["ci"] is None:
-        return None
-    warm, found = (outcome(contrast).split(",")[0] for contrast in (row, cold))
-    text = f"At T = 0: {_qualified(cold)}, difference {correlation(cold['difference'])} "
-    text += f"{bounds(cold['ci'])}"
-    differs = ("lower", "higher")
-    if warm in differs:
-        same = "so sampling noise alone does not explain it"
-        left = {
-            warm: "so some of it may be left without sampling"
-            if lost_by_correction(cold)
-            else same,
-            "preserved": "so the difference comes with sampling and is gone without it",
-            "open": "so without sampling the difference is not shown",
-        }
-        text += f"; {left.get(found, 'so the direction reverses without sampling')}"
-    elif found in differs and warm != "none":
-        text += f"; so sampling {'may hide' if lost_by_correction(cold) else 'hides'} a difference"
-    return f"{text}."
-
-
-def _by_task(group: Group, row: Mapping[str, Any]) -> str | None:
-    tasks = [group.contrast(row["a"], row["b"], task) for task in group.tasks("human")]
-    shown = [
-        f"{name(of_task['task'])} {correlation(of_task['difference'])} {bounds(of_task['ci'])}"
-        for of_task in tasks
-        if of_task is not None and of_task["ci"] is not None
-    ]
-    return f"By task, uncorrected: {listing(shown)}." if len(shown) > 1 else None
-
-
-# Claims of the study that these runs cannot answer, each with the run that would.
-
-EVALUATE = "evaluate it on the same suite with eval/run.py"
-
-
-class Missing(NamedTuple):
-    """A question of the study, and in one sentence which run would answer it."""
-
-    question: str
-    answered_by: str
-
-
-def missing(group: Group) -> list[Missing]:
-    """The claims of the study that no arm of the group speaks to, in the study's order."""
-    found = {claim.about for claim in claims(group)}
-    asked = {
-        "teacher": ("Does a teacher spend tokens where people spend time?", _teacher_missing),
-        "teacher-base": ("Is the teacher above the model it was trained from?", _teacher_base),
-        "student-teacher": ("Does imitation lose the teacher's allocation?", _student_teacher),
-        "student-base": ("Does imitation leave a model below where it began?", _student_base),
-        "multiplier": ("Is a trained model its base, times a constant?", _multiplier),
-        "trained-base": ("Does reinforcement learning keep the alignment?", _trained_base),
-    }
-    return [
-        Missing(question, answer(group))
-        for about, (question, answer) in asked.items()
-        if about not in found
-    ]
-
-
-def _teacher_missing(group: Group) -> str:
-    students = _kind(group, "student")
-    if named := sorted({arm.teacher_said for arm in students if arm.teacher_said}):
-        return f"The teacher {listing(named)} was not evaluated; {EVALUATE}."
-    return (
-        "No teacher was evaluated; evaluate one and a student of its traces, which shows its role."
-    )
-
-
-def _teacher_base(group: Group) -> str:
-    if teachers := _kind(group, "teacher"):
-        return (
-            f"The model that {listing([arm.name for arm in teachers])} was trained from was not "
-            f"evaluated; {EVALUATE}."
-        )
-    return "No teacher was evaluated; evaluate one, its student and the model it was trained from."
-
-
-def _student_teacher(group: Group) -> str:
-    if students := _kind(group, "student"):
-        return f"The teacher of {listing([arm.name for arm in students])} was not evaluated here."
-    return _no_student("the teacher's")
-
-
-def _student_base(group: Group) -> str:
-    if students := _kind(group, "student"):
-        return (
-            f"The model that {listing([arm.name for arm in students])} began with was not "
-            f"evaluated; {EVALUATE}."
-        )
-    return _no_student("a teacher's")
-
-
-def _no_student(whose: str) -> str:
-    return (
-        f"No student was evaluated; train one on {whose} traces with recipes/sft_distill.py, and "
-        "evaluate it and the model it began with on the same suite."
-    )
-
-
-def _multiplier(group: Group) -> str:
-    return f"No arm's base was evaluated, or there are too few items; for a base, {EVALUATE}."
-
-
-def _trained_base(group: Group) -> str:
-    if trained := _kind(group, "trained"):
-        return (
-            f"The model that {listing([arm.name for arm in trained])} began with was not "
-            f"evaluated; {EVALUATE}."
-        )
-    bases = sorted({arm.base for arm in group.arms if arm.base and arm.kind != "teacher"})
-    whose = f"from {listing(bases)}" if bases else "from the base of a student"
-    return (
-        f"No model trained by reinforcement {whose} was evaluated; train one with "
-        "recipes/grpo.py, and evaluate it on the same suite."
-    )
-
-
-def _kind(group: Group, kind: str) -> list[Arm]:
-    return [arm for arm in group.arms if arm.kind == kind]
+    return notes

@@ -1,0 +1,411 @@
+"""The tables of the report as values, for HTML and Markdown alike, and how each arm was made."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from handan import budgets
+from handan.alignment import measures
+from handan.alignment.measures import ARMS, DETAILS, Measure
+from handan.report.comparison import Arm, Comparison, Group, course
+from handan.report.formatting import (
+    UNKNOWN,
+    bounds,
+    correlation,
+    count,
+    estimate,
+    listing,
+    name,
+    number,
+    percent,
+    scientific,
+    sentence,
+)
+from handan.report.verdicts import shown_verdict
+
+# A cell is a text, or a text with smaller ones under it.
+Cell = str | tuple[str, ...]
+FORMATS: dict[str, Callable[[Any], str]] = {
+    measures.R: correlation,
+    measures.SHARE: percent,
+    measures.TOKENS: number,
+    measures.COUNT: count,
+}
+
+
+class Column(NamedTuple):
+    """Header of a column; ``kind`` is 'number', 'text' or 'model'; ``task`` if it is of one."""
+
+    label: str
+    kind: str = "number"
+    task: str | None = None
+
+
+class Row(NamedTuple):
+    """Cells, and the model and task that they are of, by which a reader filters."""
+
+    cells: Sequence[Cell]
+    arm: str | None = None
+    task: str | None = None
+
+
+class Table(NamedTuple):
+    """A table; ``label`` names it to those who cannot see it."""
+
+    label: str
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+
+
+def arm_table(group: Group) -> Table:
+    """One row an arm, over human tasks: r of each task, its mean, and means of other measures."""
+    tasks, shown = group.tasks("human"), measures.shown(ARMS)
+    rows = []
+    for arm in group.arms:
+        of_tasks = group.of_tasks(arm.name)
+        rows.append(
+            Row(
+                [
+                    *(arm.name, arm.role),
+                    *(_r_and_share(of_tasks.get(task)) for task in tasks),
+                    *(_estimate(*group.mean_r(model)) for model in (arm.name, arm.greedy)),
+                    *(FORMATS[of.unit](group.over_tasks(arm.name, of.key)) for of in shown),
+                ],
+                arm.name,
+            )
+        )
+    ceilings = [correlation(group.task_figure(task, "ceiling")) for task in tasks]
+    people = ["people", "human ceiling", *ceilings, correlation(group.ceiling())]
+    rows.append(Row([*people, *[""] * (1 + len(shown))]))
+    return Table(
+        "Table of arms",
+        [
+            *(Column("Arm", "model"), Column("Role", "text")),
+            *(Column(f"r, {name(task)}", task=task) for task in tasks),
+            *(Column("Mean r"), Column("Mean r at T = 0")),
+            *(Column(sentence(of.label)) for of in shown),
+        ],
+        rows,
+    )
+
+
+def _r_and_share(figures: Mapping[str, Any] | None) -> Cell:
+    """r of one task with its interval, and what share of the ceiling it reaches."""
+    if figures is None:
+        return UNKNOWN
+    share = f"÷ ceiling {correlation(figures['r_loglog_normalized'])}"
+    return (*_r(figures), *([share] if figures["ceiling"] else []))
+
+
+def _r(figures: Mapping[str, Any] | None, key: str = "r_loglog") -> tuple[str, ...]:
+    return (UNKNOWN,) if figures is None else _estimate(figures[key], figures[f"{key}_ci"])
+
+
+def _estimate(value: float | None, interval: Sequence[float] | None) -> tuple[str, ...]:
+    return correlation(value), bounds(interval)
+
+
+def detail_table(group: Group, source: str = "human") -> Table:
+    """Every measure of every model, with sampling and at T = 0, on every task of one source."""
+    shown, rows = measures.shown(DETAILS), []
+    for task in group.tasks(source):
+        for model in group.models():
+            figures = group.of_tasks(model).get(task)
+            if figures is not None:
+                figures = {**figures, "without_noise": _without_noise(figures)}
+                cells = [_measured(of, figures) for of in shown]
+                rows.append(Row([model, name(task), *cells], model, task))
+    columns = [Column("Model", "model"), Column("Task", "text")]
+    return Table("All figures", columns + [Column(sentence(of.label)) for of in shown], rows)
+
+
+def _measured(measure: Measure, figures: Mapping[str, Any]) -> Cell:
+    text = FORMATS[measure.unit](measure.value(figures))
+    return (text, bounds(measure.interval(figures))) if measure.key == "r_loglog" else text
+
+
+def _without_noise(figures: Mapping[str, Any]) -> float | None:
+    r, reliability = figures["r_loglog"], figures["reliability_model"]
+    return r / reliability**0.5 if r is not None and reliability and reliability > 0 else None
+
+
+def analytic_table(group: Group) -> Table:
+    """One row an arm: r with the analytic cost, task by task, and the mean over them."""
+    tasks = group.tasks("analytic")
+    rows = []
+    for arm in group.arms:
+        cells: list[Cell] = [arm.name]
+        for task in tasks:
+            of = group.of_tasks(arm.name).get(task)
+            known = of and (percent(of["accuracy"]), count(of["n"]))
+            cells += [_r(of), *(known or (UNKNOWN, UNKNOWN))]
+        models = (arm.name, arm.greedy)
+        rows.append(
+            Row([*cells, *(_estimate(*group.mean_r(of, "analytic")) for of in models)], arm.name)
+        )
+    columns = [Column("Arm", "model")]
+    for task in tasks:
+        columns += [Column(of, task=task) for of in (f"r, {name(task)}", "Accuracy", "n")]
+    suite = f"Analytic cost, suite {group.suite}"
+    return Table(suite, [*columns, Column("Mean r"), Column("Mean r at T = 0")], rows)
+
+
+def format_table(group: Group) -> Table:
+    """Length with oracle and with people, task by task, for every model."""
+    tasks, columns = group.tasks("human"), [Column("Model", "model")]
+    for task in tasks:
+        columns.append(Column(f"{sentence(name(task))}: r (length, oracle)", task=task))
+        columns.append(Column("r (length, people)", task=task))
+    rows = []
+    for model in group.models():
+        of_tasks = [group.of_tasks(model).get(task) for task in tasks]
+        cells = [_r(of, key) for of in of_tasks for key in ("r_oracle", "r_loglog")]
+        rows.append(Row([model, *cells], model))
+    oracle: list[Cell] = ["oracle: the flawless trace"]
+    for task in tasks:
+        oracle += ["", _r(group.of_tasks(group.arms[0].name).get(task), "oracle_human")]
+    return Table(f"Format control, suite {group.suite}", columns, [*rows, Row(oracle)])
+
+
+def contrast_table(study: Comparison) -> Table:
+    """All contrasts of all groups."""
+    columns = [Column("a", "model"), Column("b", "model"), Column("On", "text")]
+    labels = ("Difference", "90 % interval", "p", "p, Holm", "Accuracy, a and b", "n")
+    rows = []
+    for row in study.rows("contrasts"):
+        accuracies = ", ".join(percent(row[f"accuracy_{of}"]) for of in "ab")
+        on = name(row["task"]) if row["task"] else f"mean of {row['mean']} tasks"
+        cells: list[Cell] = [row["a"], row["b"], on]
+        cells += [_estimate(row["difference"], row["ci"]), bounds(row["ci90"])]
+        cells += [correlation(row["p"], 4), correlation(row["p_holm"], 4), accuracies]
+        cells += [count(row["n"]), shown_verdict(row)]
+        rows.append(Row(cells, row["a"], row["task"]))
+    columns += [*map(Column, labels), Column("Verdict", "text")]
+    return Table("Contrasts", columns, rows)
+
+
+def inflation_table(study: Comparison) -> Table:
+    """All fits of log tokens on those of the base."""
+    columns = [Column("Arm", "model"), Column("Base", "model"), Column("Task", "text")]
+    columns += [*map(Column, ("k", "b", "b, corrected")), Column("Law", "text")]
+    columns += map(Column, ("Residual sd", "r of the two", "Mean ratio", "n"))
+    rows = []
+    for row in study.rows("inflation"):
+        task = name(row["task"]) if row["task"] else "all, an intercept each"
+        cells: list[Cell] = [row["student"], row["base"], task, number(row["k"], 2)]
+        cells += [_estimate(of["b"], of["b_ci"]) for of in (row, row["corrected"])]
+        cells += [row["law"] or UNKNOWN, number(row["residual_sd"], 2), correlation(row["r"])]
+        cells += [number(row["geometric_mean_ratio"], 2), count(row["n"])]
+        rows.append(Row(cells, row["student"], row["task"]))
+    return Table("Inflation", columns, rows)
+
+
+def course_table(arms: Sequence[Arm]) -> Table:
+    """What was probed along the training of each arm, one row a step."""
+    columns = [Column("Arm", "model"), Column("Step"), Column("Trained tokens")]
+    columns += map(Column, ("Mean r", "Accuracy", "Tokens", "Capped", "k against step 0", "b"))
+    rows = []
+    for arm in arms:
+        for row in course(arm):
+            low, high = (row.get(f"alignment/mean_r_loglog_ci_{end}") for end in ("low", "high"))
+            interval = None if low is None or high is None else (low, high)
+            cells: list[Cell] = [arm.name, count(row["step"])]
+            cells.append(count(row.get("budget/trained_tokens")))
+            cells.append(_estimate(row.get("alignment/mean_r_loglog"), interval))
+            cells.append(percent(row.get("status/accuracy")))
+            cells.append(number(row.get("cost/reasoning_tokens")))
+            cells.append(percent(row.get("status/cap_rate")))
+            cells += [number(row.get(f"inflation/{of}"), 2) for of in "kb"]
+            rows.append(Row(cells, arm.name))
+    return Table("Measured steps", columns, rows)
+
+
+def ledger_table(arms: Sequence[Arm]) -> Table:
+    """What each arm consumed in its own training and its final evaluation."""
+    labels = ("Steps", "Trained tokens", "Processed tokens", "Generated tokens", "Device-seconds")
+    labels += ("Model FLOPs", "Peak memory, GiB", "Probes, s", "Evaluation, tokens")
+    rows = []
+    for arm in arms:
+        own = defaultdict(lambda: None, arm.training.get("budget") or {})
+        evaluation = defaultdict(lambda: None, arm.evaluation.get("budget") or {})
+
+        def teacher(key: str, shown: Callable[[Any], str], what: str, own: Any = own) -> list[str]:
+            if own[key] is None and own["trained_tokens"] is not None:
+                return [f"unknown {what}"]
+            return [f"{shown(own[key])} {what}"] if own[key] else []
+
+        memory = own["peak_gpu_memory_gib"]
+        cells: list[Cell] = [
+            *(arm.name, count(arm.training.get("steps"))),
+            *(count(own["trained_tokens"]), count(own["processed_tokens"])),
+            (
+                count(own["generated_tokens"]),
+                *teacher("teacher_generated_tokens", count, "by the teacher"),
+                *teacher("teacher_scored_tokens", count, "scored by the teacher"),
+            ),
+            (
+                number(own["device_seconds"]),
+                *teacher("teacher_device_seconds", number, "for traces"),
+            ),
+            (
+                scientific(own["model_flops"]),
+                *teacher("teacher_flops", scientific, "of the teacher"),
+            ),
+            (
+                number(own["peak_memory_gib"], 2),
+                *([f"{number(memory, 2)} on the accelerator"] if memory else []),
+            ),
+            number(own["probe_seconds"]),
+            (
+                count(evaluation["generated_tokens"]),
+                f"{number(evaluation['device_seconds'])} device-seconds",
+            ),
+        ]
+        rows.append(Row(cells, arm.name))
+    return Table("Budget", [Column("Arm", "model"), *map(Column, labels)], rows)
+
+
+def budget_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Ratios of budgets, of rows of ``handan.budgets.compare``."""
+    words = {True: "matched", False: "apart", None: "unknown"}
+    columns = [Column("Arm", "model"), Column("Against", "model")]
+    columns += [Column(sentence(measure)) for measure in budgets.MEASURES.values()]
+    shown = []
+    for row in rows:
+        ratios = [(number(of["ratio"], 2), words[of["within"]]) for of in row["measures"]]
+        shown.append(Row([row["a"], row["b"], *ratios], row["a"]))
+    return Table("Matched budgets", columns, shown)
+
+
+def analytic_sentences(group: Group) -> list[str]:
+    """Contrasts on the mean over analytic tasks, with sampling and at T = 0."""
+
+    def found(row: Mapping[str, Any]) -> str:
+        return f"{shown_verdict(row)}, {estimate(row['difference'], row['ci'])}"
+
+    said = []
+    for row in group.contrasts("analytic"):
+        cold = group.greedy_contrast(row)
+        text = f"{row['a']} against {row['b']}: {found(row)}"
+        said.append(f"{text}; at T = 0 {found(cold)}." if cold else f"{text}.")
+    return said
+
+
+def format_sentences(group: Group) -> list[str]:
+    """What the noise-free length of a group's format has to do with people, task by task."""
+    said = []
+    for task in group.tasks("human"):
+        costs = [of[task] for arm in group.arms if task in (of := group.costs[arm.name])]
+        lengths = costs[0].oracle if costs else np.array([])
+        if not len(lengths) or not np.isfinite(lengths).all():
+            continue
+        rs = listing(
+            [
+                f"{arm.name} {' '.join(_r(figures))}"
+                for arm in group.arms
+                if (figures := group.of_tasks(arm.name).get(task)) is not None
+            ]
+        )
+        called = group.format_of(task)
+        about = f"{name(task)}, format '{called}'" if called else name(task)
+        oracle = group.task_figure(task, "oracle_human")
+        if oracle is None:
+            said.append(
+                f"{about}: every flawless trace has the same length ({lengths[0]:g} tokens), so "
+                f"the format carries no difficulty and r with people is {rs}."
+            )
+        else:
+            said.append(
+                f"{about}: flawless traces have {lengths.min():g} to {lengths.max():g} tokens and "
+                f"r = {correlation(oracle)} with people; the arms have {rs}."
+            )
+    return said
+
+
+def trace_sentences(study: Comparison) -> list[str]:
+    """What was dropped from the traces each student was trained on."""
+    said = []
+    for arm in study.arms:
+        if not arm.training.get("traces"):
+            continue
+        traces = study.traces.get(arm.name)
+        if traces is None:
+            said.append(
+                f"Traces of {arm.name}: the run that made them was not found, so what they cost "
+                "and what was dropped from them is unknown; name its directory, too."
+            )
+            continue
+        counts = traces.get("counts") or {}
+        dropped = [f"{count(of)} {why}" for why, of in (counts.get("dropped") or {}).items()]
+        said.append(
+            f"Traces of {arm.name}: {count(counts.get('kept'))} of "
+            f"{count(counts.get('responses'))} responses kept; dropped: "
+            f"{listing(dropped) or 'none'}. Mean reasoning tokens: "
+            f"{number(counts.get('mean_reasoning_tokens_kept'))} in kept, "
+            f"{number(counts.get('mean_reasoning_tokens_dropped'))} in dropped ones. What is "
+            "dropped changes the lengths a student sees."
+        )
+    return said
+
+
+def facts(study: Comparison, arm: Arm) -> list[tuple[str, list[tuple[str, str]]]]:
+    """For each stage of an arm its title and what was recorded of it, by name."""
+    stages = []
+    if arm.training:
+        settings = arm.training_config
+        more = {
+            "seed": settings.get("seed"),
+            "data seed": settings.get("data_seed"),
+            "learning rate": settings.get("learning_rate"),
+            "prompts": settings.get("prompts"),
+            "weights it began with, hash": settings.get("model_fingerprint"),
+            "traces, SHA-256": arm.training.get("traces"),
+        }
+        stages.append(("Training", _stage(arm.training) | more))
+    if (traces := study.traces.get(arm.name)) is not None:
+        stages.append(("Traces it was trained on", _stage(traces)))
+    if arm.evaluation:
+        conditions, engine = arm.run["comparability"], arm.evaluation.get("engine") or {}
+        more = {
+            "seed": arm.suite.get("seed"),
+            "suite": conditions.get("suite"),
+            "suite, hash": conditions.get("suite_hash"),
+            "reasoning format": arm.evaluation.get("reasoning_format"),
+            "engine": _joined(engine),
+            "weights, hash": arm.fingerprint,
+            "generations.jsonl, SHA-256": arm.evaluation.get("generations_sha256"),
+        }
+        stages.append(("Evaluation", _stage(arm.evaluation) | more))
+    return [
+        (title, [(key, str(value)) for key, value in values.items() if value is not None])
+        for title, values in stages
+    ]
+
+
+def _stage(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Command, versions, revision and hardware, as ``handan.rundir.facts`` wrote them."""
+    git, hardware = recorded.get("git") or {}, recorded.get("hardware") or {}
+    parts = {
+        "{} {}": (hardware.get("system"), hardware.get("machine")),
+        "{} cores": (hardware.get("cores"),),
+        "{} processes": (hardware.get("processes"),),
+        "{} threads a process": (hardware.get("threads"),),
+        "accelerators: {}": (", ".join(hardware.get("accelerators") or []) or "none",),
+    }
+    shown = [text.format(*values) for text, values in parts.items() if None not in values]
+    changed = ", with changes" if git.get("dirty") else ""
+    return {
+        "command": recorded.get("command", "not recorded"),
+        "started": recorded.get("started"),
+        "git revision": f"{git.get('commit')}{changed}"
+        if git
+        else "not recorded: not run in a git checkout",
+        "versions": _joined({"Python": recorded.get("python"), **(recorded.get("versions") or {})}),
+        "hardware": ", ".join(shown) if hardware else None,
+    }
+
+
+def _joined(values: Mapping[str, Any]) -> str | None:
+    return ", ".join(f"{key} {value}" for key, value in values.items() if value) or None
