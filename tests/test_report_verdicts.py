@@ -151,7 +151,7 @@ def test_unequal_budgets_name_the_measure(tmp_path):
 
 def test_the_format_is_named_as_an_explanation(tmp_path):
     _, applying, text = told(tmp_path)
-    assert "a flawless trace of 'steps' has itself r = " in applying["The trace format"]
+    assert "flawless traces in 'steps' alone have r = " in applying["The trace format"]
     assert "not discovered" in text
 
 

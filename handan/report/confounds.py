@@ -139,11 +139,11 @@ def _format(group: Group, _: Sequence[str], __: float) -> Confound:
         return Confound(title, False, "no noise-free length of the format is known")
     shown = listing([f"{correlation(r)} for {name(task)}" for task, r in found.items()])
     formats = sorted({called for task in found if (called := group.format_of(task))})
-    called = f" of '{listing(formats)}'" if formats else ""
+    called = f" in '{listing(formats)}'" if formats else ""
     return Confound(
         title,
         max(found.values()) >= FORMAT_EXPLAINS,
-        f"the length of a flawless trace{called} has itself r = {shown} with people",
+        f"the lengths of flawless traces{called} alone have r = {shown} with people",
         "That is so before any model runs. So a high r here says that a model carries out a format "
         "into which difficulty was written; it is not discovery of difficulty. See the format "
         "control.",
@@ -315,7 +315,7 @@ def _counting(group: Group, models: Sequence[str], _: float) -> Confound:
 
 def _repetition(group: Group, models: Sequence[str], _: float) -> Confound:
     title = "One run of each arm"
-    finding = "intervals resample items: they hold for these models, these people and these tasks"
+    finding = "the intervals, over items, hold for these models, these people and these tasks"
     trained = [arm for arm in map(group.arm, models) if arm.training]
     if not trained:
         return Confound(title, True, finding)

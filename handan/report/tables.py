@@ -85,7 +85,7 @@ def arm_table(group: Group) -> Table:
             *(Column("Arm", "model"), Column("Role", "text")),
             *(Column(f"r, {name(task)}", task=task) for task in tasks),
             *(Column("Mean r"), Column("Mean r at T = 0")),
-            *(Column(sentence(of.label)) for of in shown),
+            *(Column(_header(of)) for of in shown),
         ],
         rows,
     )
@@ -118,7 +118,12 @@ def detail_table(group: Group, source: str = "human") -> Table:
                 cells = [_measured(of, figures) for of in shown]
                 rows.append(Row([model, name(task), *cells], model, task))
     columns = [Column("Model", "model"), Column("Task", "text")]
-    return Table("All figures", columns + [Column(sentence(of.label)) for of in shown], rows)
+    return Table("All figures", columns + [Column(_header(of)) for of in shown], rows)
+
+
+def _header(measure: Measure) -> str:
+    """Its label, with a capital unless it begins with a symbol such as r."""
+    return measure.label if len(measure.label.split()[0]) == 1 else sentence(measure.label)
 
 
 def _measured(measure: Measure, figures: Mapping[str, Any]) -> Cell:
