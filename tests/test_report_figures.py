@@ -138,7 +138,7 @@ def test_inflation_has_identity_multiple_line_and_residuals(study):
     assert variance == pytest.approx(fit["residual_sd"] ** 2, abs=1e-4)
     for shown in (texts(plot), plot.caption):
         assert f"b = {correlation(fit['b'])} [" in shown and "n = 120 items" in shown
-    assert "least squares, slope b" in texts(plot)
+    assert "least squares, slope b, 95 % band" in texts(plot)
 
 
 def test_distributions_leave_zeros_off_the_axis_and_count_them(tmp_path):

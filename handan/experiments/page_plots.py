@@ -11,7 +11,7 @@ from handan.report.plot_styles import (
     INK,
     LOOKS,
     MUTED,
-    WITHOUT_ZERO,
+    SHORT,
     Row,
     Spec,
     mark,
@@ -25,7 +25,6 @@ from handan.report.plots import written
 
 NAME_HEIGHT = 0.052  # of a name in a scatter of correlations
 SHIFT = {SAMPLED: -0.16, GREEDY: 0.16}
-NUMBERS = {"labelExpr": WITHOUT_ZERO, "format": "~g"}
 Found = Mapping[str, Any]
 
 
@@ -111,7 +110,7 @@ def _rows(
     places: Spec = {"values": list(range(len(names))), "labelExpr": named(names)}
     places["labelFontWeight"] = {"condition": bold, "value": "normal"}
     y = side("row", None, {"domain": [len(names) - 0.5, -0.5]}, **places, grid=False, ticks=False)
-    x = side("value", title, {**scale, "padding": 4}, **NUMBERS, tickCount=10, grid=True)
+    x = side("value", title, {**scale, "padding": 4}, **SHORT, tickCount=10)
     interval = {"x": {**x, "field": "low"}, "x2": "high", "y": y, **colour}
     layers = [
         *behind,
@@ -172,10 +171,8 @@ def traces(study: Experiment, found: Found) -> Drawn:
     channels = _by_temperature(None)
     colour = {"color": channels["color"]}
     across = {"domain": [-0.1, 1.45]}
-    x = side(
-        "x", "of the traces, problems of the same width", across, values=[0, 0.5, 1], **NUMBERS
-    )
-    y = side("r", "of the student, human items", {"domain": [-0.5, 1.3]}, **NUMBERS, tickCount=8)
+    x = side("x", "of the traces, problems of the same width", across, values=[0, 0.5, 1], **SHORT)
+    y = side("r", "of the student, human items", {"domain": [-0.5, 1.3]}, **SHORT, tickCount=8)
     name = {"x": {**x, "field": "name"}, "y": {**y, "field": "height"}}
     interval = {"x": x, "y": {**y, "field": "low"}, "y2": "high", **colour}
     leader = {"x": x, "y": y, "x2": "name", "y2": "height"}

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from handan.report.comparison import Arm, Comparison, Group, course, known_axes
 from handan.report.formatting import TIE, bounds, correlation, name, number, plain
 from handan.report.plot_data import (
+    Fit,
     curve_rows,
     fit_rows,
     inflation_fits,
@@ -54,16 +55,10 @@ PAGE_CONFIG = {
 
 
 class Chart(NamedTuple):
-    """One interactive chart.
+    """One interactive chart, of one arm and task where these are given.
 
-    Attributes:
-        identity: unique on the page.
-        kind: of its specification.
-        title: what is shown.
-        caption: its numbers in a line, shown under the title.
-        description: the same and more in words, for those who do not see the chart.
-        parameters: of the specification.
-        arm, task: the one it is about, if it is about one.
+    ``caption`` and ``description`` say its numbers: under the title, and in full for those who do
+    not see it. ``identity`` is unique on the page; ``parameters`` are of its kind's specification.
     """
 
     identity: str
@@ -75,15 +70,14 @@ class Chart(NamedTuple):
     arm: str | None = None
     task: str | None = None
 
+    def for_script(self) -> dict[str, Any]:
+        """What page.js needs of it, as JSON."""
+        names = {"arm": self.arm and plain(self.arm), "task": self.task and plain(self.task)}
+        return {"kind": self.kind, "title": self.title, "parameters": self.parameters, **names}
+
 
 class Charts(NamedTuple):
-    """The interactive charts of the page in the order of its sections.
-
-    Attributes:
-        scatter, inflation, course: charts.
-        axes: {key: label} of the x axes that training curves can be shown on.
-        payload: everything that page.js needs, as JSON.
-    """
+    """The interactive charts of the page, the axes of training curves, and all as JSON."""
 
     scatter: list[Chart]
     inflation: list[Chart]
@@ -96,39 +90,39 @@ def charts(study: Comparison, of: Looks) -> Charts:
     """Item by item those of the largest group's arms, along training those of every arm."""
     group, arms = study.main, trained_arms(study.arms)
     fits = inflation_fits(group)
-    measured = [(task, arm) for task in group.tasks("human") for arm in thinking_arms(group, task)]
     rows: dict[str, list[Row]] = {"items": [], "scatter": [], "inflation": []}
-    for task, arm in measured:
-        fit = fits.get((arm.name, task))
-        items = item_rows(group, arm.name, task, fit)
-        found = {"items": items, "scatter": fit_rows(group, task, items, "seconds")}
-        if fit:
-            axis = _tokens_axis(group, task)
-            found["inflation"] = multiples(fit, axis.low, axis.high)
-            found["inflation"] += fit_rows(group, task, items, "base_tokens")
-        for table, own in found.items():
-            rows[table] += [{"arm": arm.name, "task": task, **row} for row in own]
+    drawn: dict[str, list[Chart]] = {"scatter": [], "inflation": []}
+    for task in group.tasks("human"):
+        items = {
+            arm.name: item_rows(group, arm.name, task, fits.get((arm.name, task)))
+            for arm in thinking_arms(group, task)
+        }
+        if not items:
+            continue
+        every = [row for own in items.values() for row in own]
+        seconds, tokens = (logarithmic([row[of] for row in every]) for of in ("seconds", "tokens"))
+        for arm, own in items.items():
+            found = {"items": own, "scatter": fit_rows(group, task, own, "seconds")}
+            place = f"scatter-{len(drawn['scatter'])}"
+            drawn["scatter"].append(_scatter(group, task, arm, place, _axes(seconds, tokens)))
+            if fit := fits.get((arm, task)):
+                found["inflation"] = multiples(fit, tokens.low, tokens.high)
+                found["inflation"] += fit_rows(group, task, own, "base_tokens")
+                place = f"inflation-{len(drawn['inflation'])}"
+                drawn["inflation"].append(_inflation(task, arm, fit, place, _axes(tokens, tokens)))
+            for table, of_arm in found.items():
+                rows[table] += [{"arm": arm, "task": task, **row} for row in of_arm]
     rows["courses"] = [{"arm": arm.name, **row} for arm in arms for row in course(arm)]
     curves, rows["references"] = _curve_charts(group, arms)
-    scatter = [_scatter_chart(group, task, arm, at) for at, (task, arm) in enumerate(measured)]
-    inflation = [
-        _inflation_chart(group, task, arm, fit, at)
-        for at, ((arm, task), fit) in enumerate(fits.items())
-    ]
     axes = known_axes(arms)
+    every_chart = [*drawn["scatter"], *drawn["inflation"], *curves]
     payload = {
         "specifications": specifications(of),
         "data": {table: _table(found) for table, found in rows.items()},
         "axes": axes,
-        "panels": {
-            chart.identity: {
-                **{"kind": chart.kind, "title": chart.title, "parameters": chart.parameters},
-                **{"arm": chart.arm and plain(chart.arm), "task": chart.task and plain(chart.task)},
-            }
-            for chart in (*scatter, *inflation, *curves)
-        },
+        "panels": {chart.identity: chart.for_script() for chart in every_chart},
     }
-    return Charts(scatter, inflation, curves, axes, payload)
+    return Charts(drawn["scatter"], drawn["inflation"], curves, axes, payload)
 
 
 def _table(rows: Sequence[Row]) -> dict[str, Any]:
@@ -137,55 +131,36 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
     return {"columns": columns, "rows": [[rounded(row.get(of)) for of in columns] for row in rows]}
 
 
-def _log_costs(group: Group, task: str, field: str) -> list[float]:
-    """A field of all items of a task, over all arms."""
-    found = [item_rows(group, arm.name, task) for arm in thinking_arms(group, task)]
-    return [row[field] for rows in found for row in rows]
-
-
-def _tokens_axis(group: Group, task: str) -> Axis:
-    return logarithmic(_log_costs(group, task, "tokens"))
-
-
-def _axis_parameters(x: Axis, y: Axis) -> dict[str, Any]:
+def _axes(x: Axis, y: Axis) -> dict[str, Any]:
+    """Parameters of the axes of a chart of items."""
     axes = {"x": x, "y": y}
     return {f"{side}_{part}": of for side in axes for part, of in axes[side]._asdict().items()}
 
 
-def _scatter_chart(group: Group, task: str, arm: Arm, place: int) -> Chart:
-    """Reasoning tokens of an arm on a task against people's time."""
-    of_task = group.result["models"][arm.name]["tasks"][task]
+def _scatter(
+    group: Group, task: str, arm: str, identity: str, parameters: Mapping[str, Any]
+) -> Chart:
+    of_task = group.result["models"][arm]["tasks"][task]
     r = f"r = {correlation(of_task['r_loglog'])} {bounds(of_task['r_loglog_ci'])}"
     ceiling = group.task_figure(task, "ceiling")
-    against = "" if ceiling is None else f", human{TIE}ceiling{TIE}{correlation(ceiling)}"
-    x_axis = logarithmic(_log_costs(group, task, "seconds"))
+    known = "" if ceiling is None else f", human{TIE}ceiling{TIE}{correlation(ceiling)}"
+    title = f"{plain(arm)}, {name(task)}: reasoning tokens against people's time"
+    caption = f"{r}, n = {of_task['n']} items{known}"
     tokens = f"{number(of_task['mean_tokens'])} reasoning tokens on average"
-    return Chart(
-        *(f"scatter-{place}", "scatter"),
-        f"{plain(arm.name)}, {name(task)}: reasoning tokens against people's time",
-        f"{r}, n = {of_task['n']} items{against}",
-        f"Scatter plot with a fitted line. {of_task['n']} items, {r}{against}; {tokens}.",
-        _axis_parameters(x_axis, _tokens_axis(group, task)),
-        *(arm.name, task),
-    )
+    said = f"Scatter plot with a fitted line. {of_task['n']} items, {r}{known}; {tokens}."
+    return Chart(identity, "scatter", title, caption, said, parameters, arm, task)
 
 
-def _inflation_chart(
-    group: Group, task: str, arm: str, fit: Mapping[str, Any], place: int
+def _inflation(
+    task: str, arm: str, fit: Fit, identity: str, parameters: Mapping[str, Any]
 ) -> Chart:
-    """Tokens of an arm on a task against those of its base."""
     ratio, base = number(fit["geometric_mean_ratio"], 2), plain(fit["base"])
     slope = f"b = {correlation(fit['b'])} {bounds(fit['b_ci'])}"
-    axis = _tokens_axis(group, task)
-    return Chart(
-        *(f"inflation-{place}", "inflation"),
-        f"{plain(arm)}, {name(task)}: tokens against those of {base}",
-        f"k = {ratio}, {slope}, n = {fit['n']} items",
-        f"Scatter plot of {fit['n']} items with three lines. On average {plain(arm)} writes "
-        f"{ratio} times the tokens of {base}; {slope}.",
-        _axis_parameters(axis, axis),
-        *(arm, task),
-    )
+    title = f"{plain(arm)}, {name(task)}: tokens against those of {base}"
+    caption = f"k = {ratio}, {slope}, n = {fit['n']} items"
+    times = f"On average {plain(arm)} writes {ratio} times the tokens of {base}"
+    said = f"Scatter plot of {fit['n']} items with three lines. {times}; {slope}."
+    return Chart(identity, "inflation", title, caption, said, parameters, arm, task)
 
 
 def _curve_charts(group: Group, arms: Sequence[Arm]) -> tuple[list[Chart], list[Row]]:
@@ -193,16 +168,11 @@ def _curve_charts(group: Group, arms: Sequence[Arm]) -> tuple[list[Chart], list[
     found, references = [], []
     for place, curve in enumerate(known_curves(group, arms)):
         rows = curve_rows(arms, curve.key, "step")
-        own = reference_rows(group, curve, rows)
-        references += [{"measure": curve.key, **row} for row in own]
-        description = f"Line chart along training. {curve_said(rows, curve)}."
-        parameters = {"measure": curve.key}
-        found.append(
-            Chart(
-                *(f"course-{place}", "course", curve.title, "", description, parameters),
-                task=curve.task,
-            )
-        )
+        lines = reference_rows(group, curve, rows)
+        references += [{"measure": curve.key, **row} for row in lines]
+        said = f"Line chart along training. {curve_said(rows, curve)}."
+        names = (f"course-{place}", "course", curve.title, "")
+        found.append(Chart(*names, said, {"measure": curve.key}, task=curve.task))
     return found, references
 
 
@@ -226,7 +196,7 @@ def _items(
     chosen = {**layers[-1], "transform": [{"filter": "datum.item === chosen"}]}
     shown = {"size": CHOSEN_SIZE, "fillOpacity": 1, "stroke": INK, "strokeWidth": 2}
     chosen["mark"] = {**chosen["mark"], **shown}
-    values = {"chosen": ""} | _axis_parameters(Axis(1, 10, [1, 10]), Axis(1, 10, [1, 10]))
+    values = {"chosen": ""} | _axes(Axis(1, 10, [1, 10]), Axis(1, 10, [1, 10]))
     return _compiled({"data": {"name": "rows"}, "layer": [*layers, chosen]}, values)
 
 

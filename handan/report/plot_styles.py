@@ -57,7 +57,7 @@ LOOKS = (
 )
 _TEXT = {"labelColor": INK, "labelFontSize": 8.5, "labelLimit": 0, "titleColor": INK}
 _TITLE = {"titleFontSize": 9, "titleFontWeight": "normal", "titleLimit": 0}
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "background": "white",
     "padding": 3,
     "font": "Liberation Sans, Arial, Helvetica, sans-serif",  # of the same widths
@@ -70,10 +70,10 @@ CONFIG = {
     "title": {"anchor": "start", "color": INK, "fontSize": 10, "fontWeight": "normal"},
     "text": {"color": INK, "fontSize": SMALL},
 }
-# '.8' as in the tables, not '0.8'.
 WITHOUT_ZERO = (
     "abs(datum.value) < 1 ? replace(format(datum.value, '.3~g'), '0.', '.') : datum.label"
 )
+SHORT = {"format": "~g", "labelExpr": WITHOUT_ZERO}  # '.8' as in the tables, not '0.8'
 NO_OVERLAP = {"labelOverlap": "greedy", "labelSeparation": 4}
 # A mark that belongs to an arm says so; the page hides it with the arm.
 OWNED = {"aria": True, "description": {"expr": "'arm:' + datum.arm"}}
@@ -95,9 +95,10 @@ class Axis(NamedTuple):
     ticks: Any
 
 
-def logarithmic(values: Sequence[float]) -> Axis:
+def logarithmic(values: Iterable[float]) -> Axis:
     """A logarithmic axis that holds positive values, with round numbers at its ticks."""
-    low, high = float(min(values)) / MARGIN, float(max(values)) * MARGIN
+    known = list(values)
+    low, high = float(min(known)) / MARGIN, float(max(known)) * MARGIN
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in STEPS:
         found = [step * 10.0**decade for decade in decades for step in steps]
@@ -177,7 +178,7 @@ def side(field: str, title: str | None, scale: Mapping[str, Any], **axis: Any) -
         "type": "quantitative",
         "title": title,
         "scale": {"nice": False, "zero": False, **scale},
-        "axis": counted | axis,
+        "axis": {"grid": True} | counted | axis,
     }
 
 
@@ -228,11 +229,11 @@ def panels(
 
     Args:
         layers: of each panel.
-        titles: lines over each panel.
+        titles: lines over each panel; none if it is empty.
         columns: panels beside each other.
         size: width and height of a panel.
     """
-    header = {"title": None, "labelExpr": named(titles)}
+    header = {"title": None, "labelExpr": named(titles), "labels": bool(titles)}
     return {
         "facet": {"field": "panel", "type": "ordinal", "header": header},
         "columns": columns,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from handan.alignment.correlation import FloatArray, mean_of_known
+from handan.alignment.correlation import mean_of_known
 from handan.alignment.costs import split_name
 from handan.alignment.items import TaskCosts
 from handan.alignment.measures import CURVES, R
@@ -62,8 +62,8 @@ from handan.report.plot_styles import (
     OWNED,
     PAPER,
     SAMPLED,
+    SHORT,
     SOLID,
-    WITHOUT_ZERO,
     Axis,
     Looks,
     Row,
@@ -96,13 +96,14 @@ MAX_COLUMNS = 3  # tasks beside each other in one plot of inflation
 MAX_WITH_INTERVALS = 7  # models beside each other, so that the intervals can be read
 BINS = 40  # of a histogram on the logarithmic axis
 PERCENTILES = {"low": 5, "first": 25, "median": 50, "third": 75, "high": 95}
+NOT_RECORDED = "status not recorded"
 # What became of a response; dark and light enough to be told apart in grey, too.
 FILLS = {
     "complete": GRID,
     "cut at the cap": "#d55e00",
     "unparsed": "#4a2c00",
     "no reasoning": "#56b4e9",
-    "status not recorded": "#ffffff",
+    NOT_RECORDED: "#ffffff",
 }
 POINT: dict[str, Any] = {"fillOpacity": 0.55, "strokeWidth": 0, "clip": True, "cursor": "pointer"}
 SAFE = re.compile(r"[a-z0-9][a-z0-9_]{0,39}")
@@ -144,11 +145,24 @@ def _tasks(group: Group) -> list[str]:
     return [task for source in DEMANDS for task in group.tasks(source)]
 
 
-def _models(group: Group) -> list[tuple[int, int, Arm, str]]:
-    """Panel, row, arm and model of every arm with sampling, then at T = 0."""
-    arms = list(enumerate(group.arms))
-    sampled = [(0, row, arm, arm.name) for row, arm in arms]
-    return sampled + [(1, row, arm, arm.greedy) for row, arm in arms if arm.greedy]
+def _models(group: Group) -> list[tuple[Row, str]]:
+    """Every model with its panel, row and arm: with sampling, then at T = 0."""
+    return [
+        ({"panel": panel, "row": row, "arm": arm.name}, model)
+        for panel in (0, 1)
+        for row, arm in enumerate(group.arms)
+        if (model := arm.greedy if panel else arm.name)
+    ]
+
+
+def _answers(group: Group, task: str) -> list[tuple[Row, str, TaskCosts]]:
+    """Panel, row and arm, model, and costs, where a model has responses on a task."""
+    found = [(place, model, group.costs[model].get(task)) for place, model in _models(group)]
+    return [
+        (place, model, costs)
+        for place, model, costs in found
+        if costs is not None and np.isfinite(costs.tokens).any()
+    ]
 
 
 def written(channels: Mapping[str, Any], align: Any, **properties: Any) -> list[Spec]:
@@ -212,10 +226,8 @@ def _scatter(group: Group, of: Looks, task: str, demand: str) -> Plot:
     columns = columns_for(len(arms), 4)
     width = width_of(columns, 40, COLUMN if columns == 1 else BOTH_COLUMNS)
     x, y = (
-        log_side(
-            field, f"{label} (log scale)", logarithmic([row[field] for row in rows if field in row])
-        )
-        for field, label in (("seconds", demand), ("tokens", "reasoning tokens"))
+        log_side(of, f"{label} (log scale)", logarithmic([row[of] for row in rows if of in row]))
+        for of, label in (("seconds", demand), ("tokens", "reasoning tokens"))
     )
     ceiling = group.task_figure(task, "ceiling")
     known = f"; human ceiling {correlation(ceiling)}" if ceiling is not None else ""
@@ -252,25 +264,21 @@ def inflation(group: Group, of: Looks) -> list[Plot]:
 def _inflation(
     group: Group, of: Looks, arm: Arm, fits: Sequence[tuple[str, Fit]], greedy: bool
 ) -> Plot:
-    items = [
-        [
-            row
-            for row in item_rows(group, fit["student"], task, fit)
-            if np.isfinite(row["base_tokens"])
-        ]
+    items = {
+        task: list(filter(_has_base, item_rows(group, fit["student"], task, fit)))
         for task, fit in fits
-    ]
-    every = [row for found in items for row in found]
+    }
+    every = [row for found in items.values() for row in found]
     x_axis = logarithmic([row["base_tokens"] for row in every])
     y_axis = logarithmic([row[field] for row in every for field in ("tokens", "base_tokens")])
     rows: list[Row] = []
     titles, said = [], []
-    for panel, ((task, fit), found) in enumerate(zip(fits, items, strict=True)):
+    for panel, (task, fit) in enumerate(fits):
         sd = fit["residual_sd"] or 0.0
         others: list[Row] = [{"sd_low": np.exp(-sd), "sd_high": np.exp(sd)}]
         others += multiples(fit, x_axis.low, x_axis.high)
-        others += fit_rows(group, task, found, "base_tokens")
-        rows += [{"panel": panel, "arm": arm.name, **row} for row in (*found, *others)]
+        others += fit_rows(group, task, items[task], "base_tokens")
+        rows += [{"panel": panel, "arm": arm.name, **row} for row in (*items[task], *others)]
         interval = fit["geometric_mean_ratio_ci"] or ()
         known = f"[{', '.join(number(of, 2) for of in interval)}]" if interval else bounds(None)
         k = f"k = {number(fit['geometric_mean_ratio'], 2)} {known}"
@@ -282,17 +290,13 @@ def _inflation(
     )
     y = log_side("tokens", arm_name, y_axis)
     width = width_of(len(fits), 50, COLUMN if len(fits) == 1 else BOTH_COLUMNS)
-    names = {"same": "as many", "k": "k times as many", "fit": "least squares, slope b"}
-    legend = {
-        "title": None,
-        "orient": "bottom",
-        "labelExpr": named(names, "label"),
-        "symbolSize": 600,
-    }
+    names = {"same": "as many", "k": "k times as many", "fit": "least squares, slope b, 95 % band"}
+    legend: Spec = {"title": None, "orient": "bottom", "symbolSize": 600}
+    legend["labelExpr"] = named(names, "label")
     bare = log_side("base_tokens", None, x_axis, labels=False)
     above = panels(item_layers(bare, y, of, DASHED, 10, legend), titles, len(fits), (width, 180))
     x = log_side("base_tokens", base_name, x_axis)
-    below = panels(_residual_layers(every, x, of), [[""]] * len(fits), len(fits), (width, 64))
+    below = panels(_residual_layers(every, x, of), [], len(fits), (width, 64))
     flush = {"bounds": "flush"}  # so that the panels of both rows are below each other
     condition = "at T = 0" if greedy else "with sampling"
     title = f"{short(arm.name, MAX_LETTERS)}, {condition}"
@@ -310,6 +314,10 @@ def _inflation(
     )
 
 
+def _has_base(row: Row) -> bool:
+    return bool(np.isfinite(row["base_tokens"]))
+
+
 def _residual_layers(items: Sequence[Row], x: Spec, of: Looks) -> list[Spec]:
     """What is left of each item beside the fitted line, as a factor."""
     logs = [abs(np.log(row["residual"])) for row in items if np.isfinite(row["residual"])]
@@ -318,8 +326,7 @@ def _residual_layers(items: Sequence[Row], x: Spec, of: Looks) -> list[Spec]:
     powers = [2.0**step for step in range(-steps, steps + 1, 1 + steps // 3)]
     axis = Axis(np.exp(-most), np.exp(most), powers if steps else [1 / 1.5, 1, 1.5])
     factor = "'\N{MULTIPLICATION SIGN}' + format(datum.value, '.2~r')"
-    y = log_side("residual", "residual (factor)", axis) | {}
-    y["axis"] = y["axis"] | {"labelExpr": factor}
+    y = log_side("residual", "residual (factor)", axis, labelExpr=factor)
     colour = {"fill": of_arms(of)["color"], "shape": of_arms(of)["shape"]}
     spread = {"y": {**y, "field": "sd_low"}, "y2": "sd_high"}
     return [
@@ -346,7 +353,7 @@ def curve_layers(
     channels = of_arms(of, legend)
     colour = {"color": channels["color"]}
     shape = {**colour, "shape": channels["shape"]}
-    numbers = {"format": "~s", "labelExpr": WITHOUT_ZERO}
+    numbers = {**SHORT, "format": "~s"}
     x = side("at", titles[0], {}, **numbers, **NO_OVERLAP, tickCount=5, grid=False, offset=4)
     y = side("value", titles[1], {"padding": 4}, **numbers, tickCount=6)
     full = {"x": x, "y": {**y, "field": "full"}, **shape}
@@ -420,7 +427,7 @@ def _curves(
     if axis.startswith("budget/"):
         caption += " Each arm's own training is counted, its teacher's part is not."
     names = {plain(arm.name): short(arm.name, MAX_LETTERS) for arm in arms}
-    legend = {"values": list(names), "labelExpr": named(names, "label"), "orient": "bottom"}
+    legend: Spec = {"values": list(names), "labelExpr": named(names, "label"), "orient": "bottom"}
     legend |= {"columns": 4, "symbolSize": 60, "symbolDash": SOLID, "symbolStrokeWidth": 0}
     own_looks = {arm.name: of[arm.name] for arm in arms}
     columns = columns_for(len(shown), 3)
@@ -472,22 +479,17 @@ def row_of(field: str, arms: Sequence[Arm]) -> Spec:
     return side(field, None, scale, **axis, domain=False, ticks=False)
 
 
-def _costs(group: Group, model: str, task: str) -> TaskCosts | None:
-    return group.costs.get(model, {}).get(task)
-
-
 def distributions(group: Group, of: Looks) -> list[Plot]:
     """Reasoning tokens of single responses: one plot a task, human ones first."""
     return [_distributions(group, of, task) for task in _tasks(group) if thinking_arms(group, task)]
 
 
 def _distributions(group: Group, of: Looks, task: str) -> Plot:
-    found: list[tuple[Row, str, FloatArray]] = []
-    for panel, row, arm, model in _models(group):
-        if (costs := _costs(group, model, task)) is not None:
-            place = {"panel": panel, "row": row, "arm": arm.name}
-            found.append((place, model, costs.tokens[np.isfinite(costs.tokens)]))
-    axis = logarithmic([tokens for *_, all_tokens in found for tokens in all_tokens if tokens > 0])
+    found = [
+        (place, model, costs.tokens[np.isfinite(costs.tokens)])
+        for place, model, costs in _answers(group, task)
+    ]
+    axis = logarithmic(np.concatenate([tokens[tokens > 0] for *_, tokens in found]))
     edges = np.geomspace(axis.low, axis.high, BINS + 1)
     rows: list[Row] = []
     said = []
@@ -506,7 +508,7 @@ def _distributions(group: Group, of: Looks, task: str) -> Plot:
             ]
             quantiles = np.percentile(thinking, list(PERCENTILES.values()))
             box = dict(zip(PERCENTILES, quantiles, strict=True))
-            rows.append({**place, "box": place["row"] + 0.14, **box})
+            rows.append({**place, **box, "box": place["row"] + 0.14})
         said.append(f"{plain(model)} {median}, {without} without reasoning, {n} responses")
     x = log_side("tokens", "reasoning tokens (log scale)", axis)
     colour = {"color": of_arms(of)["color"]}
@@ -550,23 +552,19 @@ def shares(costs: TaskCosts) -> dict[str, float]:
     cut, unparsed = costs.of_samples["truncated"], costs.of_samples["unparsed"]
     conditions = [cut == 1, unparsed == 1, costs.tokens == 0, np.isfinite(cut)]
     labels = ["cut at the cap", "unparsed", "no reasoning", "complete"]
-    of_each = np.select([mask & given for mask in conditions], labels, "status not recorded")
+    of_each = np.select([mask & given for mask in conditions], labels, NOT_RECORDED)
     return {label: float(np.mean(of_each[given] == label)) for label in FILLS}
 
 
 def status(group: Group, of: Looks) -> list[Plot]:
     """What became of the responses: one plot a task, human ones first."""
-    return [_status(group, task) for task in _tasks(group)]
+    return [_status(group, task) for task in _tasks(group) if _answers(group, task)]
 
 
 def _status(group: Group, task: str) -> Plot:
     rows: list[Row] = []
     said = []
-    for panel, row, arm, model in _models(group):
-        costs = _costs(group, model, task)
-        if costs is None:
-            continue
-        place = {"panel": panel, "row": row, "arm": arm.name}
+    for place, model, costs in _answers(group, task):
         accuracy = mean_of_known(costs.correct)
         right = None if np.isnan(accuracy) else accuracy
         note = f"{percent(right)} right, n = {count(int(np.isfinite(costs.tokens).sum()))}"
@@ -575,16 +573,13 @@ def _status(group: Group, task: str) -> Plot:
         end, parts = 0.0, []
         for label, share in shares(costs).items():
             start, end = end, end + 100 * share
-            height = {"top": row - 0.33, "bottom": row + 0.33}
+            height = {"top": place["row"] - 0.33, "bottom": place["row"] + 0.33}
             if share:
                 rows.append({**place, "status": label, "share": start, "end": end, **height})
                 parts.append(f"{percent(share)} {label}")
         said.append(f"{plain(model)}: {listing(parts)}, {note} responses")
-    fills = [
-        label
-        for label in FILLS
-        if label in list(FILLS)[:-1] or any(row.get("status") == label for row in rows)
-    ]
+    unrecorded = any(row.get("status") == NOT_RECORDED for row in rows)
+    fills = [label for label in FILLS if label != NOT_RECORDED or unrecorded]
     legend: Spec = {"title": None, "orient": "bottom", "symbolType": "square"}
     scale = {"domain": fills, "range": [FILLS[label] for label in fills]}
     fill = {"field": "status", "type": "nominal", "scale": scale, "legend": legend}
@@ -620,8 +615,8 @@ def _status(group: Group, task: str) -> Plot:
 def similarity(group: Group, of: Looks) -> list[Plot]:
     """r of difficulty fingerprints of every two models, with sampling and at T = 0."""
     out = []
-    for part, panel in (("sampling", 0), ("t0", 1)):
-        models = [model for at, _, _, model in _models(group) if at == panel]
+    for panel, part in enumerate(("sampling", "t0")):
+        models = [model for place, model in _models(group) if place["panel"] == panel]
         every = group.result["study"]["similarity"]
         rows = [
             row for row in every if {row["a"], row["b"]} <= set(models) and row["r"] is not None
@@ -639,55 +634,41 @@ def _similarity(models: Sequence[str], rows: Sequence[Mapping[str, Any]], part: 
     for row in rows:
         right, down = sorted(models.index(row[side]) for side in "ab")
         r, interval = correlation(row["r"]), bounds(row["ci"])
-        text = f"{r}\n{interval}" if roomy else r
-        cells.append({"right": right, "down": down, "r": row["r"], "text": text})
+        label = f"{r}\n{interval}" if roomy else r
+        cells.append({"right": right, "down": down, "r": row["r"], "text": label})
         pair = f"{plain(row['a'])} and {plain(row['b'])}"
         said.append(f"{pair} {r} {interval}, n = {row['n']} items")
     names = [short(split_name(model)[0], MAX_LETTERS) for model in models]
     axis: Spec = {"labelExpr": named(names), "domain": False, "ticks": False}
+    cell = {"type": "ordinal", "title": None}
     place = {
-        "x": {
-            **{"field": "right", "type": "ordinal", "title": None},
-            "axis": {**axis, "labelAngle": 0 if roomy else -90},
-        },
-        "y": {"field": "down", "type": "ordinal", "title": None, "axis": axis},
+        "x": {**cell, "field": "right", "axis": {**axis, "labelAngle": 0 if roomy else -90}},
+        "y": {**cell, "field": "down", "axis": axis},
     }
     colour = {
         **{"field": "r", "type": "quantitative"},
         # Orange above 0, purple below, white at 0: safe for the colour-blind.
         "scale": {"scheme": "purpleorange", "domain": [-1, 1]},
-        "legend": {
-            "gradientLength": 120,
-            "tickCount": 5,
-            "labelExpr": WITHOUT_ZERO,
-            "format": "~g",
-        },
+        "legend": {"gradientLength": 120, "tickCount": 5, **SHORT},
     }
-    on_dark = {"value": {"expr": "abs(datum.r) > .7 ? '#ffffff' : '#101010'"}}
+    text = {**place, "text": "text:N"}
+    text["color"] = {"value": {"expr": "abs(datum.r) > .7 ? '#ffffff' : '#101010'"}}
     layers = [
         mark("rect", {**place, "color": colour}, stroke=MUTED, strokeWidth=0.5),
-        mark(
-            "text",
-            {**place, "text": "text:N", "color": on_dark},
-            lineBreak="\n",
-            dy=-5 if roomy else 0,
-            fontSize=8,
-        ),
+        mark("text", text, lineBreak="\n", dy=-5 if roomy else 0, fontSize=8),
     ]
     width = (COLUMN if size <= 3 else BOTH_COLUMNS) - 60 - LETTER * max(map(len, names))
     height = 36 * (size - 1) if roomy else min(30 * size, 400)
-    title = [
-        f"Similarity of fingerprints {condition}",
-        f"n = {_span(row['n'] for row in rows)} items",
-    ]
+    n = f"n = {_span(row['n'] for row in rows)} items"
+    title = f"Similarity of difficulty fingerprints {condition}"
     return Plot(
         kind="similarity",
         parts=(part,),
-        title=f"Similarity of difficulty fingerprints {condition}",
+        title=title,
         caption="Pearson's r over items of two models' log tokens, z-scored within tasks, with its "
         "95 % interval from a bootstrap over items. Orange above 0, purple below 0. "
         f"{'; '.join(said)}.",
-        spec=plot(cells, title, {"layer": layers, "width": width, "height": height}),
+        spec=plot(cells, [title, n], {"layer": layers, "width": width, "height": height}),
     )
 
 
@@ -718,7 +699,7 @@ Values = Mapping[str, tuple[float, Sequence[float] | None]]
 def _values(group: Group, task: str | None) -> Values:
     """{model: r and its interval} on a task, or on the mean, where they are known."""
     found = {}
-    for *_, model in _models(group):
+    for _, model in _models(group):
         figures = group.figures(model) or {"tasks": {}, "mean_r_loglog": None}
         key = "r_loglog" if task else "mean_r_loglog"
         of: Mapping[str, Any] = figures["tasks"].get(task, {}) if task else figures
@@ -731,20 +712,23 @@ def _slopes(group: Group, of: Looks, task: str | None, values: Values, lowest: f
     tasks = [task] if task else group.tasks("human")
     what = sentence(name(task)) if task else f"Mean of {len(tasks)} human tasks"
     ceiling = group.task_figure(task, "ceiling") if task else group.ceiling()
-    costs = [[_costs(group, arm.name, of) for of in tasks] for arm in group.arms]
+    costs = [[group.costs[arm.name].get(of) for of in tasks] for arm in group.arms]
     n = f"n = {max(sum(len(of.items) for of in own if of is not None) for own in costs)} items"
     rows: list[Row] = []
     for panel in (0, 1):
-        models = {arm.name: model for at, _, arm, model in _models(group) if at == panel}
-        known = {arm: values[model] for arm, model in models.items() if model in values}
+        known = {
+            place["arm"]: values[model]
+            for place, model in _models(group)
+            if place["panel"] == panel and model in values
+        }
         rows += [{"panel": panel, **row} for row in _slope_rows(group.arms, known, lowest)]
     channels = of_arms(of)
     colour = {"color": channels["color"]}
     names = {"values": [0, 1], "labelExpr": named(["base", "trained"]), "grid": False}
     x = side("x", None, {"domain": [-0.5, 2]}, **names)
     ticks = [tick / 10 for tick in range(-10, 11, 2 if lowest > -0.6 else 5) if tick / 10 >= lowest]
-    y = side("r", "r of log tokens with log time", {"domain": [lowest - 0.03, 1.03]}, values=ticks)
-    y["axis"] |= {"format": "~g", "labelExpr": WITHOUT_ZERO}
+    scale = {"domain": [lowest - 0.03, 1.03]}
+    y = side("r", "r of log tokens with log time", scale, values=ticks, **SHORT)
     band = {"y": {**y, "field": "low"}, "y2": "high", **colour}
     line = {"x": x, "y": y, **colour, "strokeDash": channels["strokeDash"]}
     label = {"x": {**x, "field": "at"}, "y": {**y, "field": "height"}}
@@ -756,13 +740,14 @@ def _slopes(group: Group, of: Looks, task: str | None, values: Values, lowest: f
         mark("line", line, "line", strokeWidth=1.8, **OWNED),
         mark("rule", {"x": x, **band}, "end", strokeWidth=1.3, **OWNED),
         mark("point", {"x": x, "y": y, **colour, "shape": channels["shape"]}, "end", **point),
-        *written(label, {"expr": "datum.at < 0 ? 'right' : 'left'"}, fontSize=8, **OWNED),
     ]
     if ceiling is not None:
         height = {"y": {"datum": ceiling}}
         layers.append(mark("rule", height, color=INK, strokeDash=DOTTED))
         text = {"value": f"ceiling {correlation(ceiling)}"}
         layers.append(mark("text", {"x": {"datum": 0.5}, **height, "text": text}, dy=-6))
+    align = {"expr": "datum.at < 0 ? 'right' : 'left'"}
+    layers += written(label, align, fontSize=8, **OWNED)
     said = [f"{plain(model)} {correlation(r)} {bounds(ci)}" for model, (r, ci) in values.items()]
     return Plot(
         kind="slopes",
