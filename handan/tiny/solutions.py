@@ -116,8 +116,11 @@ def trace_words(steps: list[list[str]], style: TraceStyle, rng: random.Random) -
                 continue
         out += [*step, ","]
     if wrong:
-        out += [*rng.choice(words.recheck), *concise_words(steps), "no"]
-        out += [*rng.choice(words.recheck), *concise_words(steps), "ok"]
+        verdicts = ["no", "ok"]
     elif rng.random() < style.recheck_rate:
-        out += [*rng.choice(words.recheck), *concise_words(steps), "ok"]
+        verdicts = ["ok"]
+    else:
+        verdicts = []
+    for verdict in verdicts:
+        out += [*rng.choice(words.recheck), *concise_words(steps), verdict]
     return out
