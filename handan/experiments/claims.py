@@ -47,17 +47,12 @@ Row = dict[str, Any]
 
 
 def judge(study: Experiment, numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """The numbers with every test judged, and each claim with what follows from its tests.
+    """A copy of the numbers with every test judged, and each claim with what follows from them.
 
-    Args:
-        study: what is declared.
-        numbers: of ``results.numbers``, or judged ones, which are judged anew.
-
-    Returns:
-        A copy of the numbers, without intervals and verdicts that nothing can rest on. Tests and
-        differences say in 'withheld' why there is none, null where there may be. A row of 'tests'
-        has an 'outcome'; of 'claims' each has 'says', its 'outcomes' in the order of the tests, a
-        'conclusion' and 'requires', at each temperature what ``requirements.check`` returns.
+    Intervals and verdicts that nothing can rest on are taken out; tests and differences say in
+    'withheld' why, null where there may be one. A row of 'tests' has an 'outcome'; of 'claims' each
+    has 'says', its 'outcomes' in the order of the tests, a 'conclusion' and 'requires', at each
+    temperature what ``check`` returns. Judged numbers are judged anew.
     """
     found = copy.deepcopy(dict(numbers))
     _withhold(study, found)
@@ -140,9 +135,6 @@ def p_from_interval(row: Mapping[str, Any]) -> float | None:
     On Fisher's z the bound nearer to 0 is as many standard errors from the estimate as Student's t
     has at .025, with S - 1 degrees of freedom for S seeds and n - 2 for one (after Altman and Bland
     2011, who take the normal distribution). Below .05 where the interval leaves out 0.
-
-    Args:
-        row: of ``estimate``; only 'value', 'ci', 'seeds_defined' and 'n' are used.
     """
     if row["value"] is None or row["ci"] is None:
         return None
@@ -201,8 +193,12 @@ def known_at(found: Mapping[str, Any], at: str) -> Known:
 
 def outcome(test: Mapping[str, Any]) -> str:
     """What one test found, against what was expected."""
-    rules = {"r": _r, "difference": _difference, "law": _law, "effort": _effort}
-    return UNDECIDED if test.get("withheld") else rules[test["measure"]](test)
+    if test.get("withheld"):
+        return UNDECIDED
+    if test["measure"] == "r":
+        of_sign = AS_EXPECTED if (test["value"] or 0) > 0 else OTHERWISE
+        return of_sign if _shown(test["p_holm"]) else UNDECIDED
+    return {"difference": _difference, "law": _law, "effort": _effort}[test["measure"]](test)
 
 
 def conclusion(outcomes: Sequence[str]) -> str:
@@ -219,12 +215,6 @@ def conclusion(outcomes: Sequence[str]) -> str:
 
 def _shown(p: float | None) -> bool:
     return p is not None and p < ALPHA
-
-
-def _r(test: Mapping[str, Any]) -> str:
-    if not _shown(test["p_holm"]):
-        return UNDECIDED
-    return AS_EXPECTED if test["value"] > 0 else OTHERWISE
 
 
 def _difference(test: Mapping[str, Any]) -> str:

@@ -309,15 +309,16 @@ def _wrong_entries(experiment: Experiment) -> Iterator[str]:
 
 
 def _unknown_names(experiment: Experiment) -> Iterator[str]:
-    weights: dict[str, Any] = {**experiment.models, **experiment.arms}
+    weights = {*experiment.models, *experiment.arms}
     named: list[tuple[str, str | None]] = []
-    sets: list[tuple[str, str | None]] = []
-    for key, drawn in experiment.traces.items():
-        sets.append((f"traces.{key}: choose_from", drawn.choose_from))
-        named.append((f"traces.{key}: teacher", drawn.teacher))
-    for key, arm in experiment.arms.items():
-        sets.append((f"arms.{key}: traces", arm.traces))
-        named += [(f"arms.{key}: start", arm.start), (f"arms.{key}: teacher", arm.teacher)]
+    for key, entry in (*experiment.traces.items(), *experiment.arms.items()):
+        kind = "traces" if isinstance(entry, Traces) else "arms"
+        of_set = "choose_from" if isinstance(entry, Traces) else "traces"
+        if (other := getattr(entry, of_set)) and other not in experiment.traces:
+            yield f"{kind}.{key}: {of_set} '{other}' is not under traces"
+        named += [
+            (f"{kind}.{key}: {role}", getattr(entry, role, None)) for role in ("start", "teacher")
+        ]
     for key, further in experiment.evaluations.items():
         named += [(f"evaluations.{key}:", other) for other in further.of]
     for key, factor in experiment.factors.items():
@@ -325,13 +326,9 @@ def _unknown_names(experiment: Experiment) -> Iterator[str]:
     for key, claim in experiment.claims.items():
         for part in (*claim.requires, *claim.tests):
             named += [(f"claims.{key}:", part.a), (f"claims.{key}:", part.b)]
-    for places, known, what in (
-        (sets, experiment.traces, "not under traces"),
-        (named, weights, "no model and no arm"),
-    ):
-        for place, name in places:
-            if name and name not in known:
-                yield f"{place} '{name}' is {what}"
+    for place, name in named:
+        if name and name not in weights:
+            yield f"{place} '{name}' is no model and no arm"
 
 
 def _circle(experiment: Experiment, path: tuple[str, ...]) -> tuple[str, ...]:
@@ -430,30 +427,22 @@ def _problems_of_study(study: Experiment) -> Iterator[str]:
             yield f"arms.{name}: name the model or arm it begins with as start"
         if name not in shown:
             yield f"arms.{name}: in no factor, so that it would be in no table; add it to one"
-    for name, claim in study.claims.items():
-        for problem in (*_wrong_requirements(claim), *_wrong_tests(study, claim)):
-            yield f"claims.{name}: {problem}"
-
-
-def _wrong_requirements(claim: Claim) -> Iterator[str]:
-    for required in claim.requires:
-        if required.measure not in OF_TWO:
-            yield f"'{required.measure}' is no requirement; use {', '.join(OF_TWO)}"
-        elif bool(required.b) != OF_TWO[required.measure]:
-            sides = "a and b" if OF_TWO[required.measure] else "a alone"
-            yield f"requirement {required.measure} needs {sides}"
-
-
-def _wrong_tests(study: Experiment, claim: Claim) -> Iterator[str]:
-    for test in claim.tests:
+    required = [(name, one) for name, claim in study.claims.items() for one in claim.requires]
+    for name, one in required:
+        if one.measure not in OF_TWO:
+            yield f"claims.{name}: '{one.measure}' is no requirement; use {', '.join(OF_TWO)}"
+        elif bool(one.b) != OF_TWO[one.measure]:
+            sides = "a and b" if OF_TWO[one.measure] else "a alone"
+            yield f"claims.{name}: requirement {one.measure} needs {sides}"
+    for name, test in ((name, test) for name, of in study.claims.items() for test in of.tests):
         if test.expect not in EXPECTED.get(test.measure, ()):
             allowed = "; ".join(f"{k}: {', '.join(v)}" for k, v in EXPECTED.items())
-            yield f"'{test.measure}: {test.expect}' is no test; use {allowed}"
+            yield f"claims.{name}: '{test.measure}: {test.expect}' is no test; use {allowed}"
         by_measure = {"law": study.start_of(test.a), "effort": study.teacher_of(test.a)}
         if test.b is not None and by_measure.get(test.measure, test.b) != test.b:
             yield (
-                f"measure {test.measure} is of an arm beside what it starts from (law) or its "
-                f"teacher (effort), and '{test.b}' is not that of '{test.a}'"
+                f"claims.{name}: measure {test.measure} is of an arm beside what it starts from "
+                f"(law) or its teacher (effort), and '{test.b}' is not that of '{test.a}'"
             )
         if (test.b is None) != (test.measure == "r"):
-            yield f"measure {test.measure} needs a and b; r needs a alone"
+            yield f"claims.{name}: measure {test.measure} needs a and b; r needs a alone"

@@ -15,6 +15,7 @@ One training says nothing about another: with one seed a number holds over items
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import compress
 from typing import Any, NamedTuple
 
@@ -395,6 +396,10 @@ def _with_oracle(tasks: Costs) -> list[TaskCosts]:
     ]
 
 
+def _only(task: str, tasks: Costs) -> list[TaskCosts]:
+    return [tasks[task]]
+
+
 def oracle_entries(tasks: Costs) -> list[TaskCosts]:
     """The human tasks, with the noise-free length of the carry-cost format in place of costs."""
     return [
@@ -411,7 +416,7 @@ def arm_numbers(
     by_seed: Mapping[Seed, Costs], bootstrap: Bootstrap, task_weights: str
 ) -> dict[str, Any]:
     """Alignment, accuracy and tokens of an arm, over the tasks of a kind and on each task."""
-    tasks: dict[str, Part] = {task: _only(task) for task in next(iter(by_seed.values()))}
+    tasks: dict[str, Part] = {task: partial(_only, task) for task in next(iter(by_seed.values()))}
     parts: dict[str, Part] = {
         "r": human,
         "r_analytic": analytic,
@@ -423,21 +428,10 @@ def arm_numbers(
     for key, part in parts.items():
         entries = {seed: part(costs) for seed, costs in by_seed.items()}
         out[key] = estimate(mean_r(entries, bootstrap, task_weights), correlation=True)
-    for column, of in (("accuracy", _accuracy), ("tokens", _tokens)):
-        for key, part in {"human": human, "analytic": analytic, **tasks}.items():
-            values = [[of(entry) for entry in part(costs)] for costs in by_seed.values()]
-            means = [float(np.mean(of_seed)) if of_seed else None for of_seed in values]
-            out[f"{column}_{key}"] = spread(means)
+    for key, part in {"human": human, "analytic": analytic, **tasks}.items():
+        of_seeds = [part(costs) for costs in by_seed.values()]
+        accuracy = [[mean_of_known(entry.correct) for entry in of] for of in of_seeds]
+        tokens = [[np.mean(entry.mean_tokens) for entry in of] for of in of_seeds]
+        for column, values in (("accuracy", accuracy), ("tokens", tokens)):
+            out[f"{column}_{key}"] = spread([float(np.mean(of)) if of else None for of in values])
     return out
-
-
-def _only(task: str) -> Part:
-    return lambda tasks: [tasks[task]]
-
-
-def _accuracy(costs: TaskCosts) -> float:
-    return mean_of_known(costs.correct)
-
-
-def _tokens(costs: TaskCosts) -> float:
-    return float(np.mean(costs.mean_tokens))

@@ -41,9 +41,8 @@ Found = Mapping[str, Any]
 def run_study(arguments: argparse.Namespace) -> None:
     """Run what is missing of a study, then write its page from all that is there.
 
-    Args:
-        arguments: of ``handan study``. By default the page is written beside the runs, which leaves
-            the study's own as it is. After ``--only`` no page is written.
+    By default the page is written beside the runs, which leaves the study's own as it is. After
+    ``--only`` no page is written.
 
     Raises:
         UserError: cells failed (the page is written before, and names them), the page cannot be
@@ -51,9 +50,8 @@ def run_study(arguments: argparse.Namespace) -> None:
         SystemExit: this process was asked to stop; the same command goes on.
     """
     only, page = arguments.only, arguments.page
-    of_runs = ("only", "list", "dry_run", "seed", "accelerate_config")
-    for option in of_runs if arguments.numbers is not None else ():
-        if getattr(arguments, option) not in (None, False, []):
+    for option in ("only", "list", "dry_run", "seed", "accelerate_config"):
+        if arguments.numbers is not None and getattr(arguments, option) not in (None, False, []):
             raise UserError(f"--numbers looks at no run, so --{option} says nothing; leave it out")
     if (page or arguments.page_only) and (only or arguments.dry_run or arguments.list):
         raise UserError(
@@ -91,8 +89,7 @@ def _write_page(study: Experiment, source: Plan | Path, folder: Path, page: Path
     if isinstance(source, Path):
         numbers = results.stored(study, source)
     else:
-        found = results.Results(results.find_cells(source, folder / "logs"))
-        numbers = results.numbers(study, found)
+        numbers = results.numbers(study, results.Results(source, folder / "logs"))
     judged = claims.judge(study, numbers)
     output = page or folder / "page" / Path(study.page).name
     # The text of a page that is named is kept; the one beside the runs is always made anew.
@@ -111,16 +108,9 @@ def _write_page(study: Experiment, source: Plan | Path, folder: Path, page: Path
 
 
 def write(study: Experiment, found: Found, template: Path, output: Path) -> list[str]:
-    """Write the page, its plots and its numbers beside it.
+    """Write the page with the text of a template, its plots and its judged numbers beside it.
 
-    Args:
-        study: what was declared.
-        found: of ``claims.judge``.
-        template: the page whose text is kept.
-        output: where it goes; may be the template itself.
-
-    Returns:
-        Names of the generated parts that differ from the template's.
+    Returns the names of the generated parts that differ from the template's.
 
     Raises:
         UserError: the template is missing, or names a part that does not exist.

@@ -7,10 +7,10 @@ have intervals over seeds and items; other measures are given as mean and range 
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -69,8 +69,7 @@ KEYS = (
 )
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """One evaluated cell, or one that should be."""
 
     arm: str  # or model
@@ -82,47 +81,27 @@ class Cell:
     @property
     def name(self) -> str:
         """As in lists: 'sft, seed 2'."""
-        parts = [self.arm, f"seed {self.seed}" if self.seed is not None else None, self.evaluation]
-        return ", ".join(part for part in parts if part)
-
-
-def find_cells(made: Plan, logs: Path) -> list[Cell]:
-    """Every cell of a plan, in the order of its file, finished or not.
-
-    A result counts only if it was made by the commands and settings that are declared now.
-    """
-    done = finished(made.stages, logs)
-    by_name = {stage.name: stage for stage in made.stages}
-    return [
-        Cell(*stage.cell, stage.output_dir, _missing(stage, by_name, done, logs))
-        for stage in made.stages
-        if stage.cell is not None
-    ]
-
-
-def _missing(stage: Stage, by_name: dict[str, Stage], done: set[str], logs: Path) -> str | None:
-    """Why a stage has no result: its own failure, that of something it needs, or not run."""
-    waits = [stage]
-    while waits:
-        one = waits.pop()
-        if one.name in done:
-            continue
-        mark = logs / f"{one.name}.failed.json"
-        if mark.exists():
-            return f"{one.name} failed: {printable(read_json(mark)['last_line'])}"
-        waits += [by_name[name] for name in one.needs]
-    return None if stage.name in done else "not run"
+        seed = None if self.seed is None else f"seed {self.seed}"
+        return ", ".join(filter(None, (self.arm, seed, self.evaluation)))
 
 
 class Results:
-    """The content of all cells that are there: ``runs`` (run.json) and ``tables`` (costs.csv)."""
+    """What the cells of a plan hold: ``runs`` (run.json), ``tables`` and costs (costs.csv).
 
-    def __init__(self, cells: Sequence[Cell]) -> None:
-        self.cells = list(cells)
+    A result counts only if it was made by the commands and settings that are declared now.
+    """
+
+    def __init__(self, made: Plan, logs: Path) -> None:
+        self.cells: list[Cell] = []  # in the order of the plan, finished or not
         self.runs: dict[Path, dict[str, Any]] = {}
         self.tables: dict[Path, CostTable] = {}
         self._costs: dict[tuple, dict[int | None, Costs]] = defaultdict(dict)
-        for cell in self.cells:
+        done, stages = finished(made.stages, logs), {stage.name: stage for stage in made.stages}
+        for stage in made.stages:
+            if stage.cell is None:
+                continue
+            cell = Cell(*stage.cell, stage.output_dir, _missing(stage, stages, done, logs))
+            self.cells.append(cell)
             if cell.missing is not None:
                 continue
             self.runs[cell.run_dir] = read_json(cell.run_dir / "run.json")
@@ -143,11 +122,19 @@ class Results:
 
     def of(self, arm: str) -> list[Cell]:
         """The cells of an arm on the study's own suite that are there."""
-        return [
-            cell
-            for cell in self.cells
-            if (cell.arm, cell.evaluation, cell.missing) == (arm, None, None)
-        ]
+        wanted = (arm, None, None)
+        return [cell for cell in self.cells if (cell.arm, cell.evaluation, cell.missing) == wanted]
+
+
+def _missing(stage: Stage, stages: dict[str, Stage], done: set[str], logs: Path) -> str | None:
+    """Why a stage has no result: its own failure, that of something it needs, or not run."""
+    if stage.name in done:
+        return None
+    mark = logs / f"{stage.name}.failed.json"
+    if mark.exists():
+        return f"{stage.name} failed: {printable(read_json(mark)['last_line'])}"
+    found = [_missing(stages[name], stages, done, logs) for name in stage.needs]
+    return next((reason for reason in found if reason not in (None, "not run")), "not run")
 
 
 def numbers(study: Experiment, results: Results) -> dict[str, Any]:
@@ -188,8 +175,27 @@ def numbers(study: Experiment, results: Results) -> dict[str, Any]:
             keys = ("laws", "slope", "ratio") if test.measure == "law" else ("effort", "kl")
             row |= {key: others.get(key) for key in keys}
         tests.append(row)
+    missing = [cell for cell in results.cells if cell.missing is not None]
+    parts = [
+        run[of] for run in results.runs.values() for of in ("training", "evaluation") if of in run
+    ]
+    budgets = {}
+    for name in (name for name in study.arms if name in known):  # means over seeds
+        totals = [of for cell in results.of(name) if (of := total(results.runs[cell.run_dir]))]
+        keys = dict.fromkeys(key for of in totals for key in of)
+        budgets[name] = {key: spread([of[key] for of in totals]) for key in keys}
+    oracle = None  # r of the noise-free length with people: that of the format itself
+    sampled = [costs for name in known for costs in results.by_seed(name, SAMPLED).values()]
+    if sampled:
+        of_oracle = mean_r({None: oracle_entries(sampled[0])}, bootstrap, study.task_weights)
+        oracle = estimate(of_oracle, correlation=True)
     return {
-        "cells": _cells(results),
+        "cells": {
+            "declared": len(results.cells),
+            "found": len(results.cells) - len(missing),
+            "missing": [{"cell": cell.name, "reason": cell.missing} for cell in missing],
+            "commits": sorted({str(part["git"]["commit"]) for part in parts if part.get("git")}),
+        },
         "tasks": _tasks(results, known),
         "ceilings": {
             name: task["ceiling"]
@@ -209,8 +215,8 @@ def numbers(study: Experiment, results: Results) -> dict[str, Any]:
         "samples": _by_samples(study, results),
         "traces": _trace_sets(study, results),
         "audit": _audits(study, results),
-        "budgets": {name: _budget(results, name) for name in study.arms if name in known},
-        "oracle": _oracle(study, results, known, bootstrap),
+        "budgets": budgets,
+        "oracle": oracle,
         "settings": {
             "draws": DRAWS,
             "seed": SEED,
@@ -248,22 +254,6 @@ def stored(study: Experiment, path: Path) -> dict[str, Any]:
     return found | {"tests": [rows[key] | {"expect": test.expect} for test, key in keys]}
 
 
-def _cells(results: Results) -> dict[str, Any]:
-    missing = [cell for cell in results.cells if cell.missing is not None]
-    commits = {
-        str(run[part]["git"]["commit"])
-        for run in results.runs.values()
-        for part in ("training", "evaluation")
-        if part in run and run[part].get("git")
-    }
-    return {
-        "declared": len(results.cells),
-        "found": len(results.cells) - len(missing),
-        "missing": [{"cell": cell.name, "reason": cell.missing} for cell in missing],
-        "commits": sorted(commits),
-    }
-
-
 def _tasks(results: Results, names: Sequence[str]) -> dict[str, list[str]]:
     """Names of the human and of the analytic tasks."""
     found: dict[str, dict[str, None]] = {"human": {}, "analytic": {}}
@@ -272,25 +262,6 @@ def _tasks(results: Results, names: Sequence[str]) -> dict[str, list[str]]:
             for task, costs in tasks.items():
                 found[costs.cost_source][task] = None
     return {source: list(tasks) for source, tasks in found.items()}
-
-
-def _budget(results: Results, name: str) -> dict[str, Any]:
-    """Means over seeds of what an arm's weights cost, its teacher's and its start's part in it."""
-    totals = [of for cell in results.of(name) if (of := total(results.runs[cell.run_dir]))]
-    keys = dict.fromkeys(key for of in totals for key in of)
-    return {key: spread([of[key] for of in totals]) for key in keys}
-
-
-def _oracle(
-    study: Experiment, results: Results, names: Sequence[str], bootstrap: Bootstrap
-) -> dict[str, Any] | None:
-    """r of the noise-free length with people, on the human tasks: that of the format itself."""
-    for name in names:
-        for costs in results.by_seed(name, SAMPLED).values():
-            entries = oracle_entries(costs)
-            of_oracle = mean_r({None: entries}, bootstrap, study.task_weights)
-            return estimate(of_oracle, correlation=True)
-    return None
 
 
 # Every other measure: ``align`` of all arms of a seed, then over seeds.
@@ -467,7 +438,7 @@ def _audits(study: Experiment, results: Results) -> list[dict[str, Any]]:
             continue
         config = read_yaml(cell.run_dir / "config.yaml")["training"]
         if config.get("traces"):
-            counted = {"of": "traces", "rows": _num_checked(_traces_of(cell, results))}
+            counted = {"of": "traces", "rows": len(_read_traces(_traces_of(cell, results))[1])}
         else:  # reading them is a check already
             counted = {"of": "prompts", "rows": len(load_prompts(Path(config["prompts"])))}
         rows.append({"cell": cell.name, **counted, "found": 0})
@@ -478,11 +449,11 @@ def _traces_of(cell: Cell, results: Results) -> Path:
     """The trace file that a cell was trained on, once it is known to be the same still.
 
     Raises:
-        UserError: it is not there or was changed.
+        UserError: it is not there or was changed, or holds an evaluation item.
     """
     path = Path(read_yaml(cell.run_dir / "config.yaml")["training"]["traces"])
     wanted = results.runs[cell.run_dir]["training"]["traces"]
-    if not path.exists() or _hash(path) != wanted:
+    if not path.exists() or _read_traces(path)[0] != wanted:
         raise UserError(
             f"{path}: not the traces that {cell.name} was trained on; run the study again, so "
             "that both are made anew"
@@ -490,24 +461,19 @@ def _traces_of(cell: Cell, results: Results) -> Path:
     return path
 
 
-_hash = cache(file_hash)
-
-
 @cache
-def _rows_of(path: Path) -> list[dict]:
-    return read_keyed(path, ("task", "item", "sample"))
-
-
-@cache
-def _num_checked(path: Path) -> int:
-    check_held_out(_rows_of(path), str(path))
-    return len(_rows_of(path))
+def _read_traces(path: Path) -> tuple[str, list[dict]]:
+    """Hash and rows of a trace file."""
+    rows = read_keyed(path, ("task", "item", "sample"))
+    check_held_out(rows, str(path))
+    return file_hash(path), rows
 
 
 @cache
 def _allocation(path: Path) -> dict[str, float | None]:
     """Numbers of one trace file; in natural wording there is no noise-free length."""
-    rows = [row for row in _rows_of(path) if row["reasoning_tokens"]]
+    every = _read_traces(path)[1]
+    rows = [row for row in every if row["reasoning_tokens"]]
     by_width: dict[tuple[str, int], list[tuple[float, float]]] = {}
     for row in rows:
         if row["wording"] == "compact" and row["task"].startswith("binary"):
@@ -523,7 +489,7 @@ def _allocation(path: Path) -> dict[str, float | None]:
         r["r_oracle_same_width"].append(pearson(*within.T))
     means = {k: finite_or_none(fisher_mean(np.array(v))) if v else None for k, v in r.items()}
     tokens = float(np.mean([row["reasoning_tokens"] for row in rows])) if rows else None
-    return {"traces": float(len(_rows_of(path))), "tokens": tokens, **means}
+    return {"traces": float(len(every)), "tokens": tokens, **means}
 
 
 @cache

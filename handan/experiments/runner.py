@@ -545,13 +545,7 @@ def _compared(zoo: Zoo, suite: Suite, output_dir: Path) -> dict[str, Any]:
     result = align(runs.table, bootstrap=BOOTSTRAP, seed=suite.seed, comparisons=comparisons)
     result["notes"] = runs.notes + result["notes"]
     write_json(output_dir / "alignment.json", result)
-    _tell_relations(zoo, output_dir)
-    build.write(run_dirs, output_dir / "report" / "report.html")
-    return result
-
-
-def _tell_relations(zoo: Zoo, output_dir: Path) -> None:
-    """Write into each run.json what the zoo says of the model's training, by hashes of weights."""
+    # Each run.json is told what the zoo says of the model's training, by hashes of weights.
     weights = {}
     for entry in zoo.models:
         config = read_yaml(output_dir / entry.name / "config.yaml")
@@ -566,3 +560,5 @@ def _tell_relations(zoo: Zoo, output_dir: Path) -> None:
         path = output_dir / entry.name / "run.json"
         with rundir.lock(path.parent, 0):
             write_json(path, read_json(path) | {"published": told})
+    build.write(run_dirs, output_dir / "report" / "report.html")
+    return result
