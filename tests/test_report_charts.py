@@ -14,10 +14,10 @@ from handan.report.plot_styles import looks
 def drawn(runs):
     """The study, its charts, and the rows of their tables as dicts."""
     study = read_study(runs)
-    found = charts(study, looks(study.arms))
+    found, payload = charts(study, looks(study.arms))
     tables = {
         name: [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
-        for name, table in found.payload["data"].items()
+        for name, table in payload["data"].items()
     }
     return study, found, tables
 
@@ -29,7 +29,7 @@ def experiment_charts(tmp_path_factory):
 
 def test_the_points_have_the_correlation_that_their_panel_says(experiment_charts):
     study, found, tables = experiment_charts
-    panel = next(panel for panel in found.scatter if (panel.arm, panel.task) == ("sft", "alpha"))
+    panel = next(panel for panel in found["scatter"] if (panel.arm, panel.task) == ("sft", "alpha"))
     points = [row for row in tables["items"] if (row["arm"], row["task"]) == ("sft", "alpha")]
     log = np.log([(row["seconds"], row["tokens"]) for row in points])
     r = study.main.result["models"]["sft"]["tasks"]["alpha"]["r_loglog"]
@@ -41,7 +41,7 @@ def test_the_points_have_the_correlation_that_their_panel_says(experiment_charts
 
 def test_every_point_is_inside_the_axes(experiment_charts):
     _, found, tables = experiment_charts
-    for panel in found.scatter:
+    for panel in found["scatter"]:
         limits = panel.parameters
         for row in tables["items"]:
             if (row["arm"], row["task"]) == (panel.arm, panel.task):

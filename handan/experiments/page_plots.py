@@ -14,6 +14,7 @@ from handan.report.plot_styles import (
     SHORT,
     Row,
     Spec,
+    field,
     mark,
     named,
     panels,
@@ -111,11 +112,11 @@ def _rows(
     places["labelFontWeight"] = {"condition": bold, "value": "normal"}
     y = side("row", None, {"domain": [len(names) - 0.5, -0.5]}, **places, grid=False, ticks=False)
     x = side("value", title, {**scale, "padding": 4}, **SHORT, tickCount=10)
-    interval = {"x": {**x, "field": "low"}, "x2": "high", "y": y, **colour}
+    interval = {"x": field(x, "low"), "x2": "high", "y": y, **colour}
     layers = [
         *behind,
         mark("rule", interval, "low", strokeWidth=1.4),
-        mark("circle", {"x": {**x, "field": "seed"}, "y": y, **colour}, "seed", size=6),
+        mark("circle", {"x": field(x, "seed"), "y": y, **colour}, "seed", size=6),
         mark("point", {"x": x, "y": y, **channels}, "value", size=26, filled=True, opacity=1),
     ]
     longest = max(map(len, names))
@@ -173,8 +174,8 @@ def traces(study: Experiment, found: Found) -> Drawn:
     across = {"domain": [-0.1, 1.45]}
     x = side("x", "of the traces, problems of the same width", across, values=[0, 0.5, 1], **SHORT)
     y = side("r", "of the student, human items", {"domain": [-0.5, 1.3]}, **SHORT, tickCount=8)
-    name = {"x": {**x, "field": "name"}, "y": {**y, "field": "height"}}
-    interval = {"x": x, "y": {**y, "field": "low"}, "y2": "high", **colour}
+    name = {"x": field(x, "name"), "y": field(y, "height")}
+    interval = {"x": x, "y": field(y, "low"), "y2": "high", **colour}
     leader = {"x": x, "y": y, "x2": "name", "y2": "height"}
     layers = [
         mark("rule", interval, "low", strokeWidth=0.8, opacity=0.5, clip=True),

@@ -5,7 +5,7 @@ import hashlib
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jinja2
 from jinja2.utils import htmlsafe_json_dumps
@@ -19,7 +19,7 @@ from handan.report.confounds import confounds
 from handan.report.formatting import listing, name, number
 from handan.report.plot_page import charts, inline_plots
 from handan.report.plot_styles import Looks, css, library, looks, variables
-from handan.report.plots import KINDS, file_name, gallery, save
+from handan.report.plots import KINDS, Plot, file_name, gallery, save
 from handan.report.summary import along_training, summary
 from handan.report.tables import Table
 from handan.report.trace_browser import SAMPLE, browser_data, read_traces
@@ -153,7 +153,7 @@ OWN_SCRIPTS = ("page.js", "traces.js")
 def render(study: Comparison, command: str) -> str:
     """The whole page as HTML."""
     every_look = looks(study.arms)
-    drawn = charts(study, every_look)
+    drawn, charts_data = charts(study, every_look)
     traces = read_traces(study)
     scripts = [library(), *((FOLDER / name).read_text("utf-8") for name in OWN_SCRIPTS)]
     # No text of others, wherever it is printed, may move, hide or reorder anything.
@@ -165,8 +165,9 @@ def render(study: Comparison, command: str) -> str:
         colours={arm: css(look.light) for arm, look in every_look.items()},
         plots=inline_plots(study.main, every_look),
         charts=drawn,
+        axes=charts_data["axes"],
         charts_data=htmlsafe_json_dumps(
-            {**drawn.payload, "marks": _marks(every_look)}, separators=(",", ":"), allow_nan=False
+            {**charts_data, "marks": _marks(every_look)}, separators=(",", ":"), allow_nan=False
         ),
         scripts=[Markup(script) for script in scripts],
         policy=policy(scripts),
@@ -212,14 +213,6 @@ def _tasks(study: Comparison) -> list[str]:
 FIGURES = "report_figures"  # the folder of the figures, beside the report
 
 
-class Shown(NamedTuple):
-    """A figure of the report: its title, its caption, and where it is."""
-
-    title: str
-    caption: str
-    path: Markup
-
-
 def render_markdown(study: Comparison, folder: Path, command: str) -> str:
     """The whole report as GitHub's Markdown; its figures are written into a folder beside it.
 
@@ -235,14 +228,14 @@ def render_markdown(study: Comparison, folder: Path, command: str) -> str:
     save(plots, folder / FIGURES, ("png",))
     # No text of others, wherever it is printed, means anything in Markdown.
     environment = _environment(escaping.escape, block=escaping.block, table=markdown_table)
-    shown: dict[str, list[Shown]] = {kind: [] for kind in KINDS}
+    shown: dict[str, list[tuple[Plot, Markup]]] = {kind: [] for kind in KINDS}
     for plot in plots:
         path = Markup(f"{FIGURES}/{file_name(plot)}.png")
-        shown[plot.kind].append(Shown(plot.title, plot.caption, path))
+        shown[plot.kind].append((plot, path))
     return environment.get_template("report.md.j2").render(
         **content(study, command),
         plots=shown,
-        left_out=[(KINDS[of.kind].title, of.group, of.reason) for of in left_out],
+        left_out=left_out,
         traces=read_traces(study),
         sample=SAMPLE,
     )

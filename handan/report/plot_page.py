@@ -40,7 +40,7 @@ from handan.report.plot_styles import (
     rounded,
     themed,
 )
-from handan.report.plots import KINDS, curve_layers, curve_said, item_layers
+from handan.report.plots import KINDS, Plot, curve_layers, curve_said, item_layers
 
 HEIGHT = 270  # pixels, with axes; also in style.css
 POINT_SIZE, CHOSEN_SIZE, CURVE_POINT_SIZE = 42, 150, 40
@@ -76,18 +76,11 @@ class Chart(NamedTuple):
         return {"kind": self.kind, "title": self.title, "parameters": self.parameters, **names}
 
 
-class Charts(NamedTuple):
-    """The interactive charts of the page, the axes of training curves, and all as JSON."""
+def charts(study: Comparison, of: Looks) -> tuple[dict[str, list[Chart]], dict[str, Any]]:
+    """{kind: interactive charts}, and all that page.js needs of them, as JSON.
 
-    scatter: list[Chart]
-    inflation: list[Chart]
-    course: list[Chart]
-    axes: Mapping[str, str]
-    payload: Mapping[str, Any]
-
-
-def charts(study: Comparison, of: Looks) -> Charts:
-    """Item by item those of the largest group's arms, along training those of every arm."""
+    Item by item they are of the largest group's arms, along training of every arm.
+    """
     group, arms = study.main, trained_arms(study.arms)
     fits = inflation_fits(group)
     rows: dict[str, list[Row]] = {"items": [], "scatter": [], "inflation": []}
@@ -113,16 +106,14 @@ def charts(study: Comparison, of: Looks) -> Charts:
             for table, of_arm in found.items():
                 rows[table] += [{"arm": arm, "task": task, **row} for row in of_arm]
     rows["courses"] = [{"arm": arm.name, **row} for arm in arms for row in course(arm)]
-    curves, rows["references"] = _curve_charts(group, arms)
-    axes = known_axes(arms)
-    every_chart = [*drawn["scatter"], *drawn["inflation"], *curves]
-    payload = {
+    drawn["course"], rows["references"] = _curve_charts(group, arms)
+    every_chart = [chart for of_kind in drawn.values() for chart in of_kind]
+    return drawn, {
         "specifications": specifications(of),
         "data": {table: _table(found) for table, found in rows.items()},
-        "axes": axes,
+        "axes": known_axes(arms),
         "panels": {chart.identity: chart.for_script() for chart in every_chart},
     }
-    return Charts(drawn["scatter"], drawn["inflation"], curves, axes, payload)
 
 
 def _table(rows: Sequence[Row]) -> dict[str, Any]:
@@ -237,16 +228,8 @@ def _compiled(spec: Spec, parameters: Mapping[str, Any]) -> Spec:
     return compiled
 
 
-class Inline(NamedTuple):
-    """A plot on the page as SVG, and the task or arm it is about, if it is about one."""
-
-    svg: Markup
-    task: str | None
-    arm: str | None
-
-
-def inline_plots(group: Group, of: Looks) -> dict[str, list[Inline]]:
-    """{kind: plots} of those kinds that are not drawn by the reader's browser.
+def inline_plots(group: Group, of: Looks) -> dict[str, list[tuple[Plot, Markup]]]:
+    """{kind: plots with their SVG} of those kinds that are not drawn by the reader's browser.
 
     Effort and status are of human tasks, or else of the analytic ones; inflation is at T = 0, where
     lengths have no noise, or else with sampling.
@@ -261,10 +244,7 @@ def inline_plots(group: Group, of: Looks) -> dict[str, list[Inline]]:
         elif kind != "slopes" and human:
             plots = [plot for plot in plots if plot.task is None or plot.task in human]
         found[kind] = [
-            Inline(
-                inline_svg(plot.spec, f"{kind}-figure-{place}", plot.title, plot.caption),
-                *(plot.task, plot.arm),
-            )
+            (plot, inline_svg(plot.spec, f"{kind}-figure-{place}", plot.title, plot.caption))
             for place, plot in enumerate(plots)
         ]
     return found

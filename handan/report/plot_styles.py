@@ -21,6 +21,7 @@ from handan.report.formatting import plain
 INK, MUTED, GRID, PAPER = "#1b1f24", "#5b6570", "#d8dce1", "#fffffe"
 DARK = {INK: "#e8eaed", MUTED: "#a8b0ba", GRID: "#3a4149", PAPER: "#15181c"}
 COLUMN, BOTH_COLUMNS = 245, 504  # pixels: a column of a paper, and both with the space between
+FRAME = {"stroke": GRID, "strokeWidth": 0.6}  # of a panel
 GAP = 14  # pixels between panels beside each other
 SMALL = 7.5  # size of the text inside a plot
 MAX_LETTERS = 22  # of an arm's name in a plot
@@ -88,7 +89,7 @@ Looks = Mapping[str, Look]
 
 
 class Axis(NamedTuple):
-    """A logarithmic axis: its ends and the numbers at its ticks, or Vega's expressions of them."""
+    """Ends and ticks of a logarithmic axis, or Vega's expressions of them."""
 
     low: Any
     high: Any
@@ -144,13 +145,9 @@ def data(rows: Iterable[Row]) -> Spec:
 
 
 def mark(kind: str, channels: Mapping[str, Any], where: str = "", **properties: Any) -> Spec:
-    """A layer of marks, one for each row or, if no channel is of a field, one in all.
+    """A layer of marks, one a row where the field ``where`` is known, or one in all.
 
-    Args:
-        kind: of mark.
-        channels: for each a field ('arm:N' where it is a name, not a number) or its definition.
-        where: only rows where this field is known have a mark.
-        properties: of the marks.
+    Channels are fields ('arm:N' where it is a name, not a number) or definitions.
     """
     encoding = {channel: _channel(channel, value) for channel, value in channels.items()}
     layer: Spec = {"mark": {"type": kind, "aria": False, **properties}, "encoding": encoding}
@@ -212,8 +209,9 @@ def named(names: Sequence[Any] | Mapping[str, str], by: str = "value") -> str:
     return f"{json.dumps(names)}[datum.{by}]"
 
 
-def width_of(columns: int, labels: float, whole: int = BOTH_COLUMNS) -> int:
-    """Width of each of some panels beside each other, whose labels take so many pixels in all."""
+def width_of(columns: int, labels: float, narrow: bool = False) -> int:
+    """Width of panels beside each other whose labels take so many pixels in all."""
+    whole = COLUMN if narrow else BOTH_COLUMNS
     return int((whole - labels - GAP * (columns - 1)) / columns)
 
 
@@ -225,28 +223,23 @@ def columns_for(num_panels: int, at_most: int) -> int:
 def panels(
     layers: Sequence[Spec], titles: Sequence[Sequence[str]], columns: int, size: Sequence[float]
 ) -> Spec:
-    """A panel for each value of the field 'panel', which counts from 0.
-
-    Args:
-        layers: of each panel.
-        titles: lines over each panel; none if it is empty.
-        columns: panels beside each other.
-        size: width and height of a panel.
-    """
+    """A panel for each value of the field 'panel', which counts from 0, under its title."""
     header = {"title": None, "labelExpr": named(titles), "labels": bool(titles)}
     return {
         "facet": {"field": "panel", "type": "ordinal", "header": header},
         "columns": columns,
-        "spec": {
-            **{"layer": list(layers), "width": size[0], "height": size[1]},
-            "view": {"stroke": GRID, "strokeWidth": 0.6},
-        },
+        "spec": {"layer": [*layers], "width": size[0], "height": size[1], "view": FRAME},
     }
 
 
 def plot(rows: Iterable[Row], title: str | list[str], drawn: Spec) -> Spec:
     """A whole plot of rows under its title."""
     return {"data": data(rows), "title": {"text": title, "offset": 6}, **drawn}
+
+
+def field(of: Spec, name: str) -> Spec:
+    """The channel, of another field."""
+    return {**of, "field": name}
 
 
 # ---- Files and the page
@@ -278,14 +271,7 @@ def svg(spec: Spec) -> str:
 
 
 def inline_svg(spec: Spec, identity: str, title: str, description: str) -> Markup:
-    """A plot as inline SVG with a title and a description for screen readers.
-
-    Args:
-        spec: of the plot.
-        identity: unique on the page; all ids in the SVG begin with it.
-        title: what is shown.
-        description: the same numbers in words.
-    """
+    """A plot as inline SVG with its title and numbers in words; all its ids begin with one."""
     whole = svg(spec)
     width, height = map(float, re.findall(r' (?:width|height)="([\d.]+)"', whole)[:2])
     body = whole[whole.index(">", whole.index("<rect")) + 1 : whole.rindex("</svg>")]

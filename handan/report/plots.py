@@ -47,8 +47,6 @@ from handan.report.plot_data import (
     trained_arms,
 )
 from handan.report.plot_styles import (
-    BOTH_COLUMNS,
-    COLUMN,
     DASHED,
     DOTS_PER_INCH,
     DOTTED,
@@ -69,6 +67,7 @@ from handan.report.plot_styles import (
     Row,
     Spec,
     columns_for,
+    field,
     image,
     log_side,
     logarithmic,
@@ -111,15 +110,9 @@ LIKE_A_DIGEST = re.compile(r"_[0-9a-f]{8}")
 
 
 class Plot(NamedTuple):
-    """One plot.
+    """One plot, of one task or arm where these are given.
 
-    Attributes:
-        kind: key of ``KINDS``.
-        parts: what tells it from others of its kind, such as task and arm; text of others.
-        title: what is shown.
-        caption: how to read it, and its numbers: n, intervals, ceiling.
-        spec: Vega-Lite.
-        task, arm: the one it is about, if it is about one.
+    ``parts`` tell it from others of its kind; ``caption`` says how to read it and all its numbers.
     """
 
     kind: str
@@ -179,18 +172,10 @@ def written(channels: Mapping[str, Any], align: Any, **properties: Any) -> list[
 def item_layers(
     x: Spec, y: Spec, of: Looks, dash: list[int], size: float, legend: Spec | None = None
 ) -> list[Spec]:
-    """The items of an arm, the line through them with its band, and others if there are any.
-
-    Args:
-        x, y: channels of the items.
-        of: looks of the arms.
-        dash: of the fitted line.
-        size: of points.
-        legend: of the lines.
-    """
+    """The items of an arm, the dashed or solid line through them with its band, other lines."""
     dashes = {"domain": ["same", "k", "fit"], "range": [DOTTED, SOLID, dash]}
     kind = {"field": "line", "type": "nominal", "scale": dashes, "legend": legend}
-    low, fitted = {**y, "field": "low"}, {**y, "field": "fitted"}
+    low, fitted = field(y, "low"), field(y, "fitted")
     ink: dict[str, Any] = {"color": INK, "clip": True}
     colour = {"fill": of_arms(of)["color"], "shape": of_arms(of)["shape"]}
     return [
@@ -224,7 +209,7 @@ def _scatter(group: Group, of: Looks, task: str, demand: str) -> Plot:
         titles.append([short(arm.name, MAX_LETTERS), r, n])
         said.append(f"{plain(arm.name)} {r}, {n}")
     columns = columns_for(len(arms), 4)
-    width = width_of(columns, 40, COLUMN if columns == 1 else BOTH_COLUMNS)
+    width = width_of(columns, 40, narrow=columns == 1)
     x, y = (
         log_side(of, f"{label} (log scale)", logarithmic([row[of] for row in rows if of in row]))
         for of, label in (("seconds", demand), ("tokens", "reasoning tokens"))
@@ -289,7 +274,7 @@ def _inflation(
         f"tokens of {short(of, MAX_LETTERS)} (log scale)" for of in (arm.name, arm.base)
     )
     y = log_side("tokens", arm_name, y_axis)
-    width = width_of(len(fits), 50, COLUMN if len(fits) == 1 else BOTH_COLUMNS)
+    width = width_of(len(fits), 50, narrow=len(fits) == 1)
     names = {"same": "as many", "k": "k times as many", "fit": "least squares, slope b, 95 % band"}
     legend: Spec = {"title": None, "orient": "bottom", "symbolSize": 600}
     legend["labelExpr"] = named(names, "label")
@@ -328,7 +313,7 @@ def _residual_layers(items: Sequence[Row], x: Spec, of: Looks) -> list[Spec]:
     factor = "'\N{MULTIPLICATION SIGN}' + format(datum.value, '.2~r')"
     y = log_side("residual", "residual (factor)", axis, labelExpr=factor)
     colour = {"fill": of_arms(of)["color"], "shape": of_arms(of)["shape"]}
-    spread = {"y": {**y, "field": "sd_low"}, "y2": "sd_high"}
+    spread = {"y": field(y, "sd_low"), "y2": "sd_high"}
     return [
         mark("rect", spread, "sd_low", color=MUTED, opacity=0.2),
         mark("rule", {"y": {"datum": 1}}, color=INK, strokeWidth=1.2),
@@ -342,31 +327,24 @@ def _residual_layers(items: Sequence[Row], x: Spec, of: Looks) -> list[Spec]:
 def curve_layers(
     of: Looks, titles: tuple[str | None, str | None], size: float, legend: Spec | None = None
 ) -> tuple[list[Spec], list[Spec]]:
-    """Layers of ``plot_data.curve_rows`` and of ``reference_rows``.
-
-    Args:
-        of: looks of the arms.
-        titles: of the axes.
-        size: of points of the probe; those of all items are larger.
-        legend: of the arms.
-    """
+    """Layers of rows and of references of ``plot_data``; open points are of all items."""
     channels = of_arms(of, legend)
     colour = {"color": channels["color"]}
     shape = {**colour, "shape": channels["shape"]}
     numbers = {**SHORT, "format": "~s"}
     x = side("at", titles[0], {}, **numbers, **NO_OVERLAP, tickCount=5, grid=False, offset=4)
     y = side("value", titles[1], {"padding": 4}, **numbers, tickCount=6)
-    full = {"x": x, "y": {**y, "field": "full"}, **shape}
-    band = {"x": x, "y": {**y, "field": "low"}, "y2": "high", **colour}
+    full = {"x": x, "y": field(y, "full"), **shape}
+    band = {"x": x, "y": field(y, "low"), "y2": "high", **colour}
     line = {"x": x, "y": y, **colour, "strokeDash": channels["strokeDash"]}
-    height = {"y": {**y, "field": "reference"}, **colour}
+    height = {"y": field(y, "reference"), **colour}
     return [
         mark("area", band, "low", fillOpacity=0.14),
         mark("line", line, "value", strokeWidth=1.6),
         mark("point", {"x": x, "y": y, **shape}, "value", size=size, filled=True, opacity=1),
         mark("point", full, "full", size=3 * size, filled=False, strokeWidth=2),
     ], [
-        mark("rule", {"y": {**y, "field": "limit"}}, "limit", opacity=0),
+        mark("rule", {"y": field(y, "limit")}, "limit", opacity=0),
         mark("rule", height, "reference", strokeWidth=1.2, strokeDash=DOTTED),
         *written({**height, "x": {"value": 3}}, "left", dy=-6),
     ]
@@ -520,9 +498,9 @@ def _distributions(group: Group, of: Looks, task: str) -> Plot:
         mark("line", outline, "top", strokeWidth=0.8, **steps),
     ]
     for ends, ink, stroke in ((("low", "high"), MUTED, 1), (("first", "third"), INK, 3)):
-        box_channels = {"x": {**x, "field": ends[0]}, "x2": ends[1], "y": box_row}
+        box_channels = {"x": field(x, ends[0]), "x2": ends[1], "y": box_row}
         layers.append(mark("rule", box_channels, "box", color=ink, strokeWidth=stroke, **OWNED))
-    middle = {"x": {**x, "field": "median"}, "y": box_row}
+    middle = {"x": field(x, "median"), "y": box_row}
     tick: dict[str, Any] = {"thickness": 1.8, "height": 9, "orient": "vertical", **OWNED}
     layers.append(mark("tick", middle, "box", color=INK, **tick))
     cap = group.conditions.get("max_new_tokens")
@@ -585,7 +563,7 @@ def _status(group: Group, task: str) -> Plot:
     fill = {"field": "status", "type": "nominal", "scale": scale, "legend": legend}
     x = side("share", "% of responses", {"domain": [0, 100]})
     bar = {"x": x, "x2": "end", "y": row_of("top", group.arms), "y2": "bottom", "color": fill}
-    diamond = {"x": {**x, "field": "answers"}, "y": row_of("row", group.arms)}
+    diamond = {"x": field(x, "answers"), "y": row_of("row", group.arms)}
     diamond["shape"] = {
         **{"field": "what", "type": "nominal", "scale": {"range": ["diamond"]}},
         "legend": {"title": None, "orient": "bottom", "symbolFillColor": INK},
@@ -657,7 +635,7 @@ def _similarity(models: Sequence[str], rows: Sequence[Mapping[str, Any]], part: 
         mark("rect", {**place, "color": colour}, stroke=MUTED, strokeWidth=0.5),
         mark("text", text, lineBreak="\n", dy=-5 if roomy else 0, fontSize=8),
     ]
-    width = (COLUMN if size <= 3 else BOTH_COLUMNS) - 60 - LETTER * max(map(len, names))
+    width = width_of(1, 60 + LETTER * max(map(len, names)), narrow=size <= 3)
     height = 36 * (size - 1) if roomy else min(30 * size, 400)
     n = f"n = {_span(row['n'] for row in rows)} items"
     title = f"Similarity of difficulty fingerprints {condition}"
@@ -729,9 +707,9 @@ def _slopes(group: Group, of: Looks, task: str | None, values: Values, lowest: f
     ticks = [tick / 10 for tick in range(-10, 11, 2 if lowest > -0.6 else 5) if tick / 10 >= lowest]
     scale = {"domain": [lowest - 0.03, 1.03]}
     y = side("r", "r of log tokens with log time", scale, values=ticks, **SHORT)
-    band = {"y": {**y, "field": "low"}, "y2": "high", **colour}
+    band = {"y": field(y, "low"), "y2": "high", **colour}
     line = {"x": x, "y": y, **colour, "strokeDash": channels["strokeDash"]}
-    label = {"x": {**x, "field": "at"}, "y": {**y, "field": "height"}}
+    label = {"x": field(x, "at"), "y": field(y, "height")}
     point: dict[str, Any] = {"size": 50, "filled": True, "opacity": 1, **OWNED}
     layers = [
         mark("rule", {"y": {"datum": 0}}, color=MUTED, strokeWidth=0.8),
@@ -838,25 +816,17 @@ KINDS = {
 }
 
 
-class LeftOut(NamedTuple):
-    """A kind of plot that a group has none of, and why."""
-
-    kind: str
-    group: str
-    reason: str
-
-
-def gallery(study: Comparison) -> tuple[list[Plot], list[LeftOut]]:
-    """Every plot, group by group, and the kinds that are left out."""
+def gallery(study: Comparison) -> tuple[list[Plot], list[tuple[str, str, str]]]:
+    """Every plot, group by group, and of what is left out the kind, the suite and the reason."""
     every_look = looks(study.arms)
     found: list[Plot] = []
-    left_out: list[LeftOut] = []
+    left_out: list[tuple[str, str, str]] = []
     for place, group in enumerate(study.groups, start=1):
         suite = f"suite '{group.conditions.get('suite', 'without a name')}'"
-        for kind, (_, plots, needs) in KINDS.items():
-            of_kind = plots(group, every_look)
+        for kind in KINDS.values():
+            of_kind = kind.plots(group, every_look)
             if not of_kind:
-                left_out.append(LeftOut(kind, suite, needs))
+                left_out.append((kind.title, suite, kind.needs))
             for drawn in of_kind:
                 # Groups may share tasks, but not items.
                 parts, title = (*drawn.parts, f"group{place}"), f"{drawn.title} ({suite})"
@@ -882,8 +852,7 @@ def write_figures(study: Comparison, folder: Path) -> list[Plot]:
             f"{escape(of.caption)} [PDF]({file_name(of)}.pdf)",
         ]
     if left_out:
-        reasons = [(KINDS[of.kind].title, escape(of.group), escape(of.reason)) for of in left_out]
-        lines = [f"- {kind}, {group}: {reason}." for kind, group, reason in reasons]
+        lines = [f"- {kind}, {escape(suite)}: {escape(why)}." for kind, suite, why in left_out]
         parts += ["## Left out", "\n".join(lines)]
     write_text(folder / "figures.md", "\n\n".join(parts) + "\n")
     return plots
