@@ -17,25 +17,14 @@ EMBEDDED = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
 TRACKERS = ("wandb", "tensorboard", "trackio")
 SHOWN = (*EMBEDDED, "deepspeed", "vllm", "liger-kernel", *TRACKERS, "math-verify", "openai")
 # Extras of the project beside `train`, by what they install.
-EXTRAS = {
-    "vllm": "vllm",
-    "liger-kernel": "liger",
-    "tensorboard": "trackers",
-    "trackio": "trackers",
-}
+EXTRAS = {"vllm": "vllm", "liger-kernel": "liger"}
+EXTRAS |= dict.fromkeys(("tensorboard", "trackio"), "trackers")
 ROOM_BYTES = 2e9  # runs and checkpoints of `make demo`, with a margin
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
-
-    Attributes:
-        what: it is.
-        found: what was found.
-        cure: what to do, None if all is well.
-        needed: whether the embedded world needs it.
-    """
+    """One thing that was looked at, with a cure if it is amiss; the embedded world may need it."""
 
     what: str
     found: str

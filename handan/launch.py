@@ -15,14 +15,10 @@ DEEPSPEED_OUTPUTS = ("output_path", "output_file", "results_dir", "exps_dir", "n
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those of its launch.
+    """This process (``rank``, from 0, which alone writes files) among those of its launch.
 
-    Attributes:
-        rank: from 0; only 0 writes files.
-        size: number of processes.
-        gather: collects a list of rows from every process, in order of rank, on every process.
-        device: where this process generates.
-        nodes: number of launchers, one on each machine.
+    ``gather`` collects rows from all processes, in order of rank, on each of them. It generates on
+    ``device``; ``nodes`` counts launchers, one on each machine.
     """
 
     rank: int

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from faults import Kill, Reference, Running, Stage
+from saved import complete_checkpoints
 
 from handan.files import file_hash, read_json, read_jsonl
 from handan.stopping import STOPPED
-from handan.training.checkpoints import complete_checkpoints
 
 TIMES = re.compile(r"(seconds|probe_share|step_time|memory_gib)$")
 FACTS = ("budget", "counts", "steps", "finished", "audit")

@@ -28,3 +28,9 @@ def checkpoint(run_dir: Path, step: int, **launched: object) -> Path:
         write_json(folder / "ledger.json", {"trained_tokens": step})
     checkpoints.seal(folder, launch, SINGLE)
     return folder
+
+
+def complete_checkpoints(run_dir):
+    """Checkpoints of a run that are whole, as far as can be told without reading their files."""
+    found = checkpoints.found(run_dir)
+    return {s: path for s, path in found.items() if not checkpoints.what_is_wrong(path, "none")}

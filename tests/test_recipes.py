@@ -11,6 +11,7 @@ import yaml
 from embedded import ROOT, WEIGHTS, run_script
 from recipe_runs import PROMPTS, RECIPES, TWO_RANKS, arguments, of_two_ranks, traces, weights
 from safetensors.torch import load_file
+from saved import complete_checkpoints
 
 from handan.errors import UserError
 from handan.evaluation import sweep
@@ -21,7 +22,7 @@ from handan.generation.formats import FORMATS
 from handan.generation.transformers_engine import TransformersEngine, load_model
 from handan.launch import SINGLE
 from handan.tiny.items import held_out
-from handan.training.checkpoints import complete_checkpoints, what_is_wrong
+from handan.training.checkpoints import what_is_wrong
 from handan.training.resume import checkpoint_to_resume
 
 BY_VLLM = ["--use_vllm", "true", "--vllm_importance_sampling_clip_max", "3"]

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import forked
 import pytest
+from saved import complete_checkpoints
 
 from handan import rundir, stopping
 from handan.launch import Processes
-from handan.training.checkpoints import complete_checkpoints
 from handan.training.saving import StopRequest, steps_of_a_generation
 
 

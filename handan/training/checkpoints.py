@@ -40,11 +40,6 @@ def found(run_dir: Path) -> dict[int, Path]:
     return dict(sorted(folders.items()))
 
 
-def complete_checkpoints(run_dir: Path) -> dict[int, Path]:
-    """Checkpoints of a run that are whole, as far as can be told without reading their files."""
-    return {s: path for s, path in found(run_dir).items() if not what_is_wrong(path, "none")}
-
-
 def seal(folder: Path, launched: dict[str, Any], world: Processes) -> None:
     """Write the manifest of a checkpoint that every process has saved its part of.
 

@@ -19,10 +19,9 @@ from handan.training.checkpoints import LEDGER
 class Ledger(TrainerCallback):
     """Counts what a run consumes; the counts are saved with every checkpoint and go on from there.
 
-    ``counts`` holds trained_tokens (tokens with a loss), processed_tokens (prompt and padding-free
-    completion tokens that went through the model), generated_tokens, teacher_scored_tokens (by a
-    teacher that rates the student's own samples), train_seconds, probe_seconds, device_seconds, all
-    summed over processes where they differ, and peak memory of the process that needed most.
+    Of ``counts``, processed_tokens are prompt and padding-free completion tokens that went through
+    the model, trained_tokens those with a loss, teacher_scored_tokens the student's samples that a
+    teacher rates; peak memory is of the process that needed most, all else summed over processes.
 
     Attributes:
         teacher_parameters: N of the teacher that scores, if one does.

@@ -35,10 +35,9 @@ LEAK = 1e-3
 class LedgerSFTTrainer(SFTTrainer):
     """SFT whose trained and processed tokens go into ``ledger``.
 
-    The rows of the micro-batches of an optimizer step are sorted by length, and in one process or
-    under DDP a micro-batch goes through the model in parts of similar lengths where that is
-    cheaper. Packed rows, label smoothing, and mixtures of experts whose loss has a part for each
-    batch are left to TRL.
+    Rows of the micro-batches of a step are sorted by length, and in one process or under DDP a
+    micro-batch goes through the model in parts of similar lengths where that is cheaper. Packed
+    rows, label smoothing and mixtures of experts with a loss for each batch are left to TRL.
     """
 
     ledger: Ledger

@@ -5,12 +5,11 @@ identifier, kept in ``run.json``, and every later start continues the same run o
 the step of the checkpoint. What was sent of later steps before a kill is sent again.
 """
 
-import contextlib
 import math
 import os
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -210,9 +209,13 @@ class Trackio(Tracker):
 
     def open(self, args: Any) -> None:
         import trackio
+        from huggingface_hub import constants
 
-        self.trackio = trackio
-        with _hub_or_offline():
+        self.trackio, offline = trackio, constants.HF_HUB_OFFLINE
+        # Trackio asks the hub who is logged in, and waits for an answer without limit.
+        if hardware.has_hub_token() and not offline:
+            constants.HF_HUB_OFFLINE = not hardware.reaches(constants.ENDPOINT)
+        try:
             trackio.init(
                 project=PROJECT if args.project == TRANSFORMERS_PROJECT else args.project,
                 name=f"{self.run.name}-{self.run.identifier}",
@@ -222,6 +225,8 @@ class Trackio(Tracker):
                 config={**self.run.settings, **self.run.facts},
                 resume="allow",
             )
+        finally:
+            constants.HF_HUB_OFFLINE = offline
 
     def send(self, values: dict[str, float], step: int) -> None:
         self.trackio.log(values, step=step)
@@ -232,20 +237,6 @@ class Trackio(Tracker):
 
     def close(self) -> None:
         self.trackio.finish()
-
-
-@contextlib.contextmanager
-def _hub_or_offline() -> Iterator[None]:
-    """Switch the hub off if it does not answer: Trackio asks it who is logged in, without limit."""
-    from huggingface_hub import constants
-
-    before = constants.HF_HUB_OFFLINE
-    asked = hardware.has_hub_token() and not before
-    constants.HF_HUB_OFFLINE = before or (asked and not hardware.reaches(constants.ENDPOINT))
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
 
 
 class WeightsAndBiases(Tracker):
