@@ -1,8 +1,14 @@
-"""Why a response ended, in the words of servers and tools.
+"""One reading of chat completions, for the engine that asks a server and for logs of responses.
 
-Four classes. A response the model ended itself has a length of thought; one that was cut has at
-least that; one whose request failed, or that was withheld, has none. ``docs/models.md`` says what
-follows from each.
+Servers that speak OpenAI's protocol differ: where the reasoning stands, what its tokens are counted
+as, how a failure is told, in what word a response ends. A response the model ended itself has a
+length of thought; one that was cut has at least that; one whose request failed, or that was
+withheld, has none (``docs/models.md``). Types are checked here; what leaves here is text, whole
+numbers and None.
+
+The provider's own count of reasoning tokens comes first. It may include the tags and is not
+adjusted. Text without such a count is tokenised again, which gives other lengths than the model
+generated: a few per cent for ordinary text, and whatever a wrong tokenizer gives.
 """
 
 from collections.abc import Callable
@@ -15,49 +21,21 @@ from handan.json_input import expect, part
 ENDED, CUT, FAILED, WITHHELD = "ended", "cut", "failed", "withheld"
 
 _WORDS = {
-    ENDED: (
-        *("stop", "eos", "eos_token", "eos_found", "end", "end_turn", "end_of_text", "word"),
-        *("stop_sequence", "stop_string", "stop_str", "stop_token", "complete", "completed"),
-        *("tool_calls", "tool_call", "tool_use", "function_call", "pause_turn", "reason_stop"),
-    ),
-    CUT: (
-        *("length", "max_tokens", "max_token", "max_length", "max_output_tokens", "max_new_tokens"),
-        *("model_length", "context_length", "token_limit", "limit", "incomplete"),
-        *("model_context_window_exceeded", "reason_max_len", "reason_max_context", "repetition"),
-    ),
-    # Any word with 'error' in it is of this class too.
-    FAILED: (
-        *("insufficient_system_resource", "abort", "aborted", "cancel", "cancelled", "canceled"),
-        *("user_cancel", "interrupted", "preempted", "timeout", "time_limit", "failed", "failure"),
-        *("overloaded", "rate_limit", "unavailable", "load", "unload", "not_finished"),
-    ),
-    WITHHELD: (
-        *("content_filter", "content_filtered", "refusal", "safety", "image_safety", "recitation"),
-        *("blocklist", "blocked", "prohibited_content", "spii", "sensitive", "moderation"),
-        *("guardrail", "guardrails", "guardrail_intervened", "error_toxic", "language"),
-    ),
+    ENDED: "stop eos eos_token eos_found end end_turn end_of_text word stop_sequence stop_string "
+    "stop_str stop_token complete completed tool_calls tool_call tool_use function_call pause_turn "
+    "reason_stop",
+    CUT: "length max_tokens max_token max_length max_output_tokens max_new_tokens model_length "
+    "context_length token_limit limit incomplete model_context_window_exceeded reason_max_len "
+    "reason_max_context repetition",
+    # and any word with 'error' in it
+    FAILED: "insufficient_system_resource abort aborted cancel cancelled canceled user_cancel "
+    "interrupted preempted timeout time_limit failed failure overloaded rate_limit unavailable "
+    "load unload not_finished",
+    WITHHELD: "content_filter content_filtered refusal safety image_safety recitation blocklist "
+    "blocked prohibited_content spii sensitive moderation guardrail guardrails "
+    "guardrail_intervened error_toxic language",
 }
-_CLASS = {word: name for name, words in _WORDS.items() for word in words}
-
-
-def class_of(word: str | None) -> str | None:
-    """The class of a finish reason; None where it says nothing, or nothing that is known here.
-
-    Capitals, hyphens and the name of an enumeration in front (``FinishReason.STOP``) change
-    nothing.
-    """
-    plain = (word or "").strip().lower().rpartition(".")[2].replace("-", "_").replace(" ", "_")
-    plain = plain.removeprefix("finish_reason_")
-    return _CLASS.get(plain) or (FAILED if "error" in plain else None)
-
-
-def ended(word: str | None) -> bool | None:
-    """Whether the model ended the response itself; None where its finish reason does not say."""
-    return {ENDED: True, CUT: False}.get(class_of(word) or "")
-
-
-# One reading of chat completions, for the engine that asks a server and for logs of responses.
-
+_CLASS = {word: name for name, words in _WORDS.items() for word in words.split()}
 # Where reasoning is set apart from the answer, first the fields that hold text.
 TEXT_FIELDS = ("reasoning", "reasoning_content", "reasoning_text", "thinking")
 BLOCK_FIELDS = ("reasoning_details", "thinking_blocks")
@@ -71,6 +49,29 @@ HIDDEN_IN = ("data", "summary", "encrypted_content")
 DETAILS = ("completion_tokens_details.", "output_tokens_details.", "")
 MAX_DEPTH = 8  # of text inside lists and objects
 _REFUSAL = "withheld (a refusal in the place of an answer)"
+# End of sequence and the tags around a span are generated, and are in no text.
+TOKENS_OUTSIDE_TEXT = 3
+# By how much a text and the tokens that were generated may differ: the larger of these.
+MAX_TOKENS_APART, MAX_SHARE_APART = 8, 0.25
+# Fewer characters than a third of the tokens are not all of a text, in any language.
+MIN_CHARACTERS = 1 / 3
+
+Count = Callable[[str], int]
+
+
+def class_of(word: str | None) -> str | None:
+    """Return the class of a finish reason; None where it says nothing that is known here.
+
+    Capitals, hyphens and the name of an enumeration in front (``FinishReason.STOP``) do not matter.
+    """
+    plain = (word or "").strip().lower().rpartition(".")[2].replace("-", "_").replace(" ", "_")
+    plain = plain.removeprefix("finish_reason_")
+    return _CLASS.get(plain) or (FAILED if "error" in plain else None)
+
+
+def ended(word: str | None) -> bool | None:
+    """Tell whether the model ended the response itself; None where its finish reason does not."""
+    return {ENDED: True, CUT: False}.get(class_of(word) or "")
 
 
 class Unusable(UserError):
@@ -120,12 +121,7 @@ class Said(NamedTuple):
 
 
 def choices_of(body: dict) -> list[dict]:
-    """Return the choices of a response.
-
-    Raises:
-        FailedRequest: it tells an error.
-        UserError: it is no chat completion.
-    """
+    """Return the choices of a response, unless it tells an error or is no chat completion."""
     told = ("error",) if "choices" in body else ("error", "errors", "detail", "message", "msg")
     if error := next((body[name] for name in told if body.get(name)), None):
         raise FailedRequest(f"the request failed ({_error(error)})")
@@ -136,10 +132,6 @@ def choices_of(body: dict) -> list[dict]:
 
 def said_by(choice: dict, usage: Usage) -> Said:
     """Read a choice, which must say something.
-
-    Args:
-        choice: of ``choices_of``.
-        usage: of the response, or of nothing where it is the sum of several choices.
 
     Raises:
         FailedRequest: the request failed, or the response is empty and nothing was generated.
@@ -167,12 +159,7 @@ def said_by(choice: dict, usage: Usage) -> Said:
 
 
 def read_message(message: dict) -> tuple[str | None, str]:
-    """Return reasoning and text of a message, as ``Said`` has them.
-
-    Raises:
-        Withheld: it is a refusal.
-        UserError: a field is of a type that cannot be read.
-    """
+    """Return reasoning and text of a message, as ``Said`` has them, unless it is a refusal."""
     text, blocks = _content(message.get("content"))
     for name in BLOCK_FIELDS:
         value = message.get(name) or []
@@ -193,9 +180,6 @@ def usage_of(body: dict) -> Usage:
     Most providers count reasoning as a part of the completion; some beside it, as the total then
     shows. A prompt of 0 tokens, and a count of -1, is no count. Of several choices there is only
     the sum, which belongs to none.
-
-    Raises:
-        UserError: a count is none, or there is more reasoning than completion.
     """
     found = part(body, "usage", dict)
 
@@ -219,11 +203,7 @@ def usage_of(body: dict) -> Usage:
 def counted(
     prompt: int | None, completion: int | None, reasoning: int | None, total: int | None
 ) -> Usage:
-    """Return usage from a provider's counts, with reasoning in the completion or beside it.
-
-    Raises:
-        Unusable: there is more reasoning than completion.
-    """
+    """Return usage from a provider's counts, with reasoning in the completion or beside it."""
     if reasoning is None or completion is None:
         return Usage(prompt or None, completion, reasoning, None)
     if reasoning and prompt is not None and total == prompt + completion + reasoning:
@@ -277,17 +257,6 @@ def _error(error: Any) -> str:
     """The message of an error object, in a few words."""
     said = error.get("message") or error.get("code") if isinstance(error, dict) else error
     return " ".join(str(said).split())[:200]
-
-
-# One way of counting a response of which there is text: by its provider, or from the text again.
-
-Count = Callable[[str], int]
-# End of sequence and the tags around a span are generated, and are in no text.
-TOKENS_OUTSIDE_TEXT = 3
-# By how much a text and the tokens that were generated may differ: the larger of these.
-MAX_TOKENS_APART, MAX_SHARE_APART = 8, 0.25
-# Fewer characters than a third of the tokens are not all of a text, in any language.
-MIN_CHARACTERS = 1 / 3
 
 
 class Counts(NamedTuple):
@@ -344,11 +313,9 @@ def count(
         check_text(whole, generated, found)
         return Counts(0, rest if generated else found, generated, "usage")
     if tokens is None:
-        missing = (
-            "counts 0 for the reasoning it holds"
-            if own == 0
-            else "has no count of reasoning tokens"
-        )
+        missing = "has no count of reasoning tokens"
+        if own == 0:
+            missing = "counts 0 for the reasoning it holds"
         raise UserError(f"the provider {missing}; {cure}")
     thought, said = tokens(reasoning or ""), tokens(answer)
     # One server shows the prompt as the answer of a response that was cut inside the span.
@@ -361,13 +328,8 @@ def count(
 def check_text(text: str, generated: int | None, found: int | None) -> None:
     """Stop at a response whose text is not what was generated, as far as can be seen.
 
-    Args:
-        text: all that is shown.
-        generated: tokens, by the provider's count; None without one.
-        found: tokens of the text; None without a tokenizer.
-
-    Raises:
-        Unusable: text is missing, or the tokenizer is another model's.
+    ``generated`` are its tokens by the provider's count, ``found`` those of the text shown; None
+    where nothing counts them.
     """
     if generated is None:
         return

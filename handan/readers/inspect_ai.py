@@ -1,7 +1,11 @@
-"""The members of an ``.eval`` file: a zip that may be compressed with Zstandard.
+"""Logs of inspect_ai: ``.eval`` (a zip of JSON) and ``.json``.
 
-inspect_ai wrote deflate first and writes Zstandard now, which ``zipfile`` does not know in the
-Pythons handan supports: ``zstandard`` or ``pyarrow`` decompresses it, whichever is there.
+An ``.eval`` holds ``header.json`` once it is finished, ``_journal/start.json`` from its start, and
+``samples/<id>_epoch_<n>.json``; a ``.json`` is the header with a list of the same samples in it.
+Attachments, events and messages of the prompt are not needed: what a model said is in ``output``.
+
+The zip was deflated first and is compressed with Zstandard now, which ``zipfile`` does not know in
+the Pythons handan supports: ``zstandard`` or ``pyarrow`` decompresses it, whichever is there.
 """
 
 import io
@@ -9,7 +13,6 @@ import lzma
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 from handan.errors import UserError
@@ -18,73 +21,13 @@ from handan.generation.chat import Said, Usage
 from handan.json_input import at, count, expect, field, json_object, name, part, read_bytes, text
 from handan.readers.logged import ITEM_CURE, Collected, Log, LoggedSample, Options, some
 
+_HEADERS = ("header.json", "_journal/start.json")
 _ZSTANDARD = 93  # the number of the compression method in a zip
 # What zipfile and the decompressors under it raise on damaged bytes.
 _DAMAGED = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
     *(EOFError, OSError, ValueError),
 )
-
-
-def read_members(path: Path, wanted: Callable[[str], bool]) -> dict[str, bytes]:
-    """The members whose name is wanted, by name; of several with one name, the last.
-
-    Raises:
-        UserError: the zip is damaged, encrypted, or compressed in a way nothing here can read.
-    """
-    content = read_bytes(path)
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            infos = {info.filename: info for info in archive.infolist()}
-            return {
-                name: _zstandard(path, content, info)
-                if info.compress_type == _ZSTANDARD
-                else archive.read(info)
-                for name, info in infos.items()
-                if wanted(name)
-            }
-    except _DAMAGED as error:
-        raise UserError(f"{path}: a damaged zip ({error}); copy the log again") from None
-    except (NotImplementedError, RuntimeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); write the log again") from None
-
-
-def _zstandard(path: Path, content: bytes, info: zipfile.ZipInfo) -> bytes:
-    # A local header has 30 bytes, the last four of them the lengths of a name and of extras.
-    end = info.header_offset + 30
-    begin = end + sum(int.from_bytes(content[end - n : end - n + 2], "little") for n in (4, 2))
-    data = _decompress(path, content[begin : begin + info.compress_size])
-    if zlib.crc32(data) != info.CRC:
-        raise zipfile.BadZipFile(f"bad checksum of {info.filename}")
-    return data
-
-
-def _decompress(path: Path, data: bytes) -> bytes:
-    try:
-        import zstandard
-
-        try:
-            reader = zstandard.ZstdDecompressor().decompressobj(read_across_frames=True)
-            return reader.decompress(data)
-        except zstandard.ZstdError as error:
-            raise zipfile.BadZipFile(str(error)) from None
-    except ImportError:
-        pass
-    try:
-        import pyarrow
-    except ImportError:
-        raise UserError(
-            f"{path}: compressed with Zstandard, which takes a package: pip install zstandard, "
-            "or 'inspect log convert --to json --output-dir DIR LOG'"
-        ) from None
-    try:
-        return pyarrow.CompressedInputStream(pyarrow.BufferReader(data), "zstd").read()
-    except OSError as error:
-        raise zipfile.BadZipFile(str(error)) from None
-
-
-# Logs of inspect_ai: ``.eval`` (a zip of JSON) and ``.json``.
-
 _GRADES = {"C": 1, "I": 0, "N": 0}  # correct, incorrect, no answer; P is partial
 
 
@@ -136,12 +79,9 @@ def _header_and_samples(path: Path) -> tuple[dict, list[tuple[str, dict]]]:
             rows = part(header, "samples", list)
         found = {f"samples[{number}]": row for number, row in enumerate(rows)}
     else:
-        headers = ("header.json", "_journal/start.json")
-        members = read_members(
-            path, lambda member: member in headers or member.startswith("samples/")
-        )
         found = {
-            member: json_object(f"{path}, {member}", content) for member, content in members.items()
+            member: json_object(f"{path}, {member}", content)
+            for member, content in _members(path).items()
         }
         start = found.pop("_journal/start.json", {}) | {"status": "started"}
         header = found.pop("header.json", start)
@@ -201,3 +141,56 @@ def _correct(place: str, row: dict, shown: str, collected: Collected) -> bool | 
     value = expect(f"score {metric}", given[metric], dict).get("value")
     grade = _GRADES.get(value, value) if isinstance(value, str) else value
     return collected.score(shown, place, f"score {metric}", grade)
+
+
+def _members(path: Path) -> dict[str, bytes]:
+    """The members of a zip that are read, by name; of several with one name, the last."""
+    content = read_bytes(path)
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            infos = {info.filename: info for info in archive.infolist()}
+            return {
+                name: _zstandard(path, content, info)
+                if info.compress_type == _ZSTANDARD
+                else archive.read(info)
+                for name, info in infos.items()
+                if name in _HEADERS or name.startswith("samples/")
+            }
+    except _DAMAGED as error:
+        raise UserError(f"{path}: a damaged zip ({error}); copy the log again") from None
+    except (NotImplementedError, RuntimeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); write the log again") from None
+
+
+def _zstandard(path: Path, content: bytes, info: zipfile.ZipInfo) -> bytes:
+    # A local header has 30 bytes, the last four of them the lengths of a name and of extras.
+    end = info.header_offset + 30
+    begin = end + sum(int.from_bytes(content[end - n : end - n + 2], "little") for n in (4, 2))
+    data = _decompress(path, content[begin : begin + info.compress_size])
+    if zlib.crc32(data) != info.CRC:
+        raise zipfile.BadZipFile(f"bad checksum of {info.filename}")
+    return data
+
+
+def _decompress(path: Path, data: bytes) -> bytes:
+    try:
+        import zstandard
+
+        try:
+            reader = zstandard.ZstdDecompressor().decompressobj(read_across_frames=True)
+            return reader.decompress(data)
+        except zstandard.ZstdError as error:
+            raise zipfile.BadZipFile(str(error)) from None
+    except ImportError:
+        pass
+    try:
+        import pyarrow
+    except ImportError:
+        raise UserError(
+            f"{path}: compressed with Zstandard, which takes a package: pip install zstandard, "
+            "or 'inspect log convert --to json --output-dir DIR LOG'"
+        ) from None
+    try:
+        return pyarrow.CompressedInputStream(pyarrow.BufferReader(data), "zstd").read()
+    except OSError as error:
+        raise zipfile.BadZipFile(str(error)) from None

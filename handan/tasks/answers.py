@@ -1,6 +1,13 @@
-"""Where a text marks its answer, and whether two statements of one hold together.
+"""Reading the stated answer out of free text, without ever evaluating the text.
 
-Marks are ``<answer>`` tags and boxes. Every pattern is linear in the text.
+A task says what an answer looks like (a function from text to ``Stated`` candidates); this module
+says which of several candidates is the answer. The order of trust is: the last ``<answer>`` tag or
+box; the first candidate after the last 'answer'; a closing line, an opening line, a bold span that
+consists of a candidate alone; the last candidate. Candidates the text itself rejects ('not 1001 but
+1010'), offers as alternatives ('1001 or 1010') or follows by another one in the same breath ('The
+answer is 1001. The answer is 1010.') are no answers, so that hedging never pays.
+
+Every pattern looks at a bounded neighbourhood of a position, so that reading is linear in the text.
 """
 
 import re
@@ -12,6 +19,7 @@ from typing import NamedTuple
 from handan.tasks.base import Grade, Item
 
 BETWEEN_CHARACTERS, MAX_MARKS = 60, 20
+NEIGHBOURHOOD_CHARACTERS, NEARBY_CHARACTERS = 80, 12
 
 OR = (
     r"(?:(?<!more )\bor\b(?! (?:rather|equivalently|in other words))|\b(?:maybe|perhaps|possibly"
@@ -39,71 +47,6 @@ BOX_PIECE = re.compile(
     r"|\\.|[{}]",
     re.DOTALL,
 )
-
-
-class Mark(NamedTuple):
-    """A box, or an ``<answer>`` tag, at ``text[start:end]``."""
-
-    start: int
-    end: int
-    content: str
-    is_tag: bool = False
-
-
-def marked(text: str) -> list[Mark]:
-    """The last ``<answer>`` tags of a text and boxes outside of them, in order."""
-    tags = [Mark(m.start(), m.end(), m["inside"], True) for m in TAG.finditer(text)]
-    marks, index = list(tags), 0
-    for box in boxes(text):
-        while index < len(tags) and tags[index].end <= box.start:
-            index += 1
-        if index == len(tags) or box.start < tags[index].start:
-            marks.append(box)
-    return sorted(marks)[-MAX_MARKS:]
-
-
-def together(between: str) -> bool:
-    """Whether two statements with this text between them both hold, or are alternatives."""
-    if len(between) > BETWEEN_CHARACTERS:
-        return False
-    return not TURN.search(between) or bool(DOUBT.search(between))
-
-
-def boxes(text: str) -> list[Mark]:
-    """All ``\\boxed`` and ``\\fbox`` of a text that stand in no other, in order.
-
-    Braces may be missing (``\\boxed 2``); an unclosed box at the end goes on to its line's end.
-    """
-    found: list[Mark] = []
-    open_boxes: list[tuple[int, int, int]] = []
-    depth = 0
-    for match in BOX_PIECE.finditer(text):
-        if match["bare"] is not None:
-            if not open_boxes and match["bare"].strip(" .,;:"):
-                found.append(Mark(match.start(), match.end(), match["bare"]))
-        elif match["box"]:
-            open_boxes.append((depth, match.start(), match.end()))
-            depth += 1
-        elif match[0] == "{":
-            depth += 1
-        elif match[0] == "}":
-            depth -= 1
-            if open_boxes and open_boxes[-1][0] == depth:
-                _, start, begin = open_boxes.pop()
-                while found and found[-1].start > start:
-                    found.pop()
-                found.append(Mark(start, match.end(), text[begin : match.start()]))
-    if open_boxes and (not found or open_boxes[-1][1] > found[-1].start):
-        _, start, begin = open_boxes[-1]
-        content = text[begin:].split("\n", 1)[0]
-        found.append(Mark(start, begin + len(content), content))
-    return found
-
-
-# Reading the stated answer out of free text, without ever evaluating the text.
-
-NEIGHBOURHOOD_CHARACTERS, NEARBY_CHARACTERS = 80, 12
-
 WRAPPERS = re.compile(
     r"\\(?:text|textbf|textit|texttt|textrm|mathrm|mathbf|mathit|mathtt|mathsf|operatorname"
     r"|boxed|fbox|left|right)(?![a-zA-Z])"
@@ -163,6 +106,65 @@ AND = re.compile(
 MARKUP = " \t*_`\"'\u201c\u201d()[]#>"
 
 
+class Mark(NamedTuple):
+    """A box, or an ``<answer>`` tag, at ``text[start:end]``."""
+
+    start: int
+    end: int
+    content: str
+    is_tag: bool = False
+
+
+def marked(text: str) -> list[Mark]:
+    """Find the last ``<answer>`` tags of a text and boxes outside of them, in order."""
+    tags = [Mark(m.start(), m.end(), m["inside"], True) for m in TAG.finditer(text)]
+    marks, index = list(tags), 0
+    for box in boxes(text):
+        while index < len(tags) and tags[index].end <= box.start:
+            index += 1
+        if index == len(tags) or box.start < tags[index].start:
+            marks.append(box)
+    return sorted(marks)[-MAX_MARKS:]
+
+
+def together(between: str) -> bool:
+    """Tell whether two statements with this text between them both hold, or are alternatives."""
+    if len(between) > BETWEEN_CHARACTERS:
+        return False
+    return not TURN.search(between) or bool(DOUBT.search(between))
+
+
+def boxes(text: str) -> list[Mark]:
+    """Find all ``\\boxed`` and ``\\fbox`` of a text that stand in no other, in order.
+
+    Braces may be missing (``\\boxed 2``); an unclosed box at the end goes on to its line's end.
+    """
+    found: list[Mark] = []
+    open_boxes: list[tuple[int, int, int]] = []
+    depth = 0
+    for match in BOX_PIECE.finditer(text):
+        if match["bare"] is not None:
+            if not open_boxes and match["bare"].strip(" .,;:"):
+                found.append(Mark(match.start(), match.end(), match["bare"]))
+        elif match["box"]:
+            open_boxes.append((depth, match.start(), match.end()))
+            depth += 1
+        elif match[0] == "{":
+            depth += 1
+        elif match[0] == "}":
+            depth -= 1
+            if open_boxes and open_boxes[-1][0] == depth:
+                _, start, begin = open_boxes.pop()
+                while found and found[-1].start > start:
+                    found.pop()
+                found.append(Mark(start, match.end(), text[begin : match.start()]))
+    if open_boxes and (not found or open_boxes[-1][1] > found[-1].start):
+        _, start, begin = open_boxes[-1]
+        content = text[begin:].split("\n", 1)[0]
+        found.append(Mark(start, begin + len(content), content))
+    return found
+
+
 class Stated(NamedTuple):
     """A candidate answer at ``text[start:end]``, in canonical form."""
 
@@ -181,7 +183,7 @@ def grade_by(find: Callable[[Item, str], list[Stated]], item: Item, text: str) -
 
 
 def read(text: str, find: Finder) -> str | None:
-    """The answer that ``text`` states, or None if it states none.
+    """Return the answer that ``text`` states, or None.
 
     Args:
         text: what a model wrote after its reasoning.
@@ -219,14 +221,14 @@ def _marked_answer(text: str, mark: Mark, find: Finder) -> str | None:
     inside = range(len(head), len(head) + len(content) + 1)
     stated = find(around)
     mine = [s for s in stated if s.start in inside and s.end in inside and s.answer == answer]
-    if any(is_rejected(around, s) for s in mine):
+    if any(_is_rejected(around, s) for s in mine):
         return None
-    kept = without_alternatives(around, stated)
+    kept = _without_alternatives(around, stated)
     return answer if not mine or any(s in kept for s in mine) else ""
 
 
 def plain(text: str) -> str:
-    """``text`` without LaTeX wrappers, with one kind of hyphen and with ``_2`` for a subscript."""
+    """Remove LaTeX wrappers; write one kind of hyphen, and ``_2`` for a subscript."""
     text = WRAPPERS.sub("", text)
     for command, sign in OPERATORS.items():
         text = text.replace(command, sign)
@@ -235,10 +237,20 @@ def plain(text: str) -> str:
 
 
 def choose(text: str, find: Finder) -> str | None:
-    """The candidate that ``text`` puts forward as its answer, or None."""
-    stated = without_alternatives(text, [s for s in find(text) if not is_rejected(text, s)])
+    """Return the candidate that ``text`` puts forward as its answer, or None."""
+    stated = _without_alternatives(text, [s for s in find(text) if not _is_rejected(text, s)])
     if not stated:
         return None
+
+    def ends_clause(candidate: Stated) -> bool:
+        right = text[candidate.end : candidate.end + NEIGHBOURHOOD_CHARACTERS].lstrip(MARKUP)
+        return right == "" or right[0] in "\n.;:!"
+
+    def is_bold(candidate: Stated) -> bool:
+        right = text[candidate.end : candidate.end + 4].lstrip(".\"' ")
+        left = before(text, candidate.start).rstrip("\"' ")
+        return left.endswith("**") and right.startswith("**")
+
     retracted = max((match.start() for match in RETRACTION.finditer(text)), default=-1)
     starts = [s.start for s in stated]
     cues = [c for c in CUE.finditer(text) if c.start() > retracted]
@@ -250,26 +262,23 @@ def choose(text: str, find: Finder) -> str | None:
             if earlier is None or earlier.answer == answer:
                 return answer
             # 'The answer is X. The answer is Y.' and 'X. The answer is Y.' state both.
-            said = starts[index - 1] == opening and ends_clause(text, earlier)
+            said = starts[index - 1] == opening and ends_clause(earlier)
             said |= number > 0 and 0 <= earlier.start - cues[number - 1].end() <= 4
             near = 0 <= cue.start() - earlier.end <= NEARBY_CHARACTERS
-            return (
-                None
-                if said and near and not TURN.search(text, earlier.end, cue.start())
-                else answer
-            )
+            both = said and near and not TURN.search(text, earlier.end, cue.start())
+            return None if both else answer
     current = [s for s in stated if s.start >= retracted] or stated
     # An opening or a closing line is one that holds nothing but a candidate and markup.
-    closes = len(text.rstrip(MARKUP + "\n.!"))
-    bold = [s for s in current if is_bold(text, s)]
-    if current[-1].end >= closes and starts_line(text, current[-1]):
-        return current[-1].answer
-    if current[0].start == opening and retracted < 0 and ends_clause(text, current[0]):
+    if current[-1].end >= len(text.rstrip(MARKUP + "\n.!")):
+        left = before(text, current[-1].start).rstrip(MARKUP)
+        if left == "" or left.endswith("\n"):
+            return current[-1].answer
+    if current[0].start == opening and retracted < 0 and ends_clause(current[0]):
         return current[0].answer
-    return (bold or current)[-1].answer
+    return ([s for s in current if is_bold(s)] or current)[-1].answer
 
 
-def is_rejected(text: str, stated: Stated) -> bool:
+def _is_rejected(text: str, stated: Stated) -> bool:
     """Whether the words around a candidate say that it is not the answer."""
     return bool(
         REJECTED_BEFORE.search(before(text, stated.start))
@@ -277,7 +286,7 @@ def is_rejected(text: str, stated: Stated) -> bool:
     )
 
 
-def without_alternatives(text: str, stated: list[Stated]) -> list[Stated]:
+def _without_alternatives(text: str, stated: list[Stated]) -> list[Stated]:
     """Drop neighbours joined by 'or' that differ: 'true or false' repeats the question.
 
     With them go those listed before ('X, Y, or Z'), and both ends of 'between X and Y'.
@@ -301,30 +310,12 @@ def without_alternatives(text: str, stated: list[Stated]) -> list[Stated]:
 
 
 def before(text: str, position: int) -> str:
-    """The bounded neighbourhood of ``text`` that ends at ``position``."""
+    """Return the bounded neighbourhood of ``text`` that ends at ``position``."""
     return text[max(0, position - NEIGHBOURHOOD_CHARACTERS) : position]
 
 
-def starts_line(text: str, stated: Stated) -> bool:
-    """Whether only markup stands between the beginning of the line and the candidate."""
-    left = before(text, stated.start).rstrip(MARKUP)
-    return left == "" or left.endswith("\n")
-
-
-def ends_clause(text: str, stated: Stated) -> bool:
-    """Whether the candidate is followed by the end of a line or a mark that ends a clause."""
-    right = text[stated.end : stated.end + NEIGHBOURHOOD_CHARACTERS].lstrip(MARKUP)
-    return right == "" or right[0] in "\n.;:!"
-
-
-def is_bold(text: str, stated: Stated) -> bool:
-    """Whether the candidate alone is set in bold, with or without a final full stop."""
-    right = text[stated.end : stated.end + 4].lstrip(".\"' ")
-    return before(text, stated.start).rstrip("\"' ").endswith("**") and right.startswith("**")
-
-
 def find_verdicts(text: str, vocabularies: list[tuple[str, str, str]]) -> list[Stated]:
-    """Candidates of a two-way question.
+    """Find the candidates of a two-way question.
 
     Args:
         text: where to look.

@@ -1,5 +1,12 @@
-"""One spelling for what is written in many ways, and the parts that brackets and commas make.
+"""The answer that a text gives to a problem of mathematics, and its parts in one spelling.
 
+Statements are ``<answer>`` tags, boxes, and sentences such as 'The answer is' or a line '####'; in
+a text without any, its last line. The last statement is the answer, unless one shortly before it
+says something else and no word between them takes that back: then both are alternatives, and so is
+what 'or', 'maybe' and the like add. Whether alternatives pay is for those who compare: all of them
+must be right, or be the parts of the right answer.
+
+``spelled`` writes an answer in one spelling, ``split`` takes it apart at brackets and commas.
 Nothing is evaluated here, and every pattern is linear in the text.
 """
 
@@ -19,7 +26,7 @@ from handan.tasks.answers import (
     together,
 )
 
-# ruff: noqa: RUF001 - these characters are what is replaced
+# ruff: noqa: RUF001 - these characters stand in answers, and are replaced
 SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ", "0123456789-+n", strict=True))
 SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
 SIGNS = {
@@ -88,92 +95,6 @@ PIECE = re.compile(r"\\[{}]|\\[a-zA-Z]+|\\.|\s+(?:and|or)\s+|.", re.DOTALL)
 COMMA_GROUPED = re.compile(r"\d,\d{3}(?!\d)")
 SPELLINGS = [(re.compile(pattern), replacement) for pattern, replacement in COMMANDS]
 
-
-def _vulgar(match: re.Match) -> str:
-    above, below = unicodedata.normalize("NFKC", match["sign"]).split("\u2044")
-    return f"{match['whole']}\\frac{{{above}}}{{{below}}}"
-
-
-def spelled(text: str) -> str:
-    """``text`` in one spelling; spaces are kept, as '1 1/2' and '11/2' differ."""
-    text = VULGAR.sub(_vulgar, text)
-    text = ROOT.sub(lambda match: f"\\sqrt{{{match['inner'] or match['token']}}}", text)
-    text = RAISED.sub(lambda m: f"^{{{''.join(SUPERSCRIPTS[c] for c in m[0])}}}", text)
-    text = LOWERED.sub(lambda m: f"_{{{''.join(SUBSCRIPTS[c] for c in m[0])}}}", text)
-    text = text.translate(CHARACTERS)
-    text = GROUPED.sub(lambda match: NOT_DIGITS.sub("", match[0]), text)
-    for pattern, replacement in SPELLINGS:
-        text = pattern.sub(replacement, text)
-    if TRIGONOMETRY.search(text):
-        text = DEGREES.sub(r"\\frac{\1\\pi}{180}", text)
-    return text.strip()
-
-
-def bare(text: str) -> str:
-    """An answer without the signs of mathematics, the markup and the full stop around it."""
-    before = None
-    while before != text:
-        before = text
-        text = text.strip(" \n\t*`").removesuffix("\\").rstrip(" \n\t*`")
-        if text.endswith(".") and not text.endswith(".."):
-            text = text[:-1]
-        for opening, closing in (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")):
-            inner = text[len(opening) : -len(closing)]
-            alone = text.startswith(opening) and text.endswith(closing) and len(inner) > 0
-            if alone and len(text) > 2 * len(opening) and opening not in inner and "$" not in inner:
-                text = inner
-    return text
-
-
-def in_brackets(text: str) -> tuple[str, str]:
-    """Opening and closing bracket around a whole text, and what is inside."""
-    pieces = PIECE.findall(text)
-    if len(pieces) < 3 or pieces[0] not in OPENING or pieces[-1] not in CLOSING:
-        return "", text
-    depth = 0
-    for index, piece in enumerate(pieces):
-        depth += (piece in OPENING) - (piece in CLOSING)
-        if depth == 0 and index < len(pieces) - 1:
-            return "", text
-    inside = "".join(pieces[1:-1])
-    if pieces[0] == "{":
-        return in_brackets(inside.strip())
-    opening = BRACKETS.get(pieces[0], pieces[0])
-    closing = ")" if pieces[-1] == "\\rangle" else pieces[-1]
-    return opening + closing, inside
-
-
-def outside(text: str) -> str:
-    """``text`` without what stands in brackets."""
-    depth, found = 0, []
-    for piece in PIECE.findall(text):
-        depth -= piece in CLOSING
-        if depth == 0:
-            found.append(piece)
-        depth += piece in OPENING
-    return "".join(found)
-
-
-def split(text: str, signs: str = ",;", words: bool = True) -> list[str]:
-    """Parts between signs, 'and' and 'or' outside of brackets."""
-    depth, parts = 0, [""]
-    # In '1,234, 5,678' only commas before a space separate.
-    grouped = bool(COMMA_GROUPED.search(text)) and ", " in text
-    pieces = PIECE.findall(text)
-    for piece, following in zip(pieces, [*pieces[1:], " "], strict=False):
-        depth += (piece in OPENING) - (piece in CLOSING)
-        word = words and piece.strip() in ("and", "or") and len(piece) > 3
-        sign = piece in signs and not (piece == "," and grouped and not following.startswith(" "))
-        if depth != 0 or not (word or sign):
-            parts[-1] += piece
-        elif sign or parts[-1].strip():  # 'a, and b'
-            parts.append("")
-    return parts
-
-
-# The answer that a text gives to a problem of mathematics, and whether it gives just one.
-
-# ruff: noqa: RUF001 - minus signs and Chinese stand in answers
 # Of a text only the end is searched for sentences.
 TEXT_CHARACTERS, STATEMENT_CHARACTERS = 4_000, 300
 LAST_LINES = 3
@@ -209,11 +130,16 @@ REJECTED = re.compile(
     r"[\s$\\(*:\[\"']*\Z",
     re.IGNORECASE,
 )
+# The end of a sentence behind its answer.
+CLOSES = re.compile(r"[\s$*)\\\]]*(?:[.!。]?\s*(?:\n|\Z)|[.!。]\s)")
 OTHER = re.compile(
     r"[\s$.,;*)\]\\]*\(?\s*(?:or|maybe|perhaps|possibly|alternatively|otherwise)\b", re.I
 )
 SAME_AGAIN = re.compile(r"equivalent|in other words|\bso\b|more|less", re.I)
-OPENING_FINAL_ANSWERS = re.compile(r"\W*?(?P<number>[-−]?\d[\d,]*(?:\.\d+)?(?:/\d+)?)[.*$]*\s+")
+FIRST_NUMBER = re.compile(r"\W*?(?P<number>[-−]?\d[\d,]*(?:\.\d+)?(?:/\d+)?)[.*$]*\s+")
+
+
+Group = list[tuple[int, int, str]]
 
 
 class Statement(NamedTuple):
@@ -225,7 +151,7 @@ class Statement(NamedTuple):
 
 
 def final_answers(text: str) -> tuple[str, ...] | None:
-    """What a text puts forward as the answer, in its own words.
+    """Return what a text puts forward as the answer, in its own words.
 
     Returns:
         one answer; several that it offers as alternatives or parts; none if all that it says of
@@ -242,7 +168,7 @@ def final_answers(text: str) -> tuple[str, ...] | None:
 
 
 def statements(text: str) -> list[Statement]:
-    """All places at which a text says that something is its answer, in order."""
+    """Find all places at which a text says that something is its answer, in order."""
     marks = marked(text)
     found = [_marked(text, mark) for mark in marks]
     tagged = max((mark.end for mark in marks if mark.is_tag), default=0)
@@ -254,10 +180,10 @@ def statements(text: str) -> list[Statement]:
         said = _after_cue(text, cue, until, words=until < end or end == len(text))
         # Where there is a box, other sentences about an answer count only if they end with it.
         boxed = any(cue.start() <= box.start <= cue.end() + 200 for box in marks)
-        if said and not boxed and (not found or _closes(text, said)):
+        if said and not boxed and (not found or CLOSES.match(text[said.end : said.end + 40])):
             found.append(said)
     found.sort(key=lambda statement: statement.start)
-    opening = OPENING_FINAL_ANSWERS.match(text)
+    opening = FIRST_NUMBER.match(text)
     if opening and found and 0 <= found[0].start - opening.end() <= 12:
         found.insert(0, Statement(0, opening.end(), (opening["number"],)))
     return found
@@ -296,21 +222,12 @@ def _rejected(before: str, behind: str) -> bool:
     return bool(REJECTED.search(before[-NEIGHBOURHOOD_CHARACTERS:]) or REJECTED_AFTER.match(behind))
 
 
-def _closes(text: str, said: Statement) -> bool:
-    """Whether a statement is the end of its sentence."""
-    return bool(
-        re.match(r"[\s$*)\\\]]*(?:[.!。]?\s*(?:\n|\Z)|[.!。]\s)", text[said.end : said.end + 40])
-    )
-
-
 def _after_cue(text: str, cue: re.Match, until: int, words: bool) -> Statement | None:
     """The first thing that is said behind 'the answer is', with its alternatives."""
     rest = text[cue.end() : until]
-    candidates = _candidates(rest, words)
-    if not candidates:
+    groups, kept = _groups(rest, words, cue[0])
+    if not groups:
         return None
-    groups = _groups(rest, candidates)
-    kept = [of for of in groups if not _rejected(cue[0] + rest[: of[0][0]], rest[of[-1][1] :])]
     if not kept:
         return Statement(cue.start(), cue.end() + groups[0][-1][1], None)
     chosen = kept[0]
@@ -329,19 +246,31 @@ def _last_line(text: str) -> Statement | None:
         if match.start() < begin < match.end():
             begin = text.rfind("\n", 0, match.start()) + 1
     line = text[begin:]
-    alone = bare(line)
-    candidates = _candidates(line, words="\n" not in text and len(alone.split()) == 1)
-    if not candidates:
+    groups, kept = _groups(line, words="\n" not in text and len(bare(line).split()) == 1)
+    if not groups:
         return None
-    groups = _groups(line, candidates)
-    kept = [of for of in groups if not _rejected(line[: of[0][0]], line[of[-1][1] :])]
     if not kept:
         return Statement(begin, len(text), None)
     answers = tuple(said for _, _, said in kept[-1])
-    opening = OPENING_FINAL_ANSWERS.match(text)
+    opening = FIRST_NUMBER.match(text)
     if opening and opening.end() == begin and len(text) - begin <= BETWEEN_CHARACTERS:
         answers = (opening["number"], *answers)
     return Statement(begin, len(text), answers)
+
+
+def _groups(text: str, words: bool, cue: str = "") -> tuple[list[Group], list[Group]]:
+    """Candidates, alternatives and parts of one list together; and those that are not denied."""
+    candidates = _candidates(text, words)
+    groups = [candidates[:1]] if candidates else []
+    for left, right in pairwise(candidates):
+        between = text[left[1] : right[0]]
+        near = len(between) <= BETWEEN_CHARACTERS
+        if near and (SEPARATOR.fullmatch(between) or DOUBT.search(between)):
+            groups[-1].append(right)
+        else:
+            groups.append([right])
+    kept = [of for of in groups if not _rejected(cue + text[: of[0][0]], text[of[-1][1] :])]
+    return groups, kept
 
 
 def _candidates(rest: str, words: bool) -> list[tuple[int, int, str]]:
@@ -380,19 +309,6 @@ def _numbers(text: str) -> list[tuple[int, int, str]]:
     ]
 
 
-def _groups(text: str, candidates: list[tuple[int, int, str]]) -> list[list[tuple[int, int, str]]]:
-    """Neighbours that are alternatives or parts of one list together."""
-    groups = [candidates[:1]]
-    for left, right in pairwise(candidates):
-        between = text[left[1] : right[0]]
-        near = len(between) <= BETWEEN_CHARACTERS
-        if near and (SEPARATOR.fullmatch(between) or DOUBT.search(between)):
-            groups[-1].append(right)
-        else:
-            groups.append([right])
-    return groups
-
-
 def _joined(text: str, found: list[Statement]) -> tuple[str, ...]:
     """The last statement that is not denied, with those shortly before that nothing takes back."""
     known = [statement for statement in found if statement.answers is not None]
@@ -404,3 +320,85 @@ def _joined(text: str, found: list[Statement]) -> tuple[str, ...]:
             break
         answers = [*(earlier.answers or ()), *answers]
     return tuple(answers)
+
+
+def _vulgar(match: re.Match) -> str:
+    above, below = unicodedata.normalize("NFKC", match["sign"]).split("\u2044")
+    return f"{match['whole']}\\frac{{{above}}}{{{below}}}"
+
+
+def spelled(text: str) -> str:
+    """Write ``text`` in one spelling; spaces are kept, as '1 1/2' and '11/2' differ."""
+    text = VULGAR.sub(_vulgar, text)
+    text = ROOT.sub(lambda match: f"\\sqrt{{{match['inner'] or match['token']}}}", text)
+    text = RAISED.sub(lambda m: f"^{{{''.join(SUPERSCRIPTS[c] for c in m[0])}}}", text)
+    text = LOWERED.sub(lambda m: f"_{{{''.join(SUBSCRIPTS[c] for c in m[0])}}}", text)
+    text = text.translate(CHARACTERS)
+    text = GROUPED.sub(lambda match: NOT_DIGITS.sub("", match[0]), text)
+    for pattern, replacement in SPELLINGS:
+        text = pattern.sub(replacement, text)
+    if TRIGONOMETRY.search(text):
+        text = DEGREES.sub(r"\\frac{\1\\pi}{180}", text)
+    return text.strip()
+
+
+def bare(text: str) -> str:
+    """Strip an answer of the signs of mathematics, the markup and the full stop around it."""
+    before = None
+    while before != text:
+        before = text
+        text = text.strip(" \n\t*`").removesuffix("\\").rstrip(" \n\t*`")
+        if text.endswith(".") and not text.endswith(".."):
+            text = text[:-1]
+        for opening, closing in (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")):
+            inner = text[len(opening) : -len(closing)]
+            alone = text.startswith(opening) and text.endswith(closing) and len(inner) > 0
+            if alone and len(text) > 2 * len(opening) and opening not in inner and "$" not in inner:
+                text = inner
+    return text
+
+
+def in_brackets(text: str) -> tuple[str, str]:
+    """Return the brackets around a whole text, and what is inside."""
+    pieces = PIECE.findall(text)
+    if len(pieces) < 3 or pieces[0] not in OPENING or pieces[-1] not in CLOSING:
+        return "", text
+    depth = 0
+    for index, piece in enumerate(pieces):
+        depth += (piece in OPENING) - (piece in CLOSING)
+        if depth == 0 and index < len(pieces) - 1:
+            return "", text
+    inside = "".join(pieces[1:-1])
+    if pieces[0] == "{":
+        return in_brackets(inside.strip())
+    opening = BRACKETS.get(pieces[0], pieces[0])
+    closing = ")" if pieces[-1] == "\\rangle" else pieces[-1]
+    return opening + closing, inside
+
+
+def outside(text: str) -> str:
+    """Return ``text`` without what stands in brackets."""
+    depth, found = 0, []
+    for piece in PIECE.findall(text):
+        depth -= piece in CLOSING
+        if depth == 0:
+            found.append(piece)
+        depth += piece in OPENING
+    return "".join(found)
+
+
+def split(text: str, signs: str = ",;", words: bool = True) -> list[str]:
+    """Split at signs, 'and' and 'or' outside of brackets."""
+    depth, parts = 0, [""]
+    # In '1,234, 5,678' only commas before a space separate.
+    grouped = bool(COMMA_GROUPED.search(text)) and ", " in text
+    pieces = PIECE.findall(text)
+    for piece, following in zip(pieces, [*pieces[1:], " "], strict=False):
+        depth += (piece in OPENING) - (piece in CLOSING)
+        word = words and piece.strip() in ("and", "or") and len(piece) > 3
+        sign = piece in signs and not (piece == "," and grouped and not following.startswith(" "))
+        if depth != 0 or not (word or sign):
+            parts[-1] += piece
+        elif sign or parts[-1].strip():  # 'a, and b'
+            parts.append("")
+    return parts
