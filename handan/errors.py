@@ -54,10 +54,7 @@ def disk_sentence(
 ) -> str | None:
     """Say what the system has against a file and what to do about it; None for a bug of ours.
 
-    Args:
-        error: from the system.
-        path: the file, where the error does not name it or names another one.
-        what: cannot be done with it.
+    ``path`` is the file, where the error does not name it or names another one.
     """
     number, reason = error.errno, error.strerror
     if path is None and isinstance(error.filename, str | bytes | os.PathLike):

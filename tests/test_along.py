@@ -152,8 +152,8 @@ def test_a_checkpoint_that_is_removed_while_it_is_read_is_left_out(
     monkeypatch.setattr(sweep, "load_model", load_slowly)
     assert swept_steps(training, one_item, run / "sweep") == [0]
     shown = capsys.readouterr().out
-    assert "checkpoint-2: removed by its training while it was read; left out" in shown
-    assert "checkpoint-4: removed" in shown
+    assert "checkpoint-2: damaged: chat_template.jinja is missing; left out" in shown
+    assert "checkpoint-4: incomplete" in shown
 
 
 def test_a_damaged_checkpoint_is_left_out_and_the_damage_named(trained, tmp_path, one_item, capsys):

@@ -160,27 +160,20 @@ def _write_results(run_dir: Path, suite: Suite, items: Sequence[SuiteItem]) -> d
 
 def cost_columns(items: Sequence[SuiteItem]) -> list[str]:
     """Columns of ``costs.csv``: the fixed ones and a covariate for each property of an item."""
-    names = dict.fromkeys(
-        name
-        for entry in items
-        for name in entry.item.covariates
-        if not name.startswith(NO_COVARIATES)
-    )
-    return [*COST_COLUMNS, *(f"covariate_{name}" for name in names)]
+    names = dict.fromkeys(name for entry in items for name in entry.item.covariates)
+    return [
+        *COST_COLUMNS,
+        *(f"covariate_{name}" for name in names if not name.startswith(NO_COVARIATES)),
+    ]
 
 
 def cost_rows(
     generations: Sequence[dict], items: Sequence[SuiteItem], cost_without_span: str
 ) -> list[dict]:
-    """Rows of ``costs.csv``: responses joined with what they are compared to.
+    """Rows of ``costs.csv``: those of ``generations.jsonl``, joined with their items.
 
     The order is that of the items, sampled responses first, whatever the order in which they were
-    drawn.
-
-    Args:
-        generations: rows of ``generations.jsonl``, which have bare counts.
-        items: what was asked.
-        cost_without_span: of the suite: what a response of a format without a span costs.
+    drawn. ``cost_without_span`` is that of the suite.
     """
     by_key = {(entry.item.task, entry.item.key): entry for entry in items}
     columns = cost_columns(items)
@@ -242,7 +235,7 @@ def suite_metrics(costs: Sequence[dict], first: Sequence[dict] | None) -> dict[s
 
     Args:
         costs: of ``sampled_costs``, of one model at one step.
-        first: the same of step 0; None at step 0 itself, or if it was not measured.
+        first: the same of step 0, if there is any before this step.
     """
     model = costs[0]["model"]
     begin = f"{model} at step 0"
@@ -283,11 +276,7 @@ def time_share(measuring_s: float, training_s: float) -> float:
 
 
 def budget_metrics(budget: Mapping[str, float | None]) -> dict[str, float]:
-    """What was spent until a step, and the share of the time that went into measuring.
-
-    Args:
-        budget: of ``Ledger.budget``, or what a checkpoint keeps of it.
-    """
+    """What a ``Ledger.budget`` says, and the share of the time that went into measuring."""
     out = {f"budget/{key}": value for key, value in budget.items() if value is not None}
     share = time_share(out.get("budget/probe_seconds", 0.0), out.get("budget/train_seconds", 0.0))
     return out if math.isnan(share) else {**out, "budget/probe_share": share}

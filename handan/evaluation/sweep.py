@@ -29,7 +29,7 @@ from handan.generation.transformers_engine import TransformersEngine
 from handan.launch import Processes
 from handan.rundir import read_run, read_settings
 from handan.training import checkpoints
-from handan.training.checkpoints import LEDGER, MANIFEST, what_is_wrong
+from handan.training.checkpoints import LEDGER, what_is_wrong
 from handan.training.settings import SCHEDULE
 
 HALF_PRECISION = {"bf16": "bfloat16", "fp16": "float16"}
@@ -39,14 +39,7 @@ EVALUATED = "alignment.json"
 
 @dataclass(frozen=True)
 class Training:
-    """A training run, as its directory describes it.
-
-    Attributes:
-        run_dir: its directory.
-        arm: its name.
-        settings: of config.yaml, under ``training``.
-        facts: of run.json, under ``training``.
-    """
+    """A training run, its settings of config.yaml and its facts of run.json."""
 
     run_dir: Path
     arm: str
@@ -61,14 +54,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Policy:
-    """The model of a run at one step.
-
-    Attributes:
-        step: of the training.
-        model: where it was saved, or the name on the hub of the one the run began with.
-        revision: on the hub.
-        budget: what was spent until then.
-    """
+    """The model of a run at one step, where it was saved or on the hub, and what it had cost."""
 
     step: int
     model: str
@@ -90,7 +76,7 @@ def read_training(run_dir: Path) -> Training:
 
 
 def begin(sweep_dir: Path, run: Training, suite: Suite) -> None:
-    """Record what is evaluated in ``sweep_dir``, on which suite.
+    """Record what is evaluated in ``sweep_dir``, which must hold nothing else.
 
     Raises:
         UserError: it holds evaluations of another training, on another suite, or of other texts
@@ -117,9 +103,6 @@ def policies(run: Training) -> list[Policy]:
     """The models of a run that are there now: its start, whole checkpoints, its end.
 
     What is wrong with another checkpoint is printed.
-
-    Raises:
-        UserError: there is neither a checkpoint nor a finished training.
     """
     found = {}
     for step, path in checkpoints.found(run.run_dir).items():
@@ -176,43 +159,27 @@ def open_whole(policy: Policy, run: Training, world: Processes) -> TransformersE
 
     Half a checkpoint can be loaded without an error, as one without its chat template.
     """
-    before, engine = _files(policy), None
-
-    def removed() -> str | None:
-        """Tell of a checkpoint of which something is missing now; its manifest goes first."""
-        if not policy.is_checkpoint or (MANIFEST in before and _files(policy) == before):
-            return None
-        return (
-            "removed by its training while it was read; left out. Raise save_total_limit to keep "
-            "more checkpoints"
-        )
-
+    engine, folder = None, Path(policy.model)
     try:
         engine = open_as_trained(policy, run, world)
-        reason = removed()
+        # Its training may have removed it meanwhile.
+        reason = what_is_wrong(folder, "none") if policy.is_checkpoint else None
     except (OSError, UserError):
-        reason = removed()
-        if reason is None and policy.is_checkpoint:
-            wrong = what_is_wrong(Path(policy.model), "model")
-            reason = f"{wrong}; left out" if wrong else None
+        reason = what_is_wrong(folder, "model") if policy.is_checkpoint else None
         if reason is None:
             raise
     reasons = [row["reason"] for row in world.gather([{"reason": reason}]) if row["reason"]]
     if reasons and world.rank == 0:
-        print(f"{policy.model}: {reasons[0]}", flush=True)
+        print(
+            f"{policy.model}: {reasons[0]}; left out. If its training removed it, raise "
+            "save_total_limit to keep more checkpoints",
+            flush=True,
+        )
     return None if reasons else engine
 
 
-def _files(policy: Policy) -> set[str]:
-    return {path.name for path in Path(policy.model).glob("*")}
-
-
 def open_as_trained(policy: Policy, run: Training, world: Processes) -> TransformersEngine:
-    """A policy, computed with as in training: dtype, precision, attention, unmerged adapters.
-
-    Raises:
-        UserError: it cannot be loaded.
-    """
+    """A policy, computed with as in training: dtype, precision, attention, unmerged adapters."""
     precision, attention = run.facts["launch"]["mixed_precision"], "attn_implementation"
     casts_weights = run.facts["launch"]["engine"] == "DEEPSPEED" and precision in HALF_PRECISION
     dtype = HALF_PRECISION[precision] if casts_weights else run.settings["dtype"] or "float32"
@@ -231,16 +198,10 @@ def open_as_trained(policy: Policy, run: Training, world: Processes) -> Transfor
 
 
 def write_sweep(sweep_dir: Path, suite: Suite) -> list[int]:
-    """Put the evaluations in ``sweep_dir/step-N`` together.
+    """Put the evaluations in ``sweep_dir/step-N`` together, and return their steps.
 
     Writes ``costs.csv`` and ``alignment.json``, whose models have a list ``steps``, and
     ``metrics.jsonl`` as a training writes it at its probes.
-
-    Returns:
-        The steps in them.
-
-    Raises:
-        UserError: no step was evaluated to the end.
     """
     items = suite_items(suite)
     steps = sorted(int(path.parent.name[5:]) for path in sweep_dir.glob(f"step-*/{EVALUATED}"))
