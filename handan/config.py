@@ -255,7 +255,7 @@ def line_keys() -> set[str]:
 
 
 def given_keys() -> tuple[str, set[str]]:
-    """Where this command's settings come from, and every key that is set there or on the line."""
+    """The source of this command's settings, and every key that is set there or on the line."""
     arguments, keys = sys.argv[1:], line_keys()
     if "--config" not in arguments:
         return "command line", keys

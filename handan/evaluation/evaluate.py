@@ -276,7 +276,7 @@ def time_share(measuring_s: float, training_s: float) -> float:
 
 
 def budget_metrics(budget: Mapping[str, float | None]) -> dict[str, float]:
-    """What a ``Ledger.budget`` says, and the share of the time that went into measuring."""
+    """Metrics of a ``Ledger.budget``, and the share of the time that went into measuring."""
     out = {f"budget/{key}": value for key, value in budget.items() if value is not None}
     share = time_share(out.get("budget/probe_seconds", 0.0), out.get("budget/train_seconds", 0.0))
     return out if math.isnan(share) else {**out, "budget/probe_share": share}

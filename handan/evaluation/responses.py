@@ -29,7 +29,7 @@ KEY = ("settings", "task", "item", "sample")
 
 @dataclass(frozen=True)
 class SamplingPlan:
-    """Which responses to draw.
+    """The responses to draw.
 
     Attributes:
         questions: what is asked.

@@ -63,7 +63,7 @@ class Policy:
 
     @property
     def is_checkpoint(self) -> bool:
-        """Whether its training may remove it again."""
+        """True if its training may remove it again."""
         return self.step > 0 and Path(self.model).name.startswith("checkpoint-")
 
 

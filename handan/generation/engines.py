@@ -59,7 +59,7 @@ class EngineSettings:
 
 
 class Engine(Protocol):
-    """What generates.
+    """The interface of all engines.
 
     Attributes:
         tokenizer: of the model; None if a server's is not known here.

@@ -69,7 +69,7 @@ class ReasoningFormat:
 
     @property
     def thinks(self) -> bool:
-        """Whether a response has a span; if not, the suite says what it costs."""
+        """True if a response has a span; if not, the suite says what it costs."""
         return self.open is not None and self.template.get("enable_thinking") is not False
 
     @property
@@ -161,7 +161,7 @@ def choose(name: str, tokenizer: Any) -> ReasoningFormat:
 
 
 def choose_for(model: str, name: str, tokenizer: Any) -> ReasoningFormat:
-    """As ``choose``, but ``auto`` is what a model was trained with, if a recipe recorded that.
+    """Choose a format like ``choose``, but take what a recipe recorded of a trained model.
 
     A student that learned to think keeps the chat template of its base, which shows nothing of it.
     ``model`` is a run directory, one of its checkpoints, another directory, or a name on the hub.

@@ -283,7 +283,7 @@ def eos_ids(model: Any, tokenizer: Any) -> list[int]:
 
 
 def ends_of(model_name: str, revision: str | None, tokenizer: Any) -> list[int]:
-    """As ``eos_ids``, for a model that is loaded elsewhere."""
+    """The ids of ``eos_ids``, for a model that is loaded elsewhere."""
     from transformers import GenerationConfig
 
     _check_saved_generation(model_name)

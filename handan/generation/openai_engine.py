@@ -173,7 +173,7 @@ class OpenAIEngine:
         }
 
     def complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
-        """As ``Engine.complete``; all requests are on their way together."""
+        """Complete a batch; all requests are on their way together."""
         return asyncio.run(self._complete(batch, seed))
 
     async def _complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
@@ -343,7 +343,7 @@ def bounded_client(seconds: float, max_bytes: int) -> Any:
     httpx = _httpx()
 
     class Body(httpx.AsyncByteStream):  # type: ignore[name-defined]
-        """What comes of a response, as far as it may."""
+        """The body of a response, up to its limits."""
 
         def __init__(self, response: Any, deadline: float) -> None:
             self.response, self.stream, self.deadline = response, response.stream, deadline

@@ -51,10 +51,10 @@ class Request:
         return int(content_hash(own), 16) % 2**31
 
     def asked(self, form: ReasoningFormat) -> list:
-        """What the model is given, as far as it is known here.
+        """The input of the model, as far as it is known here.
 
-        The ids, which are all that an engine in this process sees and hold wording, chat template
-        and system prompt; of a server whose tokenizer is not known, what is sent to it.
+        The ids, which hold wording, chat template and system prompt; of a server whose tokenizer is
+        not known, what is sent to it.
         """
         return list(self.prompt_ids) or [form.messages(self.question), dict(form.template)]
 

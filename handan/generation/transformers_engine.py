@@ -57,7 +57,7 @@ class TransformersEngine:
         }
 
     def complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
-        """As ``Engine.complete``; the whole batch shares one seed, mixed with its content."""
+        """Complete a batch, which shares one seed, mixed with its content."""
         rows = generate_batch(self.model, self.tokenizer, batch, seed)
         return [Completion(ids, ended=ids[-1] in self.ends) for ids in rows]
 

@@ -72,7 +72,7 @@ class VLLMEngine:
         }
 
     def complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
-        """As ``Engine.complete``."""
+        """Complete a batch; every request has a seed of its own."""
         from vllm import SamplingParams
 
         outputs = self.llm.generate(
