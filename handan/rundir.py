@@ -208,11 +208,16 @@ def read_asked(run_dir: Path) -> Asked:
 
 
 def facts() -> dict[str, Any]:
-    """Versions, revision, hardware and command of this process, which must hold no secret."""
+    """Versions, revision, hardware and command of this process, which must hold no secret.
+
+    Accelerators are those that an imported torch can tell.
+    """
     refuse_in_words(sys.argv[1:])
     # The launcher's own words are not handed down; these variables are set by nobody else.
     launched = {"ACCELERATE_DYNAMO_BACKEND", "ACCELERATE_CONFIG_DS_FIELDS"} & os.environ.keys()
     launcher = "accelerate launch" if launched else "python"
+    torch = sys.modules.get("torch")
+    gpus = range(torch.cuda.device_count() if torch else 0)
     versions: dict[str, str | None] = dict.fromkeys(PACKAGES)
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -223,7 +228,14 @@ def facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": versions,
         "git": git_revision(),
-        "hardware": hardware(),
+        "hardware": {
+            "machine": platform.machine(),
+            "system": platform.system(),
+            "cores": os.cpu_count(),
+            "threads": os.environ.get("OMP_NUM_THREADS"),
+            "accelerators": [torch.cuda.get_device_name(gpu) for gpu in gpus] if torch else [],
+            "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        },
     }
 
 
@@ -238,20 +250,6 @@ def git_revision() -> dict[str, Any] | None:
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
     except (FileNotFoundError, subprocess.CalledProcessError):
         return None
-
-
-def hardware() -> dict[str, Any]:
-    """Processor, cores and accelerators, as far as an imported torch can tell."""
-    torch = sys.modules.get("torch")
-    gpus = range(torch.cuda.device_count() if torch else 0)
-    return {
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "cores": os.cpu_count(),
-        "threads": os.environ.get("OMP_NUM_THREADS"),
-        "accelerators": [torch.cuda.get_device_name(gpu) for gpu in gpus] if torch else [],
-        "processes": int(os.environ.get("WORLD_SIZE", "1")),
-    }
 
 
 def peak_memory_gib() -> float:

@@ -29,16 +29,7 @@ def _mixed(bits: torch.Tensor) -> torch.Tensor:
 
 
 def gumbel_noise(seeds: torch.Tensor, position: int, num_tokens: int) -> torch.Tensor:
-    """Standard Gumbel noise of one position.
-
-    Args:
-        seeds: (rows,) 64-bit integers, one a response.
-        position: of the token that is drawn, from 0.
-        num_tokens: size of the vocabulary.
-
-    Returns:
-        (rows, tokens) 32-bit floats.
-    """
+    """Standard Gumbel noise (rows, tokens) of one position, for ``seeds`` (rows,) of responses."""
     rows = _mixed(seeds + torch.tensor(position + 1, device=seeds.device) * STEP)
     tokens = torch.arange(1, num_tokens + 1, device=seeds.device) * STEP
     bits = _mixed(rows[:, None] + tokens[None]) >> 40 & (1 << 24) - 1
@@ -47,14 +38,10 @@ def gumbel_noise(seeds: torch.Tensor, position: int, num_tokens: int) -> torch.T
 
 
 class SeededSampling(LogitsProcessor):
-    """Turns a greedy search into sampling with a seed for every row.
+    """Turn a greedy search into sampling with a seed for every row.
 
-    Args:
-        seeds: of the rows.
-        temperature: above 0.
-        top_p: nucleus; 1 switches it off.
-        context_length: tokens before the first one that is drawn, padding included.
-        position: of that first token in its response.
+    ``context_length`` tokens, padding included, precede the first one that is drawn, which is at
+    ``position`` in its response.
     """
 
     def __init__(

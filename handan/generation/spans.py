@@ -19,11 +19,9 @@ LOOP_REPEATS, LOOP_TOKENS = 4, 32
 
 
 class Cut(NamedTuple):
-    """The parts of a response as half-open ranges of its characters.
+    """The parts of a response as half-open ranges of its characters, without the tags.
 
     Attributes:
-        spans: reasoning, without the tags.
-        answer: everything after it, without tags.
         closed: False if a span was opened and never closed.
         marked: whether a tag showed where reasoning is, be it an empty span.
     """
@@ -85,7 +83,7 @@ def cut(text: str, opens: str, closes: str, opened: bool, answers: str | None = 
 
 
 def _cut_marked(text: str, opens: str, closes: str, answers: str) -> Cut:
-    """The same where all parts are marked: any number of spans, then the answer."""
+    """Cut where all parts are marked: any number of spans, then the answer."""
     size, mark = len(text), text.find(answers)
     end = size if mark < 0 else mark
     spans, here, closed = [], 0, True
@@ -176,7 +174,7 @@ def split_completion(
 
     Args:
         tokenizer: of the model that generated the ids.
-        completion_ids: generated ids, without the prompt, up to and including end of sequence.
+        completion_ids: without the prompt, up to and including end of sequence.
         form: the model's reasoning format.
         opened: whether the prompt already ends with the opening tag.
         eos_ids: every id that ends a sequence for this model.

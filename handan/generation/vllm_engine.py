@@ -112,17 +112,7 @@ def sampling(decoding: Decoding, seed: int, ends: Sequence[int]) -> dict[str, An
 
 
 def visible_devices(visible: str | None, count: int, rank: int, group: int) -> str:
-    """The GPUs of one process, as ``CUDA_VISIBLE_DEVICES`` names them.
-
-    Args:
-        visible: the variable as it is, None if it is not set.
-        count: GPUs of this machine.
-        rank: of the process on this machine.
-        group: GPUs it needs.
-
-    Raises:
-        UserError: there are not so many.
-    """
+    """The ``group`` GPUs of the process of a rank on this machine, for ``CUDA_VISIBLE_DEVICES``."""
     names = visible.split(",") if visible else [str(number) for number in range(count)]
     mine = names[rank * group : (rank + 1) * group]
     if len(mine) < group:
