@@ -1,32 +1,37 @@
-"""The statistics of alignment, as pure functions on arrays. Resampling is in ``bootstrap.py``.
+"""Statistics of alignment as pure functions on arrays; ``bootstrap.py`` resamples.
 
 Items are the last axis of what is correlated. NaN means 'not defined here' (a constant column, one
 item): it is passed on, never replaced by 0. Signs are kept. No value is clipped; ``settle``
-removes rounding only.
+removes rounding only. ``docs/methods.md`` has the formulas with their sources.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri, stdtr
+from scipy.special import fdtri, ndtr, ndtri, stdtr
 
 FloatArray = NDArray[np.float64]
 
+# A correlation over fewer items is not given: its interval would hold nearly everything, and a
+# single item can make it anything.
+MIN_ITEMS = 12
+# Weights of tasks in a mean of Fisher's z: n - 3, the inverse of its variance, or all alike.
+INVERSE_VARIANCE, EQUAL = TASK_WEIGHTS = "inverse_variance", "equal"
+Z_95 = 1.959963984540054
+# Alignment of teachers and students in the paper (2601.05019), and a usual r between models.
+REPORTED = (0.64, 0.34)
+TYPICAL_R_AB = 0.4
 # Spread below this share of a column's size is rounding: the column is constant.
 _CONSTANT = 1e-12
 # Closer to +1 or -1 than this is +1 or -1.
 _ROUNDING = 1e-9
-# A correlation over fewer items is not given: its interval would hold nearly everything, and a
-# single item can make it anything.
-MIN_ITEMS = 12
-# How tasks weigh in a mean of Fisher's z: by n - 3, the inverse of its variance, or all alike.
-INVERSE_VARIANCE, EQUAL = TASK_WEIGHTS = "inverse_variance", "equal"
+_NAN = float("nan")
 
 
 def settle(r: FloatArray) -> FloatArray:
-    """Correlations whose rounding carried them past ±1, or left them short of it by 1e-9."""
+    """Set correlations to ±1 that rounding carried past it or left short of it by 1e-9."""
     return np.where((r > 1 - _ROUNDING) | (r < _ROUNDING - 1), np.sign(r), r)
 
 
@@ -39,29 +44,22 @@ def centred(x: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def pearson_rows(x: FloatArray, y: FloatArray) -> FloatArray:
-    """Pearson's r over the last axis (items); NaN where a column is constant or has one item.
-
-    Checked against ``scipy.stats.pearsonr``.
-    """
-    x_deviations, x_norm = centred(x)
-    y_deviations, y_norm = centred(y)
+    """Pearson's r over the last axis (items); NaN where a column is constant or has one item."""
+    (x_deviations, x_norm), (y_deviations, y_norm) = centred(x), centred(y)
     return settle((x_deviations * y_deviations).sum(axis=-1) / (x_norm * y_norm))
 
 
 def pearson(x: FloatArray, y: FloatArray) -> float:
     """Pearson's r of two columns of shape (items,); NaN if undefined."""
     if len(x) < 2:
-        return float("nan")
+        return _NAN
     return float(pearson_rows(np.asarray(x, float), np.asarray(y, float)))
 
 
 def spearman(x: FloatArray, y: FloatArray) -> float:
-    """Spearman's rho: Pearson's r of the ranks, ties averaged; NaN if undefined.
-
-    Checked against ``scipy.stats.spearmanr``.
-    """
+    """Spearman's rho: Pearson's r of the ranks, ties averaged; NaN if undefined."""
     if np.isnan(x).any() or np.isnan(y).any():
-        return float("nan")
+        return _NAN
     return pearson(average_ranks(x), average_ranks(y))
 
 
@@ -74,11 +72,24 @@ def average_ranks(x: FloatArray) -> FloatArray:
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[place])
 
 
+def spearman_interval(rho: float, num_items: int) -> tuple[float, float]:
+    """95 % interval of Spearman's rho: tanh(arctanh rho -+ 1.96 sqrt((1 + rho^2 / 2) / (n - 3))).
+
+    Bonett and Wright 2000. NaN under ``MIN_ITEMS`` items or where rho is undefined.
+    """
+    if num_items < MIN_ITEMS or np.isnan(rho):
+        return _NAN, _NAN
+    half = Z_95 * np.sqrt((1 + rho**2 / 2) / (num_items - 3))
+    with np.errstate(divide="ignore"):
+        z = np.arctanh(rho)
+    return float(np.tanh(z - half)), float(np.tanh(z + half))
+
+
 def gradient_of_z(x: FloatArray, y: FloatArray) -> FloatArray:
     """d arctanh(r) / dy of Pearson's r of two columns of shape (items,).
 
     From dr = (dx / |dx| - r dy / |dy|) / |dy| with deviations dx, dy; 0 where r is undefined or
-    exactly 1 in size. Checked against finite differences.
+    exactly 1 in size.
     """
     (x_deviations, x_norm), (y_deviations, y_norm) = centred(x), centred(y)
     r = pearson(x, y)
@@ -92,10 +103,6 @@ def fisher_mean(r: FloatArray, weights: FloatArray | None = None, axis: int = -1
 
     An exact +1 or -1 has an infinite z: beside it no other correlation would count. So a mean that
     contains one is NaN, unless all are equal, whose mean they are.
-
-    Args:
-        r: correlations, averaged over ``axis``.
-        weights: one for each of them, such as of ``z_weights``; all alike by default.
     """
     r = np.asarray(r, float)
     first = np.take(r, 0, axis)
@@ -112,10 +119,6 @@ def z_weights(num_items: Sequence[int], task_weights: str = INVERSE_VARIANCE) ->
     By inverse variance they are proportional to n - 3, for 1 / (n - 3) is the variance of z of
     normal data (Fisher 1921; Hedges and Olkin 1985, ch. 11). They depend on the items alone, so
     models on the same items are weighed alike.
-
-    Args:
-        num_items: of each task, four or more if there are several.
-        task_weights: 'inverse_variance' or 'equal'.
     """
     sizes = np.asarray(num_items, float)
     alike = task_weights == EQUAL or len(sizes) == 1
@@ -137,18 +140,38 @@ def leave_one_out(x: FloatArray, y: FloatArray) -> FloatArray:
         return settle(np.where(known, xy / np.sqrt(xx * yy), np.nan))
 
 
-def holm(p_values: FloatArray) -> FloatArray:
-    """Holm's step-down adjustment of shape (tests,); NaN entries are not part of the family.
+def residuals(values: FloatArray, predictors: FloatArray) -> FloatArray:
+    """Residuals of values (items, columns) on predictors (items, predictors) and a constant.
 
-    Holm 1979. Checked against ``p.adjust(c(.01, .04, .03, .005), "holm")`` of R:
-    .03, .06, .06, .02.
+    Their correlations are partial correlations.
     """
+    design = np.column_stack([np.ones(len(predictors)), predictors])
+    solution, *_ = np.linalg.lstsq(design, values, rcond=None)
+    return without_rounding(values - design @ solution, values)
+
+
+def holm(p_values: FloatArray) -> FloatArray:
+    """Holm's step-down adjustment (1979); NaN entries are not part of the family."""
+    return _adjusted(p_values, lambda p: np.maximum.accumulate(p * np.arange(len(p), 0, -1)))
+
+
+def benjamini_hochberg(p_values: FloatArray) -> FloatArray:
+    """Benjamini and Hochberg's adjustment (1995); NaN entries are not part of the family."""
+
+    def step_up(p: FloatArray) -> FloatArray:
+        stepped = p * (len(p) / np.arange(1, len(p) + 1))
+        return np.minimum.accumulate(stepped[::-1])[::-1]
+
+    return _adjusted(p_values, step_up)
+
+
+def _adjusted(p_values: FloatArray, stepped: Callable[[FloatArray], FloatArray]) -> FloatArray:
+    """Adjust p values by a function of the known ones in ascending order."""
     p_values = np.asarray(p_values, float)
     adjusted = np.full(len(p_values), np.nan)
     family = np.flatnonzero(~np.isnan(p_values))
     order = family[np.argsort(p_values[family], kind="stable")]
-    stepped = p_values[order] * np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(stepped))
+    adjusted[order] = np.minimum(1.0, stepped(p_values[order]))
     return adjusted
 
 
@@ -169,18 +192,12 @@ def reliability_of_means(values_item_sample: FloatArray) -> ModelReliability:
     samples the noise is that of their harmonic mean. It is not clipped, and negative where samples
     of an item differ more than items do. The interval is that of an F ratio of normal data.
 
-    Checked against the known reliability of simulated data, and ``pingouin.intraclass_corr``
-    (ICC1k, value and interval).
-
     Args:
         values_item_sample: shape (items, samples), NaN where an item has fewer samples.
 
     Returns:
-        The reliability and its bounds; NaN with under two items, without repeated samples, or
-        where all values are equal.
+        NaN with under two items, without repeated samples, or where all values are equal.
     """
-    from scipy.special import fdtri
-
     known = np.isfinite(values_item_sample)
     counts = known.sum(axis=1)
     values, counts, known = (part[counts > 0] for part in (values_item_sample, counts, known))
@@ -201,55 +218,15 @@ def reliability_of_means(values_item_sample: FloatArray) -> ModelReliability:
     return ModelReliability(*(float(1 - 1 / f) if f > 0 else -np.inf for f in (ratio, low, high)))
 
 
-def residuals(values: FloatArray, predictors: FloatArray) -> FloatArray:
-    """What least squares on the predictors (items, predictors) and a constant leave of the values.
-
-    Their correlations are partial correlations. Checked against ``pingouin.partial_corr``.
-
-    Args:
-        values: shape (items,) or (items, columns).
-    """
-    design = np.column_stack([np.ones(len(predictors)), predictors])
-    solution, *_ = np.linalg.lstsq(design, values, rcond=None)
-    left = values - design @ solution
-    return without_rounding(left, values)
-
-
-def spearman_interval(rho: float, num_items: int) -> tuple[float, float]:
-    """95 % interval of Spearman's rho: tanh(arctanh rho -+ 1.96 sqrt((1 + rho^2 / 2) / (n - 3))).
-
-    Bonett and Wright 2000. NaN under ``MIN_ITEMS`` items or where rho is undefined.
-    """
-    if num_items < MIN_ITEMS or np.isnan(rho):
-        return float("nan"), float("nan")
-    half = 1.959963984540054 * np.sqrt((1 + rho**2 / 2) / (num_items - 3))
-    with np.errstate(divide="ignore"):
-        z = np.arctanh(rho)
-    return float(np.tanh(z - half)), float(np.tanh(z + half))
-
-
-def benjamini_hochberg(p_values: FloatArray) -> FloatArray:
-    """Benjamini and Hochberg's adjustment (1995); NaN entries are not part of the family.
-
-    Checked against ``scipy.stats.false_discovery_control`` and ``pingouin.multicomp``.
-    """
-    adjusted = np.full(len(p_values), np.nan)
-    family = np.flatnonzero(~np.isnan(p_values))
-    order = family[np.argsort(p_values[family], kind="stable")]
-    stepped = p_values[order] * (len(order) / np.arange(1, len(order) + 1))
-    adjusted[order] = np.minimum(1.0, np.minimum.accumulate(stepped[::-1])[::-1])
-    return adjusted
-
-
 def without_rounding(deviations: FloatArray, x: FloatArray) -> FloatArray:
     """Deviations of x from a mean, 0 where they are rounding: else a constant x would have some."""
     return np.where(np.abs(deviations) <= _CONSTANT * np.max(np.abs(x)), 0.0, deviations)
 
 
 def mean_of_known(values: FloatArray) -> float:
-    """Mean over all axes of what is not NaN, such as a rate over samples; NaN if nothing is."""
+    """Mean over all axes without NaN, such as a rate over samples; NaN if nothing is known."""
     known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
+    return float(known.mean()) if len(known) else _NAN
 
 
 def finite_or_none(value: Any) -> Any:
@@ -259,14 +236,9 @@ def finite_or_none(value: Any) -> Any:
     return [float(bound) for bound in value] if isinstance(value, tuple) else float(value)
 
 
-# Tests of two correlations that share a variable, from the correlations alone; and their power.
-
-Z_95 = 1.959963984540054
-# Alignment of teachers and students in the study (arXiv 2601.05019), and how alike models are.
-REPORTED = (0.64, 0.34)
-TYPICAL_R_AB = 0.4
-# Correlations of exact multiples differ from 1 by less than this.
-_ROUNDING_DEPENDENT = 1e-12
+# -- two correlations that share a variable: tests and power ---------------------------------------
+# Two models' costs a and b are correlated with the same human times y, so r_ay and r_by depend on
+# each other through r_ab. These formulas hold for normal data; the bootstrap does not need that.
 
 
 class Test(NamedTuple):
@@ -277,17 +249,11 @@ class Test(NamedTuple):
 
 
 def williams(r_a: float, r_b: float, r_ab: float, num_items: int) -> Test:
-    """Williams' t (1959) of r_ay = r_by, n - 3 degrees of freedom, as in Steiger 1980, eq. 7.
-
-    Checked against the program depcor of Silver, Hittner and May 2006: r = .3, .4, r_ab = .5,
-    n = 100 give t = -1.0767, p = .2843.
-    """
+    """Williams' t (1959) of r_ay = r_by, n - 3 degrees of freedom, as in Steiger 1980, eq. 7."""
     if num_items < 4:
         return Test(np.nan, np.nan)
-    determinant = 1 - r_a**2 - r_b**2 - r_ab**2 + 2 * r_a * r_b * r_ab
-    mean = (r_a + r_b) / 2
-    n = num_items
-    below = 2 * (n - 1) / (n - 3) * determinant + mean**2 * (1 - r_ab) ** 3
+    n, mean = num_items, (r_a + r_b) / 2
+    below = 2 * (n - 1) / (n - 3) * _determinant(r_a, r_b, r_ab) + mean**2 * (1 - r_ab) ** 3
     if not below > 0 or r_ab <= -1:
         return Test(np.nan, np.nan)
     t = float((r_a - r_b) * np.sqrt((n - 1) * (1 + r_ab) / below))
@@ -295,11 +261,7 @@ def williams(r_a: float, r_b: float, r_ab: float, num_items: int) -> Test:
 
 
 def steiger(r_a: float, r_b: float, r_ab: float, num_items: int) -> Test:
-    """Steiger's Z (1980, eq. 14) of r_ay = r_by: Fisher's z with the pooled correlation.
-
-    Checked against cocor 1.1 (R): r = .4, .5, r_ab = .1, n = 103 give z = -.8887185 (Steiger's
-    case A), and .3, .4, .5, 100 give z = -1.0718, p = .2838.
-    """
+    """Steiger's Z (1980, eq. 14) of r_ay = r_by: Fisher's z with the pooled correlation."""
     mean = (r_a + r_b) / 2
     if num_items < 4 or max(abs(r_a), abs(r_b)) >= 1:
         return Test(np.nan, np.nan)
@@ -311,12 +273,9 @@ def steiger(r_a: float, r_b: float, r_ab: float, num_items: int) -> Test:
 
 
 def zou(r_a: float, r_b: float, r_ab: float, num_items: int) -> tuple[float, float]:
-    """Zou's 95 % interval (2007) of r_ay - r_by, from Fisher's intervals of both.
-
-    Checked against Zou's example: r = .396 and .179, r_ab = .088, n = 66 give [-.093, .517].
-    """
+    """Zou's 95 % interval (2007) of r_ay - r_by, from Fisher's intervals of both."""
     if num_items < 4 or max(abs(r_a), abs(r_b)) >= 1:
-        return float("nan"), float("nan")
+        return _NAN, _NAN
     half = Z_95 / np.sqrt(num_items - 3)
     low_a, high_a = np.tanh(np.arctanh(r_a) - half), np.tanh(np.arctanh(r_a) + half)
     low_b, high_b = np.tanh(np.arctanh(r_b) - half), np.tanh(np.arctanh(r_b) + half)
@@ -324,7 +283,7 @@ def zou(r_a: float, r_b: float, r_ab: float, num_items: int) -> tuple[float, flo
     down = (r_a - low_a) ** 2 + (high_b - r_b) ** 2 - 2 * shared * (r_a - low_a) * (high_b - r_b)
     up = (high_a - r_a) ** 2 + (r_b - low_b) ** 2 - 2 * shared * (high_a - r_a) * (r_b - low_b)
     if min(down, up) < 0:
-        return float("nan"), float("nan")
+        return _NAN, _NAN
     return float(r_a - r_b - np.sqrt(down)), float(r_a - r_b + np.sqrt(up))
 
 
@@ -334,6 +293,15 @@ def _covariance(r_a: float, r_b: float, r_ab: float) -> float:
     return float(above / ((1 - r_a**2) * (1 - r_b**2)))
 
 
+def _determinant(r_a: float, r_b: float, r_ab: float) -> float:
+    return 1 - r_a**2 - r_b**2 - r_ab**2 + 2 * r_a * r_b * r_ab
+
+
+def _possible(r_a: float, r_b: float, r_ab: float) -> bool:
+    """Whether three variables can have these correlations and are no multiples of each other."""
+    return _determinant(r_a, r_b, r_ab) > 1e-12  # of exact multiples it is rounding
+
+
 def standard_error(r_a: float, r_b: float, r_ab: float, num_items: Sequence[float]) -> float:
     """Standard error of the difference of Fisher's z, on a mean over tasks with these items.
 
@@ -341,7 +309,7 @@ def standard_error(r_a: float, r_b: float, r_ab: float, num_items: Sequence[floa
     where three such correlations cannot be, as with .64, .34 and models that are all but equal.
     """
     if not _possible(r_a, r_b, r_ab):
-        return float("nan")
+        return _NAN
     return float(np.sqrt((2 - 2 * _covariance(r_a, r_b, r_ab)) / sum(n - 3 for n in num_items)))
 
 
@@ -351,37 +319,28 @@ def effective_items(num_items: Sequence[int], task_weights: str) -> float:
     return float(3 + 1 / np.sum(weights**2 / (np.asarray(num_items, float) - 3)))
 
 
-def _possible(r_a: float, r_b: float, r_ab: float) -> bool:
-    """Whether three variables can have these correlations and are no multiples of each other."""
-    return 1 - r_a**2 - r_b**2 - r_ab**2 + 2 * r_a * r_b * r_ab > _ROUNDING_DEPENDENT
-
-
 def power(r_a: float, r_b: float, r_ab: float, num_items: Sequence[float]) -> float:
-    """How often a true difference is found at 5 %, two-sided; several tasks for their mean.
-
-    Checked by simulation (``benchmarks/coverage.py``) and against the power given for .64 against
-    .34 with r_ab = .4: .43, .74, .92, .99 for 30, 60, 100, 150 items.
-    """
+    """Power to find a true difference at 5 %, two-sided; several tasks for their mean."""
     if min(num_items) < 4:
-        return float("nan")
+        return _NAN
     shift = (np.arctanh(r_a) - np.arctanh(r_b)) / standard_error(r_a, r_b, r_ab, num_items)
     return float(ndtr(shift - Z_95) + ndtr(-shift - Z_95))
 
 
 def detectable(r_a: float, r_ab: float, num_items: Sequence[float], wanted: float) -> float:
-    """The smallest difference below r_a that is found with the wanted power; NaN if none is.
+    """Smallest difference below r_a that is found with the wanted power; NaN if none is.
 
     Sought among the r_b that are possible beside r_a and r_ab.
     """
     if min(num_items) < 4:
-        return float("nan")
+        return _NAN
     lowest = r_a * r_ab - np.sqrt((1 - r_a**2) * (1 - r_ab**2)) + 1e-6
 
     def lacking(r_b: float) -> float:
         return power(r_a, r_b, r_ab, num_items) - wanted
 
     if not _possible(r_a, r_a, r_ab) or not lacking(lowest) > 0:
-        return float("nan")
+        return _NAN
     low, high = lowest, r_a
     # Halved until no number lies between.
     while low < (middle := (low + high) / 2) < high:
@@ -390,26 +349,26 @@ def detectable(r_a: float, r_ab: float, num_items: Sequence[float], wanted: floa
 
 
 def detectable_from_zero(num_items: Sequence[float], wanted: float) -> float:
-    """The smallest r that is told from 0 at 5 % with the wanted power; NaN under four items.
+    """Smallest r that is told from 0 at 5 % with the wanted power; NaN under four items.
 
     Several tasks for a mean of Fisher's z: each z has the variance 1 / (n - 3), and weighs n - 3.
     """
     if not num_items or min(num_items) < 4:
-        return float("nan")
+        return _NAN
     return float(np.tanh((Z_95 + ndtri(wanted)) / np.sqrt(sum(n - 3 for n in num_items))))
 
 
 def equivalence_power(r: float, r_ab: float, num_items: Sequence[float], bound: float) -> float:
-    """How often two models with equal r are shown to be within the bound (TOST at 5 %)."""
+    """Power to show that two models with equal r are within the bound (TOST at 5 %)."""
     if min(num_items) < 4:
-        return float("nan")
+        return _NAN
     error = standard_error(r, r, r_ab, num_items) * (1 - r**2)
     found = 2 * float(ndtr(bound / error - float(ndtri(0.95)))) - 1
     return found if np.isnan(found) else max(0.0, found)
 
 
 def items_needed(r_a: float, r_b: float, r_ab: float, wanted: float) -> int | None:
-    """Items of a single task with which the difference is found with the wanted power.
+    """Items of a single task with which a difference is found with the wanted power.
 
     None where three such correlations cannot be.
     """

@@ -1,7 +1,34 @@
-"""Columns of ``costs.csv`` and what a cell of each may hold; ``costs.py`` puts them together."""
+"""``costs.csv``: what models spent on items and what the items cost people, read and checked.
+
+One row is one sample of one model on one item. Required columns: ``task, item, reasoning_tokens``
+and, the same one throughout a task, ``human_rt_s`` (seconds) or ``analytic_cost`` (any positive
+unit, for families without human data), unless norms or trials are given beside the file. Optional:
+
+- ``model``: by default all rows belong to a model named 'model'. ``decoding``: 'sampled' (also if
+  empty) or 'greedy'; greedy responses form a model of their own, see ``decoded_name``.
+- ``reasoning_tokens`` with a fraction: a mean over samples that are not in the file; a note says
+  how many there are.
+- ``sample`` missing: rows that otherwise agree are counted as samples, in their order, and a note
+  says so. With the column, repeated rows are an error.
+- ``step`` empty: the end of training, or a model that was not trained.
+- ``participant``: one row a sample and participant, each with that person's ``human_rt_s``.
+- ``human_mean_rt_s``: the item's arithmetic mean, for the raw correlation, where ``human_rt_s`` is
+  the geometric mean, as it is in norms; for all items of a task or none.
+- ``status, correct, looping`` empty: unknown, and left out of the rates.
+- ``norms``: the source of the human times; their reliability is taken from there.
+- ``oracle_tokens``: the noise-free length of the format the model was trained to write.
+- ``counted_by``: how the tokens were counted ('token_ids', 'usage', 'retokenized', 'characters').
+- ``cost_rule``: whether ``reasoning_tokens`` is the reasoning span ('span', also if empty) or the
+  whole response ('response', for a model without a span, such as an Instruct control).
+- ``covariate_NAME``: a number that describes the item, such as its carries; empty for tasks that
+  do not have it.
+
+Unknown columns are ignored and named in a note. Everything else that does not fit is a
+``UserError`` with file, line and cure: nothing is repaired in silence.
+"""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import compress
@@ -11,6 +38,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from handan.alignment.correlation import FloatArray
 from handan.csv_input import TRUTH, plain_number, read_cells
 from handan.errors import UserError
 
@@ -24,12 +52,13 @@ COUNTS = (
     *("reasoning_tokens", "prompt_tokens", "answer_tokens"),
     *("reasoning_characters", "answer_characters"),
 )
+TIMES = ("human_rt_s", "human_mean_rt_s")
 POSITIVE = (*DEMANDS, "human_mean_rt_s", "oracle_tokens")
 YES_OR_NO = ("correct", "looping")
-KNOWN = (*TEXT, "step", *COUNTS, *POSITIVE, *YES_OR_NO)
-NEEDED = ("task", "item", "model")
+NUMBERS = ("step", *COUNTS, *POSITIVE, *YES_OR_NO)
+COVARIATE = "covariate_"
 STATUSES = ("complete", "truncated", "no_reasoning", "unparsed")
-COST_RULES = ("span", "response")
+COST_RULES = SPAN, RESPONSE = ("span", "response")
 DECODINGS = SAMPLED, GREEDY = ("sampled", "greedy")
 CHOICES = {"status": STATUSES, "cost_rule": COST_RULES, "decoding": DECODINGS}
 
@@ -37,120 +66,12 @@ CHOICES = {"status": STATUSES, "cost_rule": COST_RULES, "decoding": DECODINGS}
 MAX_COUNT = 10**9
 MIN_COST, MAX_COST = 1e-9, 1e12
 MIN_TIME_S, MAX_TIME_S = 1e-3, 1e6
-# A cell longer than this is no number, name or status.
 MAX_CHARACTERS = 10_000
-
-
-def parsed(name: str, cells: Sequence[str], places: Sequence[str]) -> list:
-    """The cells of a column as text or numbers, NaN for an empty number.
-
-    Args:
-        name: of the column.
-        cells: as they stand in the file, with or without spaces around them.
-        places: file and line of each, for messages.
-
-    Raises:
-        UserError: a cell is not what its column holds.
-    """
-    parse = _parser(name)
-    known: dict = {}
-    for cell in dict.fromkeys(cells):
-        try:
-            known[cell] = parse("", name, cell.strip())
-        except UserError:
-            parse(places[cells.index(cell)], name, cell.strip())  # once more, with its place
-            raise
-    return [known[cell] for cell in cells]
-
-
-def _any_text(place: str, column: str, cell: str) -> str:
-    if len(cell) > MAX_CHARACTERS:
-        raise UserError(f"{place}: {column} has {len(cell)} characters; is the row quoted rightly?")
-    return cell
-
-
-def _needed(place: str, column: str, cell: str) -> str:
-    if not cell:
-        raise UserError(f"{place}: empty {column}; fill it in or remove the row")
-    return _any_text(place, column, cell)
-
-
-def _choice(place: str, column: str, cell: str) -> str:
-    if cell.lower() not in ("", *CHOICES[column]):
-        raise UserError(f"{place}: {column} is '{cell}'; use {', '.join(CHOICES[column])}")
-    return cell.lower()
-
-
-def _parser(name: str) -> Callable[[str, str, str], str | float]:
-    """A function of (place, column, cell)."""
-    if name in TEXT:
-        if name in CHOICES:
-            return _choice
-        return _needed if name in NEEDED else _any_text
-    if name in YES_OR_NO:
-        return _yes_or_no
-    if name == "step":
-        return _whole
-    if name in COUNTS:
-        return _count
-    if name in ("human_rt_s", "human_mean_rt_s"):
-        return _time
-    return _positive if name in POSITIVE else _number
-
-
-def _yes_or_no(place: str, column: str, cell: str) -> float:
-    if cell.lower() not in ("", *TRUTH):
-        raise UserError(f"{place}: {column} is '{cell}'; use {', '.join(TRUTH)}")
-    return float(TRUTH[cell.lower()]) if cell else np.nan
-
-
-def _number(place: str, column: str, cell: str) -> float:
-    """The number in a cell, NaN for an empty one."""
-    return plain_number(place, column, cell) if cell else np.nan
-
-
-def _whole(place: str, column: str, cell: str) -> float:
-    number = _number(place, column, cell)
-    if not np.isnan(number) and not (number.is_integer() and 0 <= number <= MAX_COUNT):
-        raise UserError(f"{place}: {column} is {cell}; it is a whole number, 0 to {MAX_COUNT:g}")
-    return number
-
-
-def _count(place: str, column: str, cell: str) -> float:
-    number = _number(place, column, cell)
-    if not np.isnan(number) and not 0 <= number <= MAX_COUNT:
-        raise UserError(f"{place}: {column} is {cell}; it is a count, 0 to {MAX_COUNT:g}")
-    return number
-
-
-def _positive(place: str, column: str, cell: str) -> float:
-    number = _number(place, column, cell)
-    if not np.isnan(number) and not MIN_COST <= number <= MAX_COST:
-        raise UserError(
-            f"{place}: {column} is {cell}; logarithms need a positive number ({MIN_COST:g} to "
-            f"{MAX_COST:g}): remove the row or mend the column"
-        )
-    return number
-
-
-def _time(place: str, column: str, cell: str) -> float:
-    number = _positive(place, column, cell)
-    if not np.isnan(number) and not MIN_TIME_S <= number <= MAX_TIME_S:
-        raise UserError(
-            f"{place}: {column} is {cell}; it is in seconds, {MIN_TIME_S:g} to "
-            f"{MAX_TIME_S:g}: convert the column"
-        )
-    return number
-
-
-# The rows of ``costs.csv`` as columns, and what rows must agree on. ``costs.py`` reads them.
-
-FloatArray = NDArray[np.float64]
-Codes = NDArray[np.intp]
-
-_GREEDY_SUFFIX = " (T=0)"
+# Below 1 for what rounding does to short times.
+MIN_MEANS_RATIO = 0.99
 # Sorted times of one task that are further apart than this factor are in two units.
 UNIT_GAP = 100.0
+_GREEDY_SUFFIX = " (T=0)"
 
 
 def decoded_name(model: str, decoding: str) -> str:
@@ -182,11 +103,16 @@ class CostTable:
     def __len__(self) -> int:
         return len(self.places)
 
+    @property
+    def covariates(self) -> list[str]:
+        """Names of the columns that describe items."""
+        return [name for name in self.numbers if name.startswith(COVARIATE)]
+
     def names(self, column: str) -> list[str]:
         """Distinct texts of a column in order of first appearance."""
         return list(dict.fromkeys(self.text[column]))
 
-    def groups(self, *columns: str) -> Codes:
+    def groups(self, *columns: str) -> NDArray[np.intp]:
         """A number for each row, equal for rows that agree in these columns; shape (rows,).
 
         Numbers begin at 0 and follow the order of first appearance.
@@ -205,11 +131,16 @@ class CostTable:
         return self._groups[columns]
 
     @cached_property
-    def _groups(self) -> dict[tuple[str, ...], Codes]:
+    def _groups(self) -> dict[tuple[str, ...], NDArray[np.intp]]:
         return {}
 
+    def first_rows(self, *columns: str) -> NDArray[np.intp]:
+        """For each row the first one that agrees with it in these columns; shape (rows,)."""
+        _, first, codes = np.unique(self.groups(*columns), return_index=True, return_inverse=True)
+        return np.asarray(first[codes])
+
     def rows(self, kept: NDArray[np.bool_]) -> "CostTable":
-        """Only the rows where ``kept``, shape (rows,)."""
+        """The rows where ``kept``, shape (rows,)."""
         if kept.all():
             return self
         return CostTable(
@@ -226,8 +157,6 @@ class CostTable:
 
 def joined(tables: Sequence[CostTable]) -> CostTable:
     """The rows of all tables, one after the other."""
-    if len(tables) == 1:
-        return tables[0]
     columns = dict.fromkeys(name for table in tables for name in table.numbers)
     return CostTable(
         [place for table in tables for place in table.places],
@@ -239,182 +168,53 @@ def joined(tables: Sequence[CostTable]) -> CostTable:
     )
 
 
-def check_table(table: CostTable) -> None:
-    """Check what rows must agree on, within a file or over the files of several runs.
-
-    Raises:
-        UserError: two rows are the same sample or contradict each other; names both places.
-    """
-    _unique(
-        table,
-        ("model", "task", "item", "sample", "step", "participant"),
-        "same model, task, item, sample, step and participant as {there}; remove one of them, or "
-        "number the samples of an item in column 'sample'",
-    )
-    numbers, text = table.numbers, table.text
-    analytic = np.isfinite(numbers["analytic_cost"])
-    human = np.isfinite(numbers["human_rt_s"])
-    demand = np.where(analytic, numbers["analytic_cost"], numbers["human_rt_s"])
-    kinds = np.where(analytic, "analytic_cost", np.where(human, "human_rt_s", "neither"))
-    participants = ["without" if name == "" else "with" for name in text["participant"]]
-    oracle = numbers["oracle_tokens"]
-    # Of each rule: columns that group rows, what must be equal within a group, and the sentence.
-    rules: list[tuple[tuple[str, ...], Sequence | FloatArray, str]] = [
-        (
-            ("task",),
-            list(kinds),
-            "task '{task}' is given by {here} but by {there} at {place}; use one for a task",
-        ),
-        (
-            ("task",),
-            text["norms"],
-            "norms of task '{task}' are '{here}' but '{there}' at {place}; use one for a task",
-        ),
-        (
-            ("task",),
-            participants,
-            "row {here} participant, but task '{task}' has rows {there} at {place}; fill in all",
-        ),
-        (
-            ("task", "item", "participant"),
-            demand,
-            "item '{item}' costs people {here} but {there} at {place}; an item has one "
-            "human_rt_s or analytic_cost (for each participant, if there is that column)",
-        ),
-        (
-            ("task", "item"),
-            numbers["human_mean_rt_s"],
-            "human_mean_rt_s of item '{item}' is {here} but {there} at {place}; make it equal",
-        ),
-        (
-            ("task",),
-            ["empty" if missing else "given" for missing in np.isnan(numbers["human_mean_rt_s"])],
-            "human_mean_rt_s is {here} but {there} at {place}; give it for all items of a task or "
-            "none",
-        ),
-        (
-            ("model", "step", "task", "item", "sample"),
-            numbers["reasoning_tokens"],
-            "a sample has {here} reasoning_tokens but {there} at {place}, for another "
-            "participant; make them equal",
-        ),
-        (
-            ("model", "step", "task", "item", "sample"),
-            list(zip(text["status"], numbers["correct"].tolist(), strict=True)),
-            "a sample has status, correct = {here} but {there} at {place}, for another "
-            "participant; make them equal",
-        ),
-        (
-            ("task",),
-            ["characters" if by == "characters" else "tokens" for by in text["counted_by"]],
-            "costs of task '{task}' are {here} but {there} at {place}; count them all in one unit",
-        ),
-        (
-            ("model", "step", "task"),
-            [name or "span" for name in text["cost_rule"]],
-            "cost_rule of model and task is {here} but {there} at {place}; recompute one of them "
-            "with --cost_rule, or make them equal",
-        ),
-        (
-            ("model", "step", "task", "item"),
-            oracle,
-            "oracle_tokens of item '{item}' is {here} but {there} at {place}; it is one for an "
-            "item, or empty",
-        ),
-        (
-            ("model", "step", "task"),
-            ["empty" if missing else "given" for missing in np.isnan(oracle)],
-            "oracle_tokens is {here} but {there} at {place}; give it for all items of a task or "
-            "none",
-        ),
-    ]
-    for name in covariates(table):
-        rules.append(
-            (
-                ("task", "item"),
-                numbers[name],
-                name + " of item '{item}' is {here} but {there} at {place}; it belongs to the "
-                "item, so make it equal",
-            )
-        )
-    for keys, values, sentence in rules:
-        _agree(table, keys, values, sentence)
-    _check_units(table)
-
-
-def covariates(table: CostTable) -> list[str]:
-    """Names of the columns that describe items."""
-    return [name for name in table.numbers if name.startswith("covariate_")]
-
-
-def _unique(table: CostTable, keys: tuple[str, ...], sentence: str) -> None:
-    _, first, codes = np.unique(table.groups(*keys), return_index=True, return_inverse=True)
-    repeated = np.flatnonzero(first[codes] != np.arange(len(table)))
-    if len(repeated):
-        there = table.places[first[codes[repeated[0]]]]
-        raise UserError(f"{table.places[repeated[0]]}: {sentence.format(there=there)}")
-
-
-def _agree(
-    table: CostTable, keys: tuple[str, ...], values: Sequence | FloatArray, sentence: str
-) -> None:
-    """Rows that are equal in the key columns must have the same value."""
-    _, first, codes = np.unique(table.groups(*keys), return_index=True, return_inverse=True)
-    if isinstance(values, np.ndarray):
-        there = values[first[codes]]
-        differ = ~((values == there) | (np.isnan(values) & np.isnan(there)))
-    else:
-        numbered: dict = {}
-        known = np.array([numbered.setdefault(str(value), len(numbered)) for value in values])
-        differ = known != known[first[codes]]
-    if not differ.any():
-        return
-    row = int(np.flatnonzero(differ)[0])
-    other = int(first[codes[row]])
-    text = sentence.format(
-        task=table.text["task"][row],
-        item=table.text["item"][row],
-        here=_shown(values[row]),
-        there=_shown(values[other]),
-        place=table.places[other],
-    )
-    raise UserError(f"{table.places[row]}: {text}")
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, float):
-        return "empty" if np.isnan(value) else f"{value:g}"
-    return str(value)
-
-
-def _check_units(table: CostTable) -> None:
-    """Response times of one task must be in one unit."""
-    times = table.numbers["human_rt_s"]
-    tasks = table.groups("task")
-    for code in np.unique(tasks[np.isfinite(times)]):
-        rows = np.flatnonzero((tasks == code) & np.isfinite(times))
-        order = rows[np.argsort(times[rows], kind="stable")]
-        wide = np.flatnonzero(np.diff(np.log(times[order])) > np.log(UNIT_GAP))
-        if len(wide):
-            low, high = order[wide[0]], order[wide[0] + 1]
-            raise UserError(
-                f"{table.places[high]}: human_rt_s is {times[high]:g}, but the next shorter one "
-                f"of task '{table.text['task'][high]}' is {times[low]:g} at {table.places[low]}: "
-                "two units in one task? give all of them in seconds"
-            )
-
-
-# ``costs.csv``: what models spent on items and what the items cost people, read and checked.
-
-# Below 1 for what rounding does to short times.
-MIN_MEANS_RATIO = 0.99
-
-
 class CostFile(NamedTuple):
     """The rows of a file and, one sentence each, what was treated rather than refused."""
 
     table: CostTable
     notes: list[str]
+
+
+def read_costs(path: Path, people_elsewhere: bool = False) -> CostFile:
+    """Read and check one ``costs.csv`` (UTF-8, with or without a byte order mark).
+
+    Args:
+        path: the file.
+        people_elsewhere: whether response times come from norms or trials, so that the file need
+            not have them.
+
+    Raises:
+        UserError: the file cannot be read, or a row breaks a rule of this module's docstring.
+    """
+    header, lines = read_cells(path)
+    _check_columns(f"{path}, line 1", header, people_elsewhere)
+    places, rows = zip(*lines, strict=True)
+    table = _table(header, rows, places, people_elsewhere)
+    notes = []
+    unknown = [of for of in header if of not in (*TEXT, *NUMBERS) and not of.startswith(COVARIATE)]
+    if unknown:
+        unknown = [name or "(no name)" for name in unknown]
+        notes.append(f"{path}: ignored unknown columns: {', '.join(unknown)}")
+    tokens = table.numbers["reasoning_tokens"]
+    if num_broken := int(np.count_nonzero(tokens != np.round(tokens))):
+        notes.append(
+            f"{path}: {num_broken} rows have fractions of a token and are taken as means over "
+            "samples, whose noise is not known"
+        )
+    if "sample" not in header:
+        counts: Counter[int] = Counter()
+        numbered = []
+        for group in table.groups("model", "task", "item", "step", "participant").tolist():
+            numbered.append(str(counts[group]))
+            counts[group] += 1
+        table = replace(table, text={**table.text, "sample": numbered})
+        if num_repeated := len(table) - len(counts):
+            notes.append(
+                f"{path}: no column 'sample': {num_repeated} rows that repeat an item were "
+                "counted as its further samples"
+            )
+    check_table(table)
+    return CostFile(table, notes)
 
 
 def as_table(rows: CostTable | Iterable[Mapping[str, object]]) -> CostTable:
@@ -450,59 +250,6 @@ def table_of_cells(
     return table
 
 
-def read_costs(path: Path, people_elsewhere: bool = False) -> CostFile:
-    """Read and check one ``costs.csv`` (UTF-8, with or without a byte order mark).
-
-    Args:
-        path: the file.
-        people_elsewhere: whether response times come from norms or trials, so that the file need
-            not have them.
-
-    Raises:
-        UserError: the file cannot be read, or a row breaks a rule of this module's docstring.
-    """
-    header, lines = read_cells(path)
-    _check_columns(f"{path}, line 1", header, people_elsewhere)
-    places, rows = zip(*lines, strict=True)
-    table = _table(header, rows, places, people_elsewhere)
-    notes = []
-    unknown = [name or "(no name)" for name in header if not _is_known(name)]
-    if unknown:
-        notes.append(f"{path}: ignored unknown columns: {', '.join(unknown)}")
-    tokens = table.numbers["reasoning_tokens"]
-    if num_broken := int(np.count_nonzero(tokens != np.round(tokens))):
-        notes.append(
-            f"{path}: {num_broken} rows have fractions of a token and are taken as means over "
-            "samples, whose noise is not known"
-        )
-    if "sample" not in header:
-        table, num_repeated = _number_samples(table)
-        if num_repeated:
-            notes.append(
-                f"{path}: no column 'sample': {num_repeated} rows that repeat an item were "
-                "counted as its further samples"
-            )
-    check_table(table)
-    return CostFile(table, notes)
-
-
-def _is_known(name: str) -> bool:
-    return name in KNOWN or name.startswith("covariate_")
-
-
-def _number_samples(table: CostTable) -> tuple[CostTable, int]:
-    """Rows with their sample numbered from 0 within item and participant; how many are not 0."""
-    counts: Counter[int] = Counter()
-    numbered = []
-    for group in table.groups("model", "task", "item", "step", "participant").tolist():
-        numbered.append(str(counts[group]))
-        counts[group] += 1
-    return (
-        CostTable(table.places, {**table.text, "sample": numbered}, table.numbers),
-        len(table) - len(counts),
-    )
-
-
 def _check_columns(place: str, header: list[str], people_elsewhere: bool) -> None:
     missing = [name for name in REQUIRED if name not in header]
     if missing:
@@ -514,46 +261,81 @@ def _check_columns(place: str, header: list[str], people_elsewhere: bool) -> Non
 
 
 def _table(
-    header: list[str],
-    rows: Sequence[list[str]],
-    places: Sequence[str],
-    people_elsewhere: bool,
+    header: list[str], rows: Sequence[list[str]], places: Sequence[str], people_elsewhere: bool
 ) -> CostTable:
-    """Columns of parsed cells; each distinct text is parsed once."""
     columns = dict(zip(header, zip(*rows, strict=True), strict=True))
-    text: dict[str, Sequence[str]] = {}
-    for name in TEXT:
+
+    def parsed(name: str) -> list:
+        """Cells of a column as text or numbers; each distinct cell is parsed once."""
         cells = columns.get(name, ("model" if name == "model" else "",) * len(rows))
-        text[name] = parsed(name, cells, places)
-    # Files from before the column was there have it in the name.
+        known: dict = {}
+        for cell in dict.fromkeys(cells):
+            try:
+                known[cell] = _parse("", name, cell.strip())
+            except UserError:
+                _parse(places[cells.index(cell)], name, cell.strip())  # once more, with its place
+                raise
+        return [known[cell] for cell in cells]
+
+    text: dict[str, list[str]] = {name: parsed(name) for name in TEXT}
+    # Files from before the column was there have the decoding in the name.
     models = [
         (split_name(model)[0], decoding) if decoding else split_name(model)
         for model, decoding in zip(text["model"], text["decoding"], strict=True)
     ]
     text["model"] = [decoded_name(*model) for model in models]
     text["decoding"] = [decoding for _, decoding in models]
-    numbers: dict[str, FloatArray] = {}
-    for name in ("step", *COUNTS, *POSITIVE, *YES_OR_NO, *filter(_is_covariate, header)):
-        cells = columns.get(name, ("",) * len(rows))
-        numbers[name] = np.array(parsed(name, cells, places), dtype=float)
-    table = CostTable(places, text, numbers)
+    names = (*NUMBERS, *(name for name in header if name.startswith(COVARIATE)))
+    table = CostTable(places, text, {name: np.array(parsed(name), float) for name in names})
     _check_rows(table, people_elsewhere)
     return table
 
 
-def _is_covariate(name: str) -> bool:
-    return name.startswith("covariate_")
+def _parse(place: str, column: str, cell: str) -> str | float:
+    """The text or number in a cell, NaN for an empty number."""
+    if column in CHOICES:
+        if cell.lower() not in ("", *CHOICES[column]):
+            raise UserError(f"{place}: {column} is '{cell}'; use {', '.join(CHOICES[column])}")
+        return cell.lower()
+    if column in TEXT:
+        if not cell and column in ("task", "item", "model"):
+            raise UserError(f"{place}: empty {column}; fill it in or remove the row")
+        if len(cell) > MAX_CHARACTERS:
+            length = f"{column} has {len(cell)} characters"
+            raise UserError(f"{place}: {length}; is the row quoted rightly?")
+        return cell
+    if not cell:
+        return np.nan
+    if column in YES_OR_NO:
+        if cell.lower() not in TRUTH:
+            raise UserError(f"{place}: {column} is '{cell}'; use {', '.join(TRUTH)}")
+        return float(TRUTH[cell.lower()])
+    number = plain_number(place, column, cell)
+    wrong = ""
+    if column == "step" and not (number.is_integer() and 0 <= number <= MAX_COUNT):
+        wrong = f"it is a whole number, 0 to {MAX_COUNT:g}"
+    elif column in COUNTS and not 0 <= number <= MAX_COUNT:
+        wrong = f"it is a count, 0 to {MAX_COUNT:g}"
+    elif column in POSITIVE and not MIN_COST <= number <= MAX_COST:
+        wrong = f"logarithms need a positive number ({MIN_COST:g} to {MAX_COST:g}): "
+        wrong += "remove the row or mend the column"
+    elif column in TIMES and not MIN_TIME_S <= number <= MAX_TIME_S:
+        wrong = f"it is in seconds, {MIN_TIME_S:g} to {MAX_TIME_S:g}: convert the column"
+    if wrong:
+        raise UserError(f"{place}: {column} is {cell}; {wrong}")
+    return number
 
 
 def _check_rows(table: CostTable, people_elsewhere: bool) -> None:
-    """Rules on the cells of one row."""
+    """Check the cells of each row with one another."""
     numbers, text = table.numbers, table.text
     human, analytic = (np.isfinite(numbers[name]) for name in DEMANDS)
-    arithmetic = numbers["human_mean_rt_s"]
+    arithmetic, tokens = numbers["human_mean_rt_s"], numbers["reasoning_tokens"]
     given = np.isfinite(arithmetic) & (not people_elsewhere)
-    tokens = numbers["reasoning_tokens"]
-    status, norms = np.array(text["status"], dtype=object), np.array(text["norms"], dtype=object)
-    neither = np.zeros(len(table), bool) if people_elsewhere else ~human & ~analytic
+    neither = ~human & ~analytic & (not people_elsewhere)
+    status, norms, person = (
+        np.array(text[name], dtype=object) for name in ("status", "norms", "participant")
+    )
     for wrong, sentence in (
         (np.isnan(tokens), "empty reasoning_tokens; fill it in or remove the row"),
         (
@@ -561,7 +343,7 @@ def _check_rows(table: CostTable, people_elsewhere: bool) -> None:
             "fill in one of human_rt_s and analytic_cost, not both or none",
         ),
         (
-            given & np.array([name != "" for name in text["participant"]], dtype=bool),
+            given & (person != ""),
             "human_mean_rt_s in a row of one participant; leave it out, it is made of these rows",
         ),
         (
@@ -569,10 +351,7 @@ def _check_rows(table: CostTable, people_elsewhere: bool) -> None:
             "human_mean_rt_s, the arithmetic mean, is below human_rt_s, the geometric one, or "
             "without it; exchange or fill in",
         ),
-        (
-            (norms != "") & analytic,
-            "norms '{norms}' with an analytic_cost; norms are of people",
-        ),
+        ((norms != "") & analytic, "norms '{norms}' with an analytic_cost; norms are of people"),
         (
             (status == "no_reasoning") & (tokens > 0),
             "status no_reasoning with {tokens:g} reasoning_tokens; mend one",
@@ -584,15 +363,144 @@ def _check_rows(table: CostTable, people_elsewhere: bool) -> None:
             raise UserError(f"{table.places[row]}: {filled}")
 
 
-# What a response costs: the tokens inside its reasoning span, or those of the whole response.
+def check_table(table: CostTable) -> None:
+    """Check what rows must agree on, within a file or over the files of several runs.
 
-SPAN, RESPONSE = COST_RULES
+    Raises:
+        UserError: two rows are the same sample or contradict each other; names both places.
+    """
+    first = table.first_rows("model", "task", "item", "sample", "step", "participant")
+    if len(repeated := np.flatnonzero(first != np.arange(len(table)))):
+        raise UserError(
+            f"{table.places[repeated[0]]}: same model, task, item, sample, step and participant as "
+            f"{table.places[first[repeated[0]]]}; remove one of them, or number the samples of an "
+            "item in column 'sample'"
+        )
+    numbers, text = table.numbers, table.text
+    human, analytic = (np.isfinite(numbers[name]) for name in DEMANDS)
+    kinds = np.where(analytic, "analytic_cost", np.where(human, "human_rt_s", "neither"))
+    status = list(zip(text["status"], numbers["correct"].tolist(), strict=True))
+    task, item, of_model = ("task",), ("task", "item"), ("model", "step", "task")
+    sample = ("model", "step", "task", "item", "sample")
+
+    def filled(name: str) -> list[str]:
+        return ["empty" if missing else "given" for missing in np.isnan(numbers[name])]
+
+    # Columns that group rows, what must be equal within a group, and what is said if it is not.
+    rules: list[tuple[tuple[str, ...], Sequence | FloatArray, str]] = [
+        (
+            *(task, list(kinds)),
+            "task '{task}' is given by {here} but by {there} at {place}; use one for a task",
+        ),
+        (
+            *(task, text["norms"]),
+            "norms of task '{task}' are '{here}' but '{there}' at {place}; use one for a task",
+        ),
+        (
+            *(task, ["with" if name else "without" for name in text["participant"]]),
+            "row {here} participant, but task '{task}' has rows {there} at {place}; fill in all",
+        ),
+        (
+            (*item, "participant"),
+            np.where(analytic, numbers["analytic_cost"], numbers["human_rt_s"]),
+            "item '{item}' costs people {here} but {there} at {place}; an item has one "
+            "human_rt_s or analytic_cost (for each participant, if there is that column)",
+        ),
+        (
+            *(item, numbers["human_mean_rt_s"]),
+            "human_mean_rt_s of item '{item}' is {here} but {there} at {place}; make it equal",
+        ),
+        (
+            *(task, filled("human_mean_rt_s")),
+            "human_mean_rt_s is {here} but {there} at {place}; give it for all items of a task or "
+            "none",
+        ),
+        (
+            *(sample, numbers["reasoning_tokens"]),
+            "a sample has {here} reasoning_tokens but {there} at {place}, for another "
+            "participant; make them equal",
+        ),
+        (
+            *(sample, status),
+            "a sample has status, correct = {here} but {there} at {place}, for another "
+            "participant; make them equal",
+        ),
+        (
+            *(
+                task,
+                ["characters" if of == "characters" else "tokens" for of in text["counted_by"]],
+            ),
+            "costs of task '{task}' are {here} but {there} at {place}; count them all in one unit",
+        ),
+        (
+            *(of_model, [name or SPAN for name in text["cost_rule"]]),
+            "cost_rule of model and task is {here} but {there} at {place}; recompute one of them "
+            "with --cost_rule, or make them equal",
+        ),
+        (
+            *((*of_model, "item"), numbers["oracle_tokens"]),
+            "oracle_tokens of item '{item}' is {here} but {there} at {place}; it is one for an "
+            "item, or empty",
+        ),
+        (
+            *(of_model, filled("oracle_tokens")),
+            "oracle_tokens is {here} but {there} at {place}; give it for all items of a task or "
+            "none",
+        ),
+    ]
+    belongs = " of item '{item}' is {here} but {there} at {place}; it belongs to the item, so make "
+    rules += [(item, numbers[name], f"{name}{belongs}it equal") for name in table.covariates]
+    for keys, values, sentence in rules:
+        _agree(table, keys, values, sentence)
+    _check_units(table)
+
+
+def _agree(
+    table: CostTable, keys: tuple[str, ...], values: Sequence | FloatArray, sentence: str
+) -> None:
+    """Check that rows that are equal in the key columns have the same value."""
+    first = table.first_rows(*keys)
+    if isinstance(values, np.ndarray):
+        there = values[first]
+        differ = ~((values == there) | (np.isnan(values) & np.isnan(there)))
+    else:
+        numbered: dict = {}
+        known = np.array([numbered.setdefault(str(value), len(numbered)) for value in values])
+        differ = known != known[first]
+    if not differ.any():
+        return
+    row = int(np.flatnonzero(differ)[0])
+    here, there = (
+        ("empty" if np.isnan(value) else f"{value:g}") if isinstance(value, float) else str(value)
+        for value in (values[row], values[first[row]])
+    )
+    task, item = table.text["task"][row], table.text["item"][row]
+    place = table.places[first[row]]
+    said = sentence.format(task=task, item=item, here=here, there=there, place=place)
+    raise UserError(f"{table.places[row]}: {said}")
+
+
+def _check_units(table: CostTable) -> None:
+    """Check that response times of one task are in one unit."""
+    times = table.numbers["human_rt_s"]
+    tasks = table.groups("task")
+    for code in np.unique(tasks[np.isfinite(times)]):
+        rows = np.flatnonzero((tasks == code) & np.isfinite(times))
+        order = rows[np.argsort(times[rows], kind="stable")]
+        wide = np.flatnonzero(np.diff(np.log(times[order])) > np.log(UNIT_GAP))
+        if len(wide):
+            low, high = order[wide[0]], order[wide[0] + 1]
+            raise UserError(
+                f"{table.places[high]}: human_rt_s is {times[high]:g}, but the next shorter one "
+                f"of task '{table.text['task'][high]}' is {times[low]:g} at {table.places[low]}: "
+                "two units in one task? give all of them in seconds"
+            )
 
 
 def status_under(rule: str, status: str, cost: float) -> str:
     """The status of a response whose cost is counted by ``rule``.
 
-    ``no_reasoning`` says that nothing was spent: under ``response`` a direct answer is complete.
+    ``no_reasoning`` says that nothing was spent: under ``response`` such a response is complete.
     """
     if rule == RESPONSE and status == "no_reasoning" and cost > 0:
         return "complete"
@@ -602,25 +510,26 @@ def status_under(rule: str, status: str, cost: float) -> str:
 
 
 def with_cost_rule(table: CostTable, rule: str) -> CostTable:
-    """The same responses with all costs by one rule.
+    """The same responses with all costs by one rule: reasoning_tokens with answer_tokens or not.
 
     Raises:
         UserError: a row that has to be changed does not say how long the answer is.
     """
-    own = np.array([name or SPAN for name in table.text["cost_rule"]])
-    changed = own != rule
-    tokens, answers = table.numbers["reasoning_tokens"], table.numbers["answer_tokens"]
+    changed = np.array([name or SPAN for name in table.text["cost_rule"]]) != rule
     sign = 1 if rule == RESPONSE else -1
-    costs = np.where(changed, tokens + sign * answers, tokens)
-    unknown = np.isnan(costs) | (costs < 0)
-    if unknown.any():
-        row = int(np.flatnonzero(unknown)[0])
+    costs, characters = (
+        np.where(changed, table.numbers[cost] + sign * table.numbers[answer], table.numbers[cost])
+        for cost, answer in (
+            ("reasoning_tokens", "answer_tokens"),
+            ("reasoning_characters", "answer_characters"),
+        )
+    )
+    unknown = np.flatnonzero(np.isnan(costs) | (costs < 0))
+    if len(unknown):
         raise UserError(
-            f"{table.places[row]}: answer_tokens do not give its cost by rule '{rule}'; "
+            f"{table.places[unknown[0]]}: answer_tokens do not give its cost by rule '{rule}'; "
             "fill in that column or leave out --cost_rule"
         )
-    characters = table.numbers["reasoning_characters"]
-    of_answers = table.numbers["answer_characters"]
     statuses = [
         status_under(rule, status, cost) if differs else status
         for status, cost, differs in zip(table.text["status"], costs, changed, strict=True)
@@ -631,6 +540,6 @@ def with_cost_rule(table: CostTable, rule: str) -> CostTable:
         numbers={
             **table.numbers,
             "reasoning_tokens": costs,
-            "reasoning_characters": np.where(changed, characters + sign * of_answers, characters),
+            "reasoning_characters": characters,
         },
     )

@@ -25,8 +25,8 @@ from functools import cached_property
 
 import numpy as np
 
-from handan.alignment.correlation import MIN_ITEMS, mean_of_known, pearson
-from handan.alignment.costs import CostTable, FloatArray, covariates
+from handan.alignment.correlation import MIN_ITEMS, FloatArray, mean_of_known, pearson
+from handan.alignment.costs import CostTable
 from handan.alignment.participants import People
 
 # What is known of each sample, by its name in the table or made from the status.
@@ -261,7 +261,7 @@ def _task_costs(table: CostTable, rows: np.ndarray, people: Mapping[str, People]
     for name in ("truncated", "unparsed"):
         of_samples[name] = spread(np.where(status == "", np.nan, status == name))
     heads = rows[starts]
-    of_items = {name: table.numbers[name][heads] for name in covariates(table)}
+    of_items = {name: table.numbers[name][heads] for name in table.covariates}
     of_items["oracle"] = table.numbers["oracle_tokens"][heads]
     human, analytic = (table.numbers[name][heads] for name in ("human_rt_s", "analytic_cost"))
     is_analytic = bool(np.isfinite(analytic).any())

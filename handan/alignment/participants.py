@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 from handan import norms
-from handan.alignment.costs import CostTable, FloatArray
+from handan.alignment.correlation import FloatArray
+from handan.alignment.costs import CostTable
 from handan.errors import UserError
 from handan.norms.reliability import Reliability, in_order_of_figures, split_half_reliability
 from handan.norms.trials import Cleaning, clean_task, read_trials
