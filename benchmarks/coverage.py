@@ -30,7 +30,7 @@ from handan.alignment.correlation import EQUAL as EQUAL_WEIGHTS
 from handan.alignment.correlation import INVERSE_VARIANCE, MIN_ITEMS, power, steiger
 from handan.alignment.inflation import inflation
 from handan.alignment.items import TaskCosts
-from handan.alignment.participants import People
+from handan.alignment.participants import Participants
 
 TASKS = 4
 DRAWS = 2_000
@@ -64,7 +64,7 @@ def task_costs(model: str, task: str, log_cost, log_time, noise, people, generat
     unknown = np.full(logs.shape, np.nan)
     names = ("correct", "looping", "prompt_tokens", "answer_tokens", "characters")
     of_samples = dict.fromkeys((*names, "truncated", "unparsed"), unknown)
-    of_items = {"demand": np.exp(log_time), "log_demand": log_time, "oracle": unknown[:, 0]}
+    of_items = {"difficulty": np.exp(log_time), "log_difficulty": log_time, "oracle": unknown[:, 0]}
     return TaskCosts(
         model=model,
         decoding="sampled",
@@ -77,11 +77,11 @@ def task_costs(model: str, task: str, log_cost, log_time, noise, people, generat
         items=items,
         of_samples={"tokens": np.exp(5 + logs), **of_samples},
         of_items=of_items,
-        people=people,
+        participants=people,
     )
 
 
-def people_of(log_time, generator) -> tuple[People, np.ndarray]:
+def people_of(log_time, generator) -> tuple[Participants, np.ndarray]:
     """Participants whose times follow the item, a second property that divides them, and noise."""
     num_items = len(log_time)
     second = generator.normal(size=num_items)
@@ -89,7 +89,7 @@ def people_of(log_time, generator) -> tuple[People, np.ndarray]:
     noise = TRIAL_NOISE * generator.normal(size=(PARTICIPANTS, num_items))
     log_rt = log_time + slopes * second + noise
     items = tuple(f"i{index:04d}" for index in range(num_items))
-    return People(items, log_rt, np.exp(log_rt), np.ones_like(log_rt)), second
+    return Participants(items, log_rt, np.exp(log_rt), np.ones_like(log_rt)), second
 
 
 def study(kind: str, r: Sequence[float], num_items: int, number: int) -> dict:

@@ -189,11 +189,15 @@ def command(arguments: Sequence[str]) -> None:
 
 
 def _align(arguments: argparse.Namespace) -> None:
-    from handan.alignment.align import refuse_inert
     from handan.alignment.costs import read_costs
-    from handan.alignment.participants import check_sources, people_of_trials, raw_notes, with_norms
+    from handan.alignment.participants import (
+        check_sources,
+        participants_of_trials,
+        raw_notes,
+        with_norms,
+    )
 
-    refuse_inert(arguments)
+    _refuse_inert(arguments)
     elsewhere = arguments.norms is not None or arguments.trials is not None
     table, notes = read_costs(arguments.costs, people_elsewhere=elsewhere)
     people = None
@@ -201,19 +205,19 @@ def _align(arguments: argparse.Namespace) -> None:
         table, more = with_norms(table, arguments.norms)
         notes += more
     if arguments.trials is not None:
-        people, more = people_of_trials(arguments.trials, table)
+        people, more = participants_of_trials(arguments.trials, table)
         notes += more
     else:
         check_sources(table, arguments.norms)
         notes += raw_notes(table)
-    _measure(arguments, table, notes, arguments.reference, people=people, norms_dir=arguments.norms)
+    times = {"participants": people, "norms_dir": arguments.norms}
+    _measure(arguments, table, notes, arguments.reference, **times)
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from handan.alignment.align import refuse_inert
     from handan.alignment.pairs import read_runs, reference_model
 
-    refuse_inert(arguments)
+    _refuse_inert(arguments)
     runs = read_runs(arguments.runs, arguments.allow_different)
     reference = reference_model(runs, arguments.reference)
     _measure(arguments, runs.table, runs.notes, reference, runs.trained)
@@ -225,12 +229,12 @@ def _measure(
     notes: list[str],
     reference: str | None,
     trained: Mapping[str, Mapping[str, Any]] | None = None,
-    **people: Any,
+    **times: Any,
 ) -> None:
     """Compute, print and write all tables; ``trained`` is run.json by model, to compare budgets."""
     import numpy as np
 
-    from handan.alignment.align import align, inert
+    from handan.alignment.align import align
     from handan.alignment.costs import with_cost_rule
     from handan.alignment.pairs import read_pairs
     from handan.alignment.tables import alignment_text, write_tables
@@ -250,12 +254,12 @@ def _measure(
         comparisons=pairs,
         equivalence_bound=arguments.equivalence_bound,
         task_weights=arguments.task_weights,
-        **people,
+        **times,
     )
     if trained is not None:
         paired = [(row["a"], row["b"]) for row in result["contrasts"]]
         result["budgets"] = compare_pairs(paired, trained, arguments.budget_tolerance)
-    result["notes"] = notes + inert(arguments, result, recounted) + result["notes"]
+    result["notes"] = notes + _inert(arguments, result, recounted) + result["notes"]
     if arguments.output is not None:
         write_json(arguments.output, result)
     if arguments.tables is not None:
@@ -264,6 +268,48 @@ def _measure(
     for written in (arguments.output, arguments.tables):
         if written is not None:
             print(f"wrote {printable(str(written))}")
+
+
+def _refuse_inert(arguments: argparse.Namespace) -> None:
+    """Refuse an option that decides what another one is to decide, or an output over an input."""
+    if arguments.pairs and arguments.reference:
+        raise UserError("--pairs says what is compared, and so does --reference; give one of them")
+    of_align = [getattr(arguments, name, None) for name in ("costs", "norms", "trials")]
+    if of_align[1] is not None and of_align[2] is not None:
+        raise UserError("--trials give times and reliability, and so do --norms; give one of them")
+    inputs = [path for path in (*of_align, arguments.pairs) if path is not None]
+    for output in (arguments.output, arguments.tables):
+        if output is not None and output.resolve() in [path.resolve() for path in inputs]:
+            raise UserError(f"{output}: is one of the inputs; write elsewhere")
+
+
+def _inert(arguments: argparse.Namespace, result: Mapping[str, Any], recounted: bool) -> list[str]:
+    """One sentence for each option that is given and changed nothing of a result."""
+    found = []
+    contrasts, power = result["contrasts"], result["power"]
+    if arguments.cost_rule is not None and not recounted:
+        found.append(("cost_rule", f"all costs are by rule '{arguments.cost_rule}' already"))
+    for name in ("reference", "pairs"):
+        if getattr(arguments, name) is not None and not contrasts:
+            found.append((name, "no two models have a task in common that could be compared"))
+    if arguments.power and not power:
+        found.append(("power", "it is of tasks with human times, and there is none"))
+    if arguments.equivalence_bound != EQUIVALENCE_BOUND and not contrasts and not power:
+        found.append(("equivalence_bound", "nothing is compared"))
+    if arguments.task_weights != TASK_WEIGHTS[0] and not any(
+        len(model["mean_tasks"]) > 1 for model in result["models"].values()
+    ):
+        found.append(("task_weights", "no mean is over two tasks"))
+    if getattr(arguments, "budget_tolerance", TOLERANCE) != TOLERANCE and not result["budgets"]:
+        found.append(("budget_tolerance", "no budgets are compared"))
+    tasks = [task for model in result["models"].values() for task in model["tasks"].values()]
+    if all(task["r_loglog_ci"] is None for task in tasks):
+        if arguments.bootstrap != BOOTSTRAP:
+            found.append(("bootstrap", "no task has an interval"))
+        drawn = [model["cross_task_r"] for model in result["models"].values()]
+        if arguments.seed != SEED and drawn.count(None) == len(drawn):
+            found.append(("seed", "no task has an interval, and no item is drawn across tasks"))
+    return [f"--{name} changes nothing: {why}" for name, why in found]
 
 
 def _norms_compute(arguments: argparse.Namespace) -> None:

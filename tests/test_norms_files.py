@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from handan import norms
-from handan.alignment.participants import people_of_trials
+from handan.alignment.participants import participants_of_trials
 from handan.errors import UserError
 from handan.norms.compute import compute
 
@@ -206,7 +206,7 @@ def test_a_deadline_is_said_beside_costs_too(tmp_path):
     path = tmp_path / "trials.csv"
     path.write_text(deadline(""))
     rows = [{"task": "sums", "item": "i1", "reasoning_tokens": 3, "human_rt_s": 1}]
-    _, notes = people_of_trials(path, as_table(rows))
+    _, notes = participants_of_trials(path, as_table(rows))
     assert any("18 trials on 3 items end at its longest time" in note for note in notes)
 
 

@@ -12,7 +12,7 @@ from handan.alignment.correlation import benjamini_hochberg, holm, z_weights
 from handan.alignment.costs import as_table
 from handan.alignment.items import final_costs, item_costs
 from handan.alignment.means import interval_of_mean
-from handan.alignment.participants import People
+from handan.alignment.participants import Participants
 from handan.experiments.claims import add_corrected, p_from_interval
 from handan.experiments.multi_seed import (
     Repeated,
@@ -81,7 +81,7 @@ def test_one_seed_has_the_contrast_of_align():
 def test_one_seed_counts_people_as_align_does():
     costs = costs_of(rows_of({"a": 0.2, "b": 0.8}))
     for entries in costs.values():
-        entries[:] = [replace(entry, people=people_of(entry)) for entry in entries]
+        entries[:] = [replace(entry, participants=people_of(entry)) for entry in entries]
     bootstrap = Bootstrap(DRAWS, 0)
     repeated = mean_r({1: costs["a"]}, bootstrap)
     row = estimate(repeated, correlation=True)
@@ -100,8 +100,8 @@ def people_of(entry):
     """People who differ in whether they find hard what costs this model much."""
     generator = np.random.default_rng(0)
     slopes = 0.5 * generator.normal(size=(8, 1))
-    log_rt = entry.log_demand + slopes * (entry.log_cost - entry.log_cost.mean())
-    return People(entry.items, log_rt, np.exp(log_rt), np.ones_like(log_rt))
+    log_rt = entry.log_difficulty + slopes * (entry.log_cost - entry.log_cost.mean())
+    return Participants(entry.items, log_rt, np.exp(log_rt), np.ones_like(log_rt))
 
 
 def test_equal_seeds_have_the_interval_of_their_items():
@@ -279,7 +279,9 @@ def test_a_seed_without_a_task_or_without_thinking_is_null_and_said():
 def test_an_exact_correlation_of_a_task_is_in_no_mean_over_tasks():
     a = seeds_of("arm")
     exact = [
-        replace(entry, of_samples={**entry.of_samples, "tokens": np.exp(entry.log_demand)[:, None]})
+        replace(
+            entry, of_samples={**entry.of_samples, "tokens": np.exp(entry.log_difficulty)[:, None]}
+        )
         for entry in a[0]
     ]
     one = {0: [exact[0], a[0][1]], 1: a[1]}
@@ -361,7 +363,7 @@ def test_a_bound_on_z_is_one_of_fishers_z():
 def test_people_widen_an_interval_on_z_as_one_on_r():
     costs = costs_of(rows_of({"a": 0.2, "b": 0.8}))
     for entries in costs.values():
-        entries[:] = [replace(entry, people=people_of(entry)) for entry in entries]
+        entries[:] = [replace(entry, participants=people_of(entry)) for entry in entries]
     pair = paired_mean_r({1: costs["a"]}, {1: costs["b"]}, Bootstrap(DRAWS, 0))
     alone = [side._replace(sides=()) for side in pair]
     for unit in ("r", "z"):

@@ -4,7 +4,7 @@ from simulated import study
 
 from handan.alignment.align import align
 from handan.alignment.correlation import gradient_of_z
-from handan.alignment.participants import People
+from handan.alignment.participants import Participants
 
 FAST = {"bootstrap": 400}
 
@@ -17,11 +17,13 @@ def trials(num_people, num_items, noise, slopes, generator, difficulty=None, oth
     log_rt = 1 + difficulty + own * other + noise * generator.normal(size=(num_people, num_items))
     names = [f"p{p}" for p in range(num_people) for _ in range(num_items)]
     items = [f"i{i:03d}" for _ in range(num_people) for i in range(num_items)]
-    return People.of_trials(names, items, np.exp(log_rt).ravel()), difficulty, other
+    return Participants.of_trials(names, items, np.exp(log_rt).ravel()), difficulty, other
 
 
 def test_means_are_over_trials_and_missing_cells_are_left_out():
-    people = People.of_trials(["a", "a", "b", "a"], ["x", "y", "x", "x"], [1.0, 4.0, 2.0, 8.0])
+    people = Participants.of_trials(
+        ["a", "a", "b", "a"], ["x", "y", "x", "x"], [1.0, 4.0, 2.0, 8.0]
+    )
     assert people.items == ("x", "y")
     assert people.mean_rt_s == pytest.approx([11 / 3, 4])
     assert people.mean_log_rt == pytest.approx([np.log(16) / 3, np.log(4)])

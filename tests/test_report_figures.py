@@ -65,9 +65,9 @@ def test_a_scatter_holds_every_item_its_line_and_a_band_around_it(study):
     plot = of_kind(study, "scatter", "alpha")
     panel, title = panel_of(plot, "sft")
     costs = study.main.costs["sft"]["alpha"]
-    points = np.exp(np.column_stack([costs.log_demand, costs.log_cost]))
+    points = np.exp(np.column_stack([costs.log_difficulty, costs.log_cost]))
     np.testing.assert_allclose(rows_of(plot, "seconds", "tokens", panel=panel), points, rtol=1e-4)
-    slope, intercept = np.polyfit(costs.log_demand, costs.log_cost, 1)
+    slope, intercept = np.polyfit(costs.log_difficulty, costs.log_cost, 1)
     fields = ("seconds", "fitted", "low", "high")
     x, y, low, high = np.log(rows_of(plot, *fields, panel=panel)).T
     np.testing.assert_allclose(y, intercept + slope * x, atol=1e-4)

@@ -167,7 +167,7 @@ class Bootstrap:
         entries = list(entries)
         # What draws depend on, not names: trainings of one model under several seeds share theirs.
         keys = [
-            (entry.task, entry.items, entry.log_cost.tobytes(), entry.log_demand.tobytes())
+            (entry.task, entry.items, entry.log_cost.tobytes(), entry.log_difficulty.tobytes())
             for entry in entries
         ]
         together: dict[tuple, dict[tuple, TaskCosts]] = {}
@@ -176,8 +176,8 @@ class Bootstrap:
                 together.setdefault((entry.task, entry.items), {})[key] = entry
         for (task, items), group in together.items():
             log_cost = np.column_stack([entry.log_cost for entry in group.values()])
-            log_demand = np.column_stack([entry.log_demand for entry in group.values()])
-            drawn = self.correlations(task, items, log_cost, log_demand)
+            log_difficulty = np.column_stack([entry.log_difficulty for entry in group.values()])
+            drawn = self.correlations(task, items, log_cost, log_difficulty)
             for key, column in zip(group, drawn.T, strict=True):
                 self._correlations[key] = column.copy()
         return [self._correlations[key] for key in keys]

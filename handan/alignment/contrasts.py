@@ -385,16 +385,16 @@ def from_other_people(
 ) -> float:
     """Variance that other people would add to a difference of (mean) correlations."""
     return sum(
-        side_a.entry.people.few
-        * side_a.entry.people.shared_variance(
+        side_a.entry.participants.few
+        * side_a.entry.participants.shared_variance(
             weight
             * (
-                (1 - r_a**2) * gradient_of_z(side_a.entry.log_cost, side_a.entry.log_demand)
-                - (1 - r_b**2) * gradient_of_z(side_b.entry.log_cost, side_b.entry.log_demand)
+                (1 - r_a**2) * gradient_of_z(side_a.entry.log_cost, side_a.entry.log_difficulty)
+                - (1 - r_b**2) * gradient_of_z(side_b.entry.log_cost, side_b.entry.log_difficulty)
             )
         )
         for side_a, side_b, weight in zip(sides_a, sides_b, weights, strict=True)
-        if side_a.entry.people is not None and abs(side_a.r) < 1 and abs(side_b.r) < 1
+        if side_a.entry.participants is not None and abs(side_a.r) < 1 and abs(side_b.r) < 1
     )
 
 

@@ -72,7 +72,7 @@ def interval_of_mean(
         weights: of the tasks, shape (tasks,).
     """
     sizes = [len(entry.items) for entry in entries]
-    extra = people_variance(entries, weights)
+    extra = participant_variance(entries, weights)
     mean = fisher_mean(np.stack(draws), weights, axis=0)
     if not extra:
         return interval(mean, sizes)
@@ -82,14 +82,14 @@ def interval_of_mean(
     return interval(np.tanh(wider), sizes)
 
 
-def people_variance(entries: Sequence[TaskCosts], weights: FloatArray) -> float:
+def participant_variance(entries: Sequence[TaskCosts], weights: FloatArray) -> float:
     """Variance that other people would add to the mean Fisher z of one model over these tasks."""
     return sum(
         weight**2
-        * entry.people.few
-        * entry.people.shared_variance(gradient_of_z(entry.log_cost, entry.log_demand))
+        * entry.participants.few
+        * entry.participants.shared_variance(gradient_of_z(entry.log_cost, entry.log_difficulty))
         for entry, weight in zip(entries, weights, strict=True)
-        if entry.people is not None
+        if entry.participants is not None
     )
 
 
@@ -125,7 +125,7 @@ def cross_task_r(tasks: Sequence[TaskCosts], seed: int) -> tuple[float, Interval
     ]
     pairs = list(zip(human, drawn, strict=True))
     log_cost = np.column_stack([costs.log_cost[items] for costs, items in pairs])
-    log_demand = np.column_stack([costs.log_demand[items] for costs, items in pairs])
-    r = pearson_rows(log_cost, log_demand)
+    log_difficulty = np.column_stack([costs.log_difficulty[items] for costs, items in pairs])
+    r = pearson_rows(log_cost, log_difficulty)
     low, high = np.nanpercentile(r, [2.5, 97.5]) if np.isfinite(r).any() else (np.nan, np.nan)
     return mean_of_known(r), (float(low), float(high))

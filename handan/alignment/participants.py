@@ -1,13 +1,14 @@
-"""The participants behind an item's response time, where single trials are known.
+"""Human response times beside the costs: participants' trials, and tables of norms.
 
-They give three things that item means alone cannot: the reliability of these means (the noise
-ceiling), means over the trials that count, and how far all items move together if other people
-had been asked.
+Where single trials are known, participants give what item means alone cannot: the reliability of
+these means (the noise ceiling), means over the trials that count, and how far all items move
+together if other people had been asked.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +23,17 @@ from handan.norms.reliability import Reliability, in_order_of_figures, split_hal
 from handan.norms.trials import Cleaning, clean_task, read_trials
 
 SPLITS = 5_000
+# As those of ``handan norms compute``.
+FLOOR_S, CEILING_S = 0.2, 300.0
 
 
 @dataclass(frozen=True, eq=False)
-class People:
+class Participants:
     """Trials of one task, summed within participant and item; shape (participants, items) each.
 
     Attributes:
         items: names, the last axis.
-        log_sums: sums of log response times in seconds.
-        time_sums: sums of response times in seconds.
+        log_sums, time_sums: sums of log response times and of response times, in seconds.
         counts: numbers of trials.
     """
 
@@ -43,7 +45,7 @@ class People:
     @staticmethod
     def of_trials(
         participants: Sequence[str], items: Sequence[str], rt_s: Sequence[float] | FloatArray
-    ) -> "People":
+    ) -> "Participants":
         """Sums of trials given as three columns of equal length."""
         names, item_codes = np.unique(np.array(items, dtype=str), return_inverse=True)
         people, person_codes = np.unique(np.array(participants, dtype=str), return_inverse=True)
@@ -54,26 +56,24 @@ class People:
             flat = np.bincount(cells, values, minlength=len(people) * len(names))
             return flat.reshape(len(people), len(names)).astype(float)
 
-        return People(tuple(names.tolist()), summed(np.log(times)), summed(times), summed(None))
+        return Participants(
+            tuple(names.tolist()), summed(np.log(times)), summed(times), summed(None)
+        )
 
     @staticmethod
-    def of_table(table: CostTable) -> dict[str, "People"]:
-        """People of the tasks whose rows name a participant."""
-        rows = np.array([name != "" for name in table.text["participant"]], dtype=bool)
-        if not rows.any():
-            return {}
-        _, once = np.unique(table.groups("task", "item", "participant"), return_index=True)
-        tasks: dict[str, list[int]] = {}
-        for row in once[rows[once]]:
-            tasks.setdefault(table.text["task"][row], []).append(int(row))
-        return {
-            task: People.of_trials(
-                [table.text["participant"][row] for row in of_task],
-                [table.text["item"][row] for row in of_task],
-                table.numbers["human_rt_s"][of_task],
+    def of_table(table: CostTable) -> dict[str, "Participants"]:
+        """Participants of the tasks whose rows name one."""
+        named = np.array([name != "" for name in table.text["participant"]], dtype=bool)
+        first = table.first_rows("task", "item", "participant") == np.arange(len(table))
+        trials = table.rows(named & first)
+        found = {}
+        for task in trials.names("task"):
+            of_task = trials.rows(np.array([name == task for name in trials.text["task"]]))
+            times = of_task.numbers["human_rt_s"]
+            found[task] = Participants.of_trials(
+                of_task.text["participant"], of_task.text["item"], times
             )
-            for task, of_task in tasks.items()
-        }
+        return found
 
     @property
     def mean_log_rt(self) -> FloatArray:
@@ -85,23 +85,23 @@ class People:
         """Mean response time of each item in seconds, shape (items,); NaN as above."""
         return _divided(self.time_sums.sum(axis=0), self.counts.sum(axis=0))
 
-    def select(self, kept: NDArray[np.bool_]) -> "People":
-        """Only the items where ``kept``, shape (items,)."""
-        items = tuple(item for item, keep in zip(self.items, kept, strict=True) if keep)
-        return People(items, self.log_sums[:, kept], self.time_sums[:, kept], self.counts[:, kept])
+    @property
+    def number(self) -> int:
+        """Participants with a trial."""
+        return int(np.count_nonzero(self.counts.sum(axis=1)))
 
-    def of_items(self, items: Sequence[str]) -> "People":
+    def select(self, kept: NDArray[np.bool_]) -> "Participants":
+        """Only the items where ``kept``, shape (items,)."""
+        sums = (of[:, kept] for of in (self.log_sums, self.time_sums, self.counts))
+        return Participants(tuple(compress(self.items, kept)), *sums)
+
+    def of_items(self, items: Sequence[str]) -> "Participants":
         """These items in this order, without trials where nobody answered one."""
         place = {item: index for index, item in enumerate(self.items)}
         known = np.array([item in place for item in items], dtype=bool)
         columns = np.array([place.get(item, 0) for item in items], dtype=np.intp)
-
-        def chosen(sums: FloatArray) -> FloatArray:
-            return np.where(known, sums[:, columns], 0.0)
-
-        return People(
-            tuple(items), chosen(self.log_sums), chosen(self.time_sums), chosen(self.counts)
-        )
+        sums = (self.log_sums, self.time_sums, self.counts)
+        return Participants(tuple(items), *(np.where(known, of[:, columns], 0.0) for of in sums))
 
     def reliability(self, generator: np.random.Generator) -> Reliability:
         """Split-half reliability of the items' mean log times, as ``handan.norms.reliability``."""
@@ -110,9 +110,9 @@ class People:
         return split_half_reliability(*sums, SPLITS, generator)
 
     def shared_variance(self, gradient: FloatArray) -> float:
-        """What other people would add to the variance of a figure, beyond other items.
+        """Variance of a measure that other people would add, beyond that of other items.
 
-        A figure f of the items' mean log times y moves by gradient · dy. Its variance over people
+        A measure f of the items' mean log times y moves by gradient · dy. Its variance over people
         is the sum over participants of (gradient · d_p) squared, where d_p is what participant p
         contributes to the deviations of the means. The part in which items move independently of
         each other is in the resampling of items already, so it is subtracted, as in variances
@@ -122,40 +122,34 @@ class People:
         Args:
             gradient: df/dy, shape (items,).
         """
-        trials = self.counts.sum(axis=0)
-        deviations = (self.log_sums - self.counts * self.mean_log_rt) / trials
-        weighted = deviations * gradient
-        num_people = int(np.count_nonzero(self.counts.sum(axis=1)))
-        if num_people < 2:
+        if self.number < 2:
             return 0.0
+        trials = self.counts.sum(axis=0)
+        weighted = (self.log_sums - self.counts * self.mean_log_rt) / trials * gradient
         shared = (weighted.sum(axis=1) ** 2 - (weighted**2).sum(axis=1)).sum()
-        return max(0.0, float(shared) * num_people / (num_people - 1))
+        return max(0.0, float(shared) * self.number / (self.number - 1))
 
     @property
     def few(self) -> float:
-        """(t / z)^2 of Student's t with as many degrees of freedom as people, less 1.
+        """(t / z)^2 of Student's t with as many degrees of freedom as participants, less 1.
 
         A variance over few people is known poorly: where it widens an interval it is multiplied by
         this.
         """
-        num_people = int(np.count_nonzero(self.counts.sum(axis=1)))
-        if num_people < 2:
+        if self.number < 2:
             return 1.0
-        return float((stdtrit(num_people - 1, 0.025) / ndtri(0.025)) ** 2)
+        return float((stdtrit(self.number - 1, 0.025) / ndtri(0.025)) ** 2)
 
 
 def _divided(total: FloatArray, count: FloatArray) -> FloatArray:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-# Response times that do not stand in ``costs.csv``: from tables of norms, or from trials.
-
-# As those of ``handan norms compute``.
-FLOOR_S, CEILING_S = 0.2, 300.0
+# -- response times that do not stand in costs.csv -------------------------------------------------
 
 
 def with_norms(table: CostTable, directory: Path) -> tuple[CostTable, list[str]]:
-    """The table with response times of a folder of norms in place of its own.
+    """Replace the response times of a table by those of a folder of norms.
 
     A task takes the source that its column 'norms' names, or else the packaged default or the
     folder's first source of the task. Rows of items without a norm are left out. Notes say what
@@ -164,12 +158,11 @@ def with_norms(table: CostTable, directory: Path) -> tuple[CostTable, list[str]]
 
     Raises:
         UserError: the folder has no norms, or not those of a task that needs them, or of none of a
-            task's items; no task is of people; times are those of single participants.
+            task's items; no task has human times; times are those of single participants.
     """
     there = norms.available(directory)
     human, analytic = (table.numbers[name] for name in ("human_rt_s", "analytic_cost"))
-    of_people = np.isnan(analytic)
-    if not of_people.any():
+    if np.isfinite(analytic).all():
         raise UserError(f"{directory}: no effect, as all tasks have an analytic_cost: leave it out")
     if any(table.text["participant"]):
         raise UserError(
@@ -180,8 +173,8 @@ def with_norms(table: CostTable, directory: Path) -> tuple[CostTable, list[str]]
     sources = list(table.text["norms"])
     notes = []
     tasks = table.groups("task")
-    for code in np.unique(tasks[of_people]):
-        rows = np.flatnonzero((tasks == code) & of_people).tolist()
+    for code in np.unique(tasks[np.isnan(analytic)]):
+        rows = np.flatnonzero((tasks == code) & np.isnan(analytic)).tolist()
         task, named = table.text["task"][rows[0]], sources[rows[0]]
         of_named = f" of norms '{named}'" if named else ""
         known = [source for name, source in there if name == task]
@@ -196,7 +189,17 @@ def with_norms(table: CostTable, directory: Path) -> tuple[CostTable, list[str]]
             )
         found = norms.load(task, named if named in known else None, directory)
         items = [table.text["item"][row] for row in rows]
-        notes += _uncovered(task, set(items), found, directory)
+        missing = set(items) - found.items.keys()
+        if missing == set(items):
+            raise UserError(
+                f"{directory}: none of the items of task '{task}' has a norm of {found.source}; "
+                f"items are matched by name, such as '{min(items)}' with '{min(found.items)}'"
+            )
+        if missing:
+            notes.append(
+                f"task '{task}': {len(missing)} of {len(set(items))} items have no norm of "
+                f"{found.source} and are left out, such as '{min(missing)}'"
+            )
         for row, item in zip(rows, items, strict=True):
             sources[row], norm = found.source, found.items.get(item)
             times[row] = np.exp(norm.mean_log_rt) if norm else np.nan
@@ -216,21 +219,6 @@ def with_norms(table: CostTable, directory: Path) -> tuple[CostTable, list[str]]
     return filled.rows(np.isfinite(times) | np.isfinite(analytic)), notes
 
 
-def _uncovered(task: str, items: set[str], found: norms.Norms, directory: Path) -> list[str]:
-    missing = items - found.items.keys()
-    if missing == items:
-        raise UserError(
-            f"{directory}: none of the items of task '{task}' has a norm of {found.source}; items "
-            f"are matched by name, such as '{min(items)}' with '{min(found.items)}'"
-        )
-    if not missing:
-        return []
-    return [
-        f"task '{task}': {len(missing)} of {len(items)} items have no norm of {found.source} and "
-        f"are left out, such as '{min(missing)}'"
-    ]
-
-
 def check_sources(table: CostTable, directory: Path | None = None) -> None:
     """Check that times that name a source of norms are the times of that source.
 
@@ -244,8 +232,7 @@ def check_sources(table: CostTable, directory: Path | None = None) -> None:
         UserError: an item is not in the named source or takes another time there, or there is no
             such source.
     """
-    _, first = np.unique(table.groups("task", "item"), return_index=True)
-    for row in np.sort(first).tolist():
+    for row in np.unique(table.first_rows("task", "item")).tolist():
         task, source, item = (table.text[name][row] for name in ("task", "norms", "item"))
         time = table.numbers["human_rt_s"][row]
         if not source or table.text["participant"][row] or np.isnan(time):
@@ -273,18 +260,15 @@ def named_norms(task: str, source: str, directory: Path | None) -> norms.Norms:
 
 
 def raw_notes(table: CostTable) -> list[str]:
-    """What is said of tasks whose raw correlations are over other than arithmetic mean times."""
-    geometric = (
-        np.isfinite(table.numbers["human_rt_s"])
-        & np.isnan(table.numbers["human_mean_rt_s"])
-        & np.array([name != "" for name in table.text["norms"]], dtype=bool)
-        & np.array([name == "" for name in table.text["participant"]], dtype=bool)
-    )
-    tasks = dict.fromkeys(table.text["task"][row] for row in np.flatnonzero(geometric).tolist())
-    if not tasks:
+    """Name tasks whose raw correlations are over geometric mean times."""
+    human, arithmetic = (table.numbers[of] for of in ("human_rt_s", "human_mean_rt_s"))
+    rows = np.flatnonzero(np.isfinite(human) & np.isnan(arithmetic)).tolist()
+    tasks, sources, people = (table.text[of] for of in ("task", "norms", "participant"))
+    named = dict.fromkeys(tasks[row] for row in rows if sources[row] and not people[row])
+    if not named:
         return []
     return [
-        f"r raw of {', '.join(tasks)} is over geometric mean times: the costs have no "
+        f"r raw of {', '.join(named)} is over geometric mean times: the costs have no "
         "human_mean_rt_s, the arithmetic ones"
     ]
 
@@ -293,7 +277,9 @@ def _same_time(a: float, b: float) -> bool:
     return abs(a - b) <= max(0.01 * b, 0.01)
 
 
-def people_of_trials(path: Path, table: CostTable) -> tuple[dict[str, People], list[str]]:
+def participants_of_trials(
+    path: Path, table: CostTable
+) -> tuple[dict[str, Participants], list[str]]:
     """Participants of every human task of a table, and what was left out, one sentence each.
 
     Trials are cleaned by the defaults of ``handan norms compute``: .2 to 300 s, correct answers
@@ -303,11 +289,10 @@ def people_of_trials(path: Path, table: CostTable) -> tuple[dict[str, People], l
         UserError: the trials cannot be read, or a task has none that can be used.
     """
     trials, notes = read_trials(path)
-    analytic = np.isfinite(table.numbers["analytic_cost"])
+    of_people = table.rows(np.isnan(table.numbers["analytic_cost"]))
     items: dict[str, set[str]] = {}
-    for row, task in enumerate(table.text["task"]):
-        if not analytic[row]:
-            items.setdefault(task, set()).add(table.text["item"][row])
+    for task, item in zip(of_people.text["task"], of_people.text["item"], strict=True):
+        items.setdefault(task, set()).add(item)
     if not items:
         raise UserError(f"{path}: no effect, as all tasks have an analytic_cost: leave it out")
     if others := [task for task in trials if task not in items]:
@@ -333,24 +318,15 @@ def people_of_trials(path: Path, table: CostTable) -> tuple[dict[str, People], l
                 f"task '{task}': {len(missing)} of {len(of_task)} items have no usable trial and "
                 f"are left out, such as '{min(missing)}'"
             )
-        people[task] = People.of_trials(
-            [trial.participant for trial in cleaned.kept],
-            [trial.item for trial in cleaned.kept],
-            [trial.rt_s for trial in cleaned.kept],
-        )
+        columns = zip(*((of.participant, of.item, of.rt_s) for of in cleaned.kept), strict=True)
+        people[task] = Participants.of_trials(*columns)
         notes.append(
             f"task '{task}': response times of {path}, {len(cleaned.kept)} of "
             f"{len(trials[task])} trials ({rules.rule})"
         )
-    return people, notes + _replaced(table, people)
-
-
-def _replaced(table: CostTable, people: Mapping[str, People]) -> list[str]:
-    tasks = {
-        task
-        for task, time in zip(table.text["task"], table.numbers["human_rt_s"], strict=True)
-        if task in people and np.isfinite(time)
-    }
-    if not tasks:
-        return []
-    return [f"human_rt_s of {', '.join(sorted(tasks))} in costs.csv gives way to the trials"]
+    replaced = of_people.rows(np.isfinite(of_people.numbers["human_rt_s"])).names("task")
+    if replaced:
+        notes.append(
+            f"human_rt_s of {', '.join(sorted(replaced))} in costs.csv gives way to the trials"
+        )
+    return people, notes

@@ -86,12 +86,12 @@ def sensitivity_pairs(costs: TaskCosts) -> dict[str, Pair]:
     characters = costs.of_samples["characters"]
     if np.isfinite(characters).any():
         logs = row_means(log_of_positive(characters))
-        pairs["characters"] = Pair(costs.task, costs.items, logs, costs.log_demand)
+        pairs["characters"] = Pair(costs.task, costs.items, logs, costs.log_difficulty)
     return pairs
 
 
 def _log_log(costs: TaskCosts) -> Pair:
-    return Pair(costs.task, costs.items, costs.log_cost, costs.log_demand)
+    return Pair(costs.task, costs.items, costs.log_cost, costs.log_difficulty)
 
 
 def uncapped_correlation(costs: TaskCosts) -> Correlation | None:
@@ -102,7 +102,7 @@ def uncapped_correlation(costs: TaskCosts) -> Correlation | None:
     capped = np.nansum(costs.of_samples["truncated"] * (costs.tokens > 0), axis=1) > 0
     if not capped.any():
         return None
-    return censored_correlation(costs.log_demand, costs.log_cost, capped)
+    return censored_correlation(costs.log_difficulty, costs.log_cost, capped)
 
 
 def partial_pairs(costs: TaskCosts) -> dict[str, Pair]:
@@ -128,7 +128,7 @@ def partial_pairs(costs: TaskCosts) -> dict[str, Pair]:
         held["all"] = np.column_stack(list(varying.values()))
     pairs = {}
     for name, predictors in held.items():
-        left = residuals(np.column_stack([costs.log_cost, costs.log_demand]), predictors)
+        left = residuals(np.column_stack([costs.log_cost, costs.log_difficulty]), predictors)
         fitted = int(np.linalg.matrix_rank(predictors - predictors.mean(axis=0)))
         pairs[name] = Pair(costs.task, costs.items, left[:, 0], left[:, 1], lost=2 + fitted)
     return pairs
@@ -324,15 +324,15 @@ def pairs_of(everything: TaskCosts, costs: TaskCosts) -> dict[str, Pair]:
     positive = np.maximum(costs.mean_tokens, 1e-300)
     reasons = np.full(len(everything.items), np.nan)
     if not everything.reasons:
-        reasons = row_means(1 - everything.direct)
+        reasons = row_means(1 - everything.no_reasoning)
     pairs = {
         "r_raw": Pair(
-            everything.task, everything.items, everything.mean_tokens, everything.raw_demand
+            everything.task, everything.items, everything.mean_tokens, everything.raw_difficulty
         ),
-        "r_reasons": Pair(everything.task, everything.items, reasons, everything.log_demand),
-        "r_logmean": pair(np.log(positive), costs.log_demand),
+        "r_reasons": Pair(everything.task, everything.items, reasons, everything.log_difficulty),
+        "r_logmean": pair(np.log(positive), costs.log_difficulty),
         "r_oracle": pair(costs.log_cost, np.log(costs.oracle)),
-        "oracle_human": pair(np.log(costs.oracle), costs.log_demand),
+        "oracle_human": pair(np.log(costs.oracle), costs.log_difficulty),
     }
     pairs |= {f"sensitivity {k}": v for k, v in sensitivity_pairs(costs).items()}
     pairs |= {f"partial {k}": v for k, v in partial_pairs(costs).items()}
@@ -347,8 +347,8 @@ def human_reliability(costs: TaskCosts, seed: int, norms_dir: Path | None) -> Re
     Raises:
         UserError: there is no such source of this task.
     """
-    if costs.people is not None:
-        return costs.people.reliability(np.random.default_rng(seed))
+    if costs.participants is not None:
+        return costs.participants.reliability(np.random.default_rng(seed))
     if costs.norms is None:
         return UNKNOWN
     people = named_norms(costs.task, costs.norms, norms_dir)
@@ -368,7 +368,7 @@ def task_report(
     ceiling = np.sqrt(human) if human > 0 else np.nan
     noise = np.sqrt(human * model.value) if min(human, model.value) > 0 else np.nan
     few = len(costs.items) < MIN_ITEMS
-    rho = np.nan if few else spearman(costs.log_cost, costs.log_demand)
+    rho = np.nan if few else spearman(costs.log_cost, costs.log_difficulty)
     of_condition = rates(everything)
     censored = uncapped_correlation(costs)
 
@@ -431,7 +431,7 @@ def influential(costs: TaskCosts) -> list[dict]:
     """
     if np.isnan(costs.r):
         return []
-    without = leave_one_out(costs.log_cost, costs.log_demand)
+    without = leave_one_out(costs.log_cost, costs.log_difficulty)
     moved = np.nan_to_num(np.abs(without - costs.r), nan=np.inf)
     order = np.argsort(-moved, kind="stable")[: np.count_nonzero(moved > INFLUENTIAL)]
     return [{"item": costs.items[i], "r_without": finite_or_none(without[i])} for i in order]

@@ -32,7 +32,7 @@ from handan.alignment.correlation import (
     mean_of_known,
 )
 from handan.alignment.items import TaskCosts
-from handan.alignment.means import people_variance, usable, weights_of, why_unusable
+from handan.alignment.means import participant_variance, usable, weights_of, why_unusable
 from handan.alignment.pairs import shared_tasks
 
 # A seed's number; None is a model that is not trained, such as a base.
@@ -164,7 +164,7 @@ def estimate(repeated: Repeated, correlation: bool) -> dict[str, Any]:
         all tasks; 'draws_left_out'.
     """
     people = [
-        people_variance([side.entry for side in sides], weights)
+        participant_variance([side.entry for side in sides], weights)
         for sides, weights in zip(repeated.sides, repeated.weights, strict=False)
     ]
     found = _mean(repeated, people, correlation)
@@ -389,8 +389,8 @@ def _with_oracle(tasks: Costs) -> list[TaskCosts]:
         replace(
             costs,
             model=f"{costs.model} against the oracle",
-            of_items={**costs.of_items, "log_demand": np.log(costs.oracle)},
-            people=None,
+            of_items={**costs.of_items, "log_difficulty": np.log(costs.oracle)},
+            participants=None,
         )
         for costs in human(tasks)
     ]

@@ -383,7 +383,7 @@ def _with_samples(entries: Sequence[TaskCosts]) -> dict[str, dict[str, float]]:
                 kept = np.zeros(entry.tokens.shape)
                 kept[:, start : start + k] = 1
                 few = entry.where(kept).thinking()
-                r.append(pearson(few.log_cost, few.log_demand))
+                r.append(pearson(few.log_cost, few.log_difficulty))
             means.append(float(fisher_mean(np.array(r))))
         if means:
             out[str(k)] = {

@@ -67,7 +67,7 @@ def item_rows(group: Group, model: str, task: str, fit: Fit | None = None) -> li
         rows.append(
             {
                 "item": item,
-                "seconds": np.exp(costs.log_demand[place]),
+                "seconds": np.exp(costs.log_difficulty[place]),
                 "tokens": np.exp(log_tokens),
                 "right": int(np.nansum(right)) if np.isfinite(right).any() else None,
                 "samples": int(np.isfinite(costs.tokens[place]).sum()),

@@ -345,7 +345,7 @@ def _asked(study: Comparison) -> dict[Key, Asked]:
         for arm in group.arms:
             for task, costs in group.costs[arm.name].items():
                 for item, demand, mean in zip(
-                    costs.items, costs.demand, costs.mean_tokens, strict=True
+                    costs.items, costs.difficulty, costs.mean_tokens, strict=True
                 ):
                     new = Asked(costs.cost_source, finite_or_none(demand), {})
                     out.setdefault((task, item), new).means[arm.name] = finite_or_none(mean)
@@ -455,7 +455,7 @@ def _task(study: Comparison, task: str) -> dict[str, Any]:
     return {
         "name": plain(task),
         "source": known[0].cost_source if known else None,
-        "demand": finite_or_none(known[0].demand.mean()) if known else None,
+        "demand": finite_or_none(known[0].difficulty.mean()) if known else None,
         "means": [
             [_mean(group, model, task) for model in (arm.name, arm.greedy)]
             for group in study.groups
