@@ -9,7 +9,7 @@ from embedded import ROOT
 from handan import tasks
 from handan.errors import UserError
 from handan.files import content_hash
-from handan.tasks.paraphrases import human_items
+from handan.tasks import human_items
 from handan.tiny.families import problem_of_key
 from handan.tiny.items import TASKS, held_out
 from handan.training.data import SYMBOLS, check_held_out, load_prompts

@@ -3,8 +3,9 @@
 import pytest
 
 from handan import tasks
+from handan.tasks import human_items, wordings
 from handan.tasks.base import Item, Task
-from handan.tasks.paraphrases import human_items, wordings, words
+from handan.tasks.wording import words
 from handan.traces import contamination
 from handan.traces.contamination import contaminated
 

@@ -13,17 +13,23 @@ TASKS: dict[str, Task] = {
     **{task.TASK.name: task.TASK for task in (syllogisms, syllogism_verification, directions)},
 }
 
-__all__ = ["TASKS", "Grade", "Item", "Task", "load"]
+__all__ = ["TASKS", "Grade", "Item", "Task", "human_items", "load", "wordings"]
 
 
 def load(name: str) -> Task:
-    """The task called ``name``: one of those people were given, or ``math`` of prompt files.
-
-    Raises:
-        UserError: there is no such task.
-    """
+    """Return the task called ``name``: one that people were given, or ``math`` of prompt files."""
     if name == MATH:
         return MATH_TASK
     if name not in TASKS:
         raise UserError(f"unknown task '{name}'; known tasks: {', '.join([*TASKS, MATH])}")
     return TASKS[name]
+
+
+def human_items() -> list[Item]:
+    """Return every item that people were given, of all tasks."""
+    return [item for task in TASKS.values() for item in task.items()]
+
+
+def wordings(item: Item) -> list[str]:
+    """Return an item's question and its task's other wordings of it, as many for every item."""
+    return [item.question, *load(item.task).paraphrases(item)]

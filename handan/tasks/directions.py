@@ -31,35 +31,24 @@ PAIRS = [(first, second) for first in DIRECTIONS for second in DIRECTIONS]
 
 
 def direction_key(first: str, second: str) -> str:
-    """Key of an item, e.g. ``north+south-east``: the directions of both premises."""
+    """Return the key of an item, e.g. ``north+south-east``: the directions of both premises."""
     return f"{first}+{second}"
 
 
-def sign(number: int) -> int:
-    """-1, 0 or 1."""
-    return (number > 0) - (number < 0)
-
-
 def direction_of_c(first: str, second: str) -> str:
-    """Direction of C seen from A, for 'A is ``first`` of B' and 'B is ``second`` of C'."""
-    east, north = (sign(-x - y) for x, y in zip(STEPS[first], STEPS[second], strict=True))
-    found = [direction for direction, step in STEPS.items() if step == (east, north)]
-    return found[0] if found else SAME_PLACE
-
-
-def turn_degrees(first: str, second: str) -> int:
-    """Angle between two directions, 0 to 180 degrees."""
-    eighths = abs(DIRECTIONS.index(first) - DIRECTIONS.index(second))
-    return 45 * min(eighths, 8 - eighths)
+    """Return the direction of C from A, for 'A is ``first`` of B' and 'B is ``second`` of C'."""
+    sums = [x + y for x, y in zip(STEPS[first], STEPS[second], strict=True)]
+    back = tuple((total < 0) - (total > 0) for total in sums)
+    return next((direction for direction, step in STEPS.items() if step == back), SAME_PLACE)
 
 
 def terms_of(first: str, second: str) -> tuple[str, str, str]:
-    """The places that stand for A, B and C in an item: neutral, and fixed by its key."""
+    """Return the places that stand for A, B and C in an item: neutral, and fixed by its key."""
     return three_terms(PLACES, PAIRS.index((first, second)))
 
 
 def make_item(first: str, second: str) -> Item:
-    """The item with premises 'A is ``first`` of B' and 'B is ``second`` of C'."""
+    """Make the item with premises 'A is ``first`` of B' and 'B is ``second`` of C'."""
     a, b, c = terms_of(first, second)
     question = (
         f"The {a} is {first} of the {b}.\nThe {b} is {second} of the {c}.\n\n"
@@ -69,6 +58,7 @@ def make_item(first: str, second: str) -> Item:
         f"{SAME_PLACE}."
     )
     answer = direction_of_c(first, second)
+    eighths = abs(DIRECTIONS.index(first) - DIRECTIONS.index(second))
     return worded(
         "cardinal_directions",
         direction_key(first, second),
@@ -76,7 +66,7 @@ def make_item(first: str, second: str) -> Item:
         answer,
         diagonal_premises=float("-" in first) + float("-" in second),
         diagonal_answer=float("-" in answer),
-        turn_degrees=turn_degrees(first, second),
+        turn_degrees=45 * min(eighths, 8 - eighths),
         opposite=float(answer == SAME_PLACE),
         same_direction=float(first == second),
     )
@@ -121,13 +111,8 @@ def find_directions(item: Item, text: str) -> list[Stated]:
     return found
 
 
-def items() -> list[Item]:
-    """The 64 pairs of directions."""
-    return [make_item(first, second) for first, second in PAIRS]
-
-
 def paraphrases(item: Item) -> list[str]:
-    """The item as exercise books and data sets put it."""
+    """Word the item as exercise books and data sets do."""
     first, second = item.key.split("+")
     a, b, c = terms_of(first, second)
     forms = [
@@ -138,4 +123,10 @@ def paraphrases(item: Item) -> list[str]:
     return [form for pair in forms for form in in_both_orders(*pair, TWO_PREMISES)]
 
 
-TASK = Task("cardinal_directions", items, partial(grade_by, find_directions), paraphrases, 1816)
+TASK = Task(
+    "cardinal_directions",
+    lambda: [make_item(*pair) for pair in PAIRS],
+    partial(grade_by, find_directions),
+    paraphrases,
+    1816,
+)

@@ -89,12 +89,12 @@ VERDICTS = [
 
 
 def verification_key(problem: Problem) -> str:
-    """Key of a problem: its conclusion as one word, e.g. ``some_not_vehicle_boat``."""
+    """Return the key of a problem: its conclusion as one word, e.g. ``some_not_vehicle_boat``."""
     return problem.conclusion.lower().replace(";", "_").replace(" ", "_").replace("-", "_")
 
 
 def statements(problem: Problem) -> tuple[tuple[Statement, Statement], Statement]:
-    """Premises and conclusion with a for the first premise's end term, b and c for the others."""
+    """Code premises and conclusion: a and c for their end terms, b for the middle one."""
     first, second, conclusion = (
         part.split(";") for part in (problem.first, problem.second, problem.conclusion)
     )
@@ -109,13 +109,13 @@ def statements(problem: Problem) -> tuple[tuple[Statement, Statement], Statement
 
 
 def is_valid(problem: Problem) -> bool:
-    """Whether the shown conclusion follows from the premises, existential import included."""
+    """Tell whether the shown conclusion follows, existential import included."""
     premises, conclusion = statements(problem)
     return entails(premises, conclusion)
 
 
 def make_item(problem: Problem) -> Item:
-    """The item of a problem; its answer is 'valid' or 'invalid'."""
+    """Make the item of a problem; its answer is 'valid' or 'invalid'."""
     (first, second), conclusion = statements(problem)
     figure = next(f for f, order in FIGURES.items() if order == (first[1:], second[1:]))
     question = (
@@ -135,18 +135,13 @@ def make_item(problem: Problem) -> Item:
     )
 
 
-def items() -> list[Item]:
-    """The fifteen problems, in the study's order of kinds."""
-    return [make_item(problem) for problem in PROBLEMS]
-
-
 def find_validity(item: Item, text: str) -> list[Stated]:
     """Find all statements of 'valid' or 'invalid' in ``text``."""
     return find_verdicts(text, VERDICTS)
 
 
 def paraphrases(item: Item) -> list[str]:
-    """The item as exercise books and data sets put it."""
+    """Word the item as exercise books and data sets do."""
     problem = next(p for p in PROBLEMS if verification_key(p) == item.key)
     first, second = problem.premises_said.rstrip(".").split(". ")
     return [
@@ -156,4 +151,10 @@ def paraphrases(item: Item) -> list[str]:
     ]
 
 
-TASK = Task("syllogism_verification", items, partial(grade_by, find_validity), paraphrases, 902)
+TASK = Task(
+    "syllogism_verification",
+    lambda: list(map(make_item, PROBLEMS)),
+    partial(grade_by, find_validity),
+    paraphrases,
+    902,
+)

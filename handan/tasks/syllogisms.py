@@ -43,7 +43,7 @@ TYPES = [
 
 
 def holds(statement: Statement, model: list[Individual]) -> bool:
-    """Whether a statement is true in a model, a list of existing individuals."""
+    """Tell whether a statement is true in a model, a list of existing individuals."""
     mood, subject, predicate = tuple(statement)
     subjects = [individual for individual in model if subject in individual]
     if mood in "AO":
@@ -55,7 +55,7 @@ def holds(statement: Statement, model: list[Individual]) -> bool:
 
 @cache
 def models() -> list[list[Individual]]:
-    """All sets of the eight types in which each of the terms a, b and c has an instance."""
+    """List all sets of the eight types in which each of a, b and c has an instance."""
     subsets = (
         [t for t, exists in zip(TYPES, row, strict=True) if exists]
         for row in product((0, 1), repeat=8)
@@ -64,38 +64,38 @@ def models() -> list[list[Individual]]:
 
 
 def entails(premises: tuple[Statement, Statement], conclusion: Statement) -> bool:
-    """Whether the conclusion holds in every model in which both premises hold."""
+    """Tell whether the conclusion holds in every model in which both premises hold."""
     return all(
         holds(conclusion, model) for model in models() if all(holds(p, model) for p in premises)
     )
 
 
 def premises_of(code: str) -> tuple[Statement, Statement]:
-    """The two premises of a syllogism, e.g. ('Aab', 'Icb') for ``AI3``."""
+    """Return the two premises of a syllogism, e.g. ('Aab', 'Icb') for ``AI3``."""
     first, second = FIGURES[int(code[2])]
     return code[0] + first, code[1] + second
 
 
 @cache
 def valid_conclusions(code: str) -> tuple[Statement, ...]:
-    """The valid conclusions of a syllogism among the eight from a to c or c to a; maybe none."""
+    """List the valid conclusions of a syllogism among the eight from a to c or c to a."""
     return tuple(c for c in CONCLUSIONS if entails(premises_of(code), c))
 
 
 def sentence(statement: Statement, terms: dict[str, str]) -> str:
-    """A statement in words, without a full stop."""
+    """Write a statement in words, without a full stop."""
     mood, subject, predicate = tuple(statement)
     return SENTENCES[mood].format(x=terms[subject], y=terms[predicate])
 
 
 def terms_of(code: str) -> dict[str, str]:
-    """The professions that stand for a, b and c in an item: neutral, and fixed by its code."""
+    """Return the professions that stand for a, b and c: neutral, and fixed by the code."""
     a, b, c = three_terms(PROFESSIONS, CODES.index(code))
     return {"a": a, "b": b, "c": c}
 
 
 def make_item(code: str) -> Item:
-    """The item of a syllogism; its answer lists all right conclusions, separated by ' | '."""
+    """Make the item of a syllogism; its answer lists all right conclusions."""
     terms = terms_of(code)
     premises = premises_of(code)
     valid = valid_conclusions(code)
@@ -161,13 +161,8 @@ def find_conclusions(item: Item, text: str) -> list[Stated]:
     return found
 
 
-def items() -> list[Item]:
-    """The 64 syllogisms."""
-    return [make_item(code) for code in CODES]
-
-
 def paraphrases(item: Item) -> list[str]:
-    """The item as exercise books and data sets put it."""
+    """Word the item as exercise books and data sets do."""
     terms = terms_of(item.key)
     single = {letter: noun[:-1] for letter, noun in terms.items()}
     singular = {
@@ -184,4 +179,10 @@ def paraphrases(item: Item) -> list[str]:
     ]
 
 
-TASK = Task("syllogisms", items, partial(grade_by, find_conclusions), paraphrases, 902)
+TASK = Task(
+    "syllogisms",
+    lambda: list(map(make_item, CODES)),
+    partial(grade_by, find_conclusions),
+    paraphrases,
+    902,
+)

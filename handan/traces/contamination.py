@@ -17,10 +17,10 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from handan.tasks import binary
+from handan.tasks import binary, human_items, wordings
 from handan.tasks.base import Item
 from handan.tasks.digits import DIGIT_TASKS
-from handan.tasks.paraphrases import human_items, wordings, words
+from handan.tasks.wording import words
 
 ARITHMETIC = {*binary.BINARY_TASKS, *DIGIT_TASKS}
 NUMERAL = re.compile(r"[01]+")

@@ -14,9 +14,8 @@ from handan.evaluation.suite import WORDINGS, load_task
 from handan.files import read_jsonl
 from handan.generation.formats import ReasoningFormat
 from handan.generation.prompting import prompt_ids
-from handan.tasks import binary, digits
+from handan.tasks import binary, digits, human_items
 from handan.tasks.base import Item
-from handan.tasks.paraphrases import human_items
 from handan.tiny.families import DECIMAL_DIGITS, PREMISES, problem_of_key, random_problem
 from handan.traces.contamination import contaminated
 
