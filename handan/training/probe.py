@@ -57,6 +57,7 @@ class ProbedSuite:
         return sampled_costs(rows, self.items, self.suite.cost_without_span)
 
 
+@dataclass(eq=False)
 class Probe(TrainerCallback):
     """Measures suites in process; ``trainer`` must be set once the trainer exists.
 
@@ -64,20 +65,14 @@ class Probe(TrainerCallback):
     trackers. ``max_share`` bounds the share of the time that measuring takes, None for no bound.
     """
 
+    suites: Sequence[ProbedSuite]
+    form: ReasoningFormat
+    run_dir: Path
+    arm: str
+    ledger: Ledger
+    world: Processes
+    max_share: float | None = None
     trainer: Any = None
-
-    def __init__(
-        self,
-        suites: Sequence[ProbedSuite],
-        form: ReasoningFormat,
-        run_dir: Path,
-        arm: str,
-        ledger: Ledger,
-        world: Processes,
-        max_share: float | None = None,
-    ) -> None:
-        self.suites, self.form, self.run_dir, self.arm = suites, form, run_dir, arm
-        self.ledger, self.world, self.max_share = ledger, world, max_share
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         for probed in self.suites:
