@@ -29,14 +29,13 @@ from handan.tiny.items import TASKS, grade, held_out, identity_hash, item_from_p
 WEIGHTS = Path("handan/tiny/weights")
 TOKENIZER = AutoTokenizer.from_pretrained(WEIGHTS / "base")
 THINK_END = TOKENIZER.convert_tokens_to_ids("</think>")
-MAX_NEW_TOKENS = 256
 
 
-def training_items(number, rng):
+def training_items(number):
     """Problems of the widths that people were not given, and none that is an evaluation item."""
     items = {}
     while len(items) < number:
-        problem = random_problem(rng.choice(FAMILIES), rng, widths=[1, 2, 3, 5, 6, 7])
+        problem = random_problem(random.choice(FAMILIES), random, widths=[1, 2, 3, 5, 6, 7])
         if identity_hash(problem.family, problem.key) not in held_out():
             items[problem.key] = item_from_problem(problem)
     return list(items.values())
@@ -53,10 +52,10 @@ def prompt_ids(item):
 def generate(model, items):
     """One sampled completion an item: its token ids, up to and including the end of sequence."""
     completions = []
-    for first in range(0, len(items), 256):
-        ids = [prompt_ids(item) for item in items[first : first + 256]]
+    for first in range(0, len(items), 64):
+        ids = [prompt_ids(item) for item in items[first : first + 64]]
         batch = TOKENIZER.pad({"input_ids": ids}, return_tensors="pt")
-        out = model.generate(**batch, do_sample=True, top_k=0, max_new_tokens=MAX_NEW_TOKENS)
+        out = model.generate(**batch, do_sample=True, top_k=0, max_new_tokens=256)
         completions += out[:, batch["input_ids"].shape[1] :].tolist()
     eos = TOKENIZER.eos_token_id
     return [ids[: ids.index(eos) + 1] if eos in ids else ids for ids in completions]
@@ -97,7 +96,7 @@ def sft(model, teacher, items, steps, batch_size):
     traces = [(prompt_ids(item), ids) for item, ids in pairs if read(item, ids)[1]]
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, weight_decay=0.0)
     for _ in range(steps):
-        prompts, completions = zip(*random.sample(traces, batch_size), strict=True)
+        prompts, completions = zip(*random.choices(traces, k=batch_size), strict=True)
         step(model, optimizer, prompts, completions, [1.0] * batch_size)
 
 
@@ -137,11 +136,12 @@ def evaluate(name, model, samples):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--steps", type=int, default=40, help="of GRPO; SFT takes five times them")
-    parser.add_argument("--samples", type=int, default=4, help="responses an evaluation item")
+    parser.add_argument("--steps", type=int, default=30, help="of GRPO; SFT takes five times them")
+    parser.add_argument("--samples", type=int, default=2, help="responses an evaluation item")
+    parser.add_argument("--problems", type=int, default=500, help="that are trained on")
     options = parser.parse_args()
     random.seed(1), torch.manual_seed(1)
-    items = training_items(1000, random.Random(11))
+    items = training_items(options.problems)
     load = AutoModelForCausalLM.from_pretrained
     arms = {name: load(WEIGHTS / "base") for name in ("base", "sft", "grpo")}
     sft(arms["sft"], load(WEIGHTS / "teacher_cold_start"), items, 5 * options.steps, batch_size=32)
