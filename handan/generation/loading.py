@@ -6,7 +6,9 @@ content, so what was read before it was trusted is what runs; a branch or a tag 
 files of a directory can change: neither is ever trusted.
 """
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -110,26 +112,14 @@ def refuse_pickle(folder: Path) -> None:
             raise UserError(f"{path}: pickled weights can run code when they are loaded; {CONVERT}")
 
 
-def _cannot_load(name: str, what: str, error: Exception) -> UserError:
-    """Say in one line what loading failed with, and what to do about code or pickles."""
-    text = str(error).strip()
-    if "trust_remote_code" in text or "custom code" in text:
-        why = f"it needs code that its repository brings along, which is not run; {TRUST_CURE}"
-    else:
-        why = text.splitlines()[0] if text else type(error).__name__
-        why = f"{why}; {CONVERT}" if "safetensors" in why else why
-    return UserError(f"{name}: cannot be loaded as a {what} ({why})")
-
-
 def load_tokenizer(name: str, revision: str | None = None, trusted: str | None = None) -> Any:
     """The tokenizer of a local directory or of ``owner/name`` on the hub; as ``load_model``."""
     from transformers import AutoTokenizer
 
     check_trust(name, revision, trusted)
-    try:
-        return AutoTokenizer.from_pretrained(name, revision=revision, **trust_options(trusted))
-    except (OSError, ValueError) as error:
-        raise _cannot_load(name, "tokenizer", error) from None
+    with _loading(name, "tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, **trust_options(trusted))
+    return tokenizer
 
 
 def load_config(name: str, revision: str | None = None, trusted: str | None = None) -> Any:
@@ -137,12 +127,33 @@ def load_config(name: str, revision: str | None = None, trusted: str | None = No
     from transformers import AutoConfig
 
     check_trust(name, revision, trusted)
-    try:
+    with _loading(name, "model"):
         config = AutoConfig.from_pretrained(name, revision=revision, **trust_options(trusted))
-    except (OSError, ValueError) as error:
-        raise _cannot_load(name, "model", error) from None
     _refuse_kernel(config._attn_implementation, name)
     return config
+
+
+@contextlib.contextmanager
+def _loading(name: str, what: str) -> Iterator[None]:
+    """Say in one line what loading failed with, and what to do about code or pickles."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, ValueError, SafetensorError) as error:
+        text = str(error).strip()
+        why = text.splitlines()[0] if text else type(error).__name__
+        if "trust_remote_code" in text or "custom code" in text:
+            why = f"it needs code that its repository brings along, which is not run; {TRUST_CURE}"
+        elif "safetensors" in why:
+            why = f"{why}; {CONVERT}"
+    except RuntimeError as error:
+        if "mismatched_sizes" not in str(error):
+            raise
+        why = "weights of other sizes than config.json says; take both files of one model"
+    else:
+        return
+    raise UserError(f"{name}: cannot be loaded as a {what} ({why})")
 
 
 def model_fingerprint(model_dir: str | Path) -> str:
@@ -218,7 +229,6 @@ def load_model(
         UserError: there is no such model, or it has no safetensors, or needs code that is not
             trusted.
     """
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     fingerprint = fingerprint_of(model_name, revision, trusted)
@@ -228,7 +238,7 @@ def load_model(
     load_config(base, revision, trusted)
     _check_saved_generation(base)
     options |= {"use_safetensors": True, **trust_options(trusted)}
-    try:
+    with _loading(model_name, "model"):
         model = AutoModelForCausalLM.from_pretrained(
             base, revision=revision, dtype=dtype, **options
         )
@@ -238,15 +248,6 @@ def load_model(
             # peft takes a pickle where there are no safetensors; fingerprint_of has made sure.
             model = PeftModel.from_pretrained(model, adapter)
             model = model.merge_and_unload() if merge else model
-    except (OSError, ValueError, SafetensorError) as error:
-        raise _cannot_load(model_name, "model", error) from None
-    except RuntimeError as error:
-        if "mismatched_sizes" not in str(error):
-            raise
-        raise UserError(
-            f"{model_name}: cannot be loaded as a model (weights of other sizes than config.json "
-            "says); take both files of one model"
-        ) from None
     return model.to(device).eval(), load_tokenizer(model_name, revision, trusted), fingerprint
 
 
