@@ -93,13 +93,10 @@ def refuse_in_words(words: Iterable[str]) -> None:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read one YAML mapping, loaded safely.
+    """Read one YAML mapping, loaded safely and without a secret in it.
 
     Aliases are shared when they are read, and a few lines of them can stand for billions of values:
     such a file is refused before anything is made of it.
-
-    Raises:
-        UserError: the file is missing, not YAML, not a mapping, or holds a secret.
     """
     import yaml  # here alone, as every command passes this module
 
@@ -145,11 +142,7 @@ def _count_values(node: Any, counted: dict[int, int], place: str) -> int:
 
 
 def load_yaml(path: Path, kind: type[Settings]) -> Settings:
-    """Read a YAML file into the dataclass ``kind``, every key checked.
-
-    Raises:
-        UserError: a key is unknown, missing or of the wrong type; the message names file and key.
-    """
+    """Read a YAML file into the dataclass ``kind``, every key checked."""
     return build(read_yaml(path), kind, str(path))
 
 
@@ -170,17 +163,11 @@ def check_values(
 ) -> dict[str, Any]:
     """Check the keys of a mapping, and each value against the annotation of its key.
 
-    Args:
-        content: the mapping.
-        kinds: dataclasses whose fields are the known keys.
-        place: where it came from, for messages.
-        words: whether a text may stand for whatever argparse makes of it, and null for a default.
+    The known keys are the fields of ``kinds``. With ``words`` a text may stand for whatever
+    argparse makes of it, and null for a default.
 
     Returns:
         The values by key, those of dataclasses built, whole numbers as numbers where these belong.
-
-    Raises:
-        UserError: a key is unknown, or a value of another type; names the key.
     """
     fields: dict[str, Any] = {}
     hints: dict[str, Any] = {}
@@ -268,19 +255,10 @@ def given_keys() -> tuple[str, set[str]]:
 def parse(
     kinds: tuple[type, ...], required: tuple[str, ...] = (), more: tuple[str, ...] = ()
 ) -> tuple[Any, ...]:
-    """Fill dataclasses from ``--config FILE`` and the command line.
+    """Fill one instance of each dataclass from ``--config FILE`` and the command line.
 
-    Args:
-        kinds: dataclasses whose fields are the known keys.
-        required: keys that must be set although a library has a default, because they decide the
-            result.
-        more: words to add to the command line.
-
-    Returns:
-        One instance of each kind.
-
-    Raises:
-        UserError: a key is unknown, missing, of another kind, or has an impossible value.
+    Keys that are ``required`` must be set although a library has a default, because they decide the
+    result; ``more`` are words to add to the command line.
     """
     from trl import TrlParser
 

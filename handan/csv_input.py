@@ -35,12 +35,7 @@ def read_table(path: Path) -> tuple[list[str], Iterator[tuple[str, dict[str, str
 
 
 def read_cells(path: Path) -> tuple[list[str], Iterator[tuple[str, list[str]]]]:
-    """The header of a file, and the cells of its rows as they are, with their places.
-
-    Raises:
-        UserError: the file cannot be read, is empty or not UTF-8, has another delimiter, a repeated
-            column, a row with more or fewer cells than columns, or no row.
-    """
+    """The header of a file, and the cells of its rows as they are, with their places."""
     lines = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
     try:
         header = [name.strip() for name in next((cells for cells in lines if cells), [])]

@@ -211,13 +211,9 @@ def whole_lines(path: Path, tell: bool = True) -> Iterator[bytes]:
 
 
 def read_keyed(path: Path, key: Sequence[str], unique: bool = True) -> list[dict]:
-    """All rows of a JSON-lines file whose rows have a key.
+    """All rows of a JSON-lines file, each of which must have the columns ``key``.
 
-    Args:
-        path: the file.
-        key: columns that every row must have.
-        unique: whether together they identify a row; two of a key are of two writers, or of a
-            wrong resume.
+    If they are ``unique`` but two rows share a key, two writers or a wrong resume made the file.
     """
     rows = read_jsonl(path)
     seen: dict[tuple, int] = {}

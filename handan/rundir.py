@@ -43,16 +43,8 @@ def check_config(
 ) -> dict[str, dict]:
     """Refuse a directory in which a stage was begun with another configuration.
 
-    What lies there would silently be mixed with what is about to be made.
-
-    Args:
-        run_dir: the directory.
-        stage: pretraining, training, evaluation or traces.
-        config: what is about to be done there.
-        may_change: keys that make no difference to what lies there.
-
-    Returns:
-        The configurations of all stages recorded so far.
+    What lies there would silently be mixed with what is about to be made; keys that ``may_change``
+    make no difference to it. Returns the configurations of all stages recorded so far.
     """
     path = run_dir / "config.yaml"
     if not path.exists():

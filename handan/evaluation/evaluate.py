@@ -85,16 +85,10 @@ def evaluate(
         engine: what generates.
         suite: items and decoding.
         run_dir: receives config.yaml, run.json, items.jsonl, generations.jsonl, costs.csv and
-            alignment.json.
+            alignment.json, whose content the first process returns.
         arm: name of the model in all tables.
         model_name: where it was loaded from.
         world: this process among the others.
-
-    Returns:
-        The content of alignment.json on the first process, None on the others.
-
-    Raises:
-        UserError: the directory holds responses of another model or suite, or to other prompts.
     """
     items = suite_items(suite)
     labels = {
@@ -229,13 +223,10 @@ def sampled_costs(
 def suite_metrics(costs: Sequence[dict], first: Sequence[dict] | None) -> dict[str, float]:
     """Alignment, length, accuracy and status rates of one step; what is undefined is left out.
 
-    ``inflation/k`` is the geometric mean ratio of an item's tokens to those of step 0, and
-    ``inflation/b`` the slope of their logs on those of step 0, within tasks, corrected for the
-    noise of few samples at step 0, which would flatten it; it needs items with two samples.
-
-    Args:
-        costs: of ``sampled_costs``, of one model at one step.
-        first: the same of step 0, if there is any before this step.
+    ``inflation/k`` is the geometric mean ratio of an item's tokens to those of step 0, which
+    ``first`` has, and ``inflation/b`` the slope of their logs on those of step 0, within tasks,
+    corrected for the noise of few samples at step 0, which would flatten it; it needs items with
+    two samples.
     """
     model = costs[0]["model"]
     begin = f"{model} at step 0"

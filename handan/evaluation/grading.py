@@ -39,16 +39,8 @@ def read_completion(
 
     Status is ``truncated`` if the model did not end the sequence, ``unparsed`` if the reasoning
     span is not closed or no answer can be read, ``no_reasoning`` if the span is empty, and
-    otherwise ``complete``. ``looping`` is true of a truncated completion that repeats itself.
-
-    Args:
-        tokenizer: of the model that generated the ids.
-        question: what was asked.
-        form: the model's reasoning format.
-        prompt_ids: the prompt.
-        completion_ids: up to and including end of sequence.
-        ends: every id that ends a sequence.
-        ended: whether the model ended the response, where the engine knows; None: by the last id.
+    otherwise ``complete``. ``looping`` is true of a truncated completion that repeats itself. Where
+    the engine does not know whether the model ``ended`` the response, the last id decides.
     """
     opened = opened_by_prompt(tokenizer, prompt_ids, form)
     split = split_completion(tokenizer, completion_ids, form, opened, ends)
@@ -75,11 +67,7 @@ def read_text(
     prompt_ids: Sequence[int],
     completion: Completion,
 ) -> dict:
-    """The same from the texts and counts of a server that keeps the token ids, with the ``text``.
-
-    Raises:
-        UserError: nothing here can count this response.
-    """
+    """Read the same from the texts and counts of a server that keeps the ids, with the ``text``."""
     usage = completion.usage
     reasoning, answer, closed, opened = _texts(tokenizer, form, prompt_ids, completion)
     end = None if tokenizer is None else tokenizer.eos_token

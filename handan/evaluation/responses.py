@@ -29,14 +29,7 @@ KEY = ("settings", "task", "item", "sample")
 
 @dataclass(frozen=True)
 class SamplingPlan:
-    """The responses to draw.
-
-    Attributes:
-        questions: what is asked.
-        decodings: decoding of each sample number.
-        batch_size: requests generated together; it is part of what makes samples reproducible.
-        seed: of all samples.
-    """
+    """The responses to draw: questions, and the decoding of each sample number."""
 
     questions: Sequence[TaskItem]
     decodings: Mapping[int, Decoding]
@@ -73,16 +66,9 @@ def check_prompts(
     requests: Iterable[Request],
     form: ReasoningFormat,
 ) -> None:
-    """Stop if responses answer other prompts than the plan has under the same keys.
+    """Stop if rows answer other prompts than the plan has under the same keys.
 
     A wording, an item's text, its answer or a chat template may change while all names stay.
-
-    Args:
-        path: where the rows come from.
-        rows: with the columns task, item and prompt_hash.
-        plan: whose requests they should answer.
-        requests: all of ``plan.requests``, in any order.
-        form: the model's reasoning format.
     """
     one_each = {request.item: request for request in requests}
     items = {index: plan.questions[index].item for index in one_each}
@@ -107,16 +93,9 @@ def check_prompts(
 def draw(
     engine: Engine, plan: SamplingPlan, batches: Sequence[list[Request]], labels: dict
 ) -> Iterator[list[dict]]:
-    """Generate batch after batch; yields each batch's rows.
+    """Generate batch after batch of a plan; yields each batch's rows, with ``labels`` as columns.
 
-    Args:
-        engine: what generates.
-        plan: what the requests refer to.
-        batches: from ``plan.batches``, all or some of them.
-        labels: columns that are the same in every row (model, settings, step, ...).
-
-    Raises:
-        UserError: a request failed; what was drawn beside it has been yielded by then.
+    If a request fails, what was drawn beside it has been yielded before that is raised.
     """
     watch = Watch(engine) if engine.remote else None
     try:
@@ -190,17 +169,7 @@ def collect(engine: Engine, plan: SamplingPlan, path: Path, labels: dict, world:
 
     Every process generates its share of the batches and the first one writes. Batches, or requests,
     have seeds of their own, so neither a restart nor the number of processes changes a sample.
-
-    Args:
-        engine: what generates.
-        plan: all responses the file shall hold.
-        path: the JSON-lines file.
-        labels: the same in every row; ``labels["settings"]`` identifies model, engine and plan.
-        world: this process among the others.
-
-    Raises:
-        UserError: the file holds responses of other settings or to other prompts or is damaged, a
-            request failed, or the disk is full.
+    ``labels`` are the same in every row; of them ``settings`` identifies model, engine and plan.
     """
     done = world.gather(rundir.recover(path, KEY) if world.rank == 0 else [])
     if any(row["settings"] != labels["settings"] for row in done):

@@ -76,12 +76,7 @@ def read_training(run_dir: Path) -> Training:
 
 
 def begin(sweep_dir: Path, run: Training, suite: Suite) -> None:
-    """Record what is evaluated in ``sweep_dir``, which must hold nothing else.
-
-    Raises:
-        UserError: it holds evaluations of another training, on another suite, or of other texts
-            under the same names.
-    """
+    """Record what is evaluated in ``sweep_dir``, which must be of no other training or suite."""
     training = {key: value for key, value in run.settings.items() if key not in SCHEDULE}
     config = {
         "suite": suite.name,

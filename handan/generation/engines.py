@@ -48,10 +48,8 @@ class Completion:
 class EngineSettings:
     """Keys of every engine's settings file; each engine's module has its own beside them.
 
-    Attributes:
-        engine: its name.
-        trust_remote_code: commit of the code that a model brings along and that may run; null: none
-            may. A hub model must be at that revision.
+    ``trust_remote_code`` is the commit of the code that a model brings along and that may run;
+    null: none may. A hub model must be at that revision.
     """
 
     engine: str
@@ -84,12 +82,7 @@ class Engine(Protocol):
     remote: bool
 
     def complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
-        """Return one completion for each request, or what kept it from being drawn.
-
-        Args:
-            batch: requests of one decoding, from ``prompting.batches``.
-            seed: of all samples of the run.
-        """
+        """Return one completion for each request of a batch, or what kept it from being drawn."""
         ...
 
 
@@ -115,12 +108,9 @@ def open_engine(
         settings: of ``load_engine``.
         model: a local directory, a name on the hub, or what a server calls it.
         revision: of the hub repository.
-        reasoning_format: a key of ``FORMATS``, or ``auto``: the one a recipe recorded, or else the
-            one that the chat template shows.
+        reasoning_format: a key of ``FORMATS``, or ``auto``: what a recipe recorded, or else what
+            the chat template shows.
         device: where a model in this process is put.
-
-    Raises:
-        UserError: the model, its tokenizer or the engine's package is missing.
     """
     module = _module(settings.engine)
     return module.open_engine(settings, model, revision, reasoning_format, device)

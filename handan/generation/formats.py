@@ -177,12 +177,8 @@ def choose_for(model: str, name: str, tokenizer: Any) -> ReasoningFormat:
 def detect(tokenizer: Any) -> ReasoningFormat:
     """The format a chat template shows, by its own words and by what it makes of a question.
 
-    A tokenizer without a chat template belongs to a base model: ``plain``. So does a template that
-    nowhere speaks of thinking.
-
-    Raises:
-        UserError: the template speaks of thinking in a way that is not known here, or there is none
-            for a vocabulary with marks of reasoning.
+    Without a chat template, or if it nowhere speaks of thinking, it is ``plain``, unless the
+    vocabulary has marks of reasoning.
     """
     if not tokenizer.chat_template:
         unknown = (None, tokenizer.unk_token_id)

@@ -72,11 +72,7 @@ def check_trust(model_name: str, revision: str | None, trusted: str | None) -> N
 
 
 def trusted_by_recipe(config: Any, model_config: Any) -> tuple[str | None, str | None]:
-    """The commits whose code a recipe's YAML trusts, of its model and of its teacher.
-
-    Raises:
-        UserError: a revision is no commit, or the command line says which model it is.
-    """
+    """The commits whose code a recipe's YAML trusts, of its model and of its teacher."""
     if not config.trust_remote_code:
         return None, None
     if elsewhere := sorted(line_keys() & MODEL_KEYS):
@@ -169,11 +165,7 @@ def model_fingerprint(model_dir: str | Path) -> str:
 
 
 def fingerprint_of(model_name: str, revision: str | None = None, trusted: str | None = None) -> str:
-    """Hash of the files of a model (local directory) or of its revision (hub), without loading it.
-
-    Raises:
-        UserError: there is no such model, or it is half a model of a training here.
-    """
+    """Hash of a model's files (local directory) or of its revision (hub), without loading it."""
     local = Path(model_name)
     check_model(local)
     if (local / "adapter_config.json").exists():
@@ -207,10 +199,10 @@ def load_model(
     trusted: str | None = None,
     **options: Any,
 ) -> tuple[Any, Any, str]:
-    """Load a model and its tokenizer, and fingerprint them.
+    """Load a model in evaluation mode and its tokenizer, and fingerprint them.
 
     A directory with a low-rank adapter, such as a checkpoint of a run with ``use_peft``, is loaded
-    as its base with the adapter, merged unless ``merge`` is false.
+    as its base with the adapter.
 
     Args:
         model_name: a local directory or ``owner/name`` on the hub.
@@ -220,14 +212,6 @@ def load_model(
         merge: whether an adapter is merged into its base, which changes the last bits.
         trusted: commit of the code that the model brings along and that may run; None: none may.
         options: more keyword arguments of ``from_pretrained``.
-
-    Returns:
-        The model in evaluation mode, its tokenizer, and the hash of its files (local directory) or
-        of its revision (hub).
-
-    Raises:
-        UserError: there is no such model, or it has no safetensors, or needs code that is not
-            trusted.
     """
     from transformers import AutoModelForCausalLM
 

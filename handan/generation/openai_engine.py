@@ -216,14 +216,10 @@ class OpenAIEngine:
         )
 
     async def _ask(self, client: Any, request: Request, seed: int) -> dict:
-        """The body of one response.
+        """Return the body of one response.
 
         What the format asks of a chat template goes along as ``chat_template_kwargs``, unless
         ``extra_body`` says otherwise.
-
-        Raises:
-            FailedRequest: it broke off, so another try may help.
-            UserError: the server cannot be reached, refuses, or answers with something else.
         """
         from openai import APIConnectionError, APIStatusError
 
@@ -275,12 +271,7 @@ class OpenAIEngine:
 
 
 def completion_of(found: dict) -> Completion:
-    """Read a server's response as a completion.
-
-    Raises:
-        FailedRequest: the request failed, though its status is 200; another try may help.
-        UserError: it is not a chat completion with one choice, or was withheld.
-    """
+    """Read a server's response as a completion."""
 
     def ids(what: str, value: Any) -> list[int] | None:
         tokens = [json_input.count(what, one) for one in json_input.expect(what, value or [], list)]

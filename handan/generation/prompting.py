@@ -64,12 +64,8 @@ def prompt_ids(tokenizer: Any, question: str, form: ReasoningFormat) -> tuple[in
 
     A format's system prompt stands before the bare text. The template gets what the format says,
     and a fixed date: some write the day of the call into the system prompt, and a run that goes on
-    tomorrow would ask other prompts.
-
-    Raises:
-        UserError: the beginning-of-sequence token is doubled, the chat template drops the question,
-            a word is unknown to the tokenizer, or the prompt depends on the time; each would
-            change what is measured without a trace.
+    tomorrow would ask other prompts. Whatever else would change what is measured without a trace
+    stops here.
     """
     if tokenizer.chat_template:
         ids = _templated(tokenizer, question, form)

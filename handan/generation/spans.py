@@ -34,11 +34,9 @@ class Cut(NamedTuple):
 
 @dataclass(frozen=True)
 class Split:
-    """A completion cut in two.
+    """A completion cut in two, without tags and end-of-sequence token.
 
     Attributes:
-        reasoning_ids: ids inside the span, or spans, without the tags.
-        answer_ids: ids after it, without tags and end-of-sequence token.
         closed: False if a span was opened and never closed.
         ended: whether the model ended the sequence itself.
         answer_head: how the answer begins, where its first characters share a token with the tag.
@@ -172,12 +170,8 @@ def split_completion(
 ) -> Split:
     """Cut a completion into reasoning and answer, by the rule of ``cut``.
 
-    Args:
-        tokenizer: of the model that generated the ids.
-        completion_ids: without the prompt, up to and including end of sequence.
-        form: the model's reasoning format.
-        opened: whether the prompt already ends with the opening tag.
-        eos_ids: every id that ends a sequence for this model.
+    The ids are without the prompt, up to and including one of ``eos_ids``; ``opened`` says whether
+    the prompt ends with the opening tag.
     """
     ids = list(completion_ids)
     ended = bool(ids) and ids[-1] in eos_ids

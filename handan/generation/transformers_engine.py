@@ -19,26 +19,14 @@ from handan.generation.prompting import Decoding, Request
 
 @dataclass(frozen=True)
 class Settings(EngineSettings):
-    """Keys of ``eval/engines/transformers.yaml``.
-
-    Attributes:
-        dtype: of the weights; ``auto`` is that of the saved ones.
-        attn_implementation: null leaves it to transformers.
-    """
+    """Keys of ``eval/engines/transformers.yaml``; ``auto`` and null leave it to transformers."""
 
     dtype: str = "auto"
     attn_implementation: str | None = None
 
 
 class TransformersEngine:
-    """A loaded model, as an engine.
-
-    Args:
-        model: a transformers model, unwrapped, on its device.
-        tokenizer: its tokenizer.
-        form: its reasoning format.
-        fingerprint: hash of its weights and tokenizer.
-    """
+    """A loaded model, unwrapped and on its device, as an engine."""
 
     address: str | None = None
     independent, remote = False, False
