@@ -1,4 +1,18 @@
-"""The verdict on a difference, as a value and in words; neither goes beyond the intervals."""
+"""Is one model's alignment lower than another's, or shown to be about the same?
+
+All contrasts are paired: both correlations of a pair are over the same items, and in each
+bootstrap draw over the same resampled items. A verdict needs an interval, never a large p:
+'preserved' is shown by a 90 % interval inside the equivalence bound (two one-sided tests at 5 %),
+and where neither is shown the verdict is 'no evidence either way'.
+
+The confirmatory family are the contrasts on the mean over human tasks: their p values, and only
+theirs, are adjusted by Holm, those of the tests of equivalence as a family of their own. Contrasts
+of single tasks are exploration, adjusted by Benjamini and Hochberg; those on the mean of analytic
+cost are descriptive.
+
+A verdict on r is withheld, and its p values with it, where r is not about allocation: the model
+cannot do the task, or reasons only at times, so that whether it reasons comes before how long.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import compress
@@ -49,7 +63,10 @@ LOWER, HIGHER = "lower", "higher"
 OPPOSITE = {LOWER: HIGHER, HIGHER: LOWER}
 # After Holm's correction; a verdict rests on an uncorrected interval, so it may not survive.
 SIGNIFICANT = 0.05
-# .4 - .3 is a little more than .1 in floating point.
+# A correlation that differs by more than this on a contrast's items is named.
+OTHER_ITEMS = 0.05
+NORMAL_THEORY = ("r_ab", "williams_t", "williams_p", "steiger_z", "steiger_p", "zou_ci")
+# Numbers that are equal by algebra, as correlations of exact multiples, differ by less than this.
 _ROUNDING = 1e-9
 
 
@@ -88,15 +105,8 @@ class Verdict(NamedTuple):
         if not withheld:
             direction = LOWER if ci[1] < 0 else HIGHER if ci[0] > 0 else None
             within = -bound < ci90[0] and ci90[1] < bound
-        return cls(
-            direction,
-            within,
-            bound,
-            row.get("equivalence_unit", "r"),
-            row.get("p_holm"),
-            row.get("p_equivalence_holm"),
-            withheld,
-        )
+        unit, p = row.get("equivalence_unit", "r"), row.get("p_holm")
+        return cls(direction, within, bound, unit, p, row.get("p_equivalence_holm"), withheld)
 
     @property
     def outcome(self) -> str:
@@ -135,7 +145,14 @@ def in_words(contrast: Mapping[str, Any], role_a: str, role_b: str) -> str:
     carry a caveat where the accuracies are unknown or differ by more than 0.1.
     """
     if role_b == "student" and role_a in CLAIMS:
-        return in_words(_reversed(contrast), role_b, role_a)
+        difference = contrast["difference"]
+        turned = {
+            of: contrast[of] and [-b for b in reversed(contrast[of])] for of in ("ci", "ci90")
+        }
+        turned |= {"a": contrast["b"], "b": contrast["a"]}
+        turned |= {"difference": None if difference is None else -difference}
+        turned |= {"accuracy_a": contrast["accuracy_b"], "accuracy_b": contrast["accuracy_a"]}
+        return in_words({**contrast, **turned}, role_b, role_a)
     verdict = Verdict.of(contrast)
     where = f"task {contrast['task']}" if contrast["task"] else f"mean of {contrast['mean']} tasks"
     subject = f"{role_a} {contrast['a']} against {role_b} {contrast['b']}, {where}"
@@ -143,49 +160,30 @@ def in_words(contrast: Mapping[str, Any], role_a: str, role_b: str) -> str:
         return f"{subject}: no verdict ({verdict.withheld}; n = {contrast['n']})"
     claimed = role_a == "student" and role_b in CLAIMS and verdict.words == LOWER
     low, high = contrast["ci"]
+    caveat = ""
+    if claimed and None in (contrast["accuracy_a"], contrast["accuracy_b"]):
+        caveat = ", with accuracy unknown: perhaps a weaker model, not allocation alone"
+    elif claimed:
+        gain = contrast["accuracy_a"] - contrast["accuracy_b"]
+        if gain < -ACCURACY_TOLERANCE - _ROUNDING:
+            caveat = (
+                f", with accuracy lower by {decimal(-gain)}: a weaker model, not allocation alone"
+            )
+        elif gain > ACCURACY_TOLERANCE + _ROUNDING:
+            caveat = f", with accuracy higher by {decimal(gain)}: not allocation alone"
     return (
         f"{subject}: {CLAIMS[role_b] if claimed else verdict.words} "
         f"(difference {decimal(contrast['difference'])}, 95 % interval {decimal(low)} to "
-        f"{decimal(high)}, n = {contrast['n']}){_accuracy_caveat(contrast) if claimed else ''}"
+        f"{decimal(high)}, n = {contrast['n']}){caveat}"
     )
 
 
-def _accuracy_caveat(contrast: Mapping[str, Any]) -> str:
-    if contrast["accuracy_a"] is None or contrast["accuracy_b"] is None:
-        return ", with accuracy unknown: perhaps a weaker model, not allocation alone"
-    gain = contrast["accuracy_a"] - contrast["accuracy_b"]
-    if gain < -ACCURACY_TOLERANCE - _ROUNDING:
-        return f", with accuracy lower by {decimal(-gain)}: a weaker model, not allocation alone"
-    if gain > ACCURACY_TOLERANCE + _ROUNDING:
-        return f", with accuracy higher by {decimal(gain)}: not allocation alone"
-    return ""
+class Side(NamedTuple):
+    """One model of a pair on one task."""
 
-
-def _reversed(contrast: Mapping[str, Any]) -> dict[str, Any]:
-    """The same contrast as b against a."""
-
-    def turned(bounds: Sequence[float] | None) -> list[float] | None:
-        return bounds and [-bound for bound in reversed(bounds)]
-
-    difference = contrast["difference"]
-    return {
-        **contrast,
-        "a": contrast["b"],
-        "b": contrast["a"],
-        "accuracy_a": contrast["accuracy_b"],
-        "accuracy_b": contrast["accuracy_a"],
-        "difference": None if difference is None else -difference,
-        "ci": turned(contrast["ci"]),
-        "ci90": turned(contrast["ci90"]),
-    }
-
-
-# Is one model's alignment lower than another's, or shown to be about the same?
-
-# Correlations that are equal by algebra, as those of exact multiples, differ by less than this.
-
-# A correlation that differs by more than this on a contrast's items is said to.
-OTHER_ITEMS = 0.05
+    entry: TaskCosts
+    r: float
+    draws: FloatArray
 
 
 def contrasts(
@@ -198,11 +196,11 @@ def contrasts(
     """Differences of log-log correlations, r of a minus r of b, with intervals and verdicts.
 
     Args:
-        costs: {model: {task: costs}}, as of ``handan.alignment.items.final_costs``.
+        costs: {model: {task: costs}}, as of ``items.final_costs``.
         pairs: (a, b), names of models.
         bootstrap: the draws of items.
         equivalence_bound: differences within plus or minus this count as none.
-        task_weights: how tasks weigh in a mean.
+        task_weights: weights of tasks in a mean, see ``correlation.z_weights``.
 
     Returns:
         For each pair one row per shared task ('task' is its name, 'mean' null) and one for the
@@ -210,8 +208,7 @@ def contrasts(
         'analytic'). 'r_a' and 'r_b' are on the items that both share. The mean difference is that
         of their Fisher-z means over the tasks that are usable for both ('tasks'); its accuracies
         are means over the same tasks; n counts items. 'withheld' says why there is no verdict,
-        null if there is one. Rows of a task also have the tests for normal data of
-        ``dependent.py``.
+        null if there is one. Rows of a task also have tests for normal data.
 
     Raises:
         UserError: a pair names a model that is not there.
@@ -224,19 +221,15 @@ def contrasts(
         for entry in both
     }
     draws_of = dict(zip(entries, bootstrap.alignment(entries.values()), strict=True))
-
     rows = []
     for (a, b), tasks in shared.items():
         sides = {
-            task: [
-                Side(entry, entry.r, draws_of[entry.model, entry.task, entry.items])
-                for entry in both
-            ]
+            task: [Side(e, e.r, draws_of[e.model, e.task, e.items]) for e in both]
             for task, both in tasks.items()
         }
         for task, (side_a, side_b) in sides.items():
-            on = {"task": task, "mean": None}
-            row = _row(a, b, on, [side_a], [side_b], equivalence_bound, task_weights)
+            on = {"a": a, "b": b, "task": task, "mean": None}
+            row = _row(on, [side_a], [side_b], equivalence_bound, task_weights)
             rows.append(row | _normal_theory(side_a, side_b))
         for source in ("human", "analytic"):
             of_source = [both for both in sides.values() if both[0].entry.cost_source == source]
@@ -245,14 +238,14 @@ def contrasts(
                 for of_model in zip(*of_source, strict=True)
             ]
             used = list(compress(of_source, map(all, zip(*kept, strict=True))))
-            on = {"task": None, "mean": source}
+            on = {"a": a, "b": b, "task": None, "mean": source}
             if used:
                 sides_a, sides_b = zip(*used, strict=True)
-                row = _row(a, b, on, sides_a, sides_b, equivalence_bound, task_weights)
+                row = _row(on, sides_a, sides_b, equivalence_bound, task_weights)
                 rows.append(row | dict.fromkeys(NORMAL_THEORY))
             elif of_source:
                 why = withheld([side for both in of_source for side in both]) or "r is ±1"
-                row = {"a": a, "b": b, **on, "tasks": [], "n": 0, "flags": [], "withheld": why}
+                row = {**on, "tasks": [], "n": 0, "flags": [], "withheld": why}
                 for name, of_model in zip("ab", zip(*of_source, strict=True), strict=True):
                     accuracy = accuracy_means([side.entry for side in of_model])
                     row[f"accuracy_{name}"] = finite_or_none(accuracy)
@@ -283,22 +276,8 @@ def adjust(
         row[adjusted_name] = finite_or_none(adjusted)
 
 
-class Side(NamedTuple):
-    """One model of a pair on one task."""
-
-    entry: TaskCosts
-    r: float
-    draws: FloatArray
-
-
 def _row(
-    a: str,
-    b: str,
-    on: dict,
-    sides_a: Sequence[Side],
-    sides_b: Sequence[Side],
-    bound: float,
-    task_weights: str,
+    on: dict, sides_a: Sequence[Side], sides_b: Sequence[Side], bound: float, task_weights: str
 ) -> dict:
     """One contrast; over several tasks, of the Fisher-z means."""
     weights = weights_of([side.entry for side in sides_a], task_weights)
@@ -316,13 +295,10 @@ def _row(
     sizes = [len(side.entry.items) for side in sides_a]
     ci = finite_or_none(interval(draws, sizes))
     reason = withheld([*sides_a, *sides_b])
-    if ci is None:
-        undefined = f"{100 * undefined_share(draws):.0f} % of the draws are undefined"
-        reason = reason or undefined
+    if ci is None and not reason:
+        reason = f"{100 * undefined_share(draws):.0f} % of the draws are undefined"
     p = {"p": p_value(draws, sizes), "p_equivalence": equivalence_p(draws, sizes, bound)}
     return {
-        "a": a,
-        "b": b,
         **on,
         "tasks": [side.entry.task for side in sides_a],
         "r_a": finite_or_none(r_a),
@@ -334,30 +310,32 @@ def _row(
         "withheld": reason,
         "accuracy_a": finite_or_none(accuracy_means([side.entry for side in sides_a])),
         "accuracy_b": finite_or_none(accuracy_means([side.entry for side in sides_b])),
-        "flags": _flags(a, sides_a) + _flags(b, sides_b),
+        "flags": [
+            f"{of.model}, {of.task}: {flag}"
+            for of in (side.entry for side in (*sides_a, *sides_b))
+            for flag in flags(rates(of))
+        ],
         "n": sum(sizes),
         "draws_left_out": int(np.isnan(draws).sum()),
     }
 
 
 def withheld(sides: Sequence[Side]) -> str | None:
-    """Say why correlations of these models on these tasks carry no verdict; None if they do."""
+    """Reason why correlations of these models on these tasks carry no verdict; None if they do."""
     reasons = []
     for entry, _, draws in sides:
-        if why := why_unusable(entry, draws):
+        why = why_unusable(entry, draws)
+        if not why and not entry.reasons:
+            why = f"{100 * entry.no_reasoning_rate:.0f} % of answers without reasoning"
+        if why:
             reasons.append(f"{entry.model}, {entry.task}: {why}")
-        elif not entry.reasons:
-            share = f"{100 * entry.no_reasoning_rate:.0f} %"
-            reasons.append(f"{entry.model}, {entry.task}: {share} of answers without reasoning")
     return "; ".join(reasons) or None
 
 
 def notes_on_items(costs: CostsByModel, rows: Sequence[dict]) -> list[str]:
     """Name contrasts whose shared items give a model another r than all of its own items do."""
     notes = []
-    for row in rows:
-        if row["task"] is None:
-            continue
+    for row in (row for row in rows if row["task"] is not None):
         for model, r in ((row["a"], row["r_a"]), (row["b"], row["r_b"])):
             own = costs[model][row["task"]].thinking()
             if r is not None and not abs(own.r - r) < OTHER_ITEMS:
@@ -369,13 +347,6 @@ def notes_on_items(costs: CostsByModel, rows: Sequence[dict]) -> list[str]:
     return notes
 
 
-def _flags(model: str, sides: Sequence[Side]) -> list[str]:
-    """Rates above their thresholds, by model and task."""
-    return [
-        f"{model}, {side.entry.task}: {flag}" for side in sides for flag in flags(rates(side.entry))
-    ]
-
-
 def from_other_people(
     r_a: float,
     r_b: float,
@@ -384,21 +355,14 @@ def from_other_people(
     weights: FloatArray,
 ) -> float:
     """Variance that other people would add to a difference of (mean) correlations."""
-    return sum(
-        side_a.entry.participants.few
-        * side_a.entry.participants.shared_variance(
-            weight
-            * (
-                (1 - r_a**2) * gradient_of_z(side_a.entry.log_cost, side_a.entry.log_difficulty)
-                - (1 - r_b**2) * gradient_of_z(side_b.entry.log_cost, side_b.entry.log_difficulty)
-            )
-        )
-        for side_a, side_b, weight in zip(sides_a, sides_b, weights, strict=True)
-        if side_a.entry.participants is not None and abs(side_a.r) < 1 and abs(side_b.r) < 1
-    )
-
-
-NORMAL_THEORY = ("r_ab", "williams_t", "williams_p", "steiger_z", "steiger_p", "zou_ci")
+    total = 0.0
+    for side_a, side_b, weight in zip(sides_a, sides_b, weights, strict=True):
+        a, b = side_a.entry, side_b.entry
+        if a.participants is not None and abs(side_a.r) < 1 and abs(side_b.r) < 1:
+            gradient = (1 - r_a**2) * gradient_of_z(a.log_cost, a.log_difficulty)
+            gradient = gradient - (1 - r_b**2) * gradient_of_z(b.log_cost, b.log_difficulty)
+            total += a.participants.few * a.participants.shared_variance(weight * gradient)
+    return total
 
 
 def _normal_theory(side_a: Side, side_b: Side) -> dict:
@@ -407,9 +371,8 @@ def _normal_theory(side_a: Side, side_b: Side) -> dict:
     r_ab = pearson(side_a.entry.log_cost, side_b.entry.log_cost)
     if np.isnan(r_ab + side_a.r + side_b.r):
         return dict.fromkeys(NORMAL_THEORY)
-    t, williams_p = williams(side_a.r, side_b.r, r_ab, n)
-    z, steiger_p = steiger(side_a.r, side_b.r, r_ab, n)
-    found = (r_ab, t, williams_p, z, steiger_p, zou(side_a.r, side_b.r, r_ab, n))
+    of = side_a.r, side_b.r, r_ab, n
+    found = (r_ab, *williams(*of), *steiger(*of), zou(*of))
     return {name: finite_or_none(value) for name, value in zip(NORMAL_THEORY, found, strict=True)}
 
 
@@ -418,62 +381,50 @@ def settled_difference(difference: FloatArray) -> FloatArray:
     return np.where(np.abs(difference) < _ROUNDING, 0.0, difference)
 
 
-# What could the items at hand show? Power of the contrasts, before or after they are made.
-
-
 def power_table(
     costs: CostsByModel, equivalence_bound: float, task_weights: str = INVERSE_VARIANCE
 ) -> list[dict]:
-    """One row a human task, and one for the mean over them ('task' null).
+    """Power of the items at hand: one row a human task, and one for their mean ('task' null).
 
     A row answers, for its items and for models as alike as these (``r_ab``, Fisher-z mean of the
     correlations of their log costs; .4 for a single model): how often would the difference that
-    the study reports, .64 against .34, be found at 5 %; which difference below .64 is found with a
+    the paper reports, .64 against .34, be found at 5 %; which difference below .64 is found with a
     power of 80 and 95 %; how often would two equally aligned models be shown to be within the
     equivalence bound; and how many items of a single task the reported difference needs.
     """
-    tasks = dict.fromkeys(
-        task
-        for of_model in costs.values()
-        for task, entry in of_model.items()
-        if entry.cost_source == "human"
-    )
-    rows, sizes, likenesses = [], [], []
-    for task in tasks:
-        entries = [of[task].thinking() for of in costs.values() if task in of]
-        num_items = min(len(entry.items) for entry in entries)
-        likeness = _likeness([entry.log_cost for entry in entries if len(entry.items) == num_items])
-        rows.append({"task": task} | _row_power([num_items], likeness, equivalence_bound))
-        sizes.append(num_items)
-        likenesses.append(likeness)
-    if len(sizes) > 1:
-        mean = float(np.mean(likenesses))
-        counted = [n for n in sizes if n >= MIN_ITEMS]
-        effective = [effective_items(counted, task_weights)] if counted else [0]
-        row = _row_power(effective, mean, equivalence_bound)
-        rows.append({"task": None, **row, "n": sum(counted)})
-    return rows
-
-
-def _likeness(columns: Sequence[np.ndarray]) -> float:
-    """Mean correlation of the models' log costs."""
-    found = [
-        r
-        for i, a in enumerate(columns)
-        for b in columns[:i]
-        if not np.isnan(r := pearson(a, b)) and r * r < 1
-    ]
-    return float(fisher_mean(np.array(found))) if found else TYPICAL_R_AB
-
-
-def _row_power(sizes: Sequence[float], r_ab: float, bound: float) -> dict:
+    tasks: dict[str, list[TaskCosts]] = {}
+    for of_model in costs.values():
+        for task, entry in of_model.items():
+            if entry.cost_source == "human":
+                tasks.setdefault(task, []).append(entry.thinking())
     strong, weak = REPORTED
-    return {
-        "n": sum(sizes),
-        "r_ab": finite_or_none(r_ab),
-        "power_reported": finite_or_none(power(strong, weak, r_ab, sizes)),
-        "detectable_80": finite_or_none(detectable(strong, r_ab, sizes, 0.80)),
-        "detectable_95": finite_or_none(detectable(strong, r_ab, sizes, 0.95)),
-        "power_equivalence": finite_or_none(equivalence_power(strong, r_ab, sizes, bound)),
-        "items_needed_80": items_needed(strong, weak, r_ab, 0.80),
-    }
+
+    def row(task: str | None, num_items: float, r_ab: float) -> dict:
+        sizes = [num_items]
+        return {
+            "task": task,
+            "n": num_items,
+            "r_ab": finite_or_none(r_ab),
+            "power_reported": finite_or_none(power(strong, weak, r_ab, sizes)),
+            "detectable_80": finite_or_none(detectable(strong, r_ab, sizes, 0.80)),
+            "detectable_95": finite_or_none(detectable(strong, r_ab, sizes, 0.95)),
+            "power_equivalence": finite_or_none(
+                equivalence_power(strong, r_ab, sizes, equivalence_bound)
+            ),
+            "items_needed_80": items_needed(strong, weak, r_ab, 0.80),
+        }
+
+    rows = []
+    for task, entries in tasks.items():
+        num_items = min(len(entry.items) for entry in entries)
+        columns = [entry.log_cost for entry in entries if len(entry.items) == num_items]
+        found = [pearson(a, b) for i, a in enumerate(columns) for b in columns[:i]]
+        found = [r for r in found if not np.isnan(r) and r * r < 1]
+        likeness = float(fisher_mean(np.array(found))) if found else TYPICAL_R_AB
+        rows.append(row(task, num_items, likeness))
+    if len(rows) > 1:
+        counted = [of["n"] for of in rows if of["n"] >= MIN_ITEMS]
+        effective = effective_items(counted, task_weights) if counted else 0
+        mean = float(np.mean([of["r_ab"] for of in rows]))
+        rows.append(row(None, effective, mean) | {"n": sum(counted)})
+    return rows
