@@ -1,8 +1,15 @@
-"""What else could make a model's lengths go with people's times: the checks a reviewer asks for.
+"""Measures of one model on one task, and the checks a reviewer asks for.
 
-Rates of responses that are not what they seem; the correlation without them, or with the cap
-treated as what it is; the correlation with other properties of the items held constant; and
-whether a model spends more on an item when it is wrong.
+Correlations, reliabilities, ceiling and rates; and what else could make a model's lengths go with
+human times: rates of responses that are not what they seem; the correlation without them, or with
+the cap treated as what it is; the correlation with other properties of the items held constant; and
+whether a model spends more on an item when it is wrong. Then how much models spend beside others:
+
+- *Relative effort*: a model's mean tokens on a task divided by the teacher's. The distribution of
+  an item's tokens over the teacher's task mean is compared by the Kullback-Leibler divergence.
+- *Inverse efficiency index*: mean tokens / accuracy, of a model on a task. The slope of the
+  student's index on its base's, over (pair, task) points, is the multiplier of the paper
+  (2601.05019).
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,66 +53,66 @@ THRESHOLDS = {
     "unparsed_rate": 0.05,
     "no_reasoning_rate": MAX_NO_REASONING,
 }
+# An item that moves r by more than this is named.
+INFLUENTIAL = 0.1
+# Correlations over fewer distinct lengths are those of classes, which is said.
+FEW_LENGTHS = 5
+# A line through fewer points says nothing about its scatter, nor do fewer values of a density.
+MIN_POINTS = 3
+# Points of the grid on which densities are compared, and bandwidths beyond the data.
+GRID, MARGIN = 512, 4.0
 
 
-def rates(costs: TaskCosts) -> dict[str, float]:
-    """Shares of samples, NaN where not recorded; right and direct answers over all items."""
-    return {
-        "accuracy": costs.accuracy,
-        "cap_rate": mean_of_known(costs.of_samples["truncated"]),
-        "loop_rate": mean_of_known(costs.of_samples["looping"]),
-        "unparsed_rate": mean_of_known(costs.of_samples["unparsed"]),
-        "no_reasoning_rate": costs.no_reasoning_rate,
-    }
+class Measured(NamedTuple):
+    """One model on one task at one step.
 
-
-def flags(of_condition: Mapping[str, float]) -> list[str]:
-    """Rates beyond their thresholds, such as 'capped 12 %'."""
-    found = []
-    if of_condition["accuracy"] < MIN_ACCURACY:
-        found.append(f"right {100 * of_condition['accuracy']:.1f} %")
-    for name, threshold in THRESHOLDS.items():
-        percent = 100 * of_condition[name]
-        if of_condition[name] > threshold:
-            found.append(f"{BY_KEY[name].label} {percent:.{0 if percent >= 10 else 1}f} %")
-    return found
-
-
-def sensitivity_pairs(costs: TaskCosts) -> dict[str, Pair]:
-    """The log-log correlation under other choices of samples and unit, where they differ.
-
-    Args:
-        costs: of ``TaskCosts.thinking``.
+    ``thinking`` are the costs that have a logarithm; ``r`` their log-log correlation with its
+    interval, and ``draws`` its bootstrap draws, shape (draws,).
     """
-    pairs = {}
-    truncated, correct = costs.of_samples["truncated"], costs.correct
+
+    all_items: TaskCosts
+    thinking: TaskCosts
+    r: Correlation
+    draws: FloatArray
+
+
+def pairs_of(everything: TaskCosts, costs: TaskCosts) -> dict[str, Pair]:
+    """Every further correlation of one model on one task, by its name in the report."""
+    reasons = np.full(len(everything.items), np.nan)
+    if not everything.reasons:
+        reasons = row_means(1 - everything.no_reasoning)
+    log_mean, log_oracle = np.log(np.maximum(costs.mean_tokens, 1e-300)), np.log(costs.oracle)
+    pairs = {
+        "r_raw": _pair(everything, everything.mean_tokens, everything.raw_difficulty),
+        "r_reasons": _pair(everything, reasons, everything.log_difficulty),
+        "r_logmean": _pair(costs, log_mean, costs.log_difficulty),
+        "r_oracle": _pair(costs, costs.log_cost, log_oracle),
+        "oracle_human": _pair(costs, log_oracle, costs.log_difficulty),
+    }
+    pairs |= {f"sensitivity {k}": v for k, v in _sensitivity_pairs(costs).items()}
+    return pairs | {f"partial {k}": v for k, v in _partial_pairs(costs).items()}
+
+
+def _pair(costs: TaskCosts, x: FloatArray, y: FloatArray) -> Pair:
+    return Pair(costs.task, costs.items, x, y)
+
+
+def _sensitivity_pairs(costs: TaskCosts) -> dict[str, Pair]:
+    """The log-log correlation under other choices of samples and unit, where they differ."""
+    truncated, characters = costs.of_samples["truncated"], costs.of_samples["characters"]
+    chosen = {}
     if np.nansum(truncated) > 0:
-        pairs["complete_only"] = _log_log(costs.where(1 - truncated))
-    if np.nansum(correct) > 0 and np.nanmin(correct) == 0:
-        pairs["correct_only"] = _log_log(costs.where(correct))
-    characters = costs.of_samples["characters"]
+        chosen["complete_only"] = costs.where(1 - truncated)
+    if np.nansum(costs.correct) > 0 and np.nanmin(costs.correct) == 0:
+        chosen["correct_only"] = costs.where(costs.correct)
+    pairs = {name: _pair(of, of.log_cost, of.log_difficulty) for name, of in chosen.items()}
     if np.isfinite(characters).any():
         logs = row_means(log_of_positive(characters))
-        pairs["characters"] = Pair(costs.task, costs.items, logs, costs.log_difficulty)
+        pairs["characters"] = _pair(costs, logs, costs.log_difficulty)
     return pairs
 
 
-def _log_log(costs: TaskCosts) -> Pair:
-    return Pair(costs.task, costs.items, costs.log_cost, costs.log_difficulty)
-
-
-def uncapped_correlation(costs: TaskCosts) -> Correlation | None:
-    """The correlation with capped items as lower bounds; None without a capped sample.
-
-    An item is a lower bound if any of its thinking samples is.
-    """
-    capped = np.nansum(costs.of_samples["truncated"] * (costs.tokens > 0), axis=1) > 0
-    if not capped.any():
-        return None
-    return censored_correlation(costs.log_difficulty, costs.log_cost, capped)
-
-
-def partial_pairs(costs: TaskCosts) -> dict[str, Pair]:
+def _partial_pairs(costs: TaskCosts) -> dict[str, Pair]:
     """Partial correlations: each covariate held constant by itself, and all of them together.
 
     Covariates of a sample (prompt and answer length, accuracy) are averaged over the samples of
@@ -134,7 +141,139 @@ def partial_pairs(costs: TaskCosts) -> dict[str, Pair]:
     return pairs
 
 
-def wrong_minus_right(costs: TaskCosts, bootstrap: Bootstrap) -> dict | None:
+def human_reliability(costs: TaskCosts, seed: int, norms_dir: Path | None) -> Reliability:
+    """Reliability of human item means: of the trials at hand, or else of the named norms.
+
+    That of norms is of all their items, also where the file holds only some of them.
+
+    Raises:
+        UserError: there is no such source of this task.
+    """
+    if costs.participants is not None:
+        return costs.participants.reliability(np.random.default_rng(seed))
+    if costs.norms is None:
+        return Reliability(None, None, None, "")
+    found = named_norms(costs.task, costs.norms, norms_dir)
+    return Reliability(found.reliability, found.reliability_low, found.reliability_high, "")
+
+
+def task_report(
+    measured: Measured,
+    correlations: Mapping[str, Correlation],
+    human: Reliability,
+    bootstrap: Bootstrap,
+) -> dict:
+    """Measures of one model on one task; log measures over items with a thinking sample."""
+    everything, costs, r, draws = measured
+    model = reliability_of_means(costs.log_tokens)
+    of_human = np.nan if human.value is None else human.value
+    ceiling = np.sqrt(of_human) if of_human > 0 else np.nan
+    noise = np.sqrt(of_human * model.value) if min(of_human, model.value) > 0 else np.nan
+    few = len(costs.items) < MIN_ITEMS
+    rho = np.nan if few else spearman(costs.log_cost, costs.log_difficulty)
+    of_condition = rates(everything)
+    # An item is a lower bound if any of its thinking samples is.
+    capped = np.nansum(costs.of_samples["truncated"] * (costs.tokens > 0), axis=1) > 0
+    censored = None
+    if capped.any():
+        censored = censored_correlation(costs.log_difficulty, costs.log_cost, capped).report()
+
+    def with_interval(name: str, found: Correlation) -> dict:
+        return {name: finite_or_none(found.r), f"{name}_ci": finite_or_none(found.bounds)}
+
+    def divided(by: float) -> Correlation:
+        """r in units of a ceiling that is taken as known; not clipped."""
+        return Correlation(r.r / by, (r.bounds[0] / by, r.bounds[1] / by), r.num_items)
+
+    def named(kind: str) -> dict[str, dict]:
+        return {
+            name.removeprefix(kind): found.report()
+            for name, found in correlations.items()
+            if name.startswith(kind)
+        }
+
+    geometric = np.exp(np.mean(costs.log_cost)) if len(costs.log_cost) else np.nan
+    return {
+        "n": len(costs.items),
+        "items_dropped": len(everything.items) - len(costs.items),
+        "cost_source": costs.cost_source,
+        "counted_by": costs.counted_by,
+        "cost_rule": costs.cost_rule,
+        **with_interval("r_raw", correlations["r_raw"]),
+        **with_interval("r_loglog", r),
+        "spearman": finite_or_none(rho),
+        "spearman_ci": finite_or_none(spearman_interval(rho, len(costs.items))),
+        **with_interval("r_logmean", correlations["r_logmean"]),
+        **with_interval("r_reasons", correlations["r_reasons"]),
+        "distinct_lengths": len(np.unique(np.round(costs.log_cost, 9))),
+        "influential": _influential(costs),
+        "reliability_human": human.value,
+        "reliability_human_ci": None if human.low is None else [human.low, human.high],
+        "reliability_model": finite_or_none(model.value),
+        "reliability_model_ci": finite_or_none((model.low, model.high)),
+        "ceiling": finite_or_none(ceiling),
+        **with_interval("r_loglog_normalized", divided(ceiling)),
+        **with_interval("r_loglog_disattenuated", divided(noise)),
+        **with_interval("r_oracle", correlations["r_oracle"]),
+        **with_interval("oracle_human", correlations["oracle_human"]),
+        **{name: finite_or_none(rate) for name, rate in of_condition.items()},
+        "flags": flags(of_condition),
+        "mean_tokens": finite_or_none(np.mean(everything.mean_tokens)),
+        "geometric_mean_tokens": finite_or_none(geometric),
+        "inverse_efficiency": finite_or_none(inverse_efficiency(everything)),
+        "sensitivity": {
+            **dict.fromkeys(("complete_only", "correct_only", "characters")),
+            "censored": censored,
+            **named("sensitivity "),
+        },
+        "partial": named("partial "),
+        "wrong_minus_right": _wrong_minus_right(costs, bootstrap),
+        "draws_left_out": int(np.isnan(draws).sum()),
+    }
+
+
+def rates(costs: TaskCosts) -> dict[str, float]:
+    """Shares of samples, NaN where not recorded; accuracy and no reasoning over all items."""
+    return {
+        "accuracy": costs.accuracy,
+        "cap_rate": mean_of_known(costs.of_samples["truncated"]),
+        "loop_rate": mean_of_known(costs.of_samples["looping"]),
+        "unparsed_rate": mean_of_known(costs.of_samples["unparsed"]),
+        "no_reasoning_rate": costs.no_reasoning_rate,
+    }
+
+
+def flags(of_condition: Mapping[str, float]) -> list[str]:
+    """Rates beyond their thresholds, such as 'capped 12 %'."""
+    found = []
+    if of_condition["accuracy"] < MIN_ACCURACY:
+        found.append(f"right {100 * of_condition['accuracy']:.1f} %")
+    for name, threshold in THRESHOLDS.items():
+        percent = 100 * of_condition[name]
+        if of_condition[name] > threshold:
+            found.append(f"{BY_KEY[name].label} {percent:.{0 if percent >= 10 else 1}f} %")
+    return found
+
+
+def accuracy_means(entries: Sequence[TaskCosts]) -> float:
+    """Mean over tasks of their accuracy, NaN if one is unknown."""
+    return float(np.mean([mean_of_known(entry.correct) for entry in entries]))
+
+
+def _influential(costs: TaskCosts) -> list[dict]:
+    """Items without which the log-log correlation is another by more than .1, the most so first.
+
+    'r_without' is null where the correlation without the item is undefined.
+    """
+    if np.isnan(costs.r):
+        return []
+    without = leave_one_out(costs.log_cost, costs.log_difficulty)
+    moved = np.nan_to_num(np.abs(without - costs.r), nan=np.inf)
+    order = np.argsort(-moved, kind="stable")[: np.count_nonzero(moved > INFLUENTIAL)]
+    return [{"item": costs.items[i], "r_without": finite_or_none(without[i])} for i in order]
+
+
+def _wrong_minus_right(costs: TaskCosts, bootstrap: Bootstrap) -> dict | None:
     """How much longer, in logs, a model's wrong responses to an item are than its right ones.
 
     log tokens = effect of the item + delta wrong + e over thinking samples: delta is estimated
@@ -169,286 +308,8 @@ def wrong_minus_right(costs: TaskCosts, bootstrap: Bootstrap) -> dict | None:
     }
 
 
-def accuracy_means(entries: Sequence[TaskCosts]) -> float:
-    """Mean over tasks of their accuracy, NaN if one is unknown."""
-    return float(np.mean([mean_of_known(entry.correct) for entry in entries]))
-
-
-# How much models spend, and at what rate they turn it into right answers.
-
-# A line through fewer points says nothing about its scatter, nor do fewer values of a density.
-MIN_POINTS = 3
-# Points of the grid on which densities are compared, and bandwidths beyond the data.
-GRID, MARGIN = 512, 4.0
-
-
-def relative_effort(costs: CostsByModel, model: str, teacher: str) -> dict:
-    """Relative effort by task, and the divergence of the distributions over all items."""
-    tasks = [task for task in costs[model] if task in costs[teacher]]
-    relative, of_model, of_teacher = {}, [], []
-    for task in tasks:
-        mean = float(np.mean(costs[teacher][task].mean_tokens))
-        if mean > 0:
-            relative[task] = float(np.mean(costs[model][task].mean_tokens)) / mean
-            of_model.append(costs[model][task].mean_tokens / mean)
-            of_teacher.append(costs[teacher][task].mean_tokens / mean)
-    divergence = float("nan")
-    if relative:
-        divergence = kl_divergence(np.concatenate(of_model), np.concatenate(of_teacher))
-    return {
-        "model": model,
-        "teacher": teacher,
-        "relative_effort": {task: finite_or_none(value) for task, value in relative.items()},
-        "kl_divergence": finite_or_none(divergence),
-    }
-
-
-def kl_divergence(p_effort: FloatArray, q_effort: FloatArray) -> float:
-    """Kullback-Leibler divergence, in nats, of the distribution of p from that of q.
-
-    Our estimator, as the study names none: Gaussian kernel densities of log effort (Scott's
-    bandwidth, ``scipy.stats.gaussian_kde``), integrated over a grid as p log(p / q). Efforts of 0
-    have no logarithm and are left out. Checked against the closed form for two normal
-    distributions.
-
-    Returns:
-        The divergence; NaN with under three values on a side or equal values only.
-    """
-    p_log, q_log = (np.log(effort[effort > 0]) for effort in (p_effort, q_effort))
-    if min(len(p_log), len(q_log)) < MIN_POINTS or np.ptp(p_log) == 0 or np.ptp(q_log) == 0:
-        return float("nan")
-    from scipy.stats import gaussian_kde  # takes as long to import as most files to align
-
-    p, q = gaussian_kde(p_log), gaussian_kde(q_log)
-    both = np.concatenate([p_log, q_log])
-    margin = MARGIN * max(float(np.sqrt(of.covariance[0, 0])) for of in (p, q))
-    grid = np.linspace(both.min() - margin, both.max() + margin, GRID)
-    log_p, log_q = p.logpdf(grid), q.logpdf(grid)
-    density = np.exp(log_p)
-    # Where p has no mass left, its part of the integral is 0 whatever the logarithms are.
-    part = np.where(density > 0, density * (log_p - log_q), 0.0)
-    return float(np.trapezoid(part, grid))
-
-
-def levels(costs: CostsByModel, pairs: Pairs) -> list[dict]:
-    """Student against base over (pair, task) points, as mean log costs and as inverse efficiency.
-
-    Points share items and people, so these intervals (Student's t) are too narrow; those of
-    single pairs, item by item, are in 'inflation'.
-    """
-    points: dict[str, list[tuple[float, float]]] = {"task": [], "inverse_efficiency": []}
-    for tasks in shared_tasks(costs, pairs).values():
-        for student, base in tasks.values():
-            if student.items:
-                means = float(np.mean(base.log_cost)), float(np.mean(student.log_cost))
-                points["task"].append(means)
-    for student_name, base_name in pairs:
-        for task in (task for task in costs[student_name] if task in costs[base_name]):
-            pair = [inverse_efficiency(costs[name][task]) for name in (base_name, student_name)]
-            if np.isfinite(pair).all() and min(pair) > 0:
-                points["inverse_efficiency"].append((pair[0], pair[1]))
-    return [
-        _level(name, np.array(of_level), logs=name == "task")
-        for name, of_level in points.items()
-        if len(of_level) >= MIN_POINTS
-    ]
-
-
-def inverse_efficiency(costs: TaskCosts) -> float:
-    """Mean tokens / accuracy; NaN where accuracy is 0 or unknown."""
-    accuracy = mean_of_known(costs.correct)
-    return float(np.mean(costs.mean_tokens)) / accuracy if accuracy > 0 else float("nan")
-
-
-def _level(name: str, points: FloatArray, logs: bool) -> dict:
-    """A line through points of (base, student): in logs, and for the index as it is too."""
-    from scipy.stats import linregress, t
-
-    x, y = points.T if logs else np.log(points).T
-    out = {"level": name, "n": len(points), "slope": None, "slope_ci": None, "intercept": None}
-    if not logs and np.ptp(points[:, 0]) > 0:
-        raw = linregress(*points.T)
-        half = float(t.ppf(0.975, len(points) - 2)) * raw.stderr
-        out["slope"] = finite_or_none(raw.slope)
-        out["slope_ci"] = finite_or_none((raw.slope - half, raw.slope + half))
-        out["intercept"] = finite_or_none(raw.intercept)
-    if np.ptp(x) == 0:
-        unknown = ("a", "k", "b", "b_ci", "residual_sd", "deming_b", "theil_sen_b")
-        return out | dict.fromkeys((*unknown, "theil_sen_b_ci"))
-    fit = linregress(x, y)
-    half = float(t.ppf(0.975, len(x) - 2)) * fit.stderr
-    residuals = y - fit.intercept - fit.slope * x
-    x_centred, y_centred = x - x.mean(), y - y.mean()
-    xx, yy, xy = x_centred @ x_centred, y_centred @ y_centred, x_centred @ y_centred
-    robust, *bounds = theil_sen(x, y, np.zeros(len(x), dtype=np.intp))
-    return out | {
-        "a": finite_or_none(fit.intercept),
-        "k": finite_or_none(np.exp(min(fit.intercept, 700.0))),
-        "b": finite_or_none(fit.slope),
-        "b_ci": finite_or_none((fit.slope - half, fit.slope + half)),
-        "residual_sd": finite_or_none(np.sqrt(residuals @ residuals / (len(x) - 2))),
-        "deming_b": finite_or_none(deming_slope(xx, yy, xy, 1.0)),
-        "theil_sen_b": finite_or_none(robust),
-        "theil_sen_b_ci": finite_or_none(tuple(bounds)),
-    }
-
-
-# All figures of one model on one task: correlations, reliabilities, ceiling, rates, checks.
-
-# An item that moves r by more than this is named.
-INFLUENTIAL = 0.1
-# Correlations over fewer distinct lengths are those of classes, which is said.
-FEW_LENGTHS = 5
-UNKNOWN = Reliability(None, None, None, "")
-
-
-class Measured(NamedTuple):
-    """One model on one task at one step.
-
-    ``thinking`` are the costs that have a logarithm; ``r`` their log-log correlation with its
-    interval, and ``draws`` its bootstrap draws, shape (draws,).
-    """
-
-    all_items: TaskCosts
-    thinking: TaskCosts
-    r: Correlation
-    draws: FloatArray
-
-
-def pairs_of(everything: TaskCosts, costs: TaskCosts) -> dict[str, Pair]:
-    """Every further correlation of one model on one task, by its name in the report."""
-
-    def pair(x: FloatArray, y: FloatArray) -> Pair:
-        return Pair(costs.task, costs.items, x, y)
-
-    positive = np.maximum(costs.mean_tokens, 1e-300)
-    reasons = np.full(len(everything.items), np.nan)
-    if not everything.reasons:
-        reasons = row_means(1 - everything.no_reasoning)
-    pairs = {
-        "r_raw": Pair(
-            everything.task, everything.items, everything.mean_tokens, everything.raw_difficulty
-        ),
-        "r_reasons": Pair(everything.task, everything.items, reasons, everything.log_difficulty),
-        "r_logmean": pair(np.log(positive), costs.log_difficulty),
-        "r_oracle": pair(costs.log_cost, np.log(costs.oracle)),
-        "oracle_human": pair(np.log(costs.oracle), costs.log_difficulty),
-    }
-    pairs |= {f"sensitivity {k}": v for k, v in sensitivity_pairs(costs).items()}
-    pairs |= {f"partial {k}": v for k, v in partial_pairs(costs).items()}
-    return pairs
-
-
-def human_reliability(costs: TaskCosts, seed: int, norms_dir: Path | None) -> Reliability:
-    """Reliability of people's item means: of the trials at hand, or else of the named norms.
-
-    That of norms is of all their items, also where the file holds only some of them.
-
-    Raises:
-        UserError: there is no such source of this task.
-    """
-    if costs.participants is not None:
-        return costs.participants.reliability(np.random.default_rng(seed))
-    if costs.norms is None:
-        return UNKNOWN
-    people = named_norms(costs.task, costs.norms, norms_dir)
-    return Reliability(people.reliability, people.reliability_low, people.reliability_high, "")
-
-
-def task_report(
-    measured: Measured,
-    correlations: dict[str, Correlation],
-    people: Reliability,
-    bootstrap: Bootstrap,
-) -> dict:
-    """Figures of one model on one task; log measures over items with a thinking sample."""
-    everything, costs, r, draws = measured
-    model = reliability_of_means(costs.log_tokens)
-    human = np.nan if people.value is None else people.value
-    ceiling = np.sqrt(human) if human > 0 else np.nan
-    noise = np.sqrt(human * model.value) if min(human, model.value) > 0 else np.nan
-    few = len(costs.items) < MIN_ITEMS
-    rho = np.nan if few else spearman(costs.log_cost, costs.log_difficulty)
-    of_condition = rates(everything)
-    censored = uncapped_correlation(costs)
-
-    def named(kind: str) -> dict[str, dict]:
-        return {
-            name.removeprefix(kind): found.report()
-            for name, found in correlations.items()
-            if name.startswith(kind)
-        }
-
-    return {
-        "n": len(costs.items),
-        "items_dropped": len(everything.items) - len(costs.items),
-        "cost_source": costs.cost_source,
-        "counted_by": costs.counted_by,
-        "cost_rule": costs.cost_rule,
-        **_with_interval("r_raw", correlations["r_raw"]),
-        **_with_interval("r_loglog", r),
-        "spearman": finite_or_none(rho),
-        "spearman_ci": finite_or_none(spearman_interval(rho, len(costs.items))),
-        **_with_interval("r_logmean", correlations["r_logmean"]),
-        **_with_interval("r_reasons", correlations["r_reasons"]),
-        "distinct_lengths": len(np.unique(np.round(costs.log_cost, 9))),
-        "influential": influential(costs),
-        "reliability_human": people.value,
-        "reliability_human_ci": None if people.low is None else [people.low, people.high],
-        "reliability_model": finite_or_none(model.value),
-        "reliability_model_ci": finite_or_none((model.low, model.high)),
-        "ceiling": finite_or_none(ceiling),
-        **_with_interval("r_loglog_normalized", _divided(r, ceiling)),
-        **_with_interval("r_loglog_disattenuated", _divided(r, noise)),
-        **_with_interval("r_oracle", correlations["r_oracle"]),
-        **_with_interval("oracle_human", correlations["oracle_human"]),
-        **{name: finite_or_none(rate) for name, rate in of_condition.items()},
-        "flags": flags(of_condition),
-        "mean_tokens": finite_or_none(np.mean(everything.mean_tokens)),
-        "geometric_mean_tokens": finite_or_none(
-            np.exp(np.mean(costs.log_cost)) if len(costs.log_cost) else np.nan
-        ),
-        "inverse_efficiency": finite_or_none(inverse_efficiency(everything)),
-        "sensitivity": {
-            **{name: None for name in ("complete_only", "correct_only", "characters")},
-            "censored": censored and censored.report(),
-            **named("sensitivity "),
-        },
-        "partial": named("partial "),
-        "wrong_minus_right": wrong_minus_right(costs, bootstrap),
-        "draws_left_out": int(np.isnan(draws).sum()),
-    }
-
-
-def influential(costs: TaskCosts) -> list[dict]:
-    """Items without which the log-log correlation is another by more than .1, the most so first.
-
-    Args:
-        costs: of ``TaskCosts.thinking``.
-
-    Returns:
-        'item', and 'r_without' it (null where that is undefined).
-    """
-    if np.isnan(costs.r):
-        return []
-    without = leave_one_out(costs.log_cost, costs.log_difficulty)
-    moved = np.nan_to_num(np.abs(without - costs.r), nan=np.inf)
-    order = np.argsort(-moved, kind="stable")[: np.count_nonzero(moved > INFLUENTIAL)]
-    return [{"item": costs.items[i], "r_without": finite_or_none(without[i])} for i in order]
-
-
-def _with_interval(name: str, found: Correlation) -> dict:
-    return {name: finite_or_none(found.r), f"{name}_ci": finite_or_none(found.bounds)}
-
-
-def _divided(r: Correlation, by: float) -> Correlation:
-    """A correlation in units of a ceiling that is taken as known; neither is clipped."""
-    low, high = r.bounds
-    return Correlation(r.r / by, (low / by, high / by), r.num_items)
-
-
 def reliability_notes(reports: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[str]:
-    """What is said of reports, by model and task, whose reliabilities are too low to divide by."""
+    """Notes on reliabilities, by model and task, that are too low to divide by."""
     notes: list[str] = []
     for (model, task), of in reports.items():
         notes += low_reliability(f"people on {task}", of["reliability_human"])
@@ -459,14 +320,14 @@ def reliability_notes(reports: Mapping[tuple[str, str], Mapping[str, Any]]) -> l
 def task_notes(
     entries: Sequence[Measured], reports: Mapping[tuple[str, str], Mapping[str, Any]]
 ) -> list[str]:
-    """What was left out, could not be computed or rests on little, one sentence each."""
+    """Notes on what was left out, could not be computed or rests on little."""
     notes = []
     for everything, costs, r, draws in entries:
         name, num_items = f"{costs.model}, {costs.task}", len(costs.items)
         report = reports[costs.model, costs.task]
         if costs.counted_by and " + " in costs.counted_by:
             notes.append(f"{name}: tokens counted in more than one way: {costs.counted_by}")
-        if dropped := len(everything.items) - num_items:
+        if dropped := report["items_dropped"]:
             notes.append(f"{name}: {dropped} items without a thinking sample left out of logs")
         if not everything.reasons:
             share, bounds = report["r_reasons"], report["r_reasons_ci"]
@@ -490,3 +351,113 @@ def task_notes(
             for of in report["influential"]
         ]
     return notes
+
+
+# -- effort ----------------------------------------------------------------------------------------
+
+
+def relative_effort(costs: CostsByModel, model: str, teacher: str) -> dict:
+    """Relative effort by task, and the divergence of the distributions over all items."""
+    relative, of_model, of_teacher = {}, [], []
+    for task in (task for task in costs[model] if task in costs[teacher]):
+        mean = float(np.mean(costs[teacher][task].mean_tokens))
+        if mean > 0:
+            relative[task] = float(np.mean(costs[model][task].mean_tokens)) / mean
+            of_model.append(costs[model][task].mean_tokens / mean)
+            of_teacher.append(costs[teacher][task].mean_tokens / mean)
+    divergence = float("nan")
+    if relative:
+        divergence = kl_divergence(np.concatenate(of_model), np.concatenate(of_teacher))
+    return {
+        "model": model,
+        "teacher": teacher,
+        "relative_effort": {task: finite_or_none(value) for task, value in relative.items()},
+        "kl_divergence": finite_or_none(divergence),
+    }
+
+
+def kl_divergence(p_effort: FloatArray, q_effort: FloatArray) -> float:
+    """Kullback-Leibler divergence, in nats, of the distribution of p from that of q.
+
+    Our estimator, as the paper names none: Gaussian kernel densities of log effort (Scott's
+    bandwidth, ``scipy.stats.gaussian_kde``), integrated over a grid as p log(p / q). Efforts of 0
+    have no logarithm and are left out. NaN with under three values on a side or equal values only.
+    """
+    p_log, q_log = (np.log(effort[effort > 0]) for effort in (p_effort, q_effort))
+    if min(len(p_log), len(q_log)) < MIN_POINTS or np.ptp(p_log) == 0 or np.ptp(q_log) == 0:
+        return float("nan")
+    from scipy.stats import gaussian_kde  # takes as long to import as most files to align
+
+    p, q = gaussian_kde(p_log), gaussian_kde(q_log)
+    both = np.concatenate([p_log, q_log])
+    margin = MARGIN * max(float(np.sqrt(of.covariance[0, 0])) for of in (p, q))
+    grid = np.linspace(both.min() - margin, both.max() + margin, GRID)
+    log_p, log_q = p.logpdf(grid), q.logpdf(grid)
+    density = np.exp(log_p)
+    # Where p has no mass left, its part of the integral is 0 whatever the logarithms are.
+    part = np.where(density > 0, density * (log_p - log_q), 0.0)
+    return float(np.trapezoid(part, grid))
+
+
+def inverse_efficiency(costs: TaskCosts) -> float:
+    """Mean tokens / accuracy; NaN where accuracy is 0 or unknown."""
+    accuracy = mean_of_known(costs.correct)
+    return float(np.mean(costs.mean_tokens)) / accuracy if accuracy > 0 else float("nan")
+
+
+def levels(costs: CostsByModel, pairs: Pairs) -> list[dict]:
+    """Student against base over (pair, task) points, as mean log costs and as inverse efficiency.
+
+    Points share items and people, so these intervals (Student's t) are too narrow; those of
+    single pairs, item by item, are in 'inflation'.
+    """
+    points: dict[str, list[tuple[float, float]]] = {"task": [], "inverse_efficiency": []}
+    for tasks in shared_tasks(costs, pairs).values():
+        points["task"] += [
+            (float(np.mean(base.log_cost)), float(np.mean(student.log_cost)))
+            for student, base in tasks.values()
+            if student.items
+        ]
+    for student_name, base_name in pairs:
+        for task in (task for task in costs[student_name] if task in costs[base_name]):
+            pair = [inverse_efficiency(costs[name][task]) for name in (base_name, student_name)]
+            if np.isfinite(pair).all() and min(pair) > 0:
+                points["inverse_efficiency"].append((pair[0], pair[1]))
+    return [
+        _level(name, np.array(of_level), logs=name == "task")
+        for name, of_level in points.items()
+        if len(of_level) >= MIN_POINTS
+    ]
+
+
+def _level(name: str, points: FloatArray, logs: bool) -> dict:
+    """A line through points of (base, student): in logs, and for the index as it is too."""
+    from scipy.stats import linregress, t
+
+    x, y = points.T if logs else np.log(points).T
+    out = {"level": name, "n": len(points), "slope": None, "slope_ci": None, "intercept": None}
+    wide = float(t.ppf(0.975, len(points) - 2))
+    if not logs and np.ptp(points[:, 0]) > 0:
+        raw = linregress(*points.T)
+        half = wide * raw.stderr
+        out["slope"] = finite_or_none(raw.slope)
+        out["slope_ci"] = finite_or_none((raw.slope - half, raw.slope + half))
+        out["intercept"] = finite_or_none(raw.intercept)
+    if np.ptp(x) == 0:
+        unknown = ("a", "k", "b", "b_ci", "residual_sd", "deming_b", "theil_sen_b")
+        return out | dict.fromkeys((*unknown, "theil_sen_b_ci"))
+    fit = linregress(x, y)
+    half = wide * fit.stderr
+    left = y - fit.intercept - fit.slope * x
+    dx, dy = x - x.mean(), y - y.mean()
+    robust, *bounds = theil_sen(x, y, np.zeros(len(x), dtype=np.intp))
+    return out | {
+        "a": finite_or_none(fit.intercept),
+        "k": finite_or_none(np.exp(min(fit.intercept, 700.0))),
+        "b": finite_or_none(fit.slope),
+        "b_ci": finite_or_none((fit.slope - half, fit.slope + half)),
+        "residual_sd": finite_or_none(np.sqrt(left @ left / (len(x) - 2))),
+        "deming_b": finite_or_none(deming_slope(dx @ dx, dy @ dy, dx @ dy, 1.0)),
+        "theil_sen_b": finite_or_none(robust),
+        "theil_sen_b_ci": finite_or_none(tuple(bounds)),
+    }
