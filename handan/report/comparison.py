@@ -1,8 +1,12 @@
-"""Bases, teachers and students among runs, inferred from hashes of weights, never from names."""
+"""Runs that are compared: their arms, how these relate, and the figures of each group.
+
+Bases, teachers and students are inferred from hashes of weights, never from names. Arms that were
+measured alike are a ``Group``; all groups are a ``Comparison``.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,7 @@ from handan.errors import UserError
 from handan.files import content_hash, read_appended, read_json
 from handan.training.arms import described
 
+BOOTSTRAP = 10_000
 # What a sentence calls an arm of each kind, in the order of tables.
 KINDS = {
     "base": "the base model",
@@ -28,6 +33,16 @@ KINDS = {
     "control": "the {method} control",
     "model": "model",
 }
+# Keys of a row of ``course``, and what the axis says.
+AXES = {
+    "step": "optimizer step",
+    "share": "% of the arm's own steps",
+    "budget/trained_tokens": "trained tokens",
+    "budget/processed_tokens": "processed tokens",
+    "budget/model_flops": "model FLOPs",
+    "budget/device_seconds": "device-seconds",
+}
+FULL = "full/"  # prefix of what was measured on the full suite
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,20 +143,18 @@ class Arm:
     @property
     def role(self) -> str:
         """Its place in the experiment, for tables."""
-        start = f" from {self.base}" if self.base else ""
-        if self.kind == "base":
-            return "base model"
-        if self.kind == "teacher":
-            trained = f", trained by {self.method}{start}" if self.method else ""
-            return f"teacher{trained}"
+        trained = f"{self.method}{f' from {self.base}' if self.base else ''}"
         if self.kind in ("student", "control"):
             whom = self.teacher or self.teacher_said or "an unrecorded teacher"
             relation = ", which has the same base" if self.kind == "control" else ""
             how = described(self.recipe).by_teacher
-            return f"{self.kind}: {self.method}{start} {how} {whom}{relation}"
-        if self.kind == "trained":
-            return f"{self.method}{start}"
-        return "not related to another arm"
+            return f"{self.kind}: {trained} {how} {whom}{relation}"
+        return {
+            "base": "base model",
+            "teacher": f"teacher, trained by {trained}" if self.method else "teacher",
+            "trained": trained,
+            "model": "not related to another arm",
+        }[self.kind]
 
 
 def same_start(a: Arm, b: Arm) -> bool:
@@ -153,42 +166,38 @@ def relate(arms: Sequence[Arm]) -> list[Arm]:
     """The arms of a group with base, teacher and kind, in the order of ``KINDS``."""
     by_weights = {arm.fingerprint: arm for arm in reversed(arms) if arm.fingerprint}
 
-    def found(weights: Any, seeker: Arm) -> Arm | None:
+    def found(weights: str | None, seeker: Arm) -> Arm | None:
         arm = by_weights.get(weights)
         return None if arm is None or arm.name == seeker.name else arm
 
     base_of = {arm.name: found(arm.started_from, arm) for arm in arms}
     teacher_of = {arm.name: found(arm.taught_by.get("model_fingerprint"), arm) for arm in arms}
-
-    def control(arm: Arm) -> bool:
-        teacher = teacher_of[arm.name]
-        return teacher is not None and same_start(arm, teacher)
-
-    bases = {arm.name for arm in base_of.values() if arm}
+    controls = {
+        arm.name for arm in arms if (teacher := teacher_of[arm.name]) and same_start(arm, teacher)
+    }
+    bases = {base.name for base in base_of.values() if base}
     teachers = {
-        teacher.name for arm in arms if (teacher := teacher_of[arm.name]) and not control(arm)
+        teacher.name for name, teacher in teacher_of.items() if teacher and name not in controls
     }
 
     def kind(arm: Arm) -> str:
         if arm.method and (arm.teacher_said or arm.training.get("traces")):
-            return "control" if control(arm) else "student"
+            return "control" if arm.name in controls else "student"
         if arm.name in bases and not arm.method:
             return "base"
         if arm.name in teachers:
             return "teacher"
         return "trained" if arm.method else "model"
 
-    related = []
-    for arm in arms:
-        base, teacher = base_of[arm.name], teacher_of[arm.name]
-        related.append(
-            replace(
-                arm,
-                base=base.name if base else None,
-                teacher=teacher.name if teacher else None,
-                kind=kind(arm),
-            )
+    related = [
+        replace(
+            arm,
+            base=getattr(base_of[arm.name], "name", None),
+            teacher=getattr(teacher_of[arm.name], "name", None),
+            kind=kind(arm),
         )
+        for arm in arms
+    ]
     return sorted(related, key=lambda arm: list(KINDS).index(arm.kind))
 
 
@@ -213,23 +222,20 @@ def comparisons(arms: Sequence[Arm]) -> Comparisons:
     trained in several stages is contrasted with all that were trained from where it began.
     Unrelated arms are contrasted all with all, if they are few.
     """
-    pairs = [(arm.name, arm.teacher) for arm in arms if arm.teacher]
-    pairs += [(arm.name, arm.base) for arm in arms if arm.base]
-    pairs += [
+    to_teacher = [(arm.name, arm.teacher) for arm in arms if arm.teacher]
+    to_base = [(arm.name, arm.base) for arm in arms if arm.base]
+    to_first = [
         (arm.name, other.name)
-        for arm in arms
-        for other in arms
+        for arm, other in product(arms, arms)
         if arm.root != arm.started_from and other.started_from == arm.root
         if other.name != arm.base
     ]
     beside = [
         (student, other)
-        for student in arms
-        for other in arms
-        if student.kind == "student" and other.kind == "trained"
-        if same_start(student, other)
+        for student, other in product(arms, arms)
+        if (student.kind, other.kind) == ("student", "trained") and same_start(student, other)
     ]
-    pairs += [(student.name, other.name) for student, other in beside]
+    pairs = to_teacher + to_base + to_first + [(a.name, b.name) for a, b in beside]
     pairs += [
         (other.name, student.teacher)
         for student, other in beside
@@ -237,33 +243,21 @@ def comparisons(arms: Sequence[Arm]) -> Comparisons:
     ]
     if not pairs:
         pairs = choose_pairs([arm.name for arm in arms], None)
-    fits = [(arm.name, arm.base) for arm in arms if arm.base]
     greedy = {arm.name: arm.greedy for arm in arms}
-    effort = [(arm.name, arm.teacher) for arm in arms if arm.teacher]
+
+    def also_greedy(pairs: Pairs) -> Pairs:
+        unique = list(dict.fromkeys(pairs))
+        cold = [(greedy[a], greedy[b]) for a, b in unique]
+        return unique + [(a, b) for a, b in cold if a and b]
+
     roles = {
         pair: (arm.kind, role)
         for arm in arms
         for name, role in ((arm.teacher, "teacher"), (arm.base, "base"))
         if name and arm.kind in ("student", "teacher")
-        for pair in _also_greedy([(arm.name, name)], greedy)
+        for pair in also_greedy([(arm.name, name)])
     }
-    return Comparisons(
-        _also_greedy(pairs, greedy),
-        _also_greedy(fits, greedy),
-        _also_greedy(effort, greedy),
-        roles,
-    )
-
-
-def _also_greedy(pairs: Pairs, greedy: Mapping[str, str | None]) -> Pairs:
-    unique = list(dict.fromkeys(pairs))
-    cold = [(greedy[a], greedy[b]) for a, b in unique]
-    return unique + [(a, b) for a, b in cold if a and b]
-
-
-# Run directories become arms; arms that were measured alike become a group with its figures.
-
-BOOTSTRAP = 10_000
+    return Comparisons(also_greedy(pairs), also_greedy(to_base), also_greedy(to_teacher), roles)
 
 
 @dataclass(frozen=True)
@@ -454,37 +448,28 @@ def read_study(run_dirs: Sequence[Path], tolerance: float = budgets.TOLERANCE) -
             together.setdefault(content_hash(run.get("comparability")), []).append(run_dir)
     if not together:
         raise UserError("no evaluated run was named; evaluate one with eval/run.py")
-    read = [
-        (read_runs(of_group, allow_different=False), of_group)
-        for of_group in sorted(together.values(), key=len, reverse=True)
-    ]
-    arms = [
-        [_read_arm(run_dir, runs.models[run_dir]) for run_dir in of_group]
-        for runs, of_group in read
-    ]
-    seen: dict[str, Arm] = {}
-    for arm in (arm for of_group in arms for arm in of_group):
-        if arm.name in seen:
-            raise UserError(
-                f"{seen[arm.name].run_dir} and {arm.run_dir} both have a model named "
-                f"'{arm.name}'; rename 'arm' in one run.json"
-            )
-        seen[arm.name] = arm
-    groups = [
-        _group(relate(of_group), runs.table, runs.notes)
-        for of_group, (runs, _) in zip(arms, read, strict=True)
-    ]
-    everyone = [arm for group in groups for arm in group.arms]
-    found = {arm.name: _traces_of(arm, trace_runs) for arm in everyone}
+    groups: list[Group] = []
+    for of_group in sorted(together.values(), key=len, reverse=True):
+        runs = read_runs(of_group, allow_different=False)
+        arms = [_read_arm(run_dir, runs.models[run_dir]) for run_dir in of_group]
+        seen = {arm.name: arm for group in groups for arm in group.arms}
+        for arm in arms:
+            if arm.name in seen:
+                raise UserError(
+                    f"{seen[arm.name].run_dir} and {arm.run_dir} both have a model named "
+                    f"'{arm.name}'; rename 'arm' in one run.json"
+                )
+            seen[arm.name] = arm
+        groups.append(_group(relate(arms), runs.table, runs.notes))
+    found = {arm.name: _traces_of(arm, trace_runs) for group in groups for arm in group.arms}
     known = {name: traces for name, traces in found.items() if traces is not None}
     return Comparison(groups, known, tolerance)
 
 
 def _read_run(run_dir: Path) -> dict[str, Any]:
-    if not run_dir.is_dir():
-        raise UserError(f"{run_dir}: no such run directory; name the directory of an evaluated run")
     if not (run_dir / "run.json").exists():
-        raise UserError(f"{run_dir}: holds no run.json; name the directory of an evaluated run")
+        lack = "holds no run.json" if run_dir.is_dir() else "no such run directory"
+        raise UserError(f"{run_dir}: {lack}; name the directory of an evaluated run")
     run = read_json(run_dir / "run.json")
     if not isinstance(run, dict):
         raise UserError(f"{run_dir / 'run.json'}: expected a JSON object; evaluate the run again")
@@ -541,20 +526,6 @@ def _traces_of(arm: Arm, given: Sequence[Mapping[str, Any]]) -> Mapping[str, Any
         if (folder / "run.json").exists():
             candidates.append(_read_run(folder).get("traces", {}))
     return next((traces for traces in candidates if traces.get("traces_sha256") == wanted), None)
-
-
-# The course of training: what was measured along it, and on which axes it is shown.
-
-# Keys of a row of ``course``, and what the axis says.
-AXES = {
-    "step": "optimizer step",
-    "share": "% of the arm's own steps",
-    "budget/trained_tokens": "trained tokens",
-    "budget/processed_tokens": "processed tokens",
-    "budget/model_flops": "model FLOPs",
-    "budget/device_seconds": "device-seconds",
-}
-FULL = "full/"  # prefix of what was measured on the full suite
 
 
 def course(arm: Arm) -> list[dict[str, Any]]:
