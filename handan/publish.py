@@ -1,8 +1,12 @@
-"""Cards: what a published model or trace set says about itself, made from its run directory alone.
+"""``handan publish``: the card of a run, and what of the run leaves this machine.
 
-Everything in a card was recorded by the run; nothing is typed in. Names and settings come from
-files of others, so whatever is put into Markdown is escaped unless it is a table or a block that
-is Markdown already.
+A card is what a model or trace set says about itself. Everything in it was recorded by the run;
+nothing is typed in. Names and settings come from files of others, so whatever is put into Markdown
+is escaped unless it is a table or a block that is Markdown already.
+
+Without ``--push_to_hub`` the card is written and the files are listed. Files go by an allow-list of
+exact names: no optimizer states, no pickled arguments, no logs. Whatever goes is searched for
+secrets first.
 """
 
 import re
@@ -16,18 +20,61 @@ from markupsafe import Markup
 
 from handan import config, escaping, rundir
 from handan.alignment.tables import tables
-from handan.config import read_yaml
 from handan.errors import UserError, printable
 from handan.files import content_hash, read_json, read_jsonl, write_text
 from handan.table_formats import as_markdown, known_only, without
 from handan.training.arms import described
 
-FOLDER = Path(__file__).with_name("cards")
+CARD = "README.md"
+RECORDS = {CARD, "run.json", "config.yaml"}
+FILES = {
+    "model": RECORDS
+    | {"alignment.json", "costs.csv", "config.json", "generation_config.json"}
+    | {"adapter_config.json", "model.safetensors.index.json"}
+    | {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"}
+    | {"vocab.json", "merges.txt", "tokenizer.model", "chat_template.jinja"},
+    "dataset": RECORDS | {"traces.jsonl"},
+}
+WEIGHTS = re.compile(r"(adapter_)?model(-\d+-of-\d+)?\.safetensors")
+TEMPLATES = Path(__file__).with_name("cards")
 QUARTILES = {"shortest": 0.0, "lower quartile": 0.25, "median": 0.5, "upper quartile": 0.75}
 QUARTILES |= {"longest": 1.0}
 # How the hub names a repository: OWNER/NAME.
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 MARK = re.compile(r"<!-- handan publish ([0-9a-f]+); an edited card is kept -->\n\Z")
+
+
+def publish(run_dir: Path, repo: str | None, push: bool, private: bool) -> None:
+    """Write the card of a run, list its files, and upload them if that is asked for.
+
+    A card that somebody edited is kept.
+
+    Raises:
+        UserError: the run is not complete, holds a secret, or the hub refuses.
+    """
+    if private and not push:
+        raise UserError("--private is of a repository that --push_to_hub makes; give that too")
+    if push and repo is None:
+        raise UserError("--push_to_hub needs --repo OWNER/NAME")
+    if repo is not None and not HUB_NAME.fullmatch(repo):
+        raise UserError(f"--repo {repo}: give OWNER/NAME, of letters, digits, '-', '_' and '.'")
+    rundir.refuse_links(run_dir)
+    kind, path = kind_of(run_dir), run_dir / CARD
+    if path.exists() and not is_own(path.read_text(encoding="utf-8")):
+        print(f"{path}: edited by hand, so it is kept")
+    else:
+        card = make_card(run_dir, repo)
+        with rundir.lock(run_dir, 0):
+            write_text(path, card)
+        print(f"{path}: written")
+    names = files_of(run_dir)
+    check_secrets(run_dir, names)
+    for name in names:
+        print(f"  {name}  {(run_dir / name).stat().st_size:,} bytes")
+    if push and repo is not None:
+        print(f"published: {_upload(run_dir, repo, kind, names, private)}")
+    else:
+        print(f"nothing was uploaded; with --push_to_hub these {len(names)} files would be")
 
 
 def kind_of(run_dir: Path) -> str:
@@ -57,6 +104,70 @@ def kind_of(run_dir: Path) -> str:
     return "model"
 
 
+def files_of(run_dir: Path) -> list[str]:
+    """Names of the files of a run that are published, sorted."""
+    kind = kind_of(run_dir)
+    names = {path.name for path in run_dir.iterdir() if path.is_file()}
+    weights = {name for name in names if WEIGHTS.fullmatch(name)}
+    if kind == "model" and not weights:
+        raise UserError(f"{run_dir}: no *.safetensors file, so there is no model to publish")
+    return sorted(names & FILES[kind] | (weights if kind == "model" else set()))
+
+
+def check_secrets(run_dir: Path, names: list[str]) -> None:
+    """Stop if a file holds a token or key.
+
+    Raises:
+        UserError: names the file and what was found, but not its value.
+    """
+    from huggingface_hub import get_token
+
+    values = config.of_environment()
+    if stored := get_token():
+        values.setdefault("stored Hugging Face token", stored)
+    for name in names:
+        if WEIGHTS.fullmatch(name):
+            continue
+        content = (run_dir / name).read_bytes()
+        found = [key for key, value in values.items() if value.encode() in content]
+        if not found and config.SHAPES.search(content):
+            found = ["something that looks like an access token"]
+        if found:
+            raise UserError(
+                f"{run_dir / name}: holds {found[0]}; take it out of the file, and revoke it if it "
+                "was ever published"
+            )
+
+
+def _upload(run_dir: Path, repo: str, kind: str, names: list[str], private: bool) -> str:
+    from huggingface_hub import HfApi, get_token
+    from huggingface_hub.errors import HTTPError  # of whichever client the hub's library uses
+
+    if get_token() is None:
+        raise UserError("no Hugging Face token; run `hf auth login` or set HF_TOKEN")
+    hub = HfApi()
+    try:
+        url = hub.create_repo(repo, repo_type=kind, private=private or None, exist_ok=True)
+        hub.upload_folder(
+            repo_id=repo,
+            repo_type=kind,
+            folder_path=run_dir,
+            allow_patterns=names,
+            commit_message="Publish a run of handan",
+        )
+    except (HTTPError, OSError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise UserError(f"{repo}: the hub refused or could not be reached ({first})") from None
+    return str(url)
+
+
+def is_own(text: str) -> bool:
+    """Whether a README.md was made by a program and not touched since: by us, or by TRL."""
+    if mark := MARK.search(text):
+        return content_hash(text[: mark.start()].rstrip()) == mark[1]
+    return "generated_from_trainer" in text
+
+
 def make_card(run_dir: Path, repo: str | None) -> str:
     """The card of a run as Markdown with the hub's metadata in front.
 
@@ -69,44 +180,31 @@ def make_card(run_dir: Path, repo: str | None) -> str:
     """
     from huggingface_hub import DatasetCardData, ModelCardData
 
-    run, config = read_json(run_dir / "run.json"), read_yaml(run_dir / "config.yaml")
+    run, settings = read_json(run_dir / "run.json"), config.read_yaml(run_dir / "config.yaml")
+    values: dict[str, Any] = {"run": run, "config": settings, "repo": repo}
     data: DatasetCardData | ModelCardData
-    if kind_of(run_dir) == "dataset":
+    if (kind := kind_of(run_dir)) == "dataset":
         data = DatasetCardData(
             tags=["handan", "reasoning-traces"], task_categories=["text-generation"]
         )
-        body = _render("dataset.md.j2", run_dir, run, config, repo, "traces")
+        values |= {"made": run["traces"], "lengths": _lengths(run_dir / "traces.jsonl")}
     else:
-        base = config["training"].get("model_name_or_path")
+        made, begun = run["training"], settings["training"]
+        base = begun.get("model_name_or_path")
+        # The hub knows no local directory as a base.
+        on_hub = HUB_NAME.fullmatch(base) is not None and not Path(base).exists()
         adapter = (run_dir / "adapter_config.json").exists()
         data = ModelCardData(
-            # The hub knows no local directory as a base.
-            base_model=base if _on_hub(base) else None,
+            base_model=base if on_hub else None,
             library_name="peft" if adapter else "transformers",
             pipeline_tag="text-generation",
-            tags=["handan", "trl", printable(str(run["training"]["recipe"]))],
+            tags=["handan", "trl", printable(str(made["recipe"]))],
         )
-        body = _render("model.md.j2", run_dir, run, config, repo, "training")
-    text = f"---\n{data.to_yaml()}\n---\n\n{body}".rstrip()
-    return f"{text}\n\n<!-- handan publish {content_hash(text)}; an edited card is kept -->\n"
-
-
-def is_own(text: str) -> bool:
-    """Whether a README.md was made by a program and not touched since: by us, or by TRL."""
-    if mark := MARK.search(text):
-        return content_hash(text[: mark.start()].rstrip()) == mark[1]
-    return "generated_from_trainer" in text
-
-
-def _on_hub(name: str) -> bool:
-    return HUB_NAME.fullmatch(name) is not None and not Path(name).exists()
-
-
-def _render(
-    template: str, run_dir: Path, run: Mapping, config: Mapping, repo: str | None, stage: str
-) -> str:
+        measured = read_json(run_dir / "alignment.json")
+        values |= {"made": made, "settings": begun, "trained_by": described(made["recipe"]).text}
+        values |= {"tables": _tables(measured, run_dir), "notes": measured.get("notes", [])}
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
         finalize=lambda value: value if isinstance(value, Markup) else escaping.escape(value),
         trim_blocks=True,
@@ -114,32 +212,23 @@ def _render(
         keep_trailing_newline=True,
     )
     environment.filters |= {"code": escaping.span, "block": _block, "listed": _listed}
-    measured = read_json(run_dir / "alignment.json") if stage == "training" else None
-    values = {
-        "run": run,
-        "made": run[stage],
-        "config": config,
-        "settings": config[stage],
-        "repo": repo,
-        "trained_by": described(run[stage].get("recipe")).text,
-        "tables": _tables(measured, run_dir / "alignment.json") if measured else [],
-        "notes": measured["notes"] if measured else [],
-        "lengths": _lengths(run_dir / "traces.jsonl") if stage == "traces" else {},
-    }
     try:
-        return environment.get_template(template).render(values)
+        body = environment.get_template(f"{kind}.md.j2").render(values)
     except jinja2.UndefinedError as missing:
         raise UserError(
             f"{run_dir}: run.json or config.yaml is not as this version writes it ({missing})"
         ) from None
+    text = f"---\n{data.to_yaml()}\n---\n\n{body}".rstrip()
+    return f"{text}\n\n<!-- handan publish {content_hash(text)}; an edited card is kept -->\n"
 
 
-def _tables(result: Mapping, path: Path) -> list[Markup]:
+def _tables(result: Mapping, run_dir: Path) -> list[Markup]:
     try:
         named = {table.name: table for table in tables(result)}
     except KeyError as missing:
         raise UserError(
-            f"{path}: has no {missing}, as another version wrote it; run eval/run.py again"
+            f"{run_dir / 'alignment.json'}: has no {missing}, as another version wrote it; run "
+            "eval/run.py again"
         ) from None
     return [
         Markup(as_markdown(known_only(without(named[name], named[name].files_only))))
@@ -179,121 +268,12 @@ def _lines(values: Mapping, above: str) -> Iterable[str]:
         if isinstance(value, Mapping):
             yield from _lines(value, f"{name}, ")
         elif value is not None:
-            yield f"- {escaping.escape(name)}: {escaping.escape(_number(value))}"
+            yield f"- {escaping.escape(name)}: {escaping.escape(_shown(value))}"
 
 
-def _number(value: Any) -> str:
+def _shown(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-
-
-# What leaves this machine when a run is published, and nothing else.
-
-CARD = "README.md"
-RECORDS = {CARD, "run.json", "config.yaml"}
-FILES = {
-    "model": RECORDS
-    | {"alignment.json", "costs.csv", "config.json", "generation_config.json"}
-    | {"adapter_config.json", "model.safetensors.index.json"}
-    | {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"}
-    | {"vocab.json", "merges.txt", "tokenizer.model", "chat_template.jinja"},
-    "dataset": RECORDS | {"traces.jsonl"},
-}
-WEIGHTS = re.compile(r"(adapter_)?model(-\d+-of-\d+)?\.safetensors")
-
-
-def files_of(run_dir: Path) -> list[str]:
-    """Names of the files of a run that are published, sorted."""
-    kind = kind_of(run_dir)
-    names = {path.name for path in run_dir.iterdir() if path.is_file()}
-    weights = {name for name in names if WEIGHTS.fullmatch(name)}
-    if kind == "model" and not weights:
-        raise UserError(f"{run_dir}: no *.safetensors file, so there is no model to publish")
-    return sorted(names & FILES[kind] | (weights if kind == "model" else set()))
-
-
-def check_secrets(run_dir: Path, names: list[str]) -> None:
-    """Stop if a file holds a token or key.
-
-    Raises:
-        UserError: names the file and what was found, but not its value.
-    """
-    from huggingface_hub import get_token
-
-    values = config.of_environment()
-    if stored := get_token():
-        values.setdefault("stored Hugging Face token", stored)
-    for name in names:
-        if WEIGHTS.fullmatch(name):
-            continue
-        content = (run_dir / name).read_bytes()
-        found = [key for key, value in values.items() if value.encode() in content]
-        if not found and config.SHAPES.search(content):
-            found = ["something that looks like an access token"]
-        if found:
-            raise UserError(
-                f"{run_dir / name}: holds {found[0]}; take it out of the file, and revoke it if it "
-                "was ever published"
-            )
-
-
-def write_card(run_dir: Path, repo: str | None) -> bool:
-    """Write README.md, unless somebody edited it; says whether it was written."""
-    path = run_dir / CARD
-    if path.exists() and not is_own(path.read_text(encoding="utf-8")):
-        return False
-    card = make_card(run_dir, repo)
-    with rundir.lock(run_dir, 0):
-        write_text(path, card)
-    return True
-
-
-def publish(run_dir: Path, repo: str | None, push: bool, private: bool) -> None:
-    """Write the card of a run, list its files, and upload them if that is asked for.
-
-    Raises:
-        UserError: the run is not complete, holds a secret, or the hub refuses.
-    """
-    if private and not push:
-        raise UserError("--private is of a repository that --push_to_hub makes; give that too")
-    if push and repo is None:
-        raise UserError("--push_to_hub needs --repo OWNER/NAME")
-    if repo is not None and not HUB_NAME.fullmatch(repo):
-        raise UserError(f"--repo {repo}: give OWNER/NAME, of letters, digits, '-', '_' and '.'")
-    rundir.refuse_links(run_dir)
-    kind = kind_of(run_dir)
-    written = write_card(run_dir, repo)
-    print(f"{run_dir / CARD}: {'written' if written else 'edited by hand, so it is kept'}")
-    names = files_of(run_dir)
-    check_secrets(run_dir, names)
-    for name in names:
-        print(f"  {name}  {(run_dir / name).stat().st_size:,} bytes")
-    if push and repo is not None:
-        print(f"published: {_upload(run_dir, repo, kind, names, private)}")
-    else:
-        print(f"nothing was uploaded; with --push_to_hub these {len(names)} files would be")
-
-
-def _upload(run_dir: Path, repo: str, kind: str, names: list[str], private: bool) -> str:
-    from huggingface_hub import HfApi, get_token
-    from huggingface_hub.errors import HTTPError  # of whichever client the hub's library uses
-
-    if get_token() is None:
-        raise UserError("no Hugging Face token; run `hf auth login` or set HF_TOKEN")
-    hub = HfApi()
-    try:
-        url = hub.create_repo(repo, repo_type=kind, private=private or None, exist_ok=True)
-        hub.upload_folder(
-            repo_id=repo,
-            repo_type=kind,
-            folder_path=run_dir,
-            allow_patterns=names,
-            commit_message="Publish a run of handan",
-        )
-    except (HTTPError, OSError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise UserError(f"{repo}: the hub refused or could not be reached ({first})") from None
-    return str(url)

@@ -5,7 +5,6 @@ notes where each response begins, by the names at the head of its line, and only
 shown are decoded.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -16,22 +15,28 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from handan.alignment.correlation import finite_or_none
-from handan.errors import UserError
 from handan.evaluation.evaluate import GREEDY
 from handan.files import repeated, whole_lines
 from handan.generation.formats import FORMATS, ReasoningFormat
 from handan.generation.spans import split_text
-from handan.report.comparison import Arm, Comparison, Group
+from handan.json_input import json_object
+from handan.report.comparison import Arm, Comparison
 from handan.report.formatting import plain
 from handan.report.plot_styles import Look, css
 
 ALONG = ("probe.jsonl", "full.jsonl")
 # Longer texts are kept with their beginning and end.
 MAX_CHARACTERS, BEGINNING, END = 1_800, 1_200, 500
+SAMPLE = 0
+# Room on the page: long traces reach the second bound, short ones the first.
+MAX_RESPONSES, MAX_CHARACTERS_IN_ALL = 20_000, 6_000_000
+# Steps of one arm: more than a reader compares, and each takes the room of another arm.
+MAX_STEPS = 10
 # How evaluation and probes write the head of a line. Within a JSON string every quote has a
 # backslash before it, so no text of a model can look like this.
 _HEAD = re.compile(rb'"task": "([^"\\]*)", "item": "([^"\\]*)", "sample": (-?\d{1,9}),')
 _STEP = re.compile(rb'"step": (\d{1,12}),')
+Key = tuple[str, str]  # task and item
 
 
 class Place(NamedTuple):
@@ -136,16 +141,8 @@ def rows_of(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _decode(line: bytes, path: Path, number: int) -> dict[str, Any]:
-    try:
-        row = json.loads(line.decode("utf-8", errors="replace"))
-    except (ValueError, RecursionError) as error:
-        why = error.msg if isinstance(error, json.JSONDecodeError) else error
-        raise UserError(
-            f"{path}, line {number}: not valid JSON ({why}); evaluate the run again"
-        ) from None
-    if not isinstance(row, dict):
-        raise UserError(f"{path}, line {number}: expected a JSON object")
-    return row
+    # What is no UTF-8 is shown as such, not refused.
+    return json_object(f"{path}, line {number}", line.decode(errors="replace").encode())
 
 
 def read_response(file: BinaryIO, place: Place) -> Response:
@@ -159,12 +156,12 @@ def read_response(file: BinaryIO, place: Place) -> Response:
     form = FORMATS.get(str(row.get("reasoning_format")), FORMATS["tiny"])
     thinking, answer = parts_of(str(row.get("text", "")), form, row.get("reasoning_tokens"))
     correct = row.get("correct")
+    counts = [row.get(f"{part}_tokens") for part in ("reasoning", "answer")]
     return Response(
         place,
         bounded(row.get("status", "status unknown")),
         correct if isinstance(correct, bool) else None,
-        _count(row.get("reasoning_tokens")),
-        _count(row.get("answer_tokens")),
+        *(count if type(count) is int else None for count in counts),
         bounded(thinking),
         bounded(answer),
     )
@@ -184,21 +181,6 @@ def bounded(text: object) -> str:
         return plain(whole)
     left_out = f"\n[… {len(whole) - BEGINNING - END:,} characters left out …]\n"
     return plain(whole[:BEGINNING]) + left_out + plain(whole[-END:])
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-# The same items across arms and training steps: which responses the page stores, and how.
-
-SAMPLE = 0
-# Room on the page: long traces reach the second bound, short ones the first.
-MAX_RESPONSES, MAX_CHARACTERS_IN_ALL = 20_000, 6_000_000
-# Steps of one arm: more than a reader compares, and each takes the room of another arm.
-MAX_STEPS = 10
-
-Key = tuple[str, str]
 
 
 class Asked(NamedTuple):
@@ -387,15 +369,14 @@ def _text(value: object) -> str | None:
     return None if value is None else bounded(value)
 
 
-# The data of the trace browser, for JSON inside the page.
-
-
 def browser_data(traces: Traces, study: Comparison, looks: Mapping[str, Look]) -> dict[str, Any]:
-    """What ``traces.js`` reads.
+    """The data that ``traces.js`` reads.
 
-    A response is a list: positions of its item and arm, step (null for the final evaluation),
-    number, positions of status and grade among the texts, reasoning and answer tokens (null if
-    unknown), positions of thinking and answer among the texts.
+    Arms, tasks, items and texts are lists and refer to each other by position, and a text that
+    occurs twice is stored once: with thousands of responses names would take more room than what
+    they name. A response is a list: positions of its item and arm, step (null for the final
+    evaluation), number, positions of status and grade among the texts, reasoning and answer tokens
+    (null if unknown), positions of thinking and answer among the texts.
     """
     arms = {arm.name: position for position, arm in enumerate(study.arms)}
     names = list(dict.fromkeys(shown.task for shown in traces.shown))
@@ -426,7 +407,15 @@ def browser_data(traces: Traces, study: Comparison, looks: Mapping[str, Look]) -
         for shown in traces.shown
     ]
     return {
-        "arms": [_arm(arm, looks[arm.name]) for arm in study.arms],
+        "arms": [
+            {
+                "name": plain(arm.name),
+                "role": plain(arm.role),
+                "mark": looks[arm.name].character,
+                "colour": css(looks[arm.name].light),
+            }
+            for arm in study.arms
+        ],
         "tasks": [_task(study, task) for task in names],
         "items": items,
         "responses": responses,
@@ -434,37 +423,20 @@ def browser_data(traces: Traces, study: Comparison, looks: Mapping[str, Look]) -
     }
 
 
-def _arm(arm: Arm, look: Look) -> dict[str, Any]:
-    return {
-        "name": plain(arm.name),
-        "role": plain(arm.role),
-        "mark": look.character,
-        "colour": css(look.light),
-    }
-
-
 def _task(study: Comparison, task: str) -> dict[str, Any]:
     """A task with the mean of what its items ask, and what each arm spends on them on average,
     in reasoning tokens: drawn, and at T = 0."""
-    known = [
-        costs[task]
+    costs = [
+        [group.costs[model].get(task) if model else None for model in (arm.name, arm.greedy)]
         for group in study.groups
         for arm in group.arms
-        if task in (costs := group.costs[arm.name])
     ]
+    known = next((sampled for sampled, _ in costs if sampled is not None), None)
     return {
         "name": plain(task),
-        "source": known[0].cost_source if known else None,
-        "demand": finite_or_none(known[0].difficulty.mean()) if known else None,
+        "source": known.cost_source if known else None,
+        "demand": finite_or_none(known.difficulty.mean()) if known else None,
         "means": [
-            [_mean(group, model, task) for model in (arm.name, arm.greedy)]
-            for group in study.groups
-            for arm in group.arms
+            [finite_or_none(of.mean_tokens.mean()) if of else None for of in both] for both in costs
         ],
     }
-
-
-def _mean(group: Group, model: str | None, task: str) -> float | None:
-    """Mean reasoning tokens of a model over the items of a task."""
-    costs = group.costs[model].get(task) if model is not None else None
-    return finite_or_none(costs.mean_tokens.mean()) if costs else None
