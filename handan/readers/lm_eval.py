@@ -124,14 +124,12 @@ def _one_filter(
         what = f"no filter '{wanted}'" if wanted else "several filters"
         raise UserError(f"{path}: {what}; choose one with --metric METRIC,FILTER: {some(filters)}")
     kept = [(place, row) for place, row in rows if str(row.get("filter", "none")) == wanted]
-    if asked:
-        if asked != "none" and not any(asked in row for _, row in kept):
-            place, row = kept[0]
-            known = some(_metrics(place, row))
-            raise UserError(f"{place}: no metric '{asked}'; the line has: {known}")
+    if asked == "none" or any(asked in row for _, row in kept):
         return asked, kept
     place, row = kept[0]
     names = _metrics(place, row)
+    if asked:
+        raise UserError(f"{place}: no metric '{asked}'; the line has: {some(names)}")
     if len(names) != 1:
         found = some(names) or "no list of metrics"
         raise UserError(f"{place}: choose what is correct with --metric, or 'none': {found}")

@@ -42,7 +42,7 @@ SIGNS = {
 CHARACTERS = str.maketrans(SIGNS)
 RAISED = re.compile(f"[{''.join(SUPERSCRIPTS)}]+")
 LOWERED = re.compile(f"[{''.join(SUBSCRIPTS)}]+")
-VULGAR = re.compile("(?P<whole>[0-9]?)(?P<sign>[¼-¾⅐-⅞])")
+VULGAR = re.compile("[¼-¾⅐-⅞]")
 ROOT = re.compile(r"√\s*(?:\((?P<inner>[^()]*)\)|(?P<token>\d+|[a-z]))")
 
 # A space, a thin space or a comma in braces between groups of three digits; '{,}' too.
@@ -322,14 +322,11 @@ def _joined(text: str, found: list[Statement]) -> tuple[str, ...]:
     return tuple(answers)
 
 
-def _vulgar(match: re.Match) -> str:
-    above, below = unicodedata.normalize("NFKC", match["sign"]).split("\u2044")
-    return f"{match['whole']}\\frac{{{above}}}{{{below}}}"
-
-
 def spelled(text: str) -> str:
     """Write ``text`` in one spelling; spaces are kept, as '1 1/2' and '11/2' differ."""
-    text = VULGAR.sub(_vulgar, text)
+    for sign in set(VULGAR.findall(text)):
+        above, below = unicodedata.normalize("NFKC", sign).split("\u2044")
+        text = text.replace(sign, f"\\frac{{{above}}}{{{below}}}")
     text = ROOT.sub(lambda match: f"\\sqrt{{{match['inner'] or match['token']}}}", text)
     text = RAISED.sub(lambda m: f"^{{{''.join(SUPERSCRIPTS[c] for c in m[0])}}}", text)
     text = LOWERED.sub(lambda m: f"_{{{''.join(SUBSCRIPTS[c] for c in m[0])}}}", text)

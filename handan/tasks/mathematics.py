@@ -7,6 +7,7 @@ nor wrong, and whoever asked counts it and leaves it out.
 """
 
 import atexit
+import contextlib
 import json
 import os
 import queue
@@ -53,7 +54,11 @@ class Pool:
         try:
             if worker is None or worker.poll() is not None:
                 worker = self._start()
-            if line := _ask(worker, json.dumps([reference, answer])):
+            assert worker.stdin is not None and worker.stdout is not None
+            with contextlib.suppress(BrokenPipeError):
+                worker.stdin.write(json.dumps([reference, answer]) + "\n")
+                worker.stdin.flush()
+            if line := worker.stdout.readline():  # empty if it died
                 return json.loads(line)
             worker.wait()
             worker = None
@@ -87,17 +92,6 @@ class Pool:
                 worker.kill()
                 worker.communicate()
             self.idle.put(None)
-
-
-def _ask(worker: subprocess.Popen, line: str) -> str:
-    """The worker's answer; empty if it died."""
-    assert worker.stdin is not None and worker.stdout is not None
-    try:
-        worker.stdin.write(line + "\n")
-        worker.stdin.flush()
-    except BrokenPipeError:
-        return ""
-    return worker.stdout.readline()
 
 
 @cache
