@@ -179,10 +179,17 @@ def cost_rows(
     out = []
     for row in sorted(generations, key=order):
         entry = by_key[row["task"], row["item"]]
-        greedy = row["sample"] == GREEDY
+        greedy, thinks = row["sample"] == GREEDY, FORMATS[row["reasoning_format"]].thinks
+        rule = SPAN if thinks or cost_without_span == "none" else RESPONSE
+        cost = {name: row[f"reasoning_{name}"] for name in ("tokens", "characters")}
+        if rule == RESPONSE:
+            cost = {name: cost[name] + row[f"answer_{name}"] for name in cost}
         joined = {
             **row,
-            **_cost_of(row, cost_without_span),
+            "reasoning_tokens": cost["tokens"],
+            "reasoning_characters": cost["characters"],
+            "cost_rule": rule,
+            "status": status_under(rule, row["status"], cost["tokens"]),
             "decoding": "greedy" if greedy else "sampled",
             "sample": 0 if greedy else row["sample"],
             "human_rt_s": entry.human_rt_s,
@@ -195,21 +202,6 @@ def cost_rows(
         # Responses from before a column was there leave it empty.
         out.append({column: joined.get(column) for column in columns})
     return out
-
-
-def _cost_of(row: dict, cost_without_span: str) -> dict:
-    """Cost, rule and status of a response."""
-    thinks = FORMATS[row["reasoning_format"]].thinks
-    rule = SPAN if thinks or cost_without_span == "none" else RESPONSE
-    tokens, characters = row["reasoning_tokens"], row["reasoning_characters"]
-    if rule == RESPONSE:
-        tokens, characters = tokens + row["answer_tokens"], characters + row["answer_characters"]
-    return {
-        "reasoning_tokens": tokens,
-        "reasoning_characters": characters,
-        "cost_rule": rule,
-        "status": status_under(rule, row["status"], tokens),
-    }
 
 
 def sampled_costs(

@@ -17,7 +17,7 @@ from handan.evaluation.grading import TaskItem, read_completion, read_text
 from handan.files import append_jsonl, content_hash
 from handan.generation import prompting
 from handan.generation.chat import ended
-from handan.generation.engines import Completion, Engine
+from handan.generation.engines import Engine
 from handan.generation.formats import ReasoningFormat
 from handan.generation.openai_engine import Watch
 from handan.generation.prompting import Decoding, Request
@@ -118,20 +118,28 @@ def _draw_batch(
     engine: Engine, plan: SamplingPlan, batch: list[Request], labels: dict, watch: Watch | None
 ) -> tuple[list[dict], list[str]]:
     """Rows of the responses of one batch, and what kept others from being drawn."""
+    tokenizer, form = engine.tokenizer, engine.form
     started = time.monotonic()
     completions = engine.complete(batch, plan.seed)
     seconds = (time.monotonic() - started) / len(batch)
     rows: list[dict] = []
     failures = []
-    for request, completion in zip(batch, completions, strict=True):
+    for request, found in zip(batch, completions, strict=True):
         question = plan.questions[request.item]
         task, item = question.item.task, question.item.key
         try:
-            if isinstance(completion, UserError):
-                raise completion
+            if isinstance(found, UserError):
+                raise found
             if watch is not None:
-                watch.check_cap(request, completion)
-            read = _read(engine, question, request, completion)
+                watch.check_cap(request, found)
+            prompt, ids = found.prompt_ids or request.prompt_ids, found.ids
+            if ids is None or tokenizer is None:
+                read = read_text(tokenizer, question, form, prompt, found)
+            else:
+                read = read_completion(
+                    tokenizer, question, form, prompt, ids, engine.ends, found.ended
+                )
+                read["text"] = tokenizer.decode(ids)
         except UserError as error:
             failures.append(f"{task}, {item}, sample {request.sample}: {error}")
             continue
@@ -140,28 +148,17 @@ def _draw_batch(
             "task": task,
             "item": item,
             "sample": request.sample,
-            "prompt_hash": plan.prompt_hash(request, engine.form),
+            "prompt_hash": plan.prompt_hash(request, form),
             "temperature": request.decoding.temperature,
             **read,
+            **found.server,
             "device_seconds": round(seconds, 4),
-            "completion_ids": completion.ids,
+            "completion_ids": ids,
         }
         rows.append(row)
         if watch is not None:
-            watch.count(request, completion, row)
+            watch.count(request, found, row)
     return rows, failures
-
-
-def _read(engine: Engine, question: TaskItem, request: Request, completion: Completion) -> dict:
-    tokenizer, form, ids = engine.tokenizer, engine.form, completion.ids
-    prompt = completion.prompt_ids or request.prompt_ids
-    if ids is None or tokenizer is None:
-        row = read_text(tokenizer, question, form, prompt, completion)
-    else:
-        ended = completion.ended
-        row = read_completion(tokenizer, question, form, prompt, ids, engine.ends, ended)
-        row["text"] = tokenizer.decode(ids)
-    return row | completion.server
 
 
 def collect(engine: Engine, plan: SamplingPlan, path: Path, labels: dict, world: Processes) -> None:
