@@ -103,6 +103,7 @@ RANGE = re.compile(r"\bbetween(?: the)?[\s\"'\u201c\u201d`*(]*\Z", re.IGNORECASE
 AND = re.compile(
     r"[\s\"'\u201c\u201d`*)]*(?:and|to)(?: the)?[\s\"'\u201c\u201d`*(]*", re.IGNORECASE
 )
+LIST_MARKER = re.compile(r"[.)] {1,3}\S")
 MARKUP = " \t*_`\"'\u201c\u201d()[]#>"
 
 
@@ -312,6 +313,12 @@ def _without_alternatives(text: str, stated: list[Stated]) -> list[Stated]:
 def before(text: str, position: int) -> str:
     """Return the bounded neighbourhood of ``text`` that ends at ``position``."""
     return text[max(0, position - NEIGHBOURHOOD_CHARACTERS) : position]
+
+
+def numbers_line(text: str, start: int, end: int) -> bool:
+    """Tell whether a number only numbers its line ('1. First')."""
+    first = before(text, start).rstrip(" ")[-1:] in ("", "\n")
+    return first and LIST_MARKER.match(text, end) is not None
 
 
 def find_verdicts(text: str, vocabularies: list[tuple[str, str, str]]) -> list[Stated]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from handan import norms
-from handan.tasks.answers import Stated, before, grade_by
+from handan.tasks.answers import Stated, before, grade_by, numbers_line
 from handan.tasks.base import Item, Task
 from handan.tasks.wording import worded
 
@@ -183,7 +183,6 @@ OTHER_BEFORE = re.compile(
     r"[\s*:]*)\Z",
     re.IGNORECASE,
 )
-LIST_MARKER = re.compile(r"[.)] {1,3}\S")
 
 
 def find_numbers(item: Item, text: str) -> list[Stated]:
@@ -197,14 +196,13 @@ def find_numbers(item: Item, text: str) -> list[Stated]:
     found = []
     for match in NUMERAL.finditer(text):
         left, end = before(text, match.start()), match.end()
-        marker = len(match["bits"]) <= 2 and left.rstrip(" ")[-1:] in ("", "\n")
         if (
             OPERAND_BEFORE.search(left)
             or OPERAND_AFTER.match(text, end)
             or DECIMAL_AFTER.match(text, end)
             or OTHER_BEFORE.search(left)
             or other_quantity.search(left)
-            or (marker and LIST_MARKER.match(text, end))
+            or (len(match["bits"]) <= 2 and numbers_line(text, match.start(), end))
         ):
             continue
         digits = match["bits"].replace(" ", "").replace("_", "").lstrip("0") or "0"

@@ -14,7 +14,7 @@ from pathlib import Path
 from handan import tasks
 from handan.csv_input import plain_number, read_table
 from handan.errors import UserError
-from handan.tasks.answers import TIMES, Stated, before, grade_by, plain
+from handan.tasks.answers import TIMES, Stated, before, grade_by, numbers_line, plain
 from handan.tasks.base import Grade, Item, Task
 from handan.tasks.wording import worded
 
@@ -26,7 +26,6 @@ NUMBER = re.compile(
 # Numbers that are operands or number a line state no result.
 OPERAND_BEFORE = re.compile(rf"[\d)] ?[-+*/^÷{TIMES}] ?\Z")
 OPERAND_AFTER = re.compile(rf" ?[-+*/^÷={TIMES}] ?\(?\d")
-LIST_MARKER = re.compile(r"[.)] {1,3}\S")
 
 
 def table_task(name: str, path: Path) -> Task:
@@ -86,7 +85,9 @@ def _stated(text: str, options: set[str] | list[str]) -> list[Stated]:
         return [
             Stated(match.start(), match.end(), str(_value(match[0])))
             for match in NUMBER.finditer(text)
-            if not _is_aside(text, match)
+            if not OPERAND_BEFORE.search(before(text, match.start()))
+            and not OPERAND_AFTER.match(text, match.end())
+            and not numbers_line(text, match.start(), match.end())
         ]
     named = {option.casefold(): option for option in options}
     words = "|".join(_pattern(option) for option in sorted(options, key=len, reverse=True))
@@ -100,13 +101,3 @@ def _pattern(option: str) -> str:
     """A single letter names a choice in its own case only, for 'a' is a word."""
     pattern = r"\s+".join(map(re.escape, option.split()))
     return pattern if len(option) == 1 else f"(?i:{pattern})"
-
-
-def _is_aside(text: str, match: re.Match) -> bool:
-    left = before(text, match.start())
-    starts_line = left.rstrip(" ")[-1:] in ("", "\n")
-    return bool(
-        OPERAND_BEFORE.search(left)
-        or OPERAND_AFTER.match(text, match.end())
-        or (starts_line and LIST_MARKER.match(text, match.end()))
-    )
