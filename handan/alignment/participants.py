@@ -19,7 +19,7 @@ from handan import norms
 from handan.alignment.correlation import FloatArray
 from handan.alignment.costs import CostTable
 from handan.errors import UserError
-from handan.norms.reliability import Reliability, in_order_of_figures, split_half_reliability
+from handan.norms.reliability import Reliability, in_order_of_values, split_half_reliability
 from handan.norms.trials import Cleaning, clean_task, read_trials
 
 SPLITS = 5_000
@@ -106,7 +106,7 @@ class Participants:
     def reliability(self, generator: np.random.Generator) -> Reliability:
         """Split-half reliability of the items' mean log times, as ``handan.norms.reliability``."""
         took_part = self.counts.sum(axis=1) > 0
-        sums = in_order_of_figures(self.log_sums[took_part], self.counts[took_part])
+        sums = in_order_of_values(self.log_sums[took_part], self.counts[took_part])
         return split_half_reliability(*sums, SPLITS, generator)
 
     def shared_variance(self, gradient: FloatArray) -> float:

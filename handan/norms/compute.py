@@ -17,7 +17,7 @@ from handan.norms.reliability import (
     Array,
     Reliability,
     centred_log_rt,
-    in_order_of_figures,
+    in_order_of_values,
     low_reliability,
     split_half_reliability,
 )
@@ -50,11 +50,7 @@ class Table(NamedTuple):
 
 
 def check_splits(splits: int, seed: int) -> None:
-    """Check what decides the random splits, before anything is read.
-
-    Raises:
-        UserError: fewer than one split, or a negative seed.
-    """
+    """Refuse fewer than one random split, or a negative seed, before anything is read."""
     if splits < 1:
         raise UserError(f"splits is {splits}; give at least 1")
     if seed < 0:
@@ -181,7 +177,7 @@ def participant_item_sums(kept: list[Trial], log_rt: Array | None = None) -> tup
 
 
 def _reliability(values: Array, counts: Array, splits: int, seed: int) -> Reliability:
-    sums = in_order_of_figures(values, counts)
+    sums = in_order_of_values(values, counts)
     return split_half_reliability(*sums, splits, np.random.default_rng(seed))
 
 

@@ -1,11 +1,9 @@
 """Item means: their split-half reliability, and means without who saw which item.
 
 Where people answer different items, an item's mean log time also says how fast the people were
-who happened to see it. The second kind of mean is of log times from which each participant's own
-mean is taken off (and, where the order of trials is known, a linear effect of it), with the mean
-over all trials put back. In a complete design without order both kinds are the same. A participant
-with few trials on a task is centred on a mean that these trials themselves make up, which draws
-items towards the middle by 1 / their number.
+who happened to see it; centred log times are without that (README.md, *Centred means*). A
+participant with few trials on a task is centred on a mean that these trials themselves make up,
+which draws items towards the middle by 1 / their number.
 """
 
 import math
@@ -131,10 +129,10 @@ def split_half_reliability(
     return Reliability(value, float(low), float(high), why and f"{why}, left out of the interval")
 
 
-def in_order_of_figures(
+def in_order_of_values(
     values_participant_item: Array, counts_participant_item: Array
 ) -> tuple[Array, Array]:
-    """Sort participants and items of the two tables by their figures.
+    """Sort participants and items of the two tables by their values.
 
     Random divisions are of places, so that the order decides them: this one leaves the names of
     participants and items without a say.
