@@ -1,19 +1,10 @@
-"""From costs to alignment: figures, intervals, contrasts and their tables. No torch here.
+"""From costs to alignment: measures, intervals, contrasts and their tables. No torch here.
 
-``measure.align`` makes ``alignment.json``. What it stands on:
-
-- ``data/``: ``costs.py`` reads ``costs.csv`` by its ``cells.py`` into a ``cost_table.py``,
-  ``compare.py`` those of runs; ``human_side.py`` adds norms or trials, ``pairs.py`` says which
-  models are compared; ``item_costs.py`` defines an item's cost, ``people.py`` what is known of
-  participants.
-- ``statistics/``: ``basic.py``, ``lines.py`` and ``dependent.py`` are functions on arrays;
-  ``bootstrap.py`` draws items, ``intervals.py`` reads the draws, ``correlate.py`` does both for
-  many correlations, ``censored.py`` treats the token cap.
-- ``figures/``: ``task_figures.py`` with ``confounds.py``, ``means.py``, ``contrasts.py`` with
-  ``verdict.py``, ``inflation.py`` with ``laws.py``, ``study.py`` with ``similarity.py`` and
-  ``effort.py``, and ``power.py``.
-- ``measures.py`` declares every measure: where it is stored, its name, unit and where it is shown.
-- ``output/``: ``tables.py`` and ``study_tables.py`` say what stands where, ``render.py`` writes.
+``align.py`` makes ``alignment.json``. ``costs.py`` reads ``costs.csv``, ``participants.py`` adds
+norms or trials, ``items.py`` defines an item's cost, ``pairs.py`` names the models to compare and
+reads several runs; ``correlation.py``, ``regression.py`` and ``bootstrap.py`` are the statistics;
+``task_measures.py``, ``means.py``, ``contrasts.py``, ``inflation.py``, ``model_pairs.py`` measure;
+``measures.py`` declares every measure with its name, unit and places, and ``tables.py`` shows them.
 
 ``docs/methods.md`` has the formulas, their sources and what they were checked against.
 """

@@ -81,16 +81,17 @@ class Measure(NamedTuple):
 
     def value(self, stored: Mapping[str, Any]) -> Any:
         """The value in a mapping of ``alignment.json``, None if it is unknown."""
-        return _at(stored, self.path or self.key)
+        return at(stored, self.path or self.key)
 
     def interval(self, stored: Mapping[str, Any]) -> Sequence[float] | None:
         """Bounds of the 95 % interval, None if it is unknown or there is none."""
         if self.path:
-            return _at(stored, f"{self.path.rpartition('/')[0]}/ci")
+            return at(stored, f"{self.path.rpartition('/')[0]}/ci")
         return stored.get(self.ci)
 
 
-def _at(stored: Any, path: str) -> Any:
+def at(stored: Any, path: str) -> Any:
+    """A value in nested mappings, with "/" between their keys; None where one is missing."""
     for key in path.split("/"):
         stored = None if stored is None else stored.get(key)
     return stored
