@@ -102,13 +102,10 @@ def find(model: str) -> Architecture | None:
 
 
 class Size(NamedTuple):
-    """Parameters that cost work: the N of every count of FLOPs.
+    """Parameters that a token is multiplied with, the N of every count of FLOPs, and the trained.
 
-    Attributes:
-        multiplied: those a token is multiplied with: all but a table of input embeddings, which is
-            only looked up; one that is tied to the output layer is multiplied there. Of a mixture
-            of experts, the share of the experts that one token passes through.
-        trained: those of them that are trained; the adapters under LoRA.
+    A table of input embeddings is only looked up, unless it is tied to the output layer. Of a
+    mixture of experts, the share counts that one token passes through.
     """
 
     multiplied: int
@@ -139,11 +136,7 @@ def size_of(model: Any) -> Size:
 
 
 def size_of_named(name: str, revision: str | None = None) -> int | None:
-    """``Size.multiplied`` of a directory or a hub model, from its config alone.
-
-    None if there is no config to be had, as of a model that is known to a server only or that needs
-    code of its own.
-    """
+    """``Size.multiplied`` of a directory or a hub model, from its config; None without one."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 

@@ -1,13 +1,8 @@
 """What the tests of a claim found: reproduced, not reproduced, or something else.
 
-The rules are fixed here, before anything is known. Every p that decides is corrected by Holm within
-its kind: of alignment above 0, of differences, of equivalences. A difference counts as lower or
-higher if its ``Verdict`` says so without 'within' and its p is below .05 after Holm; it counts as
-none if the p of its equivalence test is.
-
-A claim is *not testable here* if what it requires is missing at every temperature, *reproduced* if
-all of its tests came out as expected, *not reproduced* if every one came out otherwise,
-*conditional* if only some came out as expected, and *undecided* in all other cases.
+The rules are fixed before anything is known; ``docs/experiments.md`` has them in words. Every p
+that decides is corrected by Holm within its kind: of alignment above 0, of differences, of
+equivalences.
 
 No verdict rests on degenerate draws or on rare thinking. A draw of items on which a correlation is
 undefined is left out; where that happens often the draws that are left are a choice, and their

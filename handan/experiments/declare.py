@@ -89,13 +89,10 @@ class Factor:
 
 @dataclass(frozen=True)
 class ClaimTest:
-    """One test of a claim, at each temperature, with the predicted outcome.
+    """One test of a claim about models or arms, at each temperature, with the outcome expected.
 
-    Attributes:
-        measure: ``r``, mean alignment over the human tasks; ``difference``, a's minus b's; ``law``
-            that the lengths of a follow from those of b; ``effort``, a's mean tokens / b's.
-        a, b: arms or models; ``r`` has no b.
-        expect: one of ``EXPECTED``.
+    The ``measure`` is ``r``, mean alignment of a over the human tasks; ``difference``, a's minus
+    b's; ``law`` that the lengths of a follow from those of b; ``effort``, a's mean tokens / b's.
     """
 
     measure: str
@@ -115,41 +112,24 @@ class Claim:
 
 @dataclass(frozen=True)
 class Experiment:
-    """The content of a YAML in recipes/experiments, or of a study in recipes/studies.
+    """The content of a YAML in recipes/experiments, or of a study in recipes/studies."""
 
-    Attributes:
-        output_dir: folder of all run directories and of the report.
-        configs: folder of the recipes' YAMLs.
-        suite: what every model and arm is evaluated on.
-        accelerate_config: of trainings and traces; null is one plain process.
-        evaluation_accelerate_config: of evaluations; null is one plain process.
-        evaluation: more arguments of every evaluation.
-        parallel: stages that run at the same time; more than 1 only where they share a machine
-            without sharing its accelerators.
-        seeds: one repetition of everything that depends on training each.
-        budget_tolerance: budgets count as matched within this share.
-        models, traces, arms: by name, which is also that of the run directory.
-        evaluations: further ones, by name; the run directory of one is OF-NAME.
-        page: the results page of a study; its text is written by hand around generated parts.
-        factors, claims: of a study, by name.
-        equivalence_bound: differences within this count as none.
-        equivalence_unit: of that bound: ``r``, or ``z`` for Fisher's z.
-        task_weights: in a mean over tasks, ``inverse_variance`` or ``equal``.
-    """
-
-    output_dir: str
-    configs: str
-    suite: str
-    accelerate_config: str | None
-    models: dict[str, Model]
+    output_dir: str  # folder of all run directories and of the report
+    configs: str  # folder of the recipes' YAMLs
+    suite: str  # of every model and arm
+    accelerate_config: str | None  # of trainings and traces; null is one plain process
+    models: dict[str, Model]  # by name, which is also that of the run directory
     arms: dict[str, Arm]
     traces: dict[str, Traces] = field(default_factory=dict)
     evaluation_accelerate_config: str | None = None
-    evaluation: dict[str, Any] = field(default_factory=dict)
+    evaluation: dict[str, Any] = field(default_factory=dict)  # more arguments of eval/run.py
+    # Stages that run at the same time; more than 1 only where they share no accelerator.
     parallel: int = 1
-    seeds: list[int] = field(default_factory=lambda: [1])
-    budget_tolerance: float = TOLERANCE
-    evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    seeds: list[int] = field(default_factory=lambda: [1])  # of all that depends on training
+    budget_tolerance: float = TOLERANCE  # budgets count as matched within this share
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)  # into directories OF-NAME
+    # Of a study: its results page, with a table for each factor; its claims; the bound (of r or
+    # Fisher's z) within which differences count as none; and how tasks weigh in a mean.
     page: str = ""
     factors: dict[str, Factor] = field(default_factory=dict)
     claims: dict[str, Claim] = field(default_factory=dict)
@@ -222,11 +202,7 @@ def load_experiment(
 ) -> Experiment:
     """Read an experiment as the command line changes it, and check what it refers to.
 
-    Args:
-        path: the YAML.
-        seed: a single one for every arm, instead of the YAML's seeds.
-        accelerate_config: of trainings and traces, instead of the YAML's.
-        is_study: it must declare a page, factors and claims.
+    A single ``seed`` is that of every arm. A study must declare a page, factors and claims.
 
     Raises:
         UserError: a key or a name is wrong, or a file is missing; says which.

@@ -1,16 +1,12 @@
 """Alignment of arms that were trained several times, right for other seeds and other items.
 
-Seeds are crossed with items: every training of an arm answers the same items. The variance of a
-mean over S seeds is that over items, of the bootstrap's draws of this mean, and that over seeds,
-s² / S, less what both hold: noise of seed and item together, which differs between the seeds in
-every draw (clustering in two ways, Cameron, Gelbach and Miller 2011). s² of few seeds is known
-poorly, so it counts (t / z)² times, with Student's t of S - 1 degrees of freedom and the normal z,
-both at the tail that is asked for: t leaves z behind the faster the smaller p is. Draws are moved
-away from their centre by what is added to the items' variance; intervals, p values and verdicts
-are then those of one training. Formula and coverage are in ``docs/methods.md``.
-
-One training says nothing about another: with one seed a number holds over items alone, and
-``over_seeds`` is false.
+Every training of an arm answers the same items. The variance of a mean over S seeds is that over
+items, of the bootstrap's draws of this mean, and that over seeds, s² / S, less what both hold:
+noise of seed and item together (clustering in two ways, Cameron, Gelbach and Miller 2011). s² of
+few seeds is known poorly, so it counts (t / z)² times, with Student's t of S - 1 degrees of freedom
+and the normal z, both at the tail that is asked for. Draws are moved away from their centre by what
+is added; intervals, p values and verdicts are then those of one training. With one seed a number
+holds over items alone. Formula and coverage are in ``docs/methods.md``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -123,10 +119,9 @@ def _items_of(sides: Sequence[Side]) -> list[tuple[str, ...]]:
 def paired_mean_r(
     a: BySeed, b: BySeed, bootstrap: Bootstrap, task_weights: str = INVERSE_VARIANCE
 ) -> tuple[Repeated, Repeated]:
-    """``mean_r`` of two arms for ``difference``: of the seeds of both, on the items of both.
+    """``mean_r`` of two arms for one ``difference``: of the seeds of both, on the items of both.
 
-    Each seed of a is on the items for which it and b's seed have a log cost. A model without seeds
-    is beside every seed of the other arm. So both are for this one difference.
+    A model without seeds is beside every seed of the other arm.
     """
     of_a: dict[Seed, list[TaskCosts]] = {}
     of_b: dict[Seed, list[TaskCosts]] = {}
