@@ -1,6 +1,8 @@
-"""Constant multiplier, additive or decoupled: which law of inflation a slope leaves.
+"""Is a student its base, only wordier? Log tokens of one regressed on those of the other.
 
-Three laws predict a slope b of logs, and the interval of b tells which of them can be:
+For the items i of a task, log t_student[i] = a + b log t_base[i] + e[i]. The Linear Inflation Law
+of the paper (2601.05019) says that the student multiplies its base's length by a constant k: b = 1
+and a = log k. Three laws predict b, and its interval tells which of them can be:
 
 - *constant multiplier*, t_student = k t_base: b = 1;
 - *additive*, t_student = t_base + c: the slope of log(t_base + c) on log t_base, between 0 and 1
@@ -8,7 +10,12 @@ Three laws predict a slope b of logs, and the interval of b tells which of them 
 - *decoupled*, t_student has nothing to do with t_base: b = 0.
 
 The noise of few samples flattens b, which would look like the additive law. So where the base has
-two samples an item, the slope is corrected by the reliability of its costs (``lines.py``).
+two samples an item, the slope is corrected by the reliability of its costs (``regression.py``).
+
+An exact multiplier of each item's cost cannot change a correlation: t_student = k t_base adds
+log k to every log cost and scales every raw cost, and Pearson's r ignores both. So a constant
+multiplier and a collapse of r cannot both hold item by item: a collapse sits in b or in e. (With
+several samples the identity holds for multiples of each sample's cost, or of the item's.)
 """
 
 from collections.abc import Sequence
@@ -33,55 +40,11 @@ from handan.alignment.regression import (
 LAWS = ("constant multiplier", "additive", "decoupled")
 
 
-def law(low: float, high: float, additive_slope: float) -> str | None:
-    """Which of the three laws the interval of the slope leaves; None without an interval."""
-    if not np.isfinite([low, high]).all():
-        return None
-    predicted = dict(zip(LAWS, (1.0, additive_slope, 0.0), strict=True))
-    left = [name for name, slope in predicted.items() if low <= slope <= high]
-    if not left:
-        return "none of the three"
-    return left[0] if len(left) == 1 else f"undecided: {' or '.join(left)}"
-
-
-def additive_law(tasks: Sequence[tuple[FloatArray, FloatArray]]) -> tuple[float, float]:
-    """Tokens added to each item of the last task, and the slope of logs that adding predicts.
-
-    c minimises the squares of log t_student - log(t_base + c), task by task.
-
-    Args:
-        tasks: log costs of base and student, shape (items,) each.
-    """
-    from scipy.optimize import minimize_scalar
-
-    products, squares, added = 0.0, 0.0, float("nan")
-    for x, y in tasks:
-        tokens = np.exp(x)
-
-        def misfit(c: float, y: FloatArray = y, tokens: FloatArray = tokens) -> float:
-            return float(((y - np.log(tokens + c)) ** 2).sum())
-
-        lowest = float(tokens.min())
-        highest = max(float(np.exp(y).max()), lowest)
-        added = float(
-            minimize_scalar(misfit, bounds=(-lowest * (1 - 1e-6), highest), method="bounded").x
-        )
-        predicted = np.log(tokens + added)
-        centred = x - x.mean()
-        products += float(centred @ predicted)
-        squares += float(centred @ x)
-    return added, products / squares if squares > 0 else float("nan")
-
-
-# Is a student its base, only wordier? Log tokens of one regressed on those of the other.
-
-
 class _Fitted(NamedTuple):
-    """What a fit needs of one task: costs of student and base, and the same in every draw.
+    """Costs of base (x) and student (y) on one task, and their moments in every draw.
 
     ``noise`` are the variances of the item means over samples, of base and student, in logs; NaN
-    where no item has two samples. ``noise_draws`` are those of the base. Draws, and
-    moments in them, have shape (draws,).
+    where no item has two samples. ``noise_draws`` are those of the base, shape (draws,).
     """
 
     task: str
@@ -99,9 +62,9 @@ def inflation(
 
     The row over all tasks ('task' null) has one slope and an intercept for each task, so its 'a'
     and 'k' are null; its r is within tasks. Intervals resample items within tasks with the draws
-    of the correlations, and are null where a cost is constant or items are under six.
-    'geometric_mean_ratio' is exp of the mean difference of log costs: what k is if b is 1.
-    'residual_sd' is that of least squares, 'noise_sd' how much of it sampling alone would make.
+    of the correlations. 'geometric_mean_ratio' is exp of the mean difference of log costs: what k
+    is if b is 1. 'residual_sd' is that of least squares, 'noise_sd' how much of it sampling alone
+    would make.
 
     Raises:
         UserError: a pair names a model that is not there.
@@ -118,7 +81,7 @@ def inflation(
 
 
 def _fitted(shared: SharedTasks, bootstrap: Bootstrap) -> dict[tuple[str, str], list[_Fitted]]:
-    """Of each pair its human tasks; pairs with the same items are resampled together."""
+    """Human tasks of each pair; pairs with the same items are resampled together."""
     together: dict[tuple, list[tuple[tuple[str, str], TaskCosts, TaskCosts]]] = {}
     for pair, tasks in shared.items():
         for task, (student, base) in tasks.items():
@@ -169,24 +132,24 @@ def _row(student: str, base: str, task: str | None, fitted: Sequence[_Fitted]) -
     x: FloatArray = np.concatenate([of.x for of in fitted])
     y: FloatArray = np.concatenate([of.y for of in fitted])
     sizes = [len(of.x) for of in fitted]
+    shares = np.array(sizes) / len(x)
     groups: Groups = np.repeat(np.arange(len(sizes)), sizes)
     line = fit_line(x, y, groups)
-    n = len(x)
-    xx, yy, xy = (_pooled(fitted, name) for name in ("xx", "yy", "xy"))
-    slopes = least_squares_slope(xx, xy)
-    freedom = n - len(sizes) - 1
-    with np.errstate(invalid="ignore"):
-        residuals = np.sqrt(np.maximum(yy - slopes * xy, 0) * n / freedom) if freedom > 0 else xx
-        ratios = _pooled(fitted, "y") - _pooled(fitted, "x")
-        correlations = xy / np.sqrt(xx * yy)
+
+    def pooled(name: str) -> FloatArray:
+        """A moment in every draw, weighted over tasks by their items, shape (draws,)."""
+        return np.column_stack([getattr(of.moments, name) for of in fitted]) @ shares
 
     def bounds(draws: FloatArray) -> Interval:
         return interval(draws, sizes)
 
+    def slope_report(slope: float, draws: FloatArray) -> dict:
+        return {"b": finite_or_none(slope), "b_ci": finite_or_none(bounds(draws))}
+
     def intercept(slope: float, of_draws: FloatArray) -> dict:
         """The intercept of a single task, as a and k = exp(a)."""
         if task is None or np.isnan(slope):
-            return {"a": None, "a_ci": None, "k": None, "k_ci": None}
+            return dict.fromkeys(("a", "a_ci", "k", "k_ci"))
         a = float(intercepts(x, y, groups, slope)[0])
         low, high = bounds(fitted[0].moments.y - of_draws * fitted[0].moments.x)
         return {
@@ -196,18 +159,36 @@ def _row(student: str, base: str, task: str | None, fitted: Sequence[_Fitted]) -
             "k_ci": finite_or_none((_exp(low) or np.nan, _exp(high) or np.nan)),
         }
 
-    corrected, corrected_draws, reliability = _corrected(fitted, x, y, groups, xx, xy)
-    noise_x, noise_y = (_noise(fitted, sizes, which) for which in (0, 1))
+    xx, yy, xy = (pooled(name) for name in ("xx", "yy", "xy"))
+    slopes = least_squares_slope(xx, xy)
+    n, freedom = len(x), len(x) - len(sizes) - 1
+    with np.errstate(invalid="ignore"):
+        residuals = np.sqrt(np.maximum(yy - slopes * xy, 0) * n / freedom) if freedom > 0 else xx
+        correlations = xy / np.sqrt(xx * yy)
+    ratios = pooled("y") - pooled("x")
+    # Mean variance of item means over samples; NaN if it is not known of every task.
+    noise_x, noise_y = (
+        float(np.average([of.noise[which] for of in fitted], weights=sizes)) for which in (0, 1)
+    )
+    dx, dy = within(x, groups), within(y, groups)
+    noise_draws = np.column_stack([of.noise_draws for of in fitted]) @ shares
+    # Slope corrected for the noise of the base, in every draw too, and the base's reliability.
+    corrected, corrected_draws, reliability = float("nan"), np.full(len(xx), np.nan), float("nan")
+    variance, covariance = (float(dx @ of) / max(n - len(sizes), 1) for of in (dx, dy))
+    if variance > 0:
+        reliability = 1 - noise_x / variance
+    if variance > 0 and noise_x < variance:
+        scale = n / (n - len(sizes))
+        corrected = covariance / (variance - noise_x)
+        corrected_draws = least_squares_slope(xx * scale - noise_draws, xy * scale)
     # Noise is known where both have two samples an item; then its ratio is known too.
-    known = noise_x > 0 and noise_y > 0
-    delta = noise_y / noise_x if known else 1.0
-    deming = _deming(x, y, groups, delta)
+    delta = noise_y / noise_x if noise_x > 0 and noise_y > 0 else 1.0
+    deming = float(deming_slope(dx @ dx, dy @ dy, dx @ dy, delta))
     deming_draws = deming_slope(xx, yy, xy, delta)
     robust, *robust_bounds = theil_sen(x, y, groups)
-    additive = additive_law([(of.x, of.y) for of in fitted])
+    added, additive_slope = additive_law([(of.x, of.y) for of in fitted])
     use_corrected = np.isfinite(corrected)
     slope, of_slope = (corrected, corrected_draws) if use_corrected else (line.slope, slopes)
-    low, high = bounds(of_slope)
     # Least squares lay their flattened line into the noise of x, so less of it is left.
     noise_sd = np.sqrt(noise_y + line.slope * slope * noise_x)
     return {
@@ -215,8 +196,7 @@ def _row(student: str, base: str, task: str | None, fitted: Sequence[_Fitted]) -
         "base": base,
         "task": task,
         **intercept(line.slope, slopes),
-        "b": finite_or_none(line.slope),
-        "b_ci": finite_or_none(bounds(slopes)),
+        **slope_report(line.slope, slopes),
         "residual_sd": finite_or_none(line.residual_sd),
         "residual_sd_ci": finite_or_none(bounds(residuals)),
         "noise_sd": finite_or_none(noise_sd),
@@ -225,8 +205,7 @@ def _row(student: str, base: str, task: str | None, fitted: Sequence[_Fitted]) -
         "geometric_mean_ratio": finite_or_none(np.exp(np.mean(y - x))),
         "geometric_mean_ratio_ci": finite_or_none(tuple(np.exp(bounds(ratios)))),
         "deming": {
-            "b": finite_or_none(deming),
-            "b_ci": finite_or_none(bounds(deming_draws)),
+            **slope_report(deming, deming_draws),
             **intercept(deming, deming_draws),
             "delta": finite_or_none(delta),
         },
@@ -235,60 +214,53 @@ def _row(student: str, base: str, task: str | None, fitted: Sequence[_Fitted]) -
             "b_ci": finite_or_none(tuple(robust_bounds)),
         },
         "corrected": {
-            "b": finite_or_none(corrected),
-            "b_ci": finite_or_none(bounds(corrected_draws)),
+            **slope_report(corrected, corrected_draws),
             **intercept(corrected, corrected_draws),
             "reliability_base": finite_or_none(reliability),
         },
         "additive": {
-            "c_tokens": finite_or_none(additive[0]) if task is not None else None,
-            "predicted_b": finite_or_none(additive[1]),
+            "c_tokens": finite_or_none(added) if task is not None else None,
+            "predicted_b": finite_or_none(additive_slope),
         },
-        "law": law(low, high, additive[1]),
+        "law": law(*bounds(of_slope), additive_slope),
         "n": line.num_items,
         "draws_left_out": int(np.isnan(slopes).sum()),
     }
 
 
-def _pooled(fitted: Sequence[_Fitted], name: str) -> FloatArray:
-    """A moment in every draw, weighted over tasks by their items, shape (draws,)."""
-    sizes = np.array([len(of.x) for of in fitted])
-    parts = np.column_stack([getattr(of.moments, name) for of in fitted])
-    return np.asarray(parts @ (sizes / sizes.sum()))
+def law(low: float, high: float, additive_slope: float) -> str | None:
+    """The laws that the interval of the slope leaves, in words; None without an interval."""
+    if not np.isfinite([low, high]).all():
+        return None
+    predicted = dict(zip(LAWS, (1.0, additive_slope, 0.0), strict=True))
+    left = [name for name, slope in predicted.items() if low <= slope <= high]
+    if not left:
+        return "none of the three"
+    return left[0] if len(left) == 1 else f"undecided: {' or '.join(left)}"
 
 
-def _noise(fitted: Sequence[_Fitted], sizes: Sequence[int], which: int) -> float:
-    """Mean variance of item means over samples; NaN if it is not known of every task."""
-    return float(np.average([of.noise[which] for of in fitted], weights=sizes))
+def additive_law(tasks: Sequence[tuple[FloatArray, FloatArray]]) -> tuple[float, float]:
+    """Tokens added to each item of the last task, and the slope of logs that adding predicts.
 
+    c minimises the squares of log t_student - log(t_base + c), task by task, for log costs of base
+    and student of shape (items,) each.
+    """
+    from scipy.optimize import minimize_scalar
 
-def _corrected(
-    fitted: Sequence[_Fitted],
-    x: FloatArray,
-    y: FloatArray,
-    groups: Groups,
-    xx: FloatArray,
-    xy: FloatArray,
-) -> tuple[float, FloatArray, float]:
-    """Slope corrected for the noise of the base, in every draw too, and the base's reliability."""
-    sizes = np.array([len(of.x) for of in fitted])
-    x_within, y_within = within(x, groups), within(y, groups)
-    variance = float(x_within @ x_within) / max(len(x) - len(sizes), 1)
-    covariance = float(x_within @ y_within) / max(len(x) - len(sizes), 1)
-    noise = _noise(fitted, list(sizes), 0)
-    unknown = np.full(len(xx), np.nan)
-    if not variance > 0 or not noise < variance:
-        return float("nan"), unknown, float("nan") if not variance > 0 else 1 - noise / variance
-    noise_draws = np.column_stack([of.noise_draws for of in fitted]) @ (sizes / sizes.sum())
-    scale = len(x) / (len(x) - len(sizes))
-    draws = least_squares_slope(xx * scale - noise_draws, xy * scale)
-    return covariance / (variance - noise), draws, 1 - noise / variance
+    products, squares, added = 0.0, 0.0, float("nan")
+    for x, y in tasks:
+        tokens = np.exp(x)
 
+        def misfit(c: float, y: FloatArray = y, tokens: FloatArray = tokens) -> float:
+            return float(((y - np.log(tokens + c)) ** 2).sum())
 
-def _deming(x: FloatArray, y: FloatArray, groups: Groups, delta: float) -> float:
-    x_within, y_within = within(x, groups), within(y, groups)
-    xx, yy, xy = x_within @ x_within, y_within @ y_within, x_within @ y_within
-    return float(deming_slope(xx, yy, xy, delta))
+        lowest = float(tokens.min())
+        limits = (-lowest * (1 - 1e-6), max(float(np.exp(y).max()), lowest))
+        added = float(minimize_scalar(misfit, bounds=limits, method="bounded").x)
+        centred = x - x.mean()
+        products += float(centred @ np.log(tokens + added))
+        squares += float(centred @ x)
+    return added, products / squares if squares > 0 else float("nan")
 
 
 def _exp(value: float) -> float | None:

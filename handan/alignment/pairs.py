@@ -1,4 +1,4 @@
-"""Which models are compared, in which roles, and on which items."""
+"""Models to compare: their pairs and roles, the items both have, and several runs as one table."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -128,9 +128,6 @@ def shared_tasks(costs: CostsByModel, pairs: Sequence[tuple[str, str]]) -> Share
     return shared
 
 
-# Several runs as one table: their models' costs side by side, if they were measured alike.
-
-
 class Runs(NamedTuple):
     """All rows, one sentence a warning, the models of each run directory, and run.json by model."""
 
@@ -168,7 +165,12 @@ def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
                 f"{run_dir / 'run.json'}: no 'comparability'; evaluate the run with eval/run.py"
             )
         first = conditions if first is None else first
-        differences = _differences(run_dirs[0], first, run_dir, conditions)
+        differences = [
+            f"{key} is {first.get(key, 'nothing')} in {run_dirs[0]} but "
+            f"{conditions.get(key, 'nothing')} in {run_dir}"
+            for key in {**first, **conditions}
+            if first.get(key, "nothing") != conditions.get(key, "nothing")
+        ]
         for item, texts in read_asked(run_dir).items():
             before, other = asked.setdefault(item, (texts, run_dir))
             if before != texts:
@@ -186,7 +188,9 @@ def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
                 f"reasoning_format is {first_format} in {run_dirs[0]} but {form} in {run_dir}"
             )
         costs = read_costs(run_dir / "costs.csv")
-        named = _renamed(costs.table, str(run.get("arm") or run_dir.resolve().name))
+        arm, own = str(run.get("arm") or run_dir.resolve().name), costs.table.names("model")
+        called = {of: of if of.startswith(arm) else f"{arm}: {of}" for of in own}
+        named = costs.table.with_models({own[0]: arm} if len(own) == 1 else called)
         models[run_dir] = named.names("model")
         trained[models[run_dir][0]] = run
         for other, names in models.items():
@@ -216,21 +220,3 @@ def reference_model(runs: Runs, reference: str | None) -> str | None:
         if Path(reference).resolve() == run_dir.resolve():
             return of_run[0]
     raise UserError(f"no run or model '{reference}' to refer to; there are: {', '.join(names)}")
-
-
-def _differences(dir_a: Path, a: dict, dir_b: Path, b: dict) -> list[str]:
-    absent = "nothing"
-    return [
-        f"{key} is {a.get(key, absent)} in {dir_a} but {b.get(key, absent)} in {dir_b}"
-        for key in {**a, **b}
-        if a.get(key, absent) != b.get(key, absent)
-    ]
-
-
-def _renamed(table: CostTable, name: str) -> CostTable:
-    models = table.names("model")
-    if len(models) == 1:
-        return table.with_models({models[0]: name})
-    return table.with_models(
-        {model: model if model.startswith(name) else f"{name}: {model}" for model in models}
-    )
