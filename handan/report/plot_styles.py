@@ -276,7 +276,7 @@ def inline_svg(spec: Spec, identity: str, title: str, description: str) -> Marku
     width, height = map(float, re.findall(r' (?:width|height)="([\d.]+)"', whole)[:2])
     body = whole[whole.index(">", whole.index("<rect")) + 1 : whole.rindex("</svg>")]
     body = re.sub(r' aria-label="arm:([^"]*)"', r' data-arm="\1"', body)
-    # The page sets the font, and the whole plot is one image to a screen reader.
+    # The style sheet has the font, and the whole plot is one image to a screen reader.
     body = re.sub(r' (?:aria-[a-z]+|role|class|pointer-events|font-family)="[^"]*"', "", body)
     body = re.sub(r'((?:url\(|href=")#| id=")part', rf"\g<1>{identity}-", body)
     return Markup(
