@@ -92,12 +92,10 @@ def _model_and_task(path: Path, options: Options) -> tuple[str, str]:
     match = _NAME.fullmatch(path.name)
     date = match["date"] if match else None
     found = sorted(path.parent.glob(f"*_{date}.json" if date else "results_*.json"))
-    results: dict[str, Any] = {}
-    configs: dict[str, Any] = {}
-    if len(found) == 1:
-        results = json_object(str(found[0]), read_bytes(found[0]))
-        with at(str(found[0])):
-            configs = part(results, "configs", dict)
+    place = str(found[0]) if found else ""
+    results = json_object(place, read_bytes(found[0])) if len(found) == 1 else {}
+    with at(place):
+        configs = part(results, "configs", dict)
     task = match["task"] if match else next(iter(configs), None)
     if task is None or (match is None and len(configs) > 1):
         raise UserError(f"{path}: cannot tell its task; name the file samples_TASK.jsonl")
@@ -105,7 +103,7 @@ def _model_and_task(path: Path, options: Options) -> tuple[str, str]:
         return options.model, task
     if "model_name" not in results:
         raise UserError(f"{path}: no results_*.json of the same date names the model; use --model")
-    with at(str(found[0])):
+    with at(place):
         return name("model_name", results["model_name"]), task
 
 
@@ -152,10 +150,8 @@ def _item_field(row: dict) -> str:
 
 def _generates(line: tuple[str, dict]) -> bool:
     """Whether a line is of a task whose model writes text; a null may stand for one response."""
-    requests = line[1].get("resps")
-    return "resps" not in line[1] or any(
-        isinstance(response, str | dict) for response in _flat(requests)
-    )
+    row = line[1]
+    return "resps" not in row or any(isinstance(one, str | dict) for one in _flat(row["resps"]))
 
 
 def _flat(requests: object) -> list:

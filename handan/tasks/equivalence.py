@@ -86,7 +86,7 @@ MATRIX = re.compile(
     r"\\end\{(?P=kind)\}",
     re.DOTALL,
 )
-CUT = re.compile(r"(-?\d*\.\d+)\s*\\ldots")
+CUT = re.compile(r"\A(-?\d*\.\d+)\s*\\ldots\Z")
 NUMERAL_INDEX = re.compile(r"\d[})]?\s*_")
 
 
@@ -150,7 +150,11 @@ def _same(right: str, given: str, ask: Ask) -> bool | None:
     choices = CHOICE.fullmatch(right), CHOICE.fullmatch(given)
     if choices[0] or choices[1]:
         return _same_choice(right, given, choices, ask)
-    right, given = (_without_dots(text) for text in (right, given))
+    # A decimal may have dots behind it, unless they repeat a digit.
+    right, given = (
+        text if REPEATING.fullmatch(squeezed(text)) else CUT.sub(r"\1", text)
+        for text in (right, given)
+    )
     numbers = plain_number(squeezed(right)), plain_number(squeezed(given))
     if numbers[0] and numbers[1] and same_scalar(right, given):
         return True
@@ -169,12 +173,6 @@ def _same(right: str, given: str, ask: Ask) -> bool | None:
     if a or b:
         return _same_list(right, given, (a, b), ask)
     return _same_single(right, given, ask)
-
-
-def _without_dots(text: str) -> str:
-    """A decimal without the dots behind it, unless they repeat a digit."""
-    match = CUT.fullmatch(text)
-    return match[1] if match and not REPEATING.fullmatch(squeezed(text)) else text
 
 
 def _same_choice(
