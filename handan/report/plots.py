@@ -249,8 +249,8 @@ def inflation(group: Group, of: Looks) -> list[Plot]:
 def _inflation(
     group: Group, of: Looks, arm: Arm, fits: Sequence[tuple[str, Fit]], greedy: bool
 ) -> Plot:
-    items = {
-        task: list(filter(_has_base, item_rows(group, fit["student"], task, fit)))
+    items = {  # that the base thought on, too
+        task: [row for row in item_rows(group, fit["student"], task, fit) if row["base_tokens"] > 0]
         for task, fit in fits
     }
     every = [row for found in items.values() for row in found]
@@ -297,10 +297,6 @@ def _inflation(
         spec=plot(rows, title, {"vconcat": [above | flush, below | flush]}),
         arm=arm.name,
     )
-
-
-def _has_base(row: Row) -> bool:
-    return bool(np.isfinite(row["base_tokens"]))
 
 
 def _residual_layers(items: Sequence[Row], x: Spec, of: Looks) -> list[Spec]:
@@ -798,10 +794,8 @@ class Kind(NamedTuple):
     needs: str
 
 
-NO_BASE, NO_THINKING = (
-    "no arm's base is among the arms of the group",
-    "no item has a response that thinks",
-)
+NO_BASE = "no arm's base is among the arms of the group"
+NO_THINKING = "no item has a response that thinks"
 NO_PAIR = "no arm and its base were measured on the same human task"
 KINDS = {
     "slopes": Kind("Before and after training", slopes, NO_BASE),
@@ -837,7 +831,7 @@ def gallery(study: Comparison) -> tuple[list[Plot], list[tuple[str, str, str]]]:
 def write_figures(study: Comparison, folder: Path) -> list[Plot]:
     """Write every plot of a study as PNG and PDF, and ``figures.md`` with their captions.
 
-    The same runs give the same bytes: files hold no date.
+    The same runs give the same bytes.
 
     Raises:
         UserError: the folder cannot be written.
@@ -859,11 +853,7 @@ def write_figures(study: Comparison, folder: Path) -> list[Plot]:
 
 
 def save(plots: Sequence[Plot], folder: Path, formats: Sequence[str]) -> None:
-    """Write each plot in each format, 'png' or 'pdf'.
-
-    Raises:
-        UserError: the folder cannot be written.
-    """
+    """Write each plot as 'png' or 'pdf'; a UserError if the folder cannot be written."""
     make_directory(folder)
     for of in plots:
         drawn = svg(of.spec)
