@@ -4,8 +4,8 @@ import scipy.stats
 from simulated import study
 
 from handan.alignment.align import align
+from handan.alignment.model_pairs import kl_divergence
 from handan.alignment.pairs import Comparisons, compared_with, read_pairs
-from handan.alignment.task_measures import kl_divergence
 from handan.errors import UserError
 
 FAST = {"bootstrap": 300}

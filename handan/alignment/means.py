@@ -1,7 +1,6 @@
 """Correlations over several tasks: their mean with its intervals, and the one across tasks."""
 
 from collections.abc import Sequence
-from itertools import compress
 
 import numpy as np
 from scipy.special import stdtrit
@@ -31,7 +30,7 @@ MIN_TASKS_ACROSS = 3
 
 
 def why_unusable(entry: TaskCosts, draws: FloatArray) -> str | None:
-    """Say why a correlation takes part in no mean and no verdict; None if it does."""
+    """Reason why a correlation takes part in no mean and no verdict; None if it does."""
     if len(entry.items) < MIN_ITEMS:
         return f"{len(entry.items)} items; a correlation needs {MIN_ITEMS}"
     if np.isnan(entry.r):
@@ -50,10 +49,9 @@ def usable(entries: Sequence[TaskCosts], draws: Sequence[FloatArray]) -> list[bo
     mean alone.
     """
     known = [why_unusable(*of) is None for of in zip(entries, draws, strict=True)]
-    equal = len({entry.r for entry in compress(entries, known)}) == 1
-    return [
-        use and (equal or entry.r * entry.r != 1) for use, entry in zip(known, entries, strict=True)
-    ]
+    r = [entry.r if use else None for use, entry in zip(known, entries, strict=True)]
+    equal = len(set(r) - {None}) == 1
+    return [of is not None and (equal or of * of != 1) for of in r]
 
 
 def weights_of(entries: Sequence[TaskCosts], task_weights: str) -> FloatArray:
@@ -117,15 +115,12 @@ def cross_task_r(tasks: Sequence[TaskCosts], seed: int) -> tuple[float, Interval
     human = [costs for costs in tasks if costs.cost_source == "human" and costs.items]
     if len(human) < MIN_TASKS_ACROSS:
         return float("nan"), NO_INTERVAL
-    drawn = [
-        task_generator(seed, costs.task, "cross-task").integers(
-            0, len(costs.items), size=CROSS_TASK_DRAWS
-        )
-        for costs in human
-    ]
-    pairs = list(zip(human, drawn, strict=True))
-    log_cost = np.column_stack([costs.log_cost[items] for costs, items in pairs])
-    log_difficulty = np.column_stack([costs.log_difficulty[items] for costs, items in pairs])
-    r = pearson_rows(log_cost, log_difficulty)
+    log_cost, log_difficulty = [], []
+    for costs in human:
+        generator = task_generator(seed, costs.task, "cross-task")
+        items = generator.integers(0, len(costs.items), size=CROSS_TASK_DRAWS)
+        log_cost.append(costs.log_cost[items])
+        log_difficulty.append(costs.log_difficulty[items])
+    r = pearson_rows(np.column_stack(log_cost), np.column_stack(log_difficulty))
     low, high = np.nanpercentile(r, [2.5, 97.5]) if np.isfinite(r).any() else (np.nan, np.nan)
     return mean_of_known(r), (float(low), float(high))

@@ -1,9 +1,15 @@
-"""Do two models find the same items hard? Difficulty fingerprints and their similarity.
+"""Measures of pairs of models over all tasks, of the paper (2601.05019).
 
-A model's fingerprint are its log costs, z-scored within each task and strung together. The
-similarity of two models (RSA, arXiv 2601.05019) is Pearson's r of their fingerprints. With
-z-scores this is the mean of the within-task correlations, weighted by items, and is computed as
-that.
+- *Similarity of fingerprints* (RSA): a model's difficulty fingerprint are its log costs, z-scored
+  within each task and strung together; the similarity of two models is Pearson's r of theirs. With
+  z-scores this is the mean of the within-task correlations, weighted by items.
+- *Relative effort*: a model's mean tokens on a task divided by the teacher's. The distribution of
+  an item's tokens over the teacher's task mean is compared by the Kullback-Leibler divergence.
+- *Levels*: the slope of the student's inverse efficiency index (mean tokens / accuracy) on its
+  base's, over (pair, task) points, is the multiplier of the paper.
+- *Over pairs*: the difference of Fisher's z over all pairs in the same roles.
+
+They use human tasks, or the analytic ones of a file that has no others.
 """
 
 from itertools import combinations
@@ -14,53 +20,15 @@ from handan.alignment.bootstrap import NO_INTERVAL, Bootstrap, interval, p_value
 from handan.alignment.correlation import FloatArray, finite_or_none, pearson
 from handan.alignment.items import TaskCosts
 from handan.alignment.pairs import Comparisons, CostsByModel, Pairs, decoded_alike, shared_tasks
-from handan.alignment.task_measures import levels, relative_effort
-
-
-def similarity(costs: CostsByModel, pairs: Pairs, bootstrap: Bootstrap) -> list[dict]:
-    """r of the fingerprints of each pair over the items of both, with its interval.
-
-    Tasks where a cost is constant are left out; 'tasks' counts the others, 'n' their items.
-    """
-    shared = shared_tasks(costs, pairs)
-    batches: dict[tuple, list[tuple[tuple[str, str], TaskCosts, TaskCosts]]] = {}
-    for pair, tasks in shared.items():
-        for task, (a, b) in tasks.items():
-            if not np.isnan(pearson(a.log_cost, b.log_cost)):
-                batches.setdefault((task, a.items), []).append((pair, a, b))
-    sums = {pair: np.zeros(bootstrap.num_draws) for pair in shared}
-    values: dict[tuple[str, str], float] = dict.fromkeys(shared, 0.0)
-    sizes: dict[tuple[str, str], list[int]] = {pair: [] for pair in shared}
-    for (task, items), members in batches.items():
-        x = np.column_stack([a.log_cost for _, a, _ in members])
-        y = np.column_stack([b.log_cost for _, _, b in members])
-        draws = bootstrap.correlations(task, items, x, y)
-        for column, (pair, a, b) in enumerate(members):
-            sums[pair] += len(items) * draws[:, column]
-            values[pair] += len(items) * pearson(a.log_cost, b.log_cost)
-            sizes[pair].append(len(items))
-    out = []
-    for pair, of_pair in sizes.items():
-        total = sum(of_pair)
-        found = bool(of_pair)
-        bounds = interval(sums[pair] / total, of_pair) if found else NO_INTERVAL
-        out.append(
-            {
-                "a": pair[0],
-                "b": pair[1],
-                "r": finite_or_none(values[pair] / total if found else np.nan),
-                "ci": finite_or_none(bounds),
-                "tasks": len(of_pair),
-                "n": total,
-            }
-        )
-    return out
-
-
-# The measures of the study (arXiv 2601.05019) that look at pairs of models over all tasks.
+from handan.alignment.regression import deming_slope, theil_sen
+from handan.alignment.task_measures import inverse_efficiency
 
 # Beyond this many models only pairs that are compared anyway have their similarity computed.
 MAX_MODELS_FOR_SIMILARITY = 20
+# A line through fewer points says nothing about its scatter, nor do fewer values of a density.
+MIN_POINTS = 3
+# Points of the grid on which densities are compared, and bandwidths beyond the data.
+GRID, MARGIN = 512, 4.0
 
 
 def study(costs: CostsByModel, comparisons: Comparisons, bootstrap: Bootstrap) -> dict:
@@ -71,10 +39,14 @@ def study(costs: CostsByModel, comparisons: Comparisons, bootstrap: Bootstrap) -
         comparisons: which models belong together.
         bootstrap: the draws of items.
     """
-    costs = _of_one_source(costs)
-    models = list(costs)
-    if len(models) <= MAX_MODELS_FOR_SIMILARITY:
-        alike = [pair for pair in combinations(models, 2) if decoded_alike(*pair)]
+    sources = {entry.cost_source for tasks in costs.values() for entry in tasks.values()}
+    source = "human" if "human" in sources else "analytic"
+    costs = {
+        model: {task: entry for task, entry in tasks.items() if entry.cost_source == source}
+        for model, tasks in costs.items()
+    }
+    if len(costs) <= MAX_MODELS_FOR_SIMILARITY:
+        alike = [pair for pair in combinations(costs, 2) if decoded_alike(*pair)]
     else:
         alike = list(dict.fromkeys(comparisons.inflation + comparisons.effort))
     over_pairs = [
@@ -89,12 +61,137 @@ def study(costs: CostsByModel, comparisons: Comparisons, bootstrap: Bootstrap) -
     }
 
 
-def _of_one_source(costs: CostsByModel) -> CostsByModel:
-    sources = {entry.cost_source for tasks in costs.values() for entry in tasks.values()}
-    source = "human" if "human" in sources else "analytic"
+def similarity(costs: CostsByModel, pairs: Pairs, bootstrap: Bootstrap) -> list[dict]:
+    """r of the fingerprints of each pair over the items of both, with its interval.
+
+    Tasks where a cost is constant are left out; 'tasks' counts the others, 'n' their items.
+    """
+    shared = shared_tasks(costs, pairs)
+    batches: dict[tuple, list[tuple[tuple[str, str], TaskCosts, TaskCosts]]] = {}
+    for pair, tasks in shared.items():
+        for task, (a, b) in tasks.items():
+            if not np.isnan(pearson(a.log_cost, b.log_cost)):
+                batches.setdefault((task, a.items), []).append((pair, a, b))
+    # Of each pair and task: r, its draws and the number of items.
+    found: dict[tuple[str, str], list[tuple[float, FloatArray, int]]] = {of: [] for of in shared}
+    for (task, items), members in batches.items():
+        x = np.column_stack([a.log_cost for _, a, _ in members])
+        y = np.column_stack([b.log_cost for _, _, b in members])
+        draws = bootstrap.correlations(task, items, x, y)
+        for column, (pair, a, b) in enumerate(members):
+            r = pearson(a.log_cost, b.log_cost)
+            found[pair].append((r, draws[:, column], len(items)))
+    out = []
+    for (name_a, name_b), parts in found.items():
+        sizes = [size for _, _, size in parts]
+        r, bounds = float("nan"), NO_INTERVAL
+        if parts:
+            r = sum(size * of for of, _, size in parts) / sum(sizes)
+            total = sum((size * of for _, of, size in parts), np.zeros(bootstrap.num_draws))
+            bounds = interval(total / sum(sizes), sizes)
+        row = {"a": name_a, "b": name_b, "r": finite_or_none(r), "ci": finite_or_none(bounds)}
+        out.append(row | {"tasks": len(sizes), "n": sum(sizes)})
+    return out
+
+
+def relative_effort(costs: CostsByModel, model: str, teacher: str) -> dict:
+    """Relative effort by task, and the divergence of the distributions over all items."""
+    relative, of_model, of_teacher = {}, [], []
+    for task in (task for task in costs[model] if task in costs[teacher]):
+        mean = float(np.mean(costs[teacher][task].mean_tokens))
+        if mean > 0:
+            relative[task] = float(np.mean(costs[model][task].mean_tokens)) / mean
+            of_model.append(costs[model][task].mean_tokens / mean)
+            of_teacher.append(costs[teacher][task].mean_tokens / mean)
+    divergence = float("nan")
+    if relative:
+        divergence = kl_divergence(np.concatenate(of_model), np.concatenate(of_teacher))
     return {
-        model: {task: entry for task, entry in tasks.items() if entry.cost_source == source}
-        for model, tasks in costs.items()
+        "model": model,
+        "teacher": teacher,
+        "relative_effort": {task: finite_or_none(value) for task, value in relative.items()},
+        "kl_divergence": finite_or_none(divergence),
+    }
+
+
+def kl_divergence(p_effort: FloatArray, q_effort: FloatArray) -> float:
+    """Kullback-Leibler divergence, in nats, of the distribution of p from that of q.
+
+    Our estimator, as the paper names none: Gaussian kernel densities of log effort (Scott's
+    bandwidth, ``scipy.stats.gaussian_kde``), integrated over a grid as p log(p / q). Efforts of 0
+    have no logarithm and are left out. NaN with under three values on a side or equal values only.
+    """
+    p_log, q_log = (np.log(effort[effort > 0]) for effort in (p_effort, q_effort))
+    if min(len(p_log), len(q_log)) < MIN_POINTS or np.ptp(p_log) == 0 or np.ptp(q_log) == 0:
+        return float("nan")
+    from scipy.stats import gaussian_kde  # takes as long to import as most files to align
+
+    p, q = gaussian_kde(p_log), gaussian_kde(q_log)
+    both = np.concatenate([p_log, q_log])
+    margin = MARGIN * max(float(np.sqrt(of.covariance[0, 0])) for of in (p, q))
+    grid = np.linspace(both.min() - margin, both.max() + margin, GRID)
+    log_p, log_q = p.logpdf(grid), q.logpdf(grid)
+    density = np.exp(log_p)
+    # Where p has no mass left, its part of the integral is 0 whatever the logarithms are.
+    part = np.where(density > 0, density * (log_p - log_q), 0.0)
+    return float(np.trapezoid(part, grid))
+
+
+def levels(costs: CostsByModel, pairs: Pairs) -> list[dict]:
+    """Student against base over (pair, task) points, as mean log costs and as inverse efficiency.
+
+    Points share items and people, so these intervals (Student's t) are too narrow; those of
+    single pairs, item by item, are in 'inflation'.
+    """
+    points: dict[str, list[tuple[float, float]]] = {"task": [], "inverse_efficiency": []}
+    for tasks in shared_tasks(costs, pairs).values():
+        points["task"] += [
+            (float(np.mean(base.log_cost)), float(np.mean(student.log_cost)))
+            for student, base in tasks.values()
+            if student.items
+        ]
+    for student_name, base_name in pairs:
+        for task in (task for task in costs[student_name] if task in costs[base_name]):
+            pair = [inverse_efficiency(costs[name][task]) for name in (base_name, student_name)]
+            if np.isfinite(pair).all() and min(pair) > 0:
+                points["inverse_efficiency"].append((pair[0], pair[1]))
+    return [
+        _level(name, np.array(of_level), logs=name == "task")
+        for name, of_level in points.items()
+        if len(of_level) >= MIN_POINTS
+    ]
+
+
+def _level(name: str, points: FloatArray, logs: bool) -> dict:
+    """A line through points of (base, student): in logs, and for the index as it is too."""
+    from scipy.stats import linregress, t
+
+    x, y = points.T if logs else np.log(points).T
+    out = {"level": name, "n": len(points), "slope": None, "slope_ci": None, "intercept": None}
+    wide = float(t.ppf(0.975, len(points) - 2))
+    if not logs and np.ptp(points[:, 0]) > 0:
+        raw = linregress(*points.T)
+        half = wide * raw.stderr
+        out["slope"] = finite_or_none(raw.slope)
+        out["slope_ci"] = finite_or_none((raw.slope - half, raw.slope + half))
+        out["intercept"] = finite_or_none(raw.intercept)
+    if np.ptp(x) == 0:
+        unknown = ("a", "k", "b", "b_ci", "residual_sd", "deming_b", "theil_sen_b")
+        return out | dict.fromkeys((*unknown, "theil_sen_b_ci"))
+    fit = linregress(x, y)
+    half = wide * fit.stderr
+    left = y - fit.intercept - fit.slope * x
+    dx, dy = x - x.mean(), y - y.mean()
+    robust, *bounds = theil_sen(x, y, np.zeros(len(x), dtype=np.intp))
+    return out | {
+        "a": finite_or_none(fit.intercept),
+        "k": finite_or_none(np.exp(min(fit.intercept, 700.0))),
+        "b": finite_or_none(fit.slope),
+        "b_ci": finite_or_none((fit.slope - half, fit.slope + half)),
+        "residual_sd": finite_or_none(np.sqrt(left @ left / (len(x) - 2))),
+        "deming_b": finite_or_none(deming_slope(dx @ dx, dy @ dy, dx @ dy, 1.0)),
+        "theil_sen_b": finite_or_none(robust),
+        "theil_sen_b_ci": finite_or_none(tuple(bounds)),
     }
 
 
@@ -106,7 +203,7 @@ def _over_pairs(
 ) -> dict | None:
     """Mean difference of Fisher's z over all pairs in these roles and their tasks, by n - 3.
 
-    Its interval has the draws of items that all of them share. 't_of_points' is the study's own
+    Its interval has the draws of items that all of them share. 't_of_points' is the paper's own
     test, of (pair, task) points as if they were independent.
     """
     pairs = [pair for pair, roles in comparisons.roles.items() if roles == wanted]

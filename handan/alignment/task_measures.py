@@ -3,13 +3,7 @@
 Correlations, reliabilities, ceiling and rates; and what else could make a model's lengths go with
 human times: rates of responses that are not what they seem; the correlation without them, or with
 the cap treated as what it is; the correlation with other properties of the items held constant; and
-whether a model spends more on an item when it is wrong. Then how much models spend beside others:
-
-- *Relative effort*: a model's mean tokens on a task divided by the teacher's. The distribution of
-  an item's tokens over the teacher's task mean is compared by the Kullback-Leibler divergence.
-- *Inverse efficiency index*: mean tokens / accuracy, of a model on a task. The slope of the
-  student's index on its base's, over (pair, task) points, is the multiplier of the paper
-  (2601.05019).
+whether a model spends more on an item when it is wrong.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,9 +33,7 @@ from handan.alignment.items import (
 )
 from handan.alignment.means import why_unusable
 from handan.alignment.measures import BY_KEY
-from handan.alignment.pairs import CostsByModel, Pairs, shared_tasks
 from handan.alignment.participants import named_norms
-from handan.alignment.regression import deming_slope, theil_sen
 from handan.norms.reliability import Reliability, low_reliability
 from handan.table_formats import decimal
 from handan.table_formats import interval as shown_interval
@@ -57,10 +49,6 @@ THRESHOLDS = {
 INFLUENTIAL = 0.1
 # Correlations over fewer distinct lengths are those of classes, which is said.
 FEW_LENGTHS = 5
-# A line through fewer points says nothing about its scatter, nor do fewer values of a density.
-MIN_POINTS = 3
-# Points of the grid on which densities are compared, and bandwidths beyond the data.
-GRID, MARGIN = 512, 4.0
 
 
 class Measured(NamedTuple):
@@ -260,6 +248,12 @@ def accuracy_means(entries: Sequence[TaskCosts]) -> float:
     return float(np.mean([mean_of_known(entry.correct) for entry in entries]))
 
 
+def inverse_efficiency(costs: TaskCosts) -> float:
+    """Mean tokens / accuracy; NaN where accuracy is 0 or unknown."""
+    accuracy = mean_of_known(costs.correct)
+    return float(np.mean(costs.mean_tokens)) / accuracy if accuracy > 0 else float("nan")
+
+
 def _influential(costs: TaskCosts) -> list[dict]:
     """Items without which the log-log correlation is another by more than .1, the most so first.
 
@@ -351,113 +345,3 @@ def task_notes(
             for of in report["influential"]
         ]
     return notes
-
-
-# -- effort ----------------------------------------------------------------------------------------
-
-
-def relative_effort(costs: CostsByModel, model: str, teacher: str) -> dict:
-    """Relative effort by task, and the divergence of the distributions over all items."""
-    relative, of_model, of_teacher = {}, [], []
-    for task in (task for task in costs[model] if task in costs[teacher]):
-        mean = float(np.mean(costs[teacher][task].mean_tokens))
-        if mean > 0:
-            relative[task] = float(np.mean(costs[model][task].mean_tokens)) / mean
-            of_model.append(costs[model][task].mean_tokens / mean)
-            of_teacher.append(costs[teacher][task].mean_tokens / mean)
-    divergence = float("nan")
-    if relative:
-        divergence = kl_divergence(np.concatenate(of_model), np.concatenate(of_teacher))
-    return {
-        "model": model,
-        "teacher": teacher,
-        "relative_effort": {task: finite_or_none(value) for task, value in relative.items()},
-        "kl_divergence": finite_or_none(divergence),
-    }
-
-
-def kl_divergence(p_effort: FloatArray, q_effort: FloatArray) -> float:
-    """Kullback-Leibler divergence, in nats, of the distribution of p from that of q.
-
-    Our estimator, as the paper names none: Gaussian kernel densities of log effort (Scott's
-    bandwidth, ``scipy.stats.gaussian_kde``), integrated over a grid as p log(p / q). Efforts of 0
-    have no logarithm and are left out. NaN with under three values on a side or equal values only.
-    """
-    p_log, q_log = (np.log(effort[effort > 0]) for effort in (p_effort, q_effort))
-    if min(len(p_log), len(q_log)) < MIN_POINTS or np.ptp(p_log) == 0 or np.ptp(q_log) == 0:
-        return float("nan")
-    from scipy.stats import gaussian_kde  # takes as long to import as most files to align
-
-    p, q = gaussian_kde(p_log), gaussian_kde(q_log)
-    both = np.concatenate([p_log, q_log])
-    margin = MARGIN * max(float(np.sqrt(of.covariance[0, 0])) for of in (p, q))
-    grid = np.linspace(both.min() - margin, both.max() + margin, GRID)
-    log_p, log_q = p.logpdf(grid), q.logpdf(grid)
-    density = np.exp(log_p)
-    # Where p has no mass left, its part of the integral is 0 whatever the logarithms are.
-    part = np.where(density > 0, density * (log_p - log_q), 0.0)
-    return float(np.trapezoid(part, grid))
-
-
-def inverse_efficiency(costs: TaskCosts) -> float:
-    """Mean tokens / accuracy; NaN where accuracy is 0 or unknown."""
-    accuracy = mean_of_known(costs.correct)
-    return float(np.mean(costs.mean_tokens)) / accuracy if accuracy > 0 else float("nan")
-
-
-def levels(costs: CostsByModel, pairs: Pairs) -> list[dict]:
-    """Student against base over (pair, task) points, as mean log costs and as inverse efficiency.
-
-    Points share items and people, so these intervals (Student's t) are too narrow; those of
-    single pairs, item by item, are in 'inflation'.
-    """
-    points: dict[str, list[tuple[float, float]]] = {"task": [], "inverse_efficiency": []}
-    for tasks in shared_tasks(costs, pairs).values():
-        points["task"] += [
-            (float(np.mean(base.log_cost)), float(np.mean(student.log_cost)))
-            for student, base in tasks.values()
-            if student.items
-        ]
-    for student_name, base_name in pairs:
-        for task in (task for task in costs[student_name] if task in costs[base_name]):
-            pair = [inverse_efficiency(costs[name][task]) for name in (base_name, student_name)]
-            if np.isfinite(pair).all() and min(pair) > 0:
-                points["inverse_efficiency"].append((pair[0], pair[1]))
-    return [
-        _level(name, np.array(of_level), logs=name == "task")
-        for name, of_level in points.items()
-        if len(of_level) >= MIN_POINTS
-    ]
-
-
-def _level(name: str, points: FloatArray, logs: bool) -> dict:
-    """A line through points of (base, student): in logs, and for the index as it is too."""
-    from scipy.stats import linregress, t
-
-    x, y = points.T if logs else np.log(points).T
-    out = {"level": name, "n": len(points), "slope": None, "slope_ci": None, "intercept": None}
-    wide = float(t.ppf(0.975, len(points) - 2))
-    if not logs and np.ptp(points[:, 0]) > 0:
-        raw = linregress(*points.T)
-        half = wide * raw.stderr
-        out["slope"] = finite_or_none(raw.slope)
-        out["slope_ci"] = finite_or_none((raw.slope - half, raw.slope + half))
-        out["intercept"] = finite_or_none(raw.intercept)
-    if np.ptp(x) == 0:
-        unknown = ("a", "k", "b", "b_ci", "residual_sd", "deming_b", "theil_sen_b")
-        return out | dict.fromkeys((*unknown, "theil_sen_b_ci"))
-    fit = linregress(x, y)
-    half = wide * fit.stderr
-    left = y - fit.intercept - fit.slope * x
-    dx, dy = x - x.mean(), y - y.mean()
-    robust, *bounds = theil_sen(x, y, np.zeros(len(x), dtype=np.intp))
-    return out | {
-        "a": finite_or_none(fit.intercept),
-        "k": finite_or_none(np.exp(min(fit.intercept, 700.0))),
-        "b": finite_or_none(fit.slope),
-        "b_ci": finite_or_none((fit.slope - half, fit.slope + half)),
-        "residual_sd": finite_or_none(np.sqrt(left @ left / (len(x) - 2))),
-        "deming_b": finite_or_none(deming_slope(dx @ dx, dy @ dy, dx @ dy, 1.0)),
-        "theil_sen_b": finite_or_none(robust),
-        "theil_sen_b_ci": finite_or_none(tuple(bounds)),
-    }
