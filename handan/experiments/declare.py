@@ -300,8 +300,8 @@ def _unknown_names(experiment: Experiment) -> Iterator[str]:
     for key, factor in experiment.factors.items():
         named += [(f"factors.{key}:", other) for other in (factor.against, *factor.arms)]
     for key, claim in experiment.claims.items():
-        for part in (*claim.requires, *claim.tests):
-            named += [(f"claims.{key}:", part.a), (f"claims.{key}:", part.b)]
+        pairs = [(one.a, one.b) for one in claim.requires] + [(t.a, t.b) for t in claim.tests]
+        named += [(f"claims.{key}:", other) for pair in pairs for other in pair]
     for place, name in named:
         if name and name not in weights:
             yield f"{place} '{name}' is no model and no arm"

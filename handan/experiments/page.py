@@ -258,12 +258,12 @@ def _effect(test: Mapping[str, Any]) -> list[str]:
         laws = test["laws"] or []
         said = "; ".join(f"{law} ({laws.count(law)})" for law in dict.fromkeys(laws)) or UNKNOWN
         slope, ratio = _ranged(test["slope"], correlation), _ranged(test["ratio"], correlation)
-        shown, seeds = f"b = {slope}, ratio {ratio}", len(laws)
+        shown, seeds = f"b = {slope}, ratio {ratio}", str(len(laws))
     else:
         effort, kl = _ranged(test["effort"], correlation), _ranged(test["kl"], correlation)
         shown = f"relative effort {effort}, KL {kl}"
-        seeds = test["effort"]["seeds"] if test["effort"] else UNKNOWN
-    return [shown, said, UNKNOWN, UNKNOWN, str(seeds), UNKNOWN]
+        seeds = str(test["effort"]["seeds"]) if test["effort"] else UNKNOWN
+    return [shown, said, UNKNOWN, UNKNOWN, seeds, UNKNOWN]
 
 
 def _factors(study: Experiment, found: Found) -> str:
@@ -323,7 +323,7 @@ def _measures(at: str, rates: bool, study: Experiment, found: Found) -> str:
         for measure in shown(EXPERIMENT)
         if (measure.unit == SHARE) is rates and not (at == GREEDY and measure.sampled_only)
     ]
-    written = {SHARE: percent, TOKENS: number}
+    written: dict[str, Callable[[float | None], str]] = {SHARE: percent, TOKENS: number}
     rows = [
         [
             f"`{arm}`",

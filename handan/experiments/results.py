@@ -145,11 +145,11 @@ def numbers(study: Experiment, results: Results) -> dict[str, Any]:
 
     def between(a: str, b: str, at: str, part: Part = human) -> dict[str, Any]:
         """Mean r of a minus that of b, on the seeds and items of both."""
-        sides = [
+        side_a, side_b = (
             {seed: part(costs) for seed, costs in results.by_seed(name, at).items()}
             for name in (a, b)
-        ]
-        both = paired_mean_r(*sides, bootstrap, study.task_weights)
+        )
+        both = paired_mean_r(side_a, side_b, bootstrap, study.task_weights)
         return difference(*both, study.equivalence_bound, study.equivalence_unit)
 
     arms: dict[str, dict[str, Any]] = {}
@@ -161,7 +161,13 @@ def numbers(study: Experiment, results: Results) -> dict[str, Any]:
     measures = {name: _measures(study, aligned, name) for name in known}
     tests = []
     for test, at in ((test, at) for test in study.tests for at in TEMPERATURES):
-        row = {"measure": test.measure, "a": test.a, "b": test.b, "expect": test.expect, "at": at}
+        row: dict[str, Any] = {
+            "measure": test.measure,
+            "a": test.a,
+            "b": test.b,
+            "expect": test.expect,
+            "at": at,
+        }
         of_a, of_b = (arms.get(name or "", {}).get(at, {}) for name in (test.a, test.b))
         if test.measure == "r":
             row |= of_a.get("r", {"value": None, "ci": None})
@@ -172,7 +178,8 @@ def numbers(study: Experiment, results: Results) -> dict[str, Any]:
                 row[f"accuracy_{side}"] = of.get("accuracy_human", {}).get("value")
         else:
             others = measures.get(test.a, {}).get(at, {})
-            keys = ("laws", "slope", "ratio") if test.measure == "law" else ("effort", "kl")
+            of_law = test.measure == "law"
+            keys = ["laws", "slope", "ratio"] if of_law else ["effort", "kl"]
             row |= {key: others.get(key) for key in keys}
         tests.append(row)
     missing = [cell for cell in results.cells if cell.missing is not None]
@@ -310,7 +317,7 @@ def _measures(
             if model in result["models"]
         ]
         of_seeds = [result for result in aligned if model in result["models"]]
-        row = {
+        row: dict[str, Any] = {
             measure.key: spread([_known_mean(map(measure.value, of)) for of in tasks])
             for measure in TASKS
             if EXPERIMENT in measure.places or measure.key in ALSO_STORED
