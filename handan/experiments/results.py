@@ -179,8 +179,8 @@ def numbers(study: Experiment, results: Results) -> dict[str, Any]:
         else:
             others = measures.get(test.a, {}).get(at, {})
             of_law = test.measure == "law"
-            keys = ["laws", "slope", "ratio"] if of_law else ["effort", "kl"]
-            row |= {key: others.get(key) for key in keys}
+            of_test = ["laws", "slope", "ratio"] if of_law else ["effort", "kl"]
+            row |= {key: others.get(key) for key in of_test}
         tests.append(row)
     missing = [cell for cell in results.cells if cell.missing is not None]
     parts = [
@@ -189,8 +189,8 @@ def numbers(study: Experiment, results: Results) -> dict[str, Any]:
     budgets = {}
     for name in (name for name in study.arms if name in known):  # means over seeds
         totals = [of for cell in results.of(name) if (of := total(results.runs[cell.run_dir]))]
-        keys = dict.fromkeys(key for of in totals for key in of)
-        budgets[name] = {key: spread([of[key] for of in totals]) for key in keys}
+        measured = dict.fromkeys(key for of in totals for key in of)
+        budgets[name] = {key: spread([of[key] for of in totals]) for key in measured}
     oracle = None  # r of the noise-free length with people: that of the format itself
     sampled = [costs for name in known for costs in results.by_seed(name, SAMPLED).values()]
     if sampled:
