@@ -12,7 +12,7 @@ from handan.config import load_yaml
 from handan.errors import UserError
 from handan.files import file_hash, read_json, write_json
 from handan.generation.loading import load_model
-from handan.report.comparison import read_study
+from handan.report.comparison import read_comparison
 from handan.tiny.items import held_out
 from handan.tiny.pretrain import Pretraining, pretrain
 
@@ -97,7 +97,7 @@ def test_a_pretrained_model_is_the_base_of_an_arm(small, copy, tmp_path):
         run_script("eval/run.py", *where)
     run = read_json(copy / "run.json")
     assert run["arm"] == "base" and run["pretraining"]["finished"] and run["evaluation"]
-    study = read_study([copy, arm])
+    study = read_comparison([copy, arm])
     found = {one.name: (one.kind, one.base) for one in study.main.arms}
     assert found == {"base": ("base", None), "sft": ("student", "base")}
     pretrain(settings(), copy)  # still finished

@@ -6,14 +6,14 @@ from report_runs import cost_rows, experiment, trained, write_run
 from test_report import probes
 
 from handan.files import append_jsonl
-from handan.report.comparison import course, known_axes, read_study, swept
+from handan.report.comparison import course, known_axes, read_comparison, swept
 from handan.report.plot_page import charts
 from handan.report.plot_styles import looks
 
 
 def drawn(runs):
     """The study, its charts, and the rows of their tables as dicts."""
-    study = read_study(runs)
+    study = read_comparison(runs)
     found, payload = charts(study, looks(study.arms))
     tables = {
         name: [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
@@ -72,12 +72,12 @@ def test_the_course_is_that_of_the_sweep_where_the_trainer_measured_nothing(tmp_
     append_jsonl(run / "metrics.jsonl", [{"step": 40, "loss": 1.0}])
     (run / "sweep").mkdir()
     append_jsonl(run / "sweep" / "metrics.jsonl", probes())
-    (arm,) = read_study([run]).arms
+    (arm,) = read_comparison([run]).arms
     assert swept(arm)
     assert [row["step"] for row in course(arm)] == [0, 10, 20]
     assert [row["share"] for row in course(arm)] == [0, 25, 50]
     append_jsonl(run / "metrics.jsonl", probes(steps=(0, 40)))
-    (arm,) = read_study([run]).arms
+    (arm,) = read_comparison([run]).arms
     assert not swept(arm)
     assert [row["step"] for row in course(arm)] == [0, 40]
 
@@ -86,10 +86,10 @@ def test_an_axis_is_offered_if_all_arms_know_it(tmp_path):
     runs = experiment(tmp_path)
     spent = [row | {"budget/model_flops": 2.0 * row["step"]} for row in probes()]
     append_jsonl(tmp_path / "grpo" / "metrics.jsonl", spent)
-    arms = [arm for arm in read_study(runs).arms if course(arm)]
+    arms = [arm for arm in read_comparison(runs).arms if course(arm)]
     assert list(known_axes(arms)) == ["step", "share", "budget/model_flops"]
     append_jsonl(tmp_path / "sft" / "metrics.jsonl", probes())
-    arms = [arm for arm in read_study(runs).arms if course(arm)]
+    arms = [arm for arm in read_comparison(runs).arms if course(arm)]
     assert list(known_axes(arms)) == ["step", "share"]
 
 

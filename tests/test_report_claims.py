@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from report_runs import cost_rows, experiment, trained, write_run
 
-from handan.report.comparison import read_study
+from handan.report.comparison import read_comparison
 from handan.report.confounds import confounds
 from handan.report.formatting import MINUS
 from handan.report.summary import along_training, summary
@@ -27,7 +27,7 @@ def study_of(folder, *, without=(), everywhere=None, **costs):
         write_run(folder / "cold", cold, weights="somewhere else"),
         *experiment(folder, **costs),
     ]
-    return read_study([run for run in runs if run.name not in without])
+    return read_comparison([run for run in runs if run.name not in without])
 
 
 def claim_of(study, about, *arms):
@@ -169,7 +169,7 @@ def test_simulated_truths_are_never_contradicted(tmp_path):
         }
         runs = experiment(tmp_path / str(place), **costs)[:3]
         truth = dict(zip(("base", "teacher", "sft"), levels, strict=True))
-        for claim in claims(read_study(runs).main):
+        for claim in claims(read_comparison(runs).main):
             if claim.about in ("student-base", "student-teacher") and claim.tone != "open":
                 a, b = (truth[arm] for arm in claim.arms)
                 if claim.tone == "lower":
@@ -218,7 +218,7 @@ def multiplied(folder, change, noise=0.05, num_items=120):
             start="base weights",
         ),
     ]
-    return claim_of(read_study(runs), "multiplier")
+    return claim_of(read_comparison(runs), "multiplier")
 
 
 def test_an_exact_multiple_is_called_one_with_its_factor(tmp_path):
@@ -349,7 +349,7 @@ def test_unequal_budgets_are_named_at_that_pair(tmp_path):
         write_run(tmp_path / arm, cost_rows(arm, 0.6, num_items=40), training=plan, start=start)
         for arm, (plan, start) in plans.items()
     ]
-    study = read_study(runs)
+    study = read_comparison(runs)
     (budget,) = (of for of in claim_of(study, "student-trained").confounds if of.key == "budget")
     assert "sft had 0.33 times the trained tokens of grpo" in budget.text
     assert "memory" not in budget.text
@@ -426,7 +426,7 @@ def course_text(folder, *means, half=0.1, **more):
         metrics=metrics,
         training=trained("grpo"),
     )
-    (moved,) = along_training(read_study([run]).main.arms)
+    (moved,) = along_training(read_comparison([run]).main.arms)
     assert moved.arm == "arm"
     return moved.text.replace("\N{NO-BREAK SPACE}", " ")
 
@@ -456,7 +456,7 @@ def test_a_course_without_intervals_shows_no_change(tmp_path):
     metrics = [{"step": step, "alignment/mean_r_loglog": r} for step, r in ((0, 0.1), (5, 0.9))]
     rows = cost_rows("arm", 0.5, num_items=10, greedy=False)
     run = write_run(tmp_path / "arm", rows, metrics=metrics, training=trained("grpo"))
-    (moved,) = along_training(read_study([run]).main.arms)
+    (moved,) = along_training(read_comparison([run]).main.arms)
     assert "without intervals that shows no change" in moved.text
 
 

@@ -8,7 +8,7 @@ import pytest
 from report_runs import cost_rows, experiment, trained, write_run
 from test_report import HOSTILE, probes
 
-from handan.report.comparison import read_study
+from handan.report.comparison import read_comparison
 from handan.report.formatting import MINUS, correlation
 from handan.report.plot_styles import inline_svg, logarithmic, svg
 from handan.report.plots import KINDS, Plot, file_name, gallery, safe, save, shares, write_figures
@@ -23,7 +23,7 @@ def study(tmp_path_factory):
     runs = experiment(folder, sft={"r": -0.6, "cap_rate": 0.25})
     lines = "".join(json.dumps(row) + "\n" for row in budgeted(probes()))
     (folder / "grpo" / "metrics.jsonl").write_text(lines)
-    return read_study(runs)
+    return read_comparison(runs)
 
 
 def budgeted(rows):
@@ -98,7 +98,7 @@ def test_similarity_has_r_interval_and_sign_in_each_cell_on_a_symmetric_scale(st
         write_run(tmp_path / name, cost_rows(name, r, num_items=60, tasks=("alpha",), greedy=False))
         for name, r in (("one", 1.0), ("other", -1.0))
     ]
-    other = read_study(opposed)
+    other = read_comparison(opposed)
     row = other.main.result["study"]["similarity"][0]
     assert row["r"] < -0.9
     plot = of_kind(other, "similarity", "sampling")
@@ -147,7 +147,7 @@ def test_distributions_leave_zeros_off_the_axis_and_count_them(tmp_path):
     rows = cost_rows("one", 0.5, num_items=40, tasks=("alpha",), greedy=False)
     for row in rows[::4]:
         row["reasoning_tokens"] = 0
-    one = read_study([write_run(tmp_path / "one", rows)])
+    one = read_comparison([write_run(tmp_path / "one", rows)])
     plot = of_kind(one, "distributions", "alpha")
     assert "n = 160\n0 tokens: 25\N{NO-BREAK SPACE}%" in texts(plot)
     assert "25\N{NO-BREAK SPACE}% without reasoning, n = 160 responses" in plot.caption
@@ -175,7 +175,7 @@ def test_each_response_has_one_status(study):
 
 def test_a_status_that_is_not_recorded_is_no_complete_response(tmp_path):
     rows = [row | {"status": ""} for row in cost_rows("one", 0.5, num_items=10, tasks=("alpha",))]
-    one = read_study([write_run(tmp_path / "one", rows)])
+    one = read_comparison([write_run(tmp_path / "one", rows)])
     found = shares(one.main.costs["one"]["alpha"])
     assert found["status not recorded"] == 1 and found["complete"] == 0
 
@@ -262,7 +262,7 @@ def test_names_of_files_are_kept_where_they_are_safe_and_never_collide():
 
 def test_the_index_has_every_figure_and_why_others_are_left_out(tmp_path):
     rows = cost_rows("lone", 0.5, num_items=8, tasks=("alpha",), greedy=False)
-    lone = read_study([write_run(tmp_path / "lone", rows, arm="lone")])
+    lone = read_comparison([write_run(tmp_path / "lone", rows, arm="lone")])
     plots = write_figures(lone, tmp_path / "figures")
     assert {plot.kind for plot in plots} == {"scatter", "distributions", "status"}
     index = (tmp_path / "figures" / "figures.md").read_text()
@@ -285,7 +285,7 @@ def test_runs_without_people_have_figures_against_analytic_cost(tmp_path):
         rows = cost_rows(arm, 0.5, num_items=12, tasks=(), analytic=("gamma",))
         start = "base weights" if training else None
         runs.append(write_run(tmp_path / arm, rows, training=training, start=start))
-    plots, left_out = gallery(read_study(runs))
+    plots, left_out = gallery(read_comparison(runs))
     assert {kind for kind, *_ in left_out} == {KINDS[kind].title for kind in NEED_A_BASE}
     scatter = next(plot for plot in plots if plot.kind == "scatter")
     assert "analytic cost" in scatter.title and "people" not in scatter.caption
@@ -302,7 +302,7 @@ def test_constant_lengths_are_drawn_without_a_line(tmp_path):
         write_run(tmp_path / "flat", flat),
         write_run(tmp_path / "sft", student, training=trained("grpo"), start="flat weights"),
     ]
-    study = read_study(runs)
+    study = read_comparison(runs)
     for plot in gallery(study)[0]:
         assert svg(plot.spec)
     assert not len(rows_of(of_kind(study, "inflation")[0], "low"))

@@ -4,11 +4,11 @@ import pytest
 from report_runs import CONDITIONS, cost_rows, experiment, trained, write_run
 
 from handan.errors import UserError
-from handan.report.comparison import read_study
+from handan.report.comparison import read_comparison
 
 
 def arms_of(runs):
-    return {arm.name: arm for arm in read_study(runs).main.arms}
+    return {arm.name: arm for arm in read_comparison(runs).main.arms}
 
 
 def test_roles_are_derived_from_weights(tmp_path):
@@ -59,7 +59,7 @@ def test_a_teacher_that_was_not_evaluated_is_named(tmp_path):
 
 def test_a_shared_base_is_known_by_its_weights_even_if_it_was_not_evaluated(tmp_path):
     runs = [run for run in experiment(tmp_path) if run.name != "base"]
-    group = read_study(runs).main
+    group = read_comparison(runs).main
     kinds = {arm.name: arm.kind for arm in group.arms}
     assert kinds == {
         "teacher": "teacher",
@@ -71,7 +71,7 @@ def test_a_shared_base_is_known_by_its_weights_even_if_it_was_not_evaluated(tmp_
 
 
 def test_contrasts_are_with_teacher_base_and_trained_arm_also_at_zero(tmp_path):
-    group = read_study(experiment(tmp_path)).main
+    group = read_comparison(experiment(tmp_path)).main
     pairs = {(row["a"], row["b"]) for row in group.result["contrasts"]}
     warm = {(a, b) for a, b in pairs if "(T=0)" not in a}
     assert warm == {
@@ -90,7 +90,7 @@ def test_unrelated_models_are_contrasted_all_with_all(tmp_path):
     runs = [
         write_run(tmp_path / arm, cost_rows(arm, 0.5, num_items=20)) for arm in ("m1", "m2", "m3")
     ]
-    group = read_study(runs).main
+    group = read_comparison(runs).main
     assert {arm.kind for arm in group.arms} == {"model"}
     warm = {(r["a"], r["b"]) for r in group.result["contrasts"] if "(T=0)" not in r["a"]}
     assert warm == {("m1", "m2"), ("m1", "m3"), ("m2", "m3")}
@@ -104,7 +104,7 @@ def test_runs_under_other_conditions_form_a_group_of_their_own(tmp_path):
         ),
         *experiment(tmp_path),
     ]
-    study = read_study(runs)
+    study = read_comparison(runs)
     assert [len(group.arms) for group in study.groups] == [5, 1]
     assert study.main.conditions["suite"] == "toy"
     named = {name for row in study.alignment()["contrasts"] for name in (row["a"], row["b"])}
@@ -121,7 +121,7 @@ def test_another_backend_is_another_condition(tmp_path):
             conditions=CONDITIONS | {"backend": "vllm"},
         ),
     ]
-    study = read_study(runs)
+    study = read_comparison(runs)
     assert len(study.groups) == 2
     assert study.alignment()["contrasts"] == []
 
@@ -133,4 +133,4 @@ def test_the_same_name_in_two_groups_is_an_error(tmp_path):
         write_run(tmp_path / "two", rows, arm="a", conditions=CONDITIONS | {"samples": 9}),
     ]
     with pytest.raises(UserError, match="both have a model named 'a'; rename"):
-        read_study(runs)
+        read_comparison(runs)

@@ -14,7 +14,7 @@ from handan.errors import UserError
 from handan.files import append_jsonl
 from handan.generation.formats import FORMATS
 from handan.report import trace_browser
-from handan.report.comparison import read_study
+from handan.report.comparison import read_comparison
 from handan.report.trace_browser import parts_of, read_traces, spread_order
 
 TASK = "alpha"
@@ -115,7 +115,7 @@ def test_readers_without_scripts_get_the_items_of_median_and_longest_time(page_p
 
 
 def test_more_than_there_is_room_for_is_cut_to_the_same_items_of_all_arms(runs, items, monkeypatch):
-    study = read_study(runs)
+    study = read_comparison(runs)
     assert "all 104 of them, on 21 items" in read_traces(study).rule
     monkeypatch.setattr(trace_browser, "MAX_RESPONSES", 33)
     cut = read_traces(study)
@@ -132,7 +132,7 @@ def test_what_responses_say_does_not_decide_which_are_stored(tmp_path, items, mo
         rows = cost_rows("one", 0.5, num_items=21, tasks=(TASK,))
         lines = [response(item, correct=correct, text=name) for item in items]
         run = write_run(tmp_path / name, rows, generations=lines)
-        chosen.append([shown.item for shown in read_traces(read_study([run])).shown])
+        chosen.append([shown.item for shown in read_traces(read_comparison([run])).shown])
     assert chosen[0] == chosen[1]
     assert len(chosen[0]) == 6
 
@@ -141,7 +141,7 @@ def test_both_suites_along_training_are_read(tmp_path, items):
     run = write_run(tmp_path / "grpo", cost_rows("grpo", 0.5, num_items=21, tasks=(TASK,)))
     append_jsonl(run / "probe.jsonl", [response(items[0], step=step) for step in (0, 10, 20)])
     append_jsonl(run / "full.jsonl", [response(items[1], step=20)])
-    first, second = read_traces(read_study([run])).shown
+    first, second = read_traces(read_comparison([run])).shown
     assert [r.place.step for _, r in first.responses] == [0, 10, 20]
     assert [r.place.step for _, r in second.responses] == [20]
 
@@ -152,7 +152,7 @@ def test_of_many_steps_the_first_the_last_and_evenly_spaced_ones_are_stored(tmp_
     append_jsonl(
         run / "probe.jsonl", [response(items[0], step=step) for step in range(0, 1900, 100)]
     )
-    (shown,) = read_traces(read_study([run])).shown
+    (shown,) = read_traces(read_comparison([run])).shown
     assert [r.place.step for _, r in shown.responses] == list(range(0, 1900, 200))
 
 
@@ -174,7 +174,7 @@ def test_a_sweep_over_checkpoints_is_shown_where_there_was_no_probe(tmp_path, it
         append_jsonl(
             run / "sweep" / f"step-{step}" / "generations.jsonl", [response(items[3], text="a")]
         )
-    (shown,) = read_traces(read_study([run])).shown
+    (shown,) = read_traces(read_comparison([run])).shown
     assert sorted(r.place.step for _, r in shown.responses) == [20, 40]
 
 
@@ -215,7 +215,7 @@ def test_a_broken_line_of_generations_is_named(tmp_path, line, message):
     run = write_run(tmp_path / "run", cost_rows("run", 0.5, num_items=5, tasks=(TASK,)))
     (run / "generations.jsonl").write_text(f'{{"task": "alpha"}}\n{line}\n')
     with pytest.raises(UserError, match=rf"generations.jsonl, {message}"):
-        read_traces(read_study([run]))
+        read_traces(read_comparison([run]))
 
 
 def test_lines_of_another_layout_are_read_as_well(tmp_path, items):
@@ -223,7 +223,7 @@ def test_lines_of_another_layout_are_read_as_well(tmp_path, items):
     turned = json.dumps(dict(reversed(line.items())), separators=(",", ":"))
     run = write_run(tmp_path / "run", cost_rows("run", 0.5, num_items=21, tasks=(TASK,)))
     (run / "generations.jsonl").write_text(turned + "\n\n")
-    (shown,) = read_traces(read_study([run])).shown
+    (shown,) = read_traces(read_comparison([run])).shown
     assert shown.item == items[0]
     assert shown.responses[0][1].answer == "yes"
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from report_runs import cost_rows, experiment, trained, write_run
 
-from handan.report.comparison import read_study
+from handan.report.comparison import read_comparison
 from handan.report.confounds import confounds
 from handan.report.summary import summary
 from handan.report.verdicts import claims
@@ -13,7 +13,7 @@ from handan.report.verdicts import claims
 
 def told(folder, **costs):
     """Claims by what they are about, and the confounds that apply, as one text."""
-    study = read_study(experiment(folder, **costs))
+    study = read_comparison(experiment(folder, **costs))
     found = {claim.about: claim for claim in claims(study.main)}
     applying = {check.title: check.text for check in confounds(study) if check.applies}
     return found, applying, " ".join(summary(study.main))
@@ -78,7 +78,7 @@ def test_accuracy_that_is_unknown_is_said(tmp_path):
     for arm in ("a", "b"):
         rows = [row | {"correct": None} for row in cost_rows(arm, 0.5)]
         runs.append(write_run(tmp_path / arm, rows))
-    (claim,) = claims(read_study(runs).main)
+    (claim,) = claims(read_comparison(runs).main)
     assert claim.confounds[0].key == "accuracy"
     assert "unknown for a against b" in claim.confounds[0].short
     assert "a weaker model is another explanation" in claim.confounds[0].text
@@ -142,7 +142,7 @@ def test_unequal_budgets_name_the_measure(tmp_path):
     ):
         start = "base weights" if training else None
         runs.append(write_run(tmp_path / arm, cost_rows(arm, 0.5), training=training, start=start))
-    checks = {check.title: check for check in confounds(read_study(runs))}
+    checks = {check.title: check for check in confounds(read_comparison(runs))}
     check = checks["Unequal budgets"]
     assert check.applies
     assert "sft had 0.50 times the trained tokens of grpo" in check.text
@@ -170,7 +170,7 @@ def test_every_claim_has_effect_interval_and_n(tmp_path, about):
 
 
 def test_a_verdict_that_does_not_survive_correction_says_so(tmp_path):
-    group = read_study(experiment(tmp_path, sft={"r": 0.1})).main
+    group = read_comparison(experiment(tmp_path, sft={"r": 0.1})).main
     assert all("correction" not in claim.label for claim in claims(group))
     for row in group.result["contrasts"]:
         row["p_holm"] = 0.2 if row["mean"] == "human" else None
@@ -189,9 +189,9 @@ def test_costs_that_are_not_counted_on_ids_of_a_span_are_named(tmp_path):
         write_run(tmp_path / arm, [row | way for row in cost_rows(arm, 0.5, num_items=20)])
         for arm, way in ways.items()
     ]
-    checks = {check.title: check for check in confounds(read_study(runs))}
+    checks = {check.title: check for check in confounds(read_comparison(runs))}
     text = checks["How costs were counted"].text
     assert "served on its text, tokenised again" in text
     assert "the cost of instruct is the whole response" in text
-    alone = {check.title: check for check in confounds(read_study(runs[:1]))}
+    alone = {check.title: check for check in confounds(read_comparison(runs[:1]))}
     assert not alone["How costs were counted"].applies

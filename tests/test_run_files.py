@@ -19,7 +19,7 @@ from handan.errors import UserError
 from handan.evaluation.responses import collect
 from handan.files import append_jsonl, read_appended, read_json, read_jsonl, write_json
 from handan.launch import SINGLE
-from handan.report.comparison import read_study
+from handan.report.comparison import read_comparison
 from handan.report.plot_data import num_probed_items
 from handan.report.trace_browser import places, read_traces
 from handan.traces.make import ensure_traces
@@ -114,7 +114,7 @@ def run(tmp_path):
 def test_a_report_leaves_out_what_was_cut_off_and_says_so(run, capsys):
     for name in ("generations", "probe", "metrics"):
         tear(run / f"{name}.jsonl")
-    study = read_study([run])
+    study = read_comparison([run])
     assert len(study.arms[0].metrics) == 1
     assert read_traces(study).num_responses == 29 + 17
     assert num_probed_items(study.arms[0]) == 9
@@ -124,14 +124,14 @@ def test_a_report_leaves_out_what_was_cut_off_and_says_so(run, capsys):
 
 
 def test_a_report_stops_at_responses_that_two_processes_wrote(run):
-    (arm,) = read_study([run]).arms
+    (arm,) = read_comparison([run]).arms
     append_jsonl(run / "generations.jsonl", [row("item-004")])
     with pytest.raises(UserError, match="line 31: same task, item, sample, step as line 5; two"):
         list(places(arm))
 
 
 def test_a_probe_that_was_cut_off_in_its_first_line_counts_no_items(run):
-    (arm,) = read_study([run]).arms
+    (arm,) = read_comparison([run]).arms
     (run / "probe.jsonl").write_text('{"step": 0, "task"')
     assert num_probed_items(arm) is None
 

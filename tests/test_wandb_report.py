@@ -20,7 +20,7 @@ from handan.evaluation.resource_estimate import Size
 from handan.files import append_jsonl, read_json, write_json
 from handan.launch import SINGLE
 from handan.report.build import read_address
-from handan.report.comparison import read_study
+from handan.report.comparison import read_comparison
 from handan.report.plot_styles import looks
 from handan.report.wandb_report import (
     AXES,
@@ -91,7 +91,7 @@ def runs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def study(runs):
-    return read_study(runs)
+    return read_comparison(runs)
 
 
 @pytest.fixture(scope="module")
@@ -227,7 +227,7 @@ def test_the_verdicts_stand_in_the_report_with_their_intervals(spec):
 
 
 def test_runs_without_curves_say_so_and_have_no_panels(tmp_path):
-    spec = json.loads(validated(read_study(experiment(tmp_path)), ADDRESS))
+    spec = json.loads(validated(read_comparison(experiment(tmp_path)), ADDRESS))
     assert grids(spec) == []
     assert any("train with --report_to wandb" in text for text in texts(spec))
 
@@ -241,7 +241,7 @@ def test_hostile_names_stay_text_and_are_asked_for_as_they_are(tmp_path):
         training=trained("grpo"),
     )
     log_to_wandb(run, tasks=(HOSTILE,))
-    spec = json.loads(validated(read_study([run]), ADDRESS))
+    spec = json.loads(validated(read_comparison([run]), ADDRESS))
     (asked,) = grids(spec)[0]["runSets"][0]["filters"]["filters"]
     assert asked["value"] == HOSTILE
     metrics = [metric for of in lines(spec).values() for metric in of["metrics"]]
@@ -358,7 +358,7 @@ def test_the_saved_report_is_the_validated_one_with_its_project_looked_up(server
     assert result.returncode == 0, result.stderr
     assert f"saved {server['WANDB_BASE_URL']}/team/handan/reports/" in result.stdout
     sent = {"spec": json.loads(server["saved"]["spec"])}
-    expected = json.loads(validated(read_study([run]), ADDRESS))
+    expected = json.loads(validated(read_comparison([run]), ADDRESS))
     for grid in grids(sent):
         for run_set in grid["runSets"]:
             assert run_set["project"].pop("id") == "one"

@@ -16,7 +16,7 @@ from handan.budgets import TOLERANCE
 from handan.errors import UserError, printable
 from handan.files import write_json, write_text
 from handan.report import page
-from handan.report.comparison import Comparison, read_study
+from handan.report.comparison import Comparison, read_comparison
 from handan.report.formatting import plain
 from handan.report.plots import write_figures
 from handan.report.summary import summary
@@ -43,19 +43,19 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.budget_tolerance != TOLERANCE and len(set(runs)) < 2:
         raise UserError("--budget_tolerance is of runs that are compared; leave it out of one")
     address = None if arguments.wandb is None else read_address(arguments.wandb)
-    study = read_study(runs, arguments.budget_tolerance)
+    comparison = read_comparison(runs, arguments.budget_tolerance)
     if arguments.output is not None:
-        for sentence in write_report(study, runs, arguments.output):
+        for sentence in write_report(comparison, runs, arguments.output):
             print(plain(sentence))
         print(f"wrote {printable(str(arguments.output))}")
     if arguments.figures is not None:
-        plots = write_figures(study, arguments.figures)
+        plots = write_figures(comparison, arguments.figures)
         print(f"wrote {len(plots)} figures to {printable(str(arguments.figures))}")
     if address is not None:
         # An extra, and slow to import.
         from handan.report.wandb_report import Address, publish
 
-        print(publish(study, Address(*address), arguments.offline))
+        print(publish(comparison, Address(*address), arguments.offline))
 
 
 def read_address(text: str) -> tuple[str, str]:
@@ -84,10 +84,10 @@ def write(runs: Sequence[Path], output: Path, budget_tolerance: float = TOLERANC
     Raises:
         UserError: a run directory is missing or wrong, or the output cannot be written.
     """
-    return write_report(read_study(runs, budget_tolerance), runs, output)
+    return write_report(read_comparison(runs, budget_tolerance), runs, output)
 
 
-def write_report(study: Comparison, runs: Sequence[Path], output: Path) -> list[str]:
+def write_report(comparison: Comparison, runs: Sequence[Path], output: Path) -> list[str]:
     """Write the report to ``output`` and its numbers to ``alignment.json`` beside it.
 
     A name that ends in '.md' becomes Markdown with its figures in ``report_figures/`` beside it,
@@ -102,11 +102,11 @@ def write_report(study: Comparison, runs: Sequence[Path], output: Path) -> list[
     alignment = output.with_name("alignment.json")
     if alignment.parent.resolve() in [run.resolve() for run in runs]:
         raise UserError(f"{output}: would replace a run's own alignment.json; write it elsewhere")
-    command = page.report_command(runs, output, study.tolerance)
+    command = page.report_command(runs, output, comparison.tolerance)
     if output.suffix == ".md":
-        text = page.render_markdown(study, output.parent, command)
+        text = page.render_markdown(comparison, output.parent, command)
     else:
-        text = page.render(study, command)
-    write_json(alignment, study.alignment())
+        text = page.render(comparison, command)
+    write_json(alignment, comparison.alignment())
     write_text(output, text)
-    return summary(study.main) + [row["sentence"] for row in study.budget_rows()]
+    return summary(comparison.main) + [row["sentence"] for row in comparison.budget_rows()]

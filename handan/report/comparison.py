@@ -167,7 +167,7 @@ def relate(arms: Sequence[Arm]) -> list[Arm]:
     by_weights = {arm.fingerprint: arm for arm in reversed(arms) if arm.fingerprint}
 
     def found(weights: str | None, seeker: Arm) -> Arm | None:
-        arm = by_weights.get(weights)
+        arm = by_weights.get(weights or "")
         return None if arm is None or arm.name == seeker.name else arm
 
     base_of = {arm.name: found(arm.started_from, arm) for arm in arms}
@@ -429,7 +429,7 @@ class Comparison:
         }
 
 
-def read_study(run_dirs: Sequence[Path], tolerance: float = budgets.TOLERANCE) -> Comparison:
+def read_comparison(run_dirs: Sequence[Path], tolerance: float = budgets.TOLERANCE) -> Comparison:
     """Read run directories, relate them, and compute all figures group by group.
 
     Directories of traces may be among them; they are found by themselves if they lie where they

@@ -62,10 +62,10 @@ class Confound(NamedTuple):
         return f"{self.finding}. {self.meaning}".strip()
 
 
-def confounds(study: Comparison) -> list[Confound]:
+def confounds(comparison: Comparison) -> list[Confound]:
     """All checks among the arms of the main group, those that apply first."""
-    models = [arm.name for arm in study.main.arms]
-    found = _checked(study.main, models, CHECKS, study.tolerance)
+    models = [arm.name for arm in comparison.main.arms]
+    found = _checked(comparison.main, models, CHECKS, comparison.tolerance)
     return sorted(found, key=lambda confound: not confound.applies)
 
 

@@ -46,6 +46,11 @@ def number(value: float | None, digits: int = 1) -> str:
     return UNKNOWN if value is None else f"{value:,.{digits}f}".replace("-", MINUS)
 
 
+def hundredths(value: float | None) -> str:
+    """'2.44'."""
+    return number(value, 2)
+
+
 def scientific(value: float | None) -> str:
     """A mantissa and a power of ten, in superscript."""
     if value is None:

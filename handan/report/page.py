@@ -1,4 +1,4 @@
-"""What a report says, whatever it is written in: the words and tables of a study."""
+"""What a report says, whatever it is written in: the words and tables of a comparison."""
 
 import base64
 import hashlib
@@ -44,51 +44,51 @@ def report_command(runs: Sequence[Path], output: Path, tolerance: float) -> str:
     return shlex.join([*words, "--budget_tolerance", f"{tolerance:g}"])
 
 
-def content(study: Comparison, command: str) -> dict[str, Any]:
+def content(comparison: Comparison, command: str) -> dict[str, Any]:
     """Everything that a template says, by the names it has there; no plot and no markup."""
-    group, checks = study.main, confounds(study)
+    group, checks = comparison.main, confounds(comparison)
     return {
         "command": command,
-        "study": study,
+        "comparison": comparison,
         "group": group,
         "tasks": group.tasks("human"),
         "analytic_tasks": group.tasks("analytic"),
         "measured": measured(group),
         "summary": summary(group),
-        "claims": claims(group, study.tolerance),
+        "claims": claims(group, comparison.tolerance),
         "missing": missing(group),
         "applying": [check for check in checks if check.applies],
         "clear": [check for check in checks if not check.applies],
         "arms": tables.arm_table(group),
         "details": tables.detail_table(group),
         "trained_arms": [
-            (arm, rows_of[-1]["step"]) for arm in study.arms if len(rows_of := course(arm)) > 1
+            (arm, rows_of[-1]["step"]) for arm in comparison.arms if len(rows_of := course(arm)) > 1
         ],
-        "swept_arms": [arm.name for arm in study.arms if swept(arm)],
-        "moved": along_training(study.arms),
-        "course": tables.course_table(study.arms),
+        "swept_arms": [arm.name for arm in comparison.arms if swept(arm)],
+        "moved": along_training(comparison.arms),
+        "course": tables.course_table(comparison.arms),
         "formats": [
             {
                 "group": of_group,
                 "table": tables.format_table(of_group),
                 "sentences": tables.format_sentences(of_group),
-                "claims": claims(of_group, study.tolerance) if of_group is not group else [],
+                "claims": claims(of_group, comparison.tolerance) if of_group is not group else [],
             }
-            for of_group in study.groups
+            for of_group in comparison.groups
         ],
         "analytic": [
             (tables.analytic_table(of_group), tables.analytic_sentences(of_group))
-            for of_group in study.groups
+            for of_group in comparison.groups
             if of_group.tasks("analytic")
         ],
-        "inflation": tables.inflation_table(study),
-        "contrasts": tables.contrast_table(study),
-        "ledger": tables.ledger_table(study.arms),
-        "budgets": tables.budget_table(study.budget_rows()),
-        "trace_sentences": tables.trace_sentences(study),
-        "facts": {arm.name: tables.facts(study, arm) for arm in study.arms},
+        "inflation": tables.inflation_table(comparison),
+        "contrasts": tables.contrast_table(comparison),
+        "ledger": tables.ledger_table(comparison.arms),
+        "budgets": tables.budget_table(comparison.budget_rows()),
+        "trace_sentences": tables.trace_sentences(comparison),
+        "facts": {arm.name: tables.facts(comparison, arm) for arm in comparison.arms},
         "settings": group.result["settings"],
-        "notes": study.rows("notes"),
+        "notes": comparison.rows("notes"),
     }
 
 
@@ -113,8 +113,8 @@ def markdown_table(table: Table) -> Markup:
         ["---:" if column.kind == "number" else "---" for column in table.columns],
     ]
     for row in table.rows:
-        parts = [(cell,) if isinstance(cell, str) else cell for cell in row.cells]
-        lines.append([escaping.escape(" ".join(part)) for part in parts])
+        cells = [cell if isinstance(cell, str) else " ".join(cell) for cell in row.cells]
+        lines.append([escaping.escape(cell) for cell in cells])
     return Markup("\n").join(Markup(f"| {' | '.join(line)} |") for line in lines)
 
 
@@ -150,20 +150,20 @@ FOLDER = Path(__file__).with_name("templates")
 OWN_SCRIPTS = ("page.js", "traces.js")
 
 
-def render(study: Comparison, command: str) -> str:
+def render(comparison: Comparison, command: str) -> str:
     """The whole page as HTML."""
-    every_look = looks(study.arms)
-    drawn, charts_data = charts(study, every_look)
-    traces = read_traces(study)
+    every_look = looks(comparison.arms)
+    drawn, charts_data = charts(comparison, every_look)
+    traces = read_traces(comparison)
     scripts = [library(), *((FOLDER / name).read_text("utf-8") for name in OWN_SCRIPTS)]
     # No text of others, wherever it is printed, may move, hide or reorder anything.
     environment = _environment(formatting.plain)
     return environment.get_template("page.html.j2").render(
-        **content(study, command),
+        **content(comparison, command),
         variables=variables(),
         looks=every_look,
         colours={arm: css(look.light) for arm, look in every_look.items()},
-        plots=inline_plots(study.main, every_look),
+        plots=inline_plots(comparison.main, every_look),
         charts=drawn,
         axes=charts_data["axes"],
         charts_data=htmlsafe_json_dumps(
@@ -171,11 +171,11 @@ def render(study: Comparison, command: str) -> str:
         ),
         scripts=[Markup(script) for script in scripts],
         policy=policy(scripts),
-        filters={"arm": [arm.name for arm in study.arms], "task": _tasks(study)},
+        filters={"arm": [arm.name for arm in comparison.arms], "task": _tasks(comparison)},
         traces=traces,
         sample=SAMPLE,
         responses=htmlsafe_json_dumps(
-            browser_data(traces, study, every_look), ensure_ascii=False, separators=(",", ":")
+            browser_data(traces, comparison, every_look), ensure_ascii=False, separators=(",", ":")
         ),
     )
 
@@ -197,12 +197,12 @@ def _marks(of_arms: Looks) -> dict[str, dict[str, str]]:
     }
 
 
-def _tasks(study: Comparison) -> list[str]:
+def _tasks(comparison: Comparison) -> list[str]:
     """Names of all tasks of all groups, human ones first."""
     found = [
         task
         for source in ("human", "analytic")
-        for group in study.groups
+        for group in comparison.groups
         for task in group.tasks(source)
     ]
     return list(dict.fromkeys(found))
@@ -213,18 +213,18 @@ def _tasks(study: Comparison) -> list[str]:
 FIGURES = "report_figures"  # the folder of the figures, beside the report
 
 
-def render_markdown(study: Comparison, folder: Path, command: str) -> str:
+def render_markdown(comparison: Comparison, folder: Path, command: str) -> str:
     """The whole report as GitHub's Markdown; its figures are written into a folder beside it.
 
     Args:
-        study: what is reported.
+        comparison: what is reported.
         folder: where the report will be.
         command: that makes the report.
 
     Raises:
         UserError: the figures cannot be written.
     """
-    plots, left_out = gallery(study)
+    plots, left_out = gallery(comparison)
     save(plots, folder / FIGURES, ("png",))
     # No text of others, wherever it is printed, means anything in Markdown.
     environment = _environment(escaping.escape, block=escaping.block, table=markdown_table)
@@ -233,9 +233,9 @@ def render_markdown(study: Comparison, folder: Path, command: str) -> str:
         path = Markup(f"{FIGURES}/{file_name(plot)}.png")
         shown[plot.kind].append((plot, path))
     return environment.get_template("report.md.j2").render(
-        **content(study, command),
+        **content(comparison, command),
         plots=shown,
         left_out=left_out,
-        traces=read_traces(study),
+        traces=read_traces(comparison),
         sample=SAMPLE,
     )

@@ -1,6 +1,5 @@
 """The tables of the report as values, for HTML and Markdown alike, and how each arm was made."""
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from handan.report.formatting import (
     correlation,
     count,
     estimate,
+    hundredths,
     listing,
     name,
     number,
@@ -174,12 +174,12 @@ def format_table(group: Group) -> Table:
     return Table(f"Format control, suite {group.suite}", columns, [*rows, Row(oracle)])
 
 
-def contrast_table(study: Comparison) -> Table:
+def contrast_table(comparison: Comparison) -> Table:
     """All contrasts of all groups."""
     columns = [Column("a", "model"), Column("b", "model"), Column("On", "text")]
     labels = ("Difference", "90 % interval", "p", "p, Holm", "Accuracy, a and b", "n")
     rows = []
-    for row in study.rows("contrasts"):
+    for row in comparison.rows("contrasts"):
         accuracies = ", ".join(percent(row[f"accuracy_{of}"]) for of in "ab")
         on = name(row["task"]) if row["task"] else f"mean of {row['mean']} tasks"
         cells: list[Cell] = [row["a"], row["b"], on]
@@ -191,84 +191,93 @@ def contrast_table(study: Comparison) -> Table:
     return Table("Contrasts", columns, rows)
 
 
-def inflation_table(study: Comparison) -> Table:
+def inflation_table(comparison: Comparison) -> Table:
     """All fits of log tokens on those of the base."""
     columns = [Column("Arm", "model"), Column("Base", "model"), Column("Task", "text")]
     columns += [*map(Column, ("k", "b", "b, corrected")), Column("Law", "text")]
     columns += map(Column, ("Residual sd", "r of the two", "Mean ratio", "n"))
     rows = []
-    for row in study.rows("inflation"):
+    for row in comparison.rows("inflation"):
         task = name(row["task"]) if row["task"] else "all, an intercept each"
-        cells: list[Cell] = [row["student"], row["base"], task, number(row["k"], 2)]
+        cells: list[Cell] = [row["student"], row["base"], task, hundredths(row["k"])]
         cells += [_estimate(of["b"], of["b_ci"]) for of in (row, row["corrected"])]
-        cells += [row["law"] or UNKNOWN, number(row["residual_sd"], 2), correlation(row["r"])]
-        cells += [number(row["geometric_mean_ratio"], 2), count(row["n"])]
+        cells += [row["law"] or UNKNOWN, hundredths(row["residual_sd"]), correlation(row["r"])]
+        cells += [hundredths(row["geometric_mean_ratio"]), count(row["n"])]
         rows.append(Row(cells, row["student"], row["task"]))
     return Table("Inflation", columns, rows)
 
 
+# Header, name in metrics.jsonl, and how it is written.
+COURSE: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+    ("Step", "step", count),
+    ("Trained tokens", "budget/trained_tokens", count),
+    ("Accuracy", "status/accuracy", percent),
+    ("Tokens", "cost/reasoning_tokens", number),
+    ("Capped", "status/cap_rate", percent),
+    ("k against step 0", "inflation/k", hundredths),
+    ("b", "inflation/b", hundredths),
+)
+
+
 def course_table(arms: Sequence[Arm]) -> Table:
     """What was probed along the training of each arm, one row a step."""
-    columns = [Column("Arm", "model"), Column("Step"), Column("Trained tokens")]
-    columns += map(Column, ("Mean r", "Accuracy", "Tokens", "Capped", "k against step 0", "b"))
     rows = []
     for arm in arms:
         for row in course(arm):
             low, high = (row.get(f"alignment/mean_r_loglog_ci_{end}") for end in ("low", "high"))
             interval = None if low is None or high is None else (low, high)
-            cells: list[Cell] = [arm.name, count(row["step"])]
-            cells.append(count(row.get("budget/trained_tokens")))
-            cells.append(_estimate(row.get("alignment/mean_r_loglog"), interval))
-            cells.append(percent(row.get("status/accuracy")))
-            cells.append(number(row.get("cost/reasoning_tokens")))
-            cells.append(percent(row.get("status/cap_rate")))
-            cells += [number(row.get(f"inflation/{of}"), 2) for of in "kb"]
-            rows.append(Row(cells, arm.name))
-    return Table("Measured steps", columns, rows)
+            cells: list[Cell] = [shown(row.get(key)) for _, key, shown in COURSE]
+            cells.insert(2, _estimate(row.get("alignment/mean_r_loglog"), interval))
+            rows.append(Row([arm.name, *cells], arm.name))
+    labels = [label for label, _, _ in COURSE]
+    labels.insert(2, "Mean r")
+    return Table("Measured steps", [Column("Arm", "model"), *map(Column, labels)], rows)
+
+
+# Header, key of the budget, how it is written, and what is written smaller: key and words.
+LEDGER: tuple[tuple[str, str, Callable[[Any], str], Mapping[str, str]], ...] = (
+    ("Trained tokens", "trained_tokens", count, {}),
+    ("Processed tokens", "processed_tokens", count, {}),
+    (
+        "Generated tokens",
+        "generated_tokens",
+        count,
+        {
+            "teacher_generated_tokens": "by the teacher",
+            "teacher_scored_tokens": "scored by the teacher",
+        },
+    ),
+    ("Device-seconds", "device_seconds", number, {"teacher_device_seconds": "for traces"}),
+    ("Model FLOPs", "model_flops", scientific, {"teacher_flops": "of the teacher"}),
+    (
+        "Peak memory, GiB",
+        "peak_memory_gib",
+        hundredths,
+        {"peak_gpu_memory_gib": "on the accelerator"},
+    ),
+    ("Probes, s", "probe_seconds", number, {}),
+)
 
 
 def ledger_table(arms: Sequence[Arm]) -> Table:
     """What each arm consumed in its own training and its final evaluation."""
-    labels = ("Steps", "Trained tokens", "Processed tokens", "Generated tokens", "Device-seconds")
-    labels += ("Model FLOPs", "Peak memory, GiB", "Probes, s", "Evaluation, tokens")
     rows = []
     for arm in arms:
-        own = defaultdict(lambda: None, arm.training.get("budget") or {})
-        evaluation = defaultdict(lambda: None, arm.evaluation.get("budget") or {})
-
-        def teacher(key: str, shown: Callable[[Any], str], what: str, own: Any = own) -> list[str]:
-            if own[key] is None and own["trained_tokens"] is not None:
-                return [f"unknown {what}"]
-            return [f"{shown(own[key])} {what}"] if own[key] else []
-
-        memory = own["peak_gpu_memory_gib"]
-        cells: list[Cell] = [
-            *(arm.name, count(arm.training.get("steps"))),
-            *(count(own["trained_tokens"]), count(own["processed_tokens"])),
-            (
-                count(own["generated_tokens"]),
-                *teacher("teacher_generated_tokens", count, "by the teacher"),
-                *teacher("teacher_scored_tokens", count, "scored by the teacher"),
-            ),
-            (
-                number(own["device_seconds"]),
-                *teacher("teacher_device_seconds", number, "for traces"),
-            ),
-            (
-                scientific(own["model_flops"]),
-                *teacher("teacher_flops", scientific, "of the teacher"),
-            ),
-            (
-                number(own["peak_memory_gib"], 2),
-                *([f"{number(memory, 2)} on the accelerator"] if memory else []),
-            ),
-            number(own["probe_seconds"]),
-            (
-                count(evaluation["generated_tokens"]),
-                f"{number(evaluation['device_seconds'])} device-seconds",
-            ),
-        ]
+        own, evaluation = (of.get("budget") or {} for of in (arm.training, arm.evaluation))
+        cells: list[Cell] = [arm.name, count(arm.training.get("steps"))]
+        for _, key, shown, smaller in LEDGER:
+            parts = [shown(own.get(key))]
+            for other, what in smaller.items():
+                # A teacher's part is unknown, not none, where a training was counted without it.
+                if own.get(other):
+                    parts.append(f"{shown(own[other])} {what}")
+                elif own.get(other) is None and other.startswith("teacher") and own:
+                    parts.append(f"unknown {what}")
+            cells.append(tuple(parts))
+        seconds = f"{number(evaluation.get('device_seconds'))} device-seconds"
+        cells.append((count(evaluation.get("generated_tokens")), seconds))
         rows.append(Row(cells, arm.name))
+    labels = ("Steps", *(label for label, *_ in LEDGER), "Evaluation, tokens")
     return Table("Budget", [Column("Arm", "model"), *map(Column, labels)], rows)
 
 
@@ -279,7 +288,7 @@ def budget_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     columns += [Column(sentence(measure)) for measure in budgets.MEASURES.values()]
     shown = []
     for row in rows:
-        ratios = [(number(of["ratio"], 2), words[of["within"]]) for of in row["measures"]]
+        ratios = [(hundredths(of["ratio"]), words[of["within"]]) for of in row["measures"]]
         shown.append(Row([row["a"], row["b"], *ratios], row["a"]))
     return Table("Matched budgets", columns, shown)
 
@@ -329,13 +338,13 @@ def format_sentences(group: Group) -> list[str]:
     return said
 
 
-def trace_sentences(study: Comparison) -> list[str]:
+def trace_sentences(comparison: Comparison) -> list[str]:
     """What was dropped from the traces each student was trained on."""
     said = []
-    for arm in study.arms:
+    for arm in comparison.arms:
         if not arm.training.get("traces"):
             continue
-        traces = study.traces.get(arm.name)
+        traces = comparison.traces.get(arm.name)
         if traces is None:
             said.append(
                 f"Traces of {arm.name}: the run that made them was not found, so what they cost "
@@ -355,7 +364,7 @@ def trace_sentences(study: Comparison) -> list[str]:
     return said
 
 
-def facts(study: Comparison, arm: Arm) -> list[tuple[str, list[tuple[str, str]]]]:
+def facts(comparison: Comparison, arm: Arm) -> list[tuple[str, list[tuple[str, str]]]]:
     """For each stage of an arm its title and what was recorded of it, by name."""
     stages = []
     if arm.training:
@@ -369,7 +378,7 @@ def facts(study: Comparison, arm: Arm) -> list[tuple[str, list[tuple[str, str]]]
             "traces, SHA-256": arm.training.get("traces"),
         }
         stages.append(("Training", _stage(arm.training) | more))
-    if (traces := study.traces.get(arm.name)) is not None:
+    if (traces := comparison.traces.get(arm.name)) is not None:
         stages.append(("Traces it was trained on", _stage(traces)))
     if arm.evaluation:
         conditions, engine = arm.run["comparability"], arm.evaluation.get("engine") or {}

@@ -156,12 +156,16 @@ def read_response(file: BinaryIO, place: Place) -> Response:
     form = FORMATS.get(str(row.get("reasoning_format")), FORMATS["tiny"])
     thinking, answer = parts_of(str(row.get("text", "")), form, row.get("reasoning_tokens"))
     correct = row.get("correct")
-    counts = [row.get(f"{part}_tokens") for part in ("reasoning", "answer")]
+    reasoning_tokens, answer_tokens = (
+        count if type(count) is int else None
+        for count in (row.get("reasoning_tokens"), row.get("answer_tokens"))
+    )
     return Response(
         place,
         bounded(row.get("status", "status unknown")),
         correct if isinstance(correct, bool) else None,
-        *(count if type(count) is int else None for count in counts),
+        reasoning_tokens,
+        answer_tokens,
         bounded(thinking),
         bounded(answer),
     )
@@ -245,24 +249,24 @@ class Traces(NamedTuple):
         )
 
 
-def read_traces(study: Comparison) -> Traces:
+def read_traces(comparison: Comparison) -> Traces:
     """Find the responses of all arms and read as many as there is room for.
 
     Raises:
         UserError: a line of a file of responses or of items.jsonl is no JSON object.
     """
     found: dict[Key, list[tuple[Arm, Place]]] = {}
-    for arm in study.arms:
+    for arm in comparison.arms:
         for place in _wanted(places(arm)):
             found.setdefault((place.task, place.item), []).append((arm, place))
-    asked = _asked(study)
+    asked = _asked(comparison)
     by_task: dict[str, list[Key]] = {}
     for key in sorted(found, key=lambda key: _rank(key, asked)):
         by_task.setdefault(key[0], []).append(key)
     spread = [[keys[i] for i in spread_order(len(keys))] for keys in by_task.values()]
     order = [key for keys in zip_longest(*spread) for key in keys if key]
     stored = _read(order, found)
-    questions = _questions(study, set(stored))
+    questions = _questions(comparison, set(stored))
     shown = {
         key: Shown(*key, asked.get(key, UNKNOWN), *questions[key], stored[key])
         for key in chain.from_iterable(by_task.values())
@@ -321,9 +325,9 @@ def _rank(key: Key, asked: Mapping[Key, Asked]) -> tuple:
     return source != "human", key[0], demand is None, demand or 0.0, key[1]
 
 
-def _asked(study: Comparison) -> dict[Key, Asked]:
+def _asked(comparison: Comparison) -> dict[Key, Asked]:
     out: dict[Key, Asked] = {}
-    for group in study.groups:
+    for group in comparison.groups:
         for arm in group.arms:
             for task, costs in group.costs[arm.name].items():
                 for item, demand, mean in zip(
@@ -353,10 +357,10 @@ def _read(
     return stored
 
 
-def _questions(study: Comparison, keys: set[Key]) -> dict[Key, tuple[str | None, str | None]]:
+def _questions(comparison: Comparison, keys: set[Key]) -> dict[Key, tuple[str | None, str | None]]:
     """Question and right answer of the items, of the first arm whose items.jsonl has them."""
     out: dict[Key, tuple[str | None, str | None]] = {}
-    for arm in study.arms:
+    for arm in comparison.arms:
         if len(out) < len(keys):
             for row in rows_of(arm.run_dir / "items.jsonl"):
                 key = (str(row.get("task")), str(row.get("item")))
@@ -369,7 +373,9 @@ def _text(value: object) -> str | None:
     return None if value is None else bounded(value)
 
 
-def browser_data(traces: Traces, study: Comparison, looks: Mapping[str, Look]) -> dict[str, Any]:
+def browser_data(
+    traces: Traces, comparison: Comparison, looks: Mapping[str, Look]
+) -> dict[str, Any]:
     """The data that ``traces.js`` reads.
 
     Arms, tasks, items and texts are lists and refer to each other by position, and a text that
@@ -378,7 +384,7 @@ def browser_data(traces: Traces, study: Comparison, looks: Mapping[str, Look]) -
     evaluation), number, positions of status and grade among the texts, reasoning and answer tokens
     (null if unknown), positions of thinking and answer among the texts.
     """
-    arms = {arm.name: position for position, arm in enumerate(study.arms)}
+    arms = {arm.name: position for position, arm in enumerate(comparison.arms)}
     names = list(dict.fromkeys(shown.task for shown in traces.shown))
     texts: dict[str, int] = {}
 
@@ -414,21 +420,21 @@ def browser_data(traces: Traces, study: Comparison, looks: Mapping[str, Look]) -
                 "mark": looks[arm.name].character,
                 "colour": css(looks[arm.name].light),
             }
-            for arm in study.arms
+            for arm in comparison.arms
         ],
-        "tasks": [_task(study, task) for task in names],
+        "tasks": [_task(comparison, task) for task in names],
         "items": items,
         "responses": responses,
         "texts": list(texts),
     }
 
 
-def _task(study: Comparison, task: str) -> dict[str, Any]:
+def _task(comparison: Comparison, task: str) -> dict[str, Any]:
     """A task with the mean of what its items ask, and what each arm spends on them on average,
     in reasoning tokens: drawn, and at T = 0."""
     costs = [
         [group.costs[model].get(task) if model else None for model in (arm.name, arm.greedy)]
-        for group in study.groups
+        for group in comparison.groups
         for arm in group.arms
     ]
     known = next((sampled for sampled, _ in costs if sampled is not None), None)

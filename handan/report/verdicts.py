@@ -40,7 +40,7 @@ NOT_CORRECTED = ", not after correction"
 MIN_RISE, MIN_LEVEL, MIN_ROOM, MIN_RATIO = 0.1, 0.1, 0.15, 1.5
 # A slope shown to be within this of 1 is that of a constant multiple.
 SLOPE_BOUND = 0.1
-# A study should find what is there four times in five.
+# A comparison should find what is there four times in five.
 USUAL_POWER = 0.80
 # .4 - .3 is a little less than .1 in floating point.
 _ROUNDING = 1e-9

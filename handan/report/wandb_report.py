@@ -78,16 +78,16 @@ class Address(NamedTuple):
     project: str
 
 
-def publish(study: Comparison, address: Address, offline: Path | None) -> str:
+def publish(comparison: Comparison, address: Address, offline: Path | None) -> str:
     """Save the report, or only its spec if ``offline`` is a file, and say in a sentence which.
 
     Raises:
         UserError: there is no login or no network, W&B refuses the report, or the file cannot be
             written.
     """
-    text = validated(study, address)
+    text = validated(comparison, address)
     if offline is None:
-        return f"saved {printable(_save(study, address))}"
+        return f"saved {printable(_save(comparison, address))}"
     write_text(offline, text)
     return f"wrote {printable(str(offline))}, which wandb-workspaces reads back unchanged"
 
@@ -147,15 +147,15 @@ def label(name: object) -> str:
     return plain(name).replace("${", "$ {").replace("[[", "[ [")
 
 
-def tracked_arms(study: Comparison, address: Address) -> list[TrackedArm]:
+def tracked_arms(comparison: Comparison, address: Address) -> list[TrackedArm]:
     """The arms with a run in W&B, in the order of the comparison.
 
     An arm is found by the id that run.json has of its run, or else by the run's name. A trained
     arm without either is looked for by its name in the configs of runs.
     """
     found: list[TrackedArm] = []
-    every_look = looks(study.arms)
-    for arm in (arm for arm in study.arms if arm.training):
+    every_look = looks(comparison.arms)
+    for arm in (arm for arm in comparison.arms if arm.training):
         recorded = arm.training.get("wandb")
         run: dict[str, Any] = recorded if isinstance(recorded, dict) else {}
         asked = ("config", "arm", arm.name)
@@ -322,7 +322,7 @@ def _verdicts(group: Group) -> Iterator[Any]:
         yield from _bullets(text for text in more if text)
 
 
-def _which_runs(study: Comparison, runs: Sequence[TrackedArm]) -> Iterator[str]:
+def _which_runs(comparison: Comparison, runs: Sequence[TrackedArm]) -> Iterator[str]:
     """Say which arm is which run, and which arms are numbers only."""
     ways = {"name": "run id", "displayName": "run name", "arm": "the config value 'arm'"}
     for run in runs:
@@ -332,7 +332,7 @@ def _which_runs(study: Comparison, runs: Sequence[TrackedArm]) -> Iterator[str]:
             f"{run.address.entity}/{run.address.project}"
         )
     with_run = [run.arm.name for run in runs]
-    for arm in study.arms:
+    for arm in comparison.arms:
         if arm.name not in with_run:
             yield f"{arm.name} ({arm.role}): no W&B run; in the text and the tables only"
 
@@ -359,57 +359,61 @@ def _multiplied(claim: Claim) -> str:
 # -- the whole report --------------------------------------------------------------------------
 
 
-def report_of(study: Comparison, address: Address, placed: bool) -> wr.Report:
+def report_of(comparison: Comparison, address: Address, placed: bool) -> wr.Report:
     """The report as an object of wandb-workspaces.
 
     Args:
-        study: the runs.
+        comparison: the runs.
         address: where the report belongs.
         placed: run sets name entity and project; building the spec then asks W&B for them.
     """
-    runs, checks = tracked_arms(study, address), confounds(study)
+    runs, checks = tracked_arms(comparison, address), confounds(comparison)
     said = [f"{check.title}: {check.text}" for check in checks]
     num_applying = sum(check.applies for check in checks)
     blocks = [
         *(wr.TableOfContents(), wr.H2("The answer in these runs")),
-        *_bullets(summary(study.main)),
-        *(wr.H2("Verdicts"), *_verdicts(study.main)),
+        *_bullets(summary(comparison.main)),
+        *(wr.H2("Verdicts"), *_verdicts(comparison.main)),
         *(wr.H2("What else could explain it"), *_bullets(said[:num_applying])),
         *(wr.H3("Checked, and no explanation here"), *_bullets(said[num_applying:])),
-        *(wr.H2("Runs"), *_bullets(_which_runs(study, runs))),
+        *(wr.H2("Runs"), *_bullets(_which_runs(comparison, runs))),
         wr.H2("Alignment along training"),
     ]
     if MEAN_R in logged(runs):
-        blocks += _courses(study, runs, placed)
+        blocks += _courses(comparison, runs, placed)
     else:
         blocks.append(_paragraph(NOTHING_LOGGED))
-    for other in study.groups[1:]:
+    for other in comparison.groups[1:]:
         if verdicts := list(_verdicts(other)):
             blocks += [wr.H2("Measured under other conditions"), *verdicts]
     details = [
         wr.MarkdownBlock(as_markdown(without(table, table.files_only)))
-        for table in tables(study.alignment())
+        for table in tables(comparison.alignment())
         if table.name in SHOWN_TABLES
     ]
     blocks += [
         wr.H2("Final evaluation"),
-        wr.MarkdownBlock(f"Arms, over human tasks\n\n{markdown_table(arm_table(study.main))}\n"),
+        wr.MarkdownBlock(
+            f"Arms, over human tasks\n\n{markdown_table(arm_table(comparison.main))}\n"
+        ),
         wr.H3("Every figure, contrast, fit and budget", collapsed_blocks=details),
     ]
     return wr.Report(
         entity=address.entity,
         project=address.project,
         title=TITLE,
-        description=plain(f"Arms: {listing([arm.name for arm in study.arms])}"),
+        description=plain(f"Arms: {listing([arm.name for arm in comparison.arms])}"),
         blocks=blocks,
         width="fluid",
     )
 
 
-def _courses(study: Comparison, runs: list[TrackedArm], placed: bool) -> Iterator[Any]:
+def _courses(comparison: Comparison, runs: list[TrackedArm], placed: bool) -> Iterator[Any]:
     """Everything that W&B draws: words, panels, and in how many columns they stand."""
-    group = study.main
-    laws = [claim for of in study.groups for claim in claims(of) if claim.about == "multiplier"]
+    group = comparison.main
+    laws = [
+        claim for of in comparison.groups for claim in claims(of) if claim.about == "multiplier"
+    ]
     parts: list[tuple[list, list[Panel], int]] = [
         ([_how_to_read(group, runs)], _alignment_panels(group, runs), 2),
         ([wr.H2("Accuracy, length, and how responses end")], _by_step(runs, COURSES), 3),
@@ -427,14 +431,16 @@ def _courses(study: Comparison, runs: list[TrackedArm], placed: bool) -> Iterato
             yield from (*words, _grid(runs, panels, columns, placed))
 
 
-def validated(study: Comparison, address: Address) -> str:
+def validated(comparison: Comparison, address: Address) -> str:
     """The spec as JSON, made without network; wandb-workspaces reads it back as it was.
 
     Run sets get their place at the end: wandb-workspaces would look it up in W&B. The spec thus
     has names of projects, and W&B's internal numbers for them only once the report is saved.
     """
-    model = report_of(study, address, placed=False)._to_model()
-    places = {run.run_set(placed=False)._id: run.project() for run in tracked_arms(study, address)}
+    model = report_of(comparison, address, placed=False)._to_model()
+    places = {
+        run.run_set(placed=False)._id: run.project() for run in tracked_arms(comparison, address)
+    }
     for block in model.spec.blocks:
         if isinstance(block, internal.PanelGrid):
             for run_set in block.metadata.run_sets:
@@ -460,7 +466,7 @@ def read_back(text: str) -> internal.ReportViewspec:
     return model
 
 
-def _save(study: Comparison, address: Address) -> str:
+def _save(comparison: Comparison, address: Address) -> str:
     """Save the report in W&B and return its address."""
     cure = "or give --offline OUT.json to write the report's spec without W&B"
     try:
@@ -468,7 +474,7 @@ def _save(study: Comparison, address: Address) -> str:
             raise UserError(
                 f"no key of W&B is known, or WANDB_MODE is offline; run wandb login, {cure}"
             )
-        return report_of(study, address, placed=True).save().url
+        return report_of(comparison, address, placed=True).save().url
     except (wandb.errors.Error, WandbApiFailedError, ValueError) as error:
         reason = printable(" ".join(str(error).split())).rstrip(".")
         raise UserError(
