@@ -21,7 +21,7 @@ from handan.report.plot_page import charts, inline_plots
 from handan.report.plot_styles import Looks, css, library, looks, variables
 from handan.report.plots import KINDS, Plot, file_name, gallery, save
 from handan.report.summary import along_training, summary
-from handan.report.tables import Table
+from handan.report.tables import Table, joined
 from handan.report.trace_browser import SAMPLE, browser_data, read_traces
 from handan.report.verdicts import claims, missing
 
@@ -113,9 +113,8 @@ def markdown_table(table: Table) -> Markup:
         ["---:" if column.kind == "number" else "---" for column in table.columns],
     ]
     for row in table.rows:
-        cells = [cell if isinstance(cell, str) else " ".join(cell) for cell in row.cells]
-        lines.append([escaping.escape(cell) for cell in cells])
-    return Markup("\n").join(Markup(f"| {' | '.join(line)} |") for line in lines)
+        lines.append([escaping.escape(joined(cell)) for cell in row.cells])
+    return Markup("\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 
 def measured(group: Group) -> list[str]:

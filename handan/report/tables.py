@@ -59,6 +59,11 @@ class Table(NamedTuple):
     rows: Sequence[Row]
 
 
+def joined(cell: Cell) -> str:
+    """A cell on one line."""
+    return cell if isinstance(cell, str) else " ".join(cell)
+
+
 def arm_table(group: Group) -> Table:
     """One row an arm, over human tasks: r of each task, its mean, and means of other measures."""
     tasks, shown = group.tasks("human"), measures.shown(ARMS)
@@ -317,7 +322,7 @@ def format_sentences(group: Group) -> list[str]:
             continue
         rs = listing(
             [
-                f"{arm.name} {' '.join(_r(figures))}"
+                f"{arm.name} {joined(_r(figures))}"
                 for arm in group.arms
                 if (figures := group.of_tasks(arm.name).get(task)) is not None
             ]
