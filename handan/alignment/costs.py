@@ -461,8 +461,8 @@ def _agree(
     """Check that rows that are equal in the key columns have the same value."""
     first = table.first_rows(*keys)
     if isinstance(values, np.ndarray):
-        there = values[first]
-        differ = ~((values == there) | (np.isnan(values) & np.isnan(there)))
+        other = values[first]
+        differ = ~((values == other) | (np.isnan(values) & np.isnan(other)))
     else:
         numbered: dict = {}
         known = np.array([numbered.setdefault(str(value), len(numbered)) for value in values])

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from handan import rundir
 from handan.alignment.align import align
 from handan.alignment.costs import RESPONSE, SPAN, status_under
+from handan.alignment.measures import MEANS, TASKS
 from handan.alignment.pairs import Comparisons
 from handan.evaluation.responses import KEY, SamplingPlan, collect
 from handan.evaluation.suite import Suite, SuiteItem, coverage_notes, suite_items
@@ -230,26 +230,31 @@ def suite_metrics(costs: Sequence[dict], first: Sequence[dict] | None) -> dict[s
     result = align(rows, bootstrap=STEP_BOOTSTRAP, seed=0, comparisons=comparisons)
     figures = result["models"][model]
     out = {
-        **_with_interval("alignment/mean_r_loglog", figures, "mean_r_loglog"),
         "cost/reasoning_tokens": fmean(row["reasoning_tokens"] for row in costs),
         "status/accuracy": fmean(row["correct"] for row in costs),
     }
     for name, status in RATES.items():
         out[f"status/{name}"] = fmean(row["status"] == status for row in costs)
+    for mean in MEANS:
+        out |= _with_interval(mean.curve, mean.value(figures), mean.interval(figures))
     for task, of_task in figures["tasks"].items():
-        out |= _with_interval(f"alignment/{task}/r_loglog", of_task, "r_loglog")
-        out[f"cost/{task}/reasoning_tokens"] = of_task["mean_tokens"]
-        out[f"status/{task}/accuracy"] = of_task["accuracy"]
+        for of in TASKS:
+            name = of.task_curve.format(task=task)
+            out |= _with_interval(name, of.value(of_task), of.interval(of_task))
     for row in result["inflation"]:
         if row["task"] is None:
             out["inflation/k"] = row["geometric_mean_ratio"]
-            out |= _with_interval("inflation/b", row["corrected"], "b")
+            corrected = row["corrected"]
+            out |= _with_interval("inflation/b", corrected["b"], corrected["b_ci"])
     return {key: value for key, value in out.items() if value is not None}
 
 
-def _with_interval(name: str, figures: Mapping[str, Any], key: str) -> dict[str, float | None]:
-    low, high = figures[f"{key}_ci"] or (None, None)
-    return {name: figures[key], f"{name}_ci_low": low, f"{name}_ci_high": high}
+def _with_interval(
+    name: str, value: float | None, interval: Sequence[float] | None
+) -> dict[str, float | None]:
+    """A metric with its bounds; nothing for a measure without a name along training."""
+    low, high = interval or (None, None)
+    return {name: value, f"{name}_ci_low": low, f"{name}_ci_high": high} if name else {}
 
 
 def time_share(measuring_s: float, training_s: float) -> float:
