@@ -130,3 +130,9 @@ def test_natural_tasks_can_be_put_in_a_suite(tmp_path):
 
 def test_the_suite_file_is_plain_yaml(tmp_path):
     assert yaml.safe_load(small_suite(tmp_path).read_text())["name"] == "small"
+
+
+def test_a_suite_without_tables_is_recorded_as_before_there_were_any():
+    """So that an evaluation which an older version began goes on."""
+    tasks = load_suite(SUITES / "tiny_probe.yaml").settings["tasks"]
+    assert {key for task in tasks for key in task} == {"task", "wording", "norms", "format"}

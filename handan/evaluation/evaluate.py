@@ -104,7 +104,7 @@ def evaluate(
         "model_fingerprint": engine.fingerprint,
         "engine": engine.identity,
         "reasoning_format": asdict(engine.form),
-        "suite": asdict(suite),
+        "suite": suite.settings,
     }
     # What must be equal between runs for their costs to be compared.
     comparability = {

@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from handan import norms, tasks
 from handan.alignment.correlation import MIN_ITEMS
@@ -72,13 +73,18 @@ class Suite:
     seed: int
 
     @property
-    def fingerprint(self) -> str:
-        """Hash of everything that decides the results."""
+    def settings(self) -> dict[str, Any]:
+        """The suite as its YAML has it, and as runs record it."""
         content = asdict(self)
         for task in content["tasks"]:
             if task["items"] is None:  # as before there were tables
                 del task["items"]
-        return content_hash(content)
+        return content
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of everything that decides the results."""
+        return content_hash(self.settings)
 
     def decodings(self) -> dict[int, Decoding]:
         """Decoding of each sample number; the greedy one is number -1."""
