@@ -162,7 +162,7 @@ def _upload(run_dir: Path, repo: str, kind: str, names: list[str], private: bool
 
 
 def is_own(text: str) -> bool:
-    """Whether a README.md was made by a program and not touched since: by us, or by TRL."""
+    """Tell whether a README.md was made by a program, ours or TRL, and not touched since."""
     if mark := MARK.search(text):
         return content_hash(text[: mark.start()].rstrip()) == mark[1]
     return "generated_from_trainer" in text

@@ -76,7 +76,7 @@ class Arm:
 
     @property
     def training(self) -> Mapping[str, Any]:
-        """What run.json says of its training; empty if it was not trained."""
+        """Its training in run.json; empty if it was not trained."""
         return self.run.get("training", {})
 
     @property
@@ -86,7 +86,7 @@ class Arm:
 
     @property
     def published(self) -> Mapping[str, Any]:
-        """What a zoo says of the training of a published model; empty if it is not of a zoo."""
+        """The training of a published model as a zoo declares it; empty if it is not of a zoo."""
         return self.run.get("published", {})
 
     @property
@@ -101,7 +101,7 @@ class Arm:
 
     @property
     def evaluation(self) -> Mapping[str, Any]:
-        """What run.json says of its evaluation."""
+        """Its evaluation in run.json."""
         return self.run.get("evaluation", {})
 
     @property
@@ -136,7 +136,7 @@ class Arm:
 
     @property
     def noun(self) -> str:
-        """What a sentence calls it, with its name where that adds something."""
+        """Its name in a sentence: its kind, and its own name where that adds something."""
         noun = KINDS[self.kind].format(method=self.method)
         return noun if self.name.casefold() in noun.casefold().split() else f"{noun} {self.name}"
 
@@ -158,7 +158,7 @@ class Arm:
 
 
 def same_start(a: Arm, b: Arm) -> bool:
-    """Whether the trainings of both began with the same weights."""
+    """Tell whether the trainings of both began with the same weights."""
     return a.started_from is not None and a.started_from == b.started_from
 
 
@@ -516,7 +516,7 @@ def _group(arms: list[Arm], table: CostTable, notes: list[str]) -> Group:
 
 
 def _traces_of(arm: Arm, given: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """What run.json of its teacher's traces says; the file's hash proves that they are the ones."""
+    """Find its teacher's traces in run.json of their making; the hash of the file proves them."""
     wanted = arm.training.get("traces")
     if not wanted:
         return None
@@ -529,7 +529,7 @@ def _traces_of(arm: Arm, given: Sequence[Mapping[str, Any]]) -> Mapping[str, Any
 
 
 def course(arm: Arm) -> list[dict[str, Any]]:
-    """What was measured at each step of an arm's training, sorted by step.
+    """Measurements of an arm's training, one row a step, sorted by step.
 
     A row holds the numbers of metrics.jsonl under their names there, 'step', and 'share', the
     percentage of the training's steps. Where the trainer measured nothing, it is what a sweep over
@@ -544,7 +544,7 @@ def course(arm: Arm) -> list[dict[str, Any]]:
 
 
 def swept(arm: Arm) -> bool:
-    """Whether the course of an arm was measured on its checkpoints, not while it was trained."""
+    """Tell whether an arm was measured on its checkpoints, not while it was trained."""
     return not _measured(arm.metrics) and bool(_measured(arm.sweep))
 
 

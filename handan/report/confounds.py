@@ -245,7 +245,7 @@ def _budget(group: Group, models: Sequence[str], tolerance: float) -> Confound |
 
 
 def _budget_difference(row: Mapping[str, Any]) -> str | None:
-    """How far two budgets are apart on measures that could matter; None if on none of them."""
+    """Say how far two budgets are apart on measures that could matter; None if on none."""
     apart, unknown = [], []
     for of_measure in row["measures"]:
         what = budgets.MEASURES[of_measure["measure"]].removesuffix(" (with the teacher's)")

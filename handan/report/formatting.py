@@ -1,4 +1,4 @@
-"""How numbers are written on the page. Signs are kept; what is unknown is a dash."""
+"""Numbers and names as a report writes them. Signs are kept; what is unknown is a dash."""
 
 import re
 from collections.abc import Sequence

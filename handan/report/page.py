@@ -1,4 +1,4 @@
-"""What a report says, whatever it is written in: the words and tables of a comparison."""
+"""The report as an HTML page and as Markdown, with the same words and tables in both."""
 
 import base64
 import hashlib
@@ -118,7 +118,7 @@ def markdown_table(table: Table) -> Markup:
 
 
 def measured(group: Group) -> list[str]:
-    """What was put to the models, and to how many people."""
+    """Say which items were put to the models, and to how many people."""
     said = []
     for source in ("human", "analytic"):
         parts = [_task_measured(group, task, source) for task in group.tasks(source)]

@@ -10,7 +10,7 @@ from handan.report.formatting import bounds, correlation, count, estimate, listi
 
 
 def summary(group: Group) -> list[str]:
-    """What training did to the arms with a known base: alignment with and without sampling, and
+    """Say what training did to arms with a known base: alignment with and without sampling, and
     accuracy; then reversals, and what the trace format brings by itself."""
     temperature = group.conditions.get("temperature")
     label = f"T = {temperature:g}" if isinstance(temperature, (int, float)) else "T unknown"
@@ -73,7 +73,7 @@ MEAN = "alignment/mean_r_loglog"
 
 
 class Moved(NamedTuple):
-    """What a course of training shows: name of the arm, and one to three sentences."""
+    """Name of an arm, and one to three sentences on the course of its training."""
 
     arm: str
     text: str
@@ -144,7 +144,7 @@ def _on_the_way(probes: Sequence[_Probe]) -> str:
 
 
 def _above(one: _Probe, other: _Probe) -> bool:
-    """Whether the whole interval of one is above that of the other."""
+    """Tell whether the whole interval of one is above that of the other."""
     if one.interval is None or other.interval is None:
         return False
     return one.interval[0] > other.interval[1]

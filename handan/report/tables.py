@@ -225,7 +225,7 @@ COURSE: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 
 
 def course_table(arms: Sequence[Arm]) -> Table:
-    """What was probed along the training of each arm, one row a step."""
+    """Probes along the training of each arm, one row a step."""
     rows = []
     for arm in arms:
         for row in course(arm):
@@ -265,7 +265,7 @@ LEDGER: tuple[tuple[str, str, Callable[[Any], str], Mapping[str, str]], ...] = (
 
 
 def ledger_table(arms: Sequence[Arm]) -> Table:
-    """What each arm consumed in its own training and its final evaluation."""
+    """Budgets of each arm's own training and final evaluation."""
     rows = []
     for arm in arms:
         own, evaluation = (of.get("budget") or {} for of in (arm.training, arm.evaluation))
@@ -313,7 +313,7 @@ def analytic_sentences(group: Group) -> list[str]:
 
 
 def format_sentences(group: Group) -> list[str]:
-    """What the noise-free length of a group's format has to do with people, task by task."""
+    """Relate the noise-free length of a group's format to people, task by task."""
     said = []
     for task in group.tasks("human"):
         costs = [of[task] for arm in group.arms if task in (of := group.costs[arm.name])]
@@ -344,7 +344,7 @@ def format_sentences(group: Group) -> list[str]:
 
 
 def trace_sentences(comparison: Comparison) -> list[str]:
-    """What was dropped from the traces each student was trained on."""
+    """Say what was dropped from the traces each student was trained on."""
     said = []
     for arm in comparison.arms:
         if not arm.training.get("traces"):

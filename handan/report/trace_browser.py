@@ -40,7 +40,7 @@ Key = tuple[str, str]  # task and item
 
 
 class Place(NamedTuple):
-    """Where a response stands.
+    """The place of a response.
 
     ``step`` is the training step it was drawn at, None for the final evaluation; ``offset`` is the
     byte its line begins at, ``line`` the number of that line.
@@ -188,8 +188,11 @@ def bounded(text: object) -> str:
 
 
 class Asked(NamedTuple):
-    """What an item asks: seconds of people or analytic cost (``source`` 'human' or 'analytic'),
-    None where it is not known; and the mean reasoning tokens each arm spent on it."""
+    """Difficulty of an item, and the mean reasoning tokens that each arm spent on it.
+
+    ``demand`` is in seconds of people or analytic cost (``source`` 'human' or 'analytic'), None
+    where it is not known.
+    """
 
     source: str | None
     demand: float | None
@@ -211,7 +214,7 @@ class Shown(NamedTuple):
 
 
 class Traces(NamedTuple):
-    """What is stored.
+    """Everything that is stored.
 
     Attributes:
         shown: items, task by task in the order of what they ask.
@@ -228,7 +231,7 @@ class Traces(NamedTuple):
 
     @property
     def rule(self) -> str:
-        """Which responses these are, and how many of how many."""
+        """Say which responses these are, and how many of how many."""
         text = (
             f"Here are response {SAMPLE} and the response at T = 0 of every arm's final "
             f"evaluation, and response {SAMPLE} at up to {MAX_STEPS} measured steps of its "

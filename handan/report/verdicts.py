@@ -48,7 +48,7 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Requirement:
-    """What a claim requires of the models that it is about.
+    """A condition on the models of a claim, without which it can come neither true nor false.
 
     The estimate itself is compared with ``at_least``; its interval is said beside it.
 
@@ -86,7 +86,7 @@ class Figure(NamedTuple):
 
 
 class Known(NamedTuple):
-    """Where the numbers are.
+    """Sources of the numbers that requirements are checked on.
 
     Attributes:
         r: mean alignment of a model with its interval.
@@ -262,7 +262,7 @@ class Claim:
 
     @property
     def reported(self) -> str:
-        """What the paper reports on this question, if it does."""
+        """The paper's answer to this question, if it has one."""
         return QUESTIONS[self.about].reported
 
 

@@ -72,7 +72,7 @@ NOTHING_LOGGED = (
 
 
 class Address(NamedTuple):
-    """Where in W&B a report is saved."""
+    """The place of a report in W&B."""
 
     entity: str
     project: str
@@ -338,7 +338,7 @@ def _which_runs(comparison: Comparison, runs: Sequence[TrackedArm]) -> Iterator[
 
 
 def _how_to_read(group: Group, runs: Sequence[TrackedArm]) -> wr.P:
-    """What the lines are, and the values beside them, which W&B's line plots cannot hold."""
+    """Explain the lines, and give the values beside them, which W&B's line plots cannot hold."""
     asked = sorted({count for run in runs if (count := num_probed_items(run.arm)) is not None})
     items = f", n = {listing(list(map(str, asked)))} items" if asked else ""
     parts = []
