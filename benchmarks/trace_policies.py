@@ -26,7 +26,7 @@ from scipy.stats import pearsonr
 from handan.files import read_jsonl
 from handan.launch import SINGLE
 from handan.tiny.families import random_problem
-from handan.traces import settings as known
+from handan.traces import trace_settings as known
 from handan.traces.generate import generate_traces
 from handan.traces.select import POLICIES, apply
 

@@ -338,8 +338,8 @@ def _norms_list(arguments: argparse.Namespace) -> None:
 
 def _costs(arguments: argparse.Namespace) -> None:
     from handan.generation.formats import ReasoningFormat
+    from handan.readers.join import write_costs
     from handan.readers.logged import Options
-    from handan.readers.table import write_costs
 
     if arguments.count == "characters" and arguments.tokenizer:
         raise UserError("--count characters needs no --tokenizer; leave one of them out")
@@ -397,9 +397,9 @@ def _experiment(arguments: argparse.Namespace) -> None:
 
 
 def _study(arguments: argparse.Namespace) -> None:
-    from handan.experiments import page
+    from handan.experiments import results_page
 
-    page.run_study(arguments)
+    results_page.run_study(arguments)
 
 
 def _doctor(arguments: argparse.Namespace) -> None:

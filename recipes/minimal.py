@@ -13,7 +13,6 @@ import argparse
 import math
 import random
 from collections import defaultdict
-from pathlib import Path
 from statistics import fmean
 
 import torch
@@ -23,12 +22,16 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from handan import norms
+from handan.tiny.evaluation_items import TASKS, grade, held_out, identity_hash, item_from_problem
 from handan.tiny.families import FAMILIES, random_problem
-from handan.tiny.items import TASKS, grade, held_out, identity_hash, item_from_problem
 
-WEIGHTS = Path("handan/tiny/weights")
-TOKENIZER = AutoTokenizer.from_pretrained(WEIGHTS / "base")
-THINK_END = TOKENIZER.convert_tokens_to_ids("</think>")
+WEIGHTS = "handan/tiny/weights/"
+TOKENIZER = AutoTokenizer.from_pretrained(WEIGHTS + "base", trust_remote_code=False)
+THINK_END, EOS = TOKENIZER.convert_tokens_to_ids(["</think>", TOKENIZER.eos_token])
+
+
+def load(name):
+    return AutoModelForCausalLM.from_pretrained(WEIGHTS + name, trust_remote_code=False)
 
 
 def training_items(number):
@@ -57,13 +60,12 @@ def generate(model, items):
         batch = TOKENIZER.pad({"input_ids": ids}, return_tensors="pt")
         out = model.generate(**batch, do_sample=True, top_k=0, max_new_tokens=256)
         completions += out[:, batch["input_ids"].shape[1] :].tolist()
-    eos = TOKENIZER.eos_token_id
-    return [ids[: ids.index(eos) + 1] if eos in ids else ids for ids in completions]
+    return [ids[: ids.index(EOS) + 1] if EOS in ids else ids for ids in completions]
 
 
 def read(item, completion):
     """Reasoning tokens of a completion, and whether its answer is right: one rule for both arms."""
-    if THINK_END not in completion or completion[-1] != TOKENIZER.eos_token_id:
+    if THINK_END not in completion or completion[-1] != EOS:
         return len(completion), False  # cut at the cap
     end = completion.index(THINK_END)
     answer = TOKENIZER.decode(completion[end + 1 :], skip_special_tokens=True)
@@ -78,8 +80,8 @@ def step(model, optimizer, prompts, completions, advantages):
     """
     rows = [torch.tensor(p + c) for p, c in zip(prompts, completions, strict=True)]
     ids = pad_sequence(rows, batch_first=True, padding_value=TOKENIZER.pad_token_id)
-    places, ends = torch.arange(ids.shape[1]), torch.tensor([[len(row)] for row in rows])
-    begins = torch.tensor([[len(prompt)] for prompt in prompts])
+    begins, ends = (torch.tensor([[len(row)] for row in side]) for side in (prompts, rows))
+    places = torch.arange(ids.shape[1])
     logits = model(input_ids=ids, attention_mask=(places < ends).long()).logits[:, :-1]
     log_probs = -cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
     mask = ((places >= begins) & (places < ends))[:, 1:]
@@ -138,13 +140,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--steps", type=int, default=30, help="of GRPO; SFT takes five times them")
     parser.add_argument("--samples", type=int, default=2, help="responses an evaluation item")
-    parser.add_argument("--problems", type=int, default=500, help="that are trained on")
     options = parser.parse_args()
     random.seed(1), torch.manual_seed(1)
-    items = training_items(options.problems)
-    load = AutoModelForCausalLM.from_pretrained
-    arms = {name: load(WEIGHTS / "base") for name in ("base", "sft", "grpo")}
-    sft(arms["sft"], load(WEIGHTS / "teacher_cold_start"), items, 5 * options.steps, batch_size=32)
+    items = training_items(25 * options.steps)
+    arms = {name: load("base") for name in ("base", "sft", "grpo")}
+    sft(arms["sft"], load("teacher_cold_start"), items, 5 * options.steps, batch_size=32)
     grpo(arms["grpo"], items, options.steps, num_prompts=16, group_size=8)
     for name, model in arms.items():
         evaluate(name, model, options.samples)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from handan import checkpoints
 from handan.files import write_json
 from handan.launch import SINGLE
-from handan.training import checkpoints
 
 ALONE = {"processes": 1, "nodes": 1, "engine": "NO", "mixed_precision": "no"}
 

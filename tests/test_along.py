@@ -10,6 +10,7 @@ import yaml
 from embedded import engine, launch, load, run_python, run_script, small_suite
 from recipe_runs import RECIPES, TWO_RANKS, arguments, of_two_ranks, weights
 
+from handan.checkpoints import seal
 from handan.errors import UserError
 from handan.evaluation import sweep
 from handan.evaluation.evaluate import suite_plan, write_items
@@ -18,7 +19,6 @@ from handan.evaluation.suite import load_suite, suite_items
 from handan.files import append_jsonl, read_json, read_jsonl, write_json
 from handan.generation.formats import FORMATS
 from handan.launch import SINGLE
-from handan.training.checkpoints import seal
 from handan.training.probe import Probe, ProbedSuite
 
 CLOCKS = ("seconds", "probe_share", "memory_gib")  # ends of names of what no two runs share

@@ -56,7 +56,7 @@ def read_experiment(path):
 
 
 def read_traces(path):
-    from handan.traces.settings import from_command_line
+    from handan.traces.trace_settings import from_command_line
 
     sys.argv = ["recipes/traces.py", "--config", str(path)]
     from_command_line()

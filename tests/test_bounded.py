@@ -19,7 +19,7 @@ from handan.evaluation.responses import SamplingPlan, collect
 from handan.generation.engines import load_engine, open_engine
 from handan.generation.prompting import Decoding
 from handan.launch import SINGLE
-from handan.tiny.items import TASKS
+from handan.tiny.evaluation_items import TASKS
 
 KEY = "planted-key-77ab"
 LABELS = {"model": "m", "settings": "s", "seed": 0, "reasoning_format": "tiny"}

@@ -14,11 +14,11 @@ from saved import ALONE, checkpoint, complete_checkpoints
 from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments
 from trl import GRPOConfig, SFTConfig
 
+from handan.checkpoints import found, seal, what_is_wrong
 from handan.errors import UserError
 from handan.files import read_json, write_json
 from handan.generation.loading import fingerprint_of
 from handan.launch import SINGLE, Processes
-from handan.training.checkpoints import found, seal, what_is_wrong
 from handan.training.ledger import Ledger
 from handan.training.resume import checkpoint_to_resume, forget_after
 from handan.training.saving import StopRequest, attach

@@ -58,7 +58,7 @@ def dry_run(path, monkeypatch, capsys):
 
 
 def read_traces(path, *_):
-    from handan.traces.settings import load
+    from handan.traces.trace_settings import load
 
     settings = load(path)
     if settings.source in ("generate", "worked"):

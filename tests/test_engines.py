@@ -19,7 +19,7 @@ from handan.generation.formats import FORMATS
 from handan.generation.prompting import Decoding
 from handan.generation.vllm_engine import context_of, sampling, visible_devices
 from handan.launch import SINGLE
-from handan.tiny.items import TASKS
+from handan.tiny.evaluation_items import TASKS
 
 GREEDY = Decoding(0.0, 1.0, 64)
 COUNTED = {"completion_tokens": 30, "completion_tokens_details": {"reasoning_tokens": 27}}

@@ -1,4 +1,4 @@
-"""The page of common errors quotes sentences that the library raises, and explains every exit code."""
+"""The page of common errors: its sentences are those of the library, its exit codes are all."""
 
 import ast
 import re

@@ -21,7 +21,7 @@ from handan.generation.formats import FORMATS
 from handan.generation.loading import load_model
 from handan.generation.transformers_engine import TransformersEngine
 from handan.launch import SINGLE
-from handan.tiny.items import TASKS
+from handan.tiny.evaluation_items import TASKS
 
 
 def perfect_rows(cost):

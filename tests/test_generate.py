@@ -10,7 +10,7 @@ from handan.generation.formats import FORMATS
 from handan.generation.loading import eos_ids, load_model
 from handan.generation.prompting import Decoding, Request, batches, prompt_ids
 from handan.generation.transformers_engine import complete, generate_batch
-from handan.tiny.items import TASKS
+from handan.tiny.evaluation_items import TASKS
 
 FORM = FORMATS["tiny"]
 SAMPLED = Decoding(1.0, 1.0, 200)

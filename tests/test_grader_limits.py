@@ -8,7 +8,7 @@ from grading_table import quick_outcome
 from handan.tasks import TASKS
 from handan.tasks.final_answers import final_answers
 from handan.tasks.mathematics import reference_answer
-from handan.tiny.items import TASKS as COMPACT
+from handan.tiny.evaluation_items import TASKS as COMPACT
 
 PIECES = ["1", "0 ", "01 1", "(", "{", "\\boxed{", "not ", "no ", "answer is ", "**", "1 or "]
 PIECES += ["true or ", "0101_", "carry 1 ", "\n", " ", "```", "\\begin{array}", "north ", "N ", "-"]

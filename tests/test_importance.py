@@ -22,12 +22,7 @@ from handan.launch import SINGLE
 from handan.training.data import load_prompts, prompt_rows
 from handan.training.ledger import Ledger
 from handan.training.losses import check_context, check_grpo, is_weighed
-from handan.training.rl import (
-    LengthSortedGRPOTrainer,
-    Rollouts,
-    draw,
-    importance_weights,
-)
+from handan.training.rl import LengthSortedGRPOTrainer, Rollouts, draw, importance_weights
 
 CPU = {"use_cpu": True, "bf16": False, "activation_checkpointing": False, "report_to": "none"}
 CORRECTED = {

@@ -10,7 +10,7 @@ from embedded import ROOT, SUITES, WEIGHTS, run_script
 from handan.config import load_yaml, read_yaml
 from handan.evaluation.suite import load_suite, suite_items
 from handan.experiments.declare import load_experiment
-from handan.tiny.items import LONG_TASKS, TASKS
+from handan.tiny.evaluation_items import LONG_TASKS, TASKS
 from handan.tiny.model import make_model
 from handan.tiny.pretrain import Pretraining
 from handan.training.data import ProblemSet

@@ -5,10 +5,10 @@ from embedded import WEIGHTS, run_script
 from recipe_runs import arguments
 from test_recipes import largest_difference
 
+from handan.checkpoints import what_is_wrong
 from handan.errors import UserError
 from handan.files import read_json, read_jsonl
 from handan.generation.loading import load_model
-from handan.training.checkpoints import what_is_wrong
 from handan.training.rl import (
     TEXT_CHARACTERS,
     TEXTS,

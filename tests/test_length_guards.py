@@ -19,7 +19,7 @@ from handan.errors import UserError
 from handan.files import write_jsonl
 from handan.launch import SINGLE
 from handan.traces.generate import generate_traces
-from handan.traces.settings import GenerateSettings
+from handan.traces.trace_settings import GenerateSettings
 from handan.training.labels import IGNORED
 from handan.training.ledger import Ledger
 from handan.training.losses import LOSSES, check_loss

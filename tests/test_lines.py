@@ -4,7 +4,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handan.alignment.regression import deming_slope, fit_line, least_squares_slope, theil_sen
+from handan.alignment.inflation import deming_slope, fit_line, least_squares_slope, theil_sen
 
 ALONE = np.zeros(30, dtype=np.intp)
 

@@ -13,7 +13,7 @@ from handan.errors import UserError
 from handan.files import file_hash, read_json, write_json
 from handan.generation.loading import load_model
 from handan.report.comparison import read_comparison
-from handan.tiny.items import held_out
+from handan.tiny.evaluation_items import held_out
 from handan.tiny.pretrain import Pretraining, pretrain
 
 CONFIG = ROOT / "handan" / "tiny" / "pretraining" / "base.yaml"

@@ -10,8 +10,8 @@ from handan import tasks
 from handan.errors import UserError
 from handan.files import content_hash
 from handan.tasks import human_items
+from handan.tiny.evaluation_items import TASKS, held_out
 from handan.tiny.families import problem_of_key
-from handan.tiny.items import TASKS, held_out
 from handan.training.data import SYMBOLS, check_held_out, load_prompts
 
 PROMPTS = ROOT / "recipes" / "configs" / "tiny" / "prompts.yaml"

@@ -13,6 +13,7 @@ from recipe_runs import PROMPTS, RECIPES, TWO_RANKS, arguments, of_two_ranks, tr
 from safetensors.torch import load_file
 from saved import complete_checkpoints
 
+from handan.checkpoints import what_is_wrong
 from handan.errors import UserError
 from handan.evaluation import sweep
 from handan.evaluation.evaluate import evaluate
@@ -21,8 +22,7 @@ from handan.files import file_hash, read_json, read_jsonl, write_json
 from handan.generation.formats import FORMATS
 from handan.generation.transformers_engine import TransformersEngine, load_model
 from handan.launch import SINGLE
-from handan.tiny.items import held_out
-from handan.training.checkpoints import what_is_wrong
+from handan.tiny.evaluation_items import held_out
 from handan.training.resume import checkpoint_to_resume
 
 BY_VLLM = ["--use_vllm", "true", "--vllm_importance_sampling_clip_max", "3"]

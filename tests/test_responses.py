@@ -12,7 +12,7 @@ from handan.generation.formats import FORMATS
 from handan.generation.prompting import Decoding
 from handan.generation.transformers_engine import TransformersEngine
 from handan.launch import SINGLE
-from handan.tiny.items import TASKS
+from handan.tiny.evaluation_items import TASKS
 
 FORM = FORMATS["tiny"]
 LABELS = {"model": "base", "settings": "s1", "seed": 0, "reasoning_format": "tiny"}

@@ -4,7 +4,8 @@ from types import SimpleNamespace
 import pytest
 
 from handan.errors import UserError
-from handan.training.settings import SCHEDULE, check_schedule, measured_steps
+from handan.evaluation.evaluate import SCHEDULE
+from handan.training.settings import check_schedule, measured_steps
 
 
 @pytest.mark.parametrize(

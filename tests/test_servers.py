@@ -16,7 +16,7 @@ from handan.generation import openai_engine
 from handan.generation.chat import CUT, ENDED, FAILED, WITHHELD, class_of, ended
 from handan.generation.formats import FORMATS
 from handan.generation.vllm_engine import completion_of
-from handan.tiny.items import TASKS
+from handan.tiny.evaluation_items import TASKS
 
 THOUGHT, ANSWER = "1 + 1 = 0 , carry , " * 5, "0 0 0 0 1"  # 40 and 5 tokens
 USAGE = {"prompt_tokens": 18, "completion_tokens": 47, "total_tokens": 65}

@@ -12,7 +12,7 @@ import yaml
 from embedded import ROOT
 
 from handan.errors import UserError
-from handan.experiments import page as pages
+from handan.experiments import results_page as pages
 from handan.experiments.declare import load_experiment
 from handan.files import read_json
 from handan.report.formatting import UNKNOWN

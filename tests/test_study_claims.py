@@ -10,7 +10,7 @@ from embedded import ROOT
 
 from handan import cli
 from handan.errors import UserError
-from handan.experiments import page as pages
+from handan.experiments import results_page as pages
 from handan.experiments.claims import conclusion, judge, outcome
 from handan.experiments.declare import Claim, ClaimTest, Factor, load_experiment
 from handan.experiments.results import stored

@@ -13,7 +13,7 @@ from handan.evaluation.evaluate import evaluate
 from handan.evaluation.suite import load_suite, suite_items
 from handan.launch import SINGLE
 from handan.tasks.base import Grade
-from handan.tasks.table import table_task
+from handan.tasks.table_task import table_task
 
 NUMBERS = """item,question,answer,steps
 sum,What is 12 + 7?,19,1

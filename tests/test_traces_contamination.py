@@ -3,11 +3,11 @@
 import pytest
 
 from handan import tasks
+from handan.evaluation import contamination
+from handan.evaluation.contamination import contaminated
 from handan.tasks import human_items, wordings
 from handan.tasks.base import Item, Task
 from handan.tasks.wording import words
-from handan.traces import contamination
-from handan.traces.contamination import contaminated
 
 
 def found(question, ngram=8):

@@ -2,7 +2,7 @@
 
 import random
 
-from handan.traces.contamination import SHINGLE_WORDS, NearDuplicates, numbers_in
+from handan.evaluation.contamination import SHINGLE_WORDS, NearDuplicates, numbers_in
 
 
 def jaccard(a, b):

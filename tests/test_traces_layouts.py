@@ -14,7 +14,7 @@ from handan.files import read_json, read_jsonl
 from handan.launch import SINGLE
 from handan.tasks.mathematics import Pool
 from handan.traces import published
-from handan.traces import settings as known
+from handan.traces import trace_settings as known
 from handan.traces.published import import_traces
 from handan.traces.rows import Parts, read_row
 

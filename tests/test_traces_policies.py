@@ -7,7 +7,7 @@ from handan.errors import UserError
 from handan.files import append_jsonl, read_json, read_jsonl, write_json
 from handan.launch import SINGLE
 from handan.traces.select import POLICIES, apply, choose_traces
-from handan.traces.settings import RunSettings
+from handan.traces.trace_settings import RunSettings
 
 
 def settings(policy, **changes):

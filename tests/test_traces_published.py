@@ -15,7 +15,7 @@ from handan.files import read_json, read_jsonl
 from handan.launch import SINGLE
 from handan.tasks.mathematics import Pool
 from handan.traces import published
-from handan.traces import settings as known
+from handan.traces import trace_settings as known
 from handan.traces.published import import_traces, open_set
 from handan.training.data import load_prompts
 from handan.training.labels import load_traces

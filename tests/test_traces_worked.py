@@ -17,7 +17,7 @@ from handan.generation.prompting import prompt_ids
 from handan.launch import SINGLE
 from handan.tiny.families import problem_of_key
 from handan.tiny.solutions import concise_words
-from handan.traces import settings as known
+from handan.traces import trace_settings as known
 from handan.traces.make import SOURCES
 from handan.training.data import load_prompts, question_from_row
 

@@ -19,13 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from handan.errors import UserError
 from handan.files import read_json, read_jsonl
-from handan.training.trackers import (
-    MAX_CHARACTERS,
-    MAX_ITEMS,
-    check,
-    item_table,
-    names,
-)
+from handan.training.trackers import MAX_CHARACTERS, MAX_ITEMS, check, item_table, names
 
 ALL = ["wandb", "tensorboard", "trackio"]
 SECRETS = {"WANDB_API_KEY": "0123456789abcdef" * 2 + "deadbeef", "HF_TOKEN": "hf_" + "Secret" * 6}

@@ -22,15 +22,7 @@ from handan.launch import SINGLE
 from handan.report.build import read_address
 from handan.report.comparison import read_comparison
 from handan.report.plot_styles import looks
-from handan.report.wandb_report import (
-    AXES,
-    MEAN_R,
-    START,
-    STEP,
-    Address,
-    read_back,
-    validated,
-)
+from handan.report.wandb_report import AXES, MEAN_R, START, STEP, Address, read_back, validated
 from handan.training.ledger import Ledger
 from handan.training.trackers import item_table
 

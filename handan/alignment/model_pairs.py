@@ -18,9 +18,9 @@ import numpy as np
 
 from handan.alignment.bootstrap import NO_INTERVAL, Bootstrap, interval, p_value
 from handan.alignment.correlation import FloatArray, finite_or_none, pearson
+from handan.alignment.inflation import deming_slope, theil_sen
 from handan.alignment.items import TaskCosts
 from handan.alignment.pairs import Comparisons, CostsByModel, Pairs, decoded_alike, shared_tasks
-from handan.alignment.regression import deming_slope, theil_sen
 from handan.alignment.task_measures import inverse_efficiency
 
 # Beyond this many models only pairs that are compared anyway have their similarity computed.

@@ -19,19 +19,14 @@ from handan.alignment.measures import MEANS, TASKS
 from handan.alignment.pairs import Comparisons
 from handan.evaluation.responses import KEY, SamplingPlan, collect
 from handan.evaluation.suite import Suite, SuiteItem, coverage_notes, suite_items
-from handan.files import (
-    content_hash,
-    file_hash,
-    read_keyed,
-    write_csv,
-    write_json,
-    write_jsonl,
-)
+from handan.files import content_hash, file_hash, read_keyed, write_csv, write_json, write_jsonl
 from handan.generation.engines import Engine
 from handan.generation.formats import FORMATS
 from handan.launch import Processes
 
 BOOTSTRAP, STEP_BOOTSTRAP = 10_000, 1_000
+# Settings of a recipe that say when it measures; they may change when a run goes on.
+SCHEDULE = ("probe_steps", "probe_log_spaced", "full_suite_steps", "probe_time_share")
 GREEDY = -1  # number of the sample at temperature 0
 COST_COLUMNS = (
     *("model", "decoding", "task", "item", "sample", "step"),

@@ -17,7 +17,7 @@ from handan.files import content_hash
 from handan.generation.prompting import Decoding
 from handan.rundir import Asked, read_asked
 from handan.tasks.base import Task
-from handan.tasks.table import table_task
+from handan.tasks.table_task import table_task
 
 WORDINGS = ("natural", "compact")
 COST_WITHOUT_SPAN = ("response", "none")
@@ -32,7 +32,7 @@ class SuiteTask:
         norms: source of the human response times, or a table that ``handan norms compute`` wrote;
             null for a family without human data.
         format: trace format whose noise-free length is the oracle; embedded world only.
-        items: table of questions and answers (``handan.tasks.table``) of a task of one's own.
+        items: table of questions and answers (``handan.tasks.table_task``) of a task of one's own.
     """
 
     task: str
@@ -135,7 +135,7 @@ def load_task(name: str, wording: str, items: str | None = None) -> Task:
         return table_task(name, Path(items))
     if wording == "natural":
         return tasks.load(name)
-    from handan.tiny.items import TASKS
+    from handan.tiny.evaluation_items import TASKS
 
     if name not in TASKS:
         raise UserError(f"no compact wording of task '{name}'; there is one of: {', '.join(TASKS)}")

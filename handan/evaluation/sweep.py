@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from handan import rundir
+from handan import checkpoints, rundir
 from handan.alignment.align import align
+from handan.checkpoints import LEDGER, what_is_wrong
 from handan.errors import UserError
 from handan.evaluation.evaluate import (
     BOOTSTRAP,
+    SCHEDULE,
     budget_metrics,
     cost_columns,
     cost_rows,
@@ -28,9 +30,6 @@ from handan.generation.loading import fingerprint_of, load_model
 from handan.generation.transformers_engine import TransformersEngine
 from handan.launch import Processes
 from handan.rundir import read_run, read_settings
-from handan.training import checkpoints
-from handan.training.checkpoints import LEDGER, what_is_wrong
-from handan.training.settings import SCHEDULE
 
 HALF_PRECISION = {"bf16": "bfloat16", "fp16": "float16"}
 # Written last by an evaluation, so one without it is not complete.

@@ -16,12 +16,7 @@ import numpy as np
 
 from handan.alignment.align import align
 from handan.alignment.bootstrap import Bootstrap
-from handan.alignment.correlation import (
-    finite_or_none,
-    fisher_mean,
-    pearson,
-    reliability_of_means,
-)
+from handan.alignment.correlation import finite_or_none, fisher_mean, pearson, reliability_of_means
 from handan.alignment.costs import (
     DECODINGS,
     CostTable,
@@ -53,8 +48,8 @@ from handan.experiments.multi_seed import (
 from handan.experiments.plan import Plan, Stage
 from handan.experiments.runner import finished
 from handan.files import file_hash, read_json, read_keyed
+from handan.tiny.evaluation_items import item_from_problem
 from handan.tiny.families import problem_of_key
-from handan.tiny.items import item_from_problem
 from handan.training.data import check_held_out, load_prompts
 
 DRAWS, SEED = 10_000, 0

@@ -13,10 +13,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from handan.checkpoints import check_model
 from handan.config import line_keys
 from handan.errors import UserError
 from handan.files import content_hash, file_hash, read_json
-from handan.training.checkpoints import check_model
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 TRUST_CURE = (

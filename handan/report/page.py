@@ -13,15 +13,15 @@ from markupsafe import Markup
 
 from handan import escaping, norms
 from handan.alignment.costs import split_name
-from handan.report import formatting, tables
+from handan.report import formatting, report_tables
 from handan.report.comparison import Comparison, Group, course, swept
 from handan.report.confounds import confounds
 from handan.report.formatting import listing, name, number
 from handan.report.plot_page import charts, inline_plots
 from handan.report.plot_styles import Looks, css, library, looks, variables
 from handan.report.plots import KINDS, Plot, file_name, gallery, save
+from handan.report.report_tables import Table, joined
 from handan.report.summary import along_training, summary
-from handan.report.tables import Table, joined
 from handan.report.trace_browser import SAMPLE, browser_data, read_traces
 from handan.report.verdicts import claims, missing
 
@@ -59,34 +59,34 @@ def content(comparison: Comparison, command: str) -> dict[str, Any]:
         "missing": missing(group),
         "applying": [check for check in checks if check.applies],
         "clear": [check for check in checks if not check.applies],
-        "arms": tables.arm_table(group),
-        "details": tables.detail_table(group),
+        "arms": report_tables.arm_table(group),
+        "details": report_tables.detail_table(group),
         "trained_arms": [
             (arm, rows_of[-1]["step"]) for arm in comparison.arms if len(rows_of := course(arm)) > 1
         ],
         "swept_arms": [arm.name for arm in comparison.arms if swept(arm)],
         "moved": along_training(comparison.arms),
-        "course": tables.course_table(comparison.arms),
+        "course": report_tables.course_table(comparison.arms),
         "formats": [
             {
                 "group": of_group,
-                "table": tables.format_table(of_group),
-                "sentences": tables.format_sentences(of_group),
+                "table": report_tables.format_table(of_group),
+                "sentences": report_tables.format_sentences(of_group),
                 "claims": claims(of_group, comparison.tolerance) if of_group is not group else [],
             }
             for of_group in comparison.groups
         ],
         "analytic": [
-            (tables.analytic_table(of_group), tables.analytic_sentences(of_group))
+            (report_tables.analytic_table(of_group), report_tables.analytic_sentences(of_group))
             for of_group in comparison.groups
             if of_group.tasks("analytic")
         ],
-        "inflation": tables.inflation_table(comparison),
-        "contrasts": tables.contrast_table(comparison),
-        "ledger": tables.ledger_table(comparison.arms),
-        "budgets": tables.budget_table(comparison.budget_rows()),
-        "trace_sentences": tables.trace_sentences(comparison),
-        "facts": {arm.name: tables.facts(comparison, arm) for arm in comparison.arms},
+        "inflation": report_tables.inflation_table(comparison),
+        "contrasts": report_tables.contrast_table(comparison),
+        "ledger": report_tables.ledger_table(comparison.arms),
+        "budgets": report_tables.budget_table(comparison.budget_rows()),
+        "trace_sentences": report_tables.trace_sentences(comparison),
+        "facts": {arm.name: report_tables.facts(comparison, arm) for arm in comparison.arms},
         "settings": group.result["settings"],
         "notes": comparison.rows("notes"),
     }

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from handan.alignment.bootstrap import Bootstrap, interval
+from handan.alignment.inflation import fit_line, least_squares_slope
 from handan.alignment.items import TaskCosts
 from handan.alignment.measures import CURVES, SHARE, TASKS, Measure, R
-from handan.alignment.regression import fit_line, least_squares_slope
 from handan.errors import UserError
 from handan.files import whole_lines
 from handan.report.comparison import FULL, Arm, Group, course

@@ -90,7 +90,7 @@ CURVE_AXES = {
     "budget/model_flops": "model_flops",
     "budget/device_seconds": "device_seconds",
 }
-LEAST_FACTOR = 1.5  # of the axis of residuals, so that none looks large for want of others
+MIN_FACTOR = 1.5  # of the axis of residuals, so that none looks large for want of others
 MAX_COLUMNS = 3  # tasks beside each other in one plot of inflation
 MAX_WITH_INTERVALS = 7  # models beside each other, so that the intervals can be read
 BINS = 40  # of a histogram on the logarithmic axis
@@ -302,7 +302,7 @@ def _inflation(
 def _residual_layers(items: Sequence[Row], x: Spec, of: Looks) -> list[Spec]:
     """What is left of each item beside the fitted line, as a factor."""
     logs = [abs(np.log(row["residual"])) for row in items if np.isfinite(row["residual"])]
-    most = max(np.log(LEAST_FACTOR), 1.1 * max(logs, default=0.0))
+    most = max(np.log(MIN_FACTOR), 1.1 * max(logs, default=0.0))
     steps = int(most / np.log(2))
     powers = [2.0**step for step in range(-steps, steps + 1, 1 + steps // 3)]
     axis = Axis(np.exp(-most), np.exp(most), powers if steps else [1 / 1.5, 1, 1.5])

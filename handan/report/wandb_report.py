@@ -27,8 +27,8 @@ from handan.report.formatting import correlation, estimate, listing, name, plain
 from handan.report.page import markdown_table
 from handan.report.plot_data import num_probed_items
 from handan.report.plot_styles import looks
+from handan.report.report_tables import arm_table
 from handan.report.summary import summary
-from handan.report.tables import arm_table
 from handan.report.verdicts import Claim, claims
 from handan.table_formats import as_markdown, without
 

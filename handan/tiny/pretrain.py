@@ -23,15 +23,15 @@ import torch
 from torch.nn.utils import clip_grad_norm_
 
 from handan import rundir
+from handan.checkpoints import files_to_disk
 from handan.config import load_yaml
 from handan.errors import UserError, run_main
 from handan.evaluation.resource_estimate import size_of
 from handan.rundir import read_run
+from handan.tiny.evaluation_items import held_out, identity_hash
 from handan.tiny.families import DECIMAL_DIGITS, PREMISES, random_problem
-from handan.tiny.items import held_out, identity_hash
 from handan.tiny.model import make_model, make_tokenizer
 from handan.tiny.solutions import TraceStyle, check_style, trace_words
-from handan.training.checkpoints import files_to_disk
 
 
 @dataclasses.dataclass(frozen=True)

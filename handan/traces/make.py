@@ -7,11 +7,10 @@ from typing import Any
 from handan.errors import UserError
 from handan.files import read_json
 from handan.launch import Processes, processes
-from handan.traces import settings as known
-from handan.traces.generate import generate_traces
+from handan.traces import trace_settings as known
+from handan.traces.generate import generate_traces, write_worked
 from handan.traces.published import import_traces
 from handan.traces.select import choose_traces
-from handan.traces.worked import write_worked
 
 SOURCES: dict[str, Callable[[Any, Processes], None]] = {
     "generate": generate_traces,

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from handan import rundir
+from handan.evaluation.contamination import NearDuplicates, contaminated, numbers_in
 from handan.files import content_hash, file_hash, read_json, write_jsonl
 from handan.launch import Processes
 from handan.tasks.mathematics import CPU_SECONDS, MATH, NUM_WORKERS, Pool, judge
-from handan.traces.contamination import NearDuplicates, contaminated, numbers_in
 from handan.traces.filter_stats import Tally, write_traces
 from handan.traces.rows import Parts, Unusable, as_row, check_columns, open_set, read_row
-from handan.traces.settings import PublishedSettings
+from handan.traces.trace_settings import PublishedSettings
 
 REPORT_EVERY = 1_000
 PROMPT_COLUMNS = ("task", "item", "wording", "question", "answer")

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from handan.errors import UserError
 from handan.generation.formats import FORMATS
 from handan.tasks.mathematics import reference_answer
-from handan.traces.settings import PublishedSettings
+from handan.traces.trace_settings import PublishedSettings
 
 # Unquoted in a YAML all of these are booleans, so a set's own 'on' cannot be asked for otherwise.
 BOOLEANS = {True: ("true", "yes", "on"), False: ("false", "no", "off")}

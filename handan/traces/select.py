@@ -21,7 +21,7 @@ from handan.files import file_hash, read_keyed
 from handan.launch import Processes
 from handan.rundir import read_run
 from handan.traces.filter_stats import Tally, trace_run, write_traces
-from handan.traces.settings import RunSettings
+from handan.traces.trace_settings import RunSettings
 
 FloatArray = NDArray[np.float64]
 Lengths = Sequence[FloatArray]  # log lengths of each prompt's traces, first trace first

@@ -9,6 +9,7 @@ from typing import Any
 
 from handan.config import load_yaml
 from handan.errors import UserError
+from handan.evaluation.contamination import contaminated
 from handan.evaluation.grading import TaskItem
 from handan.evaluation.suite import WORDINGS, load_task
 from handan.files import read_jsonl
@@ -17,7 +18,6 @@ from handan.generation.prompting import prompt_ids
 from handan.tasks import binary, digits, human_items
 from handan.tasks.base import Item
 from handan.tiny.families import DECIMAL_DIGITS, PREMISES, problem_of_key, random_problem
-from handan.traces.contamination import contaminated
 
 COLUMNS = ("task", "item", "wording", "question", "answer")
 DIVISIONS = ("binary_division", "binary_modulo")
@@ -110,7 +110,7 @@ def check_held_out(rows: Iterable[dict], place: str) -> dict[str, int]:
         For ``run.json``: how many ``rows`` were compared to how many ``evaluation_items`` of the
         wordings that occur, and ``found``, which is 0.
     """
-    from handan.tiny.items import held_out, identity_hash
+    from handan.tiny.evaluation_items import held_out, identity_hash
 
     number, wordings = 0, set()
     for number, row in enumerate(rows, start=1):
@@ -194,7 +194,7 @@ def _hardest(rows: list[dict], number: int) -> list[dict]:
 
 def _row(family: str, rng: random.Random, settings: ProblemSet) -> dict | None:
     """Draw a problem; None if it is an evaluation item, which no natural one can be."""
-    from handan.tiny.items import held_out, identity_hash
+    from handan.tiny.evaluation_items import held_out, identity_hash
 
     if settings.wording == "natural":
         item = random_item(family, rng, settings.widths, settings.digits)

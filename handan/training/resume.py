@@ -3,14 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from handan import rundir
+from handan import checkpoints, rundir
 from handan.errors import UserError
 from handan.evaluation.responses import KEY
 from handan.files import read_json, write_jsonl
 from handan.generation import loading
 from handan.launch import Processes
 from handan.rundir import read_run, read_settings
-from handan.training import checkpoints
 from handan.training.probe import RESPONSES
 from handan.training.rl import ROLLOUTS
 

@@ -8,9 +8,10 @@ from typing import Any
 from transformers import TrainerCallback
 from trl import ModelConfig, get_peft_config
 
-from handan import rundir
+from handan import checkpoints, rundir
 from handan.config import given_keys, parse
 from handan.errors import UserError
+from handan.evaluation.evaluate import SCHEDULE
 from handan.evaluation.resource_estimate import size_of
 from handan.evaluation.suite import coverage_notes, load_suite
 from handan.files import file_hash
@@ -18,13 +19,12 @@ from handan.generation import loading
 from handan.generation.formats import ReasoningFormat, choose
 from handan.launch import Processes, check_engine, check_wrapped, processes, without_compiling
 from handan.rundir import read_run
-from handan.training import checkpoints, rl, saving, trackers
+from handan.training import rl, saving, trackers
 from handan.training import settings as settings_of
 from handan.training.ledger import Ledger, MetricsFile
 from handan.training.probe import Probe, ProbedSuite
 from handan.training.resume import check_sources, checkpoint_to_resume, forget_after, lineage
 from handan.training.rl import Rollouts
-from handan.training.settings import SCHEDULE
 
 
 class WrappedModelCheck(TrainerCallback):

@@ -10,10 +10,10 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from handan import checkpoints
 from handan.errors import UserError
 from handan.launch import Processes
 from handan.stopping import leave, on_signal
-from handan.training import checkpoints
 
 # torch tells a failed write in these words, without those of the system.
 OF_TORCH = re.compile(r"inline_container|PytorchStreamWriter|iostream")

@@ -34,8 +34,6 @@ NOT_RECORDED = (
     "hub_token",
     "push_to_hub_token",
 )
-# Settings of a recipe that say when it measures; they may change when a run goes on.
-SCHEDULE = ("probe_steps", "probe_log_spaced", "full_suite_steps", "probe_time_share")
 RESUME = ("auto", "never", "must")
 # Keys of TRL and transformers that a recipe takes from elsewhere, and what to set instead.
 INERT = {

@@ -29,7 +29,7 @@ def items() -> None:
     """Draw the items; what people needed comes from the packaged norms."""
     from handan import norms
     from handan.files import write_csv, write_jsonl
-    from handan.tiny import items as tasks
+    from handan.tiny import evaluation_items as tasks
 
     rows = []
     for task, num_items in TASKS.items():

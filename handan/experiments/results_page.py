@@ -83,7 +83,10 @@ def run_study(arguments: argparse.Namespace) -> None:
 
 def _write_page(study: Experiment, source: Plan | Path, folder: Path, page: Path | None) -> None:
     """Write the page from the runs of a plan, or from a study.json, and print what it concludes."""
-    from handan.experiments import claims, results  # take a moment to import
+    from handan.experiments import (
+        claims,
+        results,  # take a moment to import
+    )
 
     started = time.monotonic()
     if isinstance(source, Path):
