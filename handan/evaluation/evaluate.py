@@ -224,7 +224,7 @@ def suite_metrics(costs: Sequence[dict], first: Sequence[dict] | None) -> dict[s
     comparisons = Comparisons(contrasts=[], inflation=pairs, effort=[], roles={})
     result = align(rows, bootstrap=STEP_BOOTSTRAP, seed=0, comparisons=comparisons)
     figures = result["models"][model]
-    out = {
+    out: dict[str, float | None] = {
         "cost/reasoning_tokens": fmean(row["reasoning_tokens"] for row in costs),
         "status/accuracy": fmean(row["correct"] for row in costs),
     }
