@@ -1,10 +1,8 @@
-"""What models need: parameters, memory, hours. Arithmetic only, no weights are loaded.
+"""Estimate what models need: parameters, memory, hours, within a factor of about two.
 
-Estimates to plan with, right within a factor of about two. Weights are parameters x bytes as
-published. A paged engine (vLLM, a server) must hold the weights and the cache of one request at the
-cap, and of a whole batch at the expected length; transformers that of a whole batch at the cap.
-Both count on 90 % of a GPU's memory, vLLM's default. GPUs are the fewest, a power of two that
-divides the attention heads, for which that is enough.
+A paged engine (vLLM, a server) must hold the weights and the cache of one request at the cap, and
+of a whole batch at the expected length; transformers that of a whole batch at the cap. Both count
+on 90 % of a GPU's memory, vLLM's default.
 
 Decoding is bound by memory bandwidth: one step reads the weights (of a mixture of experts those
 that the batch touches) and the cache of every running request, and makes a token of each: seconds =
@@ -38,7 +36,7 @@ EFFICIENCY = {"paged": 0.5, "transformers": 0.5 / 3}
 CHARACTERS_PER_TOKEN = 4
 TEMPLATE_TOKENS = 20
 GPUS_OF_A_NODE = 8
-MAX_GPUS = 2 * GPUS_OF_A_NODE
+POWERS_OF_TWO = (1, 2, 4, 8, 16)
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Architecture:
 
     @property
     def weight_bytes(self) -> float:
-        """Bytes of all weights."""
+        """Those of all parameters."""
         return self.parameters * self.bytes_per_parameter
 
     @property
@@ -104,8 +102,8 @@ def find(model: str) -> Architecture | None:
 class Size(NamedTuple):
     """Parameters that a token is multiplied with, the N of every count of FLOPs, and the trained.
 
-    A table of input embeddings is only looked up, unless it is tied to the output layer. Of a
-    mixture of experts, the share counts that one token passes through.
+    Input embeddings, only looked up, count if tied to the output layer; of a mixture of experts,
+    the share that one token passes through.
     """
 
     multiplied: int
@@ -114,24 +112,21 @@ class Size(NamedTuple):
 
 def size_of(model: Any) -> Size:
     """Count a transformers model, whole or sharded by ZeRO-3, with adapters or without."""
-    looked_up = model.get_input_embeddings().weight
-    output = model.get_output_embeddings()
+    looked_up, output = model.get_input_embeddings().weight, model.get_output_embeddings()
     if output is not None and output.weight is looked_up:
         looked_up = None
     config = model.config.get_text_config()
-    share, chosen = 1.0, getattr(config, "num_experts_per_tok", None)
-    for key in ("num_local_experts", "num_experts", "n_routed_experts"):
-        if chosen and getattr(config, key, None):
-            share = chosen / getattr(config, key)
-            break
+    chosen = getattr(config, "num_experts_per_tok", None)
+    keys = ("num_local_experts", "num_experts", "n_routed_experts")
+    experts = next((number for key in keys if (number := getattr(config, key, None))), None)
+    share = chosen / experts if chosen and experts else 1.0
     multiplied = trained = 0.0
     for name, parameter in model.named_parameters():
-        if parameter is looked_up:
-            continue
-        count = getattr(parameter, "ds_numel", parameter.numel())
-        count *= share if ".experts." in name else 1
-        multiplied += count
-        trained += count if parameter.requires_grad else 0
+        if parameter is not looked_up:
+            count = getattr(parameter, "ds_numel", parameter.numel())
+            count *= share if ".experts." in name else 1
+            multiplied += count
+            trained += count if parameter.requires_grad else 0
     return Size(round(multiplied), round(trained))
 
 
@@ -151,10 +146,8 @@ def size_of_named(name: str, revision: str | None = None) -> int | None:
 
 @dataclass(frozen=True)
 class Gpu:
-    """An accelerator: memory in bytes, bandwidth in bytes/s."""
-
-    memory: float
-    bandwidth: float
+    memory: float  # bytes
+    bandwidth: float  # bytes/s
 
 
 # Vendors' data sheets.
@@ -184,7 +177,7 @@ class Work:
         return self.requests * self.cap
 
 
-# One response of reasonable length, for the question whether a model fits at all.
+# One response of reasonable length, to ask whether a model fits at all.
 ONE_REQUEST = Work(1, 100, 16_384, 16_384, 1)
 
 
@@ -193,13 +186,8 @@ def work_of(suite: Suite, items: Sequence[SuiteItem]) -> Work:
     draws, cap = len(suite.decodings()), suite.max_new_tokens
     prompts = [len(entry.item.question) / CHARACTERS_PER_TOKEN for entry in items]
     lengths = [min(cap, entry.task.expected_tokens or cap) for entry in items]
-    return Work(
-        requests=draws * len(items),
-        prompt_tokens=TEMPLATE_TOKENS + sum(prompts) / len(prompts),
-        tokens=draws * sum(lengths),
-        cap=cap,
-        batch_size=suite.batch_size,
-    )
+    prompt = TEMPLATE_TOKENS + sum(prompts) / len(prompts)
+    return Work(draws * len(items), prompt, draws * sum(lengths), cap, suite.batch_size)
 
 
 class Layout(NamedTuple):
@@ -212,7 +200,7 @@ class Layout(NamedTuple):
 
 
 def layout(sizes: Architecture, work: Work, gpu: Gpu, kind: str) -> Layout:
-    """The fewest GPUs for a model, and what lies on each of them.
+    """Find the fewest GPUs for a model, a power of two that divides its attention heads.
 
     ``kind`` is ``paged`` or ``transformers``, which runs on one GPU a process.
     """
@@ -220,20 +208,18 @@ def layout(sizes: Architecture, work: Work, gpu: Gpu, kind: str) -> Layout:
     expected = (work.prompt_tokens + work.tokens / work.requests) * sizes.cache_bytes_per_token
     batch = min(work.batch_size, work.requests)
     cached = batch * at_cap if kind == "transformers" else max(at_cap, batch * expected)
-    gpus = 1
-    while gpus <= (1 if kind == "transformers" else MAX_GPUS):
+    for gpus in (1,) if kind == "transformers" else POWERS_OF_TWO:
         # The latent cache of all heads is one, so each GPU holds it whole.
         shared = 1 if sizes.cache_values else gpus
         free = USABLE * gpu.memory - sizes.weight_bytes / gpus
         if sizes.config["num_attention_heads"] % gpus == 0 and cached / shared <= free:
             at_once = min(batch, int(free * shared / at_cap))
             return Layout(gpus, sizes.weight_bytes / gpus, cached / shared, at_once)
-        gpus *= 2
     return Layout(0, sizes.weight_bytes, cached, 0)
 
 
 def gpus_needed(model: str, gpus: Sequence[hardware.LocalGpu], work: Work = ONE_REQUEST) -> int:
-    """How many of these GPUs a paged engine needs; 0 if they are too few or sizes are unknown."""
+    """Count these GPUs that a paged engine needs; 0 if they are too few or sizes are unknown."""
     sizes = find(model)
     if sizes is None or not gpus:
         return 0
@@ -269,13 +255,8 @@ def training_bytes(
     share of the parameters that is trained, and ``sharded`` whether they are divided over the GPUs.
     """
     states = sizes.parameters * (16 * trained + 2 * (1 - trained))
-    config = sizes.config
-    inputs = 2 * config["num_hidden_layers"] * config["hidden_size"]
-    per_token = inputs + 8 * config["vocab_size"]
-    return states / (gpus if sharded else 1) + tokens * per_token
-
-
-# ``eval/run.py --zoo ... --dry_run``.
+    inputs = 2 * sizes.config["num_hidden_layers"] * sizes.config["hidden_size"]
+    return states / (gpus if sharded else 1) + tokens * (inputs + 8 * sizes.config["vocab_size"])
 
 
 class Planned(NamedTuple):
@@ -295,21 +276,19 @@ class Planned(NamedTuple):
 def planned(
     zoo: Zoo, entries: Sequence[Entry], work: Work, gpu: Gpu, engine: str | None
 ) -> list[Planned]:
-    """Where every entry would run; ``engine`` is a YAML that goes before the zoo's."""
+    """Place every entry; ``engine`` is a YAML that goes before the zoo's."""
     out = []
     for entry in entries:
         path = entry.engine or engine or zoo.engine
-        one = Planned(
-            entry, load_engine(Path(path) if path else None).engine, find(entry.model), None
-        )
-        place = layout(one.sizes, work, gpu, one.kind) if one.sizes else None
-        out.append(one._replace(place=place))
+        used, sizes = load_engine(Path(path) if path else None).engine, find(entry.model)
+        one = Planned(entry, used, sizes, None)
+        out.append(one._replace(place=layout(sizes, work, gpu, one.kind) if sizes else None))
     return out
 
 
 def missing(plan: Planned, work: Work, gpus: Sequence[hardware.LocalGpu]) -> list[str]:
-    """What stands between this machine and one entry, each in a few words."""
-    entry, found = plan.entry, []
+    """List what stands between this machine and one entry, each in a few words."""
+    entry, sizes, place, found = plan.entry, plan.sizes, plan.place, []
     if not entry.is_pinned:
         found.append("revision not pinned (main may change): set it to a commit")
     served = plan.engine == "openai"
@@ -319,19 +298,18 @@ def missing(plan: Planned, work: Work, gpus: Sequence[hardware.LocalGpu]) -> lis
             found.append("gated: accept its licence on the hub, then hf auth login or set HF_TOKEN")
     if plan.engine == "vllm" and hardware.installed("vllm") is None:
         found.append("engine vllm is not installed: pip install 'handan[vllm]'")
-    if plan.engine == "vllm" and plan.place is not None and plan.place.gpus > GPUS_OF_A_NODE:
+    if plan.engine == "vllm" and place is not None and place.gpus > GPUS_OF_A_NODE:
         found.append("needs more than one node: serve it, and use eval/engines/openai.yaml for it")
     if entry.context is not None and entry.context < work.prompt_tokens + work.cap:
         found.append(f"made for {entry.context:,} tokens, fewer than the suite's cap: censored")
-    if plan.sizes is None:
-        found.append(
-            "size unknown: neither a directory nor in handan/evaluation/architectures.yaml"
-        )
-    elif plan.place is not None and plan.place.gpus == 0:
+    if sizes is None:
+        architectures = "handan/evaluation/architectures.yaml"
+        found.append(f"size unknown: neither a directory nor in {architectures}")
+    elif place is not None and place.gpus == 0:
         found.append(
             f"batches of {work.batch_size} do not fit: use engine vllm or a smaller batch_size"
             if plan.kind == "transformers"
-            else f"does not fit {MAX_GPUS} such GPUs"
+            else f"does not fit {max(POWERS_OF_TWO)} such GPUs"
         )
     if not entry.is_local and not served and not gpus_needed(entry.model, gpus):
         here = f"{len(gpus)} x {gpus[0].name}" if gpus else "no GPU"
@@ -340,25 +318,20 @@ def missing(plan: Planned, work: Work, gpus: Sequence[hardware.LocalGpu]) -> lis
 
 
 def plan_text(
-    zoo: Zoo,
-    entries: Sequence[Entry],
-    suite: Suite,
-    gpu_name: str = "H100",
-    engine: str | None = None,
+    zoo: Zoo, entries: Sequence[Entry], suite: Suite, of: str = "H100", engine: str | None = None
 ) -> str:
-    """The plan of some entries of a zoo on a suite, for a kind of GPU.
-
-    Raises:
-        UserError: no such GPU.
-    """
-    if gpu_name not in GPUS:
-        raise UserError(f"--gpu {gpu_name}: no figures of it; known: {', '.join(GPUS)}")
-    gpu, items, local = GPUS[gpu_name], suite_items(suite), hardware.gpus()
+    """Plan some entries of a zoo on a suite, for a kind of GPU."""
+    if of not in GPUS:
+        raise UserError(f"--gpu {of}: no figures of it; known: {', '.join(GPUS)}")
+    gpu, items, local = GPUS[of], suite_items(suite), hardware.gpus()
     work = work_of(suite, items)
     plans = planned(zoo, entries, work, gpu, engine)
     rows, gpu_hours, download = [], 0.0, 0.0
+    problems: dict[str, list[str]] = {}
     for plan in plans:
         entry, sizes, place = plan.entry, plan.sizes, plan.place
+        for problem in missing(plan, work, local):
+            problems.setdefault(problem, []).append(entry.name)
         revision = "local" if entry.is_local else (entry.revision or "")[:8]
         row = [entry.name, entry.role, revision, entry.reasoning_format, plan.engine]
         if sizes is None or place is None or place.gpus == 0:
@@ -381,21 +354,20 @@ def plan_text(
     if download:
         free = hardware.free_bytes(hardware.hub_cache()) / 1e9
         total += f"; {download / 1e9:,.0f} GB to download, {free:,.0f} GB are free in the hub cache"
-    own = [
+    own = ", ".join(
         entry.name
         for entry in entries
         if (rec := entry.recommended) is not None
         and (rec.temperature, rec.top_p) != (suite.temperature, suite.top_p)
-    ]
+    )
     shared = f"temperature {suite.temperature:g}, top_p {suite.top_p:g}"
+    decoding = f"as recommended, which is not the suite's ({shared}) for {own}"
     if zoo.decoding == "suite":
-        differs = f"; their cards recommend another to {', '.join(own)}" if own else ""
+        differs = f"; their cards recommend another to {own}" if own else ""
         decoding = f"the suite's for all, {shared}{differs}"
-    else:
-        decoding = f"as recommended, which is not the suite's ({shared}) for {', '.join(own)}"
     lines = [
         f"zoo {zoo.name}, {len(plans)} models, on suite {suite.name} (version {suite.version}), "
-        f"planned for {gpu_name}",
+        f"planned for {of}",
         f"Each model: {len(items):,} items x {len(suite.decodings())} responses{greedy} = "
         f"{work.requests:,} requests, prompts of about {work.prompt_tokens:.0f} tokens.",
         f"Tokens: {work.tokens / 1e6:.1f} M expected, from DeepSeek-R1's lengths in the nearest "
@@ -408,13 +380,8 @@ def plan_text(
         "GB are per GPU; 'at once' are requests at the cap that fit; hours are right within a "
         "factor of two (handan/evaluation/resource_estimate.py).",
         f"{total}.",
+        *(["", "Missing, or to mind:"] if problems else []),
     ]
-    problems: dict[str, list[str]] = {}
-    for plan in plans:
-        for problem in missing(plan, work, local):
-            problems.setdefault(problem, []).append(plan.entry.name)
-    if problems:
-        lines += ["", "Missing, or to mind:"]
     for problem, names in problems.items():
         every = len(names) == len(plans) > 1
         lines.append(f"- {problem}: {'all' if every else ', '.join(names)}")

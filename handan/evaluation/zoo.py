@@ -1,8 +1,4 @@
-"""A zoo: published models, how they are related, and how each is asked.
-
-One YAML names them; `eval/run.py --zoo` evaluates all of them on one suite and compares students
-with their bases and teachers.
-"""
+"""A zoo: published models, how they are related, and how each is asked, all in one YAML."""
 
 import re
 from collections.abc import Iterator
@@ -33,18 +29,12 @@ class Recommended:
 
 @dataclass(frozen=True)
 class Entry:
-    """One model of a zoo.
-
-    Attributes:
-        role: ``teacher``; ``student``, distilled from a teacher; ``instruct``, the tuned model a
-            student is often compared with; ``initial``, the weights a student began with.
-        control: the instruct entry of its size that stands for its base elsewhere.
-        in_study: whether it is among the models of the paper that the zoo reproduces.
-        inferred: whether that is our inference.
-    """
+    """One model of a zoo."""
 
     name: str  # in all tables, and of its run directory
     model: str  # owner/name on the hub, or a directory
+    # teacher; student, distilled from one; instruct, the tuned model a student is often compared
+    # with; initial, the weights a student began with
     role: str
     reasoning_format: str
     license: str  # of the weights
@@ -52,12 +42,12 @@ class Entry:
     recommended: Recommended | None = None
     gated: bool = False  # whether the hub asks for an accepted licence and a token
     base: str | None = None  # the entry whose weights its training began with
-    control: str | None = None
+    control: str | None = None  # the instruct entry of its size that stands for its base elsewhere
     teacher: str | None = None  # the entry whose traces it was trained on
     engine: str | None = None  # YAML of an engine for this model alone
     context: int | None = None  # tokens it was made for, where that may be too few
-    in_study: bool = False
-    inferred: bool = False
+    in_study: bool = False  # a model of the paper that the zoo reproduces
+    inferred: bool = False  # the relations are our inference
     note: str | None = None
 
     @property
@@ -78,23 +68,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Zoo:
-    """Models that are measured alike.
-
-    Under the ``decoding`` 'suite' all have the suite's temperature and top_p; under 'recommended'
-    each has its own, if there is one. Without the YAML of an ``engine`` it is transformers.
-    """
+    """Models that are measured alike."""
 
     name: str
-    decoding: str
-    engine: str | None
+    decoding: str  # 'suite', the suite's for all, or 'recommended', each its own if there is one
+    engine: str | None  # its YAML; transformers without
     models: list[Entry]
 
     def chosen(self, names: list[str] | None) -> list[Entry]:
-        """The entries called ``names``, or all of them.
-
-        Raises:
-            UserError: there is no such entry.
-        """
+        """Choose the entries called ``names``, or all of them."""
         known = {entry.name: entry for entry in self.models}
         for name in names or ():
             if name not in known:
@@ -102,7 +84,7 @@ class Zoo:
         return [known[name] for name in names] if names else self.models
 
     def suite_for(self, entry: Entry, suite: Suite) -> Suite:
-        """The suite as this entry answers it: its own decoding only if the zoo says so."""
+        """Adapt the suite to this entry: its own decoding only if the zoo says so."""
         if self.decoding == "suite" or entry.recommended is None:
             return suite
         own = entry.recommended
@@ -110,11 +92,7 @@ class Zoo:
 
 
 def load_zoo(path: Path) -> Zoo:
-    """Read and check a zoo.
-
-    Raises:
-        UserError: names the file, the entry and the cure.
-    """
+    """Read and check a zoo."""
     zoo = load_yaml(path, Zoo)
     for problem in _problems(zoo):
         raise UserError(f"{path}: {problem}")
@@ -160,7 +138,7 @@ def _problems_of(entry: Entry, names: list[str]) -> Iterator[str]:
 
 
 def pair_rows(zoo: Zoo, greedy: bool) -> list[dict[str, str]]:
-    """Rows of ``pairs.csv``: each student with its teacher and with each kind of baseline.
+    """Pair each student with its teacher and each kind of baseline, as rows of ``pairs.csv``.
 
     Responses at temperature 0, if there are any (``greedy``), are paired alike.
     """

@@ -1,13 +1,7 @@
-"""What the tests of a claim found: reproduced, not reproduced, or something else.
+"""Judgement of the tests of a claim, by the rules of ``docs/experiments.md``.
 
-The rules are fixed before anything is known; ``docs/experiments.md`` has them in words. Every p
-that decides is corrected by Holm within its kind: of alignment above 0, of differences, of
+Every p that decides is corrected by Holm within its kind: of alignment above 0, of differences, of
 equivalences.
-
-No verdict rests on degenerate draws or on rare thinking. A draw of items on which a correlation is
-undefined is left out; where that happens often the draws that are left are a choice, and their
-interval is none. Where answers often come without reasoning, r is that of the lengths of the
-others, and says little about who thinks when.
 """
 
 import copy
@@ -42,12 +36,11 @@ Row = dict[str, Any]
 
 
 def judge(study: Experiment, numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of the numbers with every test judged, and each claim with what follows from them.
+    """Copy the numbers with every test judged, and each claim with what follows from them.
 
-    Intervals and verdicts that nothing can rest on are taken out; tests and differences say in
-    'withheld' why, null where there may be one. A row of 'tests' has an 'outcome'; of 'claims' each
-    has 'says', its 'outcomes' in the order of the tests, a 'conclusion' and 'requires', at each
-    temperature what ``check`` returns. Judged numbers are judged anew.
+    Intervals and verdicts that nothing can rest on are taken out; tests and differences say why in
+    'withheld'. A row of 'tests' has an 'outcome'; one of 'claims' 'says', 'outcomes' in the order
+    of the tests, a 'conclusion' and 'requires', what ``check`` returns at each temperature.
     """
     found = copy.deepcopy(dict(numbers))
     _withhold(study, found)
@@ -70,9 +63,12 @@ def judge(study: Experiment, numbers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _withhold(study: Experiment, found: Row) -> None:
-    """Take out intervals and verdicts that nothing can rest on, and say why in 'withheld'."""
+    """Take out intervals and verdicts that nothing can rest on, and say why in 'withheld'.
+
+    A draw of items without a defined correlation is left out; where that is frequent the others are
+    a selection. Where answers often come without reasoning, r says little about who thinks when.
+    """
     draws = found["settings"]["draws"]
-    # Every test on r and every difference of a factor, with its arms and temperature.
     compared = [
         (test, (test["a"], test["b"]), test["at"])
         for test in found["tests"]
@@ -88,20 +84,16 @@ def _withhold(study: Experiment, found: Row) -> None:
         if isinstance(at, dict)
         for row in at.values()
     ]
-    with_draws += [found["oracle"], *(row for row, _, _ in compared)]
-    with_draws += [row.get("right_only") for row, _, _ in compared]
-    for row in with_draws:
+    rows = [row for row, _, _ in compared]
+    for row in [*with_draws, found["oracle"], *rows, *(row.get("right_only") for row in rows)]:
         if row and row.get("draws_left_out", 0) > MAX_LEFT_OUT * draws:
             row |= {key: None for key in WITH_DRAWS if key in row}
     for row, arms, at in compared:
         row["withheld"] = None
         left_out = row.get("draws_left_out", 0) / draws
-        direct = {arm: _measure(found, arm, at, "no_reasoning_rate") for arm in arms if arm}
-        often = [
-            f"{percent(rate['value'])} of {arm}"
-            for arm, rate in direct.items()
-            if (rate.get("value") or 0) > MAX_DIRECT
-        ]
+        rates = {arm: _measure(found, arm, at, "no_reasoning_rate") for arm in arms if arm}
+        direct = {arm: rate.get("value") or 0 for arm, rate in rates.items()}
+        often = [f"{percent(rate)} of {arm}" for arm, rate in direct.items() if rate > MAX_DIRECT]
         if left_out > MAX_LEFT_OUT:
             row["withheld"] = f"r undefined in {percent(left_out)} of draws"
         elif often:
@@ -187,17 +179,37 @@ def known_at(found: Mapping[str, Any], at: str) -> Known:
 
 
 def outcome(test: Mapping[str, Any]) -> str:
-    """What one test found, against what was expected."""
+    """Say what one test found, against what was expected."""
     if test.get("withheld"):
         return UNDECIDED
+    expect, met, refuted = test["expect"], False, False
     if test["measure"] == "r":
-        of_sign = AS_EXPECTED if (test["value"] or 0) > 0 else OTHERWISE
-        return of_sign if _shown(test["p_holm"]) else UNDECIDED
-    return {"difference": _difference, "law": _law, "effort": _effort}[test["measure"]](test)
+        refuted = _shown(test["p_holm"])
+        met = refuted and (test["value"] or 0) > 0
+    elif test["measure"] == "difference":
+        verdict = Verdict.of(test)
+        if verdict.withheld:
+            return UNDECIDED
+        direction = verdict.direction if _shown(verdict.p) else None
+        none, within = _shown(verdict.p_equivalence), verdict.within
+        if expect == "kept":
+            met, refuted = none or direction == "higher", direction == "lower" and not within
+        else:
+            met = direction == expect and not within
+            refuted = none or direction == OPPOSITE[expect]
+    elif test["measure"] == "law":
+        if (laws := test["laws"]) and None not in laws:
+            met = all(law == expect for law in laws)
+            refuted = all(expect not in law for law in laws)
+    elif (effort := test["effort"]) and effort["value"] is not None:
+        low, high = effort["low"], effort["high"]
+        met = low >= 1 / EFFORT_ALIKE and high <= EFFORT_ALIKE
+        refuted = high < 1 / EFFORT_ALIKE or low > EFFORT_ALIKE
+    return AS_EXPECTED if met else OTHERWISE if refuted else UNDECIDED
 
 
 def conclusion(outcomes: Sequence[str]) -> str:
-    """What the outcomes of a claim's tests say of it."""
+    """Say what the outcomes of a claim's tests amount to."""
     kinds = set(outcomes)
     if kinds == {NOT_TESTABLE}:
         return NOT_TESTABLE
@@ -210,37 +222,3 @@ def conclusion(outcomes: Sequence[str]) -> str:
 
 def _shown(p: float | None) -> bool:
     return p is not None and p < ALPHA
-
-
-def _difference(test: Mapping[str, Any]) -> str:
-    verdict = Verdict.of(test)
-    if verdict.withheld:
-        return UNDECIDED
-    direction = verdict.direction if _shown(verdict.p) else None
-    none, within = _shown(verdict.p_equivalence), verdict.within
-    if test["expect"] == "kept":
-        if none or direction == "higher":
-            return AS_EXPECTED
-        return OTHERWISE if direction == "lower" and not within else UNDECIDED
-    if direction == test["expect"] and not within:
-        return AS_EXPECTED
-    return OTHERWISE if none or direction == OPPOSITE[test["expect"]] else UNDECIDED
-
-
-def _law(test: Mapping[str, Any]) -> str:
-    laws = test["laws"] or []
-    if not laws or None in laws:
-        return UNDECIDED
-    if all(law == test["expect"] for law in laws):
-        return AS_EXPECTED
-    return OTHERWISE if all(test["expect"] not in law for law in laws) else UNDECIDED
-
-
-def _effort(test: Mapping[str, Any]) -> str:
-    effort = test["effort"]
-    if not effort or effort["value"] is None:
-        return UNDECIDED
-    if effort["low"] >= 1 / EFFORT_ALIKE and effort["high"] <= EFFORT_ALIKE:
-        return AS_EXPECTED
-    apart = effort["high"] < 1 / EFFORT_ALIKE or effort["low"] > EFFORT_ALIKE
-    return OTHERWISE if apart else UNDECIDED

@@ -19,7 +19,7 @@ from handan.training.arms import RECIPES
 SAMPLED, GREEDY = "T=1", "T=0"
 TEMPERATURES = (SAMPLED, GREEDY)
 DEMO = Path("recipes/experiments/tiny.yaml")
-# Files and folders beside the run directories, and arguments that the experiment gives itself.
+# Names beside the run directories, and arguments that the experiment gives itself.
 RESERVED_NAMES = ("logs", "report.html", "alignment.json")
 OWN_ARGUMENTS = ("output_dir", "config")
 # What a claim's test may look at, and the outcomes that can be predicted of it.
@@ -139,7 +139,7 @@ class Experiment:
 
     @property
     def tests(self) -> list[ClaimTest]:
-        """All tests of all claims, each once."""
+        """Those of all claims, each once."""
         return list(dict.fromkeys(test for claim in self.claims.values() for test in claim.tests))
 
     def config_of(self, entry: Arm | Traces) -> str:
@@ -149,12 +149,11 @@ class Experiment:
 
     def builds_on(self, name: str) -> list[str]:
         """Names of the models, trace sets and arms that a trace set or an arm is made from."""
-        found: list[str | None] = []
         if name in self.traces:
             found = [self.traces[name].teacher, self.traces[name].choose_from]
-        elif name in self.arms:
-            arm = self.arms[name]
-            found = [arm.start, arm.traces, arm.teacher]
+        else:
+            arm = self.arms.get(name)
+            found = [arm.start, arm.traces, arm.teacher] if arm else []
         return [other for other in found if other is not None]
 
     def is_trained(self, name: str) -> bool:
@@ -164,8 +163,7 @@ class Experiment:
     def seeds_of(self, name: str) -> list[int]:
         """The repetitions of an arm, or of a trace set: those of what uses it."""
         if name in self.arms:
-            own = self.arms[name].seeds
-            return self.seeds if own is None else own
+            return self.arms[name].seeds if self.arms[name].seeds is not None else self.seeds
         users = [other for other in (*self.traces, *self.arms) if name in self.builds_on(other)]
         found = {seed for other in users for seed in self.seeds_of(other)}
         return sorted(found) if users else self.seeds
@@ -173,21 +171,18 @@ class Experiment:
     def all_seeds(self) -> list[int]:
         """The repetitions of all arms together, the experiment's first."""
         found = {seed for name in self.arms for seed in self.seeds_of(name)}
-        if not self.arms:
-            return self.seeds
-        return [s for s in self.seeds if s in found] + sorted(found - set(self.seeds))
+        first = [seed for seed in self.seeds if seed in found or not self.arms]
+        return first + sorted(found - set(self.seeds))
 
     def start_of(self, name: str) -> str | None:
-        """The name of what an arm begins with; None for a model."""
+        """What an arm begins with; None for a model."""
         return self.arms[name].start if name in self.arms else None
 
     def teacher_of(self, name: str) -> str | None:
         """The declared writer of what an arm imitates, or scorer of its samples; None without."""
-        if name not in self.arms:
-            return None
-        arm = self.arms[name]
-        if arm.teacher is not None or arm.traces is None:
-            return arm.teacher
+        arm = self.arms.get(name)
+        if arm is None or arm.teacher is not None or arm.traces is None:
+            return arm.teacher if arm else None
         traces = self.traces[arm.traces]
         while traces.choose_from is not None:
             traces = self.traces[traces.choose_from]
@@ -200,12 +195,9 @@ def load_experiment(
     accelerate_config: str | None = None,
     is_study: bool = False,
 ) -> Experiment:
-    """Read an experiment as the command line changes it, and check what it refers to.
+    """Read and check an experiment, as the command line changes it.
 
     A single ``seed`` is that of every arm. A study must declare a page, factors and claims.
-
-    Raises:
-        UserError: a key or a name is wrong, or a file is missing; says which.
     """
     if path == DEMO and not path.exists():
         raise UserError(f"{path}: no such file; run this in a clone of the project")
@@ -229,8 +221,15 @@ def load_experiment(
 
 
 def _problems(experiment: Experiment) -> Iterator[str]:
-    """What does not fit together, in the order in which one would mend it."""
-    yield from _wrong_names(experiment)
+    """Find what does not fit together, in the order in which one would mend it."""
+    names = [*experiment.models, *experiment.traces, *experiment.arms]
+    for key, further in experiment.evaluations.items():
+        names += [f"{other}-{key}" for other in further.of]
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name) or name in RESERVED_NAMES:
+            yield f"'{name}' is no name for a folder; use letters, digits, '_', '.' and '-'"
+        if names.count(name) > 1:
+            yield f"'{name}' names two things; every model, trace set and arm needs its own name"
     yield from _wrong_entries(experiment)
     yield from _unknown_names(experiment)
     for name in (*experiment.arms, *experiment.traces):
@@ -246,17 +245,6 @@ def _problems(experiment: Experiment) -> Iterator[str]:
             f"parallel is {experiment.parallel}, but a launch of {launch} "
             f"has {processes} processes already; set parallel: 1"
         )
-
-
-def _wrong_names(experiment: Experiment) -> Iterator[str]:
-    names = [*experiment.models, *experiment.traces, *experiment.arms]
-    for key, further in experiment.evaluations.items():
-        names += [f"{other}-{key}" for other in further.of]
-    for name in names:
-        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name) or name in RESERVED_NAMES:
-            yield f"'{name}' is no name for a folder; use letters, digits, '_', '.' and '-'"
-        if names.count(name) > 1:
-            yield f"'{name}' names two things; every model, trace set and arm needs its own name"
 
 
 def _wrong_entries(experiment: Experiment) -> Iterator[str]:
@@ -287,14 +275,12 @@ def _wrong_entries(experiment: Experiment) -> Iterator[str]:
 def _unknown_names(experiment: Experiment) -> Iterator[str]:
     weights = {*experiment.models, *experiment.arms}
     named: list[tuple[str, str | None]] = []
-    for key, entry in (*experiment.traces.items(), *experiment.arms.items()):
-        kind = "traces" if isinstance(entry, Traces) else "arms"
-        of_set = "choose_from" if isinstance(entry, Traces) else "traces"
-        if (other := getattr(entry, of_set)) and other not in experiment.traces:
-            yield f"{kind}.{key}: {of_set} '{other}' is not under traces"
-        named += [
-            (f"{kind}.{key}: {role}", getattr(entry, role, None)) for role in ("start", "teacher")
-        ]
+    for kind, of_set in (("traces", "choose_from"), ("arms", "traces")):
+        for key, entry in getattr(experiment, kind).items():
+            if (other := getattr(entry, of_set)) and other not in experiment.traces:
+                yield f"{kind}.{key}: {of_set} '{other}' is not under traces"
+            roles = [role for role in ("start", "teacher") if hasattr(entry, role)]
+            named += [(f"{kind}.{key}: {role}", getattr(entry, role)) for role in roles]
     for key, further in experiment.evaluations.items():
         named += [(f"evaluations.{key}:", other) for other in further.of]
     for key, factor in experiment.factors.items():
@@ -308,7 +294,7 @@ def _unknown_names(experiment: Experiment) -> Iterator[str]:
 
 
 def _circle(experiment: Experiment, path: tuple[str, ...]) -> tuple[str, ...]:
-    """The first circle on the way from the last name of ``path`` to what it builds on."""
+    """Find the first circle on the way from the last name of ``path`` to what it builds on."""
     for other in experiment.builds_on(path[-1]):
         if other in path:
             return (*path[path.index(other) :], other)
@@ -318,10 +304,11 @@ def _circle(experiment: Experiment, path: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _wrong_seeds(experiment: Experiment) -> Iterator[str]:
-    """Repetitions that are named twice, or that lack what they are made from."""
+    """Find repetitions that are named twice, or that lack what they are made from."""
     declared: dict[str, list[int] | None] = {"seeds": experiment.seeds}
-    declared |= {f"arms.{name}.seeds": arm.seeds for name, arm in experiment.arms.items()}
-    declared |= {f"evaluations.{name}.seeds": e.seeds for name, e in experiment.evaluations.items()}
+    for kind in ("arms", "evaluations"):
+        for name, entry in getattr(experiment, kind).items():
+            declared[f"{kind}.{name}.seeds"] = entry.seeds
     for place, seeds in declared.items():
         if seeds is not None and len(set(seeds)) < len(seeds):
             yield f"{place} names a seed twice; name each repetition's own"
@@ -346,9 +333,8 @@ def _wrong_seeds(experiment: Experiment) -> Iterator[str]:
 
 
 def _missing_files(experiment: Experiment) -> Iterator[str]:
-    files: dict[str, str | None] = {"suite": experiment.suite}
-    files["accelerate_config"] = experiment.accelerate_config
-    files["evaluation_accelerate_config"] = experiment.evaluation_accelerate_config
+    keys = ("suite", "accelerate_config", "evaluation_accelerate_config")
+    files: dict[str, str | None] = {key: getattr(experiment, key) for key in keys}
     for name, model in experiment.models.items():
         files[f"models.{name}.suite"] = model.suite
         files[f"models.{name}.pretraining"] = model.pretraining
@@ -365,12 +351,10 @@ def _missing_files(experiment: Experiment) -> Iterator[str]:
 
 
 def _unevaluated_starts(experiment: Experiment) -> Iterator[str]:
-    """Arms that begin with a model that is not evaluated, as their recipe's YAML names it."""
+    """Find arms that begin with a model that is not evaluated, as their recipe's YAML names it."""
     known = {m.model: m.revision for m in experiment.models.values() if m.model is not None}
-    for name, arm in experiment.arms.items():
-        if arm.start is not None:
-            continue
-        config = experiment.config_of(arm)
+    for name in (name for name, arm in experiment.arms.items() if arm.start is None):
+        config = experiment.config_of(experiment.arms[name])
         settings = read_yaml(Path(config))
         begins, revision = str(settings.get("model_name_or_path")), settings.get("model_revision")
         if begins not in known:

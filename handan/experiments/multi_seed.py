@@ -1,12 +1,9 @@
 """Alignment of arms that were trained several times, right for other seeds and other items.
 
-Every training of an arm answers the same items. The variance of a mean over S seeds is that over
-items, of the bootstrap's draws of this mean, and that over seeds, s² / S, less what both hold:
-noise of seed and item together (clustering in two ways, Cameron, Gelbach and Miller 2011). s² of
-few seeds is known poorly, so it counts (t / z)² times, with Student's t of S - 1 degrees of freedom
-and the normal z, both at the tail that is asked for. Draws are moved away from their centre by what
-is added; intervals, p values and verdicts are then those of one training. With one seed a number
-holds over items alone. Formula and coverage are in ``docs/methods.md``.
+The variance of a mean over S seeds is that over items, of the bootstrap's draws of this mean, and
+that over seeds, s² / S, less what both hold: noise of seed and item together (clustering in two
+ways, Cameron, Gelbach and Miller 2011). s² of few seeds is known poorly, so it counts (t / z)²
+times. Draws are moved away from their centre by what is added. ``docs/methods.md`` has more.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -61,8 +58,7 @@ def mean_r(
 ) -> Repeated:
     """Fisher-z mean of the log-log correlation over tasks, human ones or analytic ones, by seed.
 
-    It is NaN for a seed whose correlation takes part in no mean on a task (``why_unusable``), or
-    that lacks a task of another seed: its mean would be one over other tasks.
+    It is NaN for a seed with a correlation that is in no mean (``why_unusable``) or a task missing.
     """
     tasks = list(dict.fromkeys(e.task for entries in entries_by_seed.values() for e in entries))
     thinking = {
@@ -80,8 +76,14 @@ def mean_r(
         weights.append(weights_of(list(of_seed.values()), task_weights))
         kept = usable(list(of_seed.values()), [side.draws for side in of_tasks.values()])
         in_mean = set(compress(of_tasks, kept))
-        missing = [_reason(seed, task, of_tasks.get(task)) for task in tasks if task not in in_mean]
-        reasons += missing
+        missing = [task for task in tasks if task not in in_mean]
+        of_seed_text = "" if seed is None else f"seed {seed}, "
+        for task in missing:
+            why = "no costs"
+            if side := of_tasks.get(task):
+                exact = f"r is exactly {side.r:+.0f}, which has no finite z"
+                why = why_unusable(side.entry, side.draws) or exact
+            reasons.append(f"{of_seed_text}{task}: {why}")
         if not tasks or missing:
             values.append(np.nan)
             draws.append(np.full(bootstrap.num_draws, np.nan))
@@ -91,38 +93,16 @@ def mean_r(
             of_draws = np.stack([side.draws for side in sides[-1]])
             draws.append(fisher_mean(of_draws, weights[-1], axis=0))
     whole = [of_seed for of_seed, value in zip(sides, values, strict=True) if not np.isnan(value)]
-    sizes = [min(map(len, of_task)) for of_task in zip(*map(_items_of, whole), strict=True)]
-    return Repeated(
-        tuple(thinking),
-        np.array(values),
-        np.array(draws).reshape(len(thinking), bootstrap.num_draws),
-        tuple(sizes),
-        tuple(sides),
-        tuple(weights),
-        tuple(reasons),
-    )
-
-
-def _reason(seed: Seed, task: str, side: Side | None) -> str:
-    """Say why a correlation takes part in no mean."""
-    of_seed = "" if seed is None else f"seed {seed}, "
-    if side is None:
-        return f"{of_seed}{task}: no costs"
-    exact = f"r is exactly {side.r:+.0f}, which has no finite z"
-    return f"{of_seed}{task}: {why_unusable(side.entry, side.draws) or exact}"
-
-
-def _items_of(sides: Sequence[Side]) -> list[tuple[str, ...]]:
-    return [side.entry.items for side in sides]
+    sizes = [min(len(s.entry.items) for s in of_task) for of_task in zip(*whole, strict=True)]
+    every_draw = np.array(draws).reshape(len(thinking), bootstrap.num_draws)
+    behind = tuple(sides), tuple(weights), tuple(reasons)
+    return Repeated(tuple(thinking), np.array(values), every_draw, tuple(sizes), *behind)
 
 
 def paired_mean_r(
     a: BySeed, b: BySeed, bootstrap: Bootstrap, task_weights: str = INVERSE_VARIANCE
 ) -> tuple[Repeated, Repeated]:
-    """``mean_r`` of two arms for one ``difference``: of the seeds of both, on the items of both.
-
-    A model without seeds is beside every seed of the other arm.
-    """
+    """``mean_r`` of two arms for one ``difference``: of the seeds and items of both."""
     of_a: dict[Seed, list[TaskCosts]] = {}
     of_b: dict[Seed, list[TaskCosts]] = {}
     for seed, in_a, in_b in _pairs_of_seeds(tuple(a), tuple(b)):
@@ -139,7 +119,7 @@ def paired_mean_r(
 
 
 def _pairs_of_seeds(a: tuple[Seed, ...], b: tuple[Seed, ...]) -> list[tuple[Seed, Seed, Seed]]:
-    """The seeds of a difference, and which seed of a and of b each is."""
+    """Seeds of a difference, and which seed of a and of b each is; a model goes with every one."""
     if b == (None,):
         return [(seed, seed, None) for seed in a]
     if a == (None,):
@@ -148,15 +128,13 @@ def _pairs_of_seeds(a: tuple[Seed, ...], b: tuple[Seed, ...]) -> list[tuple[Seed
 
 
 def estimate(repeated: Repeated, correlation: bool) -> dict[str, Any]:
-    """The mean over seeds with its interval, which stays within -1 and 1 for a correlation.
+    """Mean over seeds with its interval, which stays within -1 and 1 for a correlation.
 
     Returns:
-        'value', the plain mean over seeds, so that two of them differ by ``difference``; 'ci',
-        which holds for other seeds and items; 'ci_items', for other items and these seeds;
-        'by_seed', in the order of 'of_seeds', null where undefined, which 'reasons' explains; how
-        many seeds there are ('seeds') and how many the mean is over ('seeds_defined'); their
-        standard deviation ('sd_seeds'); whether 'ci' is over seeds ('over_seeds'); 'n', items of
-        all tasks; 'draws_left_out'.
+        'value', the plain mean over seeds; 'ci', for other seeds and items; 'ci_items', for other
+        items and these seeds; 'by_seed', in the order of 'of_seeds', null where undefined, which
+        'reasons' explains; how many 'seeds' there are and 'seeds_defined'; their standard deviation
+        'sd_seeds'; whether 'ci' is 'over_seeds'; 'n', items of all tasks; 'draws_left_out'.
     """
     people = [
         participant_variance([side.entry for side in sides], weights)
@@ -172,9 +150,8 @@ def difference(a: Repeated, b: Repeated, bound: float, unit: str = "r") -> dict[
     Those within plus or minus ``bound``, in the ``unit`` 'r' or 'z' (Fisher's), count as none.
 
     Returns:
-        As of ``estimate``, but 'difference' instead of 'value'; 'r_a' and 'r_b' are plain means
-        over the same seeds, so that they differ by it; and 'p', 'verdict', and in the unit of the
-        bound 'ci90' and 'p_equivalence', beside 'equivalence_bound' and 'equivalence_unit'.
+        As of ``estimate``, but 'difference' instead of 'value', beside 'r_a', 'r_b', 'p' and
+        'verdict', and in the unit of the bound 'ci90' and 'p_equivalence'.
 
     Raises:
         ValueError: correlations are of different items.
@@ -183,11 +160,11 @@ def difference(a: Repeated, b: Repeated, bound: float, unit: str = "r") -> dict[
     in_a = [a.seeds.index(seed) for _, seed, _ in pairs]
     in_b = [b.seeds.index(seed) for _, _, seed in pairs]
     values_a, values_b = a.values[in_a], b.values[in_b]
-    known = a.sides and b.sides
-    pairs_of_sides = zip(in_a, in_b, strict=True) if known else ()
+    pairs_of_sides = zip(in_a, in_b, strict=True) if a.sides and b.sides else ()
     both = [(a.sides[i], b.sides[j], a.weights[i]) for i, j in pairs_of_sides]
-    if any(_items_of(side_a) != _items_of(side_b) for side_a, side_b, _ in both):
-        raise ValueError("correlations of different items are not compared: pair them first")
+    for side_a, side_b, _ in both:
+        if [side.entry.items for side in side_a] != [side.entry.items for side in side_b]:
+            raise ValueError("correlations of different items are not compared: pair them first")
     of_seeds = Repeated(
         tuple(seed for seed, _, _ in pairs),
         settled_difference(values_a - values_b),
@@ -212,6 +189,7 @@ def difference(a: Repeated, b: Repeated, bound: float, unit: str = "r") -> dict[
         people = [from_other_people(0.0, 0.0, *sides) for sides in both]
         bounded = _mean(on_z, people, correlation=False)
     defined = np.isfinite(of_seeds.values)
+    r_a, r_b = (float(r[defined].mean()) if defined.any() else np.nan for r in (values_a, values_b))
     report = _report(of_seeds, found, reasons)
     left_out = int(np.isnan(bounded.of_items).sum())
     report["draws_left_out"] = max(report["draws_left_out"], left_out)
@@ -219,8 +197,8 @@ def difference(a: Repeated, b: Repeated, bound: float, unit: str = "r") -> dict[
     p = _p(found, lambda draws: p_value(draws, sizes), tails=2)
     p_equivalence = _p(bounded, lambda draws: equivalence_p(draws, sizes, bound), tails=1)
     row = {
-        "r_a": finite_or_none(values_a[defined].mean()) if defined.any() else None,
-        "r_b": finite_or_none(values_b[defined].mean()) if defined.any() else None,
+        "r_a": finite_or_none(r_a),
+        "r_b": finite_or_none(r_b),
         "difference": finite_or_none(found.value),
         **report,
         "ci90": finite_or_none(interval(_draws(bounded, 0.05), sizes, 0.90)),
@@ -238,7 +216,7 @@ def _z(r: FloatArray) -> FloatArray:
 
 
 class _Mean(NamedTuple):
-    """A mean over seeds; draws of a correlation are widened on Fisher's z."""
+    """A mean over seeds; a correlation is widened on Fisher's z."""
 
     value: float
     of_items: FloatArray  # its draws with the spread over items, shape (draws,)
@@ -248,10 +226,10 @@ class _Mean(NamedTuple):
 
 
 def _mean(repeated: Repeated, people: Sequence[float], correlation: bool) -> _Mean:
-    """The mean over the seeds with a defined value; NaN if there are none.
+    """Mean over the seeds with a defined value; NaN if there are none.
 
-    ``people`` is the variance that other people would add to the number of each seed (on Fisher's z
-    for a correlation), empty if none. Seeds share people, so their mean is that of the mean.
+    ``people`` is the variance that other people would add to the number of each seed, empty if
+    none (on Fisher's z for a correlation). Seeds share people, so their mean is that of the mean.
     """
     kept = np.flatnonzero(~np.isnan(repeated.values)).tolist()
     values, draws = repeated.values[kept], repeated.draws[kept]
@@ -288,12 +266,12 @@ def _widened(mean: _Mean, extra: float) -> FloatArray:
 
 
 def variance_over_seeds(values: FloatArray, draws: FloatArray, tail: float = 0.025) -> float:
-    """What other seeds would add to the variance of a mean over seeds, beyond other items.
+    """Estimate what other seeds would add to the variance of a mean over seeds, beyond other items.
 
     (t / z)² s² / S, less the part of noise of seed and item together, v / S, which the draws of
     the mean hold already: v is the variance over draws of what a seed deviates from the mean of
-    the seeds. 0 for one seed, and where it comes out below 0. ``values`` and ``draws`` have the
-    shapes (seeds,) and (seeds, draws), and ``tail`` lies beyond the quantiles t and z.
+    the seeds. At least 0, as for one seed. ``values`` and ``draws`` have the shapes (seeds,) and
+    (seeds, draws), and ``tail`` lies beyond the quantiles t and z.
     """
     num_seeds = len(values)
     if num_seeds < 2 or (values == values[0]).all():
@@ -307,7 +285,7 @@ def variance_over_seeds(values: FloatArray, draws: FloatArray, tail: float = 0.0
 
 
 def _p(mean: _Mean, p_of: Callable[[FloatArray], float], tails: int) -> float:
-    """The p of draws that are right at the tail of this very p, as those of Holm's steps must be.
+    """Find the p of draws that are right at the tail of this very p, as Holm's steps need.
 
     By bisection: the smaller the tail, the wider the draws, the larger their p, so one agrees.
     """
@@ -324,9 +302,8 @@ def _p(mean: _Mean, p_of: Callable[[FloatArray], float], tails: int) -> float:
 
 
 def _report(repeated: Repeated, found: _Mean, reasons: Sequence[str]) -> dict[str, Any]:
-    """What an estimate and a difference have in common."""
-    defined = repeated.values[~np.isnan(repeated.values)]
-    draws = _draws(found)
+    """Describe what an estimate and a difference have in common."""
+    defined, draws = repeated.values[~np.isnan(repeated.values)], _draws(found)
     ci = finite_or_none(interval(draws, repeated.sizes))
     if len(defined) and np.isnan(draws).all() and not np.isnan(found.of_items).all():
         reasons = [*reasons, "no spread over items: no interval over seeds"]
@@ -356,9 +333,6 @@ def spread(values: Sequence[float | None]) -> dict[str, Any]:
     }
 
 
-# Parts of the costs of a seed, by task.
-
-
 def human(tasks: Costs) -> list[TaskCosts]:
     """The tasks with human response times."""
     return [costs for costs in tasks.values() if costs.cost_source == "human"]
@@ -379,7 +353,7 @@ def right(tasks: Costs) -> list[TaskCosts]:
 
 
 def _with_oracle(tasks: Costs) -> list[TaskCosts]:
-    """The human tasks, with the noise-free length of the carry-cost format in people's place."""
+    """The human tasks, with the noise-free length in the carry-cost format in people's place."""
     return [
         replace(
             costs,
@@ -396,7 +370,7 @@ def _only(task: str, tasks: Costs) -> list[TaskCosts]:
 
 
 def oracle_entries(tasks: Costs) -> list[TaskCosts]:
-    """The human tasks, with the noise-free length of the carry-cost format in place of costs."""
+    """The human tasks, with that length in place of a model's."""
     return [
         replace(
             costs,

@@ -1,4 +1,4 @@
-"""From what an experiment declares to the commands that are run, and the pages that are written."""
+"""Commands that run an experiment, in order, and the pages that are written."""
 
 import shlex
 import sys
@@ -27,7 +27,7 @@ class Stage:
     cell: tuple[str, int | None, str | None] | None = None
 
     def command(self) -> list[str]:
-        """The command as a user would type it."""
+        """As a user would type it."""
         if self.accelerate_config is None:
             place = [self.script] if self.script.endswith(".py") else ["-m", self.script]
             return ["python", *place, *self.arguments]
@@ -35,7 +35,7 @@ class Stage:
         return [*launch, self.script, *self.arguments]
 
     def argv(self) -> list[str]:
-        """The same command for this interpreter."""
+        """For this interpreter."""
         words = self.command()
         if words[0] == "python":
             return [sys.executable, *words[1:]]
@@ -57,10 +57,10 @@ class Plan(NamedTuple):
 
 
 def plan(experiment: Experiment, output_dir: Path) -> Plan:
-    """All commands of an experiment, the most urgent first.
+    """List all commands of an experiment, the most urgent first.
 
-    What does not depend on a training, such as the evaluation of a base model, is done once for all
-    seeds. With several seeds, everything else lies in a folder of its seed.
+    What does not depend on a training is done once for all seeds. With several seeds, everything
+    else lies in a folder of its seed.
     """
     stages: dict[str, Stage] = {}
     pages = []
@@ -79,21 +79,16 @@ def plan(experiment: Experiment, output_dir: Path) -> Plan:
         ]
         # One by one, a broken base model shows before anything is spent on it; side by side, its
         # evaluation fills the time that the long trainings leave.
-        models_first = experiment.parallel == 1
-        order = [*made, *models, *trainings] if models_first else [*trainings, *made, *models]
-        order += [*arms, *further]
-        stages |= {stage.name: stage for stage in order if stage.name not in stages}
+        first = [*made, *models]
+        order = [*first, *trainings] if experiment.parallel == 1 else [*trainings, *first]
+        stages |= {s.name: s for s in [*order, *arms, *further] if s.name not in stages}
         runs = [stage.output_dir for stage in [*models, *arms]]
         pages.append(Page(runs, one.folder / "report.html"))
     return Plan(list(stages.values()), pages)
 
 
 def select(stages: list[Stage], only: Collection[str], done: Collection[str]) -> list[Stage]:
-    """The stages that were asked for by name; all of them if none was.
-
-    Raises:
-        UserError: there is no such stage, or one that it needs is neither named nor finished.
-    """
+    """Choose the stages asked for by name, all of them if none was."""
     names = [stage.name for stage in stages]
     if unknown := [name for name in only if name not in names]:
         raise UserError(f"no stage '{unknown[0]}'; there are: {', '.join(names)}")
@@ -105,7 +100,7 @@ def select(stages: list[Stage], only: Collection[str], done: Collection[str]) ->
 
 
 def script(made: Plan, done: Collection[str], tolerance: float) -> list[str]:
-    """The plan as lines that could be pasted into a shell, with what is finished already."""
+    """Write the plan as lines that could be pasted into a shell, with what is finished already."""
     lines = []
     for stage in made.stages:
         after = f", after {' and '.join(stage.needs)}" if stage.needs else ""
@@ -118,7 +113,7 @@ def script(made: Plan, done: Collection[str], tolerance: float) -> list[str]:
 
 
 class _OneSeed:
-    """The commands of an experiment for one seed."""
+    """Commands of an experiment for one seed."""
 
     def __init__(self, experiment: Experiment, output_dir: Path, seed: int) -> None:
         self.experiment, self.seed, self.shared = experiment, seed, output_dir
@@ -180,8 +175,7 @@ class _OneSeed:
             words += ["--seed", str(self.seed)]
         arguments = (*words, *_words(entry.settings))
         launch = entry.accelerate_config or self.experiment.accelerate_config
-        needs = self._needs(entry.teacher, entry.choose_from)
-        stage = self._stage_name("", name)
+        needs, stage = self._needs(entry.teacher, entry.choose_from), self._stage_name("", name)
         return Stage(stage, "traces", "recipes/traces.py", arguments, folder, launch, needs)
 
     def _training(self, name: str) -> Stage:
@@ -225,15 +219,15 @@ class _OneSeed:
         return f"{own}{prefix}{name}"
 
     def _needs(self, *names: str | None) -> tuple[str, ...]:
-        """The stages that make these models, arms or traces."""
+        """Names of the stages that make these models, arms or traces."""
         found = []
-        for name in names:
+        for name in filter(None, names):
             if name in self.experiment.arms:
                 found.append(self._stage_name("train-", name))
-            elif name in self.experiment.models and self.experiment.models[name].pretraining:
-                found.append(f"pretrain-{name}")
             elif name in self.experiment.traces:
                 found.append(self._stage_name("", name))
+            elif self.experiment.models[name].pretraining:
+                found.append(f"pretrain-{name}")
         return tuple(found)
 
 

@@ -57,6 +57,8 @@ FEW_DRAWS = 1_000  # of ``align``, of which only values are shown
 NUM_SAMPLES = (1, 8, 32)
 # Stored beside the measures that the page shows.
 ALSO_STORED = ("r_logmean", "r_loglog_normalized", "r_characters", "geometric_mean_tokens")
+# Declarations that numbers depend on.
+OF_STUDY = ("equivalence_bound", "equivalence_unit", "task_weights")
 ORACLE = "oracle_tokens_carry-cost"
 KEYS = (
     *("cells", "tasks", "ceilings", "arms", "measures", "factors", "samples", "traces", "audit"),
@@ -122,7 +124,7 @@ class Results:
 
 
 def _missing(stage: Stage, stages: dict[str, Stage], done: set[str], logs: Path) -> str | None:
-    """Why a stage has no result: its own failure, that of something it needs, or not run."""
+    """Say why a stage has no result: its own failure, that of something it needs, or not run."""
     if stage.name in done:
         return None
     mark = logs / f"{stage.name}.failed.json"
@@ -133,7 +135,7 @@ def _missing(stage: Stage, stages: dict[str, Stage], done: set[str], logs: Path)
 
 
 def numbers(study: Experiment, results: Results) -> dict[str, Any]:
-    """Everything the page shows but verdicts on claims, ready for JSON; unknown values are None."""
+    """Compute all that the page shows but verdicts on claims, as JSON; unknown values are None."""
     bootstrap = Bootstrap(DRAWS, SEED)
     known = [name for name in (*study.models, *study.arms) if results.of(name)]
     aligned = _aligned(study, results)
@@ -156,13 +158,8 @@ def numbers(study: Experiment, results: Results) -> dict[str, Any]:
     measures = {name: _measures(study, aligned, name) for name in known}
     tests = []
     for test, at in ((test, at) for test in study.tests for at in TEMPERATURES):
-        row: dict[str, Any] = {
-            "measure": test.measure,
-            "a": test.a,
-            "b": test.b,
-            "expect": test.expect,
-            "at": at,
-        }
+        keys = ("measure", "a", "b", "expect")
+        row: dict[str, Any] = {key: getattr(test, key) for key in keys} | {"at": at}
         of_a, of_b = (arms.get(name or "", {}).get(at, {}) for name in (test.a, test.b))
         if test.measure == "r":
             row |= of_a.get("r", {"value": None, "ci": None})
@@ -173,14 +170,12 @@ def numbers(study: Experiment, results: Results) -> dict[str, Any]:
                 row[f"accuracy_{side}"] = of.get("accuracy_human", {}).get("value")
         else:
             others = measures.get(test.a, {}).get(at, {})
-            of_law = test.measure == "law"
-            of_test = ["laws", "slope", "ratio"] if of_law else ["effort", "kl"]
+            of_test = ["laws", "slope", "ratio"] if test.measure == "law" else ["effort", "kl"]
             row |= {key: others.get(key) for key in of_test}
         tests.append(row)
     missing = [cell for cell in results.cells if cell.missing is not None]
-    parts = [
-        run[of] for run in results.runs.values() for of in ("training", "evaluation") if of in run
-    ]
+    runs = results.runs.values()
+    parts = [run[of] for run in runs for of in ("training", "evaluation") if of in run]
     budgets = {}
     for name in (name for name in study.arms if name in known):  # means over seeds
         totals = [of for cell in results.of(name) if (of := total(results.runs[cell.run_dir]))]
@@ -191,6 +186,21 @@ def numbers(study: Experiment, results: Results) -> dict[str, Any]:
     if sampled:
         of_oracle = mean_r({None: oracle_entries(sampled[0])}, bootstrap, study.task_weights)
         oracle = estimate(of_oracle, correlation=True)
+    tasks = {
+        source: [task for of in sampled for task, one in of.items() if one.cost_source == source]
+        for source in ("human", "analytic")
+    }
+    ceilings = {
+        name: task["ceiling"]
+        for result in aligned
+        for model in result["models"].values()
+        for name, task in model["tasks"].items()
+        if task["cost_source"] == "human" and task["ceiling"] is not None
+    }
+    factors = {
+        name: {arm: {at: between(arm, of.against, at) for at in TEMPERATURES} for arm in of.arms}
+        for name, of in study.factors.items()
+    }
     return {
         "cells": {
             "declared": len(results.cells),
@@ -198,49 +208,28 @@ def numbers(study: Experiment, results: Results) -> dict[str, Any]:
             "missing": [{"cell": cell.name, "reason": cell.missing} for cell in missing],
             "commits": sorted({str(part["git"]["commit"]) for part in parts if part.get("git")}),
         },
-        "tasks": _tasks(results, known),
-        "ceilings": {
-            name: task["ceiling"]
-            for result in aligned
-            for model in result["models"].values()
-            for name, task in model["tasks"].items()
-            if task["cost_source"] == "human" and task["ceiling"] is not None
-        },
+        "tasks": {source: list(dict.fromkeys(names)) for source, names in tasks.items()},
+        "ceilings": ceilings,
         "arms": arms,
         "measures": measures,
-        "factors": {
-            name: {
-                arm: {at: between(arm, of.against, at) for at in TEMPERATURES} for arm in of.arms
-            }
-            for name, of in study.factors.items()
-        },
+        "factors": factors,
         "samples": _by_samples(study, results),
         "traces": _trace_sets(study, results),
         "audit": _audits(study, results),
         "budgets": budgets,
         "oracle": oracle,
-        "settings": {
-            "draws": DRAWS,
-            "seed": SEED,
-            "equivalence_bound": study.equivalence_bound,
-            "equivalence_unit": study.equivalence_unit,
-            "task_weights": study.task_weights,
-        },
+        "settings": {"draws": DRAWS, "seed": SEED} | {key: getattr(study, key) for key in OF_STUDY},
         "tests": tests,
     }
 
 
 def stored(study: Experiment, path: Path) -> dict[str, Any]:
-    """The numbers of a study.json that an earlier page left, for the tests that are declared now.
-
-    Raises:
-        UserError: it is no such file, was computed with another bound, or lacks a test or factor.
-    """
+    """Read the numbers of a study.json of an earlier page, for the tests that are declared now."""
     found = read_json(path)
     lacks = [key for key in KEYS if not isinstance(found, dict) or key not in found]
     if lacks:
         raise UserError(f"{path}: no study.json of a study, for it has no '{lacks[0]}'")
-    for key in ("equivalence_bound", "equivalence_unit", "task_weights"):
+    for key in OF_STUDY:
         was, declared = found["settings"][key], getattr(study, key)
         if was != declared:
             raise UserError(
@@ -254,19 +243,6 @@ def stored(study: Experiment, path: Path) -> dict[str, Any]:
     if missing:
         raise UserError(f"{path}: has no {missing[0]}, which is declared; leave out --numbers")
     return found | {"tests": [rows[key] | {"expect": test.expect} for test, key in keys]}
-
-
-def _tasks(results: Results, names: Sequence[str]) -> dict[str, list[str]]:
-    """Names of the human and of the analytic tasks."""
-    found: dict[str, dict[str, None]] = {"human": {}, "analytic": {}}
-    for name in names:
-        for tasks in results.by_seed(name, SAMPLED).values():
-            for task, costs in tasks.items():
-                found[costs.cost_source][task] = None
-    return {source: list(tasks) for source, tasks in found.items()}
-
-
-# Every other measure: ``align`` of all arms of a seed, then over seeds.
 
 
 def _aligned(study: Experiment, results: Results) -> list[dict[str, Any]]:
@@ -306,28 +282,25 @@ def _measures(
     out = {}
     for at, decoding in zip(TEMPERATURES, DECODINGS, strict=True):
         model = decoded_name(name, decoding)
+        of_seeds = [result for result in aligned if model in result["models"]]
         tasks = [
             [t for t in result["models"][model]["tasks"].values() if t["cost_source"] == "human"]
-            for result in aligned
-            if model in result["models"]
+            for result in of_seeds
         ]
-        of_seeds = [result for result in aligned if model in result["models"]]
         row: dict[str, Any] = {
             measure.key: spread([_known_mean(map(measure.value, of)) for of in tasks])
             for measure in TASKS
             if EXPERIMENT in measure.places or measure.key in ALSO_STORED
         }
-        fits = [
-            row
-            for result in of_seeds
-            for row in result["inflation"]
-            if row["student"] == model and row["task"] is None
-        ]
-        efforts = [
-            row for result in of_seeds for row in result["study"]["effort"] if row["model"] == model
-        ]
+        every = [fit for result in of_seeds for fit in result["inflation"]]
+        fits = [fit for fit in every if fit["student"] == model and fit["task"] is None]
+        every = [effort for result in of_seeds for effort in result["study"]["effort"]]
+        efforts = [effort for effort in every if effort["model"] == model]
+        # The slope with the noise of the other's lengths taken out, where that is known.
+        corrected = [(fit["corrected"] or {}).get("b") for fit in fits]
+        slopes = [fit["b"] if b is None else b for fit, b in zip(fits, corrected, strict=True)]
         row |= {
-            "slope": spread([_corrected(fit) for fit in fits]),
+            "slope": spread(slopes),
             "ratio": spread([fit["geometric_mean_ratio"] for fit in fits]),
             "laws": [fit["law"] for fit in fits],
             "effort": spread([_known_mean(row["relative_effort"].values()) for row in efforts]),
@@ -344,18 +317,9 @@ def _measures(
     return out
 
 
-def _corrected(fit: Mapping[str, Any]) -> float | None:
-    """Slope with the noise of the other's lengths taken out, where that is known."""
-    corrected = (fit["corrected"] or {}).get("b")
-    return fit["b"] if corrected is None else corrected
-
-
 def _known_mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
-
-
-# How much of a correlation is the noise of few samples.
 
 
 def _by_samples(study: Experiment, results: Results) -> list[dict[str, Any]]:
@@ -396,14 +360,11 @@ def _with_samples(entries: Sequence[TaskCosts]) -> dict[str, dict[str, float]]:
     return out
 
 
-# What students were trained on: the allocation in their traces, and no human item.
-
-
 def _trace_sets(study: Experiment, results: Results) -> dict[str, dict[str, Any]]:
-    """Of each trace set that an arm learned from: how many, how long, and their allocation.
+    """Describe each trace set that an arm learned from: how many, how long, and their allocation.
 
     Allocation is r of log tokens with the log of the noise-free length in the carry-cost format,
-    over the training prompts of a binary family; over all of them, where any format is longer for
+    over the training prompts of a binary family: over all of them, where any format is longer for
     wider problems, and among problems of the same width, as the human items are. Fisher-z mean over
     both families, then mean and range over seeds.
     """
@@ -423,13 +384,7 @@ def _trace_sets(study: Experiment, results: Results) -> dict[str, dict[str, Any]
 
 
 def _audits(study: Experiment, results: Results) -> list[dict[str, Any]]:
-    """Of each arm's training sets: rows, and how many of them are evaluation items.
-
-    Rows are traces for imitation, prompts for the others, sequences for pretraining.
-
-    Raises:
-        UserError: an evaluation item is in a training set.
-    """
+    """Count each arm's training rows (traces, prompts or sequences); none is an evaluation item."""
     rows: list[dict[str, Any]] = []
     for cell in (cell for name in (*study.models, *study.arms) for cell in results.of(name)):
         run = results.runs[cell.run_dir]
@@ -448,11 +403,7 @@ def _audits(study: Experiment, results: Results) -> list[dict[str, Any]]:
 
 
 def _traces_of(cell: Cell, results: Results) -> Path:
-    """The trace file that a cell was trained on, once it is known to be the same still.
-
-    Raises:
-        UserError: it is not there or was changed, or holds an evaluation item.
-    """
+    """Path of the traces that a cell was trained on, once they are known to be the same still."""
     path = Path(read_yaml(cell.run_dir / "config.yaml")["training"]["traces"])
     wanted = results.runs[cell.run_dir]["training"]["traces"]
     if not path.exists() or _read_traces(path)[0] != wanted:
@@ -473,7 +424,7 @@ def _read_traces(path: Path) -> tuple[str, list[dict]]:
 
 @cache
 def _allocation(path: Path) -> dict[str, float | None]:
-    """Numbers of one trace file; in natural wording there is no noise-free length."""
+    """Describe one trace file; in natural wording there is no noise-free length."""
     every = _read_traces(path)[1]
     rows = [row for row in every if row["reasoning_tokens"]]
     by_width: dict[tuple[str, int], list[tuple[float, float]]] = {}

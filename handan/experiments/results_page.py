@@ -1,8 +1,6 @@
 """``handan study``: run an experiment with claims, and write its results page.
 
-The page is text written by hand, with generated parts between ``<!-- study: NAME -->`` and
-``<!-- end -->``. Writing it again replaces these parts and nothing else, so that from the same runs
-nothing changes.
+Only the parts of the page between ``<!-- study: NAME -->`` and ``<!-- end -->`` are generated.
 """
 
 import argparse
@@ -35,6 +33,7 @@ from handan.report.formatting import (
 )
 
 MARK = re.compile(r"<!-- study: (?P<name>[\w-]+) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
+R_HEADER = ("r, T = 1", "r, T = 0")
 Found = Mapping[str, Any]
 
 
@@ -42,12 +41,7 @@ def run_study(arguments: argparse.Namespace) -> None:
     """Run what is missing of a study, then write its page from all that is there.
 
     By default the page is written beside the runs, which leaves the study's own as it is. After
-    ``--only`` no page is written.
-
-    Raises:
-        UserError: cells failed (the page is written before, and names them), the page cannot be
-            written, ``--numbers`` are no numbers of this study, or options exclude each other.
-        SystemExit: this process was asked to stop; the same command goes on.
+    ``--only`` no page is written. Where cells failed, the page names them.
     """
     only, page = arguments.only, arguments.page
     for option in ("only", "list", "dry_run", "seed", "accelerate_config"):
@@ -58,15 +52,15 @@ def run_study(arguments: argparse.Namespace) -> None:
             "--page and --page_only write the page, which --only, --dry_run and --list "
             "do not; give one of them"
         )
-    study = load_experiment(
-        arguments.file, arguments.seed, arguments.accelerate_config, is_study=True
-    )
+    seed, accelerate_config = arguments.seed, arguments.accelerate_config
+    study = load_experiment(arguments.file, seed, accelerate_config, is_study=True)
     folder = arguments.output_dir or Path(study.output_dir)
     if arguments.numbers is not None:
         _write_page(study, arguments.numbers, folder, page)
         return
     made, logs = plan(study, folder), folder / "logs"
-    if runner.show(study, made, logs, only, arguments.dry_run, arguments.list):
+    tolerance = study.budget_tolerance
+    if runner.show(made, logs, only, arguments.dry_run, arguments.list, tolerance):
         return
     failed: UserError | None = None
     if not arguments.page_only:
@@ -83,10 +77,7 @@ def run_study(arguments: argparse.Namespace) -> None:
 
 def _write_page(study: Experiment, source: Plan | Path, folder: Path, page: Path | None) -> None:
     """Write the page from the runs of a plan, or from a study.json, and print what it concludes."""
-    from handan.experiments import (
-        claims,
-        results,  # take a moment to import
-    )
+    from handan.experiments import claims, results  # take a moment to import
 
     started = time.monotonic()
     if isinstance(source, Path):
@@ -114,29 +105,21 @@ def write(study: Experiment, found: Found, template: Path, output: Path) -> list
     """Write the page with the text of a template, its plots and its judged numbers beside it.
 
     Returns the names of the generated parts that differ from the template's.
-
-    Raises:
-        UserError: the template is missing, or names a part that does not exist.
     """
     if not template.is_file():
         raise UserError(f"{template}: no such page; make one with a part '<!-- study: claims -->'")
     folder = output.parent / output.stem
-    parts: dict[str, Callable[[], str]] = {
-        **{part: partial(PARTS[part], study, found) for part in PARTS},
-        **{f"factor-{factor}": partial(_factor, study, found, factor) for factor in study.factors},
-        **{
-            f"picture-{plot}": partial(_plot, study, found, plot, folder)
-            for plot in page_plots.PLOTS
-        },
-    }
+    parts: dict[str, Callable[[], str]]
+    parts = {part: partial(written, study, found) for part, written in PARTS.items()}
+    parts |= {f"factor-{name}": partial(_factor, study, found, name) for name in study.factors}
+    parts |= {f"picture-{p}": partial(_plot, study, found, p, folder) for p in page_plots.PLOTS}
     changed: list[str] = []
 
     def filled(mark: re.Match) -> str:
         part = mark["name"]
         if part not in parts:
-            raise UserError(
-                f"{template}: no part is called '{part}'; there are: {', '.join(parts)}"
-            )
+            known = ", ".join(parts)
+            raise UserError(f"{template}: no part is called '{part}'; there are: {known}")
         body = parts[part]()
         if body != mark["body"]:
             changed.append(part)
@@ -153,9 +136,6 @@ def _plot(study: Experiment, found: Found, plot: str, folder: Path) -> str:
     make_directory(folder)
     write_text(folder / f"{plot}.svg", drawn.svg)
     return f"![{drawn.description}]({folder.name}/{plot}.svg)\n\n*{drawn.caption}*\n"
-
-
-# How numbers are written.
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -203,9 +183,6 @@ def _p(p: float | None) -> str:
 
 def _of_arm(found: Found, arm: str, at: str, key: str) -> Any:
     return found["arms"].get(arm, {}).get(at, {}).get(key)
-
-
-# The generated parts.
 
 
 def _cells(study: Experiment, found: Found) -> str:
@@ -256,17 +233,15 @@ def _effect(test: Mapping[str, Any]) -> list[str]:
         p = (_p(test["p_holm"]), _p(test["p_equivalence_holm"]))
         said = Verdict.of(test).words or UNKNOWN
         return [_difference(test), said, *p, str(test["seeds"]), _difference(test["right_only"])]
-    said = UNKNOWN
     if test["measure"] == "law":
         laws = test["laws"] or []
         said = "; ".join(f"{law} ({laws.count(law)})" for law in dict.fromkeys(laws)) or UNKNOWN
-        slope, ratio = _ranged(test["slope"], correlation), _ranged(test["ratio"], correlation)
-        shown, seeds = f"b = {slope}, ratio {ratio}", str(len(laws))
-    else:
-        effort, kl = _ranged(test["effort"], correlation), _ranged(test["kl"], correlation)
-        shown = f"relative effort {effort}, KL {kl}"
-        seeds = str(test["effort"]["seeds"]) if test["effort"] else UNKNOWN
-    return [shown, said, UNKNOWN, UNKNOWN, seeds, UNKNOWN]
+        slope, ratio = (_ranged(test[key], correlation) for key in ("slope", "ratio"))
+        return [f"b = {slope}, ratio {ratio}", said, UNKNOWN, UNKNOWN, str(len(laws)), UNKNOWN]
+    effort, kl = (_ranged(test[key], correlation) for key in ("effort", "kl"))
+    seeds = str(test["effort"]["seeds"]) if test["effort"] else UNKNOWN
+    shown = f"relative effort {effort}, KL {kl}"
+    return [shown, UNKNOWN, UNKNOWN, UNKNOWN, seeds, UNKNOWN]
 
 
 def _factors(study: Experiment, found: Found) -> str:
@@ -300,7 +275,7 @@ def _factor(study: Experiment, found: Found, which: str) -> str:
 
 
 def _tasks(source: str, study: Experiment, found: Found) -> str:
-    """Tasks with human response times, or those with an analytic cost, which are never averaged."""
+    """Tasks with human response times, or those with an analytic cost: these are never averaged."""
     tasks = found["tasks"][source]
     rows = []
     for arm in found["arms"]:
@@ -309,10 +284,8 @@ def _tasks(source: str, study: Experiment, found: Found) -> str:
             row.append(_ranged(_of_arm(found, arm, SAMPLED, f"accuracy_{task}"), correlation))
             row += [_with_interval(_of_arm(found, arm, at, f"r_{task}")) for at in TEMPERATURES]
         rows.append(row)
-    columns = [
-        column for task in tasks for column in (f"{name(task)}: accuracy", "r, T = 1", "r, T = 0")
-    ]
-    return _table(["arm", *columns], rows)
+    header = [text for task in tasks for text in (f"{name(task)}: accuracy", *R_HEADER)]
+    return _table(["arm", *header], rows)
 
 
 def _oracle(study: Experiment, found: Found) -> str:
@@ -327,13 +300,10 @@ def _measures(at: str, rates: bool, study: Experiment, found: Found) -> str:
         if (measure.unit == SHARE) is rates and not (at == GREEDY and measure.sampled_only)
     ]
     written: dict[str, Callable[[float | None], str]] = {SHARE: percent, TOKENS: number}
-    rows = [
-        [
-            f"`{arm}`",
-            *(_ranged(of[at].get(m.key), written.get(m.unit, correlation)) for m in columns),
-        ]
-        for arm, of in found["measures"].items()
-    ]
+    rows = []
+    for arm, of in found["measures"].items():
+        texts = (_ranged(of[at].get(m.key), written.get(m.unit, correlation)) for m in columns)
+        rows.append([f"`{arm}`", *texts])
     return _table(["arm", *(measure.label for measure in columns)], rows)
 
 
@@ -355,10 +325,9 @@ def _traces(study: Experiment, found: Found) -> str:
         sets = found["traces"].get(of.traces or "")
         if sets is None or arm not in found["arms"]:
             continue
-        written = {"traces": count, "tokens": number}
-        written |= {"r_oracle": correlation, "r_oracle_same_width": correlation}
         row = [f"`{arm}`", f"`{of.traces}`"]
-        row += [_ranged(sets[key], write) for key, write in written.items()]
+        row += [_ranged(sets["traces"], count), _ranged(sets["tokens"], number)]
+        row += [_ranged(sets[key], correlation) for key in ("r_oracle", "r_oracle_same_width")]
         row += [_with_interval(_of_arm(found, arm, at, "r_oracle")) for at in TEMPERATURES]
         rows.append(row)
     header = ["student", "traces", "number", "tokens", "r(length, oracle) of the traces"]
@@ -378,13 +347,12 @@ def _budgets(study: Experiment, found: Found) -> str:
 
 
 def _audit(study: Experiment, found: Found) -> str:
-    """Whether any evaluation item was in a training set."""
+    """Count the evaluation items in training sets."""
     rows = []
     for kind in dict.fromkeys(row["of"] for row in found["audit"]):
         of = [row for row in found["audit"] if row["of"] == kind]
-        sums = (sum(row.get(key, 0) for row in of) for key in ("rows", "found", "refused"))
-        checked, hits, refused = sums
-        rows.append([kind, str(len(of)), count(checked), str(hits), str(refused)])
+        checked, *others = (sum(row.get(k, 0) for row in of) for k in ("rows", "found", "refused"))
+        rows.append([kind, str(len(of)), count(checked), *map(str, others)])
     header = ["training sets of", "cells", "rows checked", "human or other evaluation items found"]
     return _table([*header, "refused before training"], rows)
 

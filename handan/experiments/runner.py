@@ -1,8 +1,7 @@
-"""Run the stages of an experiment or a zoo, several at a time, each a command a user could type.
+"""Run of the stages of an experiment or a zoo, several at a time, each a command a user could type.
 
-Finished stages are not run again, and what was cut off goes on, because every script does. Beside
-its log each stage has a mark that says how it ended, so that several commands can run stages of the
-same experiment at the same time.
+Beside its log each stage has a mark that says how it ended, so that several commands can run stages
+of the same experiment at the same time; what is finished is not run again.
 """
 
 import atexit
@@ -12,15 +11,16 @@ import os
 import runpy
 import shlex
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
+from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import fmean
+from subprocess import PIPE, STDOUT, Popen, TimeoutExpired
 from typing import Any, NamedTuple
 
 import yaml
@@ -69,7 +69,7 @@ Durations = dict[tuple[str, str], list[float]]
 
 
 def identities(stages: Sequence[Stage]) -> dict[str, dict[str, str]]:
-    """What each stage is: its command, its settings files, and the stages it builds on."""
+    """Describe each stage: its command, its settings files, and the stages it builds on."""
     found: dict[str, dict[str, str]] = {}
     for stage in stages:
         files = [word for word in stage.command() if word.endswith(".yaml")]
@@ -87,18 +87,15 @@ def finished(stages: Sequence[Stage], logs: Path) -> set[str]:
 
     An evaluation also must have been asked what its suite asks now.
     """
-    wanted = identities(stages)
-    done, asked = set(), {}
+    wanted, done = identities(stages), set()
+    asked = cache(lambda path: asked_by(suite_items(load_suite(Path(path)))))
     for stage in stages:
         if not _is_marked(stage, wanted[stage.name], logs):
             continue
-        if stage.kind == "evaluation" and "--suite" in stage.arguments:
-            path = stage.arguments[stage.arguments.index("--suite") + 1]
-            if path not in asked:
-                asked[path] = asked_by(suite_items(load_suite(Path(path))))
-            if asked_otherwise(stage.output_dir, asked[path]):
-                continue
-        done.add(stage.name)
+        words = stage.arguments
+        suite = words[words.index("--suite") + 1] if "--suite" in words else None
+        if suite is None or not asked_otherwise(stage.output_dir, asked(suite)):
+            done.add(stage.name)
     return done
 
 
@@ -115,7 +112,7 @@ def _is_marked(stage: Stage, identity: dict[str, str], logs: Path) -> bool:
 
 
 def states(stages: Sequence[Stage], done: Collection[str], logs: Path) -> Iterator[str]:
-    """A line for each stage: its wave, its name, and finished, failed, waiting or ready.
+    """Write a line for each stage: its wave, its name, and finished, failed, waiting or ready.
 
     The stages of a wave need only stages of earlier waves.
     """
@@ -132,7 +129,7 @@ def states(stages: Sequence[Stage], done: Collection[str], logs: Path) -> Iterat
 
 
 def time_left(durations: Durations, stages: Iterable[Stage], parallel: int) -> str:
-    """What to say of the time that stages will take, such as ', about 34 min left'."""
+    """Say how long stages will take, such as ', about 34 min left'."""
     every = [seconds for of in durations.values() for seconds in of]
     expected = [durations.get((stage.kind, stage.script), every) for stage in stages]
     if not expected or not every:
@@ -144,11 +141,9 @@ def time_left(durations: Durations, stages: Iterable[Stage], parallel: int) -> s
 
 
 class _Running(NamedTuple):
-    """A stage that runs since a time, and the thread that keeps what it prints."""
-
     stage: Stage
-    process: "subprocess.Popen | Fork"
-    listener: threading.Thread
+    process: "Popen | Fork"
+    listener: threading.Thread  # keeps what it prints
     since: float
 
 
@@ -171,7 +166,6 @@ def run_stages(
         keep_going: run everything that does not need a stage that failed, before telling so.
 
     Raises:
-        UserError: a stage failed; the others were asked to stop, or have run if ``keep_going``.
         SystemExit: this process was asked to stop, and so were the stages.
     """
     if done:
@@ -189,7 +183,7 @@ def run_stages(
     failed: dict[str, str] = {}
     left_out: list[str] = []
     running: dict[str, _Running] = {}
-    with _stop_requests() as asked, _ended_with_us(running):
+    with _stop_requests(running) as asked:
         while waiting or running:
             for stage in list(waiting):
                 if len(running) < parallel and done >= set(stage.needs):
@@ -205,10 +199,9 @@ def run_stages(
                 if code is None:
                     continue
                 del running[name]
-                mark = logs / f"{name}.failed.json"
+                mark, log = logs / f"{name}.failed.json", logs / f"{name}.log"
                 if code != 0:
                     one.listener.join(timeout=5)  # what it started may still hold the pipe
-                    log = logs / f"{name}.log"
                     text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
                     last = text.strip().rpartition("\n")[2].strip()
                     write_json(mark, {"exit_code": code, "last_line": last})
@@ -216,15 +209,20 @@ def run_stages(
                         raise UserError(f"{name} failed; its last words are in {log}")
                     say(started, f"{name} failed; its last words are in {log}: {last}")
                     failed[name] = last.removeprefix("handan: error: ") or f"exit code {code}"
-                    left_out += _leave_out(waiting, {*failed, *left_out}, started)
+                    for stage in list(waiting):  # stages come after what they need
+                        if lacking := sorted({*failed, *left_out} & set(stage.needs)):
+                            waiting.remove(stage)
+                            left_out.append(stage.name)
+                            why = f"it waits for {' and '.join(lacking)}"
+                            say(started, f"{stage.name}: not run, {why}")
                     continue
                 seconds = round(time.monotonic() - one.since, 1)
                 write_json(logs / f"{name}.done.json", identity[name] | {"seconds": seconds})
                 mark.unlink(missing_ok=True)
                 done.add(name)
                 durations.setdefault((one.stage.kind, one.stage.script), []).append(seconds)
-                open_stages = [*waiting, *(other.stage for other in running.values())]
-                left = time_left(durations, open_stages, parallel)
+                unfinished = [*waiting, *(other.stage for other in running.values())]
+                left = time_left(durations, unfinished, parallel)
                 say(started, f"{name}: finished, {len(done)} of {len(stages)}{left}")
     if failed:
         reasons = ", ".join(f"{name} ({reason})" for name, reason in failed.items())
@@ -234,26 +232,14 @@ def run_stages(
         )
 
 
-def _leave_out(waiting: list[Stage], missing: set[str], started: float) -> list[str]:
-    """Take out what needs a missing stage, and what needs that; stages come after their needs."""
-    names = []
-    for stage in list(waiting):
-        if lacking := sorted(missing & set(stage.needs)):
-            waiting.remove(stage)
-            missing.add(stage.name)
-            names.append(stage.name)
-            say(started, f"{stage.name}: not run, it waits for {' and '.join(lacking)}")
-    return names
-
-
 def say(started: float, text: str) -> None:
     """Print a line with the seconds since ``started``."""
     print(f"[{time.monotonic() - started:4.0f} s] {text}", flush=True)
 
 
 @contextlib.contextmanager
-def _stop_requests() -> Iterator[list[signal.Signals]]:
-    """A list that holds the signals to stop which have come."""
+def _stop_requests(running: dict[str, _Running]) -> Iterator[list[signal.Signals]]:
+    """List the signals to stop which have come; stop what still runs at the end."""
     asked: list[signal.Signals] = []
     before = {
         number: signal.signal(number, lambda got, _: asked.append(signal.Signals(got)))
@@ -262,25 +248,18 @@ def _stop_requests() -> Iterator[list[signal.Signals]]:
     try:
         yield asked
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _ended_with_us(running: dict[str, _Running]) -> Iterator[None]:
-    """Stop what still runs at the end, trainings after they have saved a checkpoint."""
-    try:
-        yield
-    finally:
         try:
             for one in running.values():
                 _stop(one.stage, one.process)
         except KeyboardInterrupt:  # a second one: no more patience
             for one in running.values():
                 os.killpg(one.process.pid, signal.SIGKILL)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
-def _stop(stage: Stage, process: "subprocess.Popen | Fork") -> None:
+def _stop(stage: Stage, process: "Popen | Fork") -> None:
     while process.poll() is None:
         # A training is asked itself, by its first process: a launcher would not let it save.
         trains = rundir.lock_holder(stage.output_dir) if stage.kind == "training" else None
@@ -289,7 +268,7 @@ def _stop(stage: Stage, process: "subprocess.Popen | Fork") -> None:
                 os.kill(trains, signal.SIGUSR1)
             else:
                 os.killpg(process.pid, signal.SIGTERM)  # the launcher and the script it started
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        with contextlib.suppress(TimeoutExpired):
             process.wait(timeout=2)
 
 
@@ -319,7 +298,7 @@ class Fork:
         self.stdout = os.fdopen(os.dup(receiver.fileno()), encoding="utf-8", errors="replace")
 
     def poll(self) -> int | None:
-        """The exit code, None while it runs."""
+        """Exit code, None while it runs."""
         return self._process.exitcode
 
     def wait(self, timeout: float) -> None:
@@ -350,19 +329,14 @@ def _end_with_runner() -> None:
 
 
 def _start(stage: Stage, logs: Path, started: float, forks: bool) -> _Running:
-    environment = {"OMP_NUM_THREADS": "1", **os.environ, "TRL_EXPERIMENTAL_SILENCE": "1"}
-    process: subprocess.Popen | Fork
+    env = {"OMP_NUM_THREADS": "1", **os.environ, "TRL_EXPERIMENTAL_SILENCE": "1"}
+    process: Popen | Fork
     if forks and can_fork(stage):
-        os.environ.update(environment)  # of the process that forks
+        os.environ.update(env)  # of the process that forks
         process = Fork(stage.argv()[1:])
     else:
-        process = subprocess.Popen(
-            stage.argv(),
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
+        process = Popen(
+            stage.argv(), env=env, stdout=PIPE, stderr=STDOUT, text=True, start_new_session=True
         )
     words = (process, stage, logs, started)
     listener = threading.Thread(target=_follow, args=words, daemon=True)
@@ -370,7 +344,7 @@ def _start(stage: Stage, logs: Path, started: float, forks: bool) -> _Running:
     return _Running(stage, process, listener, time.monotonic())
 
 
-def _follow(process: "subprocess.Popen | Fork", stage: Stage, logs: Path, started: float) -> None:
+def _follow(process: "Popen | Fork", stage: Stage, logs: Path, started: float) -> None:
     """Keep everything a stage prints, and show its progress lines."""
     assert process.stdout is not None
     log, kept = logs / f"{stage.name}.log", True
@@ -385,9 +359,6 @@ def _follow(process: "subprocess.Popen | Fork", stage: Stage, logs: Path, starte
             say(started, f"{stage.name}: {line.strip()}")
 
 
-# ``handan experiment``: one YAML declares a matched experiment, one command runs it to its page.
-
-
 def run_experiment(
     experiment: Experiment,
     output_dir: Path | None = None,
@@ -395,15 +366,10 @@ def run_experiment(
     dry_run: bool = False,
     list_stages: bool = False,
 ) -> None:
-    """Run what is missing of an experiment, then write its reports; see ``handan experiment``.
-
-    Raises:
-        UserError: options exclude each other, this is no clone of the project, or a stage failed.
-        SystemExit: this process was asked to stop; the same command goes on.
-    """
+    """Run what is missing of an experiment, then write its reports; see ``handan experiment``."""
     folder = output_dir or Path(experiment.output_dir)
     made, logs, started = plan(experiment, folder), folder / "logs", time.monotonic()
-    if show(experiment, made, logs, only, dry_run, list_stages):
+    if show(made, logs, only, dry_run, list_stages, experiment.budget_tolerance):
         return
     run_missing(experiment, made, logs, only)
     done = finished(made.stages, logs)
@@ -423,41 +389,24 @@ def run_experiment(
 
 
 def show(
-    experiment: Experiment,
-    made: Plan,
-    logs: Path,
-    only: Sequence[str],
-    dry_run: bool,
-    list_stages: bool,
+    made: Plan, logs: Path, only: Sequence[str], dry_run: bool, list_stages: bool, tolerance: float
 ) -> bool:
-    """Print the commands, or a line for each stage, if that is asked for; returns whether it was.
-
-    Raises:
-        UserError: one option leaves another without effect.
-    """
+    """Print the commands, or a line for each stage, if asked for; returns whether it was."""
     if dry_run and list_stages:
         raise UserError("--dry_run and --list print different things; give one of them")
     if only and (dry_run or list_stages):
         raise UserError("--only chooses what is run, and --dry_run and --list run nothing")
     if dry_run or list_stages:
         done = finished(made.stages, logs)
-        lines = (
-            states(made.stages, done, logs)
-            if list_stages
-            else script(made, done, experiment.budget_tolerance)
-        )
+        lines = states(made.stages, done, logs) if list_stages else script(made, done, tolerance)
         print("\n".join(lines))
     return dry_run or list_stages
 
 
 def run_missing(
-    experiment: Experiment,
-    made: Plan,
-    logs: Path,
-    only: Sequence[str],
-    keep_going: bool = False,
+    experiment: Experiment, made: Plan, logs: Path, only: Sequence[str], keep_going: bool = False
 ) -> None:
-    """Run the stages that are missing; raises as ``run_experiment``."""
+    """Run the stages that are missing."""
     scripts = [stage.script for stage in made.stages if stage.script.endswith(".py")]
     for name in (*scripts, *(stage.accelerate_config for stage in made.stages)):
         if name is not None and not Path(name).is_file():
@@ -480,22 +429,15 @@ def run_zoo(
 
     Each has a process of its own, because weights and an engine's memory are surely freed only with
     their process, and because one model that fails must not end the others. ``script`` is the path
-    of eval/run.py, ``more`` further words for it, and ``engine`` goes before the zoo's.
-
-    Returns:
-        The joint content of alignment.json, or None while entries of the zoo are missing.
-
-    Raises:
-        UserError: entries failed, after the others have run, or two were measured differently,
-            though the zoo asks for one setting.
+    of eval/run.py, ``more`` further words for it, and ``engine`` goes before the zoo's. Returns the
+    joint content of alignment.json, or None while entries of the zoo are missing.
     """
     suite, logs = load_suite(suite_path), output_dir / "logs"
     make_directory(logs)
     stages = []
     for entry in zoo.models:
-        words = zoo_words(zoo, entry, suite, suite_path, output_dir, engine)
-        run_dir = output_dir / entry.name
-        stages.append(Stage(entry.name, "evaluation", script, (*words, *more), run_dir))
+        words = (*zoo_words(zoo, entry, suite, suite_path, output_dir, engine), *more)
+        stages.append(Stage(entry.name, "evaluation", script, words, output_dir / entry.name))
     done = finished(stages, logs)
     run_stages(stages, [entry.name for entry in entries], done, logs, 1, keep_going=True)
     if absent := [stage.name for stage in stages if stage.name not in done]:
@@ -508,7 +450,7 @@ def run_zoo(
 def zoo_words(
     zoo: Zoo, entry: Entry, suite: Suite, suite_path: Path, output_dir: Path, engine: str | None
 ) -> list[str]:
-    """Arguments of eval/run.py that evaluate one entry; settings of its own are written to logs."""
+    """List the arguments of eval/run.py for one entry; settings of its own are written to logs."""
     own = zoo.suite_for(entry, suite)
     if own != suite:
         suite_path = output_dir / "logs" / f"{entry.name}.suite.yaml"
@@ -546,19 +488,17 @@ def _compared(zoo: Zoo, suite: Suite, output_dir: Path) -> dict[str, Any]:
     result["notes"] = runs.notes + result["notes"]
     write_json(output_dir / "alignment.json", result)
     # Each run.json is told what the zoo says of the model's training, by hashes of weights.
-    weights = {}
-    for entry in zoo.models:
-        config = read_yaml(output_dir / entry.name / "config.yaml")
-        weights[entry.name] = config["evaluation"]["model_fingerprint"]
-    for entry in zoo.models:
+    configs = {run_dir.name: read_yaml(run_dir / "config.yaml") for run_dir in run_dirs}
+    weights = {name: of["evaluation"]["model_fingerprint"] for name, of in configs.items()}
+    for entry, run_dir in zip(zoo.models, run_dirs, strict=True):
         told: dict[str, Any] = {"role": entry.role, "inferred": entry.inferred}
         if entry.base is not None:
             told["base"] = weights[entry.base]
         if entry.teacher is not None:
             teacher = {"arm": entry.teacher, "model_fingerprint": weights[entry.teacher]}
             told |= {"teacher": teacher, "recipe": "sft_distill"}
-        path = output_dir / entry.name / "run.json"
-        with rundir.lock(path.parent, 0):
+        path = run_dir / "run.json"
+        with rundir.lock(run_dir, 0):
             write_json(path, read_json(path) | {"published": told})
     build.write(run_dirs, output_dir / "report" / "report.html")
     return result
