@@ -132,11 +132,7 @@ def as_csv(table: Table) -> str:
     return buffer.getvalue()
 
 
-WRITERS: dict[str, Callable[[Table], str]] = {
-    "csv": as_csv,
-    "md": as_markdown,
-    "tex": as_latex,
-}
+WRITERS: dict[str, Callable[[Table], str]] = {"csv": as_csv, "md": as_markdown, "tex": as_latex}
 
 
 def _cells(table: Table) -> tuple[list[str], list[list[str]]]:

@@ -38,11 +38,7 @@ COST_COLUMNS = (
 # Covariates of an item that have columns of their own.
 NO_COVARIATES = ("analytic_cost", "oracle_tokens")
 # Share of responses that ended in each way, by its name.
-RATES = {
-    "cap_rate": "truncated",
-    "no_reasoning_rate": "no_reasoning",
-    "unparsed_rate": "unparsed",
-}
+RATES = {"cap_rate": "truncated", "no_reasoning_rate": "no_reasoning", "unparsed_rate": "unparsed"}
 
 
 def suite_plan(suite: Suite, items: Sequence[SuiteItem]) -> SamplingPlan:
