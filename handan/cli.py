@@ -1,8 +1,7 @@
 """The ``handan`` command: everything that needs no ``accelerate launch``.
 
 Each subcommand imports what it needs when it runs, so that ``handan --help`` is instant and
-``handan align`` loads neither torch nor transformers. Options are declared by name, as the settings
-of ``add_argument``.
+``handan align`` loads neither torch nor transformers.
 """
 
 import argparse

@@ -1,9 +1,7 @@
 """Settings: YAML files and command lines into dataclasses, every key and type checked.
 
-An unknown or missing key is an error, and so is a secret: secrets come from the environment and
-nowhere else. What stands on a command line or in a YAML ends up in logs, in run.json, in pickled
-arguments and at trackers, so a token, a key or an address with a password in it is refused there
-before anything is written.
+What stands on a command line or in a YAML ends up in logs, in run.json and at trackers, so a secret
+is refused there before anything is written: it comes from the environment.
 """
 
 import dataclasses
@@ -95,8 +93,7 @@ def refuse_in_words(words: Iterable[str]) -> None:
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read one YAML mapping, loaded safely and without a secret in it.
 
-    Aliases are shared when they are read, and a few lines of them can stand for billions of values:
-    such a file is refused before anything is made of it.
+    A few lines of aliases can stand for billions of values: such a file is refused at once.
     """
     import yaml  # here alone, as every command passes this module
 
@@ -161,13 +158,9 @@ def build(content: Any, kind: type[Settings], place: str) -> Settings:
 def check_values(
     content: dict, kinds: Sequence[type], place: str, words: bool = False
 ) -> dict[str, Any]:
-    """Check the keys of a mapping, and each value against the annotation of its key.
+    """Check and convert the values of a mapping by the annotations of ``kinds``, its known keys.
 
-    The known keys are the fields of ``kinds``. With ``words`` a text may stand for whatever
-    argparse makes of it, and null for a default.
-
-    Returns:
-        The values by key, those of dataclasses built, whole numbers as numbers where these belong.
+    With ``words`` a text may stand for whatever argparse makes of it, and null for a default.
     """
     fields: dict[str, Any] = {}
     hints: dict[str, Any] = {}
@@ -257,8 +250,8 @@ def parse(
 ) -> tuple[Any, ...]:
     """Fill one instance of each dataclass from ``--config FILE`` and the command line.
 
-    Keys that are ``required`` must be set although a library has a default, because they decide the
-    result; ``more`` are words to add to the command line.
+    Keys that are ``required`` decide the result, so a library's default is none; ``more`` are words
+    to add to the command line.
     """
     from trl import TrlParser
 

@@ -1,8 +1,7 @@
 """Reading CSV files that people bring: whatever is wrong is one sentence with file and line.
 
 UTF-8 with or without a byte order mark, commas, one header line; cells lose surrounding spaces.
-Lines without anything in them and the 'END OF FILE' that Gorilla writes last are no rows. Nothing
-is repaired in silence.
+Nothing is repaired in silence.
 """
 
 import csv

@@ -1,9 +1,7 @@
 """The exception that means 'the user can mend this', and the one place that tells it.
 
-Every entry point, the ``handan`` command and the scripts in ``recipes/`` and ``eval/``, ends with::
-
-    if __name__ == "__main__":
-        run_main(main)
+Every entry point, the ``handan`` command and the scripts of recipes and eval, ends with
+``run_main(main)``.
 """
 
 import atexit
@@ -52,10 +50,7 @@ OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 def disk_sentence(
     error: OSError, path: str | None = None, what: str = "cannot be read or written"
 ) -> str | None:
-    """Say what the system has against a file and what to do about it; None for a bug of ours.
-
-    ``path`` is the file, where the error does not name it or names another one.
-    """
+    """Say what the system has against a file and what to do about it; None for a bug of ours."""
     number, reason = error.errno, error.strerror
     if path is None and isinstance(error.filename, str | bytes | os.PathLike):
         path = os.fsdecode(error.filename)
@@ -124,10 +119,9 @@ def _stdout_fails(number: int | None) -> bool:
 def _end(code: int | str | None) -> NoReturn:
     """End this process; one of several, without taking its interpreter apart.
 
-    A thread of gloo lets go of its last tensors after whoever waited for it has gone on, and torch
-    hands references to process groups around, so destroying a group need not end its threads. One
-    that frees a tensor while the interpreter is taken apart aborts the process ('terminate called
-    without an active exception'), and the launcher then stops the others while they still write.
+    A thread of gloo that frees a tensor while the interpreter is taken apart aborts the process
+    ('terminate called without an active exception'), and the launcher then stops the others while
+    they still write; destroying a group need not end its threads.
     """
     torch = sys.modules.get("torch")
     grouped = torch and torch.distributed.is_available() and torch.distributed.is_initialized()

@@ -33,11 +33,7 @@ NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 
 
 def escape(text: object) -> Markup:
-    """The text for Markdown, on one line: it appears as it is, and no character has a meaning.
-
-    For paragraphs, lists, tables and descriptions of images, not for code. Control and direction
-    characters become '?'.
-    """
+    """The text for Markdown, on one line: it appears as it is, and no character has a meaning."""
     words = re.split(r"[ \t\r\n]+", str(text))
     line = NO_BREAK_SPACE.join(map(printable, " ".join(words).split(NO_BREAK_SPACE))).strip(" ")
     return Markup(LINE_START.sub(r"\1\\\2", MEANING.sub(_without_meaning, line)))

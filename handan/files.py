@@ -2,8 +2,6 @@
 
 A whole file is written beside its place and synced, then renamed. What is appended is synced, and
 taken away again if it does not fit. A new name is on disk only once its directory is synced too.
-Every function that writes raises ``UserError`` if the disk is full or the place cannot be written;
-what was written before is intact then.
 """
 
 import contextlib
@@ -130,7 +128,7 @@ def file_hash(path: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole file so that a reader sees the old one or the new one, never half of it."""
+    """Write a whole file, as ``write``."""
     write(path, text.encode())
 
 
@@ -193,10 +191,7 @@ def _rows(path: Path, lines: Iterable[bytes]) -> list[dict]:
 
 
 def whole_lines(path: Path, tell: bool = True) -> Iterator[bytes]:
-    """The lines of a file that may still be written to, without a last one that is cut off.
-
-    A line that is left out is printed, unless ``tell`` is false.
-    """
+    """The lines of a file that may still be written to, without a last one that is cut off."""
     with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):

@@ -43,8 +43,7 @@ def check_config(
 ) -> dict[str, dict]:
     """Refuse a directory in which a stage was begun with another configuration.
 
-    What lies there would silently be mixed with what is about to be made; keys that ``may_change``
-    make no difference to it. Returns the configurations of all stages recorded so far.
+    Keys that ``may_change`` make no difference. Returns the recorded configurations of all stages.
     """
     path = run_dir / "config.yaml"
     if not path.exists():
@@ -64,8 +63,8 @@ def check_config(
 def lock(run_dir: Path, rank: int) -> Iterator[None]:
     """Hold a run directory, so that no two commands write it; waits for the other one to end.
 
-    Only the first process of a command takes the lock; the others pass. The system frees it with
-    its process, however that ends; what stays in ``.lock`` is only a number.
+    Only the first process of a command takes the lock. The system frees it with its process,
+    however that ends; what stays in ``.lock`` is only a number.
     """
     if rank > 0:
         yield
@@ -125,8 +124,8 @@ def refuse_links(run_dir: Path) -> None:
 def recover(path: Path, key: Sequence[str], unique: bool = True) -> list[dict]:
     """Rows of a file that a killed run may have left, as ``read_keyed``, ready to be appended to.
 
-    A last line that was cut off is removed from the file, so that its work is done again, and is
-    counted in the run's ``run.json`` under ``torn_lines``. A missing file has no rows.
+    A last line that was cut off is removed from the file, and counted in ``run.json`` under
+    ``torn_lines``. A missing file has no rows.
     """
     if not path.exists():
         return []
@@ -142,10 +141,7 @@ def recover(path: Path, key: Sequence[str], unique: bool = True) -> list[dict]:
 def record(
     run_dir: Path, stage: str, config: dict, may_change: Collection[str] = (), **details: Any
 ) -> None:
-    """Write one stage into ``config.yaml`` and ``run.json``, after ``check_config``.
-
-    A directory can hold several stages of one arm, such as its training and its evaluation.
-    """
+    """Write one of a directory's stages into ``config.yaml`` and ``run.json``, after ``check_config``."""
     configs = check_config(run_dir, stage, config, may_change)
     run = read_run(run_dir)
     # What was found at the end of an earlier pass, such as the budget, stays.
@@ -200,10 +196,7 @@ def read_asked(run_dir: Path) -> Asked:
 
 
 def facts() -> dict[str, Any]:
-    """Versions, revision, hardware and command of this process, which must hold no secret.
-
-    Accelerators are those that an imported torch can tell.
-    """
+    """Versions, revision, hardware and command of this process, which must hold no secret."""
     refuse_in_words(sys.argv[1:])
     # The launcher's own words are not handed down; these variables are set by nobody else.
     launched = {"ACCELERATE_DYNAMO_BACKEND", "ACCELERATE_CONFIG_DS_FIELDS"} & os.environ.keys()

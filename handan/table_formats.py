@@ -1,9 +1,7 @@
 """A table of results as text for a terminal, CSV, Markdown or LaTeX.
 
-Names of models and tasks come from files of others. Everything goes through ``printable``, so that
-no name can move a cursor or hide text; Markdown and LaTeX are escaped; and in CSV a name that a
-spreadsheet would take for a formula gets an apostrophe in front (OWASP, 'CSV injection'). Nothing
-reads these tables back; ``costs.csv``, which is read, is quoted and never changed.
+Names of models and tasks come from files of others: all go through ``printable``, and in CSV a name
+that a spreadsheet would take for a formula gets an apostrophe in front (OWASP, 'CSV injection').
 """
 
 import csv
@@ -21,21 +19,13 @@ FORMULA_MARKS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Table(NamedTuple):
-    """Rows of values under named columns.
+    """Rows of values under named columns."""
 
-    Attributes:
-        name: of its files.
-        title: over it, one sentence.
-        kinds: header of each column and what is in it: a key of ``FORMATS``.
-        rows: values, None where unknown; an 'estimate' is a number and its (low, high) or None.
-        files_only: columns that are left out in a terminal.
-    """
-
-    name: str
-    title: str
-    kinds: dict[str, str]
-    rows: list[list]
-    files_only: tuple[str, ...] = ()
+    name: str  # of its files
+    title: str  # over it, one sentence
+    kinds: dict[str, str]  # header of each column and what is in it: a key of ``FORMATS``
+    rows: list[list]  # None where unknown; an 'estimate' is a number and its (low, high) or None
+    files_only: tuple[str, ...] = ()  # columns that are left out in a terminal
 
 
 def decimal(value: float | None, digits: int = 2) -> str:

@@ -1,9 +1,7 @@
 """The one evaluator: before, along and after training, for every arm.
 
 Items become prompts, prompts responses, responses costs, costs alignment. Running it again on the
-same directory completes what is missing. The probe within a training and ``eval/sweep.py`` over its
-checkpoints both make their figures here (``suite_metrics``), so the same responses give the same
-figures under the same names.
+same directory completes what is missing.
 """
 
 import math
@@ -70,17 +68,7 @@ def write_items(path: Path, items: Sequence[SuiteItem]) -> None:
 def evaluate(
     engine: Engine, suite: Suite, run_dir: Path, arm: str, model_name: str, world: Processes
 ) -> dict | None:
-    """Evaluate one model into its run directory.
-
-    Args:
-        engine: what generates.
-        suite: items and decoding.
-        run_dir: receives config.yaml, run.json, items.jsonl, generations.jsonl, costs.csv and
-            alignment.json, whose content the first process returns.
-        arm: name of the model in all tables.
-        model_name: where it was loaded from.
-        world: this process among the others.
-    """
+    """Evaluate one model into its run directory; returns its alignment in the first process."""
     items = suite_items(suite)
     labels = {
         "model": arm,
@@ -157,8 +145,7 @@ def cost_rows(
 ) -> list[dict]:
     """Rows of ``costs.csv``: those of ``generations.jsonl``, joined with their items.
 
-    The order is that of the items, sampled responses first, whatever the order in which they were
-    drawn. ``cost_without_span`` is that of the suite.
+    The order is that of the items, sampled responses first.
     """
     by_key = {(entry.item.task, entry.item.key): entry for entry in items}
     columns = cost_columns(items)
@@ -206,10 +193,9 @@ def sampled_costs(
 def suite_metrics(costs: Sequence[dict], first: Sequence[dict] | None) -> dict[str, float]:
     """Alignment, length, accuracy and status rates of one step; what is undefined is left out.
 
-    ``inflation/k`` is the geometric mean ratio of an item's tokens to those of step 0, which
-    ``first`` has, and ``inflation/b`` the slope of their logs on those of step 0, within tasks,
-    corrected for the noise of few samples at step 0, which would flatten it; it needs items with
-    two samples.
+    ``inflation/k`` is the geometric mean ratio of an item's tokens to those of step 0,
+    ``inflation/b`` the slope of their logs on those of step 0, within tasks, corrected for the
+    noise of few samples at step 0; it needs items with two samples.
     """
     model = costs[0]["model"]
     begin = f"{model} at step 0"
@@ -249,7 +235,7 @@ def _with_interval(
 
 
 def time_share(measuring_s: float, training_s: float) -> float:
-    """Share of the time that went into measuring, from 0 to 1; NaN before any time has passed."""
+    """Share of the time that went into measuring, from 0 to 1; NaN before any has passed."""
     spent = measuring_s + training_s
     return measuring_s / spent if spent else math.nan
 

@@ -1,8 +1,7 @@
 """From a completion to counts, status and grade.
 
 Token ids are counted as they are. Where a server gives none, its own count of reasoning tokens is
-taken, and failing that the text is tokenised again, which is another length than was generated:
-``counted_by`` says it for every row.
+taken, and failing that the text is tokenised again: ``counted_by`` says it for every row.
 """
 
 from collections.abc import Sequence
@@ -37,10 +36,9 @@ def read_completion(
 ) -> dict:
     """Counts, status and grade of one completion, from its token ids.
 
-    Status is ``truncated`` if the model did not end the sequence, ``unparsed`` if the reasoning
-    span is not closed or no answer can be read, ``no_reasoning`` if the span is empty, and
-    otherwise ``complete``. ``looping`` is true of a truncated completion that repeats itself. Where
-    the engine does not know whether the model ``ended`` the response, the last id decides.
+    Status is ``truncated`` if the model did not end the sequence, ``unparsed`` if the span is not
+    closed or no answer can be read, ``no_reasoning`` if the span is empty, and otherwise
+    ``complete``. ``looping`` is true of a truncated completion that repeats itself.
     """
     opened = opened_by_prompt(tokenizer, prompt_ids, form)
     split = split_completion(tokenizer, completion_ids, form, opened, ends)

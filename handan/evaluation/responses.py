@@ -1,7 +1,6 @@
 """Drawing responses and keeping them: graded, counted, on disk batch by batch.
 
-Evaluation, teacher traces and probes along training all pass through here, so a response is cut,
-counted and graded in the same way wherever it comes from, and whichever engine drew it.
+Evaluation, teacher traces and probes along training all pass through here.
 """
 
 import itertools
@@ -66,10 +65,7 @@ def check_prompts(
     requests: Iterable[Request],
     form: ReasoningFormat,
 ) -> None:
-    """Stop if rows answer other prompts than the plan has under the same keys.
-
-    A wording, an item's text, its answer or a chat template may change while all names stay.
-    """
+    """Stop if rows answer other prompts, under the same keys, than the plan has."""
     one_each = {request.item: request for request in requests}
     items = {index: plan.questions[index].item for index in one_each}
     now = {
@@ -164,9 +160,9 @@ def _draw_batch(
 def collect(engine: Engine, plan: SamplingPlan, path: Path, labels: dict, world: Processes) -> None:
     """Complete a file of responses: what it holds already is kept, what is missing is drawn.
 
-    Every process generates its share of the batches and the first one writes. Batches, or requests,
-    have seeds of their own, so neither a restart nor the number of processes changes a sample.
-    ``labels`` are the same in every row; of them ``settings`` identifies model, engine and plan.
+    Every process generates its share of the batches and the first one writes. Batches or requests
+    have seeds of their own, so neither a restart nor the number of processes changes a sample. Of
+    the ``labels`` of every row ``settings`` identifies model, engine and plan.
     """
     done = world.gather(rundir.recover(path, KEY) if world.rank == 0 else [])
     if any(row["settings"] != labels["settings"] for row in done):
@@ -222,10 +218,7 @@ def _tell_early_cuts(rows: Sequence[dict], plan: SamplingPlan) -> None:
 
 
 def _tell_changed_prompts(rows: Sequence[dict], before: dict[tuple[str, str], int]) -> None:
-    """Print if a server now renders the same messages as another prompt, which no hash here shows.
-
-    ``before`` has the tokens of each item's prompt as last counted, and is brought up to date.
-    """
+    """Print if a server now renders the same messages as another prompt; updates ``before``."""
     changed = ""
     for row in rows:
         key, tokens = (row["task"], row["item"]), row["prompt_tokens"]

@@ -25,52 +25,31 @@ COST_WITHOUT_SPAN = ("response", "none")
 
 @dataclass(frozen=True)
 class SuiteTask:
-    """One task of a suite.
-
-    Attributes:
-        wording: ``natural`` for real models, ``compact`` for the embedded world.
-        norms: source of the human response times, or a table that ``handan norms compute`` wrote;
-            null for a family without human data.
-        format: trace format whose noise-free length is the oracle; embedded world only.
-        items: table of questions and answers (``handan.tasks.table_task``) of a task of one's own.
-    """
+    """One task of a suite."""
 
     task: str
-    wording: str
-    norms: str | None
-    format: str | None = None
-    items: str | None = None
+    wording: str  # ``natural`` for real models, ``compact`` for the embedded world
+    norms: str | None  # source of the human times or a table of them; null without human data
+    format: str | None = None  # whose noise-free length is the oracle; embedded world only
+    items: str | None = None  # table of a task of one's own (``handan.tasks.table_task``)
 
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite; every field is set in its YAML.
-
-    Attributes:
-        version: raised whenever scores would change.
-        items_per_task: size of a fixed subset of each task, as ``stratified`` chooses it; null for
-            all items.
-        samples: sampled responses to each item, at ``temperature`` and ``top_p``.
-        greedy: whether one more response at temperature 0 is drawn, reported as a model of its own.
-        max_new_tokens: the cap on a response.
-        batch_size: requests generated together; part of the reproducible state.
-        cost_without_span: what a model without a reasoning span spends on an item: its whole
-            ``response``, or ``none``.
-        seed: of the samples and of the subset.
-    """
+    """A suite; every field is set in its YAML."""
 
     name: str
-    version: int
+    version: int  # raised whenever scores would change
     tasks: list[SuiteTask]
-    items_per_task: int | None
-    samples: int
-    greedy: bool
+    items_per_task: int | None  # size of the ``stratified`` part of each task; null for all
+    samples: int  # sampled responses to each item
+    greedy: bool  # whether one more response at temperature 0 is drawn, a model of its own
     temperature: float
     top_p: float
-    max_new_tokens: int
-    batch_size: int
-    cost_without_span: str
-    seed: int
+    max_new_tokens: int  # the cap on a response
+    batch_size: int  # requests generated together; part of the reproducible state
+    cost_without_span: str  # what an item costs a model without a span: ``response`` or ``none``
+    seed: int  # of the samples and of the subset
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -95,14 +74,11 @@ class Suite:
 
 @dataclass(frozen=True)
 class SuiteItem(TaskItem):
-    """An item with what its cost is compared to: human RT or an analytic cost.
-
-    ``human_rt_s`` is the geometric mean, ``human_mean_rt_s`` the arithmetic one.
-    """
+    """An item with what its cost is compared to: human RT or an analytic cost."""
 
     norms: str | None
-    human_rt_s: float | None
-    human_mean_rt_s: float | None
+    human_rt_s: float | None  # geometric mean
+    human_mean_rt_s: float | None  # arithmetic mean
     analytic_cost: float | None
     oracle_tokens: float | None
 
@@ -146,7 +122,7 @@ def suite_items(suite: Suite) -> list[SuiteItem]:
     """All items of a suite in a fixed order, with human response times where there are any.
 
     The response time is the geometric mean over correct trials, so that its logarithm is the item
-    mean of log response time. A suite of ``items_per_task`` has the ``stratified`` part of a task.
+    mean of log response time.
     """
     out = []
     for entry in suite.tasks:
@@ -221,11 +197,7 @@ def asked_by(items: Sequence[SuiteItem]) -> Asked:
 
 
 def asked_otherwise(run_dir: Path, now: Asked) -> str | None:
-    """Name an item that an evaluation asked in another text than ``asked_by`` says now, or alone.
-
-    A wording, an item or its answer may change while the suite's file and all keys stay. Without
-    ``items.jsonl`` there is nothing to compare.
-    """
+    """Name an item that an evaluation asked in another text than ``asked_by`` says now."""
     before = read_asked(run_dir)
     changed = [key for key in (*before, *now) if before and before.get(key) != now.get(key)]
     return ", ".join(changed[0]) if changed else None
@@ -234,10 +206,8 @@ def asked_otherwise(run_dir: Path, now: Asked) -> str | None:
 def stratified(items: Sequence[SuiteItem], number: int, seed: str) -> list[SuiteItem]:
     """Choose ``number`` of one task's items that cover its range of difficulty, in their order.
 
-    The items are sorted by human RT (or by their analytic cost), cut into ``number`` strata of
-    equal size, or of sizes that differ by one, and one item is drawn from each. So a small part has
-    about the distribution of difficulty of the whole. Which items these are depends on the items,
-    their costs and the seed, not on the order in which they are given.
+    Sorted by human RT or analytic cost, they are cut into ``number`` strata of sizes that differ by
+    at most one, and one item is drawn from each.
     """
 
     def difficulty(index: int) -> tuple[float, str]:

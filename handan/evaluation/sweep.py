@@ -1,7 +1,6 @@
 """Evaluate the models that a training run went through, after the fact or beside it.
 
-What was saved at a step is computed with as in training, so it gives the responses and figures that
-a probe within the training gives at that step.
+What was saved at a step is computed with as in training, so it gives the figures of a probe there.
 """
 
 from dataclasses import dataclass
@@ -94,10 +93,7 @@ def begin(sweep_dir: Path, run: Training, suite: Suite) -> None:
 
 
 def policies(run: Training) -> list[Policy]:
-    """The models of a run that are there now: its start, whole checkpoints, its end.
-
-    What is wrong with another checkpoint is printed.
-    """
+    """The models of a run that are there now: its start, whole checkpoints, its end."""
     found = {}
     for step, path in checkpoints.found(run.run_dir).items():
         if reason := what_is_wrong(path, "none"):
@@ -194,8 +190,7 @@ def open_as_trained(policy: Policy, run: Training, world: Processes) -> Transfor
 def write_sweep(sweep_dir: Path, suite: Suite) -> list[int]:
     """Put the evaluations in ``sweep_dir/step-N`` together, and return their steps.
 
-    Writes ``costs.csv`` and ``alignment.json``, whose models have a list ``steps``, and
-    ``metrics.jsonl`` as a training writes it at its probes.
+    ``metrics.jsonl`` is as a training writes it at its probes.
     """
     items = suite_items(suite)
     steps = sorted(int(path.parent.name[5:]) for path in sweep_dir.glob(f"step-*/{EVALUATED}"))

@@ -1,8 +1,7 @@
 """Engines: what turns prompts into completions.
 
-``transformers`` and ``vllm`` run in this process, ``openai`` asks a server. ``docs/models.md`` says
-when to use which, and what a server can hide. Everything else, from the prompts to the grades, is
-the same whichever engine runs. An engine's module is imported only when it is asked for.
+``transformers`` and ``vllm`` run in this process, ``openai`` asks a server; see ``docs/models.md``.
+An engine's module is imported only when it is asked for.
 """
 
 from collections.abc import Sequence
@@ -22,64 +21,38 @@ ENGINES = ("transformers", "vllm", "openai")
 
 @dataclass(frozen=True)
 class Completion:
-    """One response, as an engine tells it.
+    """One response, as an engine tells it."""
 
-    Attributes:
-        ids: generated ids up to and including the end of sequence; None where a server keeps them.
-        ended: whether the model ended the response itself; None if the engine does not say.
-        prompt_ids: the prompt's ids, where the engine made the prompt itself and tells them.
-        reasoning: the reasoning's text, where a server has set it apart; None where it hides it.
-        text: everything else that was said, where there are no ids.
-        usage: a server's own counts.
-        server: further columns of its row: ``served_by``, the model that answered, and
-            ``finish_reason``, the server's word for why the response ended.
-    """
-
-    ids: list[int] | None
-    ended: bool | None
-    prompt_ids: list[int] | None = None
-    reasoning: str | None = ""
-    text: str = ""
-    usage: Usage = UNCOUNTED
+    ids: list[int] | None  # up to and including the end of sequence; None where a server keeps them
+    ended: bool | None  # whether the model ended it itself; None if the engine does not say
+    prompt_ids: list[int] | None = None  # where the engine made the prompt itself and tells them
+    reasoning: str | None = ""  # what a server has set apart; None where it hides it
+    text: str = ""  # everything else that was said, where there are no ids
+    usage: Usage = UNCOUNTED  # a server's own counts
+    # Columns of its row: the model that answered, and the server's word for why it ended.
     server: dict[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """Keys of every engine's settings file; each engine's module has its own beside them.
-
-    ``trust_remote_code`` is the commit of the code that a model brings along and that may run;
-    null: none may. A hub model must be at that revision.
-    """
+    """Keys of every engine's settings file; each engine's module has its own beside them."""
 
     engine: str
+    # Commit of the code that a model brings along and that may run; null: none may.
     trust_remote_code: str | None = field(default=None, kw_only=True)
 
 
 class Engine(Protocol):
-    """The interface of all engines.
+    """The interface of all engines."""
 
-    Attributes:
-        tokenizer: of the model; None if a server's is not known here.
-        form: the model's reasoning format.
-        ends: every id that ends a sequence.
-        identity: engine, versions and settings that may change a response; part of the settings
-            hash of every response.
-        fingerprint: hash of the weights, as far as they are known.
-        independent: whether a response depends on its own request and seed alone. If not, batches
-            are drawn whole.
-        address: of the server; None in this process.
-        remote: whether responses come from a server, which may hide or change things.
-    """
-
-    tokenizer: Any
+    tokenizer: Any  # None if a server's is not known here
     form: ReasoningFormat
-    ends: list[int]
-    identity: dict[str, Any]
-    fingerprint: str
-    address: str | None
-    independent: bool
-    remote: bool
+    ends: list[int]  # every id that ends a sequence
+    identity: dict[str, Any]  # versions and settings that may change a response
+    fingerprint: str  # hash of the weights, as far as they are known
+    address: str | None  # of the server
+    independent: bool  # whether a response depends on its own request and seed alone
+    remote: bool  # whether responses come from a server, which may hide or change things
 
     def complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
         """Return one completion for each request of a batch, or what kept it from being drawn."""
@@ -92,7 +65,7 @@ def load_engine(path: Path | None) -> EngineSettings:
     name = content.get("engine")
     if name not in ENGINES:
         raise UserError(f"{path}: engine is {name!r}; use {', '.join(ENGINES)}")
-    return build(content, _module(name).Settings, str(path))
+    return build(content, import_module(f"handan.generation.{name}_engine").Settings, str(path))
 
 
 def open_engine(
@@ -104,17 +77,8 @@ def open_engine(
 ) -> Engine:
     """Make an engine ready to generate.
 
-    Args:
-        settings: of ``load_engine``.
-        model: a local directory, a name on the hub, or what a server calls it.
-        revision: of the hub repository.
-        reasoning_format: a key of ``FORMATS``, or ``auto``: what a recipe recorded, or else what
-            the chat template shows.
-        device: where a model in this process is put.
+    ``model`` is a directory, a hub name, or what a server calls it; ``reasoning_format`` a key of
+    ``FORMATS``, or ``auto``: what a recipe recorded, or else what the chat template shows.
     """
-    module = _module(settings.engine)
+    module = import_module(f"handan.generation.{settings.engine}_engine")
     return module.open_engine(settings, model, revision, reasoning_format, device)
-
-
-def _module(name: str) -> Any:
-    return import_module(f"handan.generation.{name}_engine")

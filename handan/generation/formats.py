@@ -1,8 +1,7 @@
 """Reasoning formats: how each family of models marks its reasoning, and how it is recognised.
 
-A format says what a prompt must switch on, where the reasoning span begins and ends, and where the
-answer begins. Whether the prompt itself opens the span, as R1's does, is not part of a format: it
-is read off the ids of each prompt. ``docs/models.md`` has the same table with what is counted how.
+Whether the prompt itself opens the span, as R1's does, is read off the ids of each prompt.
+``docs/models.md`` has the same table with what is counted how.
 """
 
 from collections.abc import Mapping
@@ -40,32 +39,23 @@ _MAGISTRAL_2506_PROMPT = (
 )
 # In the manner of DeepSeek-R1-Zero (arXiv 2501.12948, table 1), in our words.
 _ASK_TO_THINK = (
-    "First think about the problem between <think> and </think>. Then write the answer after "
-    "</think>."
+    "First think about the problem between <think> and </think>. "
+    "Then write the answer after </think>."
 )
 
 
 @dataclass(frozen=True)
 class ReasoningFormat:
-    """The format of one family of models.
-
-    Attributes:
-        name: key in ``FORMATS``.
-        open, close: the strings around a reasoning span; None for a model without one.
-        source: where this is documented, in one line.
-        answer: the string with which the answer begins, where more than the closing tag stands
-            between reasoning and answer and there may be several spans (gpt-oss); else None.
-        template: keyword arguments of the chat template.
-        system_prompt: what the family needs to be told before it reasons; else None.
-    """
+    """The format of one family of models."""
 
     name: str
-    open: str | None
+    open: str | None  # the strings around a reasoning span; None for a model without one
     close: str | None
-    source: str
+    source: str  # where this is documented
+    # With what the answer begins, where there may be several spans and text between (gpt-oss).
     answer: str | None = None
-    template: Mapping[str, Any] = field(default_factory=dict)
-    system_prompt: str | None = None
+    template: Mapping[str, Any] = field(default_factory=dict)  # arguments of the chat template
+    system_prompt: str | None = None  # what the family needs to be told before it reasons
 
     @property
     def thinks(self) -> bool:
@@ -79,9 +69,10 @@ class ReasoningFormat:
 
     def messages(self, question: str) -> list[dict[str, str]]:
         """The conversation a question is asked in."""
-        system = self.system_prompt
-        before = [{"role": "system", "content": system}] if system is not None else []
-        return [*before, {"role": "user", "content": question}]
+        spoken = {"system": self.system_prompt, "user": question}
+        return [
+            {"role": role, "content": text} for role, text in spoken.items() if text is not None
+        ]
 
 
 def _think(name: str, source: str, **more: Any) -> ReasoningFormat:
@@ -161,10 +152,9 @@ def choose(name: str, tokenizer: Any) -> ReasoningFormat:
 
 
 def choose_for(model: str, name: str, tokenizer: Any) -> ReasoningFormat:
-    """Choose a format like ``choose``, but take what a recipe recorded of a trained model.
+    """Choose like ``choose``, but take what a recipe recorded of a run or one of its checkpoints.
 
     A student that learned to think keeps the chat template of its base, which shows nothing of it.
-    ``model`` is a run directory, one of its checkpoints, another directory, or a name on the hub.
     """
     folder = Path(model)
     of_run = [folder.parent] if folder.name.startswith("checkpoint-") else []
@@ -175,11 +165,7 @@ def choose_for(model: str, name: str, tokenizer: Any) -> ReasoningFormat:
 
 
 def detect(tokenizer: Any) -> ReasoningFormat:
-    """The format a chat template shows, by its own words and by what it makes of a question.
-
-    Without a chat template, or if it nowhere speaks of thinking, it is ``plain``, unless the
-    vocabulary has marks of reasoning.
-    """
+    """The format a chat template shows, by its own words and by what it makes of a question."""
     if not tokenizer.chat_template:
         unknown = (None, tokenizer.unk_token_id)
         marks = [mark for mark in MARKS if tokenizer.convert_tokens_to_ids(mark) not in unknown]
@@ -229,14 +215,11 @@ def _family(tokenizer: Any) -> str | None:
 
 
 def _opening(tokenizer: Any, **arguments: Any) -> str:
-    """The text that the template puts after a question, for the model to go on from."""
+    """What the template puts after a question."""
+    asked = [{"role": "user", "content": "1"}]
+    arguments["tokenize"] = False
     without, whole = (
-        tokenizer.apply_chat_template(
-            [{"role": "user", "content": "1"}],
-            tokenize=False,
-            add_generation_prompt=add,
-            **arguments,
-        )
+        tokenizer.apply_chat_template(asked, add_generation_prompt=add, **arguments)
         for add in (False, True)
     )
     return whole.removeprefix(without)

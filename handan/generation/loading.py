@@ -1,9 +1,7 @@
 """Loading models and tokenizers of a directory or the hub: trust, fingerprints, end tokens.
 
-Weights come as safetensors: a pickle can run any code when it is loaded, so none ever is. Code that
-a model brings along is not run, unless a YAML names the commit it is at. A commit names its
-content, so what was read before it was trusted is what runs; a branch or a tag can move, and the
-files of a directory can change: neither is ever trusted.
+Weights come as safetensors: a pickle can run any code when it is loaded. Code that a model brings
+along runs only at a commit that a YAML names: a branch, a tag and a directory can change.
 """
 
 import contextlib
@@ -23,10 +21,8 @@ TRUST_CURE = (
     "read that code, and if you trust it set trust_remote_code in the YAML: of an engine to the "
     "commit of the code, of a recipe to true beside a model_revision that is a commit"
 )
-# Keys of a recipe that say which model it is.
 MODEL_KEYS = {
-    *("model_name_or_path", "model_revision"),
-    *("teacher_model_name_or_path", "teacher_model_revision"),
+    f"{of}{key}" for of in ("", "teacher_") for key in ("model_name_or_path", "model_revision")
 }
 PICKLED = re.compile(r"(pytorch_model|adapter_model|model|consolidated).*\.(bin|pt|pth|ckpt)")
 CONVERT = (
@@ -52,13 +48,11 @@ def check_trust(model_name: str, revision: str | None, trusted: str | None) -> N
             "a tag can move"
         )
     folder = Path(model_name)
-    if not folder.is_dir():
-        if revision != trusted:
-            raise UserError(
-                f"{model_name}: trust_remote_code names commit {trusted} and its revision is "
-                f"{revision or 'main'}; let both agree"
-            )
-        return
+    if not folder.is_dir() and revision != trusted:
+        raise UserError(
+            f"{model_name}: trust_remote_code names commit {trusted} and its revision is "
+            f"{revision or 'main'}; let both agree"
+        )
     for name in ("config.json", "tokenizer_config.json"):
         named = read_json(folder / name).get("auto_map", {}) if (folder / name).exists() else {}
         for entry in named.values():
@@ -109,7 +103,7 @@ def refuse_pickle(folder: Path) -> None:
 
 
 def load_tokenizer(name: str, revision: str | None = None, trusted: str | None = None) -> Any:
-    """The tokenizer of a local directory or of ``owner/name`` on the hub; as ``load_model``."""
+    """The tokenizer of a model."""
     from transformers import AutoTokenizer
 
     check_trust(name, revision, trusted)
@@ -119,7 +113,7 @@ def load_tokenizer(name: str, revision: str | None = None, trusted: str | None =
 
 
 def load_config(name: str, revision: str | None = None, trusted: str | None = None) -> Any:
-    """The configuration of a model; as ``load_model``."""
+    """The configuration of a model."""
     from transformers import AutoConfig
 
     check_trust(name, revision, trusted)
@@ -165,7 +159,7 @@ def model_fingerprint(model_dir: str | Path) -> str:
 
 
 def fingerprint_of(model_name: str, revision: str | None = None, trusted: str | None = None) -> str:
-    """Hash of a model's files (local directory) or of its revision (hub), without loading it."""
+    """Hash of a model's files (directory) or of its revision (hub), without loading it."""
     local = Path(model_name)
     check_model(local)
     if (local / "adapter_config.json").exists():
@@ -201,17 +195,9 @@ def load_model(
 ) -> tuple[Any, Any, str]:
     """Load a model in evaluation mode and its tokenizer, and fingerprint them.
 
-    A directory with a low-rank adapter, such as a checkpoint of a run with ``use_peft``, is loaded
-    as its base with the adapter.
-
-    Args:
-        model_name: a local directory or ``owner/name`` on the hub.
-        revision: of the hub repository.
-        dtype: of the weights.
-        device: where to put the model; trainers put theirs where it belongs themselves.
-        merge: whether an adapter is merged into its base, which changes the last bits.
-        trusted: commit of the code that the model brings along and that may run; None: none may.
-        options: more keyword arguments of ``from_pretrained``.
+    A low-rank adapter, as of a run with ``use_peft``, comes with its base; ``merge`` puts it into
+    the base, which changes the last bits. ``trusted`` is the commit of code that may run, and
+    ``options`` are more keyword arguments of ``from_pretrained``.
     """
     from transformers import AutoModelForCausalLM
 
@@ -245,10 +231,7 @@ def adapter_base(folder: Path) -> tuple[str, str | None]:
 
 
 def _check_saved_generation(model_name: str) -> None:
-    """Refuse a damaged generation config of a directory.
-
-    transformers passes over it, and responses would no longer end at the tokens it names.
-    """
+    """Refuse a damaged generation config, which transformers passes over with its end tokens."""
     path = Path(model_name) / "generation_config.json"
     if path.exists():
         read_json(path)

@@ -1,8 +1,7 @@
 """Generation by a server that speaks OpenAI's chat completions: vLLM, SGLang, hosted, any.
 
-The question is sent as messages and the server renders the prompt. The key comes from the
-environment and is stored nowhere. Token ids are used where the server returns them (vLLM's
-``return_token_ids``); ``handan.evaluation.grading`` says what is counted where it does not.
+The server renders the prompt. The key comes from the environment and is stored nowhere. Token ids
+are used where the server returns them (vLLM's ``return_token_ids``).
 """
 
 import asyncio
@@ -37,10 +36,7 @@ from handan.generation.prompting import Request
 
 # Of a server without a key; the client wants one, and must not find another server's by itself.
 NO_KEY = "none"
-# Between a failed request and its next try, doubled each time.
-FIRST_PAUSE_S, MAX_PAUSE_S = 0.5, 8.0
-NAME_TOKENIZER = "name the model's 'tokenizer' in the YAML of the engine"
-
+FIRST_PAUSE_S, MAX_PAUSE_S = 0.5, 8.0  # before a failed request is tried again, doubled each time
 # Fields of a request that the suite or another key of the YAML decides.
 DECIDED = ("model", "messages", "temperature", "top_p", "seed", "n", "stream", "stop")
 CAPS = ("max_tokens", "max_completion_tokens")
@@ -63,32 +59,19 @@ MIN_TOKENS, MIN_RECOUNTED, RECOUNT_TOLERANCE = 16, 32, 0.1
 
 @dataclass(frozen=True)
 class Settings(EngineSettings):
-    """Keys of ``eval/engines/openai.yaml``.
+    """Keys of ``eval/engines/openai.yaml``."""
 
-    Attributes:
-        base_url: of the server, up to and including ``/v1``.
-        model: what the server calls the model; null: as ``--model``.
-        tokenizer: counts what the server does not: a directory or hub name; ``auto``: that of
-            ``--model``; null: none, so that the server must count everything.
-        api_key_env: the environment variable that holds the key; null for a server without one.
-        concurrency: requests at a time.
-        timeout_s: for one response, to its last byte.
-        max_retries: of a request that failed, with growing pauses.
-        max_response_mib: a longer answer of the server is refused.
-        cap_field: what the server calls the cap: ``max_tokens`` or ``max_completion_tokens``.
-        extra_body: further fields of every request.
-    """
-
-    base_url: str
-    model: str | None = None
+    base_url: str  # up to and including ``/v1``
+    model: str | None = None  # what the server calls the model; null: as ``--model``
+    # Counts what the server does not; ``auto``: that of ``--model``; null: none.
     tokenizer: str | None = AUTO
-    api_key_env: str | None = None
-    concurrency: int = 32
-    timeout_s: float = 3600.0
-    max_retries: int = 8
-    max_response_mib: int = 64
-    cap_field: str = "max_tokens"
-    extra_body: dict[str, Any] = field(default_factory=dict)
+    api_key_env: str | None = None  # the variable that holds the key; null without one
+    concurrency: int = 32  # requests at a time
+    timeout_s: float = 3600.0  # for one response, to its last byte
+    max_retries: int = 8  # of a request that failed, with growing pauses
+    max_response_mib: int = 64  # a longer answer of the server is refused
+    cap_field: str = "max_tokens"  # what the server calls the cap: one of ``CAPS``
+    extra_body: dict[str, Any] = field(default_factory=dict)  # further fields of every request
 
 
 def check_server(settings: Settings) -> None:
@@ -123,14 +106,12 @@ def open_engine(
 ) -> "OpenAIEngine":
     """Make a server ready; ``form`` is the name of its format, or ``auto``."""
     check_server(settings)
-    key = NO_KEY
-    if settings.api_key_env is not None:
-        key = os.environ.get(settings.api_key_env, "")
-        if not key:
-            raise UserError(
-                f"the environment variable {settings.api_key_env} is not set; set it to "
-                "the key of the server"
-            )
+    variable = settings.api_key_env
+    key = NO_KEY if variable is None else os.environ.get(variable, "")
+    if not key:
+        raise UserError(
+            f"the environment variable {variable} is not set; set it to the key of the server"
+        )
     if settings.tokenizer is None:
         if form not in FORMATS:
             raise UserError(
@@ -143,7 +124,8 @@ def open_engine(
     try:
         tokenizer = load_tokenizer(name, revision, settings.trust_remote_code)
     except UserError as error:
-        raise UserError(f"{error}; {NAME_TOKENIZER}") from None
+        cure = "name the model's 'tokenizer' in the YAML of the engine"
+        raise UserError(f"{error}; {cure}") from None
     chosen = choose_for(model_name, form, tokenizer) if own else choose(form, tokenizer)
     return OpenAIEngine(settings, settings.model or model_name, tokenizer, chosen, key)
 
@@ -218,8 +200,7 @@ class OpenAIEngine:
     async def _ask(self, client: Any, request: Request, seed: int) -> dict:
         """Return the body of one response.
 
-        What the format asks of a chat template goes along as ``chat_template_kwargs``, unless
-        ``extra_body`` says otherwise.
+        What the format asks of a chat template goes along, unless ``extra_body`` says otherwise.
         """
         from openai import APIConnectionError, APIStatusError
 
@@ -321,13 +302,11 @@ def _httpx() -> Any:
 
 
 def bounded_client(seconds: float, max_bytes: int) -> Any:
-    """An HTTP client for ``AsyncOpenAI`` whose responses have an end.
+    """An HTTP client for ``AsyncOpenAI`` whose responses end, in ``seconds`` and ``max_bytes``.
 
     The usual limits are of one read: a server that sends a byte now and then holds a run for ever,
-    a small compressed answer may unpack to all memory, and the body of an error is read whole.
-    Redirects are not followed, so that neither key nor prompts go to another host, and compressed
-    answers are refused, which the request asks the server not to send. ``seconds`` are for one
-    response, from its request to its last byte.
+    and a small compressed answer may unpack to all memory. Redirects are not followed, so that
+    neither key nor prompts go to another host.
     """
     from openai import DefaultAsyncHttpxClient
 
@@ -389,11 +368,10 @@ def bounded_client(seconds: float, max_bytes: int) -> Any:
 
 
 class Watch:
-    """Find on the responses of a process what a server does without saying so; the run then stops.
+    """Find on the responses of a process what a server does without saying so, and stop the run.
 
-    Length is what is measured. A server that ignores the temperature or the cap, hides the
-    reasoning, or runs another model than its tokenizer's changes every length and answers all the
-    same.
+    A server that ignores temperature or cap, hides the reasoning, or runs another model than its
+    tokenizer's changes every length and answers all the same.
     """
 
     def __init__(self, engine: Engine) -> None:

@@ -1,8 +1,8 @@
 """Prompts, decoding and batches: everything that is asked of a model.
 
 Requests are sorted by prompt length and cut into batches once; every batch, or with some engines
-every request, has a seed of its own. So a run that was killed and continued, or that ran on more
-processes, draws the same samples.
+every request, has a seed of its own. So a run that was continued, or that ran on more processes,
+draws the same samples.
 """
 
 import datetime
@@ -15,24 +15,17 @@ from handan.errors import UserError
 from handan.files import content_hash
 from handan.generation.formats import ReasoningFormat
 
-# What chat templates take for today.
-PROMPT_DATE = datetime.date(2026, 1, 1)
+PROMPT_DATE = datetime.date(2026, 1, 1)  # what chat templates take for today
 SHOWN = 60  # characters of a question in a message
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """Parameters of drawing a response.
+    """Parameters of drawing a response."""
 
-    Attributes:
-        temperature: 0 is greedy.
-        top_p: nucleus; 1 switches it off. There is no top-k.
-        max_new_tokens: the cap; a response that reaches it is a censored cost.
-    """
-
-    temperature: float
-    top_p: float
-    max_new_tokens: int
+    temperature: float  # 0 is greedy
+    top_p: float  # nucleus; 1 switches it off. There is no top-k.
+    max_new_tokens: int  # the cap; a response that reaches it is a censored cost
 
 
 @dataclass(frozen=True)
@@ -47,25 +40,18 @@ class Request:
 
     def seed(self, seed: int) -> int:
         """A seed of this request's own, in 31 bits, from that of the run."""
-        own = [seed, self.item, self.sample, self.question]
-        return int(content_hash(own), 16) % 2**31
+        return int(content_hash([seed, self.item, self.sample, self.question]), 16) % 2**31
 
     def asked(self, form: ReasoningFormat) -> list:
-        """The input of the model, as far as it is known here.
-
-        The ids, which hold wording, chat template and system prompt; of a server whose tokenizer is
-        not known, what is sent to it.
-        """
+        """The input of the model: its ids, or what is sent to a server of unknown tokenizer."""
         return list(self.prompt_ids) or [form.messages(self.question), dict(form.template)]
 
 
 def prompt_ids(tokenizer: Any, question: str, form: ReasoningFormat) -> tuple[int, ...]:
     """The ids a model is given for a question: its chat template, or the bare text without one.
 
-    A format's system prompt stands before the bare text. The template gets what the format says,
-    and a fixed date: some write the day of the call into the system prompt, and a run that goes on
-    tomorrow would ask other prompts. Whatever else would change what is measured without a trace
-    stops here.
+    The template gets a fixed date: some write the day of the call into the system prompt, and a run
+    that goes on tomorrow would ask other prompts.
     """
     if tokenizer.chat_template:
         ids = _templated(tokenizer, question, form)

@@ -1,8 +1,7 @@
 """Sampling whose randomness belongs to a response, not to a process.
 
-The largest of log p + Gumbel noise is an exact draw from p (Gumbel-max). Here the noise is a hash
-of the response's own seed, the position and the token, so a draw does not depend on how many
-processes generate, on what else is in the batch, or on what was drawn before.
+The largest of log p + Gumbel noise is an exact draw from p (Gumbel-max). The noise is a hash of the
+response's own seed, the position and the token, so neither the batch nor earlier draws matter.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,7 @@
 """Cutting a response into reasoning and answer: one rule, for generated token ids and for text.
 
 The rule is made on the text, and ids are cut where their text is. Cost is counted on the ids the
-model produced, never on text that was decoded and tokenised again: retokenised text has another
-length, and length is what this project measures.
+model produced: text that is decoded and tokenised again has another length.
 """
 
 import bisect
@@ -19,34 +18,23 @@ LOOP_REPEATS, LOOP_TOKENS = 4, 32
 
 
 class Cut(NamedTuple):
-    """The parts of a response as half-open ranges of its characters, without the tags.
-
-    Attributes:
-        closed: False if a span was opened and never closed.
-        marked: whether a tag showed where reasoning is, be it an empty span.
-    """
+    """The parts of a response as half-open ranges of its characters, without the tags."""
 
     spans: list[tuple[int, int]]
     answer: tuple[int, int]
-    closed: bool
-    marked: bool
+    closed: bool  # False if a span was opened and never closed
+    marked: bool  # whether a tag showed where reasoning is, be it an empty span
 
 
 @dataclass(frozen=True)
 class Split:
-    """A completion cut in two, without tags and end-of-sequence token.
-
-    Attributes:
-        closed: False if a span was opened and never closed.
-        ended: whether the model ended the sequence itself.
-        answer_head: how the answer begins, where its first characters share a token with the tag.
-    """
+    """A completion cut in two, without tags and end-of-sequence token."""
 
     reasoning_ids: list[int]
     answer_ids: list[int]
-    closed: bool
-    ended: bool
-    answer_head: str = ""
+    closed: bool  # False if a span was opened and never closed
+    ended: bool  # whether the model ended the sequence itself
+    answer_head: str = ""  # how the answer begins, where it shares a token with the tag
 
 
 def cut(text: str, opens: str, closes: str, opened: bool, answers: str | None = None) -> Cut:
@@ -56,18 +44,22 @@ def cut(text: str, opens: str, closes: str, opened: bool, answers: str | None = 
     A closing tag alone shows that the response began inside the span. Where the prompt opened the
     span and the response begins with the opening tag again, that tag is no part of the reasoning;
     any other opening tag inside a span is a word of it. What precedes an opening tag belongs to
-    neither part.
-
-    Args:
-        text: the response.
-        opens, closes: the tags of the model.
-        opened: whether the prompt already ends with the opening tag.
-        answers: with what the answer begins, for a format that marks it; it may have several spans
-            and other text before the mark, which belongs to neither part.
+    neither part. Where the format marks with what it ``answers``, there may be several spans.
     """
+    size = len(text)
     if answers is not None:
-        return _cut_marked(text, opens, closes, answers)
-    size, closing = len(text), text.find(closes)
+        mark = text.find(answers)
+        end = size if mark < 0 else mark
+        spans, here, closed = [], 0, True
+        while closed and (opening := text.find(opens, here, end)) >= 0:
+            begin = opening + len(opens)
+            closing = text.find(closes, begin, end)
+            closed = closing >= 0
+            spans.append((begin, closing if closed else end))
+            here = closing + len(closes)
+        answer = (size if mark < 0 else mark + len(answers)), size
+        return Cut(spans, answer, closed or mark >= 0, marked=bool(spans) or mark >= 0)
+    closing = text.find(closes)
     end = size if closing < 0 else closing
     opening = text.find(opens, 0, end)
     if opened and text[: max(opening, 0)].strip():
@@ -78,21 +70,6 @@ def cut(text: str, opens: str, closes: str, opened: bool, answers: str | None = 
     span = (opening + len(opens) if opening >= 0 else 0), end
     answer = (size if closing < 0 else closing + len(closes)), size
     return Cut([span], answer, closed=closing >= 0, marked=closing >= 0 or opening >= 0)
-
-
-def _cut_marked(text: str, opens: str, closes: str, answers: str) -> Cut:
-    """Cut where all parts are marked: any number of spans, then the answer."""
-    size, mark = len(text), text.find(answers)
-    end = size if mark < 0 else mark
-    spans, here, closed = [], 0, True
-    while closed and (opening := text.find(opens, here, end)) >= 0:
-        begin = opening + len(opens)
-        closing = text.find(closes, begin, end)
-        closed = closing >= 0
-        spans.append((begin, closing if closed else end))
-        here = closing + len(closes)
-    answer = (size if mark < 0 else mark + len(answers)), size
-    return Cut(spans, answer, closed or mark >= 0, marked=bool(spans) or mark >= 0)
 
 
 class _Ids:
@@ -108,10 +85,7 @@ class _Ids:
         self._near = sorted(around & set(range(len(ids) + 1)))
 
     def within(self, begin: int, end: int) -> slice:
-        """The ids whose text lies wholly inside a range of characters.
-
-        Tokens may merge across the edge of a tag; such a token counts to the tag.
-        """
+        """The ids whose text lies wholly inside a range, but for one that merges with a tag."""
         size, number = len(self.text), len(self.ids)
         last = self._reaching(end + 1) - 1 if end < size else number
         if not 0 < begin < size:
@@ -170,8 +144,7 @@ def split_completion(
 ) -> Split:
     """Cut a completion into reasoning and answer, by the rule of ``cut``.
 
-    The ids are without the prompt, up to and including one of ``eos_ids``; ``opened`` says whether
-    the prompt ends with the opening tag.
+    The ids are without the prompt, up to and including one of ``eos_ids``.
     """
     ids = list(completion_ids)
     ended = bool(ids) and ids[-1] in eos_ids
@@ -190,16 +163,9 @@ def split_completion(
 
 
 class SplitText(NamedTuple):
-    """A text cut in two.
+    """A text cut in two, as ``Cut``."""
 
-    Attributes:
-        reasoning: the text inside the span, '' for an empty one; None if it is hidden.
-        answer: the text after it.
-        closed: False if a span was opened and never closed.
-        marked: whether anything showed where reasoning is, be it an empty span.
-    """
-
-    reasoning: str | None
+    reasoning: str | None  # '' for an empty span; None if it is hidden
     answer: str
     closed: bool
     marked: bool

@@ -1,7 +1,7 @@
-"""Batched generation with transformers in this process, reproducible batch by batch.
+"""Batched generation with transformers in this process: the slowest engine and the reference.
 
-The slowest engine and the reference: every sample is the same after a restart, on any number of
-processes, and beside training, because a batch has a random state of its own.
+Every sample is the same after a restart, on any number of processes, and beside training, because a
+batch has a random state of its own.
 """
 
 import importlib.metadata
@@ -67,11 +67,7 @@ def open_engine(
 def generate_batch(
     model: Any, tokenizer: Any, batch: Sequence[Request], seed: int
 ) -> list[list[int]]:
-    """Draw the completions of one batch with a seed of its own.
-
-    The random state of the caller is left as it was. The seed is mixed with the batch's content,
-    so no two batches share their draws.
-    """
+    """Draw one batch with a seed of its own, mixed with its content; the caller's state is kept."""
     import torch
 
     identity = content_hash([seed, [[r.item, r.sample, r.prompt_ids] for r in batch]])
@@ -90,10 +86,9 @@ def complete(
 ) -> list[list[int]]:
     """Draw completions of prompts, each up to and including its end-of-sequence token.
 
-    Lengths of reasoning are very unequal, and a batch takes as long as its longest row. So it is
-    generated in stages of 32, 64, 128, ... tokens, and only unfinished rows go on to the next one.
-    With ``seeds``, one a prompt, a completion does not depend on the batch it is drawn in; without,
-    all of them are drawn from the process's random state.
+    A batch takes as long as its longest row, so it is drawn in stages of 32, 64, 128, ... tokens,
+    and only unfinished rows go on. With ``seeds``, one a prompt, a completion does not depend on
+    the batch it is drawn in; without, all are drawn from the process's random state.
     """
     import torch
 
@@ -150,11 +145,9 @@ def _generate(
 
         drawing = (decoding.temperature, decoding.top_p, longest, drawn)
         processors.append(SeededSampling(seeds, *drawing))
-    # What a configuration leaves open, generate() takes from the one saved with the model, which
-    # may hold a repetition penalty, a minimum length, ...: so that one is put aside meanwhile.
+    # generate() takes what a configuration leaves open from the model's own: it is put aside.
     saved, model.generation_config = model.generation_config, config
-    # Training switches this on in mixtures of experts, for a loss that generating has no use for
-    # and that fails on it.
+    # Training switches this on in mixtures of experts, for a loss that fails on generation.
     experts = hasattr(model.config, "output_router_logits")
     try:
         output = model.generate(

@@ -1,9 +1,7 @@
 """Batched generation with vLLM in this process: the fast engine on GPUs.
 
-Prompts go in as the same token ids as everywhere, and token ids come out. Every request has a seed
-of its own; still, what shares a batch with it changes the last bits of its logits, and with them a
-sample now and then. Several processes (``accelerate launch``) each hold the whole model, or with
-``tensor_parallel_size`` above 1 a group of GPUs each.
+Token ids go in and come out. Every request has a seed of its own; still, what shares a batch with
+it changes the last bits of its logits. Several processes each hold the whole model.
 """
 
 import importlib.metadata
@@ -29,20 +27,13 @@ from handan.generation.prompting import Decoding, Request
 
 @dataclass(frozen=True)
 class Settings(EngineSettings):
-    """Keys of ``eval/engines/vllm.yaml``.
-
-    Attributes:
-        dtype: of the weights.
-        tensor_parallel_size: GPUs that share one copy of the model.
-        gpu_memory_utilization: share of a GPU's memory that vLLM takes.
-        max_model_len: longest prompt and response together, or what the model was made for if that
-            is less; null: that of the model. vLLM does not start unless the cache of one such
-            response fits beside the weights.
-    """
+    """Keys of ``eval/engines/vllm.yaml``."""
 
     dtype: str = "auto"
-    tensor_parallel_size: int = 1
-    gpu_memory_utilization: float = 0.9
+    tensor_parallel_size: int = 1  # GPUs that share one copy of the model
+    gpu_memory_utilization: float = 0.9  # share of a GPU's memory that vLLM takes
+    # Longest prompt and response together, at most what the model was made for; null: that. vLLM
+    # does not start unless the cache of one such response fits beside the weights.
     max_model_len: int | None = None
 
 
@@ -126,10 +117,7 @@ def visible_devices(visible: str | None, count: int, rank: int, group: int) -> s
 def context_of(
     model_name: str, revision: str | None, wanted: int | None, trusted: str | None = None
 ) -> int | None:
-    """``wanted`` tokens of context, or those the model was made for if they are fewer.
-
-    vLLM refuses to go beyond them. Responses that end there are counted as truncated, and told.
-    """
+    """``wanted`` tokens of context, at most those the model was made for."""
     text = load_config(model_name, revision, trusted).get_text_config()
     made_for = getattr(text, "max_position_embeddings", None)
     return wanted if wanted is None or made_for is None else min(wanted, made_for)
@@ -160,11 +148,9 @@ def open_engine(
     chosen = choose_for(model_name, form, tokenizer)
     ends = ends_of(model_name, revision, tokenizer)
     # vLLM's workers take the first GPUs they see, whichever the launcher gave this process.
-    rank = int(os.environ.get("LOCAL_RANK", "0"))
+    rank, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    os.environ["CUDA_VISIBLE_DEVICES"] = visible_devices(
-        visible, torch.cuda.device_count(), rank, group
-    )
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible_devices(visible, count, rank, group)
     llm = LLM(
         model=model_name,
         tokenizer=model_name,
