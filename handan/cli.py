@@ -27,29 +27,28 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; see {self.prog} --help")
 
 
+# Settings of ``add_argument``: of a file or directory, a name, a number with a default, one of
+# several words, and a switch.
+
+
 def path(metavar: str, text: str | None = None, **more: Any) -> dict[str, Any]:
-    """A file or directory."""
     return {"type": Path, "metavar": metavar, "help": text, **more}
 
 
 def word(metavar: str | tuple[str, ...], text: str, **more: Any) -> dict[str, Any]:
-    """A name."""
     return {"metavar": metavar, "help": text, **more}
 
 
 def value(default: float, metavar: str, text: str = "") -> dict[str, Any]:
-    """A number with a default, which the help shows."""
     text = f"{text}, default %(default)s" if text else "default %(default)s"
     return {"type": type(default), "default": default, "metavar": metavar, "help": text}
 
 
 def choice(known: Sequence[str], text: str, **more: Any) -> dict[str, Any]:
-    """One of several words."""
     return {"choices": known, "help": text, **more}
 
 
 def flag(text: str) -> dict[str, Any]:
-    """A switch."""
     return {"action": "store_true", "help": text}
 
 
@@ -188,27 +187,22 @@ def command(arguments: Sequence[str]) -> None:
 
 
 def _align(arguments: argparse.Namespace) -> None:
+    from handan.alignment import participants
     from handan.alignment.costs import read_costs
-    from handan.alignment.participants import (
-        check_sources,
-        participants_of_trials,
-        raw_notes,
-        with_norms,
-    )
 
     _refuse_inert(arguments)
     elsewhere = arguments.norms is not None or arguments.trials is not None
     table, notes = read_costs(arguments.costs, people_elsewhere=elsewhere)
     people = None
     if arguments.norms is not None:
-        table, more = with_norms(table, arguments.norms)
+        table, more = participants.with_norms(table, arguments.norms)
         notes += more
     if arguments.trials is not None:
-        people, more = participants_of_trials(arguments.trials, table)
+        people, more = participants.participants_of_trials(arguments.trials, table)
         notes += more
     else:
-        check_sources(table, arguments.norms)
-        notes += raw_notes(table)
+        participants.check_sources(table, arguments.norms)
+        notes += participants.raw_notes(table)
     times = {"participants": people, "norms_dir": arguments.norms}
     _measure(arguments, table, notes, arguments.reference, **times)
 
@@ -284,31 +278,34 @@ def _refuse_inert(arguments: argparse.Namespace) -> None:
 
 def _inert(arguments: argparse.Namespace, result: Mapping[str, Any], recounted: bool) -> list[str]:
     """One sentence for each option that is given and changed nothing of a result."""
-    found = []
-    contrasts, power = result["contrasts"], result["power"]
-    if arguments.cost_rule is not None and not recounted:
-        found.append(("cost_rule", f"all costs are by rule '{arguments.cost_rule}' already"))
-    for name in ("reference", "pairs"):
-        if getattr(arguments, name) is not None and not contrasts:
-            found.append((name, "no two models have a task in common that could be compared"))
-    if arguments.power and not power:
-        found.append(("power", "it is of tasks with human times, and there is none"))
-    if arguments.equivalence_bound != EQUIVALENCE_BOUND and not contrasts and not power:
-        found.append(("equivalence_bound", "nothing is compared"))
-    if arguments.task_weights != TASK_WEIGHTS[0] and not any(
-        len(model["mean_tasks"]) > 1 for model in result["models"].values()
-    ):
-        found.append(("task_weights", "no mean is over two tasks"))
-    if getattr(arguments, "budget_tolerance", TOLERANCE) != TOLERANCE and not result["budgets"]:
-        found.append(("budget_tolerance", "no budgets are compared"))
-    tasks = [task for model in result["models"].values() for task in model["tasks"].values()]
-    if all(task["r_loglog_ci"] is None for task in tasks):
-        if arguments.bootstrap != BOOTSTRAP:
-            found.append(("bootstrap", "no task has an interval"))
-        drawn = [model["cross_task_r"] for model in result["models"].values()]
-        if arguments.seed != SEED and drawn.count(None) == len(drawn):
-            found.append(("seed", "no task has an interval, and no item is drawn across tasks"))
-    return [f"--{name} changes nothing: {why}" for name, why in found]
+    contrasts, power, models = result["contrasts"], result["power"], result["models"].values()
+    tasks = [task for model in models for task in model["tasks"].values()]
+    without_interval = all(task["r_loglog_ci"] is None for task in tasks)
+    undrawn = without_interval and all(model["cross_task_r"] is None for model in models)
+    one_task = all(len(model["mean_tasks"]) <= 1 for model in models)
+    by_rule = f"all costs are by rule '{arguments.cost_rule}' already"
+    no_pair = "no two models have a task in common that could be compared"
+    options = [
+        ("cost_rule", None, not recounted, by_rule),
+        ("reference", None, not contrasts, no_pair),
+        ("pairs", None, not contrasts, no_pair),
+        ("power", False, not power, "it is of tasks with human times, and there is none"),
+        (
+            "equivalence_bound",
+            EQUIVALENCE_BOUND,
+            not contrasts and not power,
+            "nothing is compared",
+        ),
+        ("task_weights", TASK_WEIGHTS[0], one_task, "no mean is over two tasks"),
+        ("budget_tolerance", TOLERANCE, not result.get("budgets"), "no budgets are compared"),
+        ("bootstrap", BOOTSTRAP, without_interval, "no task has an interval"),
+        ("seed", SEED, undrawn, "no task has an interval, and no item is drawn across tasks"),
+    ]
+    return [
+        f"--{name} changes nothing: {why}"
+        for name, default, inert, why in options
+        if inert and getattr(arguments, name, default) != default
+    ]
 
 
 def _norms_compute(arguments: argparse.Namespace) -> None:
@@ -324,15 +321,12 @@ def _norms_list(arguments: argparse.Namespace) -> None:
     from handan import norms
     from handan.alignment.tables import norms_table
 
-    def show(directory: Path) -> None:
+    own = arguments.norms
+    for directory in (norms.PACKAGED,) if own is None else (own, norms.PACKAGED):
+        if own is not None:
+            print(f"in {printable(str(own))}:" if directory is own else "\npackaged:")
         pairs = norms.available(directory)
         print(norms_table([norms.load(task, source, directory) for task, source in pairs]))
-
-    if arguments.norms is not None:
-        print(f"in {printable(str(arguments.norms))}:")
-        show(arguments.norms)
-        print("\npackaged:")
-    show(norms.PACKAGED)
 
 
 def _costs(arguments: argparse.Namespace) -> None:

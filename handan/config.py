@@ -21,7 +21,6 @@ from handan.errors import UserError
 Settings = TypeVar("Settings")
 MAX_VALUES = 100_000  # written out; our largest file has under a thousand
 SHOWN_CHARACTERS = 200
-UNIONS = (types.UnionType, typing.Union)
 NAMES = {
     str: "text",
     int: "a whole number",
@@ -31,9 +30,8 @@ NAMES = {
     dict: "'key: value' lines",
     types.NoneType: "null",
 }
-# Variables of the environment that hold a secret, and the shortest value that is looked for.
+# Variables of the environment that hold a secret.
 VARIABLE = re.compile(r"(TOKEN|KEY|SECRET|PASSWORD)(_|$)")
-MIN_LENGTH = 8
 # Keys of settings, and options, whose value is a secret as far as anybody may think of one.
 KEY = re.compile(
     r"(?:\w*_)?(?:(?:hub|hf|access|auth|bearer)_token|api_?key|passwords?|passwd|secrets?"
@@ -54,26 +52,19 @@ CURE = (
 
 def of_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Secrets by the names of their variables."""
-    return {
-        name: value
-        for name, value in environment.items()
-        if VARIABLE.search(name.upper()) and len(value) >= MIN_LENGTH
-    }
-
-
-def found_in(text: str) -> str | None:
-    """Describe the secret in a text without repeating it; None if there is none."""
-    if held := [name for name, value in of_environment().items() if value in text]:
-        return held[0]
-    if SHAPES.search(text.encode()):
-        return "something that looks like an access token"
-    return "an address with a password or key in it" if IN_ADDRESS.search(text) else None
+    found = {name: value for name, value in environment.items() if VARIABLE.search(name.upper())}
+    return {name: value for name, value in found.items() if len(value) >= 8}
 
 
 def refuse_in_text(text: str, place: str) -> None:
     """Stop at a secret in a text, without repeating it."""
-    if found := found_in(text):
-        raise UserError(f"{place}: holds {found}; {CURE}")
+    found = [name for name, value in of_environment().items() if value in text]
+    if SHAPES.search(text.encode()):
+        found.append("something that looks like an access token")
+    if IN_ADDRESS.search(text):
+        found.append("an address with a password or key in it")
+    if found:
+        raise UserError(f"{place}: holds {found[0]}; {CURE}")
 
 
 def refuse_key(key: str, place: str) -> None:
@@ -126,14 +117,11 @@ def _count_values(node: Any, counted: dict[int, int], place: str) -> int:
             raise UserError(f"{place}: an alias stands for something that it is part of")
         return counted[id(node)]
     counted[id(node)] = 0  # until it is known
-    inside = []
-    if node.id == "mapping":
-        for key, value in node.value:
-            if key.id == "scalar" and not value.tag.endswith(":null"):
-                refuse_key(key.value, place)
-            inside += [key, value]
-    elif node.id == "sequence":
-        inside = node.value
+    inside = node.value if node.id == "sequence" else []
+    for key, value in node.value if node.id == "mapping" else []:
+        if key.id == "scalar" and not value.tag.endswith(":null"):
+            refuse_key(key.value, place)
+        inside += [key, value]
     counted[id(node)] = 1 + sum(_count_values(entry, counted, place) for entry in inside)
     return counted[id(node)]
 
@@ -187,7 +175,11 @@ def _convert(value: Any, hint: Any, place: str, words: bool) -> Any:
         raise UserError(f"{place}: holds a NUL character; remove it")
     if isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"{place}: {value} is no finite number; give one")
-    hints = typing.get_args(hint) if typing.get_origin(hint) in UNIONS else (hint,)
+    hints = (
+        typing.get_args(hint)
+        if typing.get_origin(hint) in (types.UnionType, typing.Union)
+        else (hint,)
+    )
     if value is None and types.NoneType in hints:
         return None
     for one in hints:
@@ -195,22 +187,17 @@ def _convert(value: Any, hint: Any, place: str, words: bool) -> Any:
         if dataclasses.is_dataclass(kind) and isinstance(kind, type):
             return build(value, kind, place)
         if kind is list and arguments and isinstance(value, list):
-            return [
-                _convert(entry, arguments[0], f"{place}[{i}]", words)
-                for i, entry in enumerate(value)
-            ]
+            inside = [(entry, f"{place}[{i}]") for i, entry in enumerate(value)]
+            return [_convert(entry, arguments[0], there, words) for entry, there in inside]
         if kind is dict and arguments and isinstance(value, dict):
-            return {
-                _convert(key, arguments[0], place, words): _convert(
-                    entry, arguments[1], f"{place}.{key}", words
-                )
-                for key, entry in value.items()
-            }
+            keys = [_convert(key, arguments[0], place, words) for key in value]
+            pairs = [(entry, f"{place}.{key}") for key, entry in value.items()]
+            entries = [_convert(entry, arguments[1], there, words) for entry, there in pairs]
+            return dict(zip(keys, entries, strict=True))
         if kind is float and type(value) is int:
             return float(value)
-        if type(value) is kind or (
-            words and isinstance(value, str) and kind not in (dict, types.NoneType)
-        ):
+        takes_words = words and kind not in (dict, types.NoneType)
+        if type(value) is kind or (takes_words and isinstance(value, str)):
             return value
     names = [NAMES.get(typing.get_origin(one) or one, "text") for one in hints]
     scalar = value is not None and not isinstance(value, list | dict)

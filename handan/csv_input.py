@@ -26,16 +26,26 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 def read_table(path: Path) -> tuple[list[str], Iterator[tuple[str, dict[str, str]]]]:
     """The header of a file, and its rows with their places ('file, line 7'), read one by one."""
     header, rows = read_cells(path)
-    named = (
-        (place, dict(zip(header, (cell.strip() for cell in cells), strict=True)))
-        for place, cells in rows
-    )
-    return header, named
+    stripped = ((place, map(str.strip, cells)) for place, cells in rows)
+    return header, ((place, dict(zip(header, cells, strict=True))) for place, cells in stripped)
 
 
 def read_cells(path: Path) -> tuple[list[str], Iterator[tuple[str, list[str]]]]:
     """The header of a file, and the cells of its rows as they are, with their places."""
-    lines = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
+    try:
+        content = path.read_bytes()
+        text = content.decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}, line {line}: not UTF-8; save the file as UTF-8") from None
+    if not text.strip():
+        raise UserError(f"{path}: empty; it needs a header and rows")
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise UserError(f"{path}, line {line}: a NUL byte; save the table as plain CSV")
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [name.strip() for name in next((cells for cells in lines if cells), [])]
     except csv.Error as error:
@@ -87,21 +97,3 @@ def plain_number(place: str, column: str, text: str) -> float:
     if not math.isfinite(number):
         raise UserError(f"{place}: {column} is '{text}', not a plain number such as 12 or 3.5")
     return number
-
-
-def _read_text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}, line {line}: not UTF-8; save the file as UTF-8") from None
-    if not text.strip():
-        raise UserError(f"{path}: empty; it needs a header and rows")
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise UserError(f"{path}, line {line}: a NUL byte; save the table as plain CSV")
-    return text

@@ -43,8 +43,6 @@ CURES = {
     errno.EEXIST: _NO_FILE,
     errno.ENAMETOOLONG: "choose a shorter name",
 }
-# These are of a file even where none is named; the others may be of a process or a connection.
-OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 def disk_sentence(
@@ -54,7 +52,9 @@ def disk_sentence(
     number, reason = error.errno, error.strerror
     if path is None and isinstance(error.filename, str | bytes | os.PathLike):
         path = os.fsdecode(error.filename)
-    if number not in CURES or reason is None or (path is None and number not in OF_A_DISK):
+    # These are of a file even where none is named; the others may be of a process or connection.
+    of_a_disk = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+    if number not in CURES or reason is None or (path is None and not of_a_disk):
         return None
     if number in (errno.EEXIST, errno.ENOTDIR):
         # A directory that is there already where one is made is no fault of a user.
@@ -94,7 +94,12 @@ def _exit_code(function: Callable[[], object], program: str) -> int:
     except OSError as error:
         # Only another write can tell whether it was stdout: the failed one may have emptied the
         # buffer. Some other pipe (a worker, a tracker) that breaks is no reason for silence.
-        of_stdout = error.filename is None and _stdout_fails(error.errno)
+        of_stdout = False
+        if error.filename is None:
+            try:
+                print(flush=True)
+            except OSError as again:
+                of_stdout = again.errno == error.errno
         found = disk_sentence(error, "standard output" if of_stdout else None)
         broken = of_stdout and error.errno == errno.EPIPE
         if found is None and not broken:
@@ -106,14 +111,6 @@ def _exit_code(function: Callable[[], object], program: str) -> int:
         sentence = str(found)
     print(f"{program}: error: {printable(sentence)}", file=sys.stderr)
     return 2
-
-
-def _stdout_fails(number: int | None) -> bool:
-    try:
-        print(flush=True)
-    except OSError as error:
-        return error.errno == number
-    return False
 
 
 def _end(code: int | str | None) -> NoReturn:

@@ -29,24 +29,20 @@ MEANING = re.compile(
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
 # At the start of a line, alone or before a space or its like: lists, headings, rules.
 LINE_START = re.compile(r"^(\d*)([-+=.)])(?=[-+= ]|$)")
-NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 
 
 def escape(text: object) -> Markup:
     """The text for Markdown, on one line: it appears as it is, and no character has a meaning."""
     words = re.split(r"[ \t\r\n]+", str(text))
-    line = NO_BREAK_SPACE.join(map(printable, " ".join(words).split(NO_BREAK_SPACE))).strip(" ")
+    line = TIE.join(map(printable, " ".join(words).split(TIE))).strip(" ")
     return Markup(LINE_START.sub(r"\1\\\2", MEANING.sub(_without_meaning, line)))
 
 
 def _without_meaning(found: re.Match) -> str:
-    character = found[0]
     if found["mark"]:
-        return f"\\{character}"
-    if found["entity"]:
-        return ENTITIES[character]
-    # An element around it takes it out of the text that is searched for such marks.
-    return f"<span>{character}</span>"
+        return f"\\{found[0]}"
+    # An element around a late mark takes it out of the text that is searched for such marks.
+    return ENTITIES[found[0]] if found["entity"] else f"<span>{found[0]}</span>"
 
 
 def span(text: object) -> Markup:

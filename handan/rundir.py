@@ -11,31 +11,21 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from handan import files
 from handan.config import read_yaml, refuse_in_words
 from handan.errors import UserError
-from handan.files import (
-    drop_torn_line,
-    make_directory,
-    read_json,
-    read_keyed,
-    write_json,
-    write_text,
-    writing,
-)
+from handan.files import read_json, read_keyed, write_json
 
-# How file systems say that they lock no files: NFS without lockd, Lustre without flock, FUSE.
-WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 PACKAGES = ("handan", "torch", "transformers", "trl", "peft", "accelerate", "deepspeed", "datasets")
 # (question, right answer) by (task, item)
 Asked = dict[tuple[str, str], tuple[str, str]]
-STAGES = ("pretraining", "training", "evaluation", "traces", "sweep")
 
 
 def check_config(
@@ -69,10 +59,10 @@ def lock(run_dir: Path, rank: int) -> Iterator[None]:
     if rank > 0:
         yield
         return
-    make_directory(run_dir)
+    files.make_directory(run_dir)
     refuse_links(run_dir)
     path = run_dir / ".lock"
-    with writing(path):
+    with files.writing(path):
         file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (closed by the with below)
     with file:
         try:
@@ -83,14 +73,15 @@ def lock(run_dir: Path, rank: int) -> Iterator[None]:
             print(f"{run_dir}: process {holder} is writing here; waiting for it", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:
-            if error.errno not in WITHOUT_LOCKS:
+            # As NFS without lockd, Lustre without flock and FUSE say that they lock no files.
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
                 raise
             raise UserError(
                 f"{run_dir}: its file system has no locks ({error.strerror}), so two commands "
                 "could mix their results there; choose a directory on another file system, or "
                 "have this one mounted with flock"
             ) from None
-        with writing(path):
+        with files.writing(path):
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
@@ -130,7 +121,7 @@ def recover(path: Path, key: Sequence[str], unique: bool = True) -> list[dict]:
     if not path.exists():
         return []
     facts = path.parent / "run.json"
-    if drop_torn_line(path) and facts.exists():
+    if files.drop_torn_line(path) and facts.exists():
         run = read_json(facts)
         torn = run.setdefault("torn_lines", {})
         torn[path.name] = torn.get(path.name, 0) + 1
@@ -141,7 +132,7 @@ def recover(path: Path, key: Sequence[str], unique: bool = True) -> list[dict]:
 def record(
     run_dir: Path, stage: str, config: dict, may_change: Collection[str] = (), **details: Any
 ) -> None:
-    """Write one of a directory's stages into ``config.yaml`` and ``run.json``, after ``check_config``."""
+    """Write one stage into ``config.yaml`` and ``run.json``, after ``check_config``."""
     configs = check_config(run_dir, stage, config, may_change)
     run = read_run(run_dir)
     # What was found at the end of an earlier pass, such as the budget, stays.
@@ -151,7 +142,7 @@ def record(
             run[shared] = run[stage].pop(shared)
     configs[stage] = config
     text = yaml.safe_dump(configs, sort_keys=False, allow_unicode=True)
-    write_text(run_dir / "config.yaml", text)
+    files.write_text(run_dir / "config.yaml", text)
     write_json(run_dir / "run.json", run)
 
 
@@ -164,20 +155,19 @@ def add(run_dir: Path, stage: str, **details: Any) -> None:
 
 def read_run(run_dir: Path, there: bool = False) -> dict[str, Any]:
     """Read ``run.json``; {} if there is no such file and none must be ``there``."""
-    path = run_dir / "run.json"
-    return _checked(path, read_json(path)) if there or path.exists() else {}
+    return _read(run_dir / "run.json", read_json, there)
 
 
 def read_settings(run_dir: Path, there: bool = False) -> dict[str, dict[str, Any]]:
     """Read the settings of each stage from ``config.yaml``, as ``read_run`` reads its file."""
-    path = run_dir / "config.yaml"
-    return _checked(path, read_yaml(path)) if there or path.exists() else {}
+    return _read(run_dir / "config.yaml", read_yaml, there)
 
 
-def _checked(path: Path, content: Any) -> dict[str, Any]:
+def _read(path: Path, read: Callable[[Path], Any], there: bool) -> dict[str, Any]:
+    content = read(path) if there or path.exists() else {}
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a JSON object; restore the file or remove the run")
-    for stage in STAGES:
+    for stage in ("pretraining", "training", "evaluation", "traces", "sweep"):
         if not isinstance(content.get(stage, {}), dict):
             raise UserError(
                 f"{path}: '{stage}' holds no settings, but {content[stage]!r}; restore the file or "
@@ -207,12 +197,20 @@ def facts() -> dict[str, Any]:
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
+    git: dict[str, Any] | None = None  # of the checkout this code runs from
+    here = ["git", "-C", str(Path(__file__).parent)]
+    with contextlib.suppress(FileNotFoundError, subprocess.CalledProcessError):
+        commit, changes = (
+            subprocess.run([*here, *words], capture_output=True, text=True, check=True).stdout
+            for words in (("rev-parse", "HEAD"), ("status", "--porcelain"))
+        )
+        git = {"commit": commit.strip(), "dirty": bool(changes.strip())}
     return {
         "command": f"{launcher} {shlex.join(sys.argv)}",
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "python": platform.python_version(),
         "versions": versions,
-        "git": git_revision(),
+        "git": git,
         "hardware": {
             "machine": platform.machine(),
             "system": platform.system(),
@@ -222,19 +220,6 @@ def facts() -> dict[str, Any]:
             "processes": int(os.environ.get("WORLD_SIZE", "1")),
         },
     }
-
-
-def git_revision() -> dict[str, Any] | None:
-    """Commit of the checkout this code runs from and whether it has changes; None outside git."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(Path(__file__).parent), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
-    except (FileNotFoundError, subprocess.CalledProcessError):
-        return None
 
 
 def peak_memory_gib() -> float:

@@ -6,7 +6,7 @@ that a spreadsheet would take for a formula gets an apostrophe in front (OWASP, 
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tabulate import tabulate
@@ -45,35 +45,25 @@ def interval(bounds: Sequence[float] | None) -> str:
     return "-" if bounds is None else f"[{decimal(bounds[0])}, {decimal(bounds[1])}]"
 
 
-def _text(value: object) -> str:
-    return "-" if value is None else str(value)
-
-
-def _p(value: float | None) -> str:
-    return "<.001" if value is not None and value < 0.001 else decimal(value, 3)
-
-
 def _estimate(value: tuple[float | None, Sequence[float] | None]) -> str:
     number, bounds = value
     return decimal(number) if bounds is None else f"{decimal(number)} {interval(bounds)}"
 
 
 FORMATS: dict[str, Callable] = {
-    "text": _text,
+    "text": lambda value: "-" if value is None else str(value),
     "count": lambda value: "" if value is None else str(value),
     "number": decimal,
     "tokens": lambda value: decimal(value, 1),
     "estimate": _estimate,
-    "p": _p,
+    "p": lambda value: "<.001" if value is not None and value < 0.001 else decimal(value, 3),
 }
 
 
 def as_text(table: Table) -> str:
     """Aligned columns under the title: text to the left, numbers to the right."""
     short = without(table, table.files_only)
-    header, cells = _cells(short)
-    shown = [[printable(cell) for cell in row] for row in cells]
-    return f"{table.title}\n{_tabulated(short, header, shown, 'plain')}"
+    return f"{table.title}\n{_tabulated(short, printable, 'plain')}"
 
 
 def known_only(table: Table) -> Table:
@@ -92,16 +82,12 @@ def without(table: Table, columns: Sequence[str]) -> Table:
 
 def as_markdown(table: Table) -> str:
     """A table of GitHub's Markdown under its title."""
-    header, cells = _cells(table)
-    shown: list[list[str]] = [[escape(cell) for cell in row] for row in cells]
-    return f"{table.title}\n\n{_tabulated(table, header, shown, 'pipe')}\n"
+    return f"{table.title}\n\n{_tabulated(table, escape, 'pipe')}\n"
 
 
 def as_latex(table: Table) -> str:
     """A tabular of LaTeX with the rules of the package booktabs; the title is a comment."""
-    header, cells = _cells(table)
-    shown = [[printable(cell) for cell in row] for row in cells]
-    return f"% {table.title}\n{_tabulated(table, header, shown, 'latex_booktabs')}\n"
+    return f"% {table.title}\n{_tabulated(table, printable, 'latex_booktabs')}\n"
 
 
 def as_csv(table: Table) -> str:
@@ -115,8 +101,11 @@ def as_csv(table: Table) -> str:
             if kind == "estimate":
                 number, bounds = value
                 out += [number, *(bounds or (None, None))]
+            elif isinstance(value, str):
+                mark = "'" if value.startswith(FORMULA_MARKS) else ""
+                out.append(mark + printable(value))
             else:
-                out.append(_harmless(value))
+                out.append(value)
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows([header, *rows])
     return buffer.getvalue()
@@ -125,29 +114,18 @@ def as_csv(table: Table) -> str:
 WRITERS: dict[str, Callable[[Table], str]] = {"csv": as_csv, "md": as_markdown, "tex": as_latex}
 
 
-def _cells(table: Table) -> tuple[list[str], list[list[str]]]:
-    kinds = list(table.kinds.values())
-    return list(table.kinds), [
-        [FORMATS[kind](value) for kind, value in zip(kinds, row, strict=True)] for row in table.rows
-    ]
-
-
-def _tabulated(table: Table, header: list[str], cells: Iterable[Sequence[str]], form: str) -> str:
+def _tabulated(table: Table, shown: Callable[[str], str], form: str) -> str:
     """In plain text the header is a row like others: as a header it would be padded."""
-    sides = ["left" if kind == "text" else "right" for kind in table.kinds.values()]
-    plain = form == "plain"
+    kinds, header, plain = table.kinds.values(), list(table.kinds), form == "plain"
+    cells = [
+        [shown(FORMATS[kind](value)) for kind, value in zip(kinds, row, strict=True)]
+        for row in table.rows
+    ]
     text = tabulate(
-        [header, *cells] if plain else list(cells),
+        [header, *cells] if plain else cells,
         headers=() if plain else header,
         tablefmt=form,
         disable_numparse=True,
-        colalign=sides,
+        colalign=["left" if kind == "text" else "right" for kind in kinds],
     )
     return "\n".join(line.rstrip() for line in text.splitlines())
-
-
-def _harmless(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    shown = printable(value)
-    return f"'{shown}" if value.startswith(FORMULA_MARKS) else shown
