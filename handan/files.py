@@ -137,11 +137,13 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read one JSON file, which must be there."""
+def read_json(path: Path, missing: Any = None) -> Any:
+    """Read one JSON file, which must be there unless something stands for a ``missing`` one."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        if missing is not None:
+            return missing
         raise UserError(f"{path}: no such file") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid JSON ({error}); restore or delete it") from None

@@ -25,6 +25,8 @@ from handan.launch import Processes
 BOOTSTRAP, STEP_BOOTSTRAP = 10_000, 1_000
 # Settings of a recipe that say when it measures; they may change when a run goes on.
 SCHEDULE = ("probe_steps", "probe_log_spaced", "full_suite_steps", "probe_time_share")
+# What a cost is compared to.
+COMPARED = ("human_rt_s", "norms", "analytic_cost", "oracle_tokens")
 GREEDY = -1  # number of the sample at temperature 0
 COST_COLUMNS = (
     *("model", "decoding", "task", "item", "sample", "step"),
@@ -33,10 +35,6 @@ COST_COLUMNS = (
     *("reasoning_characters", "answer_characters", "cost_rule", "counted_by"),
     *("status", "looping", "correct"),
 )
-# Covariates of an item that have columns of their own.
-NO_COVARIATES = ("analytic_cost", "oracle_tokens")
-# Share of responses that ended in each way, by its name.
-RATES = {"cap_rate": "truncated", "no_reasoning_rate": "no_reasoning", "unparsed_rate": "unparsed"}
 
 
 def suite_plan(suite: Suite, items: Sequence[SuiteItem]) -> SamplingPlan:
@@ -46,23 +44,13 @@ def suite_plan(suite: Suite, items: Sequence[SuiteItem]) -> SamplingPlan:
 
 def write_items(path: Path, items: Sequence[SuiteItem]) -> None:
     """Write ``items.jsonl``: what was asked, and what the costs are compared to."""
-    write_jsonl(
-        path,
-        (
-            {
-                "task": entry.item.task,
-                "item": entry.item.key,
-                "question": entry.item.question,
-                "answer": entry.item.answer,
-                "human_rt_s": entry.human_rt_s,
-                "norms": entry.norms,
-                "analytic_cost": entry.analytic_cost,
-                "oracle_tokens": entry.oracle_tokens,
-                "covariates": dict(entry.item.covariates),
-            }
-            for entry in items
-        ),
-    )
+    rows = []
+    for entry in items:
+        item, compared = entry.item, {name: getattr(entry, name) for name in COMPARED}
+        asked = {"task": item.task, "item": item.key, "question": item.question}
+        asked["answer"] = item.answer
+        rows.append({**asked, **compared, "covariates": dict(item.covariates)})
+    write_jsonl(path, rows)
 
 
 def evaluate(
@@ -134,10 +122,9 @@ def _write_results(run_dir: Path, suite: Suite, items: Sequence[SuiteItem]) -> d
 def cost_columns(items: Sequence[SuiteItem]) -> list[str]:
     """Columns of ``costs.csv``: the fixed ones and a covariate for each property of an item."""
     names = dict.fromkeys(name for entry in items for name in entry.item.covariates)
-    return [
-        *COST_COLUMNS,
-        *(f"covariate_{name}" for name in names if not name.startswith(NO_COVARIATES)),
-    ]
+    # These have columns of their own.
+    own = ("analytic_cost", "oracle_tokens")
+    return [*COST_COLUMNS, *(f"covariate_{name}" for name in names if not name.startswith(own))]
 
 
 def cost_rows(
@@ -148,13 +135,11 @@ def cost_rows(
     The order is that of the items, sampled responses first.
     """
     by_key = {(entry.item.task, entry.item.key): entry for entry in items}
-    columns = cost_columns(items)
-    place = {key: index for index, key in enumerate(by_key)}
+    place, columns, out = {key: index for index, key in enumerate(by_key)}, cost_columns(items), []
 
     def order(row: dict) -> tuple:
         return row["sample"] == GREEDY, place[row["task"], row["item"]], row["sample"]
 
-    out = []
     for row in sorted(generations, key=order):
         entry = by_key[row["task"], row["item"]]
         greedy, thinks = row["sample"] == GREEDY, FORMATS[row["reasoning_format"]].thinks
@@ -170,11 +155,7 @@ def cost_rows(
             "status": status_under(rule, row["status"], cost["tokens"]),
             "decoding": "greedy" if greedy else "sampled",
             "sample": 0 if greedy else row["sample"],
-            "human_rt_s": entry.human_rt_s,
-            "human_mean_rt_s": entry.human_mean_rt_s,
-            "norms": entry.norms,
-            "analytic_cost": entry.analytic_cost,
-            "oracle_tokens": entry.oracle_tokens,
+            **{name: getattr(entry, name) for name in (*COMPARED, "human_mean_rt_s")},
             **{f"covariate_{name}": value for name, value in entry.item.covariates.items()},
         }
         # Responses from before a column was there leave it empty.
@@ -210,8 +191,9 @@ def suite_metrics(costs: Sequence[dict], first: Sequence[dict] | None) -> dict[s
         "cost/reasoning_tokens": fmean(row["reasoning_tokens"] for row in costs),
         "status/accuracy": fmean(row["correct"] for row in costs),
     }
-    for name, status in RATES.items():
-        out[f"status/{name}"] = fmean(row["status"] == status for row in costs)
+    for status in ("truncated", "no_reasoning", "unparsed"):
+        name = "cap" if status == "truncated" else status
+        out[f"status/{name}_rate"] = fmean(row["status"] == status for row in costs)
     for mean in MEANS:
         out |= _with_interval(mean.curve, mean.value(figures), mean.interval(figures))
     for task, of_task in figures["tasks"].items():

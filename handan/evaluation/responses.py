@@ -37,17 +37,15 @@ class SamplingPlan:
 
     def requests(self, tokenizer: Any, form: ReasoningFormat) -> list[Request]:
         """Every request, whatever is done already; ``tokenizer`` is None if it is not known."""
-        requests: list[Request] = []
-        for index, entry in enumerate(self.questions):
-            question = entry.item.question
-            prompt: tuple[int, ...] = ()
-            if tokenizer is not None:
-                prompt = prompting.prompt_ids(tokenizer, question, form)
-            requests += [
-                Request(index, sample, question, prompt, decoding)
-                for sample, decoding in self.decodings.items()
-            ]
-        return requests
+        asked = [entry.item.question for entry in self.questions]
+        prompts: list[tuple[int, ...]] = [() for _ in asked]
+        if tokenizer is not None:
+            prompts = [prompting.prompt_ids(tokenizer, question, form) for question in asked]
+        return [
+            Request(index, sample, asked[index], prompt, decoding)
+            for index, prompt in enumerate(prompts)
+            for sample, decoding in self.decodings.items()
+        ]
 
     def batches(self, engine: Engine) -> list[list[Request]]:
         """Every request, cut into batches once."""

@@ -20,7 +20,6 @@ from handan.tasks.base import Task
 from handan.tasks.table_task import table_task
 
 WORDINGS = ("natural", "compact")
-COST_WITHOUT_SPAN = ("response", "none")
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def load_suite(path: Path) -> Suite:
     names = [entry.task for entry in suite.tasks]
     if not names or len(set(names)) < len(names):
         raise UserError(f"{path}: 'tasks' must name at least one task, and each only once")
-    chosen = [("cost_without_span", suite.cost_without_span, COST_WITHOUT_SPAN)]
+    chosen = [("cost_without_span", suite.cost_without_span, ("response", "none"))]
     chosen += [(f"wording of {entry.task}", entry.wording, WORDINGS) for entry in suite.tasks]
     for what, value, known in chosen:
         if value not in known:
@@ -126,46 +125,42 @@ def suite_items(suite: Suite) -> list[SuiteItem]:
     """
     out = []
     for entry in suite.tasks:
-        items = _task_items(entry)
-        if suite.items_per_task and suite.items_per_task < len(items):
-            items = stratified(items, suite.items_per_task, f"{suite.seed} {entry.task}")
-        out += items
+        task = load_task(entry.task, entry.wording, entry.items)
+        table = norms.load(entry.task, entry.norms).items if entry.norms else None
+        items, oracle = list(task.items()), f"oracle_tokens_{entry.format}"
+        if table is None and any("analytic_cost" not in item.covariates for item in items):
+            raise UserError(
+                f"{entry.task}: set 'norms' in the suite; in {entry.wording} wording it has no "
+                "analytic cost that could be compared instead"
+            )
+        if entry.format and any(oracle not in item.covariates for item in items):
+            raise UserError(
+                f"{entry.task}: no trace format '{entry.format}' in {entry.wording} wording; "
+                "correct 'format' in the suite, or set it to null"
+            )
+        if table and not any(item.key in table for item in items):
+            raise UserError(
+                f"{entry.task}: norms '{entry.norms}' have none of its items, such as "
+                f"'{items[0].key}'; set 'norms' in the suite to a source of this task"
+            )
+        found = [
+            SuiteItem(
+                item=item,
+                task=task,
+                wording=entry.wording,
+                norms=entry.norms,
+                human_rt_s=math.exp(table[item.key].mean_log_rt) if table else None,
+                human_mean_rt_s=table[item.key].mean_rt_s if table else None,
+                analytic_cost=None if table else item.covariates["analytic_cost"],
+                oracle_tokens=item.covariates[oracle] if entry.format else None,
+            )
+            for item in items
+            if table is None or item.key in table
+        ]
+        if suite.items_per_task and suite.items_per_task < len(found):
+            found = stratified(found, suite.items_per_task, f"{suite.seed} {entry.task}")
+        out += found
     return out
-
-
-def _task_items(entry: SuiteTask) -> list[SuiteItem]:
-    task = load_task(entry.task, entry.wording, entry.items)
-    table = norms.load(entry.task, entry.norms).items if entry.norms else None
-    items, oracle = list(task.items()), f"oracle_tokens_{entry.format}"
-    if table is None and any("analytic_cost" not in item.covariates for item in items):
-        raise UserError(
-            f"{entry.task}: set 'norms' in the suite; in {entry.wording} wording it has no "
-            "analytic cost that could be compared instead"
-        )
-    if entry.format and any(oracle not in item.covariates for item in items):
-        raise UserError(
-            f"{entry.task}: no trace format '{entry.format}' in {entry.wording} wording; correct "
-            "'format' in the suite, or set it to null"
-        )
-    if table and not any(item.key in table for item in items):
-        raise UserError(
-            f"{entry.task}: norms '{entry.norms}' have none of its items, such as "
-            f"'{items[0].key}'; set 'norms' in the suite to a source of this task"
-        )
-    return [
-        SuiteItem(
-            item=item,
-            task=task,
-            wording=entry.wording,
-            norms=entry.norms,
-            human_rt_s=math.exp(table[item.key].mean_log_rt) if table else None,
-            human_mean_rt_s=table[item.key].mean_rt_s if table else None,
-            analytic_cost=None if table else item.covariates["analytic_cost"],
-            oracle_tokens=item.covariates[oracle] if entry.format else None,
-        )
-        for item in items
-        if table is None or item.key in table
-    ]
 
 
 def coverage_notes(suite: Suite) -> list[str]:

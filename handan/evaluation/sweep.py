@@ -76,11 +76,8 @@ def read_training(run_dir: Path) -> Training:
 def begin(sweep_dir: Path, run: Training, suite: Suite) -> None:
     """Record what is evaluated in ``sweep_dir``, which must be of no other training or suite."""
     training = {key: value for key, value in run.settings.items() if key not in SCHEDULE}
-    config = {
-        "suite": suite.name,
-        "suite_hash": suite.fingerprint,
-        "training": content_hash(training),
-    }
+    config = {"suite": suite.name, "suite_hash": suite.fingerprint}
+    config["training"] = content_hash(training)
     rundir.check_config(sweep_dir, "sweep", config)
     now = asked_by(suite_items(suite))
     for evaluated in sorted(sweep_dir.glob(f"step-*/{EVALUATED}")):
@@ -105,24 +102,17 @@ def policies(run: Training) -> list[Policy]:
         found[end.step] = end
     if not found:
         raise UserError(f"{run.run_dir}: holds no whole checkpoint-N; set save_steps in its YAML")
-    first = _first(run)
-    return [*([first] if first else []), *(found[step] for step in sorted(found))]
-
-
-def _first(run: Training) -> Policy | None:
-    """The model a run began with, None if it cannot be had any more."""
+    later = [found[step] for step in sorted(found)]
     name, revision = (run.settings[key] for key in ("model_name_or_path", "model_revision"))
     reason = "is not the one it began with"
     try:
         if fingerprint_of(name, revision, run.trusted) == run.settings["model_fingerprint"]:
-            return Policy(0, name, revision, run.facts["budget_at_start"])
+            return [Policy(0, name, revision, run.facts["budget_at_start"]), *later]
     except UserError as error:
         reason = f"cannot be read ({error})"
-    print(
-        f"{run.run_dir}: step 0 is left out, and with it inflation: the model {name} {reason}",
-        flush=True,
-    )
-    return None
+    lost = "step 0 is left out, and with it inflation"
+    print(f"{run.run_dir}: {lost}: the model {name} {reason}", flush=True)
+    return later
 
 
 def is_evaluated(sweep_dir: Path, policy: Policy) -> bool:

@@ -54,8 +54,7 @@ def check_trust(model_name: str, revision: str | None, trusted: str | None) -> N
             f"{revision or 'main'}; let both agree"
         )
     for name in ("config.json", "tokenizer_config.json"):
-        named = read_json(folder / name).get("auto_map", {}) if (folder / name).exists() else {}
-        for entry in named.values():
+        for entry in read_json(folder / name, {}).get("auto_map", {}).values():
             for code in entry if isinstance(entry, list) else [entry]:
                 if code and "--" not in code:
                     raise UserError(
@@ -206,7 +205,8 @@ def load_model(
     adapter = Path(model_name) if (Path(model_name) / "adapter_config.json").exists() else None
     base, revision = adapter_base(adapter) if adapter else (model_name, revision)
     load_config(base, revision, trusted)
-    _check_saved_generation(base)
+    # transformers passes over a damaged file, and responses would no longer end at its tokens.
+    read_json(Path(base) / "generation_config.json", {})
     options |= {"use_safetensors": True, **trust_options(trusted)}
     with _loading(model_name, "model"):
         model = AutoModelForCausalLM.from_pretrained(
@@ -230,13 +230,6 @@ def adapter_base(folder: Path) -> tuple[str, str | None]:
     return settings["base_model_name_or_path"], settings.get("revision")
 
 
-def _check_saved_generation(model_name: str) -> None:
-    """Refuse a damaged generation config, which transformers passes over with its end tokens."""
-    path = Path(model_name) / "generation_config.json"
-    if path.exists():
-        read_json(path)
-
-
 def eos_ids(model: Any, tokenizer: Any) -> list[int]:
     """Every id that ends a sequence: the generation config's and the tokenizer's."""
     configured = model.generation_config.eos_token_id
@@ -254,7 +247,7 @@ def ends_of(model_name: str, revision: str | None, tokenizer: Any) -> list[int]:
     """The ids of ``eos_ids``, for a model that is loaded elsewhere."""
     from transformers import GenerationConfig
 
-    _check_saved_generation(model_name)
+    read_json(Path(model_name) / "generation_config.json", {})  # must not be damaged
     try:
         saved = GenerationConfig.from_pretrained(model_name, revision=revision)
     except OSError:  # many base models have no such file

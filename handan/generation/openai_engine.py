@@ -19,16 +19,7 @@ from handan import json_input
 from handan.config import refuse_in_text
 from handan.errors import UserError, printable
 from handan.files import content_hash
-from handan.generation.chat import (
-    TOKENS_OUTSIDE_TEXT,
-    FailedRequest,
-    Withheld,
-    choices_of,
-    class_of,
-    ended,
-    said_by,
-    usage_of,
-)
+from handan.generation import chat
 from handan.generation.engines import Completion, Engine, EngineSettings
 from handan.generation.formats import AUTO, FORMATS, ReasoningFormat, choose, choose_for
 from handan.generation.loading import load_tokenizer
@@ -37,6 +28,7 @@ from handan.generation.prompting import Request
 # Of a server without a key; the client wants one, and must not find another server's by itself.
 NO_KEY = "none"
 FIRST_PAUSE_S, MAX_PAUSE_S = 0.5, 8.0  # before a failed request is tried again, doubled each time
+NOT_ONE = "the response is not a chat completion with one choice"
 # Fields of a request that the suite or another key of the YAML decides.
 DECIDED = ("model", "messages", "temperature", "top_p", "seed", "n", "stream", "stop")
 CAPS = ("max_tokens", "max_completion_tokens")
@@ -191,11 +183,10 @@ class OpenAIEngine:
                 await asyncio.sleep(min(FIRST_PAUSE_S * 2 ** (number - 1), MAX_PAUSE_S))
             try:
                 return completion_of(await self._ask(client, request, seed))
-            except FailedRequest as error:
+            except chat.FailedRequest as error:
                 said = self._without_key(str(error))
-        raise UserError(
-            f"{self.settings.base_url} gives no response, after {retries} retries: {said}"
-        )
+        url = self.settings.base_url
+        raise UserError(f"{url} gives no response, after {retries} retries: {said}")
 
     async def _ask(self, client: Any, request: Request, seed: int) -> dict:
         """Return the body of one response.
@@ -224,20 +215,22 @@ class OpenAIEngine:
                 said = f"it redirects (status {error.status_code}); set base_url to where it is"
             raise UserError(f"{url} refuses: {said}") from None
         except APIConnectionError as error:
-            cause = error.__cause__ or error
-            raise UserError(
-                f"{url} does not answer, after {settings.max_retries} retries "
-                f"({type(cause).__name__}: {cause})"
-            ) from None
+            cause, tries = error.__cause__ or error, f"after {settings.max_retries} retries"
+            why = f"{type(cause).__name__}: {cause}"
+            raise UserError(f"{url} does not answer, {tries} ({why})") from None
         except _httpx().HTTPError as error:
-            raise FailedRequest(f"the connection broke ({type(error).__name__}: {error})") from None
+            raise chat.FailedRequest(
+                f"the connection broke ({type(error).__name__}: {error})"
+            ) from None
         if self._key != NO_KEY and self._key.encode() in content:
             raise UserError(f"{url} sends the key back in its answer")
         try:
             found = json.loads(content)
         except (ValueError, RecursionError):
             if content.lstrip()[:1] in (b"", b"{"):
-                raise FailedRequest("the body of the response is empty or breaks off") from None
+                raise chat.FailedRequest(
+                    "the body of the response is empty or breaks off"
+                ) from None
             found = None
         if not isinstance(found, dict):
             raise UserError(
@@ -259,36 +252,34 @@ def completion_of(found: dict) -> Completion:
         return [token for token in tokens if token is not None] or None
 
     try:
-        choices = choices_of(found)
+        choices = chat.choices_of(found)
         if not choices:
-            raise FailedRequest(
-                "the response is not a chat completion with one choice: it has none"
-            )
+            raise chat.FailedRequest(f"{NOT_ONE}: it has none")
         if len(choices) > 1:
             raise UserError(f"it has {len(choices)} choices")
-        usage = usage_of(found)
-        said = said_by(choices[0], usage)
+        usage = chat.usage_of(found)
+        said = chat.said_by(choices[0], usage)
         served_by = json_input.text("model", found.get("model")) or None
         return Completion(
             ids=ids("token_ids", choices[0].get("token_ids")),
-            ended=ended(said.finish),
+            ended=chat.ended(said.finish),
             prompt_ids=ids("prompt_token_ids", found.get("prompt_token_ids")),
             reasoning=said.reasoning,
             text=said.text,
             usage=usage,
             server={"served_by": served_by, "finish_reason": said.finish},
         )
-    except FailedRequest:
+    except chat.FailedRequest:
         raise
-    except Withheld as error:
+    except chat.Withheld as error:
         raise UserError(
             f"{error}: it has no length of thought; ask a server that answers, or leave the item "
             "out of the suite"
         ) from None
     except UserError as error:
         raise UserError(
-            f"the response is not a chat completion with one choice as it is read here: {error}; "
-            "see docs/models.md for servers that are known to work"
+            f"{NOT_ONE} as it is read here: {error}; see docs/models.md for servers that are known "
+            "to work"
         ) from None
 
 
@@ -403,7 +394,7 @@ class Watch:
                 f"and {here} as the chat template makes it here: is it asked as in this process?",
                 flush=True,
             )
-        if class_of(row["finish_reason"]) is None:
+        if chat.class_of(row["finish_reason"]) is None:
             self.unknown[row["finish_reason"]] += 1
         # An open span at the end of a text counts only in a truncated response.
         apart = completion.ids is None and completion.reasoning != ""
@@ -411,7 +402,7 @@ class Watch:
         self.thinking += row["reasoning_tokens"] > 0 and closed
         counted = row["reasoning_tokens"] + row["answer_tokens"]
         if row["counted_by"] == "retokenized" and row["generated_tokens"] >= MIN_RECOUNTED:
-            self.ratios.append((counted + TOKENS_OUTSIDE_TEXT) / row["generated_tokens"])
+            self.ratios.append((counted + chat.TOKENS_OUTSIDE_TEXT) / row["generated_tokens"])
         if request.decoding.temperature > 0 and counted >= MIN_TOKENS:
             self.texts[row["task"], row["item"]].append(row["text"])
 
