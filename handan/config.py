@@ -82,10 +82,7 @@ def refuse_in_words(words: Iterable[str]) -> None:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read one YAML mapping, loaded safely and without a secret in it.
-
-    A few lines of aliases can stand for billions of values: such a file is refused at once.
-    """
+    """Read one YAML mapping, without a secret or aliases that stand for very many values."""
     import yaml  # here alone, as every command passes this module
 
     try:
@@ -235,11 +232,7 @@ def given_keys() -> tuple[str, set[str]]:
 def parse(
     kinds: tuple[type, ...], required: tuple[str, ...] = (), more: tuple[str, ...] = ()
 ) -> tuple[Any, ...]:
-    """Fill one instance of each dataclass from ``--config FILE`` and the command line.
-
-    Keys that are ``required`` decide the result, so a library's default is none; ``more`` are words
-    to add to the command line.
-    """
+    """Fill a dataclass each from ``--config FILE`` and the command line, with ``more`` words."""
     from trl import TrlParser
 
     refuse_in_words(sys.argv[1:])

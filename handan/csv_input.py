@@ -1,8 +1,4 @@
-"""Reading CSV files that people bring: whatever is wrong is one sentence with file and line.
-
-UTF-8 with or without a byte order mark, commas, one header line; cells lose surrounding spaces.
-Nothing is repaired in silence.
-"""
+"""Reading CSV files that people bring; whatever is wrong is one sentence with file and line."""
 
 import csv
 import io

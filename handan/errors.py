@@ -1,8 +1,4 @@
-"""The exception that means 'the user can mend this', and the one place that tells it.
-
-Every entry point, the ``handan`` command and the scripts of recipes and eval, ends with
-``run_main(main)``.
-"""
+"""The exception that means 'the user can mend this', and the one place that tells it."""
 
 import atexit
 import contextlib
@@ -78,7 +74,20 @@ def run_main(function: Callable[[], object], program: str = "handan") -> NoRetur
         code: int | str | None = _exit_code(function, program)
     except SystemExit as end:  # of a request to stop, or of the command line
         code = end.code
-    _end(code)
+    torch = sys.modules.get("torch")
+    grouped = torch and torch.distributed.is_available() and torch.distributed.is_initialized()
+    # Processes of multiprocessing end without taking their interpreter apart by themselves.
+    if not grouped or multiprocessing.parent_process() is not None or isinstance(code, str):
+        sys.exit(code)
+    # One of several processes must: a thread of gloo that frees a tensor meanwhile aborts it, and
+    # the launcher then stops the others while they still write. Destroying a group need not end
+    # its threads.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    with contextlib.suppress(OSError):  # as at any other end of Python
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code or 0)
 
 
 def _exit_code(function: Callable[[], object], program: str) -> int:
@@ -111,26 +120,6 @@ def _exit_code(function: Callable[[], object], program: str) -> int:
         sentence = str(found)
     print(f"{program}: error: {printable(sentence)}", file=sys.stderr)
     return 2
-
-
-def _end(code: int | str | None) -> NoReturn:
-    """End this process; one of several, without taking its interpreter apart.
-
-    A thread of gloo that frees a tensor while the interpreter is taken apart aborts the process
-    ('terminate called without an active exception'), and the launcher then stops the others while
-    they still write; destroying a group need not end its threads.
-    """
-    torch = sys.modules.get("torch")
-    grouped = torch and torch.distributed.is_available() and torch.distributed.is_initialized()
-    # Processes of multiprocessing end in this way by themselves.
-    if not grouped or multiprocessing.parent_process() is not None or isinstance(code, str):
-        sys.exit(code)
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    with contextlib.suppress(OSError):  # as at any other end of Python
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(code or 0)
 
 
 def printable(text: str) -> str:

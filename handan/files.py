@@ -208,10 +208,7 @@ def whole_lines(path: Path, tell: bool = True) -> Iterator[bytes]:
 
 
 def read_keyed(path: Path, key: Sequence[str], unique: bool = True) -> list[dict]:
-    """All rows of a JSON-lines file, each of which must have the columns ``key``.
-
-    If they are ``unique`` but two rows share a key, two writers or a wrong resume made the file.
-    """
+    """All rows of a JSON-lines file, with the columns ``key``; a repeated key means two writers."""
     rows = read_jsonl(path)
     seen: dict[tuple, int] = {}
     for number, row in enumerate(rows, start=1):
@@ -230,19 +227,6 @@ def repeated(path: Path, number: int, key: Sequence[str], first: int) -> UserErr
         f"{path}, line {number}: same {', '.join(key)} as line {first}; "
         "two runs wrote this file: move it away and run again"
     )
-
-
-def drop_torn_line(path: Path) -> bool:
-    """Remove a last line without its end, as a killed run leaves it; return if there was one."""
-    content = path.read_bytes()
-    complete = content.rfind(b"\n") + 1
-    if complete == len(content):
-        return False
-    with writing(path), open(path, "r+b") as file:
-        file.truncate(complete)
-        os.fsync(file.fileno())
-    print(f"{path}: dropped one half-written line; its work will be done again", flush=True)
-    return True
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[dict]) -> None:

@@ -31,10 +31,7 @@ Asked = dict[tuple[str, str], tuple[str, str]]
 def check_config(
     run_dir: Path, stage: str, config: dict, may_change: Collection[str] = ()
 ) -> dict[str, dict]:
-    """Refuse a directory in which a stage was begun with another configuration.
-
-    Keys that ``may_change`` make no difference. Returns the recorded configurations of all stages.
-    """
+    """Refuse a stage begun with another configuration; returns those of all stages."""
     path = run_dir / "config.yaml"
     if not path.exists():
         return {}
@@ -120,12 +117,17 @@ def recover(path: Path, key: Sequence[str], unique: bool = True) -> list[dict]:
     """
     if not path.exists():
         return []
-    facts = path.parent / "run.json"
-    if files.drop_torn_line(path) and facts.exists():
-        run = read_json(facts)
-        torn = run.setdefault("torn_lines", {})
-        torn[path.name] = torn.get(path.name, 0) + 1
-        write_json(facts, run)
+    content, facts = path.read_bytes(), path.parent / "run.json"
+    if (complete := content.rfind(b"\n") + 1) < len(content):
+        with files.writing(path), open(path, "r+b") as file:
+            file.truncate(complete)
+            os.fsync(file.fileno())
+        print(f"{path}: dropped one half-written line; its work will be done again", flush=True)
+        if facts.exists():
+            run = read_json(facts)
+            torn = run.setdefault("torn_lines", {})
+            torn[path.name] = torn.get(path.name, 0) + 1
+            write_json(facts, run)
     return read_keyed(path, key, unique)
 
 

@@ -1,8 +1,4 @@
-"""The one evaluator: before, along and after training, for every arm.
-
-Items become prompts, prompts responses, responses costs, costs alignment. Running it again on the
-same directory completes what is missing.
-"""
+"""The one evaluator: before, along and after training; run again it completes what is missing."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -47,8 +43,7 @@ def write_items(path: Path, items: Sequence[SuiteItem]) -> None:
     rows = []
     for entry in items:
         item, compared = entry.item, {name: getattr(entry, name) for name in COMPARED}
-        asked = {"task": item.task, "item": item.key, "question": item.question}
-        asked["answer"] = item.answer
+        asked = dict(task=item.task, item=item.key, question=item.question, answer=item.answer)
         rows.append({**asked, **compared, "covariates": dict(item.covariates)})
     write_jsonl(path, rows)
 
@@ -130,10 +125,7 @@ def cost_columns(items: Sequence[SuiteItem]) -> list[str]:
 def cost_rows(
     generations: Sequence[dict], items: Sequence[SuiteItem], cost_without_span: str
 ) -> list[dict]:
-    """Rows of ``costs.csv``: those of ``generations.jsonl``, joined with their items.
-
-    The order is that of the items, sampled responses first.
-    """
+    """Rows of ``costs.csv``: responses joined with their items, sampled ones first."""
     by_key = {(entry.item.task, entry.item.key): entry for entry in items}
     place, columns, out = {key: index for index, key in enumerate(by_key)}, cost_columns(items), []
 

@@ -1,7 +1,4 @@
-"""Drawing responses and keeping them: graded, counted, on disk batch by batch.
-
-Evaluation, teacher traces and probes along training all pass through here.
-"""
+"""Drawing responses and keeping them: graded, counted, on disk batch by batch."""
 
 import itertools
 import time
@@ -64,12 +61,10 @@ def check_prompts(
     form: ReasoningFormat,
 ) -> None:
     """Stop if rows answer other prompts, under the same keys, than the plan has."""
-    one_each = {request.item: request for request in requests}
-    items = {index: plan.questions[index].item for index in one_each}
-    now = {
-        (items[index].task, items[index].key): plan.prompt_hash(request, form)
-        for index, request in one_each.items()
-    }
+    now = {}
+    for index, request in {request.item: request for request in requests}.items():
+        item = plan.questions[index].item
+        now[item.task, item.key] = plan.prompt_hash(request, form)
     for row in rows:
         if "prompt_hash" not in row:
             raise UserError(
@@ -87,10 +82,7 @@ def check_prompts(
 def draw(
     engine: Engine, plan: SamplingPlan, batches: Sequence[list[Request]], labels: dict
 ) -> Iterator[list[dict]]:
-    """Generate batch after batch of a plan; yields each batch's rows, with ``labels`` as columns.
-
-    If a request fails, what was drawn beside it has been yielded before that is raised.
-    """
+    """Generate batch after batch; yields each batch's rows before a failure in it is raised."""
     watch = Watch(engine) if engine.remote else None
     try:
         for batch in batches:
@@ -220,8 +212,8 @@ def _tell_changed_prompts(rows: Sequence[dict], before: dict[tuple[str, str], in
     changed = ""
     for row in rows:
         key, tokens = (row["task"], row["item"]), row["prompt_tokens"]
-        if before.get(key, tokens) != tokens:
-            changed = changed or f"{', '.join(key)} has {tokens} tokens and had {before[key]}"
+        if not changed and before.get(key, tokens) != tokens:
+            changed = f"{', '.join(key)} has {tokens} tokens and had {before[key]}"
         before[key] = tokens
     if changed:
         print(

@@ -1,7 +1,4 @@
-"""Evaluate the models that a training run went through, after the fact or beside it.
-
-What was saved at a step is computed with as in training, so it gives the figures of a probe there.
-"""
+"""Evaluate the models that a training went through, computed with as in the training."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,10 +132,7 @@ def evaluate_policy(
 
 
 def open_whole(policy: Policy, run: Training, world: Processes) -> TransformersEngine | None:
-    """The engine of a policy; None, and a printed line, if it is a checkpoint that is not whole.
-
-    Half a checkpoint can be loaded without an error, as one without its chat template.
-    """
+    """The engine of a policy; None, and a printed line, if it is a checkpoint that is not whole."""
     engine, folder = None, Path(policy.model)
     try:
         engine = open_as_trained(policy, run, world)
@@ -178,10 +172,7 @@ def open_as_trained(policy: Policy, run: Training, world: Processes) -> Transfor
 
 
 def write_sweep(sweep_dir: Path, suite: Suite) -> list[int]:
-    """Put the evaluations in ``sweep_dir/step-N`` together, and return their steps.
-
-    ``metrics.jsonl`` is as a training writes it at its probes.
-    """
+    """Put the evaluations in ``sweep_dir/step-N`` together, and return their steps."""
     items = suite_items(suite)
     steps = sorted(int(path.parent.name[5:]) for path in sweep_dir.glob(f"step-*/{EVALUATED}"))
     if not steps:

@@ -1,8 +1,4 @@
-"""Engines: what turns prompts into completions.
-
-``transformers`` and ``vllm`` run in this process, ``openai`` asks a server; see ``docs/models.md``.
-An engine's module is imported only when it is asked for.
-"""
+"""Engines: what turns prompts into completions, in this process or on a server (docs/models.md)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

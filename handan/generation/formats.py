@@ -75,11 +75,12 @@ class ReasoningFormat:
         ]
 
 
-def _think(name: str, source: str, **more: Any) -> ReasoningFormat:
-    return ReasoningFormat(name, "<think>", "</think>", source, **more)
+def _think(name: str, source: str, *template: Mapping, **more: Any) -> ReasoningFormat:
+    return ReasoningFormat(name, "<think>", "</think>", source, None, *template, **more)
 
 
 _ON, _OFF = {"enable_thinking": True}, {"enable_thinking": False}
+_NOT_THINKING = "the same, not thinking; the prompt ends with an empty span"
 FORMATS: dict[str, ReasoningFormat] = {
     entry.name: entry
     for entry in (
@@ -89,22 +90,10 @@ FORMATS: dict[str, ReasoningFormat] = {
             "DeepSeek-R1 and its distilled students; the prompt ends with <think>\\n, that of the "
             "first weeks does not",
         ),
-        _think("qwen3", "Qwen3 (2504) card, thinking; the model writes <think>", template=_ON),
-        _think(
-            "qwen3_no_thinking",
-            "the same, not thinking; the prompt ends with an empty span",
-            template=_OFF,
-        ),
-        _think(
-            "qwen3_5",
-            "Qwen3.5 card and later, thinking; the prompt ends with <think>\\n",
-            template=_ON,
-        ),
-        _think(
-            "qwen3_5_no_thinking",
-            "the same, not thinking; the prompt ends with an empty span",
-            template=_OFF,
-        ),
+        _think("qwen3", "Qwen3 (2504) card, thinking; the model writes <think>", _ON),
+        _think("qwen3_no_thinking", _NOT_THINKING, _OFF),
+        _think("qwen3_5", "Qwen3.5 card and later, thinking; the prompt ends with <think>\\n", _ON),
+        _think("qwen3_5_no_thinking", _NOT_THINKING, _OFF),
         _think("qwq", "QwQ-32B and Qwen3-Thinking-2507 cards; the prompt ends with <think>\\n"),
         ReasoningFormat(
             "gpt_oss",
@@ -146,16 +135,13 @@ def choose(name: str, tokenizer: Any) -> ReasoningFormat:
     if name == AUTO:
         return detect(tokenizer)
     if name not in FORMATS:
-        known = ", ".join(FORMATS)
-        raise UserError(f"reasoning_format '{name}' is not known; known: auto, {known}")
+        known = ", ".join((AUTO, *FORMATS))
+        raise UserError(f"reasoning_format '{name}' is not known; known: {known}")
     return FORMATS[name]
 
 
 def choose_for(model: str, name: str, tokenizer: Any) -> ReasoningFormat:
-    """Choose like ``choose``, but take what a recipe recorded of a run or one of its checkpoints.
-
-    A student that learned to think keeps the chat template of its base, which shows nothing of it.
-    """
+    """Choose like ``choose``, but take what a recipe recorded of a run or its checkpoint."""
     folder = Path(model)
     of_run = [folder.parent] if folder.name.startswith("checkpoint-") else []
     for run in [place / "run.json" for place in (folder, *of_run)]:

@@ -107,8 +107,7 @@ def load_tokenizer(name: str, revision: str | None = None, trusted: str | None =
 
     check_trust(name, revision, trusted)
     with _loading(name, "tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, **trust_options(trusted))
-    return tokenizer
+        return AutoTokenizer.from_pretrained(name, revision=revision, **trust_options(trusted))
 
 
 def load_config(name: str, revision: str | None = None, trusted: str | None = None) -> Any:

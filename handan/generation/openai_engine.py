@@ -1,8 +1,4 @@
-"""Generation by a server that speaks OpenAI's chat completions: vLLM, SGLang, hosted, any.
-
-The server renders the prompt. The key comes from the environment and is stored nowhere. Token ids
-are used where the server returns them (vLLM's ``return_token_ids``).
-"""
+"""Generation by a server that speaks OpenAI's chat completions: vLLM, SGLang, hosted, any."""
 
 import asyncio
 import importlib.metadata
@@ -189,10 +185,7 @@ class OpenAIEngine:
         raise UserError(f"{url} gives no response, after {retries} retries: {said}")
 
     async def _ask(self, client: Any, request: Request, seed: int) -> dict:
-        """Return the body of one response.
-
-        What the format asks of a chat template goes along, unless ``extra_body`` says otherwise.
-        """
+        """Return the body of one response; ``extra_body`` has precedence over the format."""
         from openai import APIConnectionError, APIStatusError
 
         settings, url, decoding = self.settings, self.settings.base_url, request.decoding

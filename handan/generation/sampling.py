@@ -37,11 +37,7 @@ def gumbel_noise(seeds: torch.Tensor, position: int, num_tokens: int) -> torch.T
 
 
 class SeededSampling(LogitsProcessor):
-    """Turn a greedy search into sampling with a seed for every row.
-
-    ``context_length`` tokens, padding included, precede the first one that is drawn, which is at
-    ``position`` in its response.
-    """
+    """Turn a greedy search over padded contexts into sampling with a seed for every row."""
 
     def __init__(
         self,

@@ -113,10 +113,7 @@ class _Ids:
 
 
 def is_looping(ids: Sequence[int]) -> bool:
-    """Tell whether the last ids, at least 32 of them, are four or more repetitions of a block.
-
-    Only what was cut at the token cap can be looping; what ended by itself got out of it.
-    """
+    """Tell whether the last ids, at least 32 of them, are four or more repetitions of a block."""
     tail = np.asarray(ids)
     for period in range(1, len(tail) // LOOP_REPEATS + 1):
         span = max(LOOP_REPEATS * period, LOOP_TOKENS)
@@ -142,10 +139,7 @@ def split_completion(
     opened: bool,
     eos_ids: Sequence[int],
 ) -> Split:
-    """Cut a completion into reasoning and answer, by the rule of ``cut``.
-
-    The ids are without the prompt, up to and including one of ``eos_ids``.
-    """
+    """Cut a completion, up to and including one of ``eos_ids``, by the rule of ``cut``."""
     ids = list(completion_ids)
     ended = bool(ids) and ids[-1] in eos_ids
     if ended:

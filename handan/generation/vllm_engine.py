@@ -12,16 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from handan.errors import UserError
+from handan.generation import loading
 from handan.generation.chat import FAILED, class_of, ended
 from handan.generation.engines import Completion, EngineSettings
 from handan.generation.formats import ReasoningFormat, choose_for
-from handan.generation.loading import (
-    ends_of,
-    fingerprint_of,
-    load_config,
-    load_tokenizer,
-    trust_options,
-)
 from handan.generation.prompting import Decoding, Request
 
 
@@ -54,12 +48,11 @@ class VLLMEngine:
     ) -> None:
         self.llm, self.tokenizer, self.form = llm, tokenizer, form
         self.ends, self.fingerprint = list(ends), fingerprint
+        names = ("dtype", "tensor_parallel_size", "max_model_len")
         self.identity: dict[str, Any] = {
             "engine": "vllm",
             "vllm": importlib.metadata.version("vllm"),
-            "dtype": settings.dtype,
-            "tensor_parallel_size": settings.tensor_parallel_size,
-            "max_model_len": settings.max_model_len,
+            **{name: getattr(settings, name) for name in names},
         }
 
     def complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
@@ -118,7 +111,7 @@ def context_of(
     model_name: str, revision: str | None, wanted: int | None, trusted: str | None = None
 ) -> int | None:
     """``wanted`` tokens of context, at most those the model was made for."""
-    text = load_config(model_name, revision, trusted).get_text_config()
+    text = loading.load_config(model_name, revision, trusted).get_text_config()
     made_for = getattr(text, "max_position_embeddings", None)
     return wanted if wanted is None or made_for is None else min(wanted, made_for)
 
@@ -142,11 +135,11 @@ def open_engine(
     import torch
 
     trusted, group = settings.trust_remote_code, settings.tensor_parallel_size
-    tokenizer = load_tokenizer(model_name, revision, trusted)
+    tokenizer = loading.load_tokenizer(model_name, revision, trusted)
     # Before vLLM is asked: a directory of pickles has none.
-    fingerprint = fingerprint_of(model_name, revision, trusted)
+    fingerprint = loading.fingerprint_of(model_name, revision, trusted)
     chosen = choose_for(model_name, form, tokenizer)
-    ends = ends_of(model_name, revision, tokenizer)
+    ends = loading.ends_of(model_name, revision, tokenizer)
     # vLLM's workers take the first GPUs they see, whichever the launcher gave this process.
     rank, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -161,7 +154,7 @@ def open_engine(
         gpu_memory_utilization=settings.gpu_memory_utilization,
         max_model_len=context_of(model_name, revision, settings.max_model_len, trusted),
         load_format="safetensors",
-        **trust_options(trusted),
+        **loading.trust_options(trusted),
         generation_config="vllm",  # nothing of the file saved with the model
         seed=0,
     )
