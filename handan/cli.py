@@ -27,8 +27,7 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; see {self.prog} --help")
 
 
-# Settings of ``add_argument``: of a file or directory, a name, a number with a default, one of
-# several words, and a switch.
+# Settings of ``add_argument``, by the kind of the value.
 
 
 def path(metavar: str, text: str | None = None, **more: Any) -> dict[str, Any]:
@@ -173,8 +172,7 @@ def main() -> NoReturn:
     if hasattr(sys.stdout, "reconfigure"):
         # A terminal that cannot show a model's name shows its code, rather than a traceback.
         sys.stdout.reconfigure(errors="backslashreplace")
-    # Matrices are small here: more threads would spend their time waiting for each other, and
-    # change the last digits.
+    # Matrices are small here: more threads would wait for each other, and change the last digits.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     run_main(lambda: command(sys.argv[1:]))
 
@@ -193,18 +191,16 @@ def _align(arguments: argparse.Namespace) -> None:
     _refuse_inert(arguments)
     elsewhere = arguments.norms is not None or arguments.trials is not None
     table, notes = read_costs(arguments.costs, people_elsewhere=elsewhere)
-    people = None
+    people, more = None, list[str]()
     if arguments.norms is not None:
         table, more = participants.with_norms(table, arguments.norms)
-        notes += more
-    if arguments.trials is not None:
+    elif arguments.trials is not None:
         people, more = participants.participants_of_trials(arguments.trials, table)
-        notes += more
-    else:
+    if arguments.trials is None:
         participants.check_sources(table, arguments.norms)
-        notes += participants.raw_notes(table)
+        more += participants.raw_notes(table)
     times = {"participants": people, "norms_dir": arguments.norms}
-    _measure(arguments, table, notes, arguments.reference, **times)
+    _measure(arguments, table, notes + more, arguments.reference, **times)
 
 
 def _compare(arguments: argparse.Namespace) -> None:
@@ -282,6 +278,7 @@ def _inert(arguments: argparse.Namespace, result: Mapping[str, Any], recounted: 
     tasks = [task for model in models for task in model["tasks"].values()]
     without_interval = all(task["r_loglog_ci"] is None for task in tasks)
     undrawn = without_interval and all(model["cross_task_r"] is None for model in models)
+    alone = not contrasts and not power
     one_task = all(len(model["mean_tasks"]) <= 1 for model in models)
     by_rule = f"all costs are by rule '{arguments.cost_rule}' already"
     no_pair = "no two models have a task in common that could be compared"
@@ -290,12 +287,7 @@ def _inert(arguments: argparse.Namespace, result: Mapping[str, Any], recounted: 
         ("reference", None, not contrasts, no_pair),
         ("pairs", None, not contrasts, no_pair),
         ("power", False, not power, "it is of tasks with human times, and there is none"),
-        (
-            "equivalence_bound",
-            EQUIVALENCE_BOUND,
-            not contrasts and not power,
-            "nothing is compared",
-        ),
+        ("equivalence_bound", EQUIVALENCE_BOUND, alone, "nothing is compared"),
         ("task_weights", TASK_WEIGHTS[0], one_task, "no mean is over two tasks"),
         ("budget_tolerance", TOLERANCE, not result.get("budgets"), "no budgets are compared"),
         ("bootstrap", BOOTSTRAP, without_interval, "no task has an interval"),

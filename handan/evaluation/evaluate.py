@@ -53,11 +53,10 @@ def evaluate(
 ) -> dict | None:
     """Evaluate one model into its run directory; returns its alignment in the first process."""
     items = suite_items(suite)
+    of_engine = (engine.fingerprint, engine.form.fingerprint)
     labels = {
         "model": arm,
-        "settings": content_hash(
-            [suite.fingerprint, engine.fingerprint, engine.form.fingerprint, engine.identity]
-        ),
+        "settings": content_hash([suite.fingerprint, *of_engine, engine.identity]),
         "reasoning_format": engine.form.name,
         "seed": suite.seed,
     }
@@ -68,28 +67,24 @@ def evaluate(
         "reasoning_format": asdict(engine.form),
         "suite": suite.settings,
     }
-    # What must be equal between runs for their costs to be compared.
-    comparability = {
-        "suite": suite.name,
-        "suite_version": suite.version,
-        "suite_hash": suite.fingerprint,
-        "max_new_tokens": suite.max_new_tokens,
-        "temperature": suite.temperature,
-        "samples": suite.samples,
-        "backend": engine.identity["engine"],
+    facts = {
+        "engine": engine.identity,
+        "server": engine.address,
+        "reasoning_format": engine.form.name,
+        # What must be equal between runs for their costs to be compared.
+        "comparability": {
+            "suite": suite.name,
+            "suite_version": suite.version,
+            "suite_hash": suite.fingerprint,
+            "max_new_tokens": suite.max_new_tokens,
+            "temperature": suite.temperature,
+            "samples": suite.samples,
+            "backend": engine.identity["engine"],
+        },
     }
     with rundir.lock(run_dir, world.rank):
         if world.rank == 0:
-            rundir.record(
-                run_dir,
-                "evaluation",
-                config,
-                arm=arm,
-                engine=engine.identity,
-                server=engine.address,
-                reasoning_format=engine.form.name,
-                comparability=comparability,
-            )
+            rundir.record(run_dir, "evaluation", config, arm=arm, **facts)
         path = run_dir / "generations.jsonl"
         collect(engine, suite_plan(suite, items), path, labels, world)
         return _write_results(run_dir, suite, items) if world.rank == 0 else None

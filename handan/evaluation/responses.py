@@ -92,9 +92,8 @@ def draw(
             yield rows
             if failures:
                 more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-                raise UserError(
-                    f"{failures[0]}{more}; what was received is kept: run again to go on"
-                )
+                kept = "what was received is kept: run again to go on"
+                raise UserError(f"{failures[0]}{more}; {kept}")
     finally:
         if watch is not None:
             watch.tell_unknown()
