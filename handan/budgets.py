@@ -1,7 +1,7 @@
-"""Compare the budgets of two arms, measure by measure.
+"""Budgets of two arms compared, measure by measure; docs/methods.md has the formulas.
 
 A budget counts everything that led to an arm's weights: its own training, its teacher's part in it,
-and the trainings it started from. docs/methods.md has the formulas.
+and the trainings it started from.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,9 +10,7 @@ from typing import Any
 
 from handan.files import read_json
 
-# Budgets further apart than this share are another explanation of a difference.
-TOLERANCE = 0.1
-
+TOLERANCE = 0.1  # budgets further apart than this share are another explanation of a difference
 MEASURES = {
     "trained_tokens": "trained tokens",
     "generated_tokens": "generated tokens (with the teacher's)",
@@ -29,9 +27,9 @@ TEACHERS = {
 
 
 def total(run: Mapping[str, Any]) -> dict[str, float | None] | None:
-    """Add up each measure of ``MEASURES`` over everything that led to a run's weights.
+    """Each of ``MEASURES`` over all that led to a run's weights, None if a part is unknown.
 
-    None if the run was not trained; a measure of which a part is unknown is None.
+    None if the run was not trained.
     """
     trainings = [run.get("training") or {}]
     if "budget" not in trainings[0]:
@@ -50,18 +48,15 @@ def total(run: Mapping[str, Any]) -> dict[str, float | None] | None:
 def _own(budget: Mapping[str, Any], measure: str) -> float | None:
     """A measure of one training, with its teacher's part; what is not recorded is unknown."""
     value = budget.get(measure)
-    if measure == "peak_memory_gib":
-        of_gpu = budget.get("peak_gpu_memory_gib")
-        return value if of_gpu is None else of_gpu
+    if measure == "peak_memory_gib" and budget.get("peak_gpu_memory_gib") is not None:
+        return budget["peak_gpu_memory_gib"]
     of_teacher = budget.get(TEACHERS[measure]) if measure in TEACHERS else 0
     return None if value is None or of_teacher is None else value + of_teacher
 
 
 def root(training: Mapping[str, Any], began_with: str | None) -> str | None:
-    """Hash of the weights at the start of the first of the trainings that led to an arm.
-
-    ``training`` is the last of them, and ``began_with`` the hash of the weights it began with.
-    """
+    """Hash of the weights under the first of the trainings that led to an arm, of which
+    ``training`` is the last and began with weights of the hash ``began_with``."""
     while before := training.get("started_from"):
         training, began_with = before, before.get("began_with")
     return began_with
@@ -81,12 +76,10 @@ def of_traces(traces: Path, sha256: str) -> dict[str, float | None]:
 def compare(
     a: tuple[str, Mapping[str, Any]], b: tuple[str, Mapping[str, Any]], tolerance: float
 ) -> dict[str, Any] | None:
-    """Compare the budgets of two arms, each a name and its run.json, measure by measure.
+    """Compare two arms, each a name and its run.json; None if one of them was not trained.
 
-    Returns:
-        ``a``, ``b``, ``tolerance`` (share by which the larger may exceed the smaller), ``measures``
-        (rows of ``measure``, ``a``, ``b``, ``ratio`` and ``within``, None where unknown) and
-        ``sentence``; None if one of them was not trained.
+    ``tolerance`` is the share by which the larger budget may exceed the smaller. In the rows of
+    'measures', 'ratio' and 'within' are None where unknown.
     """
     of_a, of_b = total(a[1]), total(b[1])
     if of_a is None or of_b is None:
@@ -109,14 +102,10 @@ def compare(
             else:
                 apart.append(f"{label} ({more} used {share})")
         rows.append({"measure": measure, "a": left, "b": right, "ratio": ratio, "within": within})
-    parts = []
-    if matched:
-        parts.append(f"matched within {100 * tolerance:.3g} % on {', '.join(matched)}")
-    if apart:
-        parts.append(f"{'not on' if matched else 'not matched on'} {', '.join(apart)}")
-    if unknown:
-        parts.append(f"unknown: {', '.join(unknown)}")
-    sentence = f"Budgets of {a[0]} and {b[0]}: {'; '.join(parts)}."
+    clauses = {f"matched within {100 * tolerance:.3g} % on": matched}
+    clauses |= {"not on" if matched else "not matched on": apart, "unknown:": unknown}
+    said = "; ".join(f"{how} {', '.join(labels)}" for how, labels in clauses.items() if labels)
+    sentence = f"Budgets of {a[0]} and {b[0]}: {said}."
     return {"a": a[0], "b": b[0], "tolerance": tolerance, "measures": rows, "sentence": sentence}
 
 

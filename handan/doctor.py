@@ -5,25 +5,21 @@ import os
 import platform
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from handan import hardware as machine
 from handan.errors import UserError
 
-WEIGHTS = Path(__file__).parent / "tiny" / "weights"
 # Of the embedded world; without the others real models or trackers are out of reach.
 EMBEDDED = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
-TRACKERS = ("wandb", "tensorboard", "trackio")
-SHOWN = (*EMBEDDED, "deepspeed", "vllm", "liger-kernel", *TRACKERS, "math-verify", "openai")
-# Extras of the project beside `train`, by what they install.
-EXTRAS = {"vllm": "vllm", "liger-kernel": "liger"}
-EXTRAS |= dict.fromkeys(("tensorboard", "trackio"), "trackers")
+OPTIONAL = ("vllm", "liger-kernel", "tensorboard", "trackio")  # not of the extra `train`
+SHOWN = (*EMBEDDED, "deepspeed", "vllm", "liger-kernel", "wandb", "tensorboard", "trackio")
+SHOWN += ("math-verify", "openai")
 ROOM_BYTES = 2e9  # runs and checkpoints of `make demo`, with a margin
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """One thing that was looked at, with a cure if it is amiss; the embedded world may need it."""
 
     what: str
@@ -61,9 +57,8 @@ def packages() -> list[Check]:
         return [*found, Check("handan", "not installed", "make setup, or pip install -e .", True)]
     bounds = {requirement.name: requirement.specifier for requirement in required}
     for name in SHOWN:
-        have, bound, extra = machine.installed(name), bounds.get(name), EXTRAS.get(name, "train")
-        cure = None
-        if have is None and extra == "train":
+        have, bound, cure = machine.installed(name), bounds.get(name), None
+        if have is None and name not in OPTIONAL:
             cure = "pip install 'handan[train]'"
         elif have is not None and bound and not bound.contains(have, prereleases=True):
             cure = f"needs {bound}: pip install '{name}{bound}'"
@@ -76,12 +71,10 @@ def hardware(gpus: Sequence[machine.LocalGpu]) -> list[Check]:
     """Look at cores, memory, GPUs and the compiler of DeepSpeed's operators."""
     memory = f"{os.cpu_count()} cores, {machine.memory_bytes() / 1e9:.0f} GB"
     found = [Check("processor", memory)]
-    if not gpus:
-        found.append(Check("GPU", "none that torch can use"))
+    found += [] if gpus else [Check("GPU", "none that torch can use")]
     for number, gpu in enumerate(gpus):
-        kinds = "bf16" if gpu.bf16 else "no bf16"
         cure = None if gpu.bf16 else "pass --bf16 false --fp16 true to recipes"
-        text = f"{gpu.name}, {gpu.memory / 1e9:.0f} GB, {kinds}"
+        text = f"{gpu.name}, {gpu.memory / 1e9:.0f} GB, {'no ' if cure else ''}bf16"
         found.append(Check(f"GPU {number}", text, cure))
     compiler = next((name for name in ("g++", "c++", "clang++") if shutil.which(name)), None)
     cure = None if compiler else "install g++; DeepSpeed compiles operators at first use"
@@ -108,19 +101,19 @@ def ways_out() -> list[Check]:
         hub = Check("hub", "not reached", "only models on disk can be used; set HF_HUB_OFFLINE=1")
     token = machine.has_hub_token()
     gated = None if token else "for gated models (Llama): hf auth login, or set HF_TOKEN"
-    mode = os.environ.get("WANDB_MODE")
-    key = machine.has_wandb_key()
-    wandb = f"WANDB_MODE={mode}" if mode else "key present" if key else "no key: logs offline"
+    wandb = "key present" if machine.has_wandb_key() else "no key: logs offline"
+    if mode := os.environ.get("WANDB_MODE"):
+        wandb = f"WANDB_MODE={mode}"
     return [hub, Check("hub token", "present" if token else "none", gated), Check("W&B", wandb)]
 
 
 def runnable(checks: Sequence[Check], gpus: Sequence[machine.LocalGpu]) -> list[str]:
     """Say in sentences what can run here: the embedded world, and the entries of each zoo."""
     broken = ", ".join(check.what for check in checks if check.needed and check.cure)
-    models = ", ".join(sorted(path.name for path in WEIGHTS.iterdir()))
-    out = [f"not the embedded world: see {broken}"]
-    if not broken:
-        out = [f"the embedded world (make demo; models {models})"]
+    weights = Path(__file__).parent / "tiny" / "weights"
+    models = ", ".join(sorted(path.name for path in weights.iterdir()))
+    embedded = f"the embedded world (make demo; models {models})"
+    out = [f"not the embedded world: see {broken}" if broken else embedded]
     if not gpus:
         return [*out, "no published model in reasonable time: there is no GPU"]
     from handan.evaluation.resource_estimate import gpus_needed
@@ -129,6 +122,6 @@ def runnable(checks: Sequence[Check], gpus: Sequence[machine.LocalGpu]) -> list[
     for path in sorted(Path("eval/zoo").glob("*.yaml")):
         zoo = load_zoo(path)
         fitting = [entry.name for entry in zoo.models if gpus_needed(entry.model, gpus)]
-        names = ", ".join(fitting) or "none"
-        out.append(f"of {path}, {len(fitting)} of {len(zoo.models)} models: {names}")
+        counted = f"{len(fitting)} of {len(zoo.models)} models"
+        out.append(f"of {path}, {counted}: {', '.join(fitting) or 'none'}")
     return out

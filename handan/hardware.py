@@ -1,9 +1,9 @@
 """What this machine has: packages, GPUs, room, models that are here already, ways out."""
 
+import contextlib
 import importlib.metadata
 import netrc
 import os
-import queue
 import shutil
 import threading
 import urllib.error
@@ -11,8 +11,6 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-# Where the hub library itself looks, without importing it.
-HUB_TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 HUB = "https://huggingface.co"
 WANDB = "https://api.wandb.ai"
 SECONDS = 2.0
@@ -20,7 +18,7 @@ SECONDS = 2.0
 
 @dataclass(frozen=True)
 class LocalGpu:
-    """A GPU that torch can use: its name, memory in bytes, and whether it computes in bf16."""
+    """A GPU that torch can use, its memory in bytes, and whether it computes in bf16."""
 
     name: str
     memory: int
@@ -57,28 +55,29 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(path).free
 
 
-def hub_home() -> Path:
-    """Folder of the hub's cache and token."""
+def _hub_path(variable: str, name: str) -> Path:
+    """A path where the hub library itself looks, without importing it."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return Path(os.environ.get("HF_HOME", cache / "huggingface"))
+    home = Path(os.environ.get("HF_HOME", cache / "huggingface"))
+    return Path(os.environ.get(variable, home / name))
 
 
 def hub_cache() -> Path:
     """Folder that holds downloaded models."""
-    return Path(os.environ.get("HF_HUB_CACHE", hub_home() / "hub"))
+    return _hub_path("HF_HUB_CACHE", "hub")
 
 
 def has_hub_token() -> bool:
     """Tell whether a token of the hub is set or saved; it is never read out."""
-    saved = Path(os.environ.get("HF_TOKEN_PATH", hub_home() / "token"))
-    return any(os.environ.get(name) for name in HUB_TOKEN_VARIABLES) or saved.exists()
+    given = os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN")
+    return bool(given) or _hub_path("HF_TOKEN_PATH", "token").exists()
 
 
 def is_cached(model: str, revision: str | None) -> bool:
     """Tell whether a hub model's weights lie in the cache, for a revision or ``main``."""
-    folder = hub_cache() / f"models--{model.replace('/', '--')}"
-    reference = folder / "refs" / (revision or "main")
-    commit = reference.read_text().strip() if reference.exists() else revision or "main"
+    folder, commit = hub_cache() / f"models--{model.replace('/', '--')}", revision or "main"
+    if (reference := folder / "refs" / commit).exists():
+        commit = reference.read_text().strip()
     snapshot = folder / "snapshots" / commit
     # A link whose file has not arrived does not exist.
     weights = [path.exists() for path in snapshot.glob("*.safetensors")]
@@ -108,21 +107,19 @@ def answers(url: str) -> bool:
 
 def _status(url: str) -> int | None:
     """Status of the answer to a request for the head of a page, None without one."""
-    found: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+    found: list[int] = []
 
     def ask() -> None:
-        try:
-            request = urllib.request.Request(url, method="HEAD")
-            with urllib.request.urlopen(request, timeout=SECONDS) as answer:
-                found.put(answer.status)
-        except urllib.error.HTTPError as error:
-            found.put(error.code)
-        except OSError:
-            found.put(None)
+        with contextlib.suppress(OSError):
+            try:
+                request = urllib.request.Request(url, method="HEAD")
+                with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+                    found.append(answer.status)
+            except urllib.error.HTTPError as error:
+                found.append(error.code)
 
     # Looking up a name has no time limit of its own.
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        return found.get(timeout=SECONDS + 0.5)
-    except queue.Empty:
-        return None
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(SECONDS + 0.5)
+    return next(iter(found), None)

@@ -3,43 +3,31 @@
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from handan.errors import UserError
 from handan.stopping import listen
 
-# Keys of a DeepSpeed config that say where it writes.
-DEEPSPEED_OUTPUTS = ("output_path", "output_file", "results_dir", "exps_dir", "nvme_path")
-
 
 @dataclass(frozen=True)
 class Processes:
-    """This process (``rank``, from 0, which alone writes files) among those of its launch.
-
-    ``gather`` collects rows from all processes, in order of rank, on each of them. It generates on
-    ``device``; ``nodes`` counts launchers, one on each machine.
-    """
+    """This process among those of its launch; rank 0 alone writes files."""
 
     rank: int
     size: int
-    gather: Callable[[list[dict]], list[dict]]
-    device: Any = "cpu"
-    nodes: int = 1
+    gather: Callable[[list[dict]], list[dict]]  # rows of all processes, by rank, on each of them
+    device: Any = "cpu"  # that it generates on
+    nodes: int = 1  # launchers, one on each machine
 
 
-def _alone(rows: list[dict]) -> list[dict]:
-    return rows
-
-
-SINGLE = Processes(rank=0, size=1, gather=_alone)
+SINGLE = Processes(rank=0, size=1, gather=list)
 
 
 def without_compiling() -> None:
     """Let DeepSpeed's processes on a CPU talk through gloo alone; before it is set up.
 
-    Otherwise the first launch compiles an operator for shared memory, which takes a minute and a
-    C++ compiler.
+    Otherwise the first launch takes a minute and a C++ compiler for an operator of shared memory.
     """
     import torch
 
@@ -52,9 +40,8 @@ def without_compiling() -> None:
 def processes(num_threads: int | None = None) -> Processes:
     """Find the processes of this launch; from here on a signal to stop ends them in order.
 
-    Raises:
-        UserError: the launcher asked for more processes, or nodes, than really run together. Such a
-            launch would train on less than it says, and let two runs write one directory.
+    If the launcher asked for more than really run together, training would be on less than it says,
+    and two runs would write one directory.
     """
     import torch
     from accelerate import PartialState
@@ -79,7 +66,7 @@ def processes(num_threads: int | None = None) -> Processes:
         )
     listen(state.process_index)
     if state.num_processes == 1:
-        return Processes(0, 1, _alone, state.device)
+        return replace(SINGLE, device=state.device)
     here = {"machine": socket.gethostname(), "launcher": os.getppid(), "process": os.getpid()}
     launchers = os.environ.get("GROUP_WORLD_SIZE")
     nodes = count_nodes(gather_object([here]), promised, int(launchers) if launchers else None)
@@ -90,9 +77,6 @@ def count_nodes(found: list[dict], num_processes: int, num_nodes: int | None) ->
     """Count launchers by what every rank found, not by what was promised.
 
     Two launchers on one machine count as two; ``num_nodes`` is None if the launcher does not say.
-
-    Raises:
-        UserError: two ranks are one process, or there are more or fewer launchers.
     """
     processes = {(row["machine"], row["launcher"], row["process"]) for row in found}
     launchers = {(row["machine"], row["launcher"]) for row in found}
@@ -107,25 +91,21 @@ def count_nodes(found: list[dict], num_processes: int, num_nodes: int | None) ->
 
 
 def check_engine(accelerator: Any, config: Any) -> dict:
-    """Raise UserError unless what runs is what the launch config asked for.
+    """Say what runs, for ``run.json``; a UserError unless the launch config asked for just that.
 
     accelerate falls back in silence: a DeepSpeed or FSDP config runs as plain data parallelism on a
     CPU, FSDP as its first version, and bf16 of the launch config although the recipe says false.
-
-    Returns:
-        What runs, for ``run.json``: engine, and ZeRO stage, FSDP version and precision.
     """
-    environment, runs = os.environ, accelerator.distributed_type.name
-    if environment.get("ACCELERATE_USE_DEEPSPEED", "").lower() == "true" and runs != "DEEPSPEED":
-        raise UserError(
-            f"the launch config asks for DeepSpeed, but {runs} runs; "
-            "set use_cpu to false in the accelerate config and pass --use_cpu to the script"
-        )
-    if environment.get("ACCELERATE_USE_FSDP", "").lower() == "true" and runs != "FSDP":
-        raise UserError(
-            f"the launch config asks for FSDP, but {runs} runs; FSDP needs GPUs, on a CPU use "
-            "launch/accelerate/zero3-cpu.yaml"
-        )
+    runs = accelerator.distributed_type.name
+    cures = {
+        "DeepSpeed": "set use_cpu to false in the accelerate config and pass --use_cpu to the "
+        "script",
+        "FSDP": "FSDP needs GPUs, on a CPU use launch/accelerate/zero3-cpu.yaml",
+    }
+    for engine, cure in cures.items():
+        asked = os.environ.get(f"ACCELERATE_USE_{engine.upper()}", "").lower() == "true"
+        if asked and runs != engine.upper():
+            raise UserError(f"the launch config asks for {engine}, but {runs} runs; {cure}")
     if not config.use_cpu and accelerator.device.type == "cpu":
         raise UserError("no GPU was found; to train on the CPU pass --use_cpu")
     precision = "bf16" if config.bf16 else "fp16" if config.fp16 else "no"
@@ -133,7 +113,7 @@ def check_engine(accelerator: Any, config: Any) -> dict:
     if runs == "DEEPSPEED":
         refuse_outputs(accelerator.state.deepspeed_plugin.deepspeed_config)
         runs_stage = facts["zero_stage"] = accelerator.state.deepspeed_plugin.zero_stage
-        stage = environment.get("ACCELERATE_DEEPSPEED_ZERO_STAGE")
+        stage = os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE")
         if stage is not None and int(stage) != runs_stage:
             raise UserError(
                 f"the launch config asks for ZeRO stage {stage}, but {runs_stage} runs; "
@@ -142,11 +122,9 @@ def check_engine(accelerator: Any, config: Any) -> dict:
     if runs == "FSDP":
         version = facts["fsdp_version"] = accelerator.state.fsdp_plugin.fsdp_version
         if version != 2:
-            raise UserError(
-                f"FSDP version {version} runs; set fsdp_version: 2 in the launch config's "
-                "fsdp_config"
-            )
-    launched = environment.get("ACCELERATE_MIXED_PRECISION")
+            cure = "set fsdp_version: 2 in the launch config's fsdp_config"
+            raise UserError(f"FSDP version {version} runs; {cure}")
+    launched = os.environ.get("ACCELERATE_MIXED_PRECISION")
     if launched is not None and launched != precision:
         raise UserError(
             f"the launch config asks for mixed_precision {launched}, the recipe for {precision}; "
@@ -158,7 +136,8 @@ def check_engine(accelerator: Any, config: Any) -> dict:
 def refuse_outputs(settings: Any) -> None:
     """Raise UserError if DeepSpeed is told to write files of its own, outside the run directory."""
     if isinstance(settings, dict):
-        if named := [key for key in DEEPSPEED_OUTPUTS if settings.get(key)]:
+        outputs = ("output_path", "output_file", "results_dir", "exps_dir", "nvme_path")
+        if named := [key for key in outputs if settings.get(key)]:
             raise UserError(
                 f"the DeepSpeed config sets '{named[0]}', which writes outside the run directory; "
                 "remove it: metrics.jsonl and report_to have the measurements"
@@ -171,9 +150,8 @@ def refuse_outputs(settings: Any) -> None:
 def check_wrapped(model: Any, facts: dict) -> None:
     """Raise UserError unless the trainer's outermost model is held by the engine that was found."""
     engine = facts["engine"]
-    wanted = {"DEEPSPEED": "DeepSpeedEngine", "FSDP": "FSDPModule"}.get(engine)
-    if engine.startswith("MULTI_"):
-        wanted = "DistributedDataParallel"
+    wanted = "DistributedDataParallel" if engine.startswith("MULTI_") else None
+    wanted = {"DEEPSPEED": "DeepSpeedEngine", "FSDP": "FSDPModule"}.get(engine, wanted)
     if wanted and wanted not in {kind.__name__ for kind in type(model).__mro__}:
         raise UserError(
             f"{engine} was set up, but {type(model).__name__} is trained; start it with a config "

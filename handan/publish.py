@@ -1,16 +1,11 @@
 """``handan publish``: the card of a run, and what of the run leaves this machine.
 
-A card is what a model or trace set says about itself. Everything in it was recorded by the run;
-nothing is typed in. Names and settings come from files of others, so whatever is put into Markdown
-is escaped unless it is a table or a block that is Markdown already.
-
-Without ``--push_to_hub`` the card is written and the files are listed. Files go by an allow-list of
-exact names: no optimizer states, no pickled arguments, no logs. Whatever goes is searched for
-secrets first.
+A card says what the run recorded; names and settings in it, which come from files of others, are
+escaped. Files go by an allow-list of exact names and are searched for secrets first.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,31 +22,20 @@ from handan.training.arms import described
 
 CARD = "README.md"
 RECORDS = {CARD, "run.json", "config.yaml"}
-FILES = {
-    "model": RECORDS
-    | {"alignment.json", "costs.csv", "config.json", "generation_config.json"}
-    | {"adapter_config.json", "model.safetensors.index.json"}
-    | {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"}
-    | {"vocab.json", "merges.txt", "tokenizer.model", "chat_template.jinja"},
-    "dataset": RECORDS | {"traces.jsonl"},
-}
+FILES = {"dataset": RECORDS | {"traces.jsonl"}, "model": RECORDS | {"alignment.json", "costs.csv"}}
+FILES["model"] |= {"config.json", "generation_config.json", "adapter_config.json", "merges.txt"}
+FILES["model"] |= {"model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json"}
+FILES["model"] |= {"special_tokens_map.json", "added_tokens.json", "vocab.json", "tokenizer.model"}
+FILES["model"] |= {"chat_template.jinja"}
 WEIGHTS = re.compile(r"(adapter_)?model(-\d+-of-\d+)?\.safetensors")
-TEMPLATES = Path(__file__).with_name("cards")
 QUARTILES = {"shortest": 0.0, "lower quartile": 0.25, "median": 0.5, "upper quartile": 0.75}
 QUARTILES |= {"longest": 1.0}
-# How the hub names a repository: OWNER/NAME.
-HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)  # OWNER/NAME
 MARK = re.compile(r"<!-- handan publish ([0-9a-f]+); an edited card is kept -->\n\Z")
 
 
 def publish(run_dir: Path, repo: str | None, push: bool, private: bool) -> None:
-    """Write the card of a run, list its files, and upload them if that is asked for.
-
-    A card that somebody edited is kept.
-
-    Raises:
-        UserError: the run is not complete, holds a secret, or the hub refuses.
-    """
+    """Write the card of a run unless somebody edited it, list its files, upload if asked to."""
     if private and not push:
         raise UserError("--private is of a repository that --push_to_hub makes; give that too")
     if push and repo is None:
@@ -78,22 +62,15 @@ def publish(run_dir: Path, repo: str | None, push: bool, private: bool) -> None:
 
 
 def kind_of(run_dir: Path) -> str:
-    """'model' for a trained and evaluated run, 'dataset' for a run that made traces.
-
-    Raises:
-        UserError: the directory is no run, or not one that has something to publish.
-    """
-    path = run_dir / "run.json"
+    """'model' for a trained and evaluated run, 'dataset' for a run that made traces."""
+    path, give = run_dir / "run.json", "give the run directory of an arm or of traces"
     if not path.exists():
-        raise UserError(f"{run_dir}: no run.json; give the run directory of an arm or of traces")
+        raise UserError(f"{run_dir}: no run.json; {give}")
     run = read_json(path)
     if "traces" in run:
         return "dataset"
     if "training" not in run:
-        raise UserError(
-            f"{run_dir}: an evaluation of a model that was not trained here; "
-            "give the run directory of an arm or of traces"
-        )
+        raise UserError(f"{run_dir}: an evaluation of a model that was not trained here; {give}")
     if not run["training"].get("finished"):
         raise UserError(f"{run_dir}: its training is not finished; run the recipe again")
     if not (run_dir / "alignment.json").exists():
@@ -115,28 +92,20 @@ def files_of(run_dir: Path) -> list[str]:
 
 
 def check_secrets(run_dir: Path, names: list[str]) -> None:
-    """Stop if a file holds a token or key.
-
-    Raises:
-        UserError: names the file and what was found, but not its value.
-    """
+    """Stop if a file holds a token or key, naming the file and what was found, not its value."""
     from huggingface_hub import get_token
 
     values = config.of_environment()
     if stored := get_token():
         values.setdefault("stored Hugging Face token", stored)
-    for name in names:
-        if WEIGHTS.fullmatch(name):
-            continue
+    for name in (name for name in names if not WEIGHTS.fullmatch(name)):
         content = (run_dir / name).read_bytes()
         found = [key for key, value in values.items() if value.encode() in content]
         if not found and config.SHAPES.search(content):
             found = ["something that looks like an access token"]
         if found:
-            raise UserError(
-                f"{run_dir / name}: holds {found[0]}; take it out of the file, and revoke it if it "
-                "was ever published"
-            )
+            cure = "take it out of the file, and revoke it if it was ever published"
+            raise UserError(f"{run_dir / name}: holds {found[0]}; {cure}")
 
 
 def _upload(run_dir: Path, repo: str, kind: str, names: list[str], private: bool) -> str:
@@ -169,24 +138,15 @@ def is_own(text: str) -> bool:
 
 
 def make_card(run_dir: Path, repo: str | None) -> str:
-    """The card of a run as Markdown with the hub's metadata in front.
-
-    Args:
-        run_dir: of an arm that is trained and evaluated, or of traces.
-        repo: where it is published as, OWNER/NAME, if that is known.
-
-    Raises:
-        UserError: as ``kind_of``.
-    """
+    """The card of a run as Markdown with the hub's metadata in front."""
     from huggingface_hub import DatasetCardData, ModelCardData
 
     run, settings = read_json(run_dir / "run.json"), config.read_yaml(run_dir / "config.yaml")
     values: dict[str, Any] = {"run": run, "config": settings, "repo": repo}
     data: DatasetCardData | ModelCardData
     if (kind := kind_of(run_dir)) == "dataset":
-        data = DatasetCardData(
-            tags=["handan", "reasoning-traces"], task_categories=["text-generation"]
-        )
+        tags = ["handan", "reasoning-traces"]
+        data = DatasetCardData(tags=tags, task_categories=["text-generation"])
         values |= {"made": run["traces"], "lengths": _lengths(run_dir / "traces.jsonl")}
     else:
         made, begun = run["training"], settings["training"]
@@ -194,17 +154,14 @@ def make_card(run_dir: Path, repo: str | None) -> str:
         # The hub knows no local directory as a base.
         on_hub = HUB_NAME.fullmatch(base) is not None and not Path(base).exists()
         adapter = (run_dir / "adapter_config.json").exists()
-        data = ModelCardData(
-            base_model=base if on_hub else None,
-            library_name="peft" if adapter else "transformers",
-            pipeline_tag="text-generation",
-            tags=["handan", "trl", printable(str(made["recipe"]))],
-        )
+        tags = ["handan", "trl", printable(str(made["recipe"]))]
+        of = {"base_model": base if on_hub else None, "pipeline_tag": "text-generation"}
+        data = ModelCardData(library_name="peft" if adapter else "transformers", tags=tags, **of)
         measured = read_json(run_dir / "alignment.json")
         values |= {"made": made, "settings": begun, "trained_by": described(made["recipe"]).text}
         values |= {"tables": _tables(measured, run_dir), "notes": measured.get("notes", [])}
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+        loader=jinja2.FileSystemLoader(Path(__file__).with_name("cards")),
         undefined=jinja2.StrictUndefined,
         finalize=lambda value: value if isinstance(value, Markup) else escaping.escape(value),
         trim_blocks=True,
@@ -215,9 +172,8 @@ def make_card(run_dir: Path, repo: str | None) -> str:
     try:
         body = environment.get_template(f"{kind}.md.j2").render(values)
     except jinja2.UndefinedError as missing:
-        raise UserError(
-            f"{run_dir}: run.json or config.yaml is not as this version writes it ({missing})"
-        ) from None
+        said = f"run.json or config.yaml is not as this version writes it ({missing})"
+        raise UserError(f"{run_dir}: {said}") from None
     text = f"---\n{data.to_yaml()}\n---\n\n{body}".rstrip()
     return f"{text}\n\n<!-- handan publish {content_hash(text)}; an edited card is kept -->\n"
 
@@ -226,22 +182,17 @@ def _tables(result: Mapping, run_dir: Path) -> list[Markup]:
     try:
         named = {table.name: table for table in tables(result)}
     except KeyError as missing:
-        raise UserError(
-            f"{run_dir / 'alignment.json'}: has no {missing}, as another version wrote it; run "
-            "eval/run.py again"
-        ) from None
-    return [
-        Markup(as_markdown(known_only(without(named[name], named[name].files_only))))
-        for name in ("alignment", "checks")
-        if name in named
-    ]
+        said = f"has no {missing}, as another version wrote it; run eval/run.py again"
+        raise UserError(f"{run_dir / 'alignment.json'}: {said}") from None
+    shown = [named[name] for name in ("alignment", "checks") if name in named]
+    return [Markup(as_markdown(known_only(without(of, of.files_only)))) for of in shown]
 
 
 def _lengths(path: Path) -> dict[str, Any]:
     """Number of traces and of their tasks, and quartiles of their lengths."""
     rows = read_jsonl(path)
-    out: dict[str, Any] = {"traces": len(rows)}
-    out["prompts"] = len({(row["task"], row["item"]) for row in rows})
+    prompts = {(row["task"], row["item"]) for row in rows}
+    out: dict[str, Any] = {"traces": len(rows), "prompts": len(prompts)}
     # Imported text has no token count before a student's tokenizer is known.
     for unit in ("reasoning_tokens", "reasoning_characters"):
         lengths = sorted(row[unit] for row in rows if row.get(unit) is not None)
@@ -259,16 +210,14 @@ def _block(value: object) -> Markup:
 
 def _listed(values: Mapping, above: str = "") -> Markup:
     """As a list 'name: value', nested mappings with their names joined; what is unknown is out."""
-    return Markup("\n".join(_lines(values, above)))
-
-
-def _lines(values: Mapping, above: str) -> Iterable[str]:
+    lines = []
     for key, value in values.items():
         name = f"{above}{str(key).replace('_', ' ')}"
         if isinstance(value, Mapping):
-            yield from _lines(value, f"{name}, ")
+            lines += filter(None, [_listed(value, f"{name}, ")])
         elif value is not None:
-            yield f"- {escaping.escape(name)}: {escaping.escape(_shown(value))}"
+            lines.append(f"- {escaping.escape(name)}: {escaping.escape(_shown(value))}")
+    return Markup("\n".join(lines))
 
 
 def _shown(value: Any) -> str:

@@ -1,13 +1,10 @@
 """Stop in order when a scheduler asks: SIGUSR1 (a warning) or SIGTERM.
 
-A script that appends to files leaves at once; a training first saves at the end of its step
-(``handan.training.saving.StopRequest``). Both end with exit code 75, EX_TEMPFAIL of
-sysexits.h: run the same command again to go on.
-
-Between a batch script and such a script stands a launcher, which dies of SIGUSR1 and turns every
-failure into exit code 1. So the two talk through the folder that HANDAN_JOB names, if it is set:
-``pid`` holds the process to be asked, the first of its launch, and ``stopped`` appears when it has
-left because it was asked.
+A script that appends to files leaves at once; a training first saves at the end of its step. Both
+end with exit code 75, EX_TEMPFAIL of sysexits.h: run the same command again to go on. A launcher
+above them dies of SIGUSR1 and turns every failure into exit code 1, so they talk to a batch script
+through the folder that HANDAN_JOB names, if it is set: ``pid`` holds the process to be asked, the
+first of its launch, and ``stopped`` appears when it has left because it was asked.
 """
 
 import os
@@ -21,17 +18,12 @@ from typing import NoReturn
 STOPPED = 75
 SIGNALS = (signal.SIGUSR1, signal.SIGTERM)
 FOLDER = "HANDAN_JOB"
-# Set by torch's launcher, which accelerate uses for several processes, in those it starts.
-LAUNCHED = "TORCHELASTIC_RUN_ID"
-PR_SET_PDEATHSIG = 1  # of Linux
+LAUNCHED = "TORCHELASTIC_RUN_ID"  # set by torch's launcher, which accelerate uses, in processes
 
 
 def end_with_launcher() -> None:
-    """Have Linux ask this process to stop when its launcher ends, even by SIGKILL.
-
-    Otherwise the processes of a launch would wait for ever for a launcher that is gone, through
-    which they find each other, or train on and hold the run directory.
-    """
+    """Have Linux ask this process to stop when its launcher ends, even by SIGKILL, or else it would
+    wait for ever for processes that it finds through the launcher, or hold the run directory."""
     if LAUNCHED in os.environ and sys.platform == "linux":
         end_with_parent()
 
@@ -40,7 +32,7 @@ def end_with_parent() -> None:
     """Have Linux ask this process to stop when its parent ends; leave if it has already."""
     import ctypes  # here alone, as every command passes this module
 
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
     # Whoever loses its parent becomes a child of process 1, which in a container may be a launcher.
     first = Path("/proc/1/cmdline").read_bytes()
     if os.getppid() == 1 and not any(name in first for name in (b"launch", b"torch")):

@@ -18,8 +18,6 @@ from handan.report.comparison import FULL, Arm, Group, course
 from handan.report.formatting import correlation, name, plain
 from handan.report.plot_styles import Row
 
-BAND_POINTS = 25  # of a band; between them it is drawn straight
-
 Fit = Mapping[str, Any]  # a row of 'inflation' in alignment.json
 
 
@@ -45,11 +43,9 @@ def inflation_fits(group: Group, greedy: bool = False) -> dict[tuple[str, str], 
         for arm in group.arms
         if arm.base
     }
-    return {
-        (arm, row["task"]): row
-        for row in group.result["inflation"]
-        if row["task"] and (arm := pairs.get((row["student"], row["base"])))
-    }
+    rows = [row for row in group.result["inflation"] if row["task"]]
+    known = [(pairs.get((row["student"], row["base"])), row) for row in rows]
+    return {(arm, row["task"]): row for arm, row in known if arm}
 
 
 def item_rows(group: Group, model: str, task: str, fit: Fit | None = None) -> list[Row]:
@@ -79,10 +75,9 @@ def item_rows(group: Group, model: str, task: str, fit: Fit | None = None) -> li
 
 
 def fit_rows(group: Group, task: str, items: Sequence[Row], x: str) -> list[Row]:
-    """Least-squares line of log tokens on the log of ``x`` with a 95 % band for their mean.
+    """Least-squares line of log tokens on the log of ``x``; no rows if that is constant.
 
-    The band are expanded percentiles at each x of the lines in the group's bootstrap draws. There
-    are no rows if x is constant.
+    Its 95 % band for their mean are expanded percentiles of the lines in the bootstrap draws.
     """
     items = [row for row in items if np.isfinite(row[x])]
     across, tokens = (np.log([row[field] for row in items]) for field in (x, "tokens"))
@@ -95,7 +90,7 @@ def fit_rows(group: Group, task: str, items: Sequence[Row], x: str) -> list[Row]
     )
     slopes = least_squares_slope(moments.xx, moments.xy)
     rows = []
-    for at in np.linspace(across.min(), across.max(), BAND_POINTS):
+    for at in np.linspace(across.min(), across.max(), 25):  # drawn straight between them
         drawn = (moments.y + slopes * (at - moments.x))[:, 0]
         height = line.intercepts[0] + line.slope * at
         height, low, high = np.exp([height, *interval(drawn, [len(items)])])
@@ -110,12 +105,9 @@ def _draws(num_draws: int, seed: int) -> Bootstrap:
 
 def multiples(fit: Fit, low: float, high: float) -> list[Row]:
     """As many tokens as the base, and k times as many, from end to end of the axes."""
-    factors = {"same": 1.0, "k": fit["geometric_mean_ratio"]}
-    return [
-        {"line": line, "base_tokens": x, "fitted": factor * x}
-        for line, factor in factors.items()
-        for x in (low, high)
-    ]
+    factors = (("same", 1.0), ("k", fit["geometric_mean_ratio"]))
+    ends = [(line, factor, x) for line, factor in factors for x in (low, high)]
+    return [{"line": line, "base_tokens": x, "fitted": k * x} for line, k, x in ends]
 
 
 # ---- Along training
@@ -157,11 +149,8 @@ def curve_rows(arms: Sequence[Arm], key: str, axis: str) -> list[Row]:
     """A measure at each step: value, bounds of its interval, and the same on all items."""
     keys = {"at": axis, "value": key, "low": f"{key}_ci_low", "high": f"{key}_ci_high"}
     keys["full"] = FULL + key
-    return [
-        {"arm": arm.name, **{field: row.get(of) for field, of in keys.items()}}
-        for arm in arms
-        for row in course(arm)
-    ]
+    steps = [(arm.name, row) for arm in arms for row in course(arm)]
+    return [{"arm": arm} | {field: row.get(keys[field]) for field in keys} for arm, row in steps]
 
 
 def reference_rows(group: Group, curve: Curve, rows: Sequence[Row]) -> list[Row]:
@@ -173,10 +162,9 @@ def reference_rows(group: Group, curve: Curve, rows: Sequence[Row]) -> list[Row]
     if curve.is_r:
         ceiling = group.task_figure(curve.task, "ceiling") if curve.task else group.ceiling()
         if ceiling is not None:
-            label = f"human ceiling {correlation(ceiling)}"
-            found.append({"arm": "", "reference": ceiling, "label": label})
+            found.append({"reference": ceiling, "label": f"human ceiling {correlation(ceiling)}"})
     if curve.measure.reference is not None:
-        found.append({"arm": "", "reference": curve.measure.reference, "label": "as at step 0"})
+        found.append({"reference": curve.measure.reference, "label": "as at step 0"})
     for arm in (arm for arm in group.arms if arm.kind == "teacher"):
         figures = group.figures(arm.name) or {}
         value = figures.get(curve.measure.key)  # a mean over tasks, if it is not one of each task
@@ -192,15 +180,11 @@ def reference_rows(group: Group, curve: Curve, rows: Sequence[Row]) -> list[Row]
     values += [row["reference"] for row in found]
     whole = curve.is_r or (curve.measure.unit == SHARE and max(values) > 0.5)
     limits = (min(0.0, *values), 1.0 if whole else max(0.0, *values) or 1.0)
-    return found + [{"arm": "", "limit": limit} for limit in limits]
+    return [{"arm": ""} | row for row in (*found, *({"limit": limit} for limit in limits))]
 
 
 def num_probed_items(arm: Arm) -> int | None:
-    """Items of the probe, counted in the responses at its first step; None if they are not kept.
-
-    Raises:
-        UserError: a line of probe.jsonl is damaged.
-    """
+    """Items of the probe, counted in the responses at its first step; None if they are not kept."""
     path = arm.run_dir / "probe.jsonl"
     if not path.exists():
         return None

@@ -1,7 +1,6 @@
 """Colours and sizes of every plot, its Vega-Lite, and how that becomes a file or part of the page.
 
-Plots are specifications of Vega-Lite, drawn in the light palette at 72 pixels an inch, so that they
-can be saved as they are. On the page each colour is a CSS variable that follows its theme.
+Plots are drawn in the light palette at 72 pixels an inch. On the page colours are CSS variables.
 """
 
 import functools
@@ -21,15 +20,10 @@ from handan.report.formatting import plain
 INK, MUTED, GRID, PAPER = "#1b1f24", "#5b6570", "#d8dce1", "#fffffe"
 DARK = {INK: "#e8eaed", MUTED: "#a8b0ba", GRID: "#3a4149", PAPER: "#15181c"}
 COLUMN, BOTH_COLUMNS = 245, 504  # pixels: a column of a paper, and both with the space between
-FRAME = {"stroke": GRID, "strokeWidth": 0.6}  # of a panel
 GAP = 14  # pixels between panels beside each other
-SMALL = 7.5  # size of the text inside a plot
-MAX_LETTERS = 22  # of an arm's name in a plot
 LETTER = 4.5  # pixels of a letter, about
 DOTS_PER_INCH = 300
-DIGITS = 5  # significant ones of a number in a plot
 SOLID, DASHED, DOTTED, DASH_DOT = [1, 0], [6, 3], [2, 3], [6, 2, 1, 2]
-SAMPLED, GREEDY = "with sampling", "without sampling (T = 0)"
 
 
 class Look(NamedTuple):
@@ -69,18 +63,15 @@ CONFIG: dict[str, Any] = {
     "header": {**_TEXT, "labelAnchor": "start", "labelLineHeight": 9.5, "labelPadding": 4},
     "legend": {**_TEXT, **_TITLE},
     "title": {"anchor": "start", "color": INK, "fontSize": 10, "fontWeight": "normal"},
-    "text": {"color": INK, "fontSize": SMALL},
+    "text": {"color": INK, "fontSize": 7.5},
 }
-WITHOUT_ZERO = (
-    "abs(datum.value) < 1 ? replace(format(datum.value, '.3~g'), '0.', '.') : datum.label"
-)
-SHORT = {"format": "~g", "labelExpr": WITHOUT_ZERO}  # '.8' as in the tables, not '0.8'
+SHORT = {"format": "~g"}  # '.8' as in the tables, not '0.8'
+SHORT["labelExpr"] = "abs(datum.value) < 1 ? replace(format(datum.value, '.3~g'), '0.', '.')"
+SHORT["labelExpr"] += " : datum.label"
 NO_OVERLAP = {"labelOverlap": "greedy", "labelSeparation": 4}
 # A mark that belongs to an arm says so; the page hides it with the arm.
 OWNED = {"aria": True, "description": {"expr": "'arm:' + datum.arm"}}
 MARGIN = 1.12  # between the outermost points of a logarithmic axis and its ends
-# Ticks within a decade, from few to many; the first that give enough are taken.
-STEPS = ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7), tuple(range(1, 10)))
 ENOUGH_TICKS = 4
 
 Spec = dict[str, Any]
@@ -101,7 +92,7 @@ def logarithmic(values: Iterable[float]) -> Axis:
     known = list(values)
     low, high = float(min(known)) / MARGIN, float(max(known)) * MARGIN
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for steps in STEPS:
+    for steps in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7), tuple(range(1, 10))):
         found = [step * 10.0**decade for decade in decades for step in steps]
         ticks = [tick for tick in found if low <= tick <= high]
         if len(ticks) >= ENOUGH_TICKS:
@@ -114,16 +105,15 @@ def logarithmic(values: Iterable[float]) -> Axis:
 
 def looks(arms: Sequence[Arm]) -> dict[str, Look]:
     """A look for every arm: its kind's own if it is free, or else the next free one."""
-    out: dict[str, Look] = {}
-    free = list(LOOKS)
     own = dict(zip(KINDS, LOOKS, strict=False))
+    out: dict[str, Look] = {}
     for arm in arms:
-        if arm.kind in own and arm.kind != "model" and own[arm.kind] in free:
+        if arm.kind in own and arm.kind != "model" and own[arm.kind] not in out.values():
             out[arm.name] = own[arm.kind]
-            free.remove(own[arm.kind])
     rest = [arm.name for arm in arms if arm.name not in out]
-    spare = sorted(free, key=lambda look: (LOOKS.index(look) < len(KINDS) - 1, LOOKS.index(look)))
-    pool = spare or list(LOOKS)
+    last = len(KINDS) - 1
+    spare = [look for look in (*LOOKS[last:], *LOOKS[:last]) if look not in out.values()]
+    pool = spare or LOOKS
     return out | {name: pool[place % len(pool)] for place, name in enumerate(rest)}
 
 
@@ -136,7 +126,7 @@ def rounded(value: Any) -> Any:
         return value
     if isinstance(value, str):
         return plain(value)
-    return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None
+    return float(f"{value:.5g}") if np.isfinite(value) else None
 
 
 def data(rows: Iterable[Row]) -> Spec:
@@ -147,9 +137,14 @@ def data(rows: Iterable[Row]) -> Spec:
 def mark(kind: str, channels: Mapping[str, Any], where: str = "", **properties: Any) -> Spec:
     """A layer of marks, one a row where the field ``where`` is known, or one in all.
 
-    Channels are fields ('arm:N' where it is a name, not a number) or definitions.
+    Channels are definitions or fields: 'label:N' of a name, 'high' of another end.
     """
-    encoding = {channel: _channel(channel, value) for channel, value in channels.items()}
+    encoding: Spec = {}
+    for channel, value in channels.items():
+        encoding[channel] = value
+        if isinstance(value, str):
+            encoding[channel] = {"field": value.removesuffix(":N")}
+            encoding[channel] |= {"type": "nominal"} if value.endswith(":N") else {}
     layer: Spec = {"mark": {"type": kind, "aria": False, **properties}, "encoding": encoding}
     if where:
         layer["transform"] = [{"filter": f"isValid(datum.{where})"}]
@@ -158,25 +153,12 @@ def mark(kind: str, channels: Mapping[str, Any], where: str = "", **properties: 
     return layer
 
 
-def _channel(channel: str, value: Any) -> Spec:
-    if not isinstance(value, str):
-        return dict(value)
-    field, _, kind = value.partition(":")
-    if channel in ("x2", "y2"):
-        return {"field": field}
-    return {"field": field, "type": "nominal" if kind else "quantitative"}
-
-
 def side(field: str, title: str | None, scale: Mapping[str, Any], **axis: Any) -> Spec:
     """The x or y channel of a number; given ``values`` are the only ticks."""
     counted = {"tickCount": 1000, "labelOverlap": False} if "values" in axis else {}
-    return {
-        "field": field,
-        "type": "quantitative",
-        "title": title,
-        "scale": {"nice": False, "zero": False, **scale},
-        "axis": {"grid": True} | counted | axis,
-    }
+    channel: Spec = {"field": field, "type": "quantitative", "title": title}
+    channel["scale"] = {"nice": False, "zero": False, **scale}
+    return channel | {"axis": {"grid": True} | counted | axis}
 
 
 def log_side(field: str, title: str | None, axis: Axis, **more: Any) -> Spec:
@@ -187,21 +169,14 @@ def log_side(field: str, title: str | None, axis: Axis, **more: Any) -> Spec:
 
 def of_arms(of: Looks, legend: Spec | None = None) -> dict[str, Spec]:
     """Colour, shape and dashes of arms by channel; '' stands for what belongs to no arm."""
-    own = of.values()
-    ranges = {
-        "color": [INK, *(look.light for look in own)],
-        "shape": ["circle", *(look.shape for look in own)],
-        "strokeDash": [SOLID, *(look.dash for look in own)],
-    }
-    names = ["", *map(plain, of)]
-    return {
-        channel: {
-            **{"field": "arm", "type": "nominal", "title": None},
-            "scale": {"domain": names, "range": values},
-            "legend": None if channel == "strokeDash" else legend,
-        }
-        for channel, values in ranges.items()
-    }
+    first = Look(INK, "", "circle", "", SOLID)
+    names, every = ["", *map(plain, of)], [first, *of.values()]
+    channels = {}
+    for channel, part in (("color", "light"), ("shape", "shape"), ("strokeDash", "dash")):
+        scale = {"domain": names, "range": [getattr(look, part) for look in every]}
+        channels[channel] = {"field": "arm", "type": "nominal", "title": None, "scale": scale}
+        channels[channel]["legend"] = None if channel == "strokeDash" else legend
+    return channels
 
 
 def named(names: Sequence[Any] | Mapping[str, str], by: str = "value") -> str:
@@ -228,7 +203,8 @@ def panels(
     return {
         "facet": {"field": "panel", "type": "ordinal", "header": header},
         "columns": columns,
-        "spec": {"layer": [*layers], "width": size[0], "height": size[1], "view": FRAME},
+        "spec": {"layer": [*layers], "width": size[0], "height": size[1]}
+        | {"view": {"stroke": GRID, "strokeWidth": 0.6}},
     }
 
 
@@ -292,12 +268,9 @@ def image(drawn: str, form: str) -> bytes:
     if form == "png":
         return bytes(vl_convert.svg_to_png(drawn, ppi=DOTS_PER_INCH))
     # The writer lists the resources of a page in any order.
-    return re.sub(
-        rb"(?:^ +/[a-z]+\d+ \d+ 0 R\n)+",
-        lambda run: b"".join(sorted(run[0].splitlines(keepends=True))),
-        bytes(vl_convert.svg_to_pdf(drawn)),
-        flags=re.MULTILINE,
-    )
+    run = re.compile(rb"(?:^ +/[a-z]+\d+ \d+ 0 R\n)+", re.MULTILINE)
+    pdf = bytes(vl_convert.svg_to_pdf(drawn))
+    return run.sub(lambda found: b"".join(sorted(found[0].splitlines(keepends=True))), pdf)
 
 
 @functools.cache

@@ -1,7 +1,6 @@
 """All plots of a report for papers, each with its numbers in words.
 
-Each kind has a function from a group to its plots. The layers of items and training curves draw
-the interactive charts of the page (``plot_page``), too, where the browser fills in the rows.
+The layers of items and curves draw the interactive charts of the page (``plot_page``), too.
 """
 
 import hashlib
@@ -19,94 +18,27 @@ from handan.alignment.items import TaskCosts
 from handan.alignment.measures import CURVES, R
 from handan.escaping import escape
 from handan.files import make_directory, write, write_text
+from handan.report import formatting, plot_data
+from handan.report import plot_styles as styles
 from handan.report.comparison import AXES, Arm, Comparison, Group, course
-from handan.report.formatting import (
-    bounds,
-    correlation,
-    count,
-    listing,
-    name,
-    number,
-    percent,
-    plain,
-    sentence,
-    short,
-)
-from handan.report.plot_data import (
-    Curve,
-    Fit,
-    curve_rows,
-    fit_rows,
-    inflation_fits,
-    item_rows,
-    known_curves,
-    multiples,
-    num_probed_items,
-    reference_rows,
-    thinking_arms,
-    trained_arms,
-)
-from handan.report.plot_styles import (
-    DASHED,
-    DOTS_PER_INCH,
-    DOTTED,
-    GREEDY,
-    GRID,
-    INK,
-    LETTER,
-    MAX_LETTERS,
-    MUTED,
-    NO_OVERLAP,
-    OWNED,
-    PAPER,
-    SAMPLED,
-    SHORT,
-    SOLID,
-    Axis,
-    Looks,
-    Row,
-    Spec,
-    columns_for,
-    field,
-    image,
-    log_side,
-    logarithmic,
-    looks,
-    mark,
-    named,
-    of_arms,
-    panels,
-    plot,
-    side,
-    svg,
-    width_of,
-)
+from handan.report.formatting import bounds, correlation, name, number, plain, sentence, short
+from handan.report.plot_data import Curve, Fit, fit_rows, item_rows, multiples
+from handan.report.plot_styles import INK, MUTED, OWNED, Looks, Row, Spec, field, mark, named, plot
 
 DEMANDS = {"human": "people's time, s", "analytic": "analytic cost"}
-# Horizontal axes of curves, keys of ``course.AXES``, and what they are called in names of files.
-CURVE_AXES = {
-    "step": "step",
-    "budget/trained_tokens": "trained_tokens",
-    "budget/model_flops": "model_flops",
-    "budget/device_seconds": "device_seconds",
-}
+# Horizontal axes of curves, keys of ``course.AXES``.
+CURVE_AXES = ("step", "budget/trained_tokens", "budget/model_flops", "budget/device_seconds")
 MIN_FACTOR = 1.5  # of the axis of residuals, so that none looks large for want of others
 MAX_COLUMNS = 3  # tasks beside each other in one plot of inflation
 MAX_WITH_INTERVALS = 7  # models beside each other, so that the intervals can be read
+MAX_LETTERS = 22  # of an arm's name
+CONDITIONS = [["with sampling"], ["without sampling (T = 0)"]]
 BINS = 40  # of a histogram on the logarithmic axis
-PERCENTILES = {"low": 5, "first": 25, "median": 50, "third": 75, "high": 95}
 NOT_RECORDED = "status not recorded"
 # What became of a response; dark and light enough to be told apart in grey, too.
-FILLS = {
-    "complete": GRID,
-    "cut at the cap": "#d55e00",
-    "unparsed": "#4a2c00",
-    "no reasoning": "#56b4e9",
-    NOT_RECORDED: "#ffffff",
-}
+FILLS = {"complete": styles.GRID, "cut at the cap": "#d55e00", "unparsed": "#4a2c00"}
+FILLS |= {"no reasoning": "#56b4e9", NOT_RECORDED: "#ffffff"}
 POINT: dict[str, Any] = {"fillOpacity": 0.55, "strokeWidth": 0, "clip": True, "cursor": "pointer"}
-SAFE = re.compile(r"[a-z0-9][a-z0-9_]{0,39}")
-LIKE_A_DIGEST = re.compile(r"_[0-9a-f]{8}")
 
 
 class Plot(NamedTuple):
@@ -124,6 +56,19 @@ class Plot(NamedTuple):
     arm: str | None = None
 
 
+Drawing = Callable[[Group, Looks], list[Plot]]
+
+
+def _of_each_task(draw: Callable[[Group, Looks, str], Plot | None]) -> Drawing:
+    """Plots of all tasks where there is one, human tasks first."""
+
+    def draw_all(group: Group, of: Looks) -> list[Plot]:
+        tasks = [task for source in DEMANDS for task in group.tasks(source)]
+        return [drawn for task in tasks if (drawn := draw(group, of, task))]
+
+    return draw_all
+
+
 def _span(numbers: Iterable[int]) -> str:
     """'64', '64 to 128', 'unknown'."""
     known = sorted(set(numbers))
@@ -134,8 +79,8 @@ def _what(task: str) -> str:
     return sentence(short(name(task), 50))
 
 
-def _tasks(group: Group) -> list[str]:
-    return [task for source in DEMANDS for task in group.tasks(source)]
+def _condition(greedy: bool) -> str:
+    return "at T = 0" if greedy else "with sampling"
 
 
 def _models(group: Group) -> list[tuple[Row, str]]:
@@ -160,7 +105,7 @@ def _answers(group: Group, task: str) -> list[tuple[Row, str, TaskCosts]]:
 
 def written(channels: Mapping[str, Any], align: Any, **properties: Any) -> list[Spec]:
     """Labels, each twice: first as its own ground in the colour of the paper."""
-    ground = {"stroke": PAPER, "strokeWidth": 3, "strokeOpacity": 0.8}
+    ground = {"stroke": styles.PAPER, "strokeWidth": 3, "strokeOpacity": 0.8}
     text = {"text": "label:N", **channels}
     more = {"align": align, **properties}
     return [mark("text", text, "label", **more, **ground), mark("text", text, "label", **more)]
@@ -173,30 +118,30 @@ def item_layers(
     x: Spec, y: Spec, of: Looks, dash: list[int], size: float, legend: Spec | None = None
 ) -> list[Spec]:
     """The items of an arm, the dashed or solid line through them with its band, other lines."""
-    dashes = {"domain": ["same", "k", "fit"], "range": [DOTTED, SOLID, dash]}
+    dashes = {"domain": ["same", "k", "fit"], "range": [styles.DOTTED, styles.SOLID, dash]}
     kind = {"field": "line", "type": "nominal", "scale": dashes, "legend": legend}
     low, fitted = field(y, "low"), field(y, "fitted")
     ink: dict[str, Any] = {"color": INK, "clip": True}
-    colour = {"fill": of_arms(of)["color"], "shape": of_arms(of)["shape"]}
     return [
         mark("area", {"x": x, "y": low, "y2": "high"}, "low", fillOpacity=0.16, **ink),
         mark("line", {"x": x, "y": fitted, "strokeDash": kind}, "fitted", strokeWidth=1.3, **ink),
-        mark("point", {"x": x, "y": y, **colour}, "tokens", size=size, **POINT),
+        _points(x, y, of, "tokens", size),
     ]
 
 
-def scatter(group: Group, of: Looks) -> list[Plot]:
-    """Tokens against what items ask: one plot a task, human ones first, one panel an arm."""
-    return [
-        _scatter(group, of, task, demand)
-        for source, demand in DEMANDS.items()
-        for task in group.tasks(source)
-        if thinking_arms(group, task)
-    ]
+def _points(x: Spec, y: Spec, of: Looks, where: str, size: float) -> Spec:
+    channels = styles.of_arms(of)
+    looks = {"fill": channels["color"], "shape": channels["shape"]}
+    return mark("point", {"x": x, "y": y, **looks}, where, size=size, **POINT)
 
 
-def _scatter(group: Group, of: Looks, task: str, demand: str) -> Plot:
-    arms = thinking_arms(group, task)
+@_of_each_task
+def scatter(group: Group, of: Looks, task: str) -> Plot | None:
+    """Tokens against what items ask, one panel an arm."""
+    arms = plot_data.thinking_arms(group, task)
+    if not arms:
+        return None
+    demand = DEMANDS["human" if task in group.tasks("human") else "analytic"]
     rows: list[Row] = []
     titles, said = [], []
     for panel, arm in enumerate(arms):
@@ -208,26 +153,23 @@ def _scatter(group: Group, of: Looks, task: str, demand: str) -> Plot:
         n = f"n = {figures['n']} items"
         titles.append([short(arm.name, MAX_LETTERS), r, n])
         said.append(f"{plain(arm.name)} {r}, {n}")
-    columns = columns_for(len(arms), 4)
-    width = width_of(columns, 40, narrow=columns == 1)
-    x, y = (
-        log_side(of, f"{label} (log scale)", logarithmic([row[of] for row in rows if of in row]))
-        for of, label in (("seconds", demand), ("tokens", "reasoning tokens"))
-    )
+    columns = styles.columns_for(len(arms), 4)
+    width = styles.width_of(columns, 40, narrow=columns == 1)
+    labels = {"seconds": demand, "tokens": "reasoning tokens"}
+    axes = {of: styles.logarithmic([row[of] for row in rows if of in row]) for of in labels}
+    x, y = (styles.log_side(of, f"{label} (log scale)", axes[of]) for of, label in labels.items())
     ceiling = group.task_figure(task, "ceiling")
     known = f"; human ceiling {correlation(ceiling)}" if ceiling is not None else ""
-    drawn = panels(item_layers(x, y, of, SOLID, 9), titles, columns, (width, min(width, 150)))
-    return Plot(
-        kind="scatter",
-        parts=(task,),
-        title=f"{sentence(name(task))}: reasoning tokens against {demand.removesuffix(', s')}",
-        caption="One point an item: geometric mean of its reasoning tokens over the responses that "
+    layers = item_layers(x, y, of, styles.SOLID, 9)
+    drawn = styles.panels(layers, titles, columns, (width, min(width, 150)))
+    title = f"{sentence(name(task))}: reasoning tokens against {demand.removesuffix(', s')}"
+    caption = (
+        "One point an item: geometric mean of its reasoning tokens over the responses that "
         f"think, against {demand}; both axes are logarithmic. Least-squares line with its 95 % "
         "band and 95 % interval of r, from a bootstrap over items. "
-        f"{sentence('; '.join(said))}.{_ceiling_said(ceiling)}",
-        spec=plot(rows, f"{_what(task)}{known}", drawn),
-        task=task,
+        f"{sentence('; '.join(said))}.{_ceiling_said(ceiling)}"
     )
+    return Plot("scatter", (task,), title, caption, plot(rows, _what(task) + known, drawn), task)
 
 
 def _ceiling_said(ceiling: float | None) -> str:
@@ -239,7 +181,7 @@ def inflation(group: Group, of: Looks) -> list[Plot]:
     out = []
     for arm in group.arms:
         for greedy in (False, True):
-            fits = inflation_fits(group, greedy)
+            fits = plot_data.inflation_fits(group, greedy)
             own = [(task, fit) for (of_arm, task), fit in fits.items() if of_arm == arm.name]
             for at in range(0, len(own), MAX_COLUMNS):
                 out.append(_inflation(group, of, arm, own[at : at + MAX_COLUMNS], greedy))
@@ -254,8 +196,8 @@ def _inflation(
         for task, fit in fits
     }
     every = [row for found in items.values() for row in found]
-    x_axis = logarithmic([row["base_tokens"] for row in every])
-    y_axis = logarithmic([row[field] for row in every for field in ("tokens", "base_tokens")])
+    x_axis = styles.logarithmic([row["base_tokens"] for row in every])
+    y_axis = styles.logarithmic([row[of] for row in every for of in ("tokens", "base_tokens")])
     rows: list[Row] = []
     titles, said = [], []
     for panel, (task, fit) in enumerate(fits):
@@ -273,30 +215,31 @@ def _inflation(
     arm_name, base_name = (
         f"tokens of {short(of, MAX_LETTERS)} (log scale)" for of in (arm.name, arm.base)
     )
-    y = log_side("tokens", arm_name, y_axis)
-    width = width_of(len(fits), 50, narrow=len(fits) == 1)
+    columns = len(fits)
+    width = styles.width_of(columns, 50, narrow=columns == 1)
     names = {"same": "as many", "k": "k times as many", "fit": "least squares, slope b, 95 % band"}
     legend: Spec = {"title": None, "orient": "bottom", "symbolSize": 600}
     legend["labelExpr"] = named(names, "label")
-    bare = log_side("base_tokens", None, x_axis, labels=False)
-    above = panels(item_layers(bare, y, of, DASHED, 10, legend), titles, len(fits), (width, 180))
-    x = log_side("base_tokens", base_name, x_axis)
-    below = panels(_residual_layers(every, x, of), [], len(fits), (width, 64))
+    bare = styles.log_side("base_tokens", None, x_axis, labels=False)
+    x = styles.log_side("base_tokens", base_name, x_axis)
+    y = styles.log_side("tokens", arm_name, y_axis)
+    layers = item_layers(bare, y, of, styles.DASHED, 10, legend)
+    above = styles.panels(layers, titles, columns, (width, 180))
+    below = styles.panels(_residual_layers(every, x, of), [], columns, (width, 64))
     flush = {"bounds": "flush"}  # so that the panels of both rows are below each other
-    condition = "at T = 0" if greedy else "with sampling"
-    title = f"{short(arm.name, MAX_LETTERS)}, {condition}"
-    return Plot(
-        kind="inflation",
-        parts=(arm.name, "t0" if greedy else "sampling", *(task for task, _ in fits)),
-        title=f"{plain(arm.name)} against its base {plain(arm.base)}, item by item, {condition}",
-        caption="One point an item: geometric mean tokens of the arm against those of its base, "
+    condition = _condition(greedy)
+    heading = f"{short(arm.name, MAX_LETTERS)}, {condition}"
+    title = f"{plain(arm.name)} against its base {plain(arm.base)}, item by item, {condition}"
+    caption = (
+        "One point an item: geometric mean tokens of the arm against those of its base, "
         "both axes logarithmic. Dotted: as many tokens as the base. Solid: k times as many, with k "
         "the geometric mean of the ratios. Dashed: least-squares line of slope b with its 95 % "
         "band; a constant multiple has b = 1. Below: what is left of each item beside the line, as "
-        f"a factor; the grey band is one residual standard deviation. {' '.join(said)}",
-        spec=plot(rows, title, {"vconcat": [above | flush, below | flush]}),
-        arm=arm.name,
+        f"a factor; the grey band is one residual standard deviation. {' '.join(said)}"
     )
+    parts = (arm.name, "t0" if greedy else "sampling", *items)
+    drawn = plot(rows, heading, {"vconcat": [above | flush, below | flush]})
+    return Plot("inflation", parts, title, caption, drawn, arm=arm.name)
 
 
 def _residual_layers(items: Sequence[Row], x: Spec, of: Looks) -> list[Spec]:
@@ -305,15 +248,15 @@ def _residual_layers(items: Sequence[Row], x: Spec, of: Looks) -> list[Spec]:
     most = max(np.log(MIN_FACTOR), 1.1 * max(logs, default=0.0))
     steps = int(most / np.log(2))
     powers = [2.0**step for step in range(-steps, steps + 1, 1 + steps // 3)]
-    axis = Axis(np.exp(-most), np.exp(most), powers if steps else [1 / 1.5, 1, 1.5])
+    ticks = powers if steps else [1 / 1.5, 1, 1.5]
+    axis = styles.Axis(np.exp(-most), np.exp(most), ticks)
     factor = "'\N{MULTIPLICATION SIGN}' + format(datum.value, '.2~r')"
-    y = log_side("residual", "residual (factor)", axis, labelExpr=factor)
-    colour = {"fill": of_arms(of)["color"], "shape": of_arms(of)["shape"]}
+    y = styles.log_side("residual", "residual (factor)", axis, labelExpr=factor)
     spread = {"y": field(y, "sd_low"), "y2": "sd_high"}
     return [
         mark("rect", spread, "sd_low", color=MUTED, opacity=0.2),
         mark("rule", {"y": {"datum": 1}}, color=INK, strokeWidth=1.2),
-        mark("point", {"x": x, "y": y, **colour}, "residual", size=7, **POINT),
+        _points(x, y, of, "residual", 7),
     ]
 
 
@@ -324,12 +267,13 @@ def curve_layers(
     of: Looks, titles: tuple[str | None, str | None], size: float, legend: Spec | None = None
 ) -> tuple[list[Spec], list[Spec]]:
     """Layers of rows and of references of ``plot_data``; open points are of all items."""
-    channels = of_arms(of, legend)
+    channels = styles.of_arms(of, legend)
     colour = {"color": channels["color"]}
     shape = {**colour, "shape": channels["shape"]}
-    numbers = {**SHORT, "format": "~s"}
-    x = side("at", titles[0], {}, **numbers, **NO_OVERLAP, tickCount=5, grid=False, offset=4)
-    y = side("value", titles[1], {"padding": 4}, **numbers, tickCount=6)
+    numbers = {**styles.SHORT, "format": "~s"}
+    sparse = {**numbers, **styles.NO_OVERLAP}
+    x = styles.side("at", titles[0], {}, **sparse, tickCount=5, grid=False, offset=4)
+    y = styles.side("value", titles[1], {"padding": 4}, **numbers, tickCount=6)
     full = {"x": x, "y": field(y, "full"), **shape}
     band = {"x": x, "y": field(y, "low"), "y2": "high", **colour}
     line = {"x": x, "y": y, **colour, "strokeDash": channels["strokeDash"]}
@@ -341,76 +285,74 @@ def curve_layers(
         mark("point", full, "full", size=3 * size, filled=False, strokeWidth=2),
     ], [
         mark("rule", {"y": field(y, "limit")}, "limit", opacity=0),
-        mark("rule", height, "reference", strokeWidth=1.2, strokeDash=DOTTED),
+        mark("rule", height, "reference", strokeWidth=1.2, strokeDash=styles.DOTTED),
         *written({**height, "x": {"value": 3}}, "left", dy=-6),
     ]
 
 
 def curves(group: Group, of: Looks) -> list[Plot]:
     """Alignment against step and every recorded budget, then the other measures against step."""
-    arms = trained_arms(group.arms)
-    every = known_curves(group, arms)
+    arms = plot_data.trained_arms(group.arms)
+    every = plot_data.known_curves(group, arms)
     out = []
-    for axis, part in CURVE_AXES.items():
+    for axis in CURVE_AXES:
         known = [arm for arm in arms if all(axis in row for row in course(arm))]
         alignment = [curve for curve in every if curve.is_r]
-        title = f"Alignment along training, by {AXES[axis]}"
-        out += _curves(group, of, known, alignment, axis, ("alignment", part), title)
+        out.append(_curves(group, of, known, alignment, axis, "alignment"))
     others = [curve for curve in every if not curve.is_r]
-    title = "Accuracy, length and status along training"
-    return out + _curves(group, of, arms, others, "step", ("measures", "step"), title)
+    out.append(_curves(group, of, arms, others, "step", "measures"))
+    return [drawn for drawn in out if drawn]
 
 
 def _curves(
-    group: Group,
-    of: Looks,
-    arms: Sequence[Arm],
-    every: Sequence[Curve],
-    axis: str,
-    parts: tuple[str, str],
-    title: str,
-) -> list[Plot]:
+    group: Group, of: Looks, arms: Sequence[Arm], every: Sequence[Curve], axis: str, part: str
+) -> Plot | None:
     """The plot of all curves in which an arm has a value that is not 0, if there are any."""
-    values = {curve.key: curve_rows(arms, curve.key, axis) for curve in every}
-    shown = [curve for curve in every if any(row["value"] for row in values[curve.key])]
+    values = {curve: plot_data.curve_rows(arms, curve.key, axis) for curve in every}
+    shown = {curve: own for curve, own in values.items() if any(row["value"] for row in own)}
     if not shown:
-        return []
-    items = {plain(arm.name): num_probed_items(arm) for arm in arms}
-    counts = listing([f"{arm} {num or 'unknown'}" for arm, num in items.items()])
+        return None
+    items = {plain(arm.name): plot_data.num_probed_items(arm) for arm in arms}
+    counts = formatting.listing([f"{arm} {num or 'unknown'}" for arm, num in items.items()])
     rows: list[Row] = []
     titles, said = [], []
-    for panel, curve in enumerate(shown):
-        own = values[curve.key]
-        others = [row for row in reference_rows(group, curve, own) if not row["arm"]]
+    for panel, (curve, own) in enumerate(shown.items()):
+        others = [row for row in plot_data.reference_rows(group, curve, own) if not row["arm"]]
         rows += [{"panel": panel, **row} for row in (*own, *others)]
         unit = "r on the probe" if curve.is_r else curve.measure.axis
         titles.append([*wrap(curve.title, 36), f"({unit})" if unit else ""])
         said.append(f"{curve.title}: {curve_said(own, curve)}.")
-        said += [
-            f"{curve.title}: the {row['label']}." for row in others if "label" in row and curve.is_r
-        ]
+        labels = [row["label"] for row in others if "label" in row and curve.is_r]
+        said += [f"{curve.title}: the {label}." for label in labels]
     caption = (
         "A small probe is answered along training; bands are 95 % intervals over its items, where "
         f"they were recorded. Probed items: {counts}. From the first to the last probe: "
         + " ".join(said)
     )
-    measures = [curve.measure for curve in shown]
-    empty = [of.heading for of in CURVES if of.unit != R and of not in measures]
-    if parts[0] == "measures" and empty:
-        caption += f" Left out, as 0 throughout or not recorded: {listing(empty)}."
+    title = f"Alignment along training, by {AXES[axis]}"
+    if part == "measures":
+        title = "Accuracy, length and status along training"
+        measures = [curve.measure for curve in shown]
+        empty = [of.heading for of in CURVES if of.unit != R and of not in measures]
+        if empty:
+            left_out = formatting.listing(empty)
+            caption += f" Left out, as 0 throughout or not recorded: {left_out}."
     if axis.startswith("budget/"):
         caption += " Each arm's own training is counted, its teacher's part is not."
     names = {plain(arm.name): short(arm.name, MAX_LETTERS) for arm in arms}
-    legend: Spec = {"values": list(names), "labelExpr": named(names, "label"), "orient": "bottom"}
-    legend |= {"columns": 4, "symbolSize": 60, "symbolDash": SOLID, "symbolStrokeWidth": 0}
+    label = named(names, "label")
+    legend: Spec = {"values": list(names), "labelExpr": label, "orient": "bottom", "columns": 4}
+    legend |= {"symbolSize": 60, "symbolDash": styles.SOLID, "symbolStrokeWidth": 0}
     own_looks = {arm.name: of[arm.name] for arm in arms}
-    columns = columns_for(len(shown), 3)
+    columns = styles.columns_for(len(shown), 3)
     layers, references = curve_layers(own_looks, (AXES[axis], None), 18, legend)
-    drawn = panels([*layers, *references], titles, columns, (width_of(columns, 32 * columns), 112))
+    size = (styles.width_of(columns, 32 * columns), 112)
+    drawn = styles.panels([*layers, *references], titles, columns, size)
+    drawn |= {"resolve": {"scale": {"y": "independent"}}}
     n = _span(num for num in items.values() if num)
     whole = f"{title}, n = {n} items" if any(items.values()) else f"{title}, n unknown"
-    drawn |= {"resolve": {"scale": {"y": "independent"}}}
-    return [Plot("course", parts, title, caption, plot(rows, whole, drawn))]
+    parts = (part, axis.removeprefix("budget/"))
+    return Plot("course", parts, title, caption, plot(rows, whole, drawn))
 
 
 def curve_said(rows: Sequence[Row], curve: Curve) -> str:
@@ -425,7 +367,7 @@ def curve_said(rows: Sequence[Row], curve: Curve) -> str:
             ends.append(value + interval)
         if ends:
             parts.append(f"{plain(arm)} from {' to '.join(ends)}")
-    return listing(parts) or "measured on all items only"
+    return formatting.listing(parts) or "measured on all items only"
 
 
 # ---- One row an arm
@@ -437,87 +379,83 @@ def _by_arm(
     """One row an arm; a panel with sampling, and one without if that was measured."""
     arms = group.arms
     columns = 2 if any(arm.greedy for arm in arms) else 1
-    name_width = LETTER * max(len(short(arm.name, MAX_LETTERS)) for arm in arms)
-    width = width_of(columns, name_width + note_width * columns)
-    note = {"x": {"value": width + 6}, "y": row_of("row", arms), "text": "note:N"}
+    name_width = styles.LETTER * max(len(short(arm.name, MAX_LETTERS)) for arm in arms)
+    width = styles.width_of(columns, name_width + note_width * columns)
+    note = {"x": {"value": width + 6}, "y": _row_of("row", arms), "text": "note:N"}
     text = {"align": "left", "baseline": "middle", "lineBreak": "\n", "dy": dy, **OWNED}
     layers = [*layers, mark("text", note, "note", **text)]
-    return panels(layers, [[SAMPLED], [GREEDY]], columns, (width, row_height * len(arms)))
+    return styles.panels(layers, CONDITIONS, columns, (width, row_height * len(arms)))
 
 
-def row_of(field: str, arms: Sequence[Arm]) -> Spec:
+def _row_of(field: str, arms: Sequence[Arm]) -> Spec:
     """The y channel of rows with the names of arms, the first at the top."""
-    names = [short(arm.name, MAX_LETTERS) for arm in arms]
-    axis = {"values": list(range(len(arms))), "labelExpr": named(names), "grid": False}
+    label = named([short(arm.name, MAX_LETTERS) for arm in arms])
+    axis = {"values": list(range(len(arms))), "labelExpr": label, "grid": False}
     scale = {"domain": [len(arms) - 0.4, -0.75]}
-    return side(field, None, scale, **axis, domain=False, ticks=False)
+    return styles.side(field, None, scale, **axis, domain=False, ticks=False)
 
 
-def distributions(group: Group, of: Looks) -> list[Plot]:
-    """Reasoning tokens of single responses: one plot a task, human ones first."""
-    return [_distributions(group, of, task) for task in _tasks(group) if thinking_arms(group, task)]
-
-
-def _distributions(group: Group, of: Looks, task: str) -> Plot:
+@_of_each_task
+def distributions(group: Group, of: Looks, task: str) -> Plot | None:
+    """Reasoning tokens of single responses."""
+    if not plot_data.thinking_arms(group, task):
+        return None
     found = [
         (place, model, costs.tokens[np.isfinite(costs.tokens)])
         for place, model, costs in _answers(group, task)
     ]
-    axis = logarithmic(np.concatenate([tokens[tokens > 0] for *_, tokens in found]))
+    axis = styles.logarithmic(np.concatenate([tokens[tokens > 0] for *_, tokens in found]))
     edges = np.geomspace(axis.low, axis.high, BINS + 1)
     rows: list[Row] = []
     said = []
     for place, model, tokens in found:
         thinking = tokens[tokens > 0]
-        without = percent(1 - len(thinking) / len(tokens))
-        n = f"n = {count(len(tokens))}"
+        without = formatting.percent(1 - len(thinking) / len(tokens))
+        n = f"n = {formatting.count(len(tokens))}"
         rows.append({**place, "note": f"{n}\n0 tokens: {without}"})
         median = "no thinking"
         if len(thinking):
             median = f"median {number(float(np.median(thinking)), 0)}"
             heights = np.append(np.histogram(thinking, edges)[0], 0)
             tops = place["row"] - 0.62 * heights / heights.max()
-            rows += [
-                {**place, "tokens": edge, "top": top} for edge, top in zip(edges, tops, strict=True)
-            ]
-            quantiles = np.percentile(thinking, list(PERCENTILES.values()))
-            box = dict(zip(PERCENTILES, quantiles, strict=True))
+            outline = zip(edges, tops, strict=True)
+            rows += [{**place, "tokens": edge, "top": top} for edge, top in outline]
+            quantiles = np.percentile(thinking, (5, 25, 50, 75, 95))
+            box = dict(zip(("low", "first", "median", "third", "high"), quantiles, strict=True))
             rows.append({**place, **box, "box": place["row"] + 0.14})
         said.append(f"{plain(model)} {median}, {without} without reasoning, {n} responses")
-    x = log_side("tokens", "reasoning tokens (log scale)", axis)
-    colour = {"color": of_arms(of)["color"]}
-    outline = {"x": x, "y": row_of("top", group.arms), **colour}
-    box_row = row_of("box", group.arms)
+    x = styles.log_side("tokens", "reasoning tokens (log scale)", axis)
+    colour = {"color": styles.of_arms(of)["color"]}
+    top = {"x": x, "y": _row_of("top", group.arms), **colour}
+    box_row = _row_of("box", group.arms)
     steps: dict[str, Any] = {"interpolate": "step-after", **OWNED}
-    layers = [
-        mark("area", {**outline, "y2": "row"}, "top", fillOpacity=0.55, **steps),
-        mark("line", outline, "top", strokeWidth=0.8, **steps),
-    ]
-    for ends, ink, stroke in ((("low", "high"), MUTED, 1), (("first", "third"), INK, 3)):
-        box_channels = {"x": field(x, ends[0]), "x2": ends[1], "y": box_row}
-        layers.append(mark("rule", box_channels, "box", color=ink, strokeWidth=stroke, **OWNED))
-    middle = {"x": field(x, "median"), "y": box_row}
     tick: dict[str, Any] = {"thickness": 1.8, "height": 9, "orient": "vertical", **OWNED}
-    layers.append(mark("tick", middle, "box", color=INK, **tick))
+    whiskers = {"x": field(x, "low"), "x2": "high", "y": box_row}
+    middle_half = {"x": field(x, "first"), "x2": "third", "y": box_row}
+    layers = [
+        mark("area", {**top, "y2": "row"}, "top", fillOpacity=0.55, **steps),
+        mark("line", top, "top", strokeWidth=0.8, **steps),
+        mark("rule", whiskers, "box", color=MUTED, strokeWidth=1, **OWNED),
+        mark("rule", middle_half, "box", color=INK, strokeWidth=3, **OWNED),
+        mark("tick", {"x": field(x, "median"), "y": box_row}, "box", color=INK, **tick),
+    ]
     cap = group.conditions.get("max_new_tokens")
     if isinstance(cap, (int, float)) and axis.low <= cap <= axis.high:
         at_cap = {"x": {"datum": cap}}
-        layers.append(mark("rule", at_cap, color=INK, strokeDash=DOTTED))
         text = {**at_cap, "y": {"value": 0}, "text": {"value": "cap"}}
+        layers.append(mark("rule", at_cap, color=INK, strokeDash=styles.DOTTED))
         layers.append(mark("text", text, align="left", dx=3, baseline="top"))
     title = "reasoning tokens of single responses"
-    return Plot(
-        kind="distributions",
-        parts=(task,),
-        title=f"{sentence(name(task))}: {title}",
-        caption="Histograms of the reasoning tokens of single responses on a logarithmic axis, "
+    caption = (
+        "Histograms of the reasoning tokens of single responses on a logarithmic axis, "
         "each scaled to the same height; below each a box from the first to the third quartile "
         "with the median, and whiskers from the 5th to the 95th percentile. Responses without a "
         "reasoning token have no place on the axis: histograms and boxes leave them out, and their "
-        f"share is printed. {sentence('; '.join(said))}.",
-        spec=plot(rows, f"{_what(task)}: {title}", _by_arm(group, layers, 60, 32, -5)),
-        task=task,
+        f"share is printed. {sentence('; '.join(said))}."
     )
+    spec = plot(rows, f"{_what(task)}: {title}", _by_arm(group, layers, 60, 32, -5))
+    whole = f"{sentence(name(task))}: {title}"
+    return Plot("distributions", (task,), whole, caption, spec, task)
 
 
 def shares(costs: TaskCosts) -> dict[str, float]:
@@ -530,18 +468,16 @@ def shares(costs: TaskCosts) -> dict[str, float]:
     return {label: float(np.mean(of_each[given] == label)) for label in FILLS}
 
 
-def status(group: Group, of: Looks) -> list[Plot]:
-    """What became of the responses: one plot a task, human ones first."""
-    return [_status(group, task) for task in _tasks(group) if _answers(group, task)]
-
-
-def _status(group: Group, task: str) -> Plot:
+@_of_each_task
+def status(group: Group, of: Looks, task: str) -> Plot | None:
+    """What became of the responses."""
     rows: list[Row] = []
     said = []
     for place, model, costs in _answers(group, task):
         accuracy = mean_of_known(costs.correct)
         right = None if np.isnan(accuracy) else accuracy
-        note = f"{percent(right)} right, n = {count(int(np.isfinite(costs.tokens).sum()))}"
+        n = formatting.count(int(np.isfinite(costs.tokens).sum()))
+        note = f"{formatting.percent(right)} right, n = {n}"
         answers = None if right is None else 100 * right
         rows.append({**place, "note": note, "answers": answers, "what": "right answers"})
         end, parts = 0.0, []
@@ -550,37 +486,36 @@ def _status(group: Group, task: str) -> Plot:
             height = {"top": place["row"] - 0.33, "bottom": place["row"] + 0.33}
             if share:
                 rows.append({**place, "status": label, "share": start, "end": end, **height})
-                parts.append(f"{percent(share)} {label}")
-        said.append(f"{plain(model)}: {listing(parts)}, {note} responses")
+                parts.append(f"{formatting.percent(share)} {label}")
+        said.append(f"{plain(model)}: {formatting.listing(parts)}, {note} responses")
+    if not rows:
+        return None
     unrecorded = any(row.get("status") == NOT_RECORDED for row in rows)
     fills = [label for label in FILLS if label != NOT_RECORDED or unrecorded]
-    legend: Spec = {"title": None, "orient": "bottom", "symbolType": "square"}
+    legend: Spec = {"title": None, "orient": "bottom"}
     scale = {"domain": fills, "range": [FILLS[label] for label in fills]}
-    fill = {"field": "status", "type": "nominal", "scale": scale, "legend": legend}
-    x = side("share", "% of responses", {"domain": [0, 100]})
-    bar = {"x": x, "x2": "end", "y": row_of("top", group.arms), "y2": "bottom", "color": fill}
-    diamond = {"x": field(x, "answers"), "y": row_of("row", group.arms)}
-    diamond["shape"] = {
-        **{"field": "what", "type": "nominal", "scale": {"range": ["diamond"]}},
-        "legend": {"title": None, "orient": "bottom", "symbolFillColor": INK},
-    }
+    fill = {"field": "status", "type": "nominal", "scale": scale}
+    fill["legend"] = {**legend, "symbolType": "square"}
+    x = styles.side("share", "% of responses", {"domain": [0, 100]})
+    y = {"y": _row_of("top", group.arms), "y2": "bottom"}
+    shape = {"field": "what", "type": "nominal", "scale": {"range": ["diamond"]}}
+    shape["legend"] = {**legend, "symbolFillColor": INK}
+    diamond = {"x": field(x, "answers"), "y": _row_of("row", group.arms), "shape": shape}
     point: dict[str, Any] = {"fill": INK, "stroke": "white", "strokeWidth": 1, "size": 45}
+    bar = {"x": x, "x2": "end", **y, "color": fill}
     layers = [
         mark("rect", bar, "status", stroke=MUTED, strokeWidth=0.6, **OWNED),
         mark("point", diamond, "answers", opacity=1, **point, **OWNED),
     ]
     cap = group.conditions.get("max_new_tokens", "unknown")
     title = "what became of the responses"
-    return Plot(
-        kind="status",
-        parts=(task,),
-        title=f"{sentence(name(task))}: {title}",
-        caption="Shares of all responses. Each counts once, under the first that holds: cut at the "
+    caption = (
+        "Shares of all responses. Each counts once, under the first that holds: cut at the "
         f"cap ({cap} tokens), unparsed, without a reasoning token, complete. The diamond and the "
-        f"number beside it are right answers among all. {'; '.join(said)}.",
-        spec=plot(rows, f"{_what(task)}: {title}", _by_arm(group, layers, 95, 21, 0)),
-        task=task,
+        f"number beside it are right answers among all. {'; '.join(said)}."
     )
+    spec = plot(rows, f"{_what(task)}: {title}", _by_arm(group, layers, 95, 21, 0))
+    return Plot("status", (task,), f"{sentence(name(task))}: {title}", caption, spec, task)
 
 
 # ---- Correlations
@@ -589,19 +524,15 @@ def _status(group: Group, task: str) -> Plot:
 def similarity(group: Group, of: Looks) -> list[Plot]:
     """r of difficulty fingerprints of every two models, with sampling and at T = 0."""
     out = []
-    for panel, part in enumerate(("sampling", "t0")):
-        models = [model for place, model in _models(group) if place["panel"] == panel]
+    for greedy in (False, True):
+        models = [model for place, model in _models(group) if place["panel"] == greedy]
         every = group.result["study"]["similarity"]
-        rows = [
-            row for row in every if {row["a"], row["b"]} <= set(models) and row["r"] is not None
-        ]
-        if rows:
-            out.append(_similarity(models, rows, part))
+        rows = [row for row in every if {row["a"], row["b"]} <= {*models} and row["r"] is not None]
+        out += [_similarity(models, rows, greedy)] if rows else []
     return out
 
 
-def _similarity(models: Sequence[str], rows: Sequence[Mapping[str, Any]], part: str) -> Plot:
-    condition = "at T = 0" if part == "t0" else "with sampling"
+def _similarity(models: Sequence[str], rows: Sequence[Mapping[str, Any]], greedy: bool) -> Plot:
     size = len(models)
     roomy = size <= MAX_WITH_INTERVALS
     cells, said = [], []
@@ -615,52 +546,41 @@ def _similarity(models: Sequence[str], rows: Sequence[Mapping[str, Any]], part: 
     names = [short(split_name(model)[0], MAX_LETTERS) for model in models]
     axis: Spec = {"labelExpr": named(names), "domain": False, "ticks": False}
     cell = {"type": "ordinal", "title": None}
-    place = {
-        "x": {**cell, "field": "right", "axis": {**axis, "labelAngle": 0 if roomy else -90}},
-        "y": {**cell, "field": "down", "axis": axis},
-    }
-    colour = {
-        **{"field": "r", "type": "quantitative"},
-        # Orange above 0, purple below, white at 0: safe for the colour-blind.
-        "scale": {"scheme": "purpleorange", "domain": [-1, 1]},
-        "legend": {"gradientLength": 120, "tickCount": 5, **SHORT},
-    }
-    text = {**place, "text": "text:N"}
-    text["color"] = {"value": {"expr": "abs(datum.r) > .7 ? '#ffffff' : '#101010'"}}
+    across = {**axis, "labelAngle": 0 if roomy else -90}
+    place = {"x": {**cell, "field": "right", "axis": across}}
+    place["y"] = {**cell, "field": "down", "axis": axis}
+    # Orange above 0, purple below, white at 0: safe for the colour-blind.
+    scale = {"scheme": "purpleorange", "domain": [-1, 1]}
+    colour = {"field": "r", "type": "quantitative", "scale": scale}
+    colour["legend"] = {"gradientLength": 120, "tickCount": 5, **styles.SHORT}
+    contrast = {"value": {"expr": "abs(datum.r) > .7 ? '#ffffff' : '#101010'"}}
+    text = {**place, "text": "text:N", "color": contrast}
     layers = [
         mark("rect", {**place, "color": colour}, stroke=MUTED, strokeWidth=0.5),
         mark("text", text, lineBreak="\n", dy=-5 if roomy else 0, fontSize=8),
     ]
-    width = width_of(1, 60 + LETTER * max(map(len, names)), narrow=size <= 3)
+    letters = styles.LETTER * max(map(len, names))
+    width = styles.width_of(1, 60 + letters, narrow=size <= 3)
     height = 36 * (size - 1) if roomy else min(30 * size, 400)
     n = f"n = {_span(row['n'] for row in rows)} items"
-    title = f"Similarity of difficulty fingerprints {condition}"
-    return Plot(
-        kind="similarity",
-        parts=(part,),
-        title=title,
-        caption="Pearson's r over items of two models' log tokens, z-scored within tasks, with its "
+    title = f"Similarity of difficulty fingerprints {_condition(greedy)}"
+    caption = (
+        "Pearson's r over items of two models' log tokens, z-scored within tasks, with its "
         "95 % interval from a bootstrap over items. Orange above 0, purple below 0. "
-        f"{'; '.join(said)}.",
-        spec=plot(cells, [title, n], {"layer": layers, "width": width, "height": height}),
+        f"{'; '.join(said)}."
     )
+    spec = plot(cells, [title, n], {"layer": layers, "width": width, "height": height})
+    return Plot("similarity", ("t0" if greedy else "sampling",), title, caption, spec)
 
 
 def slopes(group: Group, of: Looks) -> list[Plot]:
-    """r before and after training, of the mean over human tasks, then of each.
-
-    None if no arm has its base beside it.
-    """
-    tasks = group.tasks("human")
+    """r before and after training, of the mean over human tasks, then of each."""
     if not any(arm.base for arm in group.arms):
         return []
+    tasks = group.tasks("human")
     every = {task: _values(group, task) for task in (None, *tasks)}
-    known = [
-        bound
-        for values in every.values()
-        for r, interval in values.values()
-        for bound in (r, *(interval or ()))
-    ]
+    pairs = [pair for values in every.values() for pair in values.values()]
+    known = [bound for r, interval in pairs for bound in (r, *(interval or ()))]
     # All plots of a group share an axis that begins below everything.
     lowest = float(np.floor(10 * min(known, default=0.0) - 0.5)) / 10
     shown = list(every) if len(tasks) > 1 else tasks
@@ -673,9 +593,9 @@ Values = Mapping[str, tuple[float, Sequence[float] | None]]
 def _values(group: Group, task: str | None) -> Values:
     """{model: r and its interval} on a task, or on the mean, where they are known."""
     found = {}
+    key = "r_loglog" if task else "mean_r_loglog"
     for _, model in _models(group):
-        figures = group.figures(model) or {"tasks": {}, "mean_r_loglog": None}
-        key = "r_loglog" if task else "mean_r_loglog"
+        figures = group.figures(model) or {"tasks": {}}
         of: Mapping[str, Any] = figures["tasks"].get(task, {}) if task else figures
         if of.get(key) is not None:
             found[model] = (of[key], of[f"{key}_ci"])
@@ -688,53 +608,56 @@ def _slopes(group: Group, of: Looks, task: str | None, values: Values, lowest: f
     ceiling = group.task_figure(task, "ceiling") if task else group.ceiling()
     costs = [[group.costs[arm.name].get(of) for of in tasks] for arm in group.arms]
     n = f"n = {max(sum(len(of.items) for of in own if of is not None) for own in costs)} items"
-    rows: list[Row] = []
-    for panel in (0, 1):
-        known = {
-            place["arm"]: values[model]
-            for place, model in _models(group)
-            if place["panel"] == panel and model in values
-        }
-        rows += [{"panel": panel, **row} for row in _slope_rows(group.arms, known, lowest)]
-    channels = of_arms(of)
+    known: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+    for place, model in _models(group):
+        if model in values:
+            known[place["panel"]][place["arm"]] = values[model]
+    rows = [
+        {"panel": panel, **row}
+        for panel in (0, 1)
+        for row in _slope_rows(group.arms, known[panel], lowest)
+    ]
+    channels = styles.of_arms(of)
     colour = {"color": channels["color"]}
-    names = {"values": [0, 1], "labelExpr": named(["base", "trained"]), "grid": False}
-    x = side("x", None, {"domain": [-0.5, 2]}, **names)
+    label = named(["base", "trained"])
+    names = {"values": [0, 1], "labelExpr": label, "grid": False}
+    x = styles.side("x", None, {"domain": [-0.5, 2]}, **names)
     ticks = [tick / 10 for tick in range(-10, 11, 2 if lowest > -0.6 else 5) if tick / 10 >= lowest]
     scale = {"domain": [lowest - 0.03, 1.03]}
-    y = side("r", "r of log tokens with log time", scale, values=ticks, **SHORT)
+    axis = {"values": ticks, **styles.SHORT}
+    y = styles.side("r", "r of log tokens with log time", scale, **axis)
     band = {"y": field(y, "low"), "y2": "high", **colour}
-    line = {"x": x, "y": y, **colour, "strokeDash": channels["strokeDash"]}
-    label = {"x": field(x, "at"), "y": field(y, "height")}
+    level, dashed = {"y": y, **colour}, styles.DASHED
+    line = {"x": x, **level, "strokeDash": channels["strokeDash"]}
     point: dict[str, Any] = {"size": 50, "filled": True, "opacity": 1, **OWNED}
     layers = [
         mark("rule", {"y": {"datum": 0}}, color=MUTED, strokeWidth=0.8),
         mark("rect", band, "teacher", fillOpacity=0.13, **OWNED),
-        mark("rule", {"y": y, **colour}, "teacher", strokeWidth=1.4, strokeDash=DASHED, **OWNED),
+        mark("rule", level, "teacher", strokeWidth=1.4, strokeDash=dashed, **OWNED),
         mark("line", line, "line", strokeWidth=1.8, **OWNED),
         mark("rule", {"x": x, **band}, "end", strokeWidth=1.3, **OWNED),
-        mark("point", {"x": x, "y": y, **colour, "shape": channels["shape"]}, "end", **point),
+        mark("point", {"x": x, **level, "shape": channels["shape"]}, "end", **point),
     ]
     if ceiling is not None:
         height = {"y": {"datum": ceiling}}
-        layers.append(mark("rule", height, color=INK, strokeDash=DOTTED))
         text = {"value": f"ceiling {correlation(ceiling)}"}
+        layers.append(mark("rule", height, color=INK, strokeDash=styles.DOTTED))
         layers.append(mark("text", {"x": {"datum": 0.5}, **height, "text": text}, dy=-6))
     align = {"expr": "datum.at < 0 ? 'right' : 'left'"}
-    layers += written(label, align, fontSize=8, **OWNED)
+    labels = {"x": field(x, "at"), "y": field(y, "height")}
+    layers += written(labels, align, fontSize=8, **OWNED)
     said = [f"{plain(model)} {correlation(r)} {bounds(ci)}" for model, (r, ci) in values.items()]
-    return Plot(
-        kind="slopes",
-        parts=(task,) if task else (),
-        title=f"{what}: r before and after training",
-        caption="Each line begins at an arm's base and ends at the arm; bars are 95 % intervals "
+    caption = (
+        "Each line begins at an arm's base and ends at the arm; bars are 95 % intervals "
         f"over items, {n}; a dashed line with a band is a teacher. r of log tokens with log time: "
-        f"{'; '.join(said) or 'unknown'}.{_ceiling_said(ceiling)}",
-        spec=plot(
-            rows, f"{short(what, 50)}, {n}", panels(layers, [[SAMPLED], [GREEDY]], 2, (155, 175))
-        ),
-        task=task,
+        f"{'; '.join(said) or 'unknown'}.{_ceiling_said(ceiling)}"
     )
+    drawn = styles.panels(layers, CONDITIONS, 2, (155, 175))
+    spec, title = (
+        plot(rows, f"{short(what, 50)}, {n}", drawn),
+        f"{what}: r before and after training",
+    )
+    return Plot("slopes", (task,) if task else (), title, caption, spec, task)
 
 
 def _slope_rows(arms: Sequence[Arm], values: Values, lowest: float) -> list[Row]:
@@ -767,20 +690,19 @@ def _slope_rows(arms: Sequence[Arm], values: Values, lowest: float) -> list[Row]
     for arm in arms:
         if arm.kind == "teacher" and arm.name in values:
             rows.append(row(arm.name, teacher=1))
-            if not arm.base:
-                after.append(label(arm.name, 1.24, f" {short(arm.name, 14)}"))
+            after += [] if arm.base else [label(arm.name, 1.24, f" {short(arm.name, 14)}")]
     gap = (1.06 - lowest) * 9.5 / 175
-    return rows + apart(before.values(), "height", gap, 1.03) + apart(after, "height", gap, 1.03)
+    return rows + _apart(before.values(), gap) + _apart(after, gap)
 
 
-def apart(labels: Iterable[Row], field: str, gap: float, top: float) -> list[Row]:
+def _apart(labels: Iterable[Row], gap: float) -> list[Row]:
     """Labels from below, each moved up to be at least a gap above the one before."""
     placed: list[Row] = []
-    for label in sorted(labels, key=lambda label: (label[field], label["label"])):
-        height = max(label[field], placed[-1][field] + gap) if placed else label[field]
-        placed.append({**label, field: height})
-    overshoot = max(0.0, placed[-1][field] - top + gap / 2) if placed else 0.0
-    return [{**label, field: label[field] - overshoot} for label in placed]
+    for label in sorted(labels, key=lambda label: (label["height"], label["label"])):
+        least = placed[-1]["height"] + gap if placed else label["height"]
+        placed.append({**label, "height": max(label["height"], least)})
+    overshoot = max(0.0, placed[-1]["height"] - 1.03 + gap / 2) if placed else 0.0
+    return [{**label, "height": label["height"] - overshoot} for label in placed]
 
 
 # ---- All kinds
@@ -790,37 +712,36 @@ class Kind(NamedTuple):
     """A kind of plot: its name in words, who makes them, and why there may be none."""
 
     title: str
-    plots: Callable[[Group, Looks], list[Plot]]
+    plots: Drawing
     needs: str
 
 
-NO_BASE = "no arm's base is among the arms of the group"
 NO_THINKING = "no item has a response that thinks"
 NO_PAIR = "no arm and its base were measured on the same human task"
+UNLIKE = "no two models' lengths vary over the same items"
 KINDS = {
-    "slopes": Kind("Before and after training", slopes, NO_BASE),
+    "slopes": Kind(
+        "Before and after training", slopes, "no arm's base is among the arms of the group"
+    ),
     "scatter": Kind("Tokens against time", scatter, NO_THINKING),
     "course": Kind("Along training", curves, "no arm recorded probes at two steps of its training"),
     "inflation": Kind("Arm against base", inflation, NO_PAIR),
     "distributions": Kind("Effort", distributions, NO_THINKING),
     "status": Kind("Status", status, "there are no responses"),
-    "similarity": Kind(
-        "Fingerprints", similarity, "no two models' lengths vary over the same items"
-    ),
+    "similarity": Kind("Fingerprints", similarity, UNLIKE),
 }
 
 
 def gallery(study: Comparison) -> tuple[list[Plot], list[tuple[str, str, str]]]:
     """Every plot, group by group, and of what is left out the kind, the suite and the reason."""
-    every_look = looks(study.arms)
+    every_look = styles.looks(study.arms)
     found: list[Plot] = []
     left_out: list[tuple[str, str, str]] = []
     for place, group in enumerate(study.groups, start=1):
         suite = f"suite '{group.conditions.get('suite', 'without a name')}'"
         for kind in KINDS.values():
             of_kind = kind.plots(group, every_look)
-            if not of_kind:
-                left_out.append((kind.title, suite, kind.needs))
+            left_out += [] if of_kind else [(kind.title, suite, kind.needs)]
             for drawn in of_kind:
                 # Groups may share tasks, but not items.
                 parts, title = (*drawn.parts, f"group{place}"), f"{drawn.title} ({suite})"
@@ -829,22 +750,13 @@ def gallery(study: Comparison) -> tuple[list[Plot], list[tuple[str, str, str]]]:
 
 
 def write_figures(study: Comparison, folder: Path) -> list[Plot]:
-    """Write every plot of a study as PNG and PDF, and ``figures.md`` with their captions.
-
-    The same runs give the same bytes.
-
-    Raises:
-        UserError: the folder cannot be written.
-    """
+    """Write every plot of a study as PNG and PDF, and ``figures.md`` with their captions."""
     plots, left_out = gallery(study)
     save(plots, folder, ("png", "pdf"))
-    parts = ["# Figures", f"PNG with {DOTS_PER_INCH} dots an inch, and PDF."]
+    parts = ["# Figures", f"PNG with {styles.DOTS_PER_INCH} dots an inch, and PDF."]
     for of in plots:
-        parts += [
-            f"## {escape(of.title)}",
-            f"![{escape(of.title)}]({file_name(of)}.png)",
-            f"{escape(of.caption)} [PDF]({file_name(of)}.pdf)",
-        ]
+        title, file, caption = escape(of.title), file_name(of), escape(of.caption)
+        parts += [f"## {title}", f"![{title}]({file}.png)", f"{caption} [PDF]({file}.pdf)"]
     if left_out:
         lines = [f"- {kind}, {escape(suite)}: {escape(why)}." for kind, suite, why in left_out]
         parts += ["## Left out", "\n".join(lines)]
@@ -853,12 +765,12 @@ def write_figures(study: Comparison, folder: Path) -> list[Plot]:
 
 
 def save(plots: Sequence[Plot], folder: Path, formats: Sequence[str]) -> None:
-    """Write each plot as 'png' or 'pdf'; a UserError if the folder cannot be written."""
+    """Write each plot as 'png' or 'pdf', the same bytes from the same runs."""
     make_directory(folder)
     for of in plots:
-        drawn = svg(of.spec)
+        drawn = styles.svg(of.spec)
         for form in formats:
-            write(folder / f"{file_name(of)}.{form}", image(drawn, form))
+            write(folder / f"{file_name(of)}.{form}", styles.image(drawn, form))
 
 
 def file_name(of: Plot) -> str:
@@ -869,7 +781,7 @@ def file_name(of: Plot) -> str:
 def safe(text: str) -> str:
     """The text, if it is lower-case letters, digits and underscores; else what is left of it and a
     digest, so that different texts have different names."""
-    if SAFE.fullmatch(text) and not LIKE_A_DIGEST.search(text):
+    if re.fullmatch(r"[a-z0-9][a-z0-9_]{0,39}", text) and not re.search(r"_[0-9a-f]{8}", text):
         return text
     letters = re.sub(r"[^a-z0-9]+", "_", text.lower())[:40].strip("_")
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
