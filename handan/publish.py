@@ -216,13 +216,9 @@ def _listed(values: Mapping, above: str = "") -> Markup:
         if isinstance(value, Mapping):
             lines += filter(None, [_listed(value, f"{name}, ")])
         elif value is not None:
-            lines.append(f"- {escaping.escape(name)}: {escaping.escape(_shown(value))}")
+            if isinstance(value, list):
+                value = ", ".join(map(str, value)) or "none"
+            elif isinstance(value, (int, float)) and not isinstance(value, bool):
+                value = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+            lines.append(f"- {escaping.escape(name)}: {escaping.escape(value)}")
     return Markup("\n".join(lines))
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

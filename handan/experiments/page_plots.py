@@ -1,30 +1,14 @@
 """The plots of the results page, as SVG files that are the same bytes from the same numbers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from handan.experiments.declare import GREEDY, SAMPLED, Experiment
+from handan.report import plot_styles as styles
 from handan.report.formatting import MINUS, correlation
-from handan.report.plot_styles import (
-    BOTH_COLUMNS,
-    DOTTED,
-    INK,
-    LOOKS,
-    MUTED,
-    SHORT,
-    Row,
-    Spec,
-    field,
-    mark,
-    named,
-    panels,
-    plot,
-    side,
-    svg,
-)
+from handan.report.plot_styles import INK, MUTED, SHORT, Row, Spec, field, mark, named, plot, side
 from handan.report.plots import written
 
-NAME_HEIGHT = 0.052  # of a name in a scatter of correlations
 SHIFT = {SAMPLED: -0.16, GREEDY: 0.16}
 Found = Mapping[str, Any]
 
@@ -57,7 +41,7 @@ def alignment(study: Experiment, found: Found) -> Drawn:
     lines = [mark("rule", {"x": {"datum": 0}}, color=MUTED, strokeWidth=0.8)]
     if found["oracle"] and found["oracle"]["value"] is not None:
         at_oracle = {"x": {"datum": found["oracle"]["value"]}}
-        lines.append(mark("rule", at_oracle, color=INK, strokeDash=DOTTED))
+        lines.append(mark("rule", at_oracle, color=INK, strokeDash=styles.DOTTED))
     title = "mean r of log tokens with log response time over the human tasks"
     drawn = _rows(names, headings, lines, title, 13.5, {"domainMax": 1})
     caption = (
@@ -65,7 +49,7 @@ def alignment(study: Experiment, found: Found) -> Drawn:
         "are single seeds. Dotted: the noise-free length of the carry-cost format. In each group "
         "the first row is what the others are compared with."
     )
-    return Drawn(_file(plot(rows, "", drawn)), caption, f"Mean r by arm: {'; '.join(said)}")
+    return _drawn(rows, drawn, caption, f"Mean r by arm: {'; '.join(said)}")
 
 
 def _points(measured: Mapping[str, Any] | None, place: int, at: str) -> list[Row]:
@@ -81,33 +65,27 @@ def _points(measured: Mapping[str, Any] | None, place: int, at: str) -> list[Row
 
 def _by_temperature(orient: str | None) -> dict[str, Spec]:
     """Colour and shape by temperature, with a legend if it is said where."""
-    labels = "replace(datum.label, '=', ' = ')"
-    legend = orient and {
-        "orient": orient,
-        "labelExpr": labels,
-        "symbolSize": 50,
-        "symbolOpacity": 1,
-    }
+    legend = orient and {"orient": orient, "labelExpr": "replace(datum.label, '=', ' = ')"}
+    legend = legend and {**legend, "symbolSize": 50, "symbolOpacity": 1}
     of = {"field": "at", "type": "nominal", "title": None, "legend": legend}
-    ranges = {"color": [LOOKS[3].light, LOOKS[2].light], "shape": ["circle", "diamond"]}
-    return {
-        channel: {**of, "scale": {"domain": [SAMPLED, GREEDY], "range": values}}
-        for channel, values in ranges.items()
-    }
+    domain = {"domain": [SAMPLED, GREEDY]}
+    colours = {**domain, "range": [styles.LOOKS[3].light, styles.LOOKS[2].light]}
+    shapes = {**domain, "range": ["circle", "diamond"]}
+    return {"color": {**of, "scale": colours}, "shape": {**of, "scale": shapes}}
 
 
 def _rows(
-    names: Sequence[str],
-    headings: Sequence[int],
-    behind: Sequence[Spec],
+    names: list[str],
+    headings: list[int],
+    behind: list[Spec],
     title: str,
     height: float,
-    scale: Mapping[str, Any],
+    scale: Spec,
 ) -> Spec:
     """A named row for each place, with points, intervals and single seeds on one axis."""
     channels = _by_temperature("top")
     colour = {"color": channels["color"]}
-    bold = {"test": f"indexof({list(headings)}, datum.value) >= 0", "value": "bold"}
+    bold = {"test": f"indexof({headings}, datum.value) >= 0", "value": "bold"}
     places: Spec = {"values": list(range(len(names))), "labelExpr": named(names)}
     places["labelFontWeight"] = {"condition": bold, "value": "normal"}
     y = side("row", None, {"domain": [len(names) - 0.5, -0.5]}, **places, grid=False, ticks=False)
@@ -119,8 +97,7 @@ def _rows(
         mark("circle", {"x": field(x, "seed"), "y": y, **colour}, "seed", size=6),
         mark("point", {"x": x, "y": y, **channels}, "value", size=26, filled=True, opacity=1),
     ]
-    longest = max(map(len, names))
-    width = BOTH_COLUMNS - 5 * longest
+    width = styles.BOTH_COLUMNS - 5 * max(map(len, names))
     return {"layer": layers, "width": width, "height": height * len(names)}
 
 
@@ -129,9 +106,11 @@ def tests(study: Experiment, found: Found) -> Drawn:
     shown = [test for test in found["tests"] if test["measure"] == "difference"]
     pairs = list(dict.fromkeys((row["a"], row["b"]) for row in shown))
     rows: list[Row] = []
+    said = []
     for row in shown:
         measured = {**row, "value": row["difference"]}
         rows += _points(measured, pairs.index((row["a"], row["b"])), row["at"])
+        said.append(f"{row['a']} less {row['b']}, {row['at']}: {correlation(row['difference'])}")
     behind = [mark("rule", {"x": {"datum": 0}}, color=INK, strokeWidth=0.8)]
     caption = (
         "The confirmatory differences, 95 % intervals over seeds and items, not over people; small "
@@ -144,11 +123,7 @@ def tests(study: Experiment, found: Found) -> Drawn:
         caption += "; shaded: differences that count as none"
     names = [f"{a} {MINUS} {b}" for a, b in pairs]
     drawn = _rows(names, [], behind, "difference of mean r", 24, {})
-    said = "; ".join(
-        f"{row['a']} less {row['b']}, {row['at']}: {correlation(row['difference'])}"
-        for row in shown
-    )
-    return Drawn(_file(plot(rows, "", drawn)), f"{caption}.", f"Differences of mean r: {said}")
+    return _drawn(rows, drawn, f"{caption}.", f"Differences of mean r: {'; '.join(said)}")
 
 
 def traces(study: Experiment, found: Found) -> Drawn:
@@ -183,36 +158,34 @@ def traces(study: Experiment, found: Found) -> Drawn:
         *written(name, "left", dx=1, fontSize=6, baseline="middle"),
         mark("point", {"x": x, "y": y, **channels}, "r", size=24, filled=True, opacity=1),
     ]
-    drawn = panels(layers, [[at.replace("=", " = ")] for at in (SAMPLED, GREEDY)], 2, (225, 290))
+    titles = [[at.replace("=", " = ")] for at in (SAMPLED, GREEDY)]
+    drawn = styles.panels(layers, titles, 2, (225, 290))
     caption = (
         "Allocation that students imitate and the allocation they show on items that were never "
         "trained: r of log length with the log of the noise-free length; of single traces, and of "
         "means of eight responses at T = 1. Lines: 95 % intervals over seeds and items."
     )
     description = f"Allocation of traces and of students, T = 1: {'; '.join(said)}"
-    return Drawn(_file(plot(_named_apart(rows), "", drawn)), caption, description)
+    return _drawn(_named_apart(rows), drawn, caption, description)
 
 
 def _named_apart(rows: Sequence[Row]) -> list[Row]:
     """Rows with the place of their names, moved up where these would cover each other."""
     placed: list[Row] = []
+    step = 0.052  # height of a name
     for row in sorted(rows, key=lambda row: row["r"]):
         height = row["r"] - 0.02
         for other in placed:
             near = other["panel"] == row["panel"] and abs(other["x"] - row["x"]) < 0.45
-            if near and height < other["height"] + NAME_HEIGHT:
-                height = other["height"] + NAME_HEIGHT
+            height = max(height, other["height"] + step) if near else height
         placed.append({**row, "height": height, "name": row["x"] + 0.07})
     return placed
 
 
-def _file(spec: Spec) -> str:
-    """The SVG with a line for each element."""
-    return svg(spec).replace("><", ">\n<") + "\n"
+def _drawn(rows: Sequence[Row], drawn: Spec, caption: str, description: str) -> Drawn:
+    """The SVG has a line for each element."""
+    svg = styles.svg(plot(rows, "", drawn)).replace("><", ">\n<")
+    return Drawn(f"{svg}\n", caption, description)
 
 
-PLOTS: dict[str, Callable[[Experiment, Found], Drawn]] = {
-    "alignment": alignment,
-    "tests": tests,
-    "traces": traces,
-}
+PLOTS = {"alignment": alignment, "tests": tests, "traces": traces}

@@ -1,7 +1,6 @@
 """The plots of the page: interactive charts with their data, and inline SVG of the other kinds.
 
-One specification draws all charts of a kind. What differs from chart to chart are parameters and
-rows, which ``page.js`` fills in.
+One specification draws all charts of a kind; ``page.js`` fills in parameters and rows of each.
 """
 
 import json
@@ -11,69 +10,32 @@ from typing import Any, NamedTuple
 import vl_convert
 from markupsafe import Markup
 
+from handan.report import plot_data
+from handan.report import plot_styles as styles
 from handan.report.comparison import Arm, Comparison, Group, course, known_axes
 from handan.report.formatting import TIE, bounds, correlation, name, number, plain
-from handan.report.plot_data import (
-    Fit,
-    curve_rows,
-    fit_rows,
-    inflation_fits,
-    item_rows,
-    known_curves,
-    multiples,
-    reference_rows,
-    thinking_arms,
-    trained_arms,
-)
-from handan.report.plot_styles import (
-    CONFIG,
-    DASHED,
-    INK,
-    SOLID,
-    Axis,
-    Looks,
-    Row,
-    Spec,
-    inline_svg,
-    log_side,
-    logarithmic,
-    rounded,
-    themed,
-)
+from handan.report.plot_data import Fit, fit_rows, inflation_fits, item_rows, known_curves
+from handan.report.plot_styles import CONFIG, INK, Axis, Looks, Row, Spec, logarithmic
 from handan.report.plots import KINDS, Plot, curve_layers, curve_said, item_layers
 
 HEIGHT = 270  # pixels, with axes; also in style.css
-POINT_SIZE, CHOSEN_SIZE, CURVE_POINT_SIZE = 42, 150, 40
-PAGE_CONFIG = {
-    **CONFIG,
-    "background": None,
-    "padding": {"left": 2, "right": 8, "top": 6, "bottom": 2},
-    "font": "system-ui, sans-serif",
-    "axis": {**CONFIG["axis"], "labelFontSize": 11, "titleFontSize": 12},
-    "text": {"color": INK, "fontSize": 11},
-}
+PAGE_CONFIG = {**CONFIG, "background": None, "font": "system-ui, sans-serif"}
+PAGE_CONFIG["padding"] = {"left": 2, "right": 8, "top": 6, "bottom": 2}
+PAGE_CONFIG["axis"] = {**CONFIG["axis"], "labelFontSize": 11, "titleFontSize": 12}
+PAGE_CONFIG["text"] = {"color": INK, "fontSize": 11}
 
 
 class Chart(NamedTuple):
-    """One interactive chart, of one arm and task where these are given.
+    """One interactive chart, of one arm and task where these are given."""
 
-    ``caption`` and ``description`` say its numbers: under the title, and in full for those who do
-    not see it. ``identity`` is unique on the page; ``parameters`` are of its kind's specification.
-    """
-
-    identity: str
+    identity: str  # unique on the page
     kind: str
     title: str
-    caption: str
-    description: str
-    parameters: Mapping[str, Any]
+    caption: str  # its numbers in short, under the title
+    description: str  # its numbers in full, for those who do not see it
+    parameters: Mapping[str, Any]  # of its kind's specification
     arm: str | None = None
     task: str | None = None
-
-    def for_script(self) -> dict[str, Any]:
-        """What page.js needs of it, as JSON."""
-        names = {"arm": self.arm and plain(self.arm), "task": self.task and plain(self.task)}
-        return {"kind": self.kind, "title": self.title, "parameters": self.parameters, **names}
 
 
 def charts(study: Comparison, of: Looks) -> tuple[dict[str, list[Chart]], dict[str, Any]]:
@@ -81,14 +43,14 @@ def charts(study: Comparison, of: Looks) -> tuple[dict[str, list[Chart]], dict[s
 
     Item by item they are of the largest group's arms, along training of every arm.
     """
-    group, arms = study.main, trained_arms(study.arms)
+    group, arms = study.main, plot_data.trained_arms(study.arms)
     fits = inflation_fits(group)
     rows: dict[str, list[Row]] = {"items": [], "scatter": [], "inflation": []}
     drawn: dict[str, list[Chart]] = {"scatter": [], "inflation": []}
     for task in group.tasks("human"):
         items = {
             arm.name: item_rows(group, arm.name, task, fits.get((arm.name, task)))
-            for arm in thinking_arms(group, task)
+            for arm in plot_data.thinking_arms(group, task)
         }
         if not items:
             continue
@@ -96,30 +58,36 @@ def charts(study: Comparison, of: Looks) -> tuple[dict[str, list[Chart]], dict[s
         seconds, tokens = (logarithmic([row[of] for row in every]) for of in ("seconds", "tokens"))
         for arm, own in items.items():
             found = {"items": own, "scatter": fit_rows(group, task, own, "seconds")}
-            place = f"scatter-{len(drawn['scatter'])}"
-            drawn["scatter"].append(_scatter(group, task, arm, place, _axes(seconds, tokens)))
+            made = {"scatter": (_scatter_said(group, task, arm), _axes(seconds, tokens))}
             if fit := fits.get((arm, task)):
-                found["inflation"] = multiples(fit, tokens.low, tokens.high)
+                found["inflation"] = plot_data.multiples(fit, tokens.low, tokens.high)
                 found["inflation"] += fit_rows(group, task, own, "base_tokens")
-                place = f"inflation-{len(drawn['inflation'])}"
-                drawn["inflation"].append(_inflation(task, arm, fit, place, _axes(tokens, tokens)))
+                made["inflation"] = (_inflation_said(task, arm, fit), _axes(tokens, tokens))
+            for kind, (words, axes) in made.items():
+                place = f"{kind}-{len(drawn[kind])}"
+                drawn[kind].append(Chart(place, kind, *words, axes, arm, task))
             for table, of_arm in found.items():
                 rows[table] += [{"arm": arm, "task": task, **row} for row in of_arm]
     rows["courses"] = [{"arm": arm.name, **row} for arm in arms for row in course(arm)]
     drawn["course"], rows["references"] = _curve_charts(group, arms)
-    every_chart = [chart for of_kind in drawn.values() for chart in of_kind]
+    panels = {}
+    for chart in (chart for of_kind in drawn.values() for chart in of_kind):
+        names = {"arm": chart.arm and plain(chart.arm), "task": chart.task and plain(chart.task)}
+        known = {"kind": chart.kind, "title": chart.title, "parameters": chart.parameters}
+        panels[chart.identity] = {**known, **names}
     return drawn, {
-        "specifications": specifications(of),
+        "specifications": _specifications(of),
         "data": {table: _table(found) for table, found in rows.items()},
         "axes": known_axes(arms),
-        "panels": {chart.identity: chart.for_script() for chart in every_chart},
+        "panels": panels,
     }
 
 
 def _table(rows: Sequence[Row]) -> dict[str, Any]:
     """Named columns and rows of values, as JSON: no name is repeated row by row."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    return {"columns": columns, "rows": [[rounded(row.get(of)) for of in columns] for row in rows]}
+    values = [[styles.rounded(row.get(of)) for of in columns] for row in rows]
+    return {"columns": columns, "rows": values}
 
 
 def _axes(x: Axis, y: Axis) -> dict[str, Any]:
@@ -128,64 +96,59 @@ def _axes(x: Axis, y: Axis) -> dict[str, Any]:
     return {f"{side}_{part}": of for side in axes for part, of in axes[side]._asdict().items()}
 
 
-def _scatter(
-    group: Group, task: str, arm: str, identity: str, parameters: Mapping[str, Any]
-) -> Chart:
+def _scatter_said(group: Group, task: str, arm: str) -> tuple[str, str, str]:
+    """Title, caption and description."""
     of_task = group.result["models"][arm]["tasks"][task]
     r = f"r = {correlation(of_task['r_loglog'])} {bounds(of_task['r_loglog_ci'])}"
     ceiling = group.task_figure(task, "ceiling")
     known = "" if ceiling is None else f", human{TIE}ceiling{TIE}{correlation(ceiling)}"
     title = f"{plain(arm)}, {name(task)}: reasoning tokens against people's time"
-    caption = f"{r}, n = {of_task['n']} items{known}"
     tokens = f"{number(of_task['mean_tokens'])} reasoning tokens on average"
     said = f"Scatter plot with a fitted line. {of_task['n']} items, {r}{known}; {tokens}."
-    return Chart(identity, "scatter", title, caption, said, parameters, arm, task)
+    return title, f"{r}, n = {of_task['n']} items{known}", said
 
 
-def _inflation(
-    task: str, arm: str, fit: Fit, identity: str, parameters: Mapping[str, Any]
-) -> Chart:
+def _inflation_said(task: str, arm: str, fit: Fit) -> tuple[str, str, str]:
+    """Title, caption and description."""
     ratio, base = number(fit["geometric_mean_ratio"], 2), plain(fit["base"])
     slope = f"b = {correlation(fit['b'])} {bounds(fit['b_ci'])}"
     title = f"{plain(arm)}, {name(task)}: tokens against those of {base}"
-    caption = f"k = {ratio}, {slope}, n = {fit['n']} items"
     times = f"On average {plain(arm)} writes {ratio} times the tokens of {base}"
     said = f"Scatter plot of {fit['n']} items with three lines. {times}; {slope}."
-    return Chart(identity, "inflation", title, caption, said, parameters, arm, task)
+    return title, f"k = {ratio}, {slope}, n = {fit['n']} items", said
 
 
 def _curve_charts(group: Group, arms: Sequence[Arm]) -> tuple[list[Chart], list[Row]]:
     """One chart for each measure along training, all arms in it, and their horizontal lines."""
     found, references = [], []
     for place, curve in enumerate(known_curves(group, arms)):
-        rows = curve_rows(arms, curve.key, "step")
-        lines = reference_rows(group, curve, rows)
+        rows = plot_data.curve_rows(arms, curve.key, "step")
+        lines = plot_data.reference_rows(group, curve, rows)
         references += [{"measure": curve.key, **row} for row in lines]
-        said = f"Line chart along training. {curve_said(rows, curve)}."
-        names = (f"course-{place}", "course", curve.title, "")
-        found.append(Chart(*names, said, {"measure": curve.key}, task=curve.task))
+        words = (curve.title, "", f"Line chart along training. {curve_said(rows, curve)}.")
+        measure = {"measure": curve.key}
+        found.append(Chart(f"course-{place}", "course", *words, measure, task=curve.task))
     return found, references
 
 
-def specifications(of: Looks) -> dict[str, Spec]:
+def _specifications(of: Looks) -> dict[str, Spec]:
     """Compiled Vega of the three kinds of chart: 'scatter', 'inflation' and 'course'."""
-    axes = [Axis(*({"expr": f"{side}_{part}"} for part in Axis._fields)) for side in "xy"]
-    tokens = "tokens of the arm"
+    scatter = {"seconds": "people's time, s", "tokens": "reasoning tokens"}
+    inflation = {"base_tokens": "tokens of the base", "tokens": "tokens of the arm"}
     return {
-        "scatter": _items("seconds", "people's time, s", "reasoning tokens", axes, of, SOLID),
-        "inflation": _items("base_tokens", "tokens of the base", tokens, axes, of, DASHED),
+        "scatter": _items(scatter, of, styles.SOLID),
+        "inflation": _items(inflation, of, styles.DASHED),
         "course": _curves(of),
     }
 
 
-def _items(
-    field: str, x_title: str, y_title: str, axes: Sequence[Axis], of: Looks, dash: list[int]
-) -> Spec:
-    """The items of a chart, and the chosen one once more, larger and outlined."""
-    x, y = log_side(field, x_title, axes[0]), log_side("tokens", y_title, axes[1])
-    layers = item_layers(x, y, of, dash, POINT_SIZE)
+def _items(titles: Mapping[str, str], of: Looks, dash: list[int]) -> Spec:
+    """The items of a chart by {field: title}, the chosen one once more, larger and outlined."""
+    axes = [Axis(*({"expr": f"{side}_{part}"} for part in Axis._fields)) for side in "xy"]
+    x, y = (styles.log_side(*of, axis) for of, axis in zip(titles.items(), axes, strict=True))
+    layers = item_layers(x, y, of, dash, 42)
     chosen = {**layers[-1], "transform": [{"filter": "datum.item === chosen"}]}
-    shown = {"size": CHOSEN_SIZE, "fillOpacity": 1, "stroke": INK, "strokeWidth": 2}
+    shown = {"size": 150, "fillOpacity": 1, "stroke": INK, "strokeWidth": 2}
     chosen["mark"] = {**chosen["mark"], **shown}
     values = {"chosen": ""} | _axes(Axis(1, 10, [1, 10]), Axis(1, 10, [1, 10]))
     return _compiled({"data": {"name": "rows"}, "layer": [*layers, chosen]}, values)
@@ -193,29 +156,19 @@ def _items(
 
 def _curves(of: Looks) -> Spec:
     """A measure along training; ``axis`` names the field of the x axis, ``arms`` those shown."""
-    rows, references = curve_layers(of, (None, None), CURVE_POINT_SIZE)
+    rows, references = curve_layers(of, (None, None), 40)
     shown = "indexof(arms, datum.arm) >= 0"
     fields = {"at": "axis", "value": "measure", "full": "'full/' + measure"}
     fields |= {end: f"measure + '_ci_{end}'" for end in ("low", "high")}
-    read: list[Spec] = [
-        {"calculate": f"datum[{key}]", "as": field} for field, key in fields.items()
-    ]
-    of_measure = f"datum.measure === measure && (datum.arm === '' || {shown})"
+    read: list[Spec] = [{"calculate": f"datum[{of}]", "as": field} for field, of in fields.items()]
+    read.append({"filter": f"{shown} && isValid(datum.at)"})
+    of_measure = [{"filter": f"datum.measure === measure && (datum.arm === '' || {shown})"}]
     layers = [
-        {
-            "data": {"name": "courses"},
-            "transform": [*read, {"filter": f"{shown} && isValid(datum.at)"}],
-            "layer": rows,
-        },
-        {
-            "data": {"name": "references"},
-            "transform": [{"filter": of_measure}],
-            "layer": references,
-        },
+        {"data": {"name": "courses"}, "transform": read, "layer": rows},
+        {"data": {"name": "references"}, "transform": of_measure, "layer": references},
     ]
-    return _compiled(
-        {"layer": layers}, {"axis": "step", "measure": "", "arms": list(map(plain, of))}
-    )
+    values = {"axis": "step", "measure": "", "arms": list(map(plain, of))}
+    return _compiled({"layer": layers}, values)
 
 
 def _compiled(spec: Spec, parameters: Mapping[str, Any]) -> Spec:
@@ -224,7 +177,7 @@ def _compiled(spec: Spec, parameters: Mapping[str, Any]) -> Spec:
     given = [{"name": parameter, "value": value} for parameter, value in parameters.items()]
     autosize = {"type": "fit", "contains": "padding"}
     whole = {**spec, **size, "params": given, "autosize": autosize, "config": PAGE_CONFIG}
-    compiled: Spec = json.loads(themed(json.dumps(vl_convert.vegalite_to_vega(whole))))
+    compiled: Spec = json.loads(styles.themed(json.dumps(vl_convert.vegalite_to_vega(whole))))
     return compiled
 
 
@@ -244,7 +197,7 @@ def inline_plots(group: Group, of: Looks) -> dict[str, list[tuple[Plot, Markup]]
         elif kind != "slopes" and human:
             plots = [plot for plot in plots if plot.task is None or plot.task in human]
         found[kind] = [
-            (plot, inline_svg(plot.spec, f"{kind}-figure-{place}", plot.title, plot.caption))
+            (plot, styles.inline_svg(plot.spec, f"{kind}-figure-{place}", plot.title, plot.caption))
             for place, plot in enumerate(plots)
         ]
     return found

@@ -71,8 +71,6 @@ SHORT["labelExpr"] += " : datum.label"
 NO_OVERLAP = {"labelOverlap": "greedy", "labelSeparation": 4}
 # A mark that belongs to an arm says so; the page hides it with the arm.
 OWNED = {"aria": True, "description": {"expr": "'arm:' + datum.arm"}}
-MARGIN = 1.12  # between the outermost points of a logarithmic axis and its ends
-ENOUGH_TICKS = 4
 
 Spec = dict[str, Any]
 Row = dict[str, Any]
@@ -90,15 +88,16 @@ class Axis(NamedTuple):
 def logarithmic(values: Iterable[float]) -> Axis:
     """A logarithmic axis that holds positive values, with round numbers at its ticks."""
     known = list(values)
-    low, high = float(min(known)) / MARGIN, float(max(known)) * MARGIN
+    margin, enough = 1.12, 4
+    low, high = float(min(known)) / margin, float(max(known)) * margin
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7), tuple(range(1, 10))):
         found = [step * 10.0**decade for decade in decades for step in steps]
         ticks = [tick for tick in found if low <= tick <= high]
-        if len(ticks) >= ENOUGH_TICKS:
+        if len(ticks) >= enough:
             return Axis(low, high, ticks)
     unit = 10.0 ** math.floor(math.log10(high - low))
-    step = next(unit / by for by in (1, 2, 5, 10) if (high - low) * by / unit >= ENOUGH_TICKS)
+    step = next(unit / by for by in (1, 2, 5, 10) if (high - low) * by / unit >= enough)
     multiples = range(math.ceil(low / step), math.floor(high / step) + 1)
     return Axis(low, high, [float(f"{step * of:.6g}") for of in multiples])
 

@@ -28,12 +28,9 @@ from handan.report.plot_styles import INK, MUTED, OWNED, Looks, Row, Spec, field
 DEMANDS = {"human": "people's time, s", "analytic": "analytic cost"}
 # Horizontal axes of curves, keys of ``course.AXES``.
 CURVE_AXES = ("step", "budget/trained_tokens", "budget/model_flops", "budget/device_seconds")
-MIN_FACTOR = 1.5  # of the axis of residuals, so that none looks large for want of others
 MAX_COLUMNS = 3  # tasks beside each other in one plot of inflation
-MAX_WITH_INTERVALS = 7  # models beside each other, so that the intervals can be read
 MAX_LETTERS = 22  # of an arm's name
 CONDITIONS = [["with sampling"], ["without sampling (T = 0)"]]
-BINS = 40  # of a histogram on the logarithmic axis
 NOT_RECORDED = "status not recorded"
 # What became of a response; dark and light enough to be told apart in grey, too.
 FILLS = {"complete": styles.GRID, "cut at the cap": "#d55e00", "unparsed": "#4a2c00"}
@@ -42,15 +39,12 @@ POINT: dict[str, Any] = {"fillOpacity": 0.55, "strokeWidth": 0, "clip": True, "c
 
 
 class Plot(NamedTuple):
-    """One plot, of one task or arm where these are given.
-
-    ``parts`` tell it from others of its kind; ``caption`` says how to read it and all its numbers.
-    """
+    """One plot, of one task or arm where these are given."""
 
     kind: str
-    parts: tuple[str, ...]
+    parts: tuple[str, ...]  # that tell it from others of its kind
     title: str
-    caption: str
+    caption: str  # how to read it, and all its numbers
     spec: Spec
     task: str | None = None
     arm: str | None = None
@@ -75,14 +69,6 @@ def _span(numbers: Iterable[int]) -> str:
     return " to ".join(map(str, dict.fromkeys([*known[:1], *known[-1:]]))) or "unknown"
 
 
-def _what(task: str) -> str:
-    return sentence(short(name(task), 50))
-
-
-def _condition(greedy: bool) -> str:
-    return "at T = 0" if greedy else "with sampling"
-
-
 def _models(group: Group) -> list[tuple[Row, str]]:
     """Every model with its panel, row and arm: with sampling, then at T = 0."""
     return [
@@ -95,11 +81,10 @@ def _models(group: Group) -> list[tuple[Row, str]]:
 
 def _answers(group: Group, task: str) -> list[tuple[Row, str, TaskCosts]]:
     """Panel, row and arm, model, and costs, where a model has responses on a task."""
-    found = [(place, model, group.costs[model].get(task)) for place, model in _models(group)]
     return [
         (place, model, costs)
-        for place, model, costs in found
-        if costs is not None and np.isfinite(costs.tokens).any()
+        for place, model in _models(group)
+        if (costs := group.costs[model].get(task)) is not None and np.isfinite(costs.tokens).any()
     ]
 
 
@@ -169,7 +154,8 @@ def scatter(group: Group, of: Looks, task: str) -> Plot | None:
         "band and 95 % interval of r, from a bootstrap over items. "
         f"{sentence('; '.join(said))}.{_ceiling_said(ceiling)}"
     )
-    return Plot("scatter", (task,), title, caption, plot(rows, _what(task) + known, drawn), task)
+    spec = plot(rows, sentence(short(name(task), 50)) + known, drawn)
+    return Plot("scatter", (task,), title, caption, spec, task)
 
 
 def _ceiling_said(ceiling: float | None) -> str:
@@ -227,7 +213,7 @@ def _inflation(
     above = styles.panels(layers, titles, columns, (width, 180))
     below = styles.panels(_residual_layers(every, x, of), [], columns, (width, 64))
     flush = {"bounds": "flush"}  # so that the panels of both rows are below each other
-    condition = _condition(greedy)
+    condition = "at T = 0" if greedy else "with sampling"
     heading = f"{short(arm.name, MAX_LETTERS)}, {condition}"
     title = f"{plain(arm.name)} against its base {plain(arm.base)}, item by item, {condition}"
     caption = (
@@ -245,7 +231,8 @@ def _inflation(
 def _residual_layers(items: Sequence[Row], x: Spec, of: Looks) -> list[Spec]:
     """What is left of each item beside the fitted line, as a factor."""
     logs = [abs(np.log(row["residual"])) for row in items if np.isfinite(row["residual"])]
-    most = max(np.log(MIN_FACTOR), 1.1 * max(logs, default=0.0))
+    # None looks large for want of others.
+    most = max(np.log(1.5), 1.1 * max(logs, default=0.0))
     steps = int(most / np.log(2))
     powers = [2.0**step for step in range(-steps, steps + 1, 1 + steps // 3)]
     ticks = powers if steps else [1 / 1.5, 1, 1.5]
@@ -294,12 +281,11 @@ def curves(group: Group, of: Looks) -> list[Plot]:
     """Alignment against step and every recorded budget, then the other measures against step."""
     arms = plot_data.trained_arms(group.arms)
     every = plot_data.known_curves(group, arms)
+    alignment, others = ([curve for curve in every if curve.is_r is r] for r in (True, False))
     out = []
     for axis in CURVE_AXES:
         known = [arm for arm in arms if all(axis in row for row in course(arm))]
-        alignment = [curve for curve in every if curve.is_r]
         out.append(_curves(group, of, known, alignment, axis, "alignment"))
-    others = [curve for curve in every if not curve.is_r]
     out.append(_curves(group, of, arms, others, "step", "measures"))
     return [drawn for drawn in out if drawn]
 
@@ -405,7 +391,7 @@ def distributions(group: Group, of: Looks, task: str) -> Plot | None:
         for place, model, costs in _answers(group, task)
     ]
     axis = styles.logarithmic(np.concatenate([tokens[tokens > 0] for *_, tokens in found]))
-    edges = np.geomspace(axis.low, axis.high, BINS + 1)
+    edges = np.geomspace(axis.low, axis.high, 41)  # of 40 bins
     rows: list[Row] = []
     said = []
     for place, model, tokens in found:
@@ -453,7 +439,9 @@ def distributions(group: Group, of: Looks, task: str) -> Plot | None:
         "reasoning token have no place on the axis: histograms and boxes leave them out, and their "
         f"share is printed. {sentence('; '.join(said))}."
     )
-    spec = plot(rows, f"{_what(task)}: {title}", _by_arm(group, layers, 60, 32, -5))
+    spec = plot(
+        rows, f"{sentence(short(name(task), 50))}: {title}", _by_arm(group, layers, 60, 32, -5)
+    )
     whole = f"{sentence(name(task))}: {title}"
     return Plot("distributions", (task,), whole, caption, spec, task)
 
@@ -514,7 +502,9 @@ def status(group: Group, of: Looks, task: str) -> Plot | None:
         f"cap ({cap} tokens), unparsed, without a reasoning token, complete. The diamond and the "
         f"number beside it are right answers among all. {'; '.join(said)}."
     )
-    spec = plot(rows, f"{_what(task)}: {title}", _by_arm(group, layers, 95, 21, 0))
+    spec = plot(
+        rows, f"{sentence(short(name(task), 50))}: {title}", _by_arm(group, layers, 95, 21, 0)
+    )
     return Plot("status", (task,), f"{sentence(name(task))}: {title}", caption, spec, task)
 
 
@@ -534,7 +524,7 @@ def similarity(group: Group, of: Looks) -> list[Plot]:
 
 def _similarity(models: Sequence[str], rows: Sequence[Mapping[str, Any]], greedy: bool) -> Plot:
     size = len(models)
-    roomy = size <= MAX_WITH_INTERVALS
+    roomy = size <= 7  # models beside each other, so that the intervals can be read
     cells, said = [], []
     for row in rows:
         right, down = sorted(models.index(row[side]) for side in "ab")
@@ -563,7 +553,7 @@ def _similarity(models: Sequence[str], rows: Sequence[Mapping[str, Any]], greedy
     width = styles.width_of(1, 60 + letters, narrow=size <= 3)
     height = 36 * (size - 1) if roomy else min(30 * size, 400)
     n = f"n = {_span(row['n'] for row in rows)} items"
-    title = f"Similarity of difficulty fingerprints {_condition(greedy)}"
+    title = f"Similarity of difficulty fingerprints {'at T = 0' if greedy else 'with sampling'}"
     caption = (
         "Pearson's r over items of two models' log tokens, z-scored within tasks, with its "
         "95 % interval from a bootstrap over items. Orange above 0, purple below 0. "
@@ -608,15 +598,11 @@ def _slopes(group: Group, of: Looks, task: str | None, values: Values, lowest: f
     ceiling = group.task_figure(task, "ceiling") if task else group.ceiling()
     costs = [[group.costs[arm.name].get(of) for of in tasks] for arm in group.arms]
     n = f"n = {max(sum(len(of.items) for of in own if of is not None) for own in costs)} items"
-    known: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+    known: list[dict[str, Any]] = [{}, {}]
     for place, model in _models(group):
-        if model in values:
-            known[place["panel"]][place["arm"]] = values[model]
-    rows = [
-        {"panel": panel, **row}
-        for panel in (0, 1)
-        for row in _slope_rows(group.arms, known[panel], lowest)
-    ]
+        known[place["panel"]] |= {place["arm"]: values[model]} if model in values else {}
+    of_panels = [_slope_rows(group.arms, of_panel, lowest) for of_panel in known]
+    rows = [{"panel": panel, **row} for panel in (0, 1) for row in of_panels[panel]]
     channels = styles.of_arms(of)
     colour = {"color": channels["color"]}
     label = named(["base", "trained"])
@@ -718,11 +704,10 @@ class Kind(NamedTuple):
 
 NO_THINKING = "no item has a response that thinks"
 NO_PAIR = "no arm and its base were measured on the same human task"
+NO_BASE = "no arm's base is among the arms of the group"
 UNLIKE = "no two models' lengths vary over the same items"
 KINDS = {
-    "slopes": Kind(
-        "Before and after training", slopes, "no arm's base is among the arms of the group"
-    ),
+    "slopes": Kind("Before and after training", slopes, NO_BASE),
     "scatter": Kind("Tokens against time", scatter, NO_THINKING),
     "course": Kind("Along training", curves, "no arm recorded probes at two steps of its training"),
     "inflation": Kind("Arm against base", inflation, NO_PAIR),
@@ -779,8 +764,7 @@ def file_name(of: Plot) -> str:
 
 
 def safe(text: str) -> str:
-    """The text, if it is lower-case letters, digits and underscores; else what is left of it and a
-    digest, so that different texts have different names."""
+    """The text, if it is of lower-case letters, digits and '_'; else what is left and a digest."""
     if re.fullmatch(r"[a-z0-9][a-z0-9_]{0,39}", text) and not re.search(r"_[0-9a-f]{8}", text):
         return text
     letters = re.sub(r"[^a-z0-9]+", "_", text.lower())[:40].strip("_")
