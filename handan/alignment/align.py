@@ -12,16 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from handan.alignment import correlation as stats
 from handan.alignment.bootstrap import NO_INTERVAL, Bootstrap, Correlation, correlate
 from handan.alignment.contrasts import contrasts, notes_on_items, power_table
-from handan.alignment.correlation import (
-    INVERSE_VARIANCE,
-    MIN_ITEMS,
-    TASK_WEIGHTS,
-    finite_or_none,
-    fisher_mean,
-    mean_of_known,
-)
 from handan.alignment.costs import RESPONSE, CostTable, as_table
 from handan.alignment.inflation import inflation
 from handan.alignment.items import TaskCosts, final_costs, item_costs
@@ -54,7 +47,7 @@ def align(
     participants: Mapping[str, Participants] | None = None,
     norms_dir: Path | None = None,
     equivalence_bound: float = 0.1,
-    task_weights: str = INVERSE_VARIANCE,
+    task_weights: str = stats.INVERSE_VARIANCE,
 ) -> dict:
     """All measures of a set of models, ready for ``json.dumps(..., allow_nan=False)``.
 
@@ -68,9 +61,6 @@ def align(
         norms_dir: searched for the sources in column 'norms' before the packaged ones.
         equivalence_bound: differences of r within plus or minus this count as none.
         task_weights: weights of tasks in a mean, see ``correlation.z_weights``.
-
-    Raises:
-        UserError: a row is wrong, a named model is not there, or a setting is out of range.
     """
     if not MIN_BOOTSTRAP <= bootstrap <= MAX_BOOTSTRAP or seed < 0:
         raise UserError(
@@ -79,8 +69,8 @@ def align(
         )
     if not 0 < equivalence_bound < 1:
         raise UserError(f"the equivalence bound is {equivalence_bound:g}; give one from 0 to 1")
-    if task_weights not in TASK_WEIGHTS:
-        raise UserError(f"task_weights is '{task_weights}'; give {' or '.join(TASK_WEIGHTS)}")
+    if task_weights not in stats.TASK_WEIGHTS:
+        raise UserError(f"task_weights is '{task_weights}'; give {' or '.join(stats.TASK_WEIGHTS)}")
     drawn = Bootstrap(bootstrap, seed)
     costs = item_costs(as_table(rows), participants)
     final = final_costs(costs)
@@ -106,8 +96,8 @@ def align(
             "decoding": entries[0].all_items.decoding,
             "step": entries[0].all_items.step,
             **summary(entries, task_weights),
-            "cross_task_r": finite_or_none(across),
-            "cross_task_r_range": finite_or_none(spread),
+            "cross_task_r": stats.finite_or_none(across),
+            "cross_task_r_range": stats.finite_or_none(spread),
             "steps": [
                 _step_report(step, list(tasks.values()), task_weights)
                 for step, tasks in sorted((k, v) for k, v in steps[model].items() if k is not None)
@@ -144,7 +134,7 @@ def align(
             "reference": reference,
             "equivalence_bound": equivalence_bound,
             "task_weights": task_weights,
-            "min_items": MIN_ITEMS,
+            "min_items": stats.MIN_ITEMS,
             "interval": "95 % expanded percentile, Poisson bootstrap over items within tasks",
             "holm_family": "contrasts on the mean over human tasks",
             "equivalence_family": "tests of equivalence on the mean over human tasks",
@@ -198,22 +188,22 @@ def summary(entries: Sequence[Measured], task_weights: str) -> dict:
             r = np.array([part.r for part in parts])
             bounds = interval_of_mean(parts, [entry.draws for entry in used], weights)
             of_tasks, bounds_of_tasks = over_tasks(r.tolist())
-            out[name] = finite_or_none(fisher_mean(r, weights))
-            out[f"{name}_ci"] = finite_or_none(bounds)
-            out[f"{name}_tasks"] = finite_or_none(of_tasks)
-            out[f"{name}_ci_tasks"] = finite_or_none(bounds_of_tasks)
+            out[name] = stats.finite_or_none(stats.fisher_mean(r, weights))
+            out[f"{name}_ci"] = stats.finite_or_none(bounds)
+            out[f"{name}_tasks"] = stats.finite_or_none(of_tasks)
+            out[f"{name}_ci_tasks"] = stats.finite_or_none(bounds_of_tasks)
         if source == "human":
             out["mean_tasks"] = [entry.all_items.task for entry in used]
     plain = [_plain_means(entry.all_items) for entry in entries]
     for name in plain[0]:
-        out[name] = finite_or_none(mean_of_known(np.array([of[name] for of in plain])))
+        out[name] = stats.finite_or_none(stats.mean_of_known(np.array([of[name] for of in plain])))
     return out
 
 
 def _plain_means(costs: TaskCosts) -> dict[str, float]:
     return {
-        "accuracy": mean_of_known(costs.correct),
-        "cap_rate": mean_of_known(costs.of_samples["truncated"]),
+        "accuracy": stats.mean_of_known(costs.correct),
+        "cap_rate": stats.mean_of_known(costs.of_samples["truncated"]),
         "mean_tokens": float(np.mean(costs.mean_tokens)),
     }
 
@@ -223,9 +213,9 @@ def _step_report(step: int, entries: Sequence[Measured], task_weights: str) -> d
     tasks = {
         entry.all_items.task: {
             "n": len(entry.thinking.items),
-            "r_loglog": finite_or_none(entry.r.r),
-            "r_loglog_ci": finite_or_none(entry.r.bounds),
-            **{of: finite_or_none(v) for of, v in _plain_means(entry.all_items).items()},
+            "r_loglog": stats.finite_or_none(entry.r.r),
+            "r_loglog_ci": stats.finite_or_none(entry.r.bounds),
+            **{of: stats.finite_or_none(v) for of, v in _plain_means(entry.all_items).items()},
         }
         for entry in entries
     }

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from handan.alignment import correlation as stats
 from handan.alignment.bootstrap import (
     Bootstrap,
     equivalence_p,
@@ -28,27 +29,7 @@ from handan.alignment.bootstrap import (
     undefined_share,
     widened,
 )
-from handan.alignment.correlation import (
-    INVERSE_VARIANCE,
-    MIN_ITEMS,
-    REPORTED,
-    TYPICAL_R_AB,
-    FloatArray,
-    benjamini_hochberg,
-    detectable,
-    effective_items,
-    equivalence_power,
-    finite_or_none,
-    fisher_mean,
-    gradient_of_z,
-    holm,
-    items_needed,
-    pearson,
-    power,
-    steiger,
-    williams,
-    zou,
-)
+from handan.alignment.correlation import FloatArray
 from handan.alignment.items import TaskCosts
 from handan.alignment.means import usable, weights_of, why_unusable
 from handan.alignment.pairs import CostsByModel, shared_tasks
@@ -191,7 +172,7 @@ def contrasts(
     pairs: Sequence[tuple[str, str]],
     bootstrap: Bootstrap,
     equivalence_bound: float = 0.1,
-    task_weights: str = INVERSE_VARIANCE,
+    task_weights: str = stats.INVERSE_VARIANCE,
 ) -> list[dict]:
     """Differences of log-log correlations, r of a minus r of b, with intervals and verdicts.
 
@@ -209,9 +190,6 @@ def contrasts(
         of their Fisher-z means over the tasks that are usable for both ('tasks'); its accuracies
         are means over the same tasks; n counts items. 'withheld' says why there is no verdict,
         null if there is one. Rows of a task also have tests for normal data.
-
-    Raises:
-        UserError: a pair names a model that is not there.
     """
     shared = shared_tasks(costs, pairs)
     entries = {
@@ -248,13 +226,13 @@ def contrasts(
                 row = {**on, "tasks": [], "n": 0, "flags": [], "withheld": why}
                 for name, of_model in zip("ab", zip(*of_source, strict=True), strict=True):
                     accuracy = accuracy_means([side.entry for side in of_model])
-                    row[f"accuracy_{name}"] = finite_or_none(accuracy)
+                    row[f"accuracy_{name}"] = stats.finite_or_none(accuracy)
                 rows.append(dict.fromkeys(rows[-1]) | row | {"draws_left_out": 0})
     on_human_mean = [row for row in rows if row["mean"] == "human"]
-    adjust(rows, on_human_mean, "p", "p_holm", holm)
-    adjust(rows, on_human_mean, "p_equivalence", "p_equivalence_holm", holm)
+    adjust(rows, on_human_mean, "p", "p_holm", stats.holm)
+    adjust(rows, on_human_mean, "p_equivalence", "p_equivalence_holm", stats.holm)
     single = [row for row in rows if row["task"] is not None]
-    adjust(rows, single, "p", "p_bh", benjamini_hochberg)
+    adjust(rows, single, "p", "p_bh", stats.benjamini_hochberg)
     for row in rows:
         row["equivalence_bound"] = equivalence_bound
         row["verdict"] = Verdict.of(row).words
@@ -273,7 +251,7 @@ def adjust(
         row[adjusted_name] = None
     p_values = np.array([np.nan if row[name] is None else row[name] for row in family])
     for row, adjusted in zip(family, method(p_values), strict=True):
-        row[adjusted_name] = finite_or_none(adjusted)
+        row[adjusted_name] = stats.finite_or_none(adjusted)
 
 
 def _row(
@@ -282,18 +260,18 @@ def _row(
     """One contrast; over several tasks, of the Fisher-z means."""
     weights = weights_of([side.entry for side in sides_a], task_weights)
     r_a, r_b = (
-        float(fisher_mean(np.array([side.r for side in sides]), weights))
+        float(stats.fisher_mean(np.array([side.r for side in sides]), weights))
         for sides in (sides_a, sides_b)
     )
     draws_a, draws_b = (
-        fisher_mean(np.stack([side.draws for side in sides]), weights, axis=0)
+        stats.fisher_mean(np.stack([side.draws for side in sides]), weights, axis=0)
         for sides in (sides_a, sides_b)
     )
     difference = float(settled_difference(np.asarray(r_a - r_b)))
     draws = settled_difference(draws_a - draws_b)
     draws = widened(draws, difference, from_other_people(r_a, r_b, sides_a, sides_b, weights))
     sizes = [len(side.entry.items) for side in sides_a]
-    ci = finite_or_none(interval(draws, sizes))
+    ci = stats.finite_or_none(interval(draws, sizes))
     reason = withheld([*sides_a, *sides_b])
     if ci is None and not reason:
         reason = f"{100 * undefined_share(draws):.0f} % of the draws are undefined"
@@ -301,15 +279,15 @@ def _row(
     return {
         **on,
         "tasks": [side.entry.task for side in sides_a],
-        "r_a": finite_or_none(r_a),
-        "r_b": finite_or_none(r_b),
-        "difference": finite_or_none(difference),
+        "r_a": stats.finite_or_none(r_a),
+        "r_b": stats.finite_or_none(r_b),
+        "difference": stats.finite_or_none(difference),
         "ci": ci,
-        "ci90": finite_or_none(interval(draws, sizes, 0.90)),
-        **{name: None if reason else finite_or_none(value) for name, value in p.items()},
+        "ci90": stats.finite_or_none(interval(draws, sizes, 0.90)),
+        **{name: None if reason else stats.finite_or_none(value) for name, value in p.items()},
         "withheld": reason,
-        "accuracy_a": finite_or_none(accuracy_means([side.entry for side in sides_a])),
-        "accuracy_b": finite_or_none(accuracy_means([side.entry for side in sides_b])),
+        "accuracy_a": stats.finite_or_none(accuracy_means([side.entry for side in sides_a])),
+        "accuracy_b": stats.finite_or_none(accuracy_means([side.entry for side in sides_b])),
         "flags": [
             f"{of.model}, {of.task}: {flag}"
             for of in (side.entry for side in (*sides_a, *sides_b))
@@ -348,19 +326,15 @@ def notes_on_items(costs: CostsByModel, rows: Sequence[dict]) -> list[str]:
 
 
 def from_other_people(
-    r_a: float,
-    r_b: float,
-    sides_a: Sequence[Side],
-    sides_b: Sequence[Side],
-    weights: FloatArray,
+    r_a: float, r_b: float, sides_a: Sequence[Side], sides_b: Sequence[Side], weights: FloatArray
 ) -> float:
     """Variance that other people would add to a difference of (mean) correlations."""
     total = 0.0
     for side_a, side_b, weight in zip(sides_a, sides_b, weights, strict=True):
         a, b = side_a.entry, side_b.entry
         if a.participants is not None and abs(side_a.r) < 1 and abs(side_b.r) < 1:
-            gradient = (1 - r_a**2) * gradient_of_z(a.log_cost, a.log_difficulty)
-            gradient = gradient - (1 - r_b**2) * gradient_of_z(b.log_cost, b.log_difficulty)
+            gradient = (1 - r_a**2) * stats.gradient_of_z(a.log_cost, a.log_difficulty)
+            gradient = gradient - (1 - r_b**2) * stats.gradient_of_z(b.log_cost, b.log_difficulty)
             total += a.participants.few * a.participants.shared_variance(weight * gradient)
     return total
 
@@ -368,12 +342,14 @@ def from_other_people(
 def _normal_theory(side_a: Side, side_b: Side) -> dict:
     """Tests of one task that hold for normal data, by the correlations alone."""
     n = len(side_a.entry.items)
-    r_ab = pearson(side_a.entry.log_cost, side_b.entry.log_cost)
+    r_ab = stats.pearson(side_a.entry.log_cost, side_b.entry.log_cost)
     if np.isnan(r_ab + side_a.r + side_b.r):
         return dict.fromkeys(NORMAL_THEORY)
     of = side_a.r, side_b.r, r_ab, n
-    found = (r_ab, *williams(*of), *steiger(*of), zou(*of))
-    return {name: finite_or_none(value) for name, value in zip(NORMAL_THEORY, found, strict=True)}
+    found = (r_ab, *stats.williams(*of), *stats.steiger(*of), stats.zou(*of))
+    return {
+        name: stats.finite_or_none(value) for name, value in zip(NORMAL_THEORY, found, strict=True)
+    }
 
 
 def settled_difference(difference: FloatArray) -> FloatArray:
@@ -382,7 +358,7 @@ def settled_difference(difference: FloatArray) -> FloatArray:
 
 
 def power_table(
-    costs: CostsByModel, equivalence_bound: float, task_weights: str = INVERSE_VARIANCE
+    costs: CostsByModel, equivalence_bound: float, task_weights: str = stats.INVERSE_VARIANCE
 ) -> list[dict]:
     """Power of the items at hand: one row a human task, and one for their mean ('task' null).
 
@@ -397,34 +373,34 @@ def power_table(
         for task, entry in of_model.items():
             if entry.cost_source == "human":
                 tasks.setdefault(task, []).append(entry.thinking())
-    strong, weak = REPORTED
+    strong, weak = stats.REPORTED
 
     def row(task: str | None, num_items: float, r_ab: float) -> dict:
         sizes = [num_items]
         return {
             "task": task,
             "n": num_items,
-            "r_ab": finite_or_none(r_ab),
-            "power_reported": finite_or_none(power(strong, weak, r_ab, sizes)),
-            "detectable_80": finite_or_none(detectable(strong, r_ab, sizes, 0.80)),
-            "detectable_95": finite_or_none(detectable(strong, r_ab, sizes, 0.95)),
-            "power_equivalence": finite_or_none(
-                equivalence_power(strong, r_ab, sizes, equivalence_bound)
+            "r_ab": stats.finite_or_none(r_ab),
+            "power_reported": stats.finite_or_none(stats.power(strong, weak, r_ab, sizes)),
+            "detectable_80": stats.finite_or_none(stats.detectable(strong, r_ab, sizes, 0.80)),
+            "detectable_95": stats.finite_or_none(stats.detectable(strong, r_ab, sizes, 0.95)),
+            "power_equivalence": stats.finite_or_none(
+                stats.equivalence_power(strong, r_ab, sizes, equivalence_bound)
             ),
-            "items_needed_80": items_needed(strong, weak, r_ab, 0.80),
+            "items_needed_80": stats.items_needed(strong, weak, r_ab, 0.80),
         }
 
     rows = []
     for task, entries in tasks.items():
         num_items = min(len(entry.items) for entry in entries)
         columns = [entry.log_cost for entry in entries if len(entry.items) == num_items]
-        found = [pearson(a, b) for i, a in enumerate(columns) for b in columns[:i]]
+        found = [stats.pearson(a, b) for i, a in enumerate(columns) for b in columns[:i]]
         found = [r for r in found if not np.isnan(r) and r * r < 1]
-        likeness = float(fisher_mean(np.array(found))) if found else TYPICAL_R_AB
+        likeness = float(stats.fisher_mean(np.array(found))) if found else stats.TYPICAL_R_AB
         rows.append(row(task, num_items, likeness))
     if len(rows) > 1:
-        counted = [of["n"] for of in rows if of["n"] >= MIN_ITEMS]
-        effective = effective_items(counted, task_weights) if counted else 0
+        counted = [of["n"] for of in rows if of["n"] >= stats.MIN_ITEMS]
+        effective = stats.effective_items(counted, task_weights) if counted else 0
         mean = float(np.mean([of["r_ab"] for of in rows]))
         rows.append(row(None, effective, mean) | {"n": sum(counted)})
     return rows

@@ -182,9 +182,6 @@ def read_costs(path: Path, people_elsewhere: bool = False) -> CostFile:
         path: the file.
         people_elsewhere: whether response times come from norms or trials, so that the file need
             not have them.
-
-    Raises:
-        UserError: the file cannot be read, or a row breaks a rule of this module's docstring.
     """
     header, lines = read_cells(path)
     _check_columns(f"{path}, line 1", header, people_elsewhere)
@@ -221,9 +218,6 @@ def as_table(rows: CostTable | Iterable[Mapping[str, object]]) -> CostTable:
     """A checked table, from one that is checked or from mappings with the columns of the file.
 
     A value of None is an empty cell; the place of a mapping is its number, from 1.
-
-    Raises:
-        UserError: as ``read_costs``.
     """
     if isinstance(rows, CostTable):
         return rows
@@ -240,11 +234,7 @@ def as_table(rows: CostTable | Iterable[Mapping[str, object]]) -> CostTable:
 def table_of_cells(
     header: list[str], cells: Sequence[list[str]], places: Sequence[str]
 ) -> CostTable:
-    """A checked table of the cells of a file whose header has been checked.
-
-    Raises:
-        UserError: as ``read_costs``.
-    """
+    """A checked table of the cells of a file whose header has been checked."""
     table = _table(header, cells, places, people_elsewhere=False)
     check_table(table)
     return table
@@ -364,11 +354,7 @@ def _check_rows(table: CostTable, people_elsewhere: bool) -> None:
 
 
 def check_table(table: CostTable) -> None:
-    """Check what rows must agree on, within a file or over the files of several runs.
-
-    Raises:
-        UserError: two rows are the same sample or contradict each other; names both places.
-    """
+    """Check what rows must agree on, within a file or over the files of several runs."""
     first = table.first_rows("model", "task", "item", "sample", "step", "participant")
     if len(repeated := np.flatnonzero(first != np.arange(len(table)))):
         raise UserError(
@@ -510,11 +496,7 @@ def status_under(rule: str, status: str, cost: float) -> str:
 
 
 def with_cost_rule(table: CostTable, rule: str) -> CostTable:
-    """The same responses with all costs by one rule: reasoning_tokens with answer_tokens or not.
-
-    Raises:
-        UserError: a row that has to be changed does not say how long the answer is.
-    """
+    """The same responses with all costs by one rule: reasoning_tokens with answer_tokens or not."""
     changed = np.array([name or SPAN for name in table.text["cost_rule"]]) != rule
     sign = 1 if rule == RESPONSE else -1
     costs, characters = (
@@ -537,9 +519,5 @@ def with_cost_rule(table: CostTable, rule: str) -> CostTable:
     return replace(
         table,
         text={**table.text, "status": statuses, "cost_rule": [rule] * len(table)},
-        numbers={
-            **table.numbers,
-            "reasoning_tokens": costs,
-            "reasoning_characters": characters,
-        },
+        numbers={**table.numbers, "reasoning_tokens": costs, "reasoning_characters": characters},
     )

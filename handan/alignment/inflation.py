@@ -150,9 +150,6 @@ def inflation(
     of the correlations. 'geometric_mean_ratio' is exp of the mean difference of log costs: what k
     is if b is 1. 'residual_sd' is that of least squares, 'noise_sd' how much of it sampling alone
     would make.
-
-    Raises:
-        UserError: a pair names a model that is not there.
     """
     shared = shared_tasks(costs, pairs)
     fitted = _fitted(shared, bootstrap)
@@ -294,10 +291,7 @@ def _row(student: str, base: str, task: str | None, fitted: Sequence[_Fitted]) -
             **intercept(deming, deming_draws),
             "delta": finite_or_none(delta),
         },
-        "theil_sen": {
-            "b": finite_or_none(robust),
-            "b_ci": finite_or_none(tuple(robust_bounds)),
-        },
+        "theil_sen": {"b": finite_or_none(robust), "b_ci": finite_or_none(tuple(robust_bounds))},
         "corrected": {
             **slope_report(corrected, corrected_draws),
             **intercept(corrected, corrected_draws),

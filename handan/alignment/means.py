@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import stdtrit
 
+from handan.alignment import correlation as stats
 from handan.alignment.bootstrap import (
     MAX_UNDEFINED_DRAWS,
     NO_INTERVAL,
@@ -14,15 +15,7 @@ from handan.alignment.bootstrap import (
     undefined_share,
     widened,
 )
-from handan.alignment.correlation import (
-    MIN_ITEMS,
-    FloatArray,
-    fisher_mean,
-    gradient_of_z,
-    mean_of_known,
-    pearson_rows,
-    z_weights,
-)
+from handan.alignment.correlation import FloatArray
 from handan.alignment.items import TaskCosts
 
 CROSS_TASK_DRAWS = 1_000
@@ -31,8 +24,8 @@ MIN_TASKS_ACROSS = 3
 
 def why_unusable(entry: TaskCosts, draws: FloatArray) -> str | None:
     """Reason why a correlation takes part in no mean and no verdict; None if it does."""
-    if len(entry.items) < MIN_ITEMS:
-        return f"{len(entry.items)} items; a correlation needs {MIN_ITEMS}"
+    if len(entry.items) < stats.MIN_ITEMS:
+        return f"{len(entry.items)} items; a correlation needs {stats.MIN_ITEMS}"
     if np.isnan(entry.r):
         return "constant cost or demand, so no correlation"
     if (undefined := undefined_share(draws)) > MAX_UNDEFINED_DRAWS:
@@ -56,7 +49,7 @@ def usable(entries: Sequence[TaskCosts], draws: Sequence[FloatArray]) -> list[bo
 
 def weights_of(entries: Sequence[TaskCosts], task_weights: str) -> FloatArray:
     """Weights of these tasks in a mean of Fisher's z, shape (tasks,)."""
-    return z_weights([len(entry.items) for entry in entries], task_weights)
+    return stats.z_weights([len(entry.items) for entry in entries], task_weights)
 
 
 def interval_of_mean(
@@ -71,7 +64,7 @@ def interval_of_mean(
     """
     sizes = [len(entry.items) for entry in entries]
     extra = participant_variance(entries, weights)
-    mean = fisher_mean(np.stack(draws), weights, axis=0)
+    mean = stats.fisher_mean(np.stack(draws), weights, axis=0)
     if not extra:
         return interval(mean, sizes)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -85,7 +78,9 @@ def participant_variance(entries: Sequence[TaskCosts], weights: FloatArray) -> f
     return sum(
         weight**2
         * entry.participants.few
-        * entry.participants.shared_variance(gradient_of_z(entry.log_cost, entry.log_difficulty))
+        * entry.participants.shared_variance(
+            stats.gradient_of_z(entry.log_cost, entry.log_difficulty)
+        )
         for entry, weight in zip(entries, weights, strict=True)
         if entry.participants is not None
     )
@@ -121,6 +116,6 @@ def cross_task_r(tasks: Sequence[TaskCosts], seed: int) -> tuple[float, Interval
         items = generator.integers(0, len(costs.items), size=CROSS_TASK_DRAWS)
         log_cost.append(costs.log_cost[items])
         log_difficulty.append(costs.log_difficulty[items])
-    r = pearson_rows(np.column_stack(log_cost), np.column_stack(log_difficulty))
+    r = stats.pearson_rows(np.column_stack(log_cost), np.column_stack(log_difficulty))
     low, high = np.nanpercentile(r, [2.5, 97.5]) if np.isfinite(r).any() else (np.nan, np.nan)
-    return mean_of_known(r), (float(low), float(high))
+    return stats.mean_of_known(r), (float(low), float(high))

@@ -196,10 +196,7 @@ def _level(name: str, points: FloatArray, logs: bool) -> dict:
 
 
 def _over_pairs(
-    costs: CostsByModel,
-    comparisons: Comparisons,
-    wanted: tuple[str, str],
-    bootstrap: Bootstrap,
+    costs: CostsByModel, comparisons: Comparisons, wanted: tuple[str, str], bootstrap: Bootstrap
 ) -> dict | None:
     """Mean difference of Fisher's z over all pairs in these roles and their tasks, by n - 3.
 

@@ -57,9 +57,6 @@ def read_pairs(path: Path, models: Sequence[str]) -> Comparisons:
     One row a student; ``base`` or ``teacher`` may be empty. A student is contrasted with its
     teacher ('collapse' if it is lower) and its base ('negative transfer'), its teacher with the
     base; its lengths are regressed on those of the base and compared with the teacher's.
-
-    Raises:
-        UserError: the file cannot be read, or a row is wrong or names an unknown model.
     """
     roles: dict[tuple[str, str], tuple[str, str]] = {}
     inflation: dict[tuple[str, str], None] = {}
@@ -110,11 +107,7 @@ def decoded_alike(a: str, b: str) -> bool:
 
 
 def shared_tasks(costs: CostsByModel, pairs: Sequence[tuple[str, str]]) -> SharedTasks:
-    """For each pair and task of both: the costs of both on the items where both have a log cost.
-
-    Raises:
-        UserError: a pair names a model that is not there.
-    """
+    """For each pair and task of both: the costs of both on the items where both have a log cost."""
     for name in [name for pair in pairs for name in pair]:
         if name not in costs:
             raise UserError(f"no model '{name}'; there are: {', '.join(costs)}")
@@ -142,11 +135,6 @@ def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
 
     A run's model is named after 'arm' in ``run.json``, or else after its directory. A run with
     several models keeps their names, after the run's.
-
-    Raises:
-        UserError: a file is missing or wrong, two runs have the same name or disagree on people,
-            times are not those of the norms they name, or, if ``allow_different`` is false, a value
-            in 'comparability' of ``run.json`` or the text or answer of an item differs.
     """
     tables: list[CostTable] = []
     notes: list[str] = []
@@ -208,11 +196,7 @@ def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
 
 
 def reference_model(runs: Runs, reference: str | None) -> str | None:
-    """The model meant by ``--reference``: a model's name, or the directory of a run.
-
-    Raises:
-        UserError: the reference is neither.
-    """
+    """The model meant by ``--reference``: a model's name, or the directory of a run."""
     names = [name for of_run in runs.models.values() for name in of_run]
     if reference is None or reference in names:
         return reference

@@ -155,10 +155,6 @@ def with_norms(table: CostTable, directory: Path) -> tuple[CostTable, list[str]]
     folder's first source of the task. Rows of items without a norm are left out. Notes say what
     was replaced, how many items have no norm, and which tasks the folder does not have, which
     keep their own times.
-
-    Raises:
-        UserError: the folder has no norms, or not those of a task that needs them, or of none of a
-            task's items; no task has human times; times are those of single participants.
     """
     there = norms.available(directory)
     human, analytic = (table.numbers[name] for name in ("human_rt_s", "analytic_cost"))
@@ -227,10 +223,6 @@ def check_sources(table: CostTable, directory: Path | None = None) -> None:
     Args:
         table: of costs.
         directory: searched for the sources before the packaged ones.
-
-    Raises:
-        UserError: an item is not in the named source or takes another time there, or there is no
-            such source.
     """
     for row in np.unique(table.first_rows("task", "item")).tolist():
         task, source, item = (table.text[name][row] for name in ("task", "norms", "item"))
@@ -249,11 +241,7 @@ def check_sources(table: CostTable, directory: Path | None = None) -> None:
 
 @lru_cache(maxsize=256)
 def named_norms(task: str, source: str, directory: Path | None) -> norms.Norms:
-    """Norms of a folder if it has them, or else the packaged ones.
-
-    Raises:
-        UserError: neither has them.
-    """
+    """Norms of a folder if it has them, or else the packaged ones."""
     if directory is not None and (task, source) in norms.available(directory):
         return norms.load(task, source, directory)
     return norms.load(task, source)
@@ -284,9 +272,6 @@ def participants_of_trials(
 
     Trials are cleaned by the defaults of ``handan norms compute``: .2 to 300 s, correct answers
     only in tasks where any answer is scored.
-
-    Raises:
-        UserError: the trials cannot be read, or a task has none that can be used.
     """
     trials, notes = read_trials(path)
     of_people = table.rows(np.isnan(table.numbers["analytic_cost"]))

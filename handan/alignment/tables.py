@@ -247,11 +247,7 @@ def _checks(models: Mapping[str, Any]) -> Table:
 
 
 def write_tables(result: Mapping[str, Any], folder: Path) -> None:
-    """Write every table as ``NAME.csv``, ``NAME.md`` and ``NAME.tex``.
-
-    Raises:
-        UserError: the folder cannot be written.
-    """
+    """Write every table as ``NAME.csv``, ``NAME.md`` and ``NAME.tex``."""
     for table in tables(result):
         for suffix, write in WRITERS.items():
             write_text(folder / f"{table.name}.{suffix}", write(table))

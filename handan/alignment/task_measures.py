@@ -12,18 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from handan.alignment import correlation as stats
 from handan.alignment.bootstrap import Bootstrap, Correlation, Pair, censored_correlation, interval
-from handan.alignment.correlation import (
-    MIN_ITEMS,
-    FloatArray,
-    finite_or_none,
-    leave_one_out,
-    mean_of_known,
-    reliability_of_means,
-    residuals,
-    spearman,
-    spearman_interval,
-)
+from handan.alignment.correlation import FloatArray
 from handan.alignment.items import (
     MAX_NO_REASONING,
     MIN_ACCURACY,
@@ -123,7 +114,7 @@ def _partial_pairs(costs: TaskCosts) -> dict[str, Pair]:
         held["all"] = np.column_stack(list(varying.values()))
     pairs = {}
     for name, predictors in held.items():
-        left = residuals(np.column_stack([costs.log_cost, costs.log_difficulty]), predictors)
+        left = stats.residuals(np.column_stack([costs.log_cost, costs.log_difficulty]), predictors)
         fitted = int(np.linalg.matrix_rank(predictors - predictors.mean(axis=0)))
         pairs[name] = Pair(costs.task, costs.items, left[:, 0], left[:, 1], lost=2 + fitted)
     return pairs
@@ -133,9 +124,6 @@ def human_reliability(costs: TaskCosts, seed: int, norms_dir: Path | None) -> Re
     """Reliability of human item means: of the trials at hand, or else of the named norms.
 
     That of norms is of all their items, also where the file holds only some of them.
-
-    Raises:
-        UserError: there is no such source of this task.
     """
     if costs.participants is not None:
         return costs.participants.reliability(np.random.default_rng(seed))
@@ -153,12 +141,12 @@ def task_report(
 ) -> dict:
     """Measures of one model on one task; log measures over items with a thinking sample."""
     everything, costs, r, draws = measured
-    model = reliability_of_means(costs.log_tokens)
+    model = stats.reliability_of_means(costs.log_tokens)
     of_human = np.nan if human.value is None else human.value
     ceiling = np.sqrt(of_human) if of_human > 0 else np.nan
     noise = np.sqrt(of_human * model.value) if min(of_human, model.value) > 0 else np.nan
-    few = len(costs.items) < MIN_ITEMS
-    rho = np.nan if few else spearman(costs.log_cost, costs.log_difficulty)
+    few = len(costs.items) < stats.MIN_ITEMS
+    rho = np.nan if few else stats.spearman(costs.log_cost, costs.log_difficulty)
     of_condition = rates(everything)
     # An item is a lower bound if any of its thinking samples is.
     capped = np.nansum(costs.of_samples["truncated"] * (costs.tokens > 0), axis=1) > 0
@@ -167,7 +155,10 @@ def task_report(
         censored = censored_correlation(costs.log_difficulty, costs.log_cost, capped).report()
 
     def with_interval(name: str, found: Correlation) -> dict:
-        return {name: finite_or_none(found.r), f"{name}_ci": finite_or_none(found.bounds)}
+        return {
+            name: stats.finite_or_none(found.r),
+            f"{name}_ci": stats.finite_or_none(found.bounds),
+        }
 
     def divided(by: float) -> Correlation:
         """r in units of a ceiling that is taken as known; not clipped."""
@@ -189,26 +180,26 @@ def task_report(
         "cost_rule": costs.cost_rule,
         **with_interval("r_raw", correlations["r_raw"]),
         **with_interval("r_loglog", r),
-        "spearman": finite_or_none(rho),
-        "spearman_ci": finite_or_none(spearman_interval(rho, len(costs.items))),
+        "spearman": stats.finite_or_none(rho),
+        "spearman_ci": stats.finite_or_none(stats.spearman_interval(rho, len(costs.items))),
         **with_interval("r_logmean", correlations["r_logmean"]),
         **with_interval("r_reasons", correlations["r_reasons"]),
         "distinct_lengths": len(np.unique(np.round(costs.log_cost, 9))),
         "influential": _influential(costs),
         "reliability_human": human.value,
         "reliability_human_ci": None if human.low is None else [human.low, human.high],
-        "reliability_model": finite_or_none(model.value),
-        "reliability_model_ci": finite_or_none((model.low, model.high)),
-        "ceiling": finite_or_none(ceiling),
+        "reliability_model": stats.finite_or_none(model.value),
+        "reliability_model_ci": stats.finite_or_none((model.low, model.high)),
+        "ceiling": stats.finite_or_none(ceiling),
         **with_interval("r_loglog_normalized", divided(ceiling)),
         **with_interval("r_loglog_disattenuated", divided(noise)),
         **with_interval("r_oracle", correlations["r_oracle"]),
         **with_interval("oracle_human", correlations["oracle_human"]),
-        **{name: finite_or_none(rate) for name, rate in of_condition.items()},
+        **{name: stats.finite_or_none(rate) for name, rate in of_condition.items()},
         "flags": flags(of_condition),
-        "mean_tokens": finite_or_none(np.mean(everything.mean_tokens)),
-        "geometric_mean_tokens": finite_or_none(geometric),
-        "inverse_efficiency": finite_or_none(inverse_efficiency(everything)),
+        "mean_tokens": stats.finite_or_none(np.mean(everything.mean_tokens)),
+        "geometric_mean_tokens": stats.finite_or_none(geometric),
+        "inverse_efficiency": stats.finite_or_none(inverse_efficiency(everything)),
         "sensitivity": {
             **dict.fromkeys(("complete_only", "correct_only", "characters")),
             "censored": censored,
@@ -224,9 +215,9 @@ def rates(costs: TaskCosts) -> dict[str, float]:
     """Shares of samples, NaN where not recorded; accuracy and no reasoning over all items."""
     return {
         "accuracy": costs.accuracy,
-        "cap_rate": mean_of_known(costs.of_samples["truncated"]),
-        "loop_rate": mean_of_known(costs.of_samples["looping"]),
-        "unparsed_rate": mean_of_known(costs.of_samples["unparsed"]),
+        "cap_rate": stats.mean_of_known(costs.of_samples["truncated"]),
+        "loop_rate": stats.mean_of_known(costs.of_samples["looping"]),
+        "unparsed_rate": stats.mean_of_known(costs.of_samples["unparsed"]),
         "no_reasoning_rate": costs.no_reasoning_rate,
     }
 
@@ -245,12 +236,12 @@ def flags(of_condition: Mapping[str, float]) -> list[str]:
 
 def accuracy_means(entries: Sequence[TaskCosts]) -> float:
     """Mean over tasks of their accuracy, NaN if one is unknown."""
-    return float(np.mean([mean_of_known(entry.correct) for entry in entries]))
+    return float(np.mean([stats.mean_of_known(entry.correct) for entry in entries]))
 
 
 def inverse_efficiency(costs: TaskCosts) -> float:
     """Mean tokens / accuracy; NaN where accuracy is 0 or unknown."""
-    accuracy = mean_of_known(costs.correct)
+    accuracy = stats.mean_of_known(costs.correct)
     return float(np.mean(costs.mean_tokens)) / accuracy if accuracy > 0 else float("nan")
 
 
@@ -261,10 +252,10 @@ def _influential(costs: TaskCosts) -> list[dict]:
     """
     if np.isnan(costs.r):
         return []
-    without = leave_one_out(costs.log_cost, costs.log_difficulty)
+    without = stats.leave_one_out(costs.log_cost, costs.log_difficulty)
     moved = np.nan_to_num(np.abs(without - costs.r), nan=np.inf)
     order = np.argsort(-moved, kind="stable")[: np.count_nonzero(moved > INFLUENTIAL)]
-    return [{"item": costs.items[i], "r_without": finite_or_none(without[i])} for i in order]
+    return [{"item": costs.items[i], "r_without": stats.finite_or_none(without[i])} for i in order]
 
 
 def _wrong_minus_right(costs: TaskCosts, bootstrap: Bootstrap) -> dict | None:
@@ -294,9 +285,9 @@ def _wrong_minus_right(costs: TaskCosts, bootstrap: Bootstrap) -> dict | None:
         draws = np.where(drawn[:, 1] > 0, drawn[:, 0] / drawn[:, 1], np.nan)
     num_items = int(both.sum())
     return {
-        "delta": finite_or_none(above / below),
-        "ci": finite_or_none(interval(draws, [num_items])),
-        "ratio": finite_or_none(np.exp(above / below)),
+        "delta": stats.finite_or_none(above / below),
+        "ci": stats.finite_or_none(interval(draws, [num_items])),
+        "ratio": stats.finite_or_none(np.exp(above / below)),
         "items": num_items,
         "samples": int(np.isfinite(wrong).sum()),
     }
