@@ -1,9 +1,7 @@
 """Do models spend tokens where people spend time? Makes ``alignment.json`` from ``costs.csv``.
 
 Human tasks (``human_rt_s``) and analytic tasks (``analytic_cost``) have the same measures but never
-share a mean. Signs are kept: a correlation below 0 is a finding. Unknown values are None: a
-correlation of a constant column or of fewer than twelve items, a reliability without samples or
-norms.
+share a mean. Signs are kept; unknown values are None.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -55,12 +53,9 @@ def align(
         rows: of ``costs.read_costs``, or mappings with the columns of ``costs.csv``.
         bootstrap: number of draws of items, shared by all models and steps.
         seed: of all draws and splits. A measure depends on it, on its model and its task alone.
-        reference: the model all others are compared with.
-        comparisons: what is compared instead, such as by ``pairs.read_pairs``.
-        participants: of tasks, such as of a file of trials; see ``item_costs``.
+        comparisons: what is compared instead of all models with the reference.
         norms_dir: searched for the sources in column 'norms' before the packaged ones.
         equivalence_bound: differences of r within plus or minus this count as none.
-        task_weights: weights of tasks in a mean, see ``correlation.z_weights``.
     """
     if not MIN_BOOTSTRAP <= bootstrap <= MAX_BOOTSTRAP or seed < 0:
         raise UserError(
@@ -83,10 +78,7 @@ def align(
     for entry in measure(costs, drawn):
         of = entry.all_items
         steps.setdefault(of.model, {}).setdefault(of.step, {})[of.task] = entry
-    at_end = {
-        model: [steps[model][entry.step][task] for task, entry in tasks.items()]
-        for model, tasks in final.items()
-    }
+    at_end = {m: [steps[m][e.step][task] for task, e in of.items()] for m, of in final.items()}
     reports = _task_reports([e for of_model in at_end.values() for e in of_model], drawn, norms_dir)
     models, notes = {}, []
     for model, entries in at_end.items():
@@ -99,19 +91,15 @@ def align(
             "cross_task_r": stats.finite_or_none(across),
             "cross_task_r_range": stats.finite_or_none(spread),
             "steps": [
-                _step_report(step, list(tasks.values()), task_weights)
-                for step, tasks in sorted((k, v) for k, v in steps[model].items() if k is not None)
+                _step_report(step, list(steps[model][step].values()), task_weights)
+                for step in sorted(step for step in steps[model] if step is not None)
             ],
         }
         notes += task_notes(entries, reports)
     notes += reliability_notes(reports)
     if not comparisons.contrasts and len(final) > MAX_MODELS_FOR_ALL_PAIRS:
         notes.append(f"no contrasts: {len(final)} models and no reference to compare them with")
-    whole = [
-        model
-        for model, tasks in final.items()
-        if any(entry.cost_rule == RESPONSE for entry in tasks.values())
-    ]
+    whole = [m for m, of in final.items() if RESPONSE in {e.cost_rule for e in of.values()}]
     if 0 < len(whole) < len(final):
         notes.append(
             f"cost is the whole response for {', '.join(whole)} and the reasoning span for the "
@@ -181,17 +169,15 @@ def summary(entries: Sequence[Measured], task_weights: str) -> dict:
         of_source = [entry for entry in entries if entry.all_items.cost_source == source]
         kept = usable([e.thinking for e in of_source], [e.draws for e in of_source])
         used = list(compress(of_source, kept))
-        out |= dict.fromkeys((name, f"{name}_ci", f"{name}_tasks", f"{name}_ci_tasks"))
+        names = (name, f"{name}_ci", f"{name}_tasks", f"{name}_ci_tasks")
+        out |= dict.fromkeys(names)
         if used:
             parts = [entry.thinking for entry in used]
             weights = weights_of(parts, task_weights)
             r = np.array([part.r for part in parts])
             bounds = interval_of_mean(parts, [entry.draws for entry in used], weights)
-            of_tasks, bounds_of_tasks = over_tasks(r.tolist())
-            out[name] = stats.finite_or_none(stats.fisher_mean(r, weights))
-            out[f"{name}_ci"] = stats.finite_or_none(bounds)
-            out[f"{name}_tasks"] = stats.finite_or_none(of_tasks)
-            out[f"{name}_ci_tasks"] = stats.finite_or_none(bounds_of_tasks)
+            found = (stats.fisher_mean(r, weights), bounds, *over_tasks(r.tolist()))
+            out |= zip(names, map(stats.finite_or_none, found), strict=True)
         if source == "human":
             out["mean_tasks"] = [entry.all_items.task for entry in used]
     plain = [_plain_means(entry.all_items) for entry in entries]

@@ -1,23 +1,7 @@
 """Bootstrap of items with expanded percentile intervals: one set of draws, so that all is paired.
 
-**Draws.** In a draw every item has a weight, how often it is there: a Poisson number with mean 1,
-whose probabilities are rounded to 1/65,536 so that mean and variance are 1 still. The weights of an
-item come from a generator that depends on the seed, the task and the item's name alone, so models,
-steps, contrasts and runs that share items share their draws. Numbers of items that vary from draw
-to draw estimate the same spread as draws of exactly n items (Hanley and MacGibbon 2006; Chamandy et
-al. 2012). Samples are nested in items: an item that is drawn brings its samples along, so their
-noise is in the spread already. Participants are crossed with items: see ``participants.py``. Tasks
-are not resampled: intervals hold for these tasks.
-
-**Intervals.** A percentile interval of n resampled items is too narrow: the spread of the draws
-falls short by sqrt((n - 2) / n), because two numbers of a correlation or a slope are fitted, and
-the normal distribution takes the place of Student's t. The expanded percentile interval (Hesterberg
-2015) takes percentiles further out, at Phi(-sqrt(n / (n - 2)) t), with the quantile t of Student's
-t with n - 2 degrees of freedom: 1.3 % instead of 2.5 % for 20 items, 2.4 % for 300. It follows the
-skewness of r and never leaves [-1, 1]. For a mean over tasks the degrees of freedom add up and
-n / (n - 2) is averaged. There is no interval, and so no verdict, under ``MIN_ITEMS`` items in a
-task, or where more than 1 % of the draws are undefined because a column was constant in them: what
-is left of such draws is a selection, not a sample.
+A draw gives each item a Poisson weight that depends on seed, task and item alone (Hanley and
+MacGibbon 2006; Chamandy et al. 2012). An item brings its samples along; tasks are not resampled.
 """
 
 import hashlib
@@ -42,10 +26,11 @@ from handan.alignment.items import TaskCosts
 # A resample keeping less than this share of a column's variance counts as constant: what is left
 # of it after the subtraction of the squared mean would be mostly rounding.
 _DEGENERATE = 1e-10
-# How many of 65,536 equally likely cells hold a weight of 0, 1, ...: 65,536 exp(-1) / k!, rounded.
-# Looking up a cell takes a seventh of the time of a Poisson number.
-_CELLS = (24_109, 24_109, 12_056, 4_018, 1_005, 200, 33, 5, 1)
-_WEIGHTS = np.repeat(np.arange(len(_CELLS), dtype=np.uint8), _CELLS)
+# Poisson numbers with mean 1 in 65,536 equally likely cells, 65,536 exp(-1) / k! of them rounded so
+# that mean and variance are 1 still. Looking up a cell takes a seventh of the time of a new number.
+_WEIGHTS = np.repeat(
+    np.arange(9, dtype=np.uint8), (24_109, 24_109, 12_056, 4_018, 1_005, 200, 33, 5, 1)
+)
 # Numbers in each temporary array while resampling: few enough to stay in a processor's cache.
 _CHUNK = 200_000
 
@@ -114,17 +99,11 @@ class Bootstrap:
 
     def moments(self, task: str, items: Sequence[str], x: FloatArray, y: FloatArray) -> Moments:
         """Moments of every pair of columns x, y of shape (items, columns) in every draw."""
-        centres = x.mean(axis=0), y.mean(axis=0)
         chunks = list(self._standard_moments(task, items, x, y))
         mean_x, mean_y, xx, yy, xy = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
         x_scale, y_scale = (_standardised(columns)[1] for columns in (x, y))
-        return Moments(
-            centres[0] + mean_x * x_scale,
-            centres[1] + mean_y * y_scale,
-            xx * x_scale**2,
-            yy * y_scale**2,
-            xy * x_scale * y_scale,
-        )
+        mean_x, mean_y = x.mean(axis=0) + mean_x * x_scale, y.mean(axis=0) + mean_y * y_scale
+        return Moments(mean_x, mean_y, xx * x_scale**2, yy * y_scale**2, xy * x_scale * y_scale)
 
     def _standard_moments(
         self, task: str, items: Sequence[str], x: FloatArray, y: FloatArray
@@ -146,34 +125,25 @@ class Bootstrap:
     def correlations(
         self, task: str, items: Sequence[str], x: FloatArray, y: FloatArray
     ) -> FloatArray:
-        """Pearson's r of every pair of columns in every draw, NaN where one is constant.
-
-        Shape (draws, columns).
-        """
+        """Pearson's r of pairs of columns, shape (draws, columns); NaN where one is constant."""
         if len(items) < 2:
             return np.full((self.num_draws, x.shape[1]), np.nan)
-        return np.concatenate(
-            [
-                settle(of.xy / np.sqrt(of.xx * of.yy))
-                for of in self._standard_moments(task, items, x, y)
-            ]
-        )
+        chunks = self._standard_moments(task, items, x, y)
+        return np.concatenate([settle(of.xy / np.sqrt(of.xx * of.yy)) for of in chunks])
 
     def alignment(self, entries: Iterable[TaskCosts]) -> list[FloatArray]:
         """Draws of the log-log correlation of each entry of ``TaskCosts.thinking``, (draws,) each.
 
         Entries of one task with the same items are computed together, and all are kept.
         """
-        entries = list(entries)
-        # What draws depend on, not names: trainings of one model under several seeds share theirs.
-        keys = [
-            (entry.task, entry.items, entry.log_cost.tobytes(), entry.log_difficulty.tobytes())
-            for entry in entries
-        ]
+        keys = []
         together: dict[tuple, dict[tuple, TaskCosts]] = {}
-        for key, entry in zip(keys, entries, strict=True):
-            if key not in self._correlations:
-                together.setdefault((entry.task, entry.items), {})[key] = entry
+        for entry in entries:
+            # What draws depend on, not names: trainings of one model under several seeds share.
+            costs, difficulties = entry.log_cost.tobytes(), entry.log_difficulty.tobytes()
+            keys.append((entry.task, entry.items, costs, difficulties))
+            if keys[-1] not in self._correlations:
+                together.setdefault((entry.task, entry.items), {})[keys[-1]] = entry
         for (task, items), group in together.items():
             log_cost = np.column_stack([entry.log_cost for entry in group.values()])
             log_difficulty = np.column_stack([entry.log_difficulty for entry in group.values()])
@@ -184,10 +154,7 @@ class Bootstrap:
 
 
 def _standardised(columns: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Columns (items, columns) with mean 0 and variance 1, and their scale; constant ones are NaN.
-
-    This keeps the subtraction of squared means accurate.
-    """
+    """Columns with mean 0 and variance 1, to subtract squared means exactly, and their scale."""
     deviations, norm = centred(columns.T)
     scale = norm / np.sqrt(columns.shape[0])
     return (deviations / scale[:, None]).T, scale
@@ -195,8 +162,7 @@ def _standardised(columns: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 # -- intervals and p values of draws ---------------------------------------------------------------
 
-CONFIDENCE = 0.95
-# Share of the draws that may be undefined.
+# Share of the draws that may be undefined: what is left of more is a selection, not a sample.
 MAX_UNDEFINED_DRAWS = 0.01
 
 Interval = tuple[float, float]
@@ -210,19 +176,19 @@ def _expansion(num_items: Sequence[int], lost: int) -> tuple[float, float]:
 
 
 def interval(
-    draws: FloatArray, num_items: Sequence[int], confidence: float = CONFIDENCE, lost: int = 2
+    draws: FloatArray, num_items: Sequence[int], confidence: float = 0.95, lost: int = 2
 ) -> Interval:
-    """Expanded percentile interval of draws of shape (draws,), NaN left out.
+    """Expanded percentile interval (Hesterberg 2015) of one measure's draws, shape (draws,).
+
+    Its percentiles are Phi(-sqrt(n / (n - lost)) t), with Student's t of n - lost degrees of
+    freedom, for the draws' spread falls short by sqrt((n - lost) / n). Over tasks the degrees of
+    freedom add up and n / (n - lost) is averaged. NaN if a task has under ``MIN_ITEMS`` items (plus
+    covariates) or too many draws are undefined.
 
     Args:
-        draws: of one measure.
-        num_items: of each task in it.
-        confidence: of the interval.
+        draws: NaN is left out.
+        num_items: of each task in the measure.
         lost: fitted numbers: 2 for a correlation or slope, one more for each covariate.
-
-    Returns:
-        NaN if a task has under ``MIN_ITEMS`` items (plus covariates) or too many draws are
-        undefined.
     """
     known = _usable(draws, num_items, lost)
     if not len(known):
@@ -233,24 +199,18 @@ def interval(
     return float(low), float(high)
 
 
-def undefined_share(draws: FloatArray) -> float:
-    """Share of undefined draws, from 0 to 1."""
-    return float(np.isnan(draws).mean())
-
-
 def _usable(draws: FloatArray, num_items: Sequence[int], lost: int = 2) -> FloatArray:
     """Defined draws; none of them if they are too few or the items are."""
     known = draws[~np.isnan(draws)]
     too_few = min(num_items, default=0) < MIN_ITEMS + lost - 2
-    return known[:0] if too_few or undefined_share(draws) > MAX_UNDEFINED_DRAWS else known
+    return known[:0] if too_few or np.isnan(draws).mean() > MAX_UNDEFINED_DRAWS else known
 
 
 def p_value(draws: FloatArray, num_items: Sequence[int], at: float = 0.0) -> float:
     """Two-sided bootstrap p of 'the measure is ``at``', in agreement with ``interval``.
 
-    The smaller share of draws on one side is taken for a normal tail and becomes the tail of
-    Student's t by the expansion of ``interval``. One is added to the counts (Davison and Hinkley
-    1997, ch. 4), so that p is never 0. NaN where there is no interval.
+    The smaller share of draws on one side becomes a tail of Student's t by the same expansion. One
+    is added to the counts (Davison and Hinkley 1997, ch. 4). NaN where there is no interval.
     """
     known = _usable(draws, num_items)
     if not len(known):
@@ -266,10 +226,9 @@ def _tail(share: float, num_items: Sequence[int]) -> float:
 
 
 def equivalence_p(draws: FloatArray, num_items: Sequence[int], bound: float) -> float:
-    """p of 'the difference is at least ``bound`` in size', by two one-sided tests.
+    """p of 'the difference is at least ``bound``', by two one-sided tests (Schuirmann 1987).
 
-    Schuirmann 1987; below 5 % where the 90 % interval lies within plus and minus the bound.
-    NaN where there is no interval.
+    Below 5 % where the 90 % interval lies within the bound; NaN where there is no interval.
     """
     known = _usable(draws, num_items)
     if not len(known):
@@ -304,11 +263,7 @@ class Pair(NamedTuple):
 
 
 class Correlation(NamedTuple):
-    """Pearson's r, its 95 % interval and the number of items.
-
-    Both are NaN where r is undefined or the items are under ``MIN_ITEMS``; the interval alone
-    where its draws are undefined too often.
-    """
+    """Pearson's r and its 95 % interval, NaN where undefined, and the number of items."""
 
     r: float
     bounds: Interval
@@ -340,38 +295,27 @@ def correlate(pairs: Sequence[Pair], bootstrap: Bootstrap) -> list[Correlation]:
         x = np.column_stack([known[place].x for place in places])
         y = np.column_stack([known[place].y for place in places])
         draws = bootstrap.correlations(task, items, x, y)
-        for column, place in enumerate(places):
-            pair = known[place]
-            r = pearson(pair.x, pair.y)
-            bounds = NO_INTERVAL
-            if not np.isnan(r):
-                bounds = interval(draws[:, column], [len(items)], lost=pair.lost)
-            out[place] = Correlation(r, bounds, len(items))
+        for of_pair, place in zip(draws.T, places, strict=True):
+            r = pearson(known[place].x, known[place].y)
+            bounds = interval(of_pair, [len(items)], lost=known[place].lost)
+            out[place] = Correlation(r, NO_INTERVAL if np.isnan(r) else bounds, len(items))
     return out
-
-
-# Below this many costs that are known exactly, the line rests on the distribution alone.
-MIN_KNOWN = 6
 
 
 def censored_correlation(x: FloatArray, y: FloatArray, censored: NDArray[np.bool_]) -> Correlation:
     """r of x with y, where some y are lower bounds, by maximum likelihood; and its interval.
 
-    A response cut at the token cap is right-censored. If the cap is ignored, the longest responses
-    look shorter than they are; if they are dropped, the hardest items are. The censored regression
-    of Tobin 1958 uses what is known: y = alpha + beta x + sigma e with normal e, where a censored y
-    only says that y is larger. r = beta s_x / sqrt(beta^2 s_x^2 + sigma^2), with the standard
-    deviation s_x of x (divided by n). Without censoring this is Pearson's r exactly. The likelihood
-    is concave in (alpha, beta, 1) / sigma (Olsen 1978). The interval is that of z = arctanh r with
-    a robust standard error: the sum over items of squared influences, including that on s_x, times
-    n / (n - 3), and Student's t with as many degrees of freedom as y are known exactly, less 2.
-
-    Returns:
-        NaN where under six y are known exactly or a column is constant.
+    The censored regression of Tobin 1958, y = alpha + beta x + sigma e with normal e, where a
+    censored y only says that y is larger: r = beta s_x / sqrt(beta^2 s_x^2 + sigma^2), with the
+    standard deviation s_x of x (divided by n). Without censoring this is Pearson's r exactly. The
+    likelihood is concave in (alpha, beta, 1) / sigma (Olsen 1978). The interval is that of
+    z = arctanh r with a robust standard error: the sum over items of squared influences, including
+    that on s_x, times n / (n - 3), and Student's t with as many degrees of freedom as y are known
+    exactly, less 2. NaN where under six y are known exactly or a column is constant.
     """
     n = len(x)
     exact = y[~censored]
-    if len(exact) < MIN_KNOWN or np.ptp(x) == 0 or np.ptp(exact) == 0:
+    if len(exact) < 6 or np.ptp(x) == 0 or np.ptp(exact) == 0:
         return UNDEFINED._replace(num_items=n)
     of_known = pearson(x[~censored], exact)
     if of_known * of_known == 1:  # all on a line: its scatter has no likelihood

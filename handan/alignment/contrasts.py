@@ -1,17 +1,7 @@
 """Is one model's alignment lower than another's, or shown to be about the same?
 
-All contrasts are paired: both correlations of a pair are over the same items, and in each
-bootstrap draw over the same resampled items. A verdict needs an interval, never a large p:
-'preserved' is shown by a 90 % interval inside the equivalence bound (two one-sided tests at 5 %),
-and where neither is shown the verdict is 'no evidence either way'.
-
-The confirmatory family are the contrasts on the mean over human tasks: their p values, and only
-theirs, are adjusted by Holm, those of the tests of equivalence as a family of their own. Contrasts
-of single tasks are exploration, adjusted by Benjamini and Hochberg; those on the mean of analytic
-cost are descriptive.
-
-A verdict on r is withheld, and its p values with it, where r is not about allocation: the model
-cannot do the task, or reasons only at times, so that whether it reasons comes before how long.
+Contrasts are paired by item. A verdict needs an interval, never a large p, and is withheld where r
+is not about allocation: the model cannot do the task, or reasons only at times.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,14 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from handan.alignment import correlation as stats
-from handan.alignment.bootstrap import (
-    Bootstrap,
-    equivalence_p,
-    interval,
-    p_value,
-    undefined_share,
-    widened,
-)
+from handan.alignment.bootstrap import Bootstrap, equivalence_p, interval, p_value, widened
 from handan.alignment.correlation import FloatArray
 from handan.alignment.items import TaskCosts
 from handan.alignment.means import usable, weights_of, why_unusable
@@ -44,8 +27,6 @@ LOWER, HIGHER = "lower", "higher"
 OPPOSITE = {LOWER: HIGHER, HIGHER: LOWER}
 # After Holm's correction; a verdict rests on an uncorrected interval, so it may not survive.
 SIGNIFICANT = 0.05
-# A correlation that differs by more than this on a contrast's items is named.
-OTHER_ITEMS = 0.05
 NORMAL_THEORY = ("r_ab", "williams_t", "williams_p", "steiger_z", "steiger_p", "zou_ci")
 # Numbers that are equal by algebra, as correlations of exact multiples, differ by less than this.
 _ROUNDING = 1e-9
@@ -57,10 +38,8 @@ class Verdict(NamedTuple):
     Attributes:
         direction: 'lower' or 'higher' where the 95 % interval is without 0, else None.
         within: whether the 90 % interval lies inside plus and minus the bound.
-        bound: of equivalence.
-        unit: of the bound: 'r', or 'z' for differences of Fisher's z.
-        p, p_equivalence: of the difference and of the test of equivalence, after Holm's
-            correction; None where they are in no family.
+        unit: of the bound of equivalence: 'r', or 'z' for differences of Fisher's z.
+        p, p_equivalence: after Holm's correction; None where they are in no family.
         withheld: why there is no verdict, None if there is one.
     """
 
@@ -74,10 +53,7 @@ class Verdict(NamedTuple):
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "Verdict":
-        """Read the verdict of a stored contrast: a row of ``alignment.json`` or of an experiment.
-
-        Only its intervals, bound, p values and 'withheld' count, not the words beside them.
-        """
+        """Read the verdict of a row of ``alignment.json`` or of an experiment from its numbers."""
         ci, ci90, bound = row["ci"], row["ci90"], row["equivalence_bound"]
         withheld = row.get("withheld")
         if ci is None or ci90 is None:
@@ -98,10 +74,7 @@ class Verdict(NamedTuple):
 
     @property
     def survives_correction(self) -> bool:
-        """Whether what the intervals show, if anything, holds after Holm's correction.
-
-        Differences and equivalences are families of their own.
-        """
+        """Whether what the intervals show, if anything, holds after Holm's correction."""
         if self.outcome in ("none", "open"):
             return True
         p = self.p if self.direction else self.p_equivalence
@@ -121,17 +94,14 @@ class Verdict(NamedTuple):
 def in_words(contrast: Mapping[str, Any], role_a: str, role_b: str) -> str:
     """One sentence on a contrast between models in roles such as 'student', 'teacher', 'base'.
 
-    A student lower than its teacher is a 'collapse', a student lower than its base 'negative
-    transfer', in either order of the pair. Both names claim that the allocation was lost, so both
+    ``CLAIMS`` hold in either order of the pair. They say that the allocation was lost, so they
     carry a caveat where the accuracies are unknown or differ by more than 0.1.
     """
     if role_b == "student" and role_a in CLAIMS:
         difference = contrast["difference"]
-        turned = {
-            of: contrast[of] and [-b for b in reversed(contrast[of])] for of in ("ci", "ci90")
-        }
+        turned = {of: contrast[of] and [-b for b in contrast[of][::-1]] for of in ("ci", "ci90")}
+        turned["difference"] = None if difference is None else -difference
         turned |= {"a": contrast["b"], "b": contrast["a"]}
-        turned |= {"difference": None if difference is None else -difference}
         turned |= {"accuracy_a": contrast["accuracy_b"], "accuracy_b": contrast["accuracy_a"]}
         return in_words({**contrast, **turned}, role_b, role_a)
     verdict = Verdict.of(contrast)
@@ -146,12 +116,11 @@ def in_words(contrast: Mapping[str, Any], role_a: str, role_b: str) -> str:
         caveat = ", with accuracy unknown: perhaps a weaker model, not allocation alone"
     elif claimed:
         gain = contrast["accuracy_a"] - contrast["accuracy_b"]
-        if gain < -ACCURACY_TOLERANCE - _ROUNDING:
+        if abs(gain) > ACCURACY_TOLERANCE + _ROUNDING:
+            other, weaker = ("lower", "a weaker model, ") if gain < 0 else ("higher", "")
             caveat = (
-                f", with accuracy lower by {decimal(-gain)}: a weaker model, not allocation alone"
+                f", with accuracy {other} by {decimal(abs(gain))}: {weaker}not allocation alone"
             )
-        elif gain > ACCURACY_TOLERANCE + _ROUNDING:
-            caveat = f", with accuracy higher by {decimal(gain)}: not allocation alone"
     return (
         f"{subject}: {CLAIMS[role_b] if claimed else verdict.words} "
         f"(difference {decimal(contrast['difference'])}, 95 % interval {decimal(low)} to "
@@ -176,28 +145,15 @@ def contrasts(
 ) -> list[dict]:
     """Differences of log-log correlations, r of a minus r of b, with intervals and verdicts.
 
-    Args:
-        costs: {model: {task: costs}}, as of ``items.final_costs``.
-        pairs: (a, b), names of models.
-        bootstrap: the draws of items.
-        equivalence_bound: differences within plus or minus this count as none.
-        task_weights: weights of tasks in a mean, see ``correlation.z_weights``.
-
-    Returns:
-        For each pair one row per shared task ('task' is its name, 'mean' null) and one for the
-        mean over the human and over the analytic tasks ('task' null, 'mean' 'human' or
-        'analytic'). 'r_a' and 'r_b' are on the items that both share. The mean difference is that
-        of their Fisher-z means over the tasks that are usable for both ('tasks'); its accuracies
-        are means over the same tasks; n counts items. 'withheld' says why there is no verdict,
-        null if there is one. Rows of a task also have tests for normal data.
+    For each pair one row per shared task ('task' is its name, 'mean' null) and one for the mean
+    over the human and over the analytic tasks ('task' null, 'mean' 'human' or 'analytic'): of
+    Fisher's z over the tasks that are usable for both ('tasks'). Holm adjusts the p values of the
+    means over human tasks, and those of their equivalence; Benjamini and Hochberg those of single
+    tasks. 'withheld' says why there is no verdict. Rows of a task also have tests for normal data.
     """
     shared = shared_tasks(costs, pairs)
-    entries = {
-        (entry.model, entry.task, entry.items): entry
-        for tasks in shared.values()
-        for both in tasks.values()
-        for entry in both
-    }
+    costs_of_pairs = [both for tasks in shared.values() for both in tasks.values()]
+    entries = {(of.model, of.task, of.items): of for both in costs_of_pairs for of in both}
     draws_of = dict(zip(entries, bootstrap.alignment(entries.values()), strict=True))
     rows = []
     for (a, b), tasks in shared.items():
@@ -259,12 +215,11 @@ def _row(
 ) -> dict:
     """One contrast; over several tasks, of the Fisher-z means."""
     weights = weights_of([side.entry for side in sides_a], task_weights)
-    r_a, r_b = (
-        float(stats.fisher_mean(np.array([side.r for side in sides]), weights))
-        for sides in (sides_a, sides_b)
-    )
-    draws_a, draws_b = (
-        stats.fisher_mean(np.stack([side.draws for side in sides]), weights, axis=0)
+    (r_a, draws_a), (r_b, draws_b) = (
+        (
+            float(stats.fisher_mean(np.array([side.r for side in sides]), weights)),
+            stats.fisher_mean(np.stack([side.draws for side in sides]), weights, axis=0),
+        )
         for sides in (sides_a, sides_b)
     )
     difference = float(settled_difference(np.asarray(r_a - r_b)))
@@ -274,7 +229,7 @@ def _row(
     ci = stats.finite_or_none(interval(draws, sizes))
     reason = withheld([*sides_a, *sides_b])
     if ci is None and not reason:
-        reason = f"{100 * undefined_share(draws):.0f} % of the draws are undefined"
+        reason = f"{100 * np.isnan(draws).mean():.0f} % of the draws are undefined"
     p = {"p": p_value(draws, sizes), "p_equivalence": equivalence_p(draws, sizes, bound)}
     return {
         **on,
@@ -289,9 +244,9 @@ def _row(
         "accuracy_a": stats.finite_or_none(accuracy_means([side.entry for side in sides_a])),
         "accuracy_b": stats.finite_or_none(accuracy_means([side.entry for side in sides_b])),
         "flags": [
-            f"{of.model}, {of.task}: {flag}"
-            for of in (side.entry for side in (*sides_a, *sides_b))
-            for flag in flags(rates(of))
+            f"{entry.model}, {entry.task}: {flag}"
+            for entry, _, _ in (*sides_a, *sides_b)
+            for flag in flags(rates(entry))
         ],
         "n": sum(sizes),
         "draws_left_out": int(np.isnan(draws).sum()),
@@ -311,12 +266,12 @@ def withheld(sides: Sequence[Side]) -> str | None:
 
 
 def notes_on_items(costs: CostsByModel, rows: Sequence[dict]) -> list[str]:
-    """Name contrasts whose shared items give a model another r than all of its own items do."""
+    """Name contrasts on whose items a model's r differs by .05 from that on all of its own."""
     notes = []
     for row in (row for row in rows if row["task"] is not None):
         for model, r in ((row["a"], row["r_a"]), (row["b"], row["r_b"])):
             own = costs[model][row["task"]].thinking()
-            if r is not None and not abs(own.r - r) < OTHER_ITEMS:
+            if r is not None and not abs(own.r - r) < 0.05:
                 notes.append(
                     f"{row['a']} against {row['b']}, {row['task']}: on the {row['n']} items of "
                     f"both, r of {model} is {decimal(r)}; on all its {len(own.items)} items, "
@@ -341,15 +296,12 @@ def from_other_people(
 
 def _normal_theory(side_a: Side, side_b: Side) -> dict:
     """Tests of one task that hold for normal data, by the correlations alone."""
-    n = len(side_a.entry.items)
     r_ab = stats.pearson(side_a.entry.log_cost, side_b.entry.log_cost)
     if np.isnan(r_ab + side_a.r + side_b.r):
         return dict.fromkeys(NORMAL_THEORY)
-    of = side_a.r, side_b.r, r_ab, n
+    of = side_a.r, side_b.r, r_ab, len(side_a.entry.items)
     found = (r_ab, *stats.williams(*of), *stats.steiger(*of), stats.zou(*of))
-    return {
-        name: stats.finite_or_none(value) for name, value in zip(NORMAL_THEORY, found, strict=True)
-    }
+    return dict(zip(NORMAL_THEORY, map(stats.finite_or_none, found), strict=True))
 
 
 def settled_difference(difference: FloatArray) -> FloatArray:
@@ -362,33 +314,27 @@ def power_table(
 ) -> list[dict]:
     """Power of the items at hand: one row a human task, and one for their mean ('task' null).
 
-    A row answers, for its items and for models as alike as these (``r_ab``, Fisher-z mean of the
-    correlations of their log costs; .4 for a single model): how often would the difference that
-    the paper reports, .64 against .34, be found at 5 %; which difference below .64 is found with a
-    power of 80 and 95 %; how often would two equally aligned models be shown to be within the
-    equivalence bound; and how many items of a single task the reported difference needs.
+    For models as alike as these: ``r_ab`` is the Fisher-z mean of the correlations of their log
+    costs, .4 for a single model. 'Reported' is the paper's difference, .64 against .34.
     """
     tasks: dict[str, list[TaskCosts]] = {}
-    for of_model in costs.values():
-        for task, entry in of_model.items():
-            if entry.cost_source == "human":
-                tasks.setdefault(task, []).append(entry.thinking())
+    for entry in (entry for of_model in costs.values() for entry in of_model.values()):
+        if entry.cost_source == "human":
+            tasks.setdefault(entry.task, []).append(entry.thinking())
     strong, weak = stats.REPORTED
 
     def row(task: str | None, num_items: float, r_ab: float) -> dict:
         sizes = [num_items]
-        return {
-            "task": task,
-            "n": num_items,
-            "r_ab": stats.finite_or_none(r_ab),
-            "power_reported": stats.finite_or_none(stats.power(strong, weak, r_ab, sizes)),
-            "detectable_80": stats.finite_or_none(stats.detectable(strong, r_ab, sizes, 0.80)),
-            "detectable_95": stats.finite_or_none(stats.detectable(strong, r_ab, sizes, 0.95)),
-            "power_equivalence": stats.finite_or_none(
-                stats.equivalence_power(strong, r_ab, sizes, equivalence_bound)
-            ),
-            "items_needed_80": stats.items_needed(strong, weak, r_ab, 0.80),
+        found = {
+            "r_ab": r_ab,
+            "power_reported": stats.power(strong, weak, r_ab, sizes),
+            "detectable_80": stats.detectable(strong, r_ab, sizes, 0.80),
+            "detectable_95": stats.detectable(strong, r_ab, sizes, 0.95),
+            "power_equivalence": stats.equivalence_power(strong, r_ab, sizes, equivalence_bound),
         }
+        known = {name: stats.finite_or_none(value) for name, value in found.items()}
+        needed = stats.items_needed(strong, weak, r_ab, 0.80)
+        return {"task": task, "n": num_items, **known, "items_needed_80": needed}
 
     rows = []
     for task, entries in tasks.items():

@@ -12,13 +12,11 @@ from handan.alignment.bootstrap import (
     Interval,
     interval,
     task_generator,
-    undefined_share,
     widened,
 )
 from handan.alignment.correlation import FloatArray
 from handan.alignment.items import TaskCosts
 
-CROSS_TASK_DRAWS = 1_000
 MIN_TASKS_ACROSS = 3
 
 
@@ -28,7 +26,7 @@ def why_unusable(entry: TaskCosts, draws: FloatArray) -> str | None:
         return f"{len(entry.items)} items; a correlation needs {stats.MIN_ITEMS}"
     if np.isnan(entry.r):
         return "constant cost or demand, so no correlation"
-    if (undefined := undefined_share(draws)) > MAX_UNDEFINED_DRAWS:
+    if (undefined := np.isnan(draws).mean()) > MAX_UNDEFINED_DRAWS:
         return f"a column is constant in {100 * undefined:.0f} % of the draws, so no interval"
     if not entry.answers:
         return f"{100 * entry.accuracy:.1f} % right, so its lengths are those of no solution"
@@ -55,12 +53,9 @@ def weights_of(entries: Sequence[TaskCosts], task_weights: str) -> FloatArray:
 def interval_of_mean(
     entries: Sequence[TaskCosts], draws: Sequence[FloatArray], weights: FloatArray
 ) -> Interval:
-    """Interval of the Fisher-z mean of correlations, over items and, where known, people.
+    """Interval of one model's Fisher-z mean, over items and, where known, people.
 
-    Args:
-        entries: costs of one model, a task each.
-        draws: the bootstrap draws of each, shape (draws,).
-        weights: of the tasks, shape (tasks,).
+    ``draws`` are those of each task, shape (draws,); ``weights`` those of the tasks.
     """
     sizes = [len(entry.items) for entry in entries]
     extra = participant_variance(entries, weights)
@@ -101,21 +96,19 @@ def over_tasks(r: Sequence[float]) -> tuple[float, Interval]:
 
 
 def cross_task_r(tasks: Sequence[TaskCosts], seed: int) -> tuple[float, Interval]:
-    """Correlation over tasks: one item of each human task is drawn, and their log costs are
-    correlated with their log response times; mean r of 1,000 draws, after de Varda et al. 2025,
-    and the range that holds 95 % of the draws.
+    """Mean r over tasks of one random item of each, after de Varda et al. 2025, and its range.
 
-    That the mean is a plain one is our inference. NaN under three human tasks.
+    1,000 draws, of which the range holds 95 %. That the mean is a plain one is our inference. NaN
+    under three human tasks.
     """
     human = [costs for costs in tasks if costs.cost_source == "human" and costs.items]
     if len(human) < MIN_TASKS_ACROSS:
         return float("nan"), NO_INTERVAL
-    log_cost, log_difficulty = [], []
+    columns = []
     for costs in human:
         generator = task_generator(seed, costs.task, "cross-task")
-        items = generator.integers(0, len(costs.items), size=CROSS_TASK_DRAWS)
-        log_cost.append(costs.log_cost[items])
-        log_difficulty.append(costs.log_difficulty[items])
-    r = stats.pearson_rows(np.column_stack(log_cost), np.column_stack(log_difficulty))
+        items = generator.integers(0, len(costs.items), size=1_000)
+        columns.append((costs.log_cost[items], costs.log_difficulty[items]))
+    r = stats.pearson_rows(*(np.column_stack(of) for of in zip(*columns, strict=True)))
     low, high = np.nanpercentile(r, [2.5, 97.5]) if np.isfinite(r).any() else (np.nan, np.nan)
     return stats.mean_of_known(r), (float(low), float(high))
