@@ -1,8 +1,7 @@
 """Statistics of alignment as pure functions on arrays; ``bootstrap.py`` resamples.
 
-Items are the last axis of what is correlated. NaN means 'not defined here' (a constant column, one
-item): it is passed on, never replaced by 0. Signs are kept. No value is clipped; ``settle``
-removes rounding only. ``docs/methods.md`` has the formulas with their sources.
+Items are the last axis. NaN means 'not defined here' (a constant column, one item) and is passed
+on. Signs are kept; no value is clipped.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,8 +13,7 @@ from scipy.special import fdtri, ndtr, ndtri, stdtr
 
 FloatArray = NDArray[np.float64]
 
-# A correlation over fewer items is not given: its interval would hold nearly everything, and a
-# single item can make it anything.
+# A correlation over fewer items is not given: its interval would hold nearly everything.
 MIN_ITEMS = 12
 # Weights of tasks in a mean of Fisher's z: n - 3, the inverse of its variance, or all alike.
 INVERSE_VARIANCE, EQUAL = TASK_WEIGHTS = "inverse_variance", "equal"
@@ -51,23 +49,17 @@ def pearson_rows(x: FloatArray, y: FloatArray) -> FloatArray:
 
 def pearson(x: FloatArray, y: FloatArray) -> float:
     """Pearson's r of two columns of shape (items,); NaN if undefined."""
-    if len(x) < 2:
-        return _NAN
-    return float(pearson_rows(np.asarray(x, float), np.asarray(y, float)))
+    return float(pearson_rows(np.asarray(x, float), np.asarray(y, float))) if len(x) > 1 else _NAN
 
 
 def spearman(x: FloatArray, y: FloatArray) -> float:
     """Spearman's rho: Pearson's r of the ranks, ties averaged; NaN if undefined."""
-    if np.isnan(x).any() or np.isnan(y).any():
-        return _NAN
-    return pearson(average_ranks(x), average_ranks(y))
+    unknown = np.isnan(x).any() or np.isnan(y).any()
+    return _NAN if unknown else pearson(average_ranks(x), average_ranks(y))
 
 
 def average_ranks(x: FloatArray) -> FloatArray:
-    """Ranks from 1 of values without NaN, those of ties averaged; shape (items,).
-
-    ``scipy.stats.rankdata``, whose package takes longer to import than most files to align.
-    """
+    """Ranks from 1 of values without NaN, as ``scipy.stats.rankdata``, which imports slowly."""
     _, place, counts = np.unique(x, return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[place])
 
@@ -101,8 +93,7 @@ def gradient_of_z(x: FloatArray, y: FloatArray) -> FloatArray:
 def fisher_mean(r: FloatArray, weights: FloatArray | None = None, axis: int = -1) -> FloatArray:
     """Mean of correlations through Fisher's z: tanh of the weighted mean of arctanh(r).
 
-    An exact +1 or -1 has an infinite z: beside it no other correlation would count. So a mean that
-    contains one is NaN, unless all are equal, whose mean they are.
+    NaN with an exact +1 or -1, whose z is infinite, unless all are equal.
     """
     r = np.asarray(r, float)
     first = np.take(r, 0, axis)
@@ -117,8 +108,7 @@ def z_weights(num_items: Sequence[int], task_weights: str = INVERSE_VARIANCE) ->
     """Weights of tasks in a mean of Fisher's z, shape (tasks,), which sum to 1.
 
     By inverse variance they are proportional to n - 3, for 1 / (n - 3) is the variance of z of
-    normal data (Fisher 1921; Hedges and Olkin 1985, ch. 11). They depend on the items alone, so
-    models on the same items are weighed alike.
+    normal data (Fisher 1921; Hedges and Olkin 1985, ch. 11).
     """
     sizes = np.asarray(num_items, float)
     alike = task_weights == EQUAL or len(sizes) == 1
@@ -127,11 +117,7 @@ def z_weights(num_items: Sequence[int], task_weights: str = INVERSE_VARIANCE) ->
 
 
 def leave_one_out(x: FloatArray, y: FloatArray) -> FloatArray:
-    """Pearson's r of two columns without each item in turn; shape (items,).
-
-    From the sums of squares without item i, Sxy - n / (n - 1) dx_i dy_i. NaN where a column is
-    constant without it.
-    """
+    """Pearson's r without each item i in turn, by Sxy - n / (n - 1) dx_i dy_i; shape (items,)."""
     n = len(x)
     dx, dy = x - x.mean(), y - y.mean()
     xx, yy, xy = (float(a @ b) - n / (n - 1) * a * b for a, b in ((dx, dx), (dy, dy), (dx, dy)))
@@ -141,10 +127,7 @@ def leave_one_out(x: FloatArray, y: FloatArray) -> FloatArray:
 
 
 def residuals(values: FloatArray, predictors: FloatArray) -> FloatArray:
-    """Residuals of values (items, columns) on predictors (items, predictors) and a constant.
-
-    Their correlations are partial correlations.
-    """
+    """Residuals of values (items, columns) on predictors (items, predictors) and a constant."""
     design = np.column_stack([np.ones(len(predictors)), predictors])
     solution, *_ = np.linalg.lstsq(design, values, rcond=None)
     return without_rounding(values - design @ solution, values)
@@ -157,12 +140,10 @@ def holm(p_values: FloatArray) -> FloatArray:
 
 def benjamini_hochberg(p_values: FloatArray) -> FloatArray:
     """Benjamini and Hochberg's adjustment (1995); NaN entries are not part of the family."""
-
-    def step_up(p: FloatArray) -> FloatArray:
-        stepped = p * (len(p) / np.arange(1, len(p) + 1))
-        return np.minimum.accumulate(stepped[::-1])[::-1]
-
-    return _adjusted(p_values, step_up)
+    return _adjusted(
+        p_values,
+        lambda p: np.minimum.accumulate((p * (len(p) / np.arange(1, len(p) + 1)))[::-1])[::-1],
+    )
 
 
 def _adjusted(p_values: FloatArray, stepped: Callable[[FloatArray], FloatArray]) -> FloatArray:
@@ -186,24 +167,20 @@ class ModelReliability(NamedTuple):
 def reliability_of_means(values_item_sample: FloatArray) -> ModelReliability:
     """Reliability of the item means of samples: ICC(1, k) = 1 - MSW / MSB, and its 95 % interval.
 
-    One-way random effects of Shrout and Fleiss 1979: the samples of an item are exchangeable. It
-    is what split halves over samples, stepped up by Spearman-Brown, give in the mean over all
-    splits. MSW / MSB is the noise of the item means over their variance; with unequal numbers of
-    samples the noise is that of their harmonic mean. It is not clipped, and negative where samples
-    of an item differ more than items do. The interval is that of an F ratio of normal data.
-
-    Args:
-        values_item_sample: shape (items, samples), NaN where an item has fewer samples.
-
-    Returns:
-        NaN with under two items, without repeated samples, or where all values are equal.
+    One-way random effects of Shrout and Fleiss 1979, which is what split halves over samples,
+    stepped up by Spearman-Brown, give in the mean over all splits. With unequal numbers of samples
+    the noise is that of their harmonic mean. Negative where samples of an item differ more than
+    items do. The interval is that of an F ratio of normal data. Values have shape (items, samples),
+    NaN where an item has fewer. NaN with under two items, without repeated samples, or where all
+    values are equal.
     """
+    undefined = ModelReliability(np.nan, np.nan, np.nan)
     known = np.isfinite(values_item_sample)
     counts = known.sum(axis=1)
     values, counts, known = (part[counts > 0] for part in (values_item_sample, counts, known))
     freedom = len(counts) - 1, int(counts.sum()) - len(counts)
     if min(freedom) < 1:
-        return ModelReliability(np.nan, np.nan, np.nan)
+        return undefined
     filled = np.where(known, values, 0.0)
     means = filled.sum(axis=1) / counts
     within = float((np.where(known, filled - means[:, None], 0.0) ** 2).sum()) / freedom[1]
@@ -211,7 +188,7 @@ def reliability_of_means(values_item_sample: FloatArray) -> ModelReliability:
     between = float(np.var(means, ddof=1))
     size = float(np.max(np.abs(filled))) or 1.0
     if not between > (_CONSTANT * size) ** 2:
-        return ModelReliability(np.nan, np.nan, np.nan)
+        return undefined
     ratio = between / noise if noise > 0 else np.inf
     low = ratio / float(fdtri(*freedom, 0.975))
     high = ratio * float(fdtri(*freedom[::-1], 0.975))
@@ -244,18 +221,18 @@ def finite_or_none(value: Any) -> Any:
 class Test(NamedTuple):
     """A statistic and its two-sided p; both NaN where a formula is undefined."""
 
-    statistic: float
-    p: float
+    statistic: float = _NAN
+    p: float = _NAN
 
 
 def williams(r_a: float, r_b: float, r_ab: float, num_items: int) -> Test:
     """Williams' t (1959) of r_ay = r_by, n - 3 degrees of freedom, as in Steiger 1980, eq. 7."""
-    if num_items < 4:
-        return Test(np.nan, np.nan)
     n, mean = num_items, (r_a + r_b) / 2
+    if n < 4 or r_ab <= -1:
+        return Test()
     below = 2 * (n - 1) / (n - 3) * _determinant(r_a, r_b, r_ab) + mean**2 * (1 - r_ab) ** 3
-    if not below > 0 or r_ab <= -1:
-        return Test(np.nan, np.nan)
+    if not below > 0:
+        return Test()
     t = float((r_a - r_b) * np.sqrt((n - 1) * (1 + r_ab) / below))
     return Test(t, float(2 * stdtr(n - 3, -abs(t))))
 
@@ -264,10 +241,10 @@ def steiger(r_a: float, r_b: float, r_ab: float, num_items: int) -> Test:
     """Steiger's Z (1980, eq. 14) of r_ay = r_by: Fisher's z with the pooled correlation."""
     mean = (r_a + r_b) / 2
     if num_items < 4 or max(abs(r_a), abs(r_b)) >= 1:
-        return Test(np.nan, np.nan)
+        return Test()
     below = 2 - 2 * _covariance(mean, mean, r_ab)
     if not below > 0:
-        return Test(np.nan, np.nan)
+        return Test()
     z = float((np.arctanh(r_a) - np.arctanh(r_b)) * np.sqrt((num_items - 3) / below))
     return Test(z, float(2 * ndtr(-abs(z))))
 
@@ -303,10 +280,9 @@ def _possible(r_a: float, r_b: float, r_ab: float) -> bool:
 
 
 def standard_error(r_a: float, r_b: float, r_ab: float, num_items: Sequence[float]) -> float:
-    """Standard error of the difference of Fisher's z, on a mean over tasks with these items.
+    """Standard error of the difference of Fisher's z, on the mean by n - 3 over tasks.
 
-    The mean is that by inverse variance; for tasks that weigh alike see ``effective_items``. NaN
-    where three such correlations cannot be, as with .64, .34 and models that are all but equal.
+    NaN where three such correlations cannot be, as with .64, .34 and models all but equal.
     """
     if not _possible(r_a, r_b, r_ab):
         return _NAN
@@ -328,12 +304,7 @@ def power(r_a: float, r_b: float, r_ab: float, num_items: Sequence[float]) -> fl
 
 
 def detectable(r_a: float, r_ab: float, num_items: Sequence[float], wanted: float) -> float:
-    """Smallest difference below r_a that is found with the wanted power; NaN if none is.
-
-    Sought among the r_b that are possible beside r_a and r_ab.
-    """
-    if min(num_items) < 4:
-        return _NAN
+    """Smallest difference, of possible r_b below r_a, found with the wanted power; NaN if none."""
     lowest = r_a * r_ab - np.sqrt((1 - r_a**2) * (1 - r_ab**2)) + 1e-6
 
     def lacking(r_b: float) -> float:
@@ -342,17 +313,13 @@ def detectable(r_a: float, r_ab: float, num_items: Sequence[float], wanted: floa
     if not _possible(r_a, r_a, r_ab) or not lacking(lowest) > 0:
         return _NAN
     low, high = lowest, r_a
-    # Halved until no number lies between.
     while low < (middle := (low + high) / 2) < high:
         low, high = (middle, high) if lacking(middle) > 0 else (low, middle)
     return float(r_a - low)
 
 
 def detectable_from_zero(num_items: Sequence[float], wanted: float) -> float:
-    """Smallest r that is told from 0 at 5 % with the wanted power; NaN under four items.
-
-    Several tasks for a mean of Fisher's z: each z has the variance 1 / (n - 3), and weighs n - 3.
-    """
+    """Smallest r told from 0 at 5 % with the wanted power, by a mean of z; NaN under four items."""
     if not num_items or min(num_items) < 4:
         return _NAN
     return float(np.tanh((Z_95 + ndtri(wanted)) / np.sqrt(sum(n - 3 for n in num_items))))
@@ -368,10 +335,7 @@ def equivalence_power(r: float, r_ab: float, num_items: Sequence[float], bound: 
 
 
 def items_needed(r_a: float, r_b: float, r_ab: float, wanted: float) -> int | None:
-    """Items of a single task with which a difference is found with the wanted power.
-
-    None where three such correlations cannot be.
-    """
+    """Items of a task that find a difference with the wanted power; None for impossible r."""
     if not _possible(r_a, r_b, r_ab):
         return None
     below = 2 - 2 * _covariance(r_a, r_b, r_ab)

@@ -1,30 +1,7 @@
 """``costs.csv``: what models spent on items and what the items cost people, read and checked.
 
-One row is one sample of one model on one item. Required columns: ``task, item, reasoning_tokens``
-and, the same one throughout a task, ``human_rt_s`` (seconds) or ``analytic_cost`` (any positive
-unit, for families without human data), unless norms or trials are given beside the file. Optional:
-
-- ``model``: by default all rows belong to a model named 'model'. ``decoding``: 'sampled' (also if
-  empty) or 'greedy'; greedy responses form a model of their own, see ``decoded_name``.
-- ``reasoning_tokens`` with a fraction: a mean over samples that are not in the file; a note says
-  how many there are.
-- ``sample`` missing: rows that otherwise agree are counted as samples, in their order, and a note
-  says so. With the column, repeated rows are an error.
-- ``step`` empty: the end of training, or a model that was not trained.
-- ``participant``: one row a sample and participant, each with that person's ``human_rt_s``.
-- ``human_mean_rt_s``: the item's arithmetic mean, for the raw correlation, where ``human_rt_s`` is
-  the geometric mean, as it is in norms; for all items of a task or none.
-- ``status, correct, looping`` empty: unknown, and left out of the rates.
-- ``norms``: the source of the human times; their reliability is taken from there.
-- ``oracle_tokens``: the noise-free length of the format the model was trained to write.
-- ``counted_by``: how the tokens were counted ('token_ids', 'usage', 'retokenized', 'characters').
-- ``cost_rule``: whether ``reasoning_tokens`` is the reasoning span ('span', also if empty) or the
-  whole response ('response', for a model without a span, such as an Instruct control).
-- ``covariate_NAME``: a number that describes the item, such as its carries; empty for tasks that
-  do not have it.
-
-Unknown columns are ignored and named in a note. Everything else that does not fit is a
-``UserError`` with file, line and cure: nothing is repaired in silence.
+One row is one sample of one model on one item; ``docs/files.md`` has the columns. Unknown columns
+are ignored and named in a note; whatever else does not fit is a ``UserError``.
 """
 
 from collections import Counter
@@ -66,11 +43,6 @@ CHOICES = {"status": STATUSES, "cost_rule": COST_RULES, "decoding": DECODINGS}
 MAX_COUNT = 10**9
 MIN_COST, MAX_COST = 1e-9, 1e12
 MIN_TIME_S, MAX_TIME_S = 1e-3, 1e6
-MAX_CHARACTERS = 10_000
-# Below 1 for what rounding does to short times.
-MIN_MEANS_RATIO = 0.99
-# Sorted times of one task that are further apart than this factor are in two units.
-UNIT_GAP = 100.0
 _GREEDY_SUFFIX = " (T=0)"
 
 
@@ -91,9 +63,8 @@ class CostTable:
 
     Attributes:
         places: file and line of each row, for messages.
-        text: model (as of ``decoded_name``), decoding (never empty), task, item, sample,
-            participant, status, norms, counted_by, cost_rule; '' if empty.
-        numbers: the other columns of ``costs.csv`` and every ``covariate_...``; NaN if empty.
+        text: the columns ``TEXT``, '' if empty; models as of ``decoded_name``.
+        numbers: the columns ``NUMBERS`` and every ``covariate_...``; NaN if empty.
     """
 
     places: Sequence[str]
@@ -113,10 +84,7 @@ class CostTable:
         return list(dict.fromkeys(self.text[column]))
 
     def groups(self, *columns: str) -> NDArray[np.intp]:
-        """A number for each row, equal for rows that agree in these columns; shape (rows,).
-
-        Numbers begin at 0 and follow the order of first appearance.
-        """
+        """A number for each row from 0, by first appearance of its values in these columns."""
         if columns not in self._groups:
             *fewer, last = columns
             before = self.groups(*fewer) if fewer else np.zeros(len(self), dtype=np.intp)
@@ -176,13 +144,7 @@ class CostFile(NamedTuple):
 
 
 def read_costs(path: Path, people_elsewhere: bool = False) -> CostFile:
-    """Read and check one ``costs.csv`` (UTF-8, with or without a byte order mark).
-
-    Args:
-        path: the file.
-        people_elsewhere: whether response times come from norms or trials, so that the file need
-            not have them.
-    """
+    """Read and check one ``costs.csv``, without response times if they are ``people_elsewhere``."""
     header, lines = read_cells(path)
     _check_columns(f"{path}, line 1", header, people_elsewhere)
     places, rows = zip(*lines, strict=True)
@@ -190,8 +152,8 @@ def read_costs(path: Path, people_elsewhere: bool = False) -> CostFile:
     notes = []
     unknown = [of for of in header if of not in (*TEXT, *NUMBERS) and not of.startswith(COVARIATE)]
     if unknown:
-        unknown = [name or "(no name)" for name in unknown]
-        notes.append(f"{path}: ignored unknown columns: {', '.join(unknown)}")
+        named = ", ".join(name or "(no name)" for name in unknown)
+        notes.append(f"{path}: ignored unknown columns: {named}")
     tokens = table.numbers["reasoning_tokens"]
     if num_broken := int(np.count_nonzero(tokens != np.round(tokens))):
         notes.append(
@@ -215,10 +177,7 @@ def read_costs(path: Path, people_elsewhere: bool = False) -> CostFile:
 
 
 def as_table(rows: CostTable | Iterable[Mapping[str, object]]) -> CostTable:
-    """A checked table, from one that is checked or from mappings with the columns of the file.
-
-    A value of None is an empty cell; the place of a mapping is its number, from 1.
-    """
+    """A checked table, from one or from mappings of columns to values, None for an empty cell."""
     if isinstance(rows, CostTable):
         return rows
     rows = list(rows)
@@ -243,8 +202,8 @@ def table_of_cells(
 def _check_columns(place: str, header: list[str], people_elsewhere: bool) -> None:
     missing = [name for name in REQUIRED if name not in header]
     if missing:
-        shown = ", ".join(header)
-        shown = shown if len(shown) < 300 else f"{shown[:300]} ..."
+        found = ", ".join(header)
+        shown = found if len(found) < 300 else f"{found[:300]} ..."
         raise UserError(f"{place}: no column {', '.join(missing)}; found: {shown}")
     if not people_elsewhere and not any(name in header for name in DEMANDS):
         raise UserError(f"{place}: no column human_rt_s or analytic_cost; add one")
@@ -290,7 +249,7 @@ def _parse(place: str, column: str, cell: str) -> str | float:
     if column in TEXT:
         if not cell and column in ("task", "item", "model"):
             raise UserError(f"{place}: empty {column}; fill it in or remove the row")
-        if len(cell) > MAX_CHARACTERS:
+        if len(cell) > 10_000:
             length = f"{column} has {len(cell)} characters"
             raise UserError(f"{place}: {length}; is the row quoted rightly?")
         return cell
@@ -326,27 +285,23 @@ def _check_rows(table: CostTable, people_elsewhere: bool) -> None:
     status, norms, person = (
         np.array(text[name], dtype=object) for name in ("status", "norms", "participant")
     )
-    for wrong, sentence in (
+    # fmt: off
+    rules = (
         (np.isnan(tokens), "empty reasoning_tokens; fill it in or remove the row"),
-        (
-            (human & analytic) | neither,
-            "fill in one of human_rt_s and analytic_cost, not both or none",
-        ),
-        (
-            given & (person != ""),
-            "human_mean_rt_s in a row of one participant; leave it out, it is made of these rows",
-        ),
-        (
-            given & ~(arithmetic >= MIN_MEANS_RATIO * numbers["human_rt_s"]),
-            "human_mean_rt_s, the arithmetic mean, is below human_rt_s, the geometric one, or "
-            "without it; exchange or fill in",
-        ),
+        ((human & analytic) | neither,
+         "fill in one of human_rt_s and analytic_cost, not both or none"),
+        (given & (person != ""),
+         "human_mean_rt_s in a row of one participant; leave it out, it is made of these rows"),
+        # Below 1 for what rounding does to short times.
+        (given & ~(arithmetic >= 0.99 * numbers["human_rt_s"]),
+         "human_mean_rt_s, the arithmetic mean, is below human_rt_s, the geometric one, or "
+         "without it; exchange or fill in"),
         ((norms != "") & analytic, "norms '{norms}' with an analytic_cost; norms are of people"),
-        (
-            (status == "no_reasoning") & (tokens > 0),
-            "status no_reasoning with {tokens:g} reasoning_tokens; mend one",
-        ),
-    ):
+        ((status == "no_reasoning") & (tokens > 0),
+         "status no_reasoning with {tokens:g} reasoning_tokens; mend one"),
+    )
+    # fmt: on
+    for wrong, sentence in rules:
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             filled = sentence.format(norms=norms[row], tokens=tokens[row])
@@ -367,73 +322,50 @@ def check_table(table: CostTable) -> None:
     kinds = np.where(analytic, "analytic_cost", np.where(human, "human_rt_s", "neither"))
     status = list(zip(text["status"], numbers["correct"].tolist(), strict=True))
     task, item, of_model = ("task",), ("task", "item"), ("model", "step", "task")
-    sample = ("model", "step", "task", "item", "sample")
+    sample = (*of_model, "item", "sample")
 
     def filled(name: str) -> list[str]:
         return ["empty" if missing else "given" for missing in np.isnan(numbers[name])]
 
+    named = ["with" if name else "without" for name in text["participant"]]
+    units = ["characters" if of == "characters" else "tokens" for of in text["counted_by"]]
+    times = np.where(analytic, numbers["analytic_cost"], numbers["human_rt_s"])
     # Columns that group rows, what must be equal within a group, and what is said if it is not.
+    # fmt: off
     rules: list[tuple[tuple[str, ...], Sequence | FloatArray, str]] = [
-        (
-            *(task, list(kinds)),
-            "task '{task}' is given by {here} but by {there} at {place}; use one for a task",
-        ),
-        (
-            *(task, text["norms"]),
-            "norms of task '{task}' are '{here}' but '{there}' at {place}; use one for a task",
-        ),
-        (
-            *(task, ["with" if name else "without" for name in text["participant"]]),
-            "row {here} participant, but task '{task}' has rows {there} at {place}; fill in all",
-        ),
-        (
-            (*item, "participant"),
-            np.where(analytic, numbers["analytic_cost"], numbers["human_rt_s"]),
-            "item '{item}' costs people {here} but {there} at {place}; an item has one "
-            "human_rt_s or analytic_cost (for each participant, if there is that column)",
-        ),
-        (
-            *(item, numbers["human_mean_rt_s"]),
-            "human_mean_rt_s of item '{item}' is {here} but {there} at {place}; make it equal",
-        ),
-        (
-            *(task, filled("human_mean_rt_s")),
-            "human_mean_rt_s is {here} but {there} at {place}; give it for all items of a task or "
-            "none",
-        ),
-        (
-            *(sample, numbers["reasoning_tokens"]),
-            "a sample has {here} reasoning_tokens but {there} at {place}, for another "
-            "participant; make them equal",
-        ),
-        (
-            *(sample, status),
-            "a sample has status, correct = {here} but {there} at {place}, for another "
-            "participant; make them equal",
-        ),
-        (
-            *(
-                task,
-                ["characters" if of == "characters" else "tokens" for of in text["counted_by"]],
-            ),
-            "costs of task '{task}' are {here} but {there} at {place}; count them all in one unit",
-        ),
-        (
-            *(of_model, [name or SPAN for name in text["cost_rule"]]),
-            "cost_rule of model and task is {here} but {there} at {place}; recompute one of them "
-            "with --cost_rule, or make them equal",
-        ),
-        (
-            *((*of_model, "item"), numbers["oracle_tokens"]),
-            "oracle_tokens of item '{item}' is {here} but {there} at {place}; it is one for an "
-            "item, or empty",
-        ),
-        (
-            *(of_model, filled("oracle_tokens")),
-            "oracle_tokens is {here} but {there} at {place}; give it for all items of a task or "
-            "none",
-        ),
+        (task, list(kinds),
+         "task '{task}' is given by {here} but by {there} at {place}; use one for a task"),
+        (task, text["norms"],
+         "norms of task '{task}' are '{here}' but '{there}' at {place}; use one for a task"),
+        (task, named,
+         "row {here} participant, but task '{task}' has rows {there} at {place}; fill in all"),
+        ((*item, "participant"), times,
+         "item '{item}' costs people {here} but {there} at {place}; an item has one "
+         "human_rt_s or analytic_cost (for each participant, if there is that column)"),
+        (item, numbers["human_mean_rt_s"],
+         "human_mean_rt_s of item '{item}' is {here} but {there} at {place}; make it equal"),
+        (task, filled("human_mean_rt_s"),
+         "human_mean_rt_s is {here} but {there} at {place}; give it for all items of a task or "
+         "none"),
+        (sample, numbers["reasoning_tokens"],
+         "a sample has {here} reasoning_tokens but {there} at {place}, for another "
+         "participant; make them equal"),
+        (sample, status,
+         "a sample has status, correct = {here} but {there} at {place}, for another "
+         "participant; make them equal"),
+        (task, units,
+         "costs of task '{task}' are {here} but {there} at {place}; count them all in one unit"),
+        (of_model, [name or SPAN for name in text["cost_rule"]],
+         "cost_rule of model and task is {here} but {there} at {place}; recompute one of them "
+         "with --cost_rule, or make them equal"),
+        ((*of_model, "item"), numbers["oracle_tokens"],
+         "oracle_tokens of item '{item}' is {here} but {there} at {place}; it is one for an "
+         "item, or empty"),
+        (of_model, filled("oracle_tokens"),
+         "oracle_tokens is {here} but {there} at {place}; give it for all items of a task or "
+         "none"),
     ]
+    # fmt: on
     belongs = " of item '{item}' is {here} but {there} at {place}; it belongs to the item, so make "
     rules += [(item, numbers[name], f"{name}{belongs}it equal") for name in table.covariates]
     for keys, values, sentence in rules:
@@ -467,13 +399,13 @@ def _agree(
 
 
 def _check_units(table: CostTable) -> None:
-    """Check that response times of one task are in one unit."""
+    """Check that sorted response times of one task do not jump by a factor of 100."""
     times = table.numbers["human_rt_s"]
     tasks = table.groups("task")
     for code in np.unique(tasks[np.isfinite(times)]):
         rows = np.flatnonzero((tasks == code) & np.isfinite(times))
         order = rows[np.argsort(times[rows], kind="stable")]
-        wide = np.flatnonzero(np.diff(np.log(times[order])) > np.log(UNIT_GAP))
+        wide = np.flatnonzero(np.diff(np.log(times[order])) > np.log(100.0))
         if len(wide):
             low, high = order[wide[0]], order[wide[0] + 1]
             raise UserError(
@@ -484,10 +416,7 @@ def _check_units(table: CostTable) -> None:
 
 
 def status_under(rule: str, status: str, cost: float) -> str:
-    """The status of a response whose cost is counted by ``rule``.
-
-    ``no_reasoning`` says that nothing was spent: under ``response`` such a response is complete.
-    """
+    """The status of a response whose cost is counted by ``rule``: 'no_reasoning' costs nothing."""
     if rule == RESPONSE and status == "no_reasoning" and cost > 0:
         return "complete"
     if rule == SPAN and status == "complete" and cost == 0:
@@ -502,8 +431,7 @@ def with_cost_rule(table: CostTable, rule: str) -> CostTable:
     costs, characters = (
         np.where(changed, table.numbers[cost] + sign * table.numbers[answer], table.numbers[cost])
         for cost, answer in (
-            ("reasoning_tokens", "answer_tokens"),
-            ("reasoning_characters", "answer_characters"),
+            (f"reasoning_{unit}", f"answer_{unit}") for unit in ("tokens", "characters")
         )
     )
     unknown = np.flatnonzero(np.isnan(costs) | (costs < 0))

@@ -1,15 +1,7 @@
-"""Lines through two columns that are both measured with noise, with one slope for all groups.
+"""Lines y = intercept[group] + slope x + e through two columns that are both measured with noise.
 
-Four estimates of the slope of y = intercept[group] + slope x + e:
-
-- **least squares**: right if x is exact; noise in x flattens it.
-- **Deming**: right if all points lie on a line and both coordinates have noise, whose ratio of
-  variances is known (``delta``, y over x; 1 where it is not known).
-- **corrected**: least squares divided by the reliability of x (Fuller 1987, eq. 1.2.3): right if
-  x has noise of known variance and the points scatter around the line as well.
-- **Theil-Sen**: median of the slopes of all pairs of points, robust against outliers.
-
-Groups (tasks) have intercepts of their own; everything is computed on deviations from their means.
+Least squares is right if x is exact, Deming's line if all points lie on it; least squares divided
+by the reliability of x (Fuller 1987, eq. 1.2.3) if points scatter too. Theil-Sen is robust.
 """
 
 from collections.abc import Sequence
@@ -18,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from handan.alignment.bootstrap import Bootstrap, Interval, Moments, interval
+from handan.alignment.bootstrap import Bootstrap, Moments, interval
 from handan.alignment.correlation import Z_95, FloatArray, finite_or_none, pearson, without_rounding
 from handan.alignment.items import TaskCosts
-from handan.alignment.pairs import CostsByModel, SharedTasks, shared_tasks
+from handan.alignment.pairs import CostsByModel, shared_tasks
 
 Groups = NDArray[np.intp]
 
@@ -39,8 +31,8 @@ class Line(NamedTuple):
 def fit_line(x: FloatArray, y: FloatArray, groups: Groups | None = None) -> Line:
     """Ordinary least squares y = intercept[group] + slope x + e over shape (items,).
 
-    ``residual_sd`` has n - groups - 1 degrees of freedom; ``r`` is Pearson's r of x and y, within
-    groups if there are any. NaN where x is constant (slope) or freedom is gone (residual_sd).
+    ``residual_sd`` has n - groups - 1 degrees of freedom; ``r`` is within groups. NaN where x is
+    constant or freedom is gone.
     """
     groups = np.zeros(len(x), dtype=np.intp) if groups is None else groups
     dx, dy = within(x, groups), within(y, groups)
@@ -88,12 +80,9 @@ def deming_slope(
 def theil_sen(x: FloatArray, y: FloatArray, groups: Groups) -> tuple[float, float, float]:
     """Median slope of all pairs of items within groups, and Sen's 95 % interval (1968).
 
-    For several groups the pairs and the variances of Kendall's statistic, n (n - 1) (2 n + 5) / 18
-    less the same of tied values, are added up over groups.
-
-    Returns:
-        Slope and bounds; NaN without a pair of different x, bounds also with next to nothing but
-        ties.
+    Over groups the pairs and the variances of Kendall's statistic, n (n - 1) (2 n + 5) / 18 less
+    the same of tied values, are added up. NaN without a pair of different x, bounds also with next
+    to nothing but ties.
     """
 
     def kendall(n: NDArray[np.intp] | int) -> float:
@@ -122,14 +111,11 @@ def theil_sen(x: FloatArray, y: FloatArray, groups: Groups) -> tuple[float, floa
 
 # Is a student its base, only wordier? Log tokens of one regressed on those of the other.
 
-LAWS = ("constant multiplier", "additive", "decoupled")
-
 
 class _Fitted(NamedTuple):
-    """Costs of base (x) and student (y) on one task, and their moments in every draw.
+    """Log costs of base (x) and student (y) on one task, and their moments in every draw.
 
-    ``noise`` are the variances of the item means over samples, of base and student, in logs; NaN
-    where no item has two samples. ``noise_draws`` are those of the base, shape (draws,).
+    ``noise`` are the mean ``noise_variances`` of both, ``noise_draws`` those of the base.
     """
 
     task: str
@@ -146,24 +132,11 @@ def inflation(
     """Fits for each (student, base) pair: one row per shared human task, and one over all.
 
     The row over all tasks ('task' null) has one slope and an intercept for each task, so its 'a'
-    and 'k' are null; its r is within tasks. Intervals resample items within tasks with the draws
-    of the correlations. 'geometric_mean_ratio' is exp of the mean difference of log costs: what k
-    is if b is 1. 'residual_sd' is that of least squares, 'noise_sd' how much of it sampling alone
-    would make.
+    and 'k' are null; its r is within tasks. 'geometric_mean_ratio' is what k is if b is 1.
+    'noise_sd' is how much of 'residual_sd' sampling alone would make.
     """
     shared = shared_tasks(costs, pairs)
-    fitted = _fitted(shared, bootstrap)
-    rows = []
-    for student, base in shared:
-        of_pair = fitted.get((student, base), [])
-        rows += [_row(student, base, of_task.task, [of_task]) for of_task in of_pair]
-        if of_pair:
-            rows.append(_row(student, base, None, of_pair))
-    return rows
-
-
-def _fitted(shared: SharedTasks, bootstrap: Bootstrap) -> dict[tuple[str, str], list[_Fitted]]:
-    """Human tasks of each pair; pairs with the same items are resampled together."""
+    # Pairs with the same items are resampled together.
     together: dict[tuple, list[tuple[tuple[str, str], TaskCosts, TaskCosts]]] = {}
     for pair, tasks in shared.items():
         for task, (student, base) in tasks.items():
@@ -171,32 +144,34 @@ def _fitted(shared: SharedTasks, bootstrap: Bootstrap) -> dict[tuple[str, str], 
                 together.setdefault((task, student.items), []).append((pair, student, base))
     fitted: dict[tuple[str, str], dict[str, _Fitted]] = {}
     for (task, items), members in together.items():
-        x = np.column_stack([base.log_cost for _, _, base in members])
-        y = np.column_stack([student.log_cost for _, student, _ in members])
-        noise_x = np.column_stack([noise_variances(base) for _, _, base in members])
-        noise_y = np.column_stack([noise_variances(student) for _, student, _ in members])
+        pairs_here, students, bases = zip(*members, strict=True)
+        x, y = (np.column_stack([of.log_cost for of in side]) for side in (bases, students))
+        noise = [
+            np.column_stack([noise_variances(of) for of in side]) for side in (bases, students)
+        ]
         moments = bootstrap.moments(task, items, x, y)
-        noise_draws = bootstrap.means(task, items, noise_x)
-        for column, (pair, _, _) in enumerate(members):
+        noise_draws = bootstrap.means(task, items, noise[0])
+        for column, pair in enumerate(pairs_here):
             fitted.setdefault(pair, {})[task] = _Fitted(
-                task,
-                x[:, column],
-                y[:, column],
-                (float(noise_x[:, column].mean()), float(noise_y[:, column].mean())),
+                *(task, x[:, column], y[:, column]),
+                (float(noise[0][:, column].mean()), float(noise[1][:, column].mean())),
                 Moments(*(of[:, column] for of in moments)),
                 noise_draws[:, column],
             )
-    return {
-        pair: [fitted[pair][task] for task in tasks if task in fitted.get(pair, {})]
-        for pair, tasks in shared.items()
-    }
+    rows = []
+    for (student, base), tasks in shared.items():
+        found = fitted.get((student, base), {})
+        of_pair = [found[task] for task in tasks if task in found]
+        rows += [_row(student, base, of_task.task, [of_task]) for of_task in of_pair]
+        if of_pair:
+            rows.append(_row(student, base, None, of_pair))
+    return rows
 
 
 def noise_variances(costs: TaskCosts) -> FloatArray:
     """Variance of each item's mean log cost over its samples, shape (items,).
 
-    That of the item itself where it has two samples; an item with one, such as one whose other
-    responses do not think, has the mean variance of a sample of the others. NaN if all have one.
+    An item with one sample has the mean variance of a sample of the others; NaN if all have one.
     """
     logs = costs.log_tokens
     known = np.isfinite(logs)
@@ -222,24 +197,18 @@ def _row(student: str, base: str, task: str | None, fitted: Sequence[_Fitted]) -
         """A moment in every draw, weighted over tasks by their items, shape (draws,)."""
         return np.column_stack([getattr(of.moments, name) for of in fitted]) @ shares
 
-    def bounds(draws: FloatArray) -> Interval:
-        return interval(draws, sizes)
-
     def slope_report(slope: float, draws: FloatArray) -> dict:
-        return {"b": finite_or_none(slope), "b_ci": finite_or_none(bounds(draws))}
+        return {"b": finite_or_none(slope), "b_ci": finite_or_none(interval(draws, sizes))}
 
     def intercept(slope: float, of_draws: FloatArray) -> dict:
         """The intercept of a single task, as a and k = exp(a)."""
         if task is None or np.isnan(slope):
             return dict.fromkeys(("a", "a_ci", "k", "k_ci"))
         a = float(intercepts(x, y, groups, slope)[0])
-        low, high = bounds(fitted[0].moments.y - of_draws * fitted[0].moments.x)
-        return {
-            "a": finite_or_none(a),
-            "a_ci": finite_or_none((low, high)),
-            "k": _exp(a),
-            "k_ci": finite_or_none((_exp(low) or np.nan, _exp(high) or np.nan)),
-        }
+        low, high = interval(fitted[0].moments.y - of_draws * fitted[0].moments.x, sizes)
+        k_ci = finite_or_none((_exp(low) or np.nan, _exp(high) or np.nan))
+        a_ci = finite_or_none((low, high))
+        return {"a": finite_or_none(a), "a_ci": a_ci, "k": _exp(a), "k_ci": k_ci}
 
     xx, yy, xy = (pooled(name) for name in ("xx", "yy", "xy"))
     slopes = least_squares_slope(xx, xy)
@@ -255,10 +224,9 @@ def _row(student: str, base: str, task: str | None, fitted: Sequence[_Fitted]) -
     dx, dy = within(x, groups), within(y, groups)
     noise_draws = np.column_stack([of.noise_draws for of in fitted]) @ shares
     # Slope corrected for the noise of the base, in every draw too, and the base's reliability.
-    corrected, corrected_draws, reliability = float("nan"), np.full(len(xx), np.nan), float("nan")
+    corrected, corrected_draws = float("nan"), np.full(len(xx), np.nan)
     variance, covariance = (float(dx @ of) / max(n - len(sizes), 1) for of in (dx, dy))
-    if variance > 0:
-        reliability = 1 - noise_x / variance
+    reliability = 1 - noise_x / variance if variance > 0 else float("nan")
     if variance > 0 and noise_x < variance:
         scale = n / (n - len(sizes))
         corrected = covariance / (variance - noise_x)
@@ -269,8 +237,9 @@ def _row(student: str, base: str, task: str | None, fitted: Sequence[_Fitted]) -
     deming_draws = deming_slope(xx, yy, xy, delta)
     robust, *robust_bounds = theil_sen(x, y, groups)
     added, additive_slope = additive_law([(of.x, of.y) for of in fitted])
-    use_corrected = np.isfinite(corrected)
-    slope, of_slope = (corrected, corrected_draws) if use_corrected else (line.slope, slopes)
+    slope, of_slope = line.slope, slopes
+    if np.isfinite(corrected):
+        slope, of_slope = corrected, corrected_draws
     # Least squares lay their flattened line into the noise of x, so less of it is left.
     noise_sd = np.sqrt(noise_y + line.slope * slope * noise_x)
     return {
@@ -280,12 +249,12 @@ def _row(student: str, base: str, task: str | None, fitted: Sequence[_Fitted]) -
         **intercept(line.slope, slopes),
         **slope_report(line.slope, slopes),
         "residual_sd": finite_or_none(line.residual_sd),
-        "residual_sd_ci": finite_or_none(bounds(residuals)),
+        "residual_sd_ci": finite_or_none(interval(residuals, sizes)),
         "noise_sd": finite_or_none(noise_sd),
         "r": finite_or_none(line.r),
-        "r_ci": finite_or_none(bounds(correlations)),
+        "r_ci": finite_or_none(interval(correlations, sizes)),
         "geometric_mean_ratio": finite_or_none(np.exp(np.mean(y - x))),
-        "geometric_mean_ratio_ci": finite_or_none(tuple(np.exp(bounds(ratios)))),
+        "geometric_mean_ratio_ci": finite_or_none(tuple(np.exp(interval(ratios, sizes)))),
         "deming": {
             **slope_report(deming, deming_draws),
             **intercept(deming, deming_draws),
@@ -301,7 +270,7 @@ def _row(student: str, base: str, task: str | None, fitted: Sequence[_Fitted]) -
             "c_tokens": finite_or_none(added) if task is not None else None,
             "predicted_b": finite_or_none(additive_slope),
         },
-        "law": law(*bounds(of_slope), additive_slope),
+        "law": law(*interval(of_slope, sizes), additive_slope),
         "n": line.num_items,
         "draws_left_out": int(np.isnan(slopes).sum()),
     }
@@ -311,7 +280,7 @@ def law(low: float, high: float, additive_slope: float) -> str | None:
     """The laws that the interval of the slope leaves, in words; None without an interval."""
     if not np.isfinite([low, high]).all():
         return None
-    predicted = dict(zip(LAWS, (1.0, additive_slope, 0.0), strict=True))
+    predicted = {"constant multiplier": 1.0, "additive": additive_slope, "decoupled": 0.0}
     left = [name for name, slope in predicted.items() if low <= slope <= high]
     if not left:
         return "none of the three"
@@ -321,8 +290,7 @@ def law(low: float, high: float, additive_slope: float) -> str | None:
 def additive_law(tasks: Sequence[tuple[FloatArray, FloatArray]]) -> tuple[float, float]:
     """Tokens added to each item of the last task, and the slope of logs that adding predicts.
 
-    c minimises the squares of log t_student - log(t_base + c), task by task, for log costs of base
-    and student of shape (items,) each.
+    c minimises the squares of log t_student - log(t_base + c), for log costs of (base, student).
     """
     from scipy.optimize import minimize_scalar
 
