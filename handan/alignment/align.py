@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from handan.alignment import correlation as stats
+from handan.alignment import task_measures
 from handan.alignment.bootstrap import NO_INTERVAL, Bootstrap, Correlation, correlate
 from handan.alignment.contrasts import contrasts, notes_on_items, power_table
 from handan.alignment.costs import RESPONSE, CostTable, as_table
@@ -20,14 +21,7 @@ from handan.alignment.means import cross_task_r, interval_of_mean, over_tasks, u
 from handan.alignment.model_pairs import study
 from handan.alignment.pairs import MAX_MODELS_FOR_ALL_PAIRS, Comparisons, compared_with
 from handan.alignment.participants import SPLITS, Participants
-from handan.alignment.task_measures import (
-    Measured,
-    human_reliability,
-    pairs_of,
-    reliability_notes,
-    task_notes,
-    task_report,
-)
+from handan.alignment.task_measures import Measured
 from handan.errors import UserError
 from handan.norms.reliability import Reliability
 
@@ -95,8 +89,8 @@ def align(
                 for step in sorted(step for step in steps[model] if step is not None)
             ],
         }
-        notes += task_notes(entries, reports)
-    notes += reliability_notes(reports)
+        notes += task_measures.task_notes(entries, reports)
+    notes += task_measures.reliability_notes(reports)
     if not comparisons.contrasts and len(final) > MAX_MODELS_FOR_ALL_PAIRS:
         notes.append(f"no contrasts: {len(final)} models and no reference to compare them with")
     whole = [m for m, of in final.items() if RESPONSE in {e.cost_rule for e in of.values()}]
@@ -145,7 +139,7 @@ def _task_reports(
     entries: Sequence[Measured], bootstrap: Bootstrap, norms_dir: Path | None
 ) -> dict[tuple[str, str], dict]:
     """Measures of every model on every task; their correlations are resampled together."""
-    named = [pairs_of(entry.all_items, entry.thinking) for entry in entries]
+    named = [task_measures.pairs_of(entry.all_items, entry.thinking) for entry in entries]
     found = iter(correlate([pair for of_entry in named for pair in of_entry.values()], bootstrap))
     human: dict[tuple, Reliability] = {}
     reports = {}
@@ -153,9 +147,11 @@ def _task_reports(
         costs = entry.thinking
         key = (costs.task, costs.norms, costs.items if costs.participants else ())
         if key not in human:
-            human[key] = human_reliability(costs, bootstrap.seed, norms_dir)
+            human[key] = task_measures.human_reliability(costs, bootstrap.seed, norms_dir)
         correlations = {name: next(found) for name in of_entry}
-        reports[costs.model, costs.task] = task_report(entry, correlations, human[key], bootstrap)
+        reports[costs.model, costs.task] = task_measures.task_report(
+            entry, correlations, human[key], bootstrap
+        )
     return reports
 
 

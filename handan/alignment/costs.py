@@ -4,11 +4,10 @@ One row is one sample of one model on one item; ``docs/files.md`` has the column
 are ignored and named in a note; whatever else does not fit is a ``UserError``.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import compress
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import compress, count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,6 +69,7 @@ class CostTable:
     places: Sequence[str]
     text: Mapping[str, Sequence[str]]
     numbers: Mapping[str, FloatArray]
+    _groups: dict[tuple[str, ...], NDArray[np.intp]] = field(default_factory=dict, init=False)
 
     def __len__(self) -> int:
         return len(self.places)
@@ -98,10 +98,6 @@ class CostTable:
             self._groups[columns] = np.argsort(np.argsort(first))[codes]
         return self._groups[columns]
 
-    @cached_property
-    def _groups(self) -> dict[tuple[str, ...], NDArray[np.intp]]:
-        return {}
-
     def first_rows(self, *columns: str) -> NDArray[np.intp]:
         """For each row the first one that agrees with it in these columns; shape (rows,)."""
         _, first, codes = np.unique(self.groups(*columns), return_index=True, return_inverse=True)
@@ -125,15 +121,12 @@ class CostTable:
 
 def joined(tables: Sequence[CostTable]) -> CostTable:
     """The rows of all tables, one after the other."""
-    columns = dict.fromkeys(name for table in tables for name in table.numbers)
-    return CostTable(
-        [place for table in tables for place in table.places],
-        {name: [cell for t in tables for cell in t.text[name]] for name in tables[0].text},
-        {
-            name: np.concatenate([t.numbers.get(name, np.full(len(t), np.nan)) for t in tables])
-            for name in columns
-        },
-    )
+    numbers = {
+        name: np.concatenate([t.numbers.get(name, np.full(len(t), np.nan)) for t in tables])
+        for name in dict.fromkeys(name for table in tables for name in table.numbers)
+    }
+    text = {name: [cell for t in tables for cell in t.text[name]] for name in tables[0].text}
+    return CostTable([place for table in tables for place in table.places], text, numbers)
 
 
 class CostFile(NamedTuple):
@@ -156,22 +149,18 @@ def read_costs(path: Path, people_elsewhere: bool = False) -> CostFile:
         notes.append(f"{path}: ignored unknown columns: {named}")
     tokens = table.numbers["reasoning_tokens"]
     if num_broken := int(np.count_nonzero(tokens != np.round(tokens))):
-        notes.append(
-            f"{path}: {num_broken} rows have fractions of a token and are taken as means over "
-            "samples, whose noise is not known"
-        )
+        taken = "are taken as means over samples, whose noise is not known"
+        notes.append(f"{path}: {num_broken} rows have fractions of a token and {taken}")
     if "sample" not in header:
-        counts: Counter[int] = Counter()
-        numbered = []
-        for group in table.groups("model", "task", "item", "step", "participant").tolist():
-            numbered.append(str(counts[group]))
-            counts[group] += 1
+        counts: defaultdict[int, Iterator[int]] = defaultdict(count)
+        groups = table.groups("model", "task", "item", "step", "participant").tolist()
+        numbered = [str(next(counts[group])) for group in groups]
         table = replace(table, text={**table.text, "sample": numbered})
         if num_repeated := len(table) - len(counts):
-            notes.append(
-                f"{path}: no column 'sample': {num_repeated} rows that repeat an item were "
-                "counted as its further samples"
+            repeated = (
+                f"{num_repeated} rows that repeat an item were counted as its further samples"
             )
+            notes.append(f"{path}: no column 'sample': {repeated}")
     check_table(table)
     return CostFile(table, notes)
 
@@ -200,8 +189,7 @@ def table_of_cells(
 
 
 def _check_columns(place: str, header: list[str], people_elsewhere: bool) -> None:
-    missing = [name for name in REQUIRED if name not in header]
-    if missing:
+    if missing := [name for name in REQUIRED if name not in header]:
         found = ", ".join(header)
         shown = found if len(found) < 300 else f"{found[:300]} ..."
         raise UserError(f"{place}: no column {', '.join(missing)}; found: {shown}")
@@ -232,8 +220,7 @@ def _table(
         (split_name(model)[0], decoding) if decoding else split_name(model)
         for model, decoding in zip(text["model"], text["decoding"], strict=True)
     ]
-    text["model"] = [decoded_name(*model) for model in models]
-    text["decoding"] = [decoding for _, decoding in models]
+    text |= {"model": [decoded_name(*of) for of in models], "decoding": [of[1] for of in models]}
     names = (*NUMBERS, *(name for name in header if name.startswith(COVARIATE)))
     table = CostTable(places, text, {name: np.array(parsed(name), float) for name in names})
     _check_rows(table, people_elsewhere)

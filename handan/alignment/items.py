@@ -1,19 +1,7 @@
 """From samples to items: what a model spent on each item of a task, beside how difficult it was.
 
-The cost of an item, in log measures, is the mean of log(reasoning_tokens) over its *thinking*
-samples, those with at least one reasoning token. A sample without reasoning has 0 tokens: it is
-counted (``no_reasoning_rate``) and kept out of the logarithm, because log(1 + 0) lies so far from
-all other values that the share of such samples would decide every correlation. An item without a
-thinking sample has no log cost: it is left out of log measures and counted (``items_dropped``).
-Raw measures use the arithmetic mean of the tokens over all samples. Where many samples are without
-reasoning, whether the model reasons comes before how long it does: see ``reasons``, and
-``r_reasons`` in ``alignment.json``. A truncated sample counts with the tokens it had reached: a
-lower bound of its cost, and ``cap_rate`` says how many such samples there are.
-
-The difficulty of an item is its human response time in seconds (the mean over participants; in log
-measures the mean of the logs), or its analytic cost. Times of norms and runs are geometric means,
-whose logarithm is the mean of the logs; ``raw_difficulty`` is the arithmetic mean wherever it is
-known.
+An item's log cost is the mean of log(reasoning_tokens) over its *thinking* samples, those with at
+least one token: log(1 + 0) would decide every correlation. Raw measures use all samples.
 """
 
 from collections.abc import Iterable, Mapping, Set
@@ -24,18 +12,12 @@ from itertools import compress
 import numpy as np
 
 from handan.alignment.correlation import MIN_ITEMS, FloatArray, mean_of_known, pearson
-from handan.alignment.costs import COVARIATE, RESPONSE, SPAN, CostTable
-from handan.alignment.participants import Participants
+from handan.alignment.costs import RESPONSE, SPAN, CostTable
+from handan.alignment.participants import Participants, divided
 
-# What is known of each sample, by its column in the table; 'truncated' and 'unparsed' are statuses.
-OF_SAMPLES = {
-    "tokens": "reasoning_tokens",
-    "correct": "correct",
-    "looping": "looping",
-    "prompt_tokens": "prompt_tokens",
-    "answer_tokens": "answer_tokens",
-    "characters": "reasoning_characters",
-}
+# What is known of each sample, beside its status, and its column in the table.
+OF_SAMPLES = {"tokens": "reasoning_tokens", "characters": "reasoning_characters"}
+OF_SAMPLES |= {of: of for of in ("correct", "looping", "prompt_tokens", "answer_tokens")}
 # Below this share of right answers a correlation takes part in no mean and no verdict.
 MIN_ACCURACY = 0.1
 # Above this share of samples without reasoning, r is only of lengths where the model reasons.
@@ -47,22 +29,18 @@ class TaskCosts:
     """One model's samples on one task at one step, items sorted by name.
 
     Attributes:
-        model, task: names; those of models are as of ``costs.decoded_name``.
-        decoding: 'sampled' or 'greedy'.
+        model: as of ``costs.decoded_name``.
         step: training step, None for the end.
         cost_source: 'human' or 'analytic': what the difficulty is.
         norms: the source of the human times, None if the file brings its own.
         counted_by: how the tokens were counted, ' + ' between several ways; None if unknown.
-        cost_rule: 'span' or 'response': which tokens of a response are its cost.
-        items: item names, the first axis of all arrays.
         of_samples: shape (items, samples) each, NaN where unknown or where an item has fewer
-            samples: tokens, characters, prompt_tokens, answer_tokens, and 1 or 0 for correct,
-            looping, truncated, unparsed.
-        of_items: shape (items,) each: difficulty, raw_difficulty, log_difficulty, oracle
-            (noise-free length of the trace format, NaN if not given) and every covariate.
+            samples: those of ``OF_SAMPLES``, and 1 or 0 for truncated and unparsed.
+        of_items: shape (items,) each: difficulty, raw_difficulty (the arithmetic mean wherever it
+            is known), log_difficulty (the mean log), oracle (noise-free length of the trace format,
+            NaN if not given) and every covariate.
         participants: those behind the difficulty, None if only their mean is known.
-        accuracy, no_reasoning_rate: shares of all samples of the task, also of items that are
-            not among ``items``; NaN where they are not recorded.
+        accuracy, no_reasoning_rate: of all samples of the task, also of items not in ``items``.
     """
 
     model: str
@@ -101,11 +79,6 @@ class TaskCosts:
         return self.of_items["difficulty"]
 
     @property
-    def raw_difficulty(self) -> FloatArray:
-        """Its arithmetic mean where it is known, else ``difficulty``; shape (items,)."""
-        return self.of_items["raw_difficulty"]
-
-    @property
     def log_difficulty(self) -> FloatArray:
         """Its mean log, shape (items,)."""
         return self.of_items["log_difficulty"]
@@ -114,15 +87,6 @@ class TaskCosts:
     def oracle(self) -> FloatArray:
         """Noise-free length of the trace format, shape (items,)."""
         return self.of_items["oracle"]
-
-    @property
-    def covariates(self) -> dict[str, FloatArray]:
-        """Numbers that describe the items of this task, without their prefix."""
-        return {
-            name.removeprefix(COVARIATE): values
-            for name, values in self.of_items.items()
-            if name.startswith(COVARIATE) and np.isfinite(values).all()
-        }
 
     @cached_property
     def log_tokens(self) -> FloatArray:
@@ -147,10 +111,7 @@ class TaskCosts:
 
     @property
     def answers(self) -> bool:
-        """Whether the model can do the task at all, as far as it is known.
-
-        Lengths of answers that are nearly all wrong are no allocation of effort to the problem.
-        """
+        """Whether the model can do the task: lengths of wrong answers are no allocation."""
         return not self.accuracy < MIN_ACCURACY
 
     @property
@@ -190,9 +151,7 @@ def log_of_positive(values: FloatArray) -> FloatArray:
 def row_means(values: FloatArray) -> FloatArray:
     """Means over the last axis without NaN, NaN where nothing else is there."""
     known = np.isfinite(values)
-    count = known.sum(axis=-1)
-    total = np.where(known, values, 0.0).sum(axis=-1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return divided(np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1))
 
 
 def item_costs(
@@ -200,10 +159,8 @@ def item_costs(
 ) -> list[TaskCosts]:
     """A checked table, grouped by model, step and task in order of first appearance.
 
-    Args:
-        table: of ``handan.alignment.costs``.
-        participants: of some tasks, which then give their response times; those of a table with a
-            column 'participant' by default. An item nobody answered is left out.
+    ``participants`` (of column 'participant' by default) give the response times of their tasks.
+    An item nobody answered is left out.
     """
     if participants is None:
         participants = Participants.of_table(table)
@@ -255,22 +212,20 @@ def _task_costs(
     for name in ("truncated", "unparsed"):
         of_samples[name] = spread(np.where(status == "", np.nan, status == name))
 
-    def of_item(column: str) -> FloatArray:
-        return numbers[column][rows[starts]]
-
-    of_items = {name: of_item(name) for name in table.covariates}
-    of_items["oracle"] = of_item("oracle_tokens")
-    is_analytic = bool(np.isfinite(of_item("analytic_cost")).any())
+    of_item = {name: values[rows[starts]] for name, values in numbers.items()}
+    is_analytic = bool(np.isfinite(of_item["analytic_cost"]).any())
     answered = participants[task].of_items(names.tolist()) if task in participants else None
     if answered is not None:
         difficulty = raw = answered.mean_rt_s
         log_difficulty = answered.mean_log_rt
     else:
-        difficulty = of_item("analytic_cost" if is_analytic else "human_rt_s")
-        arithmetic = of_item("human_mean_rt_s")
+        difficulty = of_item["analytic_cost" if is_analytic else "human_rt_s"]
+        arithmetic = of_item["human_mean_rt_s"]
         raw = np.where(np.isfinite(arithmetic), arithmetic, difficulty)
         log_difficulty = np.log(difficulty)
+    of_items = {name: of_item[name] for name in table.covariates}
     of_items |= {"difficulty": difficulty, "raw_difficulty": raw, "log_difficulty": log_difficulty}
+    of_items["oracle"] = of_item["oracle_tokens"]
     step = numbers["step"][first]
     costs = TaskCosts(
         model=text["model"][first],
@@ -286,8 +241,5 @@ def _task_costs(
         of_items=of_items,
         participants=answered,
     ).select(set(compress(names.tolist(), np.isfinite(difficulty))))
-    return replace(
-        costs,
-        accuracy=mean_of_known(costs.correct),
-        no_reasoning_rate=mean_of_known(costs.no_reasoning),
-    )
+    accuracy, no_reasoning_rate = mean_of_known(costs.correct), mean_of_known(costs.no_reasoning)
+    return replace(costs, accuracy=accuracy, no_reasoning_rate=no_reasoning_rate)

@@ -5,15 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import stdtrit
 
+from handan.alignment import bootstrap
 from handan.alignment import correlation as stats
-from handan.alignment.bootstrap import (
-    MAX_UNDEFINED_DRAWS,
-    NO_INTERVAL,
-    Interval,
-    interval,
-    task_generator,
-    widened,
-)
+from handan.alignment.bootstrap import NO_INTERVAL, Interval, interval
 from handan.alignment.correlation import FloatArray
 from handan.alignment.items import TaskCosts
 
@@ -26,7 +20,7 @@ def why_unusable(entry: TaskCosts, draws: FloatArray) -> str | None:
         return f"{len(entry.items)} items; a correlation needs {stats.MIN_ITEMS}"
     if np.isnan(entry.r):
         return "constant cost or demand, so no correlation"
-    if (undefined := np.isnan(draws).mean()) > MAX_UNDEFINED_DRAWS:
+    if (undefined := np.isnan(draws).mean()) > bootstrap.MAX_UNDEFINED_DRAWS:
         return f"a column is constant in {100 * undefined:.0f} % of the draws, so no interval"
     if not entry.answers:
         return f"{100 * entry.accuracy:.1f} % right, so its lengths are those of no solution"
@@ -64,7 +58,7 @@ def interval_of_mean(
         return interval(mean, sizes)
     with np.errstate(divide="ignore", invalid="ignore"):
         centre = float(np.arctanh([entry.r for entry in entries]) @ weights)
-        wider = widened(np.arctanh(mean), centre, extra)
+        wider = bootstrap.widened(np.arctanh(mean), centre, extra)
     return interval(np.tanh(wider), sizes)
 
 
@@ -106,7 +100,7 @@ def cross_task_r(tasks: Sequence[TaskCosts], seed: int) -> tuple[float, Interval
         return float("nan"), NO_INTERVAL
     columns = []
     for costs in human:
-        generator = task_generator(seed, costs.task, "cross-task")
+        generator = bootstrap.task_generator(seed, costs.task, "cross-task")
         items = generator.integers(0, len(costs.items), size=1_000)
         columns.append((costs.log_cost[items], costs.log_difficulty[items]))
     r = stats.pearson_rows(*(np.column_stack(of) for of in zip(*columns, strict=True)))

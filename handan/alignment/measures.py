@@ -1,15 +1,7 @@
 """Every measure that is shown anywhere, declared once: where it is stored, its name and its unit.
 
-All outputs read these lists: the tables of ``handan align`` (terminal, CSV, Markdown, LaTeX), the
-report (HTML, Markdown, curves, W&B), the page of a multi-seed experiment, and the metrics of a
-training. To add a measure of a model on a task, compute it in ``task_report``, add a line here, a
-test, and its formula in ``docs/methods.md``.
-
-- ``TASKS``: one model on one task, ``alignment.json`` ``["models"][model]["tasks"][task]``.
-- ``MEANS``: one model over tasks, ``["models"][model]``.
-- ``PAIRS``: a model beside its base or teacher, as a multi-seed experiment stores them.
-- ``shown(place)``: the measures of ``TASKS`` and ``PAIRS`` shown in one place, in order.
-- ``CURVES``: the measures of a training, by their names in ``metrics.jsonl`` and in trackers.
+``TASKS`` are of a model on a task, ``MEANS`` of a model over tasks, ``PAIRS`` of a model beside its
+base or teacher, ``CURVES`` of a training. ``docs/extending.md`` says how to add one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,14 +9,8 @@ from typing import Any, NamedTuple
 
 # Units: they decide how a number is written and what an axis says (``AXES``).
 R, SHARE, TOKENS, COUNT, RATIO, NUMBER = "r", "share", "tokens", "count", "ratio", "number"
-AXES = {
-    R: "r",
-    SHARE: "share of responses",
-    TOKENS: "mean tokens",
-    COUNT: "count",
-    RATIO: "ratio of tokens",
-    NUMBER: "",
-}
+AXES = {R: "r", SHARE: "share of responses", TOKENS: "mean tokens", COUNT: "count"}
+AXES |= {RATIO: "ratio of tokens", NUMBER: ""}
 
 ALIGNMENT = "alignment"  # first table of `handan align`
 CHECKS = "checks"  # its table of checks
@@ -39,8 +25,6 @@ class Measure(NamedTuple):
     Attributes:
         key: its name; also where it is stored, unless ``path`` says otherwise.
         label: header of its column.
-        unit: one of the units above.
-        places: where it is shown, besides ``curve``.
         ci: key of its 95 % interval; '' if it has none.
         path: its place in nested mappings, such as 'partial/all/r'; its interval is 'ci' beside it.
         title: heading of a chart; the label with a capital by default.

@@ -1,16 +1,4 @@
-"""Measures of pairs of models over all tasks, of the paper (2601.05019).
-
-- *Similarity of fingerprints* (RSA): a model's difficulty fingerprint are its log costs, z-scored
-  within each task and strung together; the similarity of two models is Pearson's r of theirs. With
-  z-scores this is the mean of the within-task correlations, weighted by items.
-- *Relative effort*: a model's mean tokens on a task divided by the teacher's. The distribution of
-  an item's tokens over the teacher's task mean is compared by the Kullback-Leibler divergence.
-- *Levels*: the slope of the student's inverse efficiency index (mean tokens / accuracy) on its
-  base's, over (pair, task) points, is the multiplier of the paper.
-- *Over pairs*: the difference of Fisher's z over all pairs in the same roles.
-
-They use human tasks, or the analytic ones of a file that has no others.
-"""
+"""Measures of pairs of models over all human tasks, or else analytic ones (paper 2601.05019)."""
 
 from itertools import combinations
 
@@ -23,29 +11,19 @@ from handan.alignment.items import TaskCosts
 from handan.alignment.pairs import Comparisons, CostsByModel, Pairs, decoded_alike, shared_tasks
 from handan.alignment.task_measures import inverse_efficiency
 
-# Beyond this many models only pairs that are compared anyway have their similarity computed.
-MAX_MODELS_FOR_SIMILARITY = 20
 # A line through fewer points says nothing about its scatter, nor do fewer values of a density.
 MIN_POINTS = 3
-# Points of the grid on which densities are compared, and bandwidths beyond the data.
-GRID, MARGIN = 512, 4.0
 
 
 def study(costs: CostsByModel, comparisons: Comparisons, bootstrap: Bootstrap) -> dict:
-    """Similarity of fingerprints, effort, inflation over tasks, and claims over all pairs.
-
-    Args:
-        costs: {model: {task: costs}} at the end of training.
-        comparisons: which models belong together.
-        bootstrap: the draws of items.
-    """
+    """Similarity of fingerprints, effort, inflation over tasks, and claims over all pairs."""
     sources = {entry.cost_source for tasks in costs.values() for entry in tasks.values()}
     source = "human" if "human" in sources else "analytic"
     costs = {
         model: {task: entry for task, entry in tasks.items() if entry.cost_source == source}
         for model, tasks in costs.items()
     }
-    if len(costs) <= MAX_MODELS_FOR_SIMILARITY:
+    if len(costs) <= 20:  # beyond, only of pairs that are compared anyway
         alike = [pair for pair in combinations(costs, 2) if decoded_alike(*pair)]
     else:
         alike = list(dict.fromkeys(comparisons.inflation + comparisons.effort))
@@ -62,9 +40,10 @@ def study(costs: CostsByModel, comparisons: Comparisons, bootstrap: Bootstrap) -
 
 
 def similarity(costs: CostsByModel, pairs: Pairs, bootstrap: Bootstrap) -> list[dict]:
-    """r of the fingerprints of each pair over the items of both, with its interval.
+    """r of the difficulty fingerprints (RSA) of each pair over the items of both.
 
-    Tasks where a cost is constant are left out; 'tasks' counts the others, 'n' their items.
+    A fingerprint are the log costs, z-scored within each task and strung together, so r is the mean
+    of the within-task correlations by items. Tasks where a cost is constant are left out.
     """
     shared = shared_tasks(costs, pairs)
     batches: dict[tuple, list[tuple[tuple[str, str], TaskCosts, TaskCosts]]] = {}
@@ -75,12 +54,11 @@ def similarity(costs: CostsByModel, pairs: Pairs, bootstrap: Bootstrap) -> list[
     # Of each pair and task: r, its draws and the number of items.
     found: dict[tuple[str, str], list[tuple[float, FloatArray, int]]] = {of: [] for of in shared}
     for (task, items), members in batches.items():
-        x = np.column_stack([a.log_cost for _, a, _ in members])
-        y = np.column_stack([b.log_cost for _, _, b in members])
+        _, *sides = zip(*members, strict=True)
+        x, y = (np.column_stack([of.log_cost for of in side]) for side in sides)
         draws = bootstrap.correlations(task, items, x, y)
-        for column, (pair, a, b) in enumerate(members):
-            r = pearson(a.log_cost, b.log_cost)
-            found[pair].append((r, draws[:, column], len(items)))
+        for (pair, a, b), of_pair in zip(members, draws.T, strict=True):
+            found[pair].append((pearson(a.log_cost, b.log_cost), of_pair, len(items)))
     out = []
     for (name_a, name_b), parts in found.items():
         sizes = [size for _, _, size in parts]
@@ -95,17 +73,16 @@ def similarity(costs: CostsByModel, pairs: Pairs, bootstrap: Bootstrap) -> list[
 
 
 def relative_effort(costs: CostsByModel, model: str, teacher: str) -> dict:
-    """Relative effort by task, and the divergence of the distributions over all items."""
-    relative, of_model, of_teacher = {}, [], []
+    """Mean tokens over the teacher's, by task, and the divergence of items' tokens over that."""
+    relative, of_items = {}, []
     for task in (task for task in costs[model] if task in costs[teacher]):
-        mean = float(np.mean(costs[teacher][task].mean_tokens))
+        spent, by_teacher = (costs[name][task].mean_tokens for name in (model, teacher))
+        mean = float(np.mean(by_teacher))
         if mean > 0:
-            relative[task] = float(np.mean(costs[model][task].mean_tokens)) / mean
-            of_model.append(costs[model][task].mean_tokens / mean)
-            of_teacher.append(costs[teacher][task].mean_tokens / mean)
-    divergence = float("nan")
-    if relative:
-        divergence = kl_divergence(np.concatenate(of_model), np.concatenate(of_teacher))
+            relative[task] = float(np.mean(spent)) / mean
+            of_items.append((spent / mean, by_teacher / mean))
+    sides = [np.concatenate(side) for side in zip(*of_items, strict=True)]
+    divergence = kl_divergence(*sides) if sides else float("nan")
     return {
         "model": model,
         "teacher": teacher,
@@ -118,8 +95,8 @@ def kl_divergence(p_effort: FloatArray, q_effort: FloatArray) -> float:
     """Kullback-Leibler divergence, in nats, of the distribution of p from that of q.
 
     Our estimator, as the paper names none: Gaussian kernel densities of log effort (Scott's
-    bandwidth, ``scipy.stats.gaussian_kde``), integrated over a grid as p log(p / q). Efforts of 0
-    have no logarithm and are left out. NaN with under three values on a side or equal values only.
+    bandwidth, ``scipy.stats.gaussian_kde``), integrated over a grid as p log(p / q), without
+    efforts of 0. NaN with under three values on a side or equal values only.
     """
     p_log, q_log = (np.log(effort[effort > 0]) for effort in (p_effort, q_effort))
     if min(len(p_log), len(q_log)) < MIN_POINTS or np.ptp(p_log) == 0 or np.ptp(q_log) == 0:
@@ -128,8 +105,8 @@ def kl_divergence(p_effort: FloatArray, q_effort: FloatArray) -> float:
 
     p, q = gaussian_kde(p_log), gaussian_kde(q_log)
     both = np.concatenate([p_log, q_log])
-    margin = MARGIN * max(float(np.sqrt(of.covariance[0, 0])) for of in (p, q))
-    grid = np.linspace(both.min() - margin, both.max() + margin, GRID)
+    margin = 4.0 * max(float(np.sqrt(of.covariance[0, 0])) for of in (p, q))
+    grid = np.linspace(both.min() - margin, both.max() + margin, 512)
     log_p, log_q = p.logpdf(grid), q.logpdf(grid)
     density = np.exp(log_p)
     # Where p has no mass left, its part of the integral is 0 whatever the logarithms are.
@@ -140,8 +117,7 @@ def kl_divergence(p_effort: FloatArray, q_effort: FloatArray) -> float:
 def levels(costs: CostsByModel, pairs: Pairs) -> list[dict]:
     """Student against base over (pair, task) points, as mean log costs and as inverse efficiency.
 
-    Points share items and people, so these intervals (Student's t) are too narrow; those of
-    single pairs, item by item, are in 'inflation'.
+    Points share items and people, so these intervals (Student's t) are too narrow.
     """
     points: dict[str, list[tuple[float, float]]] = {"task": [], "inverse_efficiency": []}
     for tasks in shared_tasks(costs, pairs).values():
@@ -200,12 +176,10 @@ def _over_pairs(
 ) -> dict | None:
     """Mean difference of Fisher's z over all pairs in these roles and their tasks, by n - 3.
 
-    Its interval has the draws of items that all of them share. 't_of_points' is the paper's own
-    test, of (pair, task) points as if they were independent.
+    't_of_points' is the paper's own test, of (pair, task) points as if they were independent.
     """
     pairs = [pair for pair, roles in comparisons.roles.items() if roles == wanted]
-    points: list[float] = []
-    weights: list[int] = []
+    points, weights = [], []
     total: FloatArray = np.zeros(bootstrap.num_draws)
     sizes: dict[tuple, int] = {}
     for tasks in shared_tasks(costs, pairs).values():
@@ -213,11 +187,10 @@ def _over_pairs(
             if np.isnan(a.r + b.r) or 1 in (a.r**2, b.r**2) or not (a.answers and b.answers):
                 continue
             draws = bootstrap.alignment([a, b])
-            weight = len(a.items) - 3
+            weights.append(len(a.items) - 3)
             with np.errstate(divide="ignore", invalid="ignore"):
-                total = total + weight * (np.arctanh(draws[0]) - np.arctanh(draws[1]))
+                total = total + weights[-1] * (np.arctanh(draws[0]) - np.arctanh(draws[1]))
             points.append(float(np.arctanh(a.r) - np.arctanh(b.r)))
-            weights.append(weight)
             sizes[a.task, a.items] = len(a.items)
     if not points:
         return None

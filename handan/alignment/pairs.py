@@ -5,15 +5,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from handan.alignment.costs import (
-    DECODINGS,
-    CostTable,
-    check_table,
-    decoded_name,
-    joined,
-    read_costs,
-    split_name,
-)
+from handan.alignment import costs as cost_files
+from handan.alignment.costs import DECODINGS, CostTable, decoded_name, split_name
 from handan.alignment.items import TaskCosts
 from handan.alignment.participants import check_sources, raw_notes
 from handan.csv_input import read_table
@@ -52,11 +45,10 @@ def compared_with(models: Sequence[str], reference: str | None) -> Comparisons:
 
 
 def read_pairs(path: Path, models: Sequence[str]) -> Comparisons:
-    """Comparisons of students with their bases and teachers, from a CSV with these columns.
+    """Comparisons of students with their bases and teachers, a row each of a CSV.
 
-    One row a student; ``base`` or ``teacher`` may be empty. A student is contrasted with its
-    teacher ('collapse' if it is lower) and its base ('negative transfer'), its teacher with the
-    base; its lengths are regressed on those of the base and compared with the teacher's.
+    A student is contrasted with both, and its teacher with its base; its lengths are regressed on
+    those of the base and compared with the teacher's.
     """
     roles: dict[tuple[str, str], tuple[str, str]] = {}
     inflation: dict[tuple[str, str], None] = {}
@@ -70,9 +62,8 @@ def read_pairs(path: Path, models: Sequence[str]) -> Comparisons:
             if name and name not in models:
                 raise UserError(f"{place}: no model '{name}'; there are: {', '.join(models)}")
         if not student or not (base or teacher) or student in (base, teacher):
-            raise UserError(
-                f"{place}: name a student and another model as its base, its teacher or both"
-            )
+            what = "name a student and another model as its base, its teacher or both"
+            raise UserError(f"{place}: {what}")
         if teacher:
             roles[student, teacher] = ("student", "teacher")
             effort[student, teacher] = None
@@ -88,8 +79,7 @@ def read_pairs(path: Path, models: Sequence[str]) -> Comparisons:
 def choose_pairs(models: Sequence[str], reference: str | None) -> list[tuple[str, str]]:
     """Every model against the reference; without one all pairs, or none beyond six models.
 
-    Greedy models are paired with greedy ones if the reference has both decodings, so that a
-    contrast is one of models and not of decodings.
+    Greedy models are paired with greedy ones if the reference has both decodings.
     """
     if reference is None:
         few = len(models) <= MAX_MODELS_FOR_ALL_PAIRS
@@ -133,11 +123,10 @@ class Runs(NamedTuple):
 def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
     """Read ``costs.csv`` and ``run.json`` of each run, and check that the runs are comparable.
 
-    A run's model is named after 'arm' in ``run.json``, or else after its directory. A run with
-    several models keeps their names, after the run's.
+    A run's model is named after 'arm' in ``run.json``, or else after its directory. Several models
+    keep their names, after the run's.
     """
-    tables: list[CostTable] = []
-    notes: list[str] = []
+    tables, notes = [], []
     models: dict[Path, list[str]] = {}
     trained: dict[str, dict[str, Any]] = {}
     first: dict | None = None
@@ -149,9 +138,8 @@ def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
         run = read_json(run_dir / "run.json")
         conditions = run.get("comparability") if isinstance(run, dict) else None
         if not isinstance(conditions, dict):
-            raise UserError(
-                f"{run_dir / 'run.json'}: no 'comparability'; evaluate the run with eval/run.py"
-            )
+            cure = "no 'comparability'; evaluate the run with eval/run.py"
+            raise UserError(f"{run_dir / 'run.json'}: {cure}")
         first = conditions if first is None else first
         differences = [
             f"{key} is {first.get(key, 'nothing')} in {run_dirs[0]} but "
@@ -171,11 +159,9 @@ def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
         form = (run.get("evaluation") or {}).get("reasoning_format")
         first_format = form if not models else first_format
         if form != first_format:
-            # Models of two families mark their reasoning differently, and rightly so.
-            notes.append(
-                f"reasoning_format is {first_format} in {run_dirs[0]} but {form} in {run_dir}"
-            )
-        costs = read_costs(run_dir / "costs.csv")
+            formats = f"{first_format} in {run_dirs[0]} but {form} in {run_dir}"
+            notes.append(f"reasoning_format is {formats}")
+        costs = cost_files.read_costs(run_dir / "costs.csv")
         arm, own = str(run.get("arm") or run_dir.resolve().name), costs.table.names("model")
         called = {of: of if of.startswith(arm) else f"{arm}: {of}" for of in own}
         named = costs.table.with_models({own[0]: arm} if len(own) == 1 else called)
@@ -189,8 +175,8 @@ def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
                 )
         tables.append(named)
         notes += costs.notes
-    table = joined(tables)
-    check_table(table)
+    table = cost_files.joined(tables)
+    cost_files.check_table(table)
     check_sources(table)
     return Runs(table, notes + raw_notes(table), models, trained)
 

@@ -1,9 +1,4 @@
-"""Human response times beside the costs: participants' trials, and tables of norms.
-
-Where single trials are known, participants give what item means alone cannot: the reliability of
-these means (the noise ceiling), means over the trials that count, and how far all items move
-together if other people had been asked.
-"""
+"""Human response times beside the costs: participants' trials, and tables of norms."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,19 +18,11 @@ from handan.norms.reliability import Reliability, in_order_of_values, split_half
 from handan.norms.trials import Cleaning, clean_task, read_trials
 
 SPLITS = 5_000
-# As those of ``handan norms compute``.
-FLOOR_S, CEILING_S = 0.2, 300.0
 
 
 @dataclass(frozen=True, eq=False)
 class Participants:
-    """Trials of one task, summed within participant and item; shape (participants, items) each.
-
-    Attributes:
-        items: names, the last axis.
-        log_sums, time_sums: sums of log response times and of response times, in seconds.
-        counts: numbers of trials.
-    """
+    """Sums of log response times and of times (s), and numbers of trials: (participants, items)."""
 
     items: tuple[str, ...]
     log_sums: FloatArray
@@ -68,22 +55,20 @@ class Participants:
         trials = table.rows(named & first)
         found = {}
         for task in trials.names("task"):
-            of_task = trials.rows(np.array([name == task for name in trials.text["task"]]))
-            times = of_task.numbers["human_rt_s"]
-            found[task] = Participants.of_trials(
-                of_task.text["participant"], of_task.text["item"], times
-            )
+            of = trials.rows(np.array([name == task for name in trials.text["task"]]))
+            columns = of.text["participant"], of.text["item"], of.numbers["human_rt_s"]
+            found[task] = Participants.of_trials(*columns)
         return found
 
     @property
     def mean_log_rt(self) -> FloatArray:
         """Mean log response time of each item, shape (items,); NaN where nobody answered."""
-        return _divided(self.log_sums.sum(axis=0), self.counts.sum(axis=0))
+        return divided(self.log_sums.sum(axis=0), self.counts.sum(axis=0))
 
     @property
     def mean_rt_s(self) -> FloatArray:
         """Mean response time of each item in seconds, shape (items,); NaN as above."""
-        return _divided(self.time_sums.sum(axis=0), self.counts.sum(axis=0))
+        return divided(self.time_sums.sum(axis=0), self.counts.sum(axis=0))
 
     @property
     def number(self) -> int:
@@ -112,15 +97,11 @@ class Participants:
     def shared_variance(self, gradient: FloatArray) -> float:
         """Variance of a measure that other people would add, beyond that of other items.
 
-        A measure f of the items' mean log times y moves by gradient · dy. Its variance over people
-        is the sum over participants of (gradient · d_p) squared, where d_p is what participant p
-        contributes to the deviations of the means. The part in which items move independently of
-        each other is in the resampling of items already, so it is subtracted, as in variances
-        clustered in two ways (Cameron, Gelbach and Miller 2011). What is left are people who
-        differ in which items they find hard. It may come out below 0, and is 0 then.
-
-        Args:
-            gradient: df/dy, shape (items,).
+        A measure f of the items' mean log times y moves by gradient · dy, with df/dy of shape
+        (items,). Its variance over people is the sum over participants of (gradient · d_p) squared,
+        where d_p is what participant p contributes to the deviations of the means, less the part in
+        which items move independently, which the resampling of items has (clustering in two ways,
+        Cameron, Gelbach and Miller 2011). At least 0.
         """
         if self.number < 2:
             return 0.0
@@ -131,17 +112,13 @@ class Participants:
 
     @property
     def few(self) -> float:
-        """(t / z)^2 of Student's t with as many degrees of freedom as participants, less 1.
-
-        A variance over few people is known poorly: where it widens an interval it is multiplied by
-        this.
-        """
-        if self.number < 2:
-            return 1.0
-        return float((stdtrit(self.number - 1, 0.025) / ndtri(0.025)) ** 2)
+        """(t / z)^2 with a degree of freedom fewer than participants: factor of their variance."""
+        freedom = self.number - 1
+        return float((stdtrit(freedom, 0.025) / ndtri(0.025)) ** 2) if freedom > 0 else 1.0
 
 
-def _divided(total: FloatArray, count: FloatArray) -> FloatArray:
+def divided(total: FloatArray, count: FloatArray) -> FloatArray:
+    """Total / count, NaN where nothing was counted."""
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
@@ -152,9 +129,8 @@ def with_norms(table: CostTable, directory: Path) -> tuple[CostTable, list[str]]
     """Replace the response times of a table by those of a folder of norms.
 
     A task takes the source that its column 'norms' names, or else the packaged default or the
-    folder's first source of the task. Rows of items without a norm are left out. Notes say what
-    was replaced, how many items have no norm, and which tasks the folder does not have, which
-    keep their own times.
+    folder's first. Rows of items without a norm are left out; tasks that are not there keep their
+    times.
     """
     there = norms.available(directory)
     human, analytic = (table.numbers[name] for name in ("human_rt_s", "analytic_cost"))
@@ -207,22 +183,15 @@ def with_norms(table: CostTable, directory: Path) -> tuple[CostTable, list[str]]
                 f"task '{task}': human_rt_s{of_named} gives way to norms '{found.source}' of "
                 f"{directory}; {len(differ & found.items.keys())} items have another time there"
             )
-    filled = replace(
-        table,
-        text={**table.text, "norms": sources},
-        numbers={**table.numbers, "human_rt_s": times, "human_mean_rt_s": means},
-    )
+    numbers = {**table.numbers, "human_rt_s": times, "human_mean_rt_s": means}
+    filled = replace(table, text={**table.text, "norms": sources}, numbers=numbers)
     return filled.rows(np.isfinite(times) | np.isfinite(analytic)), notes
 
 
 def check_sources(table: CostTable, directory: Path | None = None) -> None:
-    """Check that times that name a source of norms are the times of that source.
+    """Check that times are those of the norms they name, to 1 % or a hundredth of a second.
 
-    Times are the geometric means exp(``mean_log_rt``), to 1 % or a hundredth of a second.
-
-    Args:
-        table: of costs.
-        directory: searched for the sources before the packaged ones.
+    ``directory`` is searched for the norms before the packaged ones.
     """
     for row in np.unique(table.first_rows("task", "item")).tolist():
         task, source, item = (table.text[name][row] for name in ("task", "norms", "item"))
@@ -242,9 +211,8 @@ def check_sources(table: CostTable, directory: Path | None = None) -> None:
 @lru_cache(maxsize=256)
 def named_norms(task: str, source: str, directory: Path | None) -> norms.Norms:
     """Norms of a folder if it has them, or else the packaged ones."""
-    if directory is not None and (task, source) in norms.available(directory):
-        return norms.load(task, source, directory)
-    return norms.load(task, source)
+    there = directory is not None and (task, source) in norms.available(directory)
+    return norms.load(task, source, directory) if there else norms.load(task, source)
 
 
 def raw_notes(table: CostTable) -> list[str]:
@@ -252,13 +220,9 @@ def raw_notes(table: CostTable) -> list[str]:
     human, arithmetic = (table.numbers[of] for of in ("human_rt_s", "human_mean_rt_s"))
     rows = np.flatnonzero(np.isfinite(human) & np.isnan(arithmetic)).tolist()
     tasks, sources, people = (table.text[of] for of in ("task", "norms", "participant"))
-    named = dict.fromkeys(tasks[row] for row in rows if sources[row] and not people[row])
-    if not named:
-        return []
-    return [
-        f"r raw of {', '.join(named)} is over geometric mean times: the costs have no "
-        "human_mean_rt_s, the arithmetic ones"
-    ]
+    named = ", ".join(dict.fromkeys(tasks[of] for of in rows if sources[of] and not people[of]))
+    why = "the costs have no human_mean_rt_s, the arithmetic ones"
+    return [f"r raw of {named} is over geometric mean times: {why}"] if named else []
 
 
 def _same_time(a: float, b: float) -> bool:
@@ -270,8 +234,8 @@ def participants_of_trials(
 ) -> tuple[dict[str, Participants], list[str]]:
     """Participants of every human task of a table, and what was left out, one sentence each.
 
-    Trials are cleaned by the defaults of ``handan norms compute``: .2 to 300 s, correct answers
-    only in tasks where any answer is scored.
+    Trials are cleaned by the defaults of ``handan norms compute``: .2 to 300 s, and correct answers
+    only if any is scored.
     """
     trials, notes = read_trials(path)
     of_people = table.rows(np.isnan(table.numbers["analytic_cost"]))
@@ -289,7 +253,7 @@ def participants_of_trials(
         if task not in trials:
             raise UserError(f"{path}: no trials of task '{task}'; there are: {', '.join(trials)}")
         scored = any(trial.correct is not None for trial in trials[task])
-        rules = Cleaning(FLOOR_S, CEILING_S, correct_only=scored)
+        rules = Cleaning(0.2, 300.0, correct_only=scored)
         cleaned, doubts = clean_task(path, task, trials[task], rules)
         notes += doubts
         answered = {trial.item for trial in cleaned.kept}
@@ -309,9 +273,8 @@ def participants_of_trials(
             f"task '{task}': response times of {path}, {len(cleaned.kept)} of "
             f"{len(trials[task])} trials ({rules.rule})"
         )
-    replaced = of_people.rows(np.isfinite(of_people.numbers["human_rt_s"])).names("task")
-    if replaced:
-        notes.append(
-            f"human_rt_s of {', '.join(sorted(replaced))} in costs.csv gives way to the trials"
-        )
+    timed = of_people.rows(np.isfinite(of_people.numbers["human_rt_s"])).names("task")
+    if timed:
+        replaced = ", ".join(sorted(timed))
+        notes.append(f"human_rt_s of {replaced} in costs.csv gives way to the trials")
     return people, notes

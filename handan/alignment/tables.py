@@ -8,7 +8,7 @@ from handan.alignment import measures
 from handan.alignment.contrasts import in_words
 from handan.alignment.correlation import EQUAL, INVERSE_VARIANCE
 from handan.alignment.costs import GREEDY, decoded_name, split_name
-from handan.alignment.measures import Measure, at
+from handan.alignment.measures import at
 from handan.budgets import MEASURES as BUDGET_MEASURES
 from handan.errors import printable
 from handan.files import write_text
@@ -17,9 +17,6 @@ from handan.table_formats import WRITERS, Table, as_text, known_only
 if TYPE_CHECKING:
     from handan.norms import Norms
 
-# More rows than this are not printed in a terminal but for those with a flag.
-MAX_ROWS = 40
-MAX_MODELS_IN_MATRIX = 12
 WEIGHED = {
     INVERSE_VARIANCE: "by n - 3, the inverse variance of Fisher's z",
     EQUAL: "with equal weights",
@@ -37,9 +34,6 @@ CONTRASTS = (
     ("p Steiger", "p", "steiger_p"), ("accuracy a", "number", "accuracy_a"),
     ("accuracy b", "number", "accuracy_b"), ("verdict", "text", "verdict"),
     ("withheld", "text", "withheld"), ("flags", "text", "all_flags"),
-)
-CONTRASTS_IN_FILES = (
-    *("90 %", "Zou", "p equivalence", "p equivalence Holm", "p Williams", "p Steiger", "flags"),
 )
 INFLATION = (
     ("model", "text", "student"), ("base", "text", "base"), ("task", "text", "on"),
@@ -98,27 +92,30 @@ NORMS = (
 # fmt: on
 
 
-def _table(
-    name: str,
-    title: str,
-    columns: Sequence[Sequence[str]],
-    rows: Iterable[Mapping[str, Any]],
-    files_only: tuple[str, ...] = (),
-) -> Table:
+def _table(name: str, title: str, columns: Sequence, rows: Iterable, hidden: tuple = ()) -> Table:
     cells = [
         [
-            (at(row, path), at(row, ci[0]) if ci else None) if kind == "estimate" else at(row, path)
-            for _, kind, path, *ci in columns
+            tuple(at(row, path) for path in paths) if kind == "estimate" else at(row, paths[0])
+            for _, kind, *paths in columns
         ]
         for row in rows
     ]
-    return Table(name, title, {header: kind for header, kind, *_ in columns}, cells, files_only)
+    return Table(name, title, {header: kind for header, kind, *_ in columns}, cells, hidden)
 
 
 def tables(result: Mapping[str, Any]) -> list[Table]:
     """Every table of a result of ``handan.alignment.align.align`` that has rows."""
     bound, study = result["settings"]["equivalence_bound"], result["study"]
-    models = result["models"]
+    of_tasks, with_means = [], []
+    for name, model in result["models"].items():
+        for task, of in model["tasks"].items():
+            of_tasks.append((name, task, of))
+            source = " (analytic)" if of["cost_source"] == "analytic" else ""
+            with_means.append((name, task + source, of))
+        for mean in measures.MEANS:
+            if (value := mean.value(model)) is not None:
+                as_task = {"r_loglog": value, "r_loglog_ci": mean.interval(model)}
+                with_means.append((name, mean.label, as_task))
     contrasts = [
         {
             **row,
@@ -136,114 +133,72 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
     ]
     partial = [
         {"model": name, "task": task, "covariate": covariate, **found}
-        for name, model in models.items()
-        for task, of in model["tasks"].items()
+        for name, task, of in of_tasks
         for covariate, found in of["partial"].items()
     ]
     power = [{**row, "on": row["task"] or "mean of human tasks"} for row in result["power"]]
     spent = [
-        {
-            **{"a": pair["a"], "b": pair["b"], "measure": BUDGET_MEASURES[row["measure"]]},
-            **{"of_a": row["a"], "of_b": row["b"], "ratio": row["ratio"]},
-            "within": {True: "yes", False: "no", None: "unknown"}[row["within"]],
-        }
+        {"of_a": row["a"], "of_b": row["b"], "ratio": row["ratio"], "a": pair["a"], "b": pair["b"]}
+        | {"measure": BUDGET_MEASURES[row["measure"]]}
+        | {"within": {True: "yes", False: "no", None: "unknown"}[row["within"]]}
         for pair in result.get("budgets", [])
         for row in pair["measures"]
     ]
+    of_power = [(header.format(bound=bound), *rest) for header, *rest in POWER]
+    # fmt: off
     made = [
-        _alignment(models, result["settings"]["task_weights"]),
-        _table(
-            "contrasts",
-            "Contrasts: r log-log of a minus that of b, on shared items, 95 % intervals",
-            *(CONTRASTS, contrasts, CONTRASTS_IN_FILES),
-        ),
-        _table(
-            "inflation",
-            "Inflation: log tokens of the model = log k + b log tokens of its base + e",
-            *(INFLATION, fits, ("b Deming", "b Theil-Sen", "r")),
-        ),
-        _table(
-            "levels",
-            "Inflation over (pair, task) points: slope as it is, k and b in logs",
-            *(LEVELS, study["levels"]),
-        ),
-        _table(
-            "over_pairs",
-            "All pairs and tasks together: mean difference of Fisher's z of a and b",
-            *(OVER_PAIRS, study["over_pairs"]),
-        ),
-        _table(
-            "effort",
-            "Effort: mean tokens divided by the teacher's, and the divergence from its "
-            "distribution",
-            *(EFFORT, effort),
-        ),
-        _table(
-            "similarity",
-            "Similarity of difficulty fingerprints (RSA)",
-            *(SIMILARITY, study["similarity"]),
-        ),
-        _checks(models),
-        _table("partial", "Partial correlations of log tokens with log time", *(PARTIAL, partial)),
-        _table(
-            "power",
-            "Power: what contrasts on these items can show (normal theory, 5 % two-sided)",
-            [(header.format(bound=bound), *rest) for header, *rest in POWER],
-            power,
-        ),
-        _table(
-            "budgets",
-            "Budgets: everything that led to the weights of a and of b",
-            *(BUDGETS, spent),
-        ),
+        _of_measures(
+            "alignment",
+            "Alignment: correlation over items of a model's tokens with people's time, 95 % "
+            f"intervals; means over tasks {WEIGHED[result['settings']['task_weights']]}",
+            with_means),
+        _table("contrasts",
+               "Contrasts: r log-log of a minus that of b, on shared items, 95 % intervals",
+               CONTRASTS, contrasts,
+               ("90 %", "Zou", "p equivalence", "p equivalence Holm", "p Williams", "p Steiger",
+                "flags")),
+        _table("inflation",
+               "Inflation: log tokens of the model = log k + b log tokens of its base + e",
+               INFLATION, fits, ("b Deming", "b Theil-Sen", "r")),
+        _table("levels", "Inflation over (pair, task) points: slope as it is, k and b in logs",
+               LEVELS, study["levels"]),
+        _table("over_pairs",
+               "All pairs and tasks together: mean difference of Fisher's z of a and b",
+               OVER_PAIRS, study["over_pairs"]),
+        _table("effort",
+               "Effort: mean tokens divided by the teacher's, and the divergence from its "
+               "distribution", EFFORT, effort),
+        _table("similarity", "Similarity of difficulty fingerprints (RSA)",
+               SIMILARITY, study["similarity"]),
+        _of_measures("checks", "Checks: shares of responses, and r log-log under other choices",
+                     of_tasks),
+        _table("partial", "Partial correlations of log tokens with log time", PARTIAL, partial),
+        _table("power",
+               "Power: what contrasts on these items can show (normal theory, 5 % two-sided)",
+               of_power, power),
+        _table("budgets", "Budgets: everything that led to the weights of a and of b",
+               BUDGETS, spent),
     ]
+    # fmt: on
     return [table for table in made if table.rows]
 
 
-def _kinds(shown: Sequence[Measure]) -> dict[str, str]:
-    units = {measures.COUNT: "count", measures.TOKENS: "tokens"}
-    kinds = {
-        of.label: "estimate" if of.has_interval else units.get(of.unit, "number") for of in shown
-    }
-    return {"model": "text", "task": "text", **kinds, "flags": "text"}
-
-
-def _cells(shown: Sequence[Measure], stored: Mapping[str, Any]) -> list:
-    return [
-        (of.value(stored), of.interval(stored)) if of.has_interval else of.value(stored)
-        for of in shown
+def _of_measures(name: str, title: str, rows: Iterable[tuple[str, str, dict]]) -> Table:
+    """The measures that are shown in the table of this name, of rows of model, task and result."""
+    shown, units = measures.shown(name), {measures.COUNT: "count", measures.TOKENS: "tokens"}
+    kinds = {"model": "text", "task": "text"}
+    for of in shown:
+        kinds[of.label] = "estimate" if of.has_interval else units.get(of.unit, "number")
+    cells = [
+        [
+            *(model, task),
+            *((m.value(of), m.interval(of)) if m.has_interval else m.value(of) for m in shown),
+            ", ".join(of.get("flags", ())),
+        ]
+        for model, task, of in rows
     ]
-
-
-def _alignment(models: Mapping[str, Any], task_weights: str) -> Table:
-    shown = measures.shown(measures.ALIGNMENT)
-    rows: list[list] = []
-    for name, model in models.items():
-        for task, of_task in model["tasks"].items():
-            source = " (analytic)" if of_task["cost_source"] == "analytic" else ""
-            rows.append([name, task + source, *_cells(shown, of_task), ", ".join(of_task["flags"])])
-        for mean in measures.MEANS:
-            if mean.value(model) is not None:
-                as_task = {"r_loglog": mean.value(model), "r_loglog_ci": mean.interval(model)}
-                rows.append([name, mean.label, *_cells(shown, as_task), ""])
-    title = (
-        "Alignment: correlation over items of a model's tokens with people's time, 95 % "
-        f"intervals; means over tasks {WEIGHED[task_weights]}"
-    )
     hidden = tuple(of.label for of in shown if not of.printed)
-    return Table("alignment", title, _kinds(shown), rows, hidden)
-
-
-def _checks(models: Mapping[str, Any]) -> Table:
-    shown = measures.shown(measures.CHECKS)
-    rows = [
-        [name, task, *_cells(shown, of), ", ".join(of["flags"])]
-        for name, model in models.items()
-        for task, of in model["tasks"].items()
-    ]
-    title = "Checks: shares of responses, and r log-log under other choices"
-    hidden = tuple(of.label for of in shown if not of.printed)
-    return Table("checks", title, _kinds(shown), rows, hidden)
+    return Table(name, title, kinds | {"flags": "text"}, cells, hidden)
 
 
 def write_tables(result: Mapping[str, Any], folder: Path) -> None:
@@ -255,11 +210,9 @@ def write_tables(result: Mapping[str, Any], folder: Path) -> None:
 
 def alignment_text(result: Mapping[str, Any], power: bool = False) -> str:
     """The result for a terminal: its tables as far as they are known, their claims, and notes."""
-    named = {table.name: table for table in tables(result)}
-    if not power:
-        named.pop("power", None)
-    named.pop("partial", None)
-    if not 3 <= len(result["models"]) <= MAX_MODELS_IN_MATRIX:
+    left_out = ("partial",) if power else ("partial", "power")
+    named = {table.name: table for table in tables(result) if table.name not in left_out}
+    if not 3 <= len(result["models"]) <= 12:
         named.pop("similarity", None)
     notes = []
     if (checks := named.get("checks")) is not None:
@@ -268,7 +221,7 @@ def alignment_text(result: Mapping[str, Any], power: bool = False) -> str:
             f"{len(flagged)} of {len(checks.rows)} conditions have more capped or looping (1 %), "
             "unparsed or no-reasoning (5 %) responses than tolerated"
         )
-        if len(checks.rows) > MAX_ROWS:
+        if len(checks.rows) > 40:  # too many to print
             named["checks"] = checks._replace(rows=flagged)
     settings = result["settings"]
     notes += [
@@ -290,31 +243,24 @@ def alignment_text(result: Mapping[str, Any], power: bool = False) -> str:
 
 def arms_text(result: Mapping[str, Any]) -> str:
     """One row an arm: accuracy, length and mean r over human tasks, sampled and greedy."""
-    kinds = {"arm": "text", "accuracy": "number", "tokens": "tokens"}
-    kinds |= {"mean r, T>0": "estimate", "mean r, T=0": "estimate"}
+    columns = (
+        *(("arm", "text", "arm"), ("accuracy", "number", "accuracy")),
+        ("tokens", "tokens", "mean_tokens"),
+        ("mean r, T>0", "estimate", "mean_r_loglog", "mean_r_loglog_ci"),
+        ("mean r, T=0", "estimate", "greedy/mean_r_loglog", "greedy/mean_r_loglog_ci"),
+    )
     rows = []
     for name, model in result["models"].items():
         if split_name(name)[1] == GREEDY:
             continue
+        row = {**model, "arm": name, "greedy": result["models"].get(decoded_name(name, GREEDY))}
         human = [t for t in model["tasks"].values() if t["cost_source"] == "human"]
-        greedy = result["models"].get(decoded_name(name, GREEDY), {})
-        rows.append(
-            [
-                name,
-                mean_or_none([t["accuracy"] for t in human]),
-                mean_or_none([t["mean_tokens"] for t in human]),
-                (model["mean_r_loglog"], model["mean_r_loglog_ci"]),
-                (greedy.get("mean_r_loglog"), greedy.get("mean_r_loglog_ci")),
-            ]
-        )
+        for of in ("accuracy", "mean_tokens"):
+            known = [task[of] for task in human if task[of] is not None]
+            row[of] = sum(known) / len(known) if known else None
+        rows.append(row)
     title = "Arms on the human tasks: r of log tokens with log response time, 95 % intervals"
-    return as_text(Table("arms", title, kinds, rows))
-
-
-def mean_or_none(values: Sequence[float | None]) -> float | None:
-    """Mean of the known values, None without any."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    return as_text(_table("arms", title, columns, rows))
 
 
 def norms_table(packaged: Iterable["Norms"]) -> str:
@@ -323,14 +269,8 @@ def norms_table(packaged: Iterable["Norms"]) -> str:
     for of in packaged:
         bounds = (of.reliability_low, of.reliability_high)
         centred = (of.reliability_centred_low, of.reliability_centred_high)
-        rows.append(
-            {
-                **{"task": of.task, "source": of.source, "items": len(of.items)},
-                **{"participants": of.participants, "trials": of.trials_kept, "rule": of.rule},
-                "reliability": of.reliability,
-                "ci": None if None in bounds else bounds,
-                "centred": of.reliability_centred,
-                "centred_ci": None if None in centred else centred,
-            }
-        )
+        row = {name: getattr(of, name) for name in ("task", "source", "participants", "rule")}
+        row |= {"items": len(of.items), "trials": of.trials_kept, "reliability": of.reliability}
+        row |= {"centred": of.reliability_centred, "ci": None if None in bounds else bounds}
+        rows.append(row | {"centred_ci": None if None in centred else centred})
     return as_text(_table("norms", "Human norms, 95 % intervals", NORMS, rows))

@@ -1,10 +1,4 @@
-"""Measures of one model on one task, and the checks a reviewer asks for.
-
-Correlations, reliabilities, ceiling and rates; and what else could make a model's lengths go with
-human times: rates of responses that are not what they seem; the correlation without them, or with
-the cap treated as what it is; the correlation with other properties of the items held constant; and
-whether a model spends more on an item when it is wrong.
-"""
+"""Measures of one model on one task, and what else could make its lengths go with human times."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,8 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from handan.alignment import correlation as stats
-from handan.alignment.bootstrap import Bootstrap, Correlation, Pair, censored_correlation, interval
+from handan.alignment.bootstrap import (
+    Bootstrap,
+    Correlation,
+    Interval,
+    Pair,
+    censored_correlation,
+    interval,
+)
 from handan.alignment.correlation import FloatArray
+from handan.alignment.costs import COVARIATE
 from handan.alignment.items import (
     MAX_NO_REASONING,
     MIN_ACCURACY,
@@ -30,24 +32,12 @@ from handan.table_formats import decimal
 from handan.table_formats import interval as shown_interval
 
 # Shares of samples above which a correlation is flagged.
-THRESHOLDS = {
-    "cap_rate": 0.01,
-    "loop_rate": 0.01,
-    "unparsed_rate": 0.05,
-    "no_reasoning_rate": MAX_NO_REASONING,
-}
-# An item that moves r by more than this is named.
-INFLUENTIAL = 0.1
-# Correlations over fewer distinct lengths are those of classes, which is said.
-FEW_LENGTHS = 5
+THRESHOLDS = {"cap_rate": 0.01, "loop_rate": 0.01, "unparsed_rate": 0.05}
+THRESHOLDS["no_reasoning_rate"] = MAX_NO_REASONING
 
 
 class Measured(NamedTuple):
-    """One model on one task at one step.
-
-    ``thinking`` are the costs that have a logarithm; ``r`` their log-log correlation with its
-    interval, and ``draws`` its bootstrap draws, shape (draws,).
-    """
+    """One model on one task at one step: all costs, those with a logarithm, and their log-log r."""
 
     all_items: TaskCosts
     thinking: TaskCosts
@@ -62,13 +52,22 @@ def pairs_of(everything: TaskCosts, costs: TaskCosts) -> dict[str, Pair]:
         reasons = row_means(1 - everything.no_reasoning)
     log_mean, log_oracle = np.log(np.maximum(costs.mean_tokens, 1e-300)), np.log(costs.oracle)
     pairs = {
-        "r_raw": _pair(everything, everything.mean_tokens, everything.raw_difficulty),
+        "r_raw": _pair(everything, everything.mean_tokens, everything.of_items["raw_difficulty"]),
         "r_reasons": _pair(everything, reasons, everything.log_difficulty),
         "r_logmean": _pair(costs, log_mean, costs.log_difficulty),
         "r_oracle": _pair(costs, costs.log_cost, log_oracle),
         "oracle_human": _pair(costs, log_oracle, costs.log_difficulty),
     }
-    pairs |= {f"sensitivity {k}": v for k, v in _sensitivity_pairs(costs).items()}
+    # The log-log correlation under other choices of samples and unit, where they differ.
+    truncated, characters = costs.of_samples["truncated"], costs.of_samples["characters"]
+    chosen = {}
+    if np.nansum(truncated) > 0:
+        chosen["complete_only"] = costs.where(1 - truncated).log_cost
+    if np.nansum(costs.correct) > 0 and np.nanmin(costs.correct) == 0:
+        chosen["correct_only"] = costs.where(costs.correct).log_cost
+    if np.isfinite(characters).any():
+        chosen["characters"] = row_means(log_of_positive(characters))
+    pairs |= {f"sensitivity {k}": _pair(costs, v, costs.log_difficulty) for k, v in chosen.items()}
     return pairs | {f"partial {k}": v for k, v in _partial_pairs(costs).items()}
 
 
@@ -76,42 +75,27 @@ def _pair(costs: TaskCosts, x: FloatArray, y: FloatArray) -> Pair:
     return Pair(costs.task, costs.items, x, y)
 
 
-def _sensitivity_pairs(costs: TaskCosts) -> dict[str, Pair]:
-    """The log-log correlation under other choices of samples and unit, where they differ."""
-    truncated, characters = costs.of_samples["truncated"], costs.of_samples["characters"]
-    chosen = {}
-    if np.nansum(truncated) > 0:
-        chosen["complete_only"] = costs.where(1 - truncated)
-    if np.nansum(costs.correct) > 0 and np.nanmin(costs.correct) == 0:
-        chosen["correct_only"] = costs.where(costs.correct)
-    pairs = {name: _pair(of, of.log_cost, of.log_difficulty) for name, of in chosen.items()}
-    if np.isfinite(characters).any():
-        logs = row_means(log_of_positive(characters))
-        pairs["characters"] = _pair(costs, logs, costs.log_difficulty)
-    return pairs
-
-
 def _partial_pairs(costs: TaskCosts) -> dict[str, Pair]:
     """Partial correlations: each covariate held constant by itself, and all of them together.
 
-    Covariates of a sample (prompt and answer length, accuracy) are averaged over the samples of
-    an item, lengths in logs. Those that are constant or unknown are left out; several are held
-    constant together ('all') where the items are three times as many as they.
+    Covariates of a sample are averaged over an item, lengths in logs; constant or unknown ones are
+    left out. 'all' needs items three times as many as covariates.
     """
     known = {
         "prompt_tokens": row_means(log_of_positive(costs.of_samples["prompt_tokens"])),
         "answer_tokens": row_means(log_of_positive(costs.of_samples["answer_tokens"])),
         "accuracy": row_means(costs.correct),
-        **costs.covariates,
     }
-    varying = {
-        name: values
+    for name, values in costs.of_items.items():
+        if name.startswith(COVARIATE) and np.isfinite(values).all():
+            known[name.removeprefix(COVARIATE)] = values
+    held: dict[str, FloatArray] = {
+        name: values[:, None]
         for name, values in known.items()
         if np.isfinite(values).all() and len(values) and np.ptp(values) > 0
     }
-    held: dict[str, FloatArray] = {name: v[:, None] for name, v in varying.items()}
-    if 1 < len(varying) <= len(costs.items) / 3:
-        held["all"] = np.column_stack(list(varying.values()))
+    if 1 < len(held) <= len(costs.items) / 3:
+        held["all"] = np.column_stack(list(held.values()))
     pairs = {}
     for name, predictors in held.items():
         left = stats.residuals(np.column_stack([costs.log_cost, costs.log_difficulty]), predictors)
@@ -121,10 +105,7 @@ def _partial_pairs(costs: TaskCosts) -> dict[str, Pair]:
 
 
 def human_reliability(costs: TaskCosts, seed: int, norms_dir: Path | None) -> Reliability:
-    """Reliability of human item means: of the trials at hand, or else of the named norms.
-
-    That of norms is of all their items, also where the file holds only some of them.
-    """
+    """Reliability of human item means: of the trials at hand, or else of all items of the norms."""
     if costs.participants is not None:
         return costs.participants.reliability(np.random.default_rng(seed))
     if costs.norms is None:
@@ -135,7 +116,7 @@ def human_reliability(costs: TaskCosts, seed: int, norms_dir: Path | None) -> Re
 
 def task_report(
     measured: Measured,
-    correlations: Mapping[str, Correlation],
+    correlations: dict[str, Correlation],
     human: Reliability,
     bootstrap: Bootstrap,
 ) -> dict:
@@ -154,22 +135,20 @@ def task_report(
     if capped.any():
         censored = censored_correlation(costs.log_difficulty, costs.log_cost, capped).report()
 
-    def with_interval(name: str, found: Correlation) -> dict:
-        return {
-            name: stats.finite_or_none(found.r),
-            f"{name}_ci": stats.finite_or_none(found.bounds),
-        }
+    def with_interval(name: str, value: float, bounds: Interval) -> dict:
+        return {name: stats.finite_or_none(value), f"{name}_ci": stats.finite_or_none(bounds)}
 
-    def divided(by: float) -> Correlation:
+    def further(*names: str) -> dict:
+        reports = [with_interval(name, *correlations[name][:2]) for name in names]
+        return {key: value for report in reports for key, value in report.items()}
+
+    def divided(by: float) -> tuple[float, Interval]:
         """r in units of a ceiling that is taken as known; not clipped."""
-        return Correlation(r.r / by, (r.bounds[0] / by, r.bounds[1] / by), r.num_items)
+        return r.r / by, (r.bounds[0] / by, r.bounds[1] / by)
 
     def named(kind: str) -> dict[str, dict]:
-        return {
-            name.removeprefix(kind): found.report()
-            for name, found in correlations.items()
-            if name.startswith(kind)
-        }
+        of_kind = {k: v for k, v in correlations.items() if k.startswith(kind)}
+        return {name.removeprefix(kind): found.report() for name, found in of_kind.items()}
 
     geometric = np.exp(np.mean(costs.log_cost)) if len(costs.log_cost) else np.nan
     return {
@@ -178,23 +157,19 @@ def task_report(
         "cost_source": costs.cost_source,
         "counted_by": costs.counted_by,
         "cost_rule": costs.cost_rule,
-        **with_interval("r_raw", correlations["r_raw"]),
-        **with_interval("r_loglog", r),
-        "spearman": stats.finite_or_none(rho),
-        "spearman_ci": stats.finite_or_none(stats.spearman_interval(rho, len(costs.items))),
-        **with_interval("r_logmean", correlations["r_logmean"]),
-        **with_interval("r_reasons", correlations["r_reasons"]),
+        **further("r_raw"),
+        **with_interval("r_loglog", r.r, r.bounds),
+        **with_interval("spearman", rho, stats.spearman_interval(rho, len(costs.items))),
+        **further("r_logmean", "r_reasons"),
         "distinct_lengths": len(np.unique(np.round(costs.log_cost, 9))),
         "influential": _influential(costs),
         "reliability_human": human.value,
         "reliability_human_ci": None if human.low is None else [human.low, human.high],
-        "reliability_model": stats.finite_or_none(model.value),
-        "reliability_model_ci": stats.finite_or_none((model.low, model.high)),
+        **with_interval("reliability_model", model.value, (model.low, model.high)),
         "ceiling": stats.finite_or_none(ceiling),
-        **with_interval("r_loglog_normalized", divided(ceiling)),
-        **with_interval("r_loglog_disattenuated", divided(noise)),
-        **with_interval("r_oracle", correlations["r_oracle"]),
-        **with_interval("oracle_human", correlations["oracle_human"]),
+        **with_interval("r_loglog_normalized", *divided(ceiling)),
+        **with_interval("r_loglog_disattenuated", *divided(noise)),
+        **further("r_oracle", "oracle_human"),
         **{name: stats.finite_or_none(rate) for name, rate in of_condition.items()},
         "flags": flags(of_condition),
         "mean_tokens": stats.finite_or_none(np.mean(everything.mean_tokens)),
@@ -246,28 +221,20 @@ def inverse_efficiency(costs: TaskCosts) -> float:
 
 
 def _influential(costs: TaskCosts) -> list[dict]:
-    """Items without which the log-log correlation is another by more than .1, the most so first.
-
-    'r_without' is null where the correlation without the item is undefined.
-    """
+    """Items without which the log-log correlation is another by more than .1, the most so first."""
     if np.isnan(costs.r):
         return []
     without = stats.leave_one_out(costs.log_cost, costs.log_difficulty)
     moved = np.nan_to_num(np.abs(without - costs.r), nan=np.inf)
-    order = np.argsort(-moved, kind="stable")[: np.count_nonzero(moved > INFLUENTIAL)]
+    order = np.argsort(-moved, kind="stable")[: np.count_nonzero(moved > 0.1)]
     return [{"item": costs.items[i], "r_without": stats.finite_or_none(without[i])} for i in order]
 
 
 def _wrong_minus_right(costs: TaskCosts, bootstrap: Bootstrap) -> dict | None:
     """How much longer, in logs, a model's wrong responses to an item are than its right ones.
 
-    log tokens = effect of the item + delta wrong + e over thinking samples: delta is estimated
-    within items, from those that have both. People are quicker when they are wrong on an item
-    they cannot do; models spend more (arXiv 2606.26502). The interval resamples items.
-
-    Returns:
-        delta, its interval and exp(delta) ('ratio'), the items and samples behind it; None where
-        no item has both.
+    log tokens = effect of the item + delta wrong + e over thinking samples (arXiv 2606.26502):
+    delta is estimated within items that have both; None without any. 'ratio' is exp(delta).
     """
     logs = np.where(np.isfinite(costs.correct), costs.log_tokens, np.nan)
     wrong = np.where(np.isfinite(logs), 1 - costs.correct, np.nan)
@@ -283,23 +250,22 @@ def _wrong_minus_right(costs: TaskCosts, bootstrap: Bootstrap) -> dict | None:
     drawn = bootstrap.sums(costs.task, costs.items, products)
     with np.errstate(divide="ignore", invalid="ignore"):
         draws = np.where(drawn[:, 1] > 0, drawn[:, 0] / drawn[:, 1], np.nan)
-    num_items = int(both.sum())
     return {
         "delta": stats.finite_or_none(above / below),
-        "ci": stats.finite_or_none(interval(draws, [num_items])),
+        "ci": stats.finite_or_none(interval(draws, [int(both.sum())])),
         "ratio": stats.finite_or_none(np.exp(above / below)),
-        "items": num_items,
+        "items": int(both.sum()),
         "samples": int(np.isfinite(wrong).sum()),
     }
 
 
 def reliability_notes(reports: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[str]:
     """Notes on reliabilities, by model and task, that are too low to divide by."""
-    notes: list[str] = []
+    notes: dict[str, None] = {}
     for (model, task), of in reports.items():
-        notes += low_reliability(f"people on {task}", of["reliability_human"])
-        notes += low_reliability(f"{model} on {task}", of["reliability_model"])
-    return list(dict.fromkeys(notes))
+        for who, kind in (("people", "human"), (model, "model")):
+            notes |= dict.fromkeys(low_reliability(f"{who} on {task}", of[f"reliability_{kind}"]))
+    return list(notes)
 
 
 def task_notes(
@@ -315,12 +281,14 @@ def task_notes(
         if dropped := report["items_dropped"]:
             notes.append(f"{name}: {dropped} items without a thinking sample left out of logs")
         if not everything.reasons:
-            share, bounds = report["r_reasons"], report["r_reasons_ci"]
-            goes = "" if share is None else f", which goes with time at r = {decimal(share)} "
+            goes = ""
+            if (share := report["r_reasons"]) is not None:
+                goes = f", which goes with time at r = {decimal(share)} "
+                goes += shown_interval(report["r_reasons_ci"])
             notes.append(
                 f"{name}: {100 * everything.no_reasoning_rate:.0f} % of answers without reasoning: "
-                f"first comes whether it reasons{goes}{shown_interval(bounds) if goes else ''}; "
-                "r log-log is of lengths where it does, and carries no verdict"
+                f"first comes whether it reasons{goes}; r log-log is of lengths where it does, and "
+                "carries no verdict"
             )
         if reason := why_unusable(costs, draws):
             notes.append(f"{name}: {reason}; in no mean and no verdict")
@@ -328,7 +296,7 @@ def task_notes(
             notes.append(f"{name}: r is exactly {r.r:+.0f}, so it is in no mean with others")
         if np.isnan(r.r):
             continue
-        if (distinct := report["distinct_lengths"]) < FEW_LENGTHS:
+        if (distinct := report["distinct_lengths"]) < 5:  # r over them is one of classes
             notes.append(f"{name}: only {distinct} distinct lengths over {num_items} items")
         notes += [
             f"{name}: without item {of['item']} r log-log is {decimal(of['r_without'])} instead of "
