@@ -139,9 +139,9 @@ def inflation(
     # Pairs with the same items are resampled together.
     together: dict[tuple, list[tuple[tuple[str, str], TaskCosts, TaskCosts]]] = {}
     for pair, tasks in shared.items():
-        for task, (student, base) in tasks.items():
-            if student.cost_source == "human" and student.items:
-                together.setdefault((task, student.items), []).append((pair, student, base))
+        for task, both in tasks.items():
+            if both[0].cost_source == "human" and both[0].items:
+                together.setdefault((task, both[0].items), []).append((pair, *both))
     fitted: dict[tuple[str, str], dict[str, _Fitted]] = {}
     for (task, items), members in together.items():
         pairs_here, students, bases = zip(*members, strict=True)

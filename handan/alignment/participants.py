@@ -211,8 +211,9 @@ def check_sources(table: CostTable, directory: Path | None = None) -> None:
 @lru_cache(maxsize=256)
 def named_norms(task: str, source: str, directory: Path | None) -> norms.Norms:
     """Norms of a folder if it has them, or else the packaged ones."""
-    there = directory is not None and (task, source) in norms.available(directory)
-    return norms.load(task, source, directory) if there else norms.load(task, source)
+    if directory is not None and (task, source) in norms.available(directory):
+        return norms.load(task, source, directory)
+    return norms.load(task, source)
 
 
 def raw_notes(table: CostTable) -> list[str]:
