@@ -70,13 +70,10 @@ def published() -> dict[str, Architecture]:
     content = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     found: dict[str, Architecture] = {}
     for entry in content.values():
-        architecture = Architecture(
-            parameters=entry["parameters"] * 1e9,
-            active_parameters=entry.get("active_parameters", entry["parameters"]) * 1e9,
-            bytes_per_parameter=float(entry["bytes_per_parameter"]),
-            config=entry["config"],
-            cache_values=entry.get("cache_values"),
-        )
+        every = entry["parameters"]
+        active, width = entry.get("active_parameters", every), float(entry["bytes_per_parameter"])
+        shape = entry["config"], entry.get("cache_values")
+        architecture = Architecture(every * 1e9, active * 1e9, width, *shape)
         found |= dict.fromkeys(entry["models"], architecture)
     return found
 

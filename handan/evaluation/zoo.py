@@ -112,10 +112,8 @@ def _problems(zoo: Zoo) -> Iterator[str]:
     while done := [name for name, others in related.items() if not others]:
         related = {name: others - set(done) for name, others in related.items() if name not in done}
     if related:
-        yield (
-            f"{', '.join(related)} are their own base, control or teacher in the end; "
-            "relations must lead from students to others"
-        )
+        circle = f"{', '.join(related)} are their own base, control or teacher in the end"
+        yield f"{circle}; relations must lead from students to others"
 
 
 def _problems_of(entry: Entry, names: list[str]) -> Iterator[str]:

@@ -52,9 +52,8 @@ def judge(study: Experiment, numbers: Mapping[str, Any]) -> dict[str, Any]:
     add_corrected(levels, "p", "p_holm", holm)
     add_corrected(differences, "p", "p_holm", holm)
     add_corrected(differences, "p_equivalence", "p_equivalence_holm", holm)
-    explored = [
-        row for of in found["factors"].values() for both in of.values() for row in both.values()
-    ]
+    arms = [arm for of in found["factors"].values() for arm in of.values()]
+    explored = [row for arm in arms for row in arm.values()]
     add_corrected(explored, "p", "p_bh", benjamini_hochberg)
     for row in rows:
         row["outcome"] = None
@@ -77,13 +76,8 @@ def _withhold(study: Experiment, found: Row) -> None:
     for name, factor in study.factors.items():
         for arm, of in found["factors"][name].items():
             compared += [(row, (arm, factor.against), at) for at, row in of.items()]
-    with_draws = [
-        row
-        for arm in found["arms"].values()
-        for at in arm.values()
-        if isinstance(at, dict)
-        for row in at.values()
-    ]
+    of_arms = [at for arm in found["arms"].values() for at in arm.values() if isinstance(at, dict)]
+    with_draws = [row for at in of_arms for row in at.values()]
     rows = [row for row, _, _ in compared]
     for row in [*with_draws, found["oracle"], *rows, *(row.get("right_only") for row in rows)]:
         if row and row.get("draws_left_out", 0) > MAX_LEFT_OUT * draws:
@@ -135,11 +129,8 @@ def p_from_interval(row: Mapping[str, Any]) -> float | None:
 
 def _judged(claim: Claim, found: Row) -> Row:
     """A claim; the outcome of a test that this claim cannot use is left to other claims."""
-    required = [
-        {"at": at, **check(one, known_at(found, at))}
-        for one in claim.requires
-        for at in TEMPERATURES
-    ]
+    known = {at: _known_at(found, at) for at in TEMPERATURES}
+    required = [{"at": at, **check(one, known[at])} for one in claim.requires for at in known]
     lacking = {one["at"] for one in required if not one["met"]}
     wanted = [(t.measure, t.a, t.b, t.expect) for t in claim.tests]
     outcomes = []
@@ -150,16 +141,12 @@ def _judged(claim: Claim, found: Row) -> Row:
         if row["outcome"] in (None, NOT_TESTABLE):
             row["outcome"] = of_claim
         outcomes.append(of_claim)
-    return {
-        "says": claim.says,
-        "requires": required,
-        "outcomes": outcomes,
-        "conclusion": conclusion(outcomes),
-    }
+    judged = {"says": claim.says, "requires": required, "outcomes": outcomes}
+    return judged | {"conclusion": conclusion(outcomes)}
 
 
-def known_at(found: Mapping[str, Any], at: str) -> Known:
-    """Where requirements find their numbers, at one temperature."""
+def _known_at(found: Mapping[str, Any], at: str) -> Known:
+    """Say where requirements find their numbers, at one temperature."""
 
     def r(name: str) -> Figure:
         row = found["arms"].get(name, {}).get(at, {}).get("r")

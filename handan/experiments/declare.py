@@ -163,7 +163,8 @@ class Experiment:
     def seeds_of(self, name: str) -> list[int]:
         """The repetitions of an arm, or of a trace set: those of what uses it."""
         if name in self.arms:
-            return self.arms[name].seeds if self.arms[name].seeds is not None else self.seeds
+            own = self.arms[name].seeds
+            return self.seeds if own is None else own
         users = [other for other in (*self.traces, *self.arms) if name in self.builds_on(other)]
         found = {seed for other in users for seed in self.seeds_of(other)}
         return sorted(found) if users else self.seeds
@@ -241,10 +242,8 @@ def _problems(experiment: Experiment) -> Iterator[str]:
     launch = experiment.accelerate_config
     processes = read_yaml(Path(launch)).get("num_processes", 1) if launch else 1
     if experiment.parallel > 1 and processes > 1:
-        yield (
-            f"parallel is {experiment.parallel}, but a launch of {launch} "
-            f"has {processes} processes already; set parallel: 1"
-        )
+        already = f"a launch of {launch} has {processes} processes already"
+        yield f"parallel is {experiment.parallel}, but {already}; set parallel: 1"
 
 
 def _wrong_entries(experiment: Experiment) -> Iterator[str]:
@@ -318,18 +317,15 @@ def _wrong_seeds(experiment: Experiment) -> Iterator[str]:
         for other in experiment.builds_on(name):
             missing = set(experiment.seeds_of(name)) - set(experiment.seeds_of(other))
             if other in experiment.arms and missing:
-                yield (
-                    f"{name} is made for seed {min(missing)}, {other}, which it builds on, is not; "
-                    f"add {min(missing)} to arms.{other}.seeds"
-                )
+                cure = f"add {min(missing)} to arms.{other}.seeds"
+                made = f"{name} is made for seed {min(missing)}"
+                yield f"{made}, {other}, which it builds on, is not; {cure}"
     for key, further in experiment.evaluations.items():
         for other in further.of:
             missing = set(further.seeds or ()) - set(experiment.seeds_of(other))
             if other in experiment.arms and missing:
-                yield (
-                    f"evaluations.{key}: {other} has no seed {min(missing)}; "
-                    f"add it to arms.{other}.seeds or leave it out"
-                )
+                cure = f"add it to arms.{other}.seeds or leave it out"
+                yield f"evaluations.{key}: {other} has no seed {min(missing)}; {cure}"
 
 
 def _missing_files(experiment: Experiment) -> Iterator[str]:
@@ -358,23 +354,17 @@ def _unevaluated_starts(experiment: Experiment) -> Iterator[str]:
         settings = read_yaml(Path(config))
         begins, revision = str(settings.get("model_name_or_path")), settings.get("model_revision")
         if begins not in known:
-            yield (
-                f"arms.{name}: {config} starts from {begins}, which is not under models; "
-                "add it there, so that it is evaluated too, or set start"
-            )
+            cure = "add it there, so that it is evaluated too, or set start"
+            yield f"arms.{name}: {config} starts from {begins}, which is not under models; {cure}"
         elif revision != known[begins]:
-            yield (
-                f"arms.{name}: {config} starts from revision {revision} of {begins}, "
-                f"models has {known[begins]}; let both agree"
-            )
+            starts = f"{config} starts from revision {revision} of {begins}"
+            yield f"arms.{name}: {starts}, models has {known[begins]}; let both agree"
 
 
 def _problems_of_study(study: Experiment) -> Iterator[str]:
     if not study.page or not study.factors or not study.claims:
-        yield (
-            "a study names a page, factors and claims; an experiment without them is run by "
-            "handan experiment"
-        )
+        cure = "an experiment without them is run by handan experiment"
+        yield f"a study names a page, factors and claims; {cure}"
     if not 0 < study.equivalence_bound < 1:
         yield f"equivalence_bound is {study.equivalence_bound:g}; give one between 0 and 1"
     if study.equivalence_unit not in ("r", "z"):
@@ -400,9 +390,8 @@ def _problems_of_study(study: Experiment) -> Iterator[str]:
             yield f"claims.{name}: '{test.measure}: {test.expect}' is no test; use {allowed}"
         by_measure = {"law": study.start_of(test.a), "effort": study.teacher_of(test.a)}
         if test.b is not None and by_measure.get(test.measure, test.b) != test.b:
-            yield (
-                f"claims.{name}: measure {test.measure} is of an arm beside what it starts from "
-                f"(law) or its teacher (effort), and '{test.b}' is not that of '{test.a}'"
-            )
+            beside = "what it starts from (law) or its teacher (effort)"
+            of = f"claims.{name}: measure {test.measure} is of an arm beside {beside}"
+            yield f"{of}, and '{test.b}' is not that of '{test.a}'"
         if (test.b is None) != (test.measure == "r"):
             yield f"claims.{name}: measure {test.measure} needs a and b; r needs a alone"

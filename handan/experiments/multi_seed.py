@@ -8,7 +8,6 @@ times. Draws are moved away from their centre by what is added. ``docs/methods.m
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import compress
 from typing import Any, NamedTuple
 
@@ -34,11 +33,6 @@ Seed = int | None
 BySeed = Mapping[Seed, Sequence[TaskCosts]]
 Costs = Mapping[str, TaskCosts]  # by task
 Part = Callable[[Costs], list[TaskCosts]]
-
-# Bisection of log p between these: to a ten-thousandth of p.
-_MIN_P, _HALVINGS = 1e-9, 18
-# t / z has no value at a tail of one half, and hardly changes near it.
-_MAX_TAIL = 0.4
 
 
 class Repeated(NamedTuple):
@@ -291,10 +285,11 @@ def _p(mean: _Mean, p_of: Callable[[FloatArray], float], tails: int) -> float:
     """
     if (mean.values == mean.values[:1]).all():
         return p_of(mean.of_items)
-    low, high = np.log(_MIN_P), 0.0
-    for _ in range(_HALVINGS):
+    low, high = np.log(1e-9), 0.0
+    for _ in range(18):  # to a ten-thousandth of p
         middle = (low + high) / 2
-        found = p_of(_draws(mean, min(np.exp(middle) / tails, _MAX_TAIL)))
+        # t / z has no value at a tail of one half, and hardly changes near it.
+        found = p_of(_draws(mean, min(np.exp(middle) / tails, 0.4)))
         if np.isnan(found):
             return found
         low, high = (middle, high) if found > np.exp(middle) else (low, middle)
@@ -338,11 +333,6 @@ def human(tasks: Costs) -> list[TaskCosts]:
     return [costs for costs in tasks.values() if costs.cost_source == "human"]
 
 
-def analytic(tasks: Costs) -> list[TaskCosts]:
-    """The tasks with an analytic cost."""
-    return [costs for costs in tasks.values() if costs.cost_source == "analytic"]
-
-
 def right(tasks: Costs) -> list[TaskCosts]:
     """The human tasks, with right responses alone."""
     return [
@@ -365,10 +355,6 @@ def _with_oracle(tasks: Costs) -> list[TaskCosts]:
     ]
 
 
-def _only(task: str, tasks: Costs) -> list[TaskCosts]:
-    return [tasks[task]]
-
-
 def oracle_entries(tasks: Costs) -> list[TaskCosts]:
     """The human tasks, with that length in place of a model's."""
     return [
@@ -385,20 +371,22 @@ def arm_numbers(
     by_seed: Mapping[Seed, Costs], bootstrap: Bootstrap, task_weights: str
 ) -> dict[str, Any]:
     """Alignment, accuracy and tokens of an arm, over the tasks of a kind and on each task."""
-    tasks: dict[str, Part] = {task: partial(_only, task) for task in next(iter(by_seed.values()))}
-    parts: dict[str, Part] = {
-        "r": human,
-        "r_analytic": analytic,
-        "r_oracle": _with_oracle,
-        "r_right": right,
-        **{f"r_{task}": part for task, part in tasks.items()},
+    parts = {
+        seed: {
+            "r": human(costs),
+            "r_analytic": [entry for entry in costs.values() if entry.cost_source == "analytic"],
+            "r_oracle": _with_oracle(costs),
+            "r_right": right(costs),
+            **{f"r_{task}": [entry] for task, entry in costs.items()},
+        }
+        for seed, costs in by_seed.items()
     }
-    out = {}
-    for key, part in parts.items():
-        entries = {seed: part(costs) for seed, costs in by_seed.items()}
+    tasks, out = next(iter(by_seed.values())), {}
+    for key in next(iter(parts.values())):
+        entries = {seed: of[key] for seed, of in parts.items()}
         out[key] = estimate(mean_r(entries, bootstrap, task_weights), correlation=True)
-    for key, part in {"human": human, "analytic": analytic, **tasks}.items():
-        of_seeds = [part(costs) for costs in by_seed.values()]
+    for key in ("human", "analytic", *tasks):
+        of_seeds = [of["r" if key == "human" else f"r_{key}"] for of in parts.values()]
         accuracy = [[mean_of_known(entry.correct) for entry in of] for of in of_seeds]
         tokens = [[np.mean(entry.mean_tokens) for entry in of] for of in of_seeds]
         for column, values in (("accuracy", accuracy), ("tokens", tokens)):

@@ -43,9 +43,7 @@ class Stage:
 
 
 class Page(NamedTuple):
-    """One report: the evaluated run directories it is about, and where it goes."""
-
-    runs: list[Path]
+    runs: list[Path]  # evaluated run directories
     output: Path
 
 

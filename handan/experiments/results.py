@@ -31,20 +31,9 @@ from handan.alignment.pairs import Comparisons
 from handan.budgets import total
 from handan.config import read_yaml
 from handan.errors import UserError, printable
+from handan.experiments import multi_seed
 from handan.experiments.declare import SAMPLED, TEMPERATURES, Experiment
-from handan.experiments.multi_seed import (
-    Costs,
-    Part,
-    arm_numbers,
-    difference,
-    estimate,
-    human,
-    mean_r,
-    oracle_entries,
-    paired_mean_r,
-    right,
-    spread,
-)
+from handan.experiments.multi_seed import Costs, difference, estimate, human, right, spread
 from handan.experiments.plan import Plan, Stage
 from handan.experiments.runner import finished
 from handan.files import file_hash, read_json, read_keyed
@@ -140,13 +129,13 @@ def numbers(study: Experiment, results: Results) -> dict[str, Any]:
     known = [name for name in (*study.models, *study.arms) if results.of(name)]
     aligned = _aligned(study, results)
 
-    def between(a: str, b: str, at: str, part: Part = human) -> dict[str, Any]:
+    def between(a: str, b: str, at: str, part: multi_seed.Part = human) -> dict[str, Any]:
         """Mean r of a minus that of b, on the seeds and items of both."""
         side_a, side_b = (
             {seed: part(costs) for seed, costs in results.by_seed(name, at).items()}
             for name in (a, b)
         )
-        both = paired_mean_r(side_a, side_b, bootstrap, study.task_weights)
+        both = multi_seed.paired_mean_r(side_a, side_b, bootstrap, study.task_weights)
         return difference(*both, study.equivalence_bound, study.equivalence_unit)
 
     arms: dict[str, dict[str, Any]] = {}
@@ -154,7 +143,7 @@ def numbers(study: Experiment, results: Results) -> dict[str, Any]:
         arms[name] = {"seeds": list(results.by_seed(name, SAMPLED))}
         for at in TEMPERATURES:
             if by_seed := results.by_seed(name, at):
-                arms[name][at] = arm_numbers(by_seed, bootstrap, study.task_weights)
+                arms[name][at] = multi_seed.arm_numbers(by_seed, bootstrap, study.task_weights)
     measures = {name: _measures(study, aligned, name) for name in known}
     tests = []
     for test, at in ((test, at) for test in study.tests for at in TEMPERATURES):
@@ -173,9 +162,12 @@ def numbers(study: Experiment, results: Results) -> dict[str, Any]:
             of_test = ["laws", "slope", "ratio"] if test.measure == "law" else ["effort", "kl"]
             row |= {key: others.get(key) for key in of_test}
         tests.append(row)
-    missing = [cell for cell in results.cells if cell.missing is not None]
+    missing = [{"cell": c.name, "reason": c.missing} for c in results.cells if c.missing]
+    declared = len(results.cells)
+    cells = {"declared": declared, "found": declared - len(missing), "missing": missing}
     runs = results.runs.values()
     parts = [run[of] for run in runs for of in ("training", "evaluation") if of in run]
+    commits = {str(part["git"]["commit"]) for part in parts if part.get("git")}
     budgets = {}
     for name in (name for name in study.arms if name in known):  # means over seeds
         totals = [of for cell in results.of(name) if (of := total(results.runs[cell.run_dir]))]
@@ -184,7 +176,8 @@ def numbers(study: Experiment, results: Results) -> dict[str, Any]:
     oracle = None  # r of the noise-free length with people: that of the format itself
     sampled = [costs for name in known for costs in results.by_seed(name, SAMPLED).values()]
     if sampled:
-        of_oracle = mean_r({None: oracle_entries(sampled[0])}, bootstrap, study.task_weights)
+        entries = {None: multi_seed.oracle_entries(sampled[0])}
+        of_oracle = multi_seed.mean_r(entries, bootstrap, study.task_weights)
         oracle = estimate(of_oracle, correlation=True)
     tasks = {
         source: [task for of in sampled for task, one in of.items() if one.cost_source == source]
@@ -202,12 +195,7 @@ def numbers(study: Experiment, results: Results) -> dict[str, Any]:
         for name, of in study.factors.items()
     }
     return {
-        "cells": {
-            "declared": len(results.cells),
-            "found": len(results.cells) - len(missing),
-            "missing": [{"cell": cell.name, "reason": cell.missing} for cell in missing],
-            "commits": sorted({str(part["git"]["commit"]) for part in parts if part.get("git")}),
-        },
+        "cells": cells | {"commits": sorted(commits)},
         "tasks": {source: list(dict.fromkeys(names)) for source, names in tasks.items()},
         "ceilings": ceilings,
         "arms": arms,
@@ -232,10 +220,8 @@ def stored(study: Experiment, path: Path) -> dict[str, Any]:
     for key in OF_STUDY:
         was, declared = found["settings"][key], getattr(study, key)
         if was != declared:
-            raise UserError(
-                f"{path}: computed with {key} {was}, and {declared} is declared; only the runs can "
-                "give another: leave out --numbers"
-            )
+            but = f"{declared} is declared; only the runs can give another: leave out --numbers"
+            raise UserError(f"{path}: computed with {key} {was}, and {but}")
     rows = {(row["measure"], row["a"], row["b"], row["at"]): row for row in found["tests"]}
     keys = [(t, (t.measure, t.a, t.b, at)) for t in study.tests for at in TEMPERATURES]
     missing = [" ".join(filter(None, key)) for _, key in keys if key not in rows]
@@ -310,9 +296,8 @@ def _measures(
             if other is not None:
                 pair = {model, decoded_name(other, decoding)}
                 alike = [row for result in of_seeds for row in result["study"]["similarity"]]
-                row[f"similarity_{role}"] = spread(
-                    [row["r"] for row in alike if {row["a"], row["b"]} == pair]
-                )
+                found = [one["r"] for one in alike if {one["a"], one["b"]} == pair]
+                row[f"similarity_{role}"] = spread(found)
         out[at] = row
     return out
 
@@ -376,10 +361,8 @@ def _trace_sets(study: Experiment, results: Results) -> dict[str, dict[str, Any]
     out = {}
     for name, paths in files.items():
         found = [_allocation(path) for path in paths]
-        out[name] = {
-            "sets": len(found),
-            **{key: spread([one[key] for one in found]) for key in found[0]},
-        }
+        numbers = {key: spread([one[key] for one in found]) for key in found[0]}
+        out[name] = {"sets": len(found), **numbers}
     return out
 
 
@@ -407,10 +390,8 @@ def _traces_of(cell: Cell, results: Results) -> Path:
     path = Path(read_yaml(cell.run_dir / "config.yaml")["training"]["traces"])
     wanted = results.runs[cell.run_dir]["training"]["traces"]
     if not path.exists() or _read_traces(path)[0] != wanted:
-        raise UserError(
-            f"{path}: not the traces that {cell.name} was trained on; run the study again, so "
-            "that both are made anew"
-        )
+        again = "run the study again, so that both are made anew"
+        raise UserError(f"{path}: not the traces that {cell.name} was trained on; {again}")
     return path
 
 

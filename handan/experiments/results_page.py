@@ -6,6 +6,7 @@ Only the parts of the page between ``<!-- study: NAME -->`` and ``<!-- end -->``
 import argparse
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -48,26 +49,22 @@ def run_study(arguments: argparse.Namespace) -> None:
         if arguments.numbers is not None and getattr(arguments, option) not in (None, False, []):
             raise UserError(f"--numbers looks at no run, so --{option} says nothing; leave it out")
     if (page or arguments.page_only) and (only or arguments.dry_run or arguments.list):
-        raise UserError(
-            "--page and --page_only write the page, which --only, --dry_run and --list "
-            "do not; give one of them"
-        )
+        others = "--only, --dry_run and --list do not; give one of them"
+        raise UserError(f"--page and --page_only write the page, which {others}")
     seed, accelerate_config = arguments.seed, arguments.accelerate_config
     study = load_experiment(arguments.file, seed, accelerate_config, is_study=True)
     folder = arguments.output_dir or Path(study.output_dir)
     if arguments.numbers is not None:
-        _write_page(study, arguments.numbers, folder, page)
-        return
-    made, logs = plan(study, folder), folder / "logs"
-    tolerance = study.budget_tolerance
+        return _write_page(study, arguments.numbers, folder, page)
+    made, logs, tolerance = plan(study, folder), folder / "logs", study.budget_tolerance
     if runner.show(made, logs, only, arguments.dry_run, arguments.list, tolerance):
         return
     failed: UserError | None = None
-    if not arguments.page_only:
-        try:
+    try:
+        if not arguments.page_only:
             runner.run_missing(study, made, logs, only, keep_going=True)
-        except UserError as error:
-            failed = error
+    except UserError as error:
+        failed = error
     if not only:
         with rundir.lock(logs, 0):  # other tasks of an array may write it too
             _write_page(study, made, folder, page)
@@ -109,7 +106,6 @@ def write(study: Experiment, found: Found, template: Path, output: Path) -> list
     if not template.is_file():
         raise UserError(f"{template}: no such page; make one with a part '<!-- study: claims -->'")
     folder = output.parent / output.stem
-    parts: dict[str, Callable[[], str]]
     parts = {part: partial(written, study, found) for part, written in PARTS.items()}
     parts |= {f"factor-{name}": partial(_factor, study, found, name) for name in study.factors}
     parts |= {f"picture-{p}": partial(_plot, study, found, p, folder) for p in page_plots.PLOTS}
@@ -148,25 +144,18 @@ def _with_interval(stored: Mapping[str, Any] | None) -> str:
     """'.88 [.85, .90]', and in how many seeds it is undefined, such as an r of constant lengths."""
     if not stored or stored["value"] is None:
         return UNKNOWN
-    return f"{correlation(stored['value'])} {bounds(stored['ci'])}{_undefined(stored)}"
-
-
-def _undefined(stored: Mapping[str, Any]) -> str:
     missing = stored["seeds"] - stored["seeds_defined"]
-    return f" ({missing} of {stored['seeds']} seeds undefined)" if missing else ""
+    undefined = f" ({missing} of {stored['seeds']} seeds undefined)" if missing else ""
+    return f"{correlation(stored['value'])} {bounds(stored['ci'])}{undefined}"
 
 
 def _difference(row: Mapping[str, Any] | None) -> str:
-    """'.87 - .70 = .17 [-.14, .46]': plain means over the same seeds and items.
-
-    An arm's own r is a mean on Fisher's z.
-    """
+    """'.87 - .70 = .17 [-.14, .46]': plain means; an arm's own r is a mean on Fisher's z."""
     if not row or row["difference"] is None:
         return UNKNOWN
     a, b = correlation(row["r_a"]), correlation(row["r_b"])
     b = f"({b})" if b.startswith(MINUS) else b
-    shown = f"{correlation(row['difference'])} {bounds(row['ci'])}{_undefined(row)}"
-    return f"{a} {MINUS} {b} = {shown}"
+    return f"{a} {MINUS} {b} = {_with_interval({**row, 'value': row['difference']})}"
 
 
 def _ranged(stored: Mapping[str, Any] | None, write: Callable[[float | None], str]) -> str:
@@ -195,8 +184,7 @@ def _cells(study: Experiment, found: Found) -> str:
 def _claims(study: Experiment, found: Found) -> str:
     rows = []
     for called, claim in found["claims"].items():
-        outcomes = claim["outcomes"]
-        tally = ", ".join(f"{outcomes.count(word)} {word}" for word in dict.fromkeys(outcomes))
+        tally = ", ".join(f"{n} {word}" for word, n in Counter(claim["outcomes"]).items())
         rows.append([name(called), claim["says"], f"**{claim['conclusion']}**", tally])
     return _table(["claim", "what it says", "here", "tests"], rows)
 
@@ -235,7 +223,7 @@ def _effect(test: Mapping[str, Any]) -> list[str]:
         return [_difference(test), said, *p, str(test["seeds"]), _difference(test["right_only"])]
     if test["measure"] == "law":
         laws = test["laws"] or []
-        said = "; ".join(f"{law} ({laws.count(law)})" for law in dict.fromkeys(laws)) or UNKNOWN
+        said = "; ".join(f"{law} ({n})" for law, n in Counter(laws).items()) or UNKNOWN
         slope, ratio = (_ranged(test[key], correlation) for key in ("slope", "ratio"))
         return [f"b = {slope}, ratio {ratio}", said, UNKNOWN, UNKNOWN, str(len(laws)), UNKNOWN]
     effort, kl = (_ranged(test[key], correlation) for key in ("effort", "kl"))
@@ -260,14 +248,11 @@ def _factor(study: Experiment, found: Found, which: str) -> str:
         row += [_with_interval(_of_arm(found, arm, at, "r")) for at in TEMPERATURES]
         row.append(_with_interval(_of_arm(found, arm, SAMPLED, "r_oracle")))
         against = found["factors"][which].get(arm, {}) if arm != of.against else {}
-        for at in TEMPERATURES:
-            one = against.get(at)
-            if not one or one["difference"] is None:
-                row.append(UNKNOWN)
-                continue
-            verdict = Verdict.of(one)
-            withheld = f"no verdict ({one['withheld']})" if one["withheld"] else ""
-            row.append(f"{_difference(one)} {verdict.words or withheld}".strip())
+        for one in (against.get(at) for at in TEMPERATURES):
+            row.append(_difference(one))
+            if one and one["difference"] is not None:
+                withheld = f"no verdict ({one['withheld']})" if one["withheld"] else ""
+                row[-1] = f"{row[-1]} {Verdict.of(one).words or withheld}".strip()
         rows.append(row)
     header = ["arm", "seeds", "accuracy", "tokens", "r, T = 1", "r, T = 0", "r(length, oracle)"]
     less = [f"less `{of.against}`, T = 1", "T = 0"]

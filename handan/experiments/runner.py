@@ -21,11 +21,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import fmean
 from subprocess import PIPE, STDOUT, Popen, TimeoutExpired
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
-from handan import hardware, rundir
+from handan import files, hardware, rundir
 from handan.alignment.align import align
 from handan.alignment.pairs import read_pairs, read_runs
 from handan.config import read_yaml
@@ -37,47 +37,35 @@ from handan.evaluation.suite import Suite, asked_by, asked_otherwise, load_suite
 from handan.evaluation.zoo import Entry, Zoo, pair_rows
 from handan.experiments.declare import Experiment
 from handan.experiments.plan import Plan, Stage, plan, script, select
-from handan.files import (
-    append_text,
-    content_hash,
-    make_directory,
-    read_json,
-    write_csv,
-    write_json,
-    write_text,
-)
 from handan.stopping import SIGNALS, STOPPED, end_with_parent
 
 # What each kind of stage adds to its part of run.json at its very end.
-LAST_KEYS = {
-    "training": "finished",
-    "traces": "traces_sha256",
-    "evaluation": "generations_sha256",
-    "pretraining": "finished",
-}
+LAST_KEYS = {"training": "finished", "pretraining": "finished"}
+LAST_KEYS |= {"traces": "traces_sha256", "evaluation": "generations_sha256"}
 # Lines of a stage that are shown while it runs; everything else is in its log.
 SHOWN = (": step ", " responses, ", "error:", ": kept", ": saved")
 # A new Python spends up to ten seconds on these imports, so plain scripts are forks of a process
 # that has done them. A fork cannot use an accelerator that the process before it has looked for.
-SLOW_IMPORTS = [
-    *("datasets", "trl.trainer.sft_trainer", "trl.trainer.grpo_trainer", "handan.training.run")
-]
+SLOW_IMPORTS = ["datasets", "trl.trainer.sft_trainer", "trl.trainer.grpo_trainer"]
+SLOW_IMPORTS += ["handan.training.run"]
 ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/accel0", "/dev/vfio/0")
 
 # Seconds that finished stages took, by kind and script.
 Durations = dict[tuple[str, str], list[float]]
+# A stage, its process, the thread that keeps what it prints, and when it began.
+Running = tuple[Stage, "Popen | Fork", threading.Thread, float]
 
 
 def identities(stages: Sequence[Stage]) -> dict[str, dict[str, str]]:
     """Describe each stage: its command, its settings files, and the stages it builds on."""
     found: dict[str, dict[str, str]] = {}
     for stage in stages:
-        files = [word for word in stage.command() if word.endswith(".yaml")]
-        texts = [Path(name).read_text(encoding="utf-8") for name in files]
+        yamls = [Path(word) for word in stage.command() if word.endswith(".yaml")]
+        texts = [path.read_text(encoding="utf-8") for path in yamls]
         found[stage.name] = {
             "command": shlex.join(stage.command()),
-            "settings": content_hash(texts),
-            "needs": content_hash([found[name] for name in stage.needs]),
+            "settings": files.content_hash(texts),
+            "needs": files.content_hash([found[name] for name in stage.needs]),
         }
     return found
 
@@ -90,25 +78,21 @@ def finished(stages: Sequence[Stage], logs: Path) -> set[str]:
     wanted, done = identities(stages), set()
     asked = cache(lambda path: asked_by(suite_items(load_suite(Path(path)))))
     for stage in stages:
-        if not _is_marked(stage, wanted[stage.name], logs):
+        mark, run = logs / f"{stage.name}.done.json", stage.output_dir / "run.json"
+        if not (mark.exists() and run.exists()):
             continue
-        words = stage.arguments
+        marked, identity = files.read_json(mark), wanted[stage.name]
+        # A zoo's marks once had neither 'python' nor needs.
+        of_zoo = {key: identity[key].removeprefix("python ") for key in ("command", "settings")}
+        if not (identity.items() <= marked.items() or marked == of_zoo):
+            continue
+        if LAST_KEYS[stage.kind] not in files.read_json(run).get(stage.kind, {}):
+            continue
+        words = stage.arguments if stage.kind == "evaluation" else ()
         suite = words[words.index("--suite") + 1] if "--suite" in words else None
         if suite is None or not asked_otherwise(stage.output_dir, asked(suite)):
             done.add(stage.name)
     return done
-
-
-def _is_marked(stage: Stage, identity: dict[str, str], logs: Path) -> bool:
-    mark, run = logs / f"{stage.name}.done.json", stage.output_dir / "run.json"
-    if not (mark.exists() and run.exists()):
-        return False
-    marked = read_json(mark)
-    # A zoo's marks once had neither 'python' nor needs.
-    of_zoo = {key: identity[key].removeprefix("python ") for key in ("command", "settings")}
-    if not (identity.items() <= marked.items() or marked == of_zoo):
-        return False
-    return LAST_KEYS[stage.kind] in read_json(run).get(stage.kind, {})
 
 
 def states(stages: Sequence[Stage], done: Collection[str], logs: Path) -> Iterator[str]:
@@ -119,12 +103,11 @@ def states(stages: Sequence[Stage], done: Collection[str], logs: Path) -> Iterat
     wave: dict[str, int] = {}
     for stage in stages:
         wave[stage.name] = 1 + max((wave[name] for name in stage.needs), default=0)
+        state = "failed" if (logs / f"{stage.name}.failed.json").exists() else "ready"
         if stage.name in done:
             state = "finished"
         elif not set(stage.needs) <= set(done):
             state = "waiting"
-        else:
-            state = "failed" if (logs / f"{stage.name}.failed.json").exists() else "ready"
         yield f"{wave[stage.name]}\t{stage.name}\t{state}"
 
 
@@ -140,13 +123,6 @@ def time_left(durations: Durations, stages: Iterable[Stage], parallel: int) -> s
     return f", about {max(1, round(minutes))} min left"
 
 
-class _Running(NamedTuple):
-    stage: Stage
-    process: "Popen | Fork"
-    listener: threading.Thread  # keeps what it prints
-    since: float
-
-
 def run_stages(
     stages: Sequence[Stage],
     chosen: Sequence[str],
@@ -155,15 +131,10 @@ def run_stages(
     parallel: int,
     keep_going: bool = False,
 ) -> None:
-    """Run stages as soon as what they need is done, the first ones first.
+    """Run ``chosen`` stages as soon as what they need is done, the first ones first.
 
-    Args:
-        stages: all of the experiment.
-        chosen: names of those to be run.
-        done: names of those that are finished already; grows.
-        logs: folder of logs and marks.
-        parallel: how many run at the same time.
-        keep_going: run everything that does not need a stage that failed, before telling so.
+    ``stages`` are all of the experiment, and ``done``, which grows, those that are finished. With
+    ``keep_going`` everything runs that does not need a stage that failed, before telling so.
 
     Raises:
         SystemExit: this process was asked to stop, and so were the stages.
@@ -171,18 +142,18 @@ def run_stages(
     if done:
         print(f"{len(done)} of {len(stages)} stages are finished already", flush=True)
     identity = identities(stages)
-    make_directory(logs)
+    files.make_directory(logs)
     durations: Durations = {}
     for stage in stages:
         mark = logs / f"{stage.name}.done.json"
-        if stage.name in done and mark.exists() and "seconds" in (marked := read_json(mark)):
+        if stage.name in done and mark.exists() and "seconds" in (marked := files.read_json(mark)):
             durations.setdefault((stage.kind, stage.script), []).append(marked["seconds"])
     started = time.monotonic()
     waiting = [stage for stage in stages if stage.name in chosen and stage.name not in done]
     forks = sum(map(can_fork, waiting)) > 1
     failed: dict[str, str] = {}
     left_out: list[str] = []
-    running: dict[str, _Running] = {}
+    running: dict[str, Running] = {}
     with _stop_requests(running) as asked:
         while waiting or running:
             for stage in list(waiting):
@@ -194,42 +165,41 @@ def run_stages(
             if asked:
                 say(started, f"asked to stop by {asked[0].name}; run the command again to go on")
                 raise SystemExit(STOPPED)
-            for name, one in list(running.items()):
-                code = one.process.poll()
+            for name, (stage, process, listener, since) in list(running.items()):
+                code = process.poll()
                 if code is None:
                     continue
                 del running[name]
                 mark, log = logs / f"{name}.failed.json", logs / f"{name}.log"
                 if code != 0:
-                    one.listener.join(timeout=5)  # what it started may still hold the pipe
+                    listener.join(timeout=5)  # what it started may still hold the pipe
                     text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
                     last = text.strip().rpartition("\n")[2].strip()
-                    write_json(mark, {"exit_code": code, "last_line": last})
+                    files.write_json(mark, {"exit_code": code, "last_line": last})
                     if not keep_going:
                         raise UserError(f"{name} failed; its last words are in {log}")
                     say(started, f"{name} failed; its last words are in {log}: {last}")
                     failed[name] = last.removeprefix("handan: error: ") or f"exit code {code}"
-                    for stage in list(waiting):  # stages come after what they need
-                        if lacking := sorted({*failed, *left_out} & set(stage.needs)):
-                            waiting.remove(stage)
-                            left_out.append(stage.name)
+                    for other in list(waiting):  # stages come after what they need
+                        if lacking := sorted({*failed, *left_out} & set(other.needs)):
+                            waiting.remove(other)
+                            left_out.append(other.name)
                             why = f"it waits for {' and '.join(lacking)}"
-                            say(started, f"{stage.name}: not run, {why}")
+                            say(started, f"{other.name}: not run, {why}")
                     continue
-                seconds = round(time.monotonic() - one.since, 1)
-                write_json(logs / f"{name}.done.json", identity[name] | {"seconds": seconds})
+                seconds = round(time.monotonic() - since, 1)
+                files.write_json(logs / f"{name}.done.json", identity[name] | {"seconds": seconds})
                 mark.unlink(missing_ok=True)
                 done.add(name)
-                durations.setdefault((one.stage.kind, one.stage.script), []).append(seconds)
-                unfinished = [*waiting, *(other.stage for other in running.values())]
+                durations.setdefault((stage.kind, stage.script), []).append(seconds)
+                unfinished = [*waiting, *(other for other, *_ in running.values())]
                 left = time_left(durations, unfinished, parallel)
                 say(started, f"{name}: finished, {len(done)} of {len(stages)}{left}")
     if failed:
         reasons = ", ".join(f"{name} ({reason})" for name, reason in failed.items())
         others = f"; left out, as they need these: {', '.join(left_out)}" if left_out else ""
-        raise UserError(
-            f"failed: {reasons}{others}; see {logs}/STAGE.log, the same command tries them again"
-        )
+        cure = f"see {logs}/STAGE.log, the same command tries them again"
+        raise UserError(f"failed: {reasons}{others}; {cure}")
 
 
 def say(started: float, text: str) -> None:
@@ -238,7 +208,7 @@ def say(started: float, text: str) -> None:
 
 
 @contextlib.contextmanager
-def _stop_requests(running: dict[str, _Running]) -> Iterator[list[signal.Signals]]:
+def _stop_requests(running: dict[str, Running]) -> Iterator[list[signal.Signals]]:
     """List the signals to stop which have come; stop what still runs at the end."""
     asked: list[signal.Signals] = []
     before = {
@@ -249,11 +219,11 @@ def _stop_requests(running: dict[str, _Running]) -> Iterator[list[signal.Signals
         yield asked
     finally:
         try:
-            for one in running.values():
-                _stop(one.stage, one.process)
+            for stage, process, *_ in running.values():
+                _stop(stage, process)
         except KeyboardInterrupt:  # a second one: no more patience
-            for one in running.values():
-                os.killpg(one.process.pid, signal.SIGKILL)
+            for _, process, *_ in running.values():
+                os.killpg(process.pid, signal.SIGKILL)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -328,7 +298,7 @@ def _end_with_runner() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _start(stage: Stage, logs: Path, started: float, forks: bool) -> _Running:
+def _start(stage: Stage, logs: Path, started: float, forks: bool) -> Running:
     env = {"OMP_NUM_THREADS": "1", **os.environ, "TRL_EXPERIMENTAL_SILENCE": "1"}
     process: Popen | Fork
     if forks and can_fork(stage):
@@ -341,7 +311,7 @@ def _start(stage: Stage, logs: Path, started: float, forks: bool) -> _Running:
     words = (process, stage, logs, started)
     listener = threading.Thread(target=_follow, args=words, daemon=True)
     listener.start()
-    return _Running(stage, process, listener, time.monotonic())
+    return stage, process, listener, time.monotonic()
 
 
 def _follow(process: "Popen | Fork", stage: Stage, logs: Path, started: float) -> None:
@@ -351,7 +321,7 @@ def _follow(process: "Popen | Fork", stage: Stage, logs: Path, started: float) -
     for line in process.stdout:
         if kept:
             try:
-                append_text(log, line)
+                files.append_text(log, line)
             except UserError as error:  # read on, or the stage would wait for ever to be heard
                 kept = False
                 say(started, f"{stage.name}: {error}; its further words are lost")
@@ -374,8 +344,7 @@ def run_experiment(
     run_missing(experiment, made, logs, only)
     done = finished(made.stages, logs)
     if missing := [stage.name for stage in made.stages if stage.name not in done]:
-        say(started, f"no report yet; to be run: {', '.join(missing)}")
-        return
+        return say(started, f"no report yet; to be run: {', '.join(missing)}")
     from handan.alignment.tables import arms_text
     from handan.report import build  # draws, and so takes a moment to import
 
@@ -383,9 +352,8 @@ def run_experiment(
         for page in made.pages:
             sentences = build.write(page.runs, page.output, experiment.budget_tolerance)
             numbers = page.output.with_name("alignment.json")
-            print("", arms_text(read_json(numbers)), "", *sentences, "", sep="\n")
-            say(started, f"report: {page.output}")
-            print(f"          figures: {numbers}", flush=True)
+            print("", arms_text(files.read_json(numbers)), "", *sentences, "", sep="\n")
+            say(started, f"report: {page.output}\n          figures: {numbers}")
 
 
 def show(
@@ -433,7 +401,7 @@ def run_zoo(
     joint content of alignment.json, or None while entries of the zoo are missing.
     """
     suite, logs = load_suite(suite_path), output_dir / "logs"
-    make_directory(logs)
+    files.make_directory(logs)
     stages = []
     for entry in zoo.models:
         words = (*zoo_words(zoo, entry, suite, suite_path, output_dir, engine), *more)
@@ -454,7 +422,9 @@ def zoo_words(
     own = zoo.suite_for(entry, suite)
     if own != suite:
         suite_path = output_dir / "logs" / f"{entry.name}.suite.yaml"
-        write_text(suite_path, yaml.safe_dump(asdict(own), sort_keys=False, allow_unicode=True))
+        files.write_text(
+            suite_path, yaml.safe_dump(asdict(own), sort_keys=False, allow_unicode=True)
+        )
     words = ["--model", entry.model, "--suite", str(suite_path)]
     words += ["--output_dir", str(output_dir / entry.name), "--arm", entry.name]
     words += ["--reasoning_format", entry.reasoning_format]
@@ -462,12 +432,12 @@ def zoo_words(
         words += ["--revision", entry.revision]
     engine = engine or entry.engine or zoo.engine
     if engine is not None:
-        settings = read_yaml(Path(engine))
+        of_engine = read_yaml(Path(engine))
         needed = gpus_needed(entry.model, hardware.gpus(), work_of(suite, suite_items(suite)))
-        if settings.get("engine") == "vllm" and settings.get("tensor_parallel_size", 1) < needed:
+        if of_engine.get("engine") == "vllm" and of_engine.get("tensor_parallel_size", 1) < needed:
             engine = str(output_dir / "logs" / f"{entry.name}.engine.yaml")
-            shared = settings | {"tensor_parallel_size": needed}
-            write_text(Path(engine), yaml.safe_dump(shared, sort_keys=False))
+            shared = of_engine | {"tensor_parallel_size": needed}
+            files.write_text(Path(engine), yaml.safe_dump(shared, sort_keys=False))
         words += ["--engine", engine]
     return words
 
@@ -479,14 +449,16 @@ def _compared(zoo: Zoo, suite: Suite, output_dir: Path) -> dict[str, Any]:
     run_dirs = [output_dir / entry.name for entry in zoo.models]
     runs = read_runs(run_dirs, allow_different=zoo.decoding != "suite")
     rows = [dict(row) for run_dir in run_dirs for _, row in read_table(run_dir / "costs.csv")[1]]
-    write_csv(output_dir / "costs.csv", list(dict.fromkeys(k for row in rows for k in row)), rows)
+    files.write_csv(
+        output_dir / "costs.csv", list(dict.fromkeys(k for row in rows for k in row)), rows
+    )
     comparisons = None
     if pairs := pair_rows(zoo, suite.greedy):
-        write_csv(output_dir / "pairs.csv", ["student", "base", "teacher"], pairs)
+        files.write_csv(output_dir / "pairs.csv", ["student", "base", "teacher"], pairs)
         comparisons = read_pairs(output_dir / "pairs.csv", runs.table.names("model"))
     result = align(runs.table, bootstrap=BOOTSTRAP, seed=suite.seed, comparisons=comparisons)
     result["notes"] = runs.notes + result["notes"]
-    write_json(output_dir / "alignment.json", result)
+    files.write_json(output_dir / "alignment.json", result)
     # Each run.json is told what the zoo says of the model's training, by hashes of weights.
     configs = {run_dir.name: read_yaml(run_dir / "config.yaml") for run_dir in run_dirs}
     weights = {name: of["evaluation"]["model_fingerprint"] for name, of in configs.items()}
@@ -499,6 +471,6 @@ def _compared(zoo: Zoo, suite: Suite, output_dir: Path) -> dict[str, Any]:
             told |= {"teacher": teacher, "recipe": "sft_distill"}
         path = run_dir / "run.json"
         with rundir.lock(run_dir, 0):
-            write_json(path, read_json(path) | {"published": told})
+            files.write_json(path, files.read_json(path) | {"published": told})
     build.write(run_dirs, output_dir / "report" / "report.html")
     return result
