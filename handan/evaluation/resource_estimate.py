@@ -143,6 +143,8 @@ def size_of_named(name: str, revision: str | None = None) -> int | None:
 
 @dataclass(frozen=True)
 class Gpu:
+    """An accelerator."""
+
     memory: float  # bytes
     bandwidth: float  # bytes/s
 
@@ -303,11 +305,9 @@ def missing(plan: Planned, work: Work, gpus: Sequence[hardware.LocalGpu]) -> lis
         architectures = "handan/evaluation/architectures.yaml"
         found.append(f"size unknown: neither a directory nor in {architectures}")
     elif place is not None and place.gpus == 0:
-        found.append(
-            f"batches of {work.batch_size} do not fit: use engine vllm or a smaller batch_size"
-            if plan.kind == "transformers"
-            else f"does not fit {max(POWERS_OF_TWO)} such GPUs"
-        )
+        smaller = "do not fit: use engine vllm or a smaller batch_size"
+        batches = plan.kind == "transformers" and f"batches of {work.batch_size} {smaller}"
+        found.append(batches or f"does not fit {max(POWERS_OF_TWO)} such GPUs")
     if not entry.is_local and not served and not gpus_needed(entry.model, gpus):
         here = f"{len(gpus)} x {gpus[0].name}" if gpus else "no GPU"
         found.append(f"does not fit this machine ({here})")

@@ -11,14 +11,8 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
+from handan.alignment import correlation
 from handan.alignment.contrasts import OPPOSITE, Verdict
-from handan.alignment.correlation import (
-    FloatArray,
-    benjamini_hochberg,
-    finite_or_none,
-    fisher_mean,
-    holm,
-)
 from handan.alignment.task_measures import THRESHOLDS
 from handan.experiments.declare import TEMPERATURES, Claim, Experiment
 from handan.report.formatting import listing, percent
@@ -33,6 +27,7 @@ MAX_DIRECT = THRESHOLDS["no_reasoning_rate"]
 WITH_DRAWS = ("ci", "ci_items", "ci90", "p", "p_equivalence", "verdict")
 
 Row = dict[str, Any]
+Correction = Callable[[correlation.FloatArray], correlation.FloatArray]
 
 
 def judge(study: Experiment, numbers: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,12 +44,12 @@ def judge(study: Experiment, numbers: Mapping[str, Any]) -> dict[str, Any]:
     differences = [row for row in rows if row["measure"] == "difference"]
     for row in levels:
         row["p"] = p_from_interval(row)
-    add_corrected(levels, "p", "p_holm", holm)
-    add_corrected(differences, "p", "p_holm", holm)
-    add_corrected(differences, "p_equivalence", "p_equivalence_holm", holm)
+    add_corrected(levels, "p", "p_holm", correlation.holm)
+    add_corrected(differences, "p", "p_holm", correlation.holm)
+    add_corrected(differences, "p_equivalence", "p_equivalence_holm", correlation.holm)
     arms = [arm for of in found["factors"].values() for arm in of.values()]
     explored = [row for arm in arms for row in arm.values()]
-    add_corrected(explored, "p", "p_bh", benjamini_hochberg)
+    add_corrected(explored, "p", "p_bh", correlation.benjamini_hochberg)
     for row in rows:
         row["outcome"] = None
     claims = {name: _judged(claim, found) for name, claim in study.claims.items()}
@@ -101,13 +96,11 @@ def _measure(found: Mapping[str, Any], arm: str, at: str, key: str) -> Mapping[s
     return found["measures"].get(arm, {}).get(at, {}).get(key) or {}
 
 
-def add_corrected(
-    rows: Sequence[Row], key: str, corrected: str, method: Callable[[FloatArray], FloatArray]
-) -> None:
+def add_corrected(rows: Sequence[Row], key: str, corrected: str, method: Correction) -> None:
     """Add to each row its p value ``key``, corrected over all of them by ``method``."""
     p_values = np.array([np.nan if row[key] is None else row[key] for row in rows])
     for row, adjusted in zip(rows, method(p_values), strict=True):
-        row[corrected] = finite_or_none(adjusted)
+        row[corrected] = correlation.finite_or_none(adjusted)
 
 
 def p_from_interval(row: Mapping[str, Any]) -> float | None:
@@ -124,7 +117,7 @@ def p_from_interval(row: Mapping[str, Any]) -> float | None:
     with np.errstate(divide="ignore", invalid="ignore"):
         z, bound = np.arctanh([row["value"], near])
         t = stdtrit(freedom, 0.975) * abs(z) / abs(z - bound)
-    return finite_or_none(2 * stdtr(freedom, -t))
+    return correlation.finite_or_none(2 * stdtr(freedom, -t))
 
 
 def _judged(claim: Claim, found: Row) -> Row:
@@ -161,8 +154,8 @@ def _known_at(found: Mapping[str, Any], at: str) -> Known:
 
     ceilings = [found["ceilings"].get(task) for task in found["tasks"]["human"]]
     known = ceilings and None not in ceilings
-    ceiling = finite_or_none(fisher_mean(np.array(ceilings, float))) if known else None
-    return Known(r, ratio, ceiling, lambda name: f"`{name}`")
+    mean = correlation.fisher_mean(np.array(ceilings, float)) if known else np.nan
+    return Known(r, ratio, correlation.finite_or_none(mean), lambda name: f"`{name}`")
 
 
 def outcome(test: Mapping[str, Any]) -> str:

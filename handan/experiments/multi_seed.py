@@ -100,10 +100,8 @@ def paired_mean_r(
     of_a: dict[Seed, list[TaskCosts]] = {}
     of_b: dict[Seed, list[TaskCosts]] = {}
     for seed, in_a, in_b in _pairs_of_seeds(tuple(a), tuple(b)):
-        costs = {
-            name: {entry.task: entry for entry in entries}
-            for name, entries in (("a", a[in_a]), ("b", b[in_b]))
-        }
+        of_two = (("a", a[in_a]), ("b", b[in_b]))
+        costs = {name: {entry.task: entry for entry in entries} for name, entries in of_two}
         shared = shared_tasks(costs, [("a", "b")])["a", "b"]
         of_a[seed] = [side for side, _ in shared.values()]
         of_b[seed] = [side for _, side in shared.values()]
@@ -130,10 +128,8 @@ def estimate(repeated: Repeated, correlation: bool) -> dict[str, Any]:
         'reasons' explains; how many 'seeds' there are and 'seeds_defined'; their standard deviation
         'sd_seeds'; whether 'ci' is 'over_seeds'; 'n', items of all tasks; 'draws_left_out'.
     """
-    people = [
-        participant_variance([side.entry for side in sides], weights)
-        for sides, weights in zip(repeated.sides, repeated.weights, strict=False)
-    ]
+    both = zip(repeated.sides, repeated.weights, strict=False)
+    people = [participant_variance([side.entry for side in of], weights) for of, weights in both]
     found = _mean(repeated, people, correlation)
     return {"value": finite_or_none(found.value), **_report(repeated, found, repeated.reasons)}
 
@@ -172,10 +168,9 @@ def difference(a: Repeated, b: Repeated, bound: float, unit: str = "r") -> dict[
     if not pairs:
         reasons.append("no seed that both have")
     if unit == "z":
-        on_z = of_seeds._replace(
-            values=settled_difference(_z(values_a) - _z(values_b)),
-            draws=settled_difference(_z(a.draws[in_a]) - _z(b.draws[in_b])),
-        )
+        values = settled_difference(_z(values_a) - _z(values_b))
+        draws = settled_difference(_z(a.draws[in_a]) - _z(b.draws[in_b]))
+        on_z = of_seeds._replace(values=values, draws=draws)
         if (np.isnan(on_z.values) & ~np.isnan(of_seeds.values)).any():
             reasons.append("a correlation of exactly +1 or -1 has no Fisher's z to compare")
             on_z.values[:] = np.nan

@@ -96,15 +96,12 @@ class Results:
                 temperature = TEMPERATURES[DECODINGS.index(split_name(model)[1])]
                 # Draws are kept by model, and the same arm is another model with every seed.
                 name = f"{model} of {cell.run_dir}"
-                self._costs[cell.arm, temperature, cell.evaluation][cell.seed] = {
-                    task: replace(costs, model=name) for task, costs in tasks.items()
-                }
+                own = {task: replace(costs, model=name) for task, costs in tasks.items()}
+                self._costs[cell.arm, temperature, cell.evaluation][cell.seed] = own
 
-    def by_seed(
-        self, arm: str, temperature: str, evaluation: str | None = None
-    ) -> dict[int | None, Costs]:
+    def by_seed(self, arm: str, at: str, evaluation: str | None = None) -> dict[int | None, Costs]:
         """{seed: {task: costs}} of what there is of an arm; a model has the one seed None."""
-        return self._costs.get((arm, temperature, evaluation), {})
+        return self._costs.get((arm, at, evaluation), {})
 
     def of(self, arm: str) -> list[Cell]:
         """The cells of an arm on the study's own suite that are there."""
@@ -131,10 +128,8 @@ def numbers(study: Experiment, results: Results) -> dict[str, Any]:
 
     def between(a: str, b: str, at: str, part: multi_seed.Part = human) -> dict[str, Any]:
         """Mean r of a minus that of b, on the seeds and items of both."""
-        side_a, side_b = (
-            {seed: part(costs) for seed, costs in results.by_seed(name, at).items()}
-            for name in (a, b)
-        )
+        found = (results.by_seed(name, at) for name in (a, b))
+        side_a, side_b = ({seed: part(costs) for seed, costs in of.items()} for of in found)
         both = multi_seed.paired_mean_r(side_a, side_b, bootstrap, study.task_weights)
         return difference(*both, study.equivalence_bound, study.equivalence_unit)
 
@@ -179,10 +174,8 @@ def numbers(study: Experiment, results: Results) -> dict[str, Any]:
         entries = {None: multi_seed.oracle_entries(sampled[0])}
         of_oracle = multi_seed.mean_r(entries, bootstrap, study.task_weights)
         oracle = estimate(of_oracle, correlation=True)
-    tasks = {
-        source: [task for of in sampled for task, one in of.items() if one.cost_source == source]
-        for source in ("human", "analytic")
-    }
+    sources = {task: one.cost_source for of in sampled for task, one in of.items()}
+    tasks = {kind: [t for t in sources if sources[t] == kind] for kind in ("human", "analytic")}
     ceilings = {
         name: task["ceiling"]
         for result in aligned
@@ -196,7 +189,7 @@ def numbers(study: Experiment, results: Results) -> dict[str, Any]:
     }
     return {
         "cells": cells | {"commits": sorted(commits)},
-        "tasks": {source: list(dict.fromkeys(names)) for source, names in tasks.items()},
+        "tasks": tasks,
         "ceilings": ceilings,
         "arms": arms,
         "measures": measures,
@@ -233,12 +226,9 @@ def stored(study: Experiment, path: Path) -> dict[str, Any]:
 
 def _aligned(study: Experiment, results: Results) -> list[dict[str, Any]]:
     out = []
+    there = [one for one in results.cells if one.missing is None and one.evaluation is None]
     for seed in sorted({cell.seed for cell in results.cells if cell.seed is not None}):
-        cells = {
-            cell.arm: cell
-            for cell in results.cells
-            if cell.missing is None and cell.evaluation is None and cell.seed in (None, seed)
-        }
+        cells = {cell.arm: cell for cell in there if cell.seed in (None, seed)}
         if not cells:
             continue
         tables = []
@@ -257,9 +247,7 @@ def _aligned(study: Experiment, results: Results) -> list[dict[str, Any]]:
     return out
 
 
-def _measures(
-    study: Experiment, aligned: Sequence[Mapping[str, Any]], name: str
-) -> dict[str, dict[str, Any]]:
+def _measures(study: Experiment, aligned: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
     """Measures of an arm or model at both temperatures: mean and range over seeds.
 
     Those of tasks are plain means over human tasks; others are beside start and teacher.
@@ -269,19 +257,17 @@ def _measures(
     for at, decoding in zip(TEMPERATURES, DECODINGS, strict=True):
         model = decoded_name(name, decoding)
         of_seeds = [result for result in aligned if model in result["models"]]
-        tasks = [
-            [t for t in result["models"][model]["tasks"].values() if t["cost_source"] == "human"]
-            for result in of_seeds
-        ]
+        every = [result["models"][model]["tasks"].values() for result in of_seeds]
+        tasks = [[task for task in of if task["cost_source"] == "human"] for of in every]
         row: dict[str, Any] = {
             measure.key: spread([_known_mean(map(measure.value, of)) for of in tasks])
             for measure in TASKS
             if EXPERIMENT in measure.places or measure.key in ALSO_STORED
         }
-        every = [fit for result in of_seeds for fit in result["inflation"]]
-        fits = [fit for fit in every if fit["student"] == model and fit["task"] is None]
-        every = [effort for result in of_seeds for effort in result["study"]["effort"]]
-        efforts = [effort for effort in every if effort["model"] == model]
+        fits = [fit for result in of_seeds for fit in result["inflation"]]
+        fits = [fit for fit in fits if fit["student"] == model and fit["task"] is None]
+        efforts = [effort for result in of_seeds for effort in result["study"]["effort"]]
+        efforts = [effort for effort in efforts if effort["model"] == model]
         # The slope with the noise of the other's lengths taken out, where that is known.
         corrected = [(fit["corrected"] or {}).get("b") for fit in fits]
         slopes = [fit["b"] if b is None else b for fit, b in zip(fits, corrected, strict=True)]

@@ -279,11 +279,8 @@ def _oracle(study: Experiment, found: Found) -> str:
 
 def _measures(at: str, rates: bool, study: Experiment, found: Found) -> str:
     """Shares of responses, which could censor or distort lengths, or every other measure."""
-    columns = [
-        measure
-        for measure in shown(EXPERIMENT)
-        if (measure.unit == SHARE) is rates and not (at == GREEDY and measure.sampled_only)
-    ]
+    columns = [measure for measure in shown(EXPERIMENT) if (measure.unit == SHARE) is rates]
+    columns = [measure for measure in columns if not (at == GREEDY and measure.sampled_only)]
     written: dict[str, Callable[[float | None], str]] = {SHARE: percent, TOKENS: number}
     rows = []
     for arm, of in found["measures"].items():
