@@ -95,11 +95,7 @@ CURE = "tables of norms are written by 'handan norms compute'"
 
 
 def available(directory: Path = PACKAGED) -> list[tuple[str, str]]:
-    """All pairs of task and source in a folder of norms, in the order of its ``summary.csv``.
-
-    Raises:
-        UserError: there is no ``summary.csv``, or it is damaged.
-    """
+    """All pairs of task and source in a folder of norms, in the order of its ``summary.csv``."""
     return [(row["task"], row["source"]) for row in summary_rows(directory)]
 
 
@@ -111,9 +107,6 @@ def load(task: str, source: str | None = None, directory: Path = PACKAGED) -> No
         source: the study; None for the one in ``DEFAULT_SOURCE``, or the first in the folder. A
             path that ends with '.csv' is a table of ``compute``, whatever the directory.
         directory: where ``compute`` wrote its tables; the packaged ones by default.
-
-    Raises:
-        UserError: unknown task or source, or a damaged table.
     """
     if source and source.endswith(".csv"):
         directory, source = Path(source).parent, Path(source).stem.removeprefix(f"{task}.")
@@ -136,11 +129,7 @@ def load(task: str, source: str | None = None, directory: Path = PACKAGED) -> No
 
 
 def summary_rows(directory: Path) -> list[dict[str, str]]:
-    """Rows of a folder's ``summary.csv`` as text, one a task and source.
-
-    Raises:
-        UserError: it is missing or damaged.
-    """
+    """Rows of a folder's ``summary.csv`` as text, one a task and source."""
     return _rows(directory / "summary.csv", SUMMARY_COLUMNS)
 
 

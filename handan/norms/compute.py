@@ -74,9 +74,6 @@ def compute_table(
         trials, cleaning: those of the task, and which of them count.
         splits, seed: random splits behind the reliabilities, as ``check_splits`` allows them. The
             same trials have the same ones, whatever task, items and participants are called.
-
-    Raises:
-        UserError: no trial is kept, or most are outside the bounds.
     """
     name = f"{task}.{source}"
     cleaned, notes = clean_task(path, name, trials, cleaning)
@@ -122,9 +119,6 @@ def write_tables(output_dir: Path, tables: list[Table], keep: list[dict[str, str
     """Write ``<task>.<source>.csv`` for every table, and ``summary.csv``.
 
     Rows ``keep`` of a former ``summary.csv`` stay unless a table replaces them.
-
-    Raises:
-        UserError: a file cannot be written.
     """
     summaries: list[dict[str, Any]] = [*keep, *(table.summary for table in tables)]
     rows = {(row["task"], row["source"]): row for row in summaries}
@@ -233,10 +227,6 @@ def compute(
         floor_s, ceiling_s, all_trials, trim_sd, least_trials: the cleaning.
         splits: number of random splits behind each reliability.
         seed: every table has its own random stream, so that none depends on the others.
-
-    Raises:
-        UserError: an option, the file or a row is not usable, a task has no trial left, or a table
-            cannot be written. Nothing is written before all tasks are computed.
     """
     check_splits(splits, seed)
     check_file_name("--source", "source", source)

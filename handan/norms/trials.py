@@ -62,11 +62,6 @@ def read_trials(path: Path) -> tuple[dict[str, list[Trial]], list[str]]:
 
     Let pass are unknown columns, and further trials of a participant on an item, which are taken
     for repeated presentations. Names of columns may be in capitals.
-
-    Raises:
-        UserError: the file cannot be read or a column is missing; a cell is empty or unreadable; a
-            time is not positive; times are probably in another unit, all of them or some; a task
-            cannot name a file.
     """
     header, rows = read_cells(path)
     header = [name.lower() if name.lower() in COLUMNS else name for name in header]
@@ -101,9 +96,6 @@ def check_file_name(place: str, what: str, name: str) -> None:
     """Check a name that becomes part of the name of a table's file.
 
     A source has no dot, so that the last part of ``<task>.<source>.csv`` is the source.
-
-    Raises:
-        UserError: it cannot be part of a file name on every system, or would lead elsewhere.
     """
     _check_printable(place, what, name)
     forbidden = '/\\:*?"<>|' + ("." if what == "source" else "")
@@ -232,9 +224,6 @@ class Cleaning:
         trim_sd: leave out a participant's trials whose log response time is further than this many
             standard deviations (n - 1) from the mean of that participant's; None: no trimming.
         least_trials: items with fewer trials left than this are left out.
-
-    Raises:
-        UserError: a bound is out of order.
     """
 
     floor_s: float
@@ -323,10 +312,6 @@ def clean_task(
     """Clean the trials of one task, with a sentence for each thing that makes the times doubtful.
 
     ``path`` and ``name``, what the trials are called, are for messages.
-
-    Raises:
-        UserError: no trial is kept, or the median is outside the bounds, so that the unit or the
-            bounds are wrong.
     """
     cleaned = clean(trials, cleaning)
     times = [trial.rt_s for trial in trials if not math.isnan(trial.rt_s)]

@@ -167,11 +167,7 @@ def ordering_problem(chain: list[str], order: list[int], first: str, second: str
 
 
 def problem_of_key(family: str, key: str) -> Problem:
-    """The problem that a key stands for, with some gaps: the inverse of ``Problem.key``.
-
-    Raises:
-        UserError: the family is unknown, or the key is none of its problems.
-    """
+    """The problem that a key stands for, with some gaps: the inverse of ``Problem.key``."""
     _check_family(family)
     try:
         problem = _parse(family, key)
@@ -219,9 +215,6 @@ def random_problem(
         widths: operand widths of the binary families, in bits.
         decimal_digits: most digits of an operand of a decimal addition; both are uniform up to it.
         premises: numbers of premises of an ordering problem, one less than its entities.
-
-    Raises:
-        UserError: there is no such family, or none of such sizes.
     """
     _check_family(family)
     if family == "ordering":

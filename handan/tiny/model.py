@@ -65,9 +65,6 @@ def make_model(
         architecture: qwen3 or llama.
         hidden_size, num_layers, num_heads: of the transformer.
         seed: of the weights.
-
-    Raises:
-        UserError: the architecture is neither of them.
     """
     import torch
 

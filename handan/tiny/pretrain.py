@@ -119,11 +119,7 @@ def batches(
 
 
 def device_of(settings: Pretraining) -> str:
-    """The device to train on.
-
-    Raises:
-        UserError: there is no such device.
-    """
+    """The device to train on."""
     if settings.device not in DEVICES:
         raise UserError(f"device is '{settings.device}'; use {', '.join(DEVICES)}")
     has_gpu = torch.cuda.is_available()
@@ -136,10 +132,6 @@ def pretrain(settings: Pretraining, output_dir: Path) -> None:
     """Train, and save model and tokenizer in transformers' own layout.
 
     Nothing is done where it is finished already; what was not finished begins anew.
-
-    Raises:
-        UserError: the directory holds a pretraining with other settings, or a setting is
-            impossible.
     """
     check_style(settings.style, "style")
     device = device_of(settings)

@@ -63,11 +63,7 @@ class TraceStyle:
 
 
 def check_style(style: TraceStyle, place: str) -> TraceStyle:
-    """The same style, once no knob has an impossible value.
-
-    Raises:
-        UserError: names the knob; ``place`` says where it was set.
-    """
+    """The same style, once no knob has an impossible value."""
     for key, known in {"format": FORMATS, "dialect": DIALECTS}.items():
         if (value := getattr(style, key)) not in known:
             raise UserError(f"{place}: {key} '{value}' is not known; use {', '.join(known)}")

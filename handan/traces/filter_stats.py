@@ -114,11 +114,7 @@ def trace_run(
 
 
 def write_traces(run_dir: Path, rows: list[dict], tally: Tally, **facts: Any) -> None:
-    """Write ``traces.jsonl``, and what became of every row into ``run.json``.
-
-    Raises:
-        UserError: nothing is left to keep.
-    """
+    """Write ``traces.jsonl``, and what became of every row into ``run.json``."""
     counts = tally.counts()
     dropped = ", ".join(f"{number} {reason}" for reason, number in counts["dropped"].items())
     dropped = dropped or "none"

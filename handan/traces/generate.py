@@ -51,11 +51,7 @@ class Reading(NamedTuple):
 
 
 def generate_traces(settings: GenerateSettings, world: Processes) -> None:
-    """Draw all responses, keep those that may be imitated, and count the rest.
-
-    Raises:
-        UserError: a setting is impossible, or nothing is left to keep.
-    """
+    """Draw all responses, keep those that may be imitated, and count the rest."""
     questions = load_prompts(Path(settings.prompts))
     engine = open_engine(
         load_engine(Path(settings.engine) if settings.engine else None),
@@ -183,11 +179,7 @@ BUDGET = {"generated_tokens": 0, "model_flops": 0.0, "device_seconds": 0.0}
 
 
 def write_worked(settings: WorkedSettings, world: Processes) -> None:
-    """Write worked solutions of all prompts.
-
-    Raises:
-        UserError: a prompt is not of the embedded world, or the tokenizer does not know its words.
-    """
+    """Write worked solutions of all prompts."""
     prompts = Path(settings.prompts)
     style = settings.trace_style()
     questions = load_prompts(prompts)
@@ -226,11 +218,7 @@ def write_worked(settings: WorkedSettings, world: Processes) -> None:
 def _write(
     question: TaskItem, sample: int, settings: WorkedSettings, style: TraceStyle, reading: Reading
 ) -> dict:
-    """One trace, read as a response of the evaluator would be.
-
-    Raises:
-        UserError: it could not be read as a right one.
-    """
+    """One trace, read as a response of the evaluator would be."""
     item, (tokenizer, form, ends) = question.item, reading
     # Of its own, so that a trace does not depend on which others are written.
     rng = random.Random(f"{settings.seed} {item.task} {item.key} {sample}")

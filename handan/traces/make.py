@@ -27,11 +27,7 @@ def main() -> None:
 
 
 def ensure_traces(path: Path, config: str | None, world: Processes) -> None:
-    """Make a trace file that is not there yet, or not accounted for yet, if a config says how.
-
-    Raises:
-        UserError: the config makes another file.
-    """
+    """Make a trace file that is not there yet, or not accounted for yet, if a config says how."""
     if config is None or (path.exists() and _is_accounted_for(path)):
         return
     settings = known.load(Path(config))

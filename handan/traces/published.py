@@ -26,11 +26,7 @@ PROMPT_COLUMNS = ("task", "item", "wording", "question", "answer")
 
 
 def import_traces(settings: PublishedSettings, world: Processes) -> None:
-    """Make a run directory of a published set; the first process does, the others wait.
-
-    Raises:
-        UserError: the set cannot be read, no row has a column, or nothing is left to keep.
-    """
+    """Make a run directory of a published set; the first process does, the others wait."""
     run_dir = Path(settings.output_dir)
     config = asdict(settings)
     del config["output_dir"]
@@ -79,11 +75,7 @@ class Candidate(NamedTuple):
 
 
 def usable(rows: Iterator[Any], settings: PublishedSettings, tally: Tally) -> Iterator[Parts]:
-    """Read the traces of the rows; what is none is counted under its reason.
-
-    Raises:
-        UserError: a column is missing in all rows, or in the first thousand.
-    """
+    """Read the traces of the rows; what is none is counted under its reason."""
     columns: dict[str, None] = {}
     for number, content in enumerate(rows, start=1):
         try:

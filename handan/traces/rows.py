@@ -470,10 +470,6 @@ def open_set(settings: PublishedSettings) -> tuple[str | None, Iterator[Any]]:
     """The commit that is read (None for a file), and the rows in their seeded order.
 
     Rows of JSON lines come as bytes: one that cannot be read must not end the others.
-
-    Raises:
-        UserError: there is no such file, set, subset or split, or the hub cannot be reached; or,
-            from the iterator, the set breaks off.
     """
     from datasets import IterableDataset, load_dataset
     from huggingface_hub import HfApi
@@ -552,11 +548,7 @@ def as_row(content: Any) -> dict:
 
 
 def check_columns(known: Iterable[str], settings: PublishedSettings) -> None:
-    """Stop where no row has a column that the YAML names; ``known`` are those that rows had.
-
-    Raises:
-        UserError: names the column, and those that there are.
-    """
+    """Stop where no row has a column that the YAML names; ``known`` are those that rows had."""
     known = list(known)
     parts = (settings.question, settings.response, settings.reasoning, settings.reference)
     for path in [*settings.where, *parts]:

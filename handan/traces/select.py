@@ -97,11 +97,7 @@ REMOVED = {
 
 
 def choose_traces(settings: RunSettings, world: Processes) -> None:
-    """Make a run directory of the traces that a policy takes from another run.
-
-    Raises:
-        UserError: the policy is not known, or the traces cannot realise it.
-    """
+    """Make a run directory of the traces that a policy takes from another run."""
     if settings.policy not in POLICIES:
         raise UserError(f"policy '{settings.policy}' is not known; use {', '.join(POLICIES)}")
     if settings.min_samples < 2 and settings.policy != "as_is":
@@ -130,9 +126,6 @@ def apply(
 
     Returns:
         The chosen rows, what became of all rows, and the lengths before and after by task.
-
-    Raises:
-        UserError: too few traces per prompt, or more remains than ``max_remaining`` allows.
     """
     known = all(row["reasoning_tokens"] is not None for row in rows)
     unit = "reasoning_tokens" if known else "reasoning_characters"

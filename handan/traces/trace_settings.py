@@ -122,11 +122,7 @@ class WorkedSettings:
     seed: int = field(metadata={"help": "of the style and of the format 'mixed'"})
 
     def trace_style(self, place: str = "style") -> TraceStyle:
-        """``style``, checked.
-
-        Raises:
-            UserError: a key is unknown or missing, or has an impossible value.
-        """
+        """``style``, checked."""
         return check_style(build(self.style, TraceStyle, place), place)
 
 
@@ -169,11 +165,7 @@ def from_command_line() -> Any:
 
 
 def check(settings: Any, place: str) -> Any:
-    """The settings, once no key has an impossible value.
-
-    Raises:
-        UserError: names the key.
-    """
+    """The settings, once no key has an impossible value."""
     if KINDS.get(settings.source) is not type(settings):
         raise UserError(f"{place}: set 'source' in the YAML itself; it decides about other keys")
     keep = getattr(settings, "keep", "all")
