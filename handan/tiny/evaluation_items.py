@@ -1,8 +1,7 @@
 """The embedded world's evaluation items, and how they are recognised.
 
-Binary addition and subtraction are the very items people solved (same keys as the natural-language
-tasks, another wording); the other families are fixed draws compared with an analytic cost, of short
-problems and, in tasks of their own, of long ones.
+Binary items are the very ones people solved (same keys, another wording); the others are fixed
+draws compared with an analytic cost.
 """
 
 import random
@@ -15,7 +14,6 @@ from handan.tasks.base import Grade, Item, Task
 from handan.tiny.families import FAMILIES, HUMAN_WIDTH, Problem, binary_problem, random_problem
 from handan.tiny.solutions import concise_words
 
-NUM_ANALYTIC_ITEMS = 100
 # Tasks of long problems, and the family of each: for models that were trained on problems as long.
 LONG_TASKS = {"decimal_addition_long": "decimal_addition", "ordering_long": "ordering"}
 LONG_DECIMAL_DIGITS = (4, 5, 6)
@@ -26,8 +24,7 @@ OPERATORS = {"binary_addition": "+", "binary_subtraction": "-"}
 def item_from_problem(problem: Problem, formats: Iterable[str] = ("carry-cost",)) -> Item:
     """An item in compact notation; its covariates hold the analytic cost and the oracle lengths.
 
-    The oracle length of a format is the number of tokens of its noise-free trace: what a model
-    would spend that runs the format and nothing else.
+    The oracle length of a format is the number of tokens of its noise-free trace.
     """
     lengths = {
         f"oracle_tokens_{name}": float(len(concise_words(problem.steps(name, random.Random(0)))))
@@ -68,21 +65,14 @@ def problems(task: str) -> tuple[Problem, ...]:
         )
     rng = random.Random(f"evaluation items of {task}")
     drawn: dict[str, Problem] = {}
-    while len(drawn) < NUM_ANALYTIC_ITEMS:
-        problem = _drawn(task, rng)
-        drawn.setdefault(problem.key, problem)
-    return tuple(drawn.values())
-
-
-def _drawn(task: str, rng: random.Random) -> Problem:
-    if task not in LONG_TASKS:
-        return random_problem(task, rng, widths=[])
-    while True:
-        problem = random_problem(LONG_TASKS[task], rng, [], LONG_DECIMAL_DIGITS, LONG_PREMISES)
+    sizes = (LONG_DECIMAL_DIGITS, LONG_PREMISES) if task in LONG_TASKS else ()
+    while len(drawn) < 100:
+        problem = random_problem(LONG_TASKS.get(task, task), rng, [], *sizes)
         # Two small numbers are a short problem, whatever they were drawn from.
         digits = max(map(len, problem.key.split("+")))
-        if problem.family != "decimal_addition" or digits >= min(LONG_DECIMAL_DIGITS):
-            return problem
+        if task != "decimal_addition_long" or digits >= min(LONG_DECIMAL_DIGITS):
+            drawn.setdefault(problem.key, problem)
+    return tuple(drawn.values())
 
 
 def _items(task: str) -> list[Item]:
@@ -94,12 +84,7 @@ TASKS = {task: Task(task, partial(_items, task), grade) for task in (*FAMILIES, 
 
 
 def identity_hash(task: str, key: str) -> str:
-    """Hash a problem as such: gaps do not matter, nor zeros that pad it beyond four bits.
-
-    Args:
-        task: of the problem, or its family.
-        key: of the problem.
-    """
+    """Hash a problem as such: gaps do not matter, nor zeros that pad it beyond four bits."""
     family = LONG_TASKS.get(task, task)
     if operator := OPERATORS.get(family):
         operands = key.split(operator)

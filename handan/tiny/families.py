@@ -1,13 +1,8 @@
 """Problem families of the embedded world: generator, compact notation, answer, worked steps.
 
-Two families have human data at width 4, which is never trained in any form: binary addition and
-subtraction, written column by column from the least significant bit, with random gaps between
-columns (without gaps the unseen width is not learned; with them it is). Two have none and are
-compared with an analytic cost only: ordering (walk along a chain of premises) and decimal addition.
-
-How many tokens a step takes is decided by the *format*, and the format decides alignment:
-``carry-cost`` writes an extra step for a carry, as people pay an extra moment for it; ``constant``
-writes every column with the same number of tokens; ``mixed`` picks short or long at random.
+The binary families have human data at width 4, which is never trained in any form. The format of
+the steps decides alignment: ``carry-cost`` writes an extra step for a carry, ``constant`` as many
+tokens for every column, ``mixed`` one or the other at random (docs/embedded-world.md).
 """
 
 import itertools
@@ -15,7 +10,6 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 from handan.errors import UserError
 
@@ -28,11 +22,10 @@ KEYS = {  # an example of each family's keys
 }
 FAMILIES = tuple(KEYS)
 GAP = "_"
-GAP_CHOICES = (0, 0, 0, 1, 2)
+GAP_CHOICES = (0, 0, 0, 1, 2)  # between columns; without gaps the unseen width is not learned
 HUMAN_WIDTH = 4
 NAMES = tuple("ABCDEFGH")
-# Sizes of the families without human data, drawn uniformly: a size named twice comes twice as
-# often.
+# Sizes of the other families, drawn uniformly: a size named twice comes twice as often.
 DECIMAL_DIGITS = (1, 2, 2, 3)
 PREMISES = (2, 3, 3, 4)
 
@@ -42,13 +35,11 @@ class Problem:
     """One problem of a family, before it is worded.
 
     Attributes:
-        family: name of the family, also that of the task which holds its short problems.
-        key: identifies the problem, in the notation of the human items where there are any.
-        prompt: words of the compact notation.
-        answer: words of the right answer.
+        family: also the name of the task that holds its short problems.
+        key: in the notation of the human items where there are any.
+        prompt, answer: words of the compact notation.
         analytic_cost: expected effort from the structure of the problem, arbitrary units.
-        steps: maps a format (and a generator of random numbers, used by ``mixed`` alone) to the
-            worked solution, a list of steps, each a list of words.
+        steps: the worked solution, a list of words each, in a format; ``mixed`` draws at random.
     """
 
     family: str
@@ -59,14 +50,8 @@ class Problem:
     steps: Callable[[str, random.Random], list[list[str]]]
 
 
-class Column(NamedTuple):
-    """A column of a written addition or subtraction: operands, carry in, digit below, carry out."""
-
-    x: str
-    y: str
-    carry: int
-    digit: int
-    carry_out: int
+# Operands of a column of a written addition or subtraction, carry in, digit below, carry out.
+Column = tuple[str, str, int, int, int]
 
 
 def _columns(operator: str, left: str, right: str, base: int) -> list[Column]:
@@ -75,7 +60,7 @@ def _columns(operator: str, left: str, right: str, base: int) -> list[Column]:
     for x, y in zip(reversed(left), reversed(right), strict=True):
         total = int(x) + int(y) + carry if operator == "+" else int(x) - int(y) - carry
         carry_out = int(not 0 <= total < base)
-        columns.append(Column(x, y, carry, total % base, carry_out))
+        columns.append((x, y, carry, total % base, carry_out))
         carry = carry_out
     return columns
 
@@ -106,8 +91,8 @@ def binary_problem(operator: str, a: int, b: int, width: int, gaps: random.Rando
         return [GAP] * gaps.choice(GAP_CHOICES)
 
     prompt = [*gap(), operator, *gap()]
-    for column in columns:
-        prompt += [column.x, column.y, ";", *gap()]
+    for x, y, *_ in columns:
+        prompt += [x, y, ";", *gap()]
     added = operator == "+"
     answer = f"{a + b:0{width + 1}b}" if added else f"{a - b:0{width}b}"
     return Problem(
@@ -115,7 +100,7 @@ def binary_problem(operator: str, a: int, b: int, width: int, gaps: random.Rando
         key=f"{left}{operator}{right}",
         prompt=[*prompt, "="],
         answer=list(reversed(answer)),
-        analytic_cost=float(width + sum(column.carry_out for column in columns)),
+        analytic_cost=float(width + sum(carry_out for *_, carry_out in columns)),
         steps=partial(_column_steps, operator, columns),
     )
 
@@ -124,13 +109,13 @@ def decimal_problem(a: int, b: int) -> Problem:
     """A decimal addition; cost counts columns and carries."""
     width = max(len(str(a)), len(str(b)))
     columns = _columns("+", str(a).zfill(width), str(b).zfill(width), base=10)
-    written = [word for column in columns for word in (column.x, column.y, ";")]
+    written = [word for x, y, *_ in columns for word in (x, y, ";")]
     return Problem(
         family="decimal_addition",
         key=f"{a}+{b}",
         prompt=["sum", *written, "="],
         answer=list(reversed(str(a + b).zfill(width + 1))),
-        analytic_cost=float(width + sum(column.carry_out for column in columns)),
+        analytic_cost=float(width + sum(carry_out for *_, carry_out in columns)),
         steps=partial(_column_steps, "+", columns),
     )
 
@@ -138,10 +123,7 @@ def decimal_problem(a: int, b: int) -> Problem:
 def ordering_problem(chain: list[str], order: list[int], first: str, second: str) -> Problem:
     """Premises 'x > y' in some order, and the question which of two entities is the greater.
 
-    Args:
-        chain: entities from greatest to least.
-        order: the order in which the premises (index i: chain[i] > chain[i + 1]) are stated.
-        first, second: the two entities asked about.
+    ``chain`` is from greatest to least; premise i of ``order`` is chain[i] > chain[i + 1].
     """
     premises = [[chain[i], ">", chain[i + 1]] for i in range(len(chain) - 1)]
     stated = [word for i in order for word in (*premises[i], ";")]
@@ -150,10 +132,10 @@ def ordering_problem(chain: list[str], order: list[int], first: str, second: str
     def steps(trace_format: str, rng: random.Random) -> list[list[str]]:
         if trace_format == "constant":
             return premises  # as many steps as there are premises, whatever the distance
-        walked = premises[top:bottom]
-        if trace_format == "mixed":
-            return [step if rng.random() < 0.5 else step[2:] for step in walked]
-        return walked
+        mixed = trace_format == "mixed"
+        return [
+            step[2:] if mixed and rng.random() >= 0.5 else step for step in premises[top:bottom]
+        ]
 
     breaks = sum(abs(a - b) != 1 for a, b in itertools.pairwise(order))
     return Problem(
@@ -218,7 +200,17 @@ def random_problem(
     """
     _check_family(family)
     if family == "ordering":
-        return _random_ordering(rng, premises)
+        most = len(NAMES) - 1
+        if min(premises, default=0) < 1 or max(premises) > most:
+            raise UserError(
+                f"premises must hold numbers of premises from 1 to {most}, such as [2, 3]"
+            )
+        number = rng.choice(premises)
+        chain = rng.sample(NAMES, number + 1)
+        order = list(range(number))
+        rng.shuffle(order)
+        first, second = rng.sample(chain, 2)
+        return ordering_problem(chain, order, first, second)
     if family == "decimal_addition":
         if min(decimal_digits, default=0) < 1:
             raise UserError(
@@ -226,12 +218,9 @@ def random_problem(
             )
         digits = rng.choice(decimal_digits)
         return decimal_problem(rng.randrange(10**digits), rng.randrange(10**digits))
-    return _random_binary("-" if family == "binary_subtraction" else "+", rng, widths)
-
-
-def _random_binary(operator: str, rng: random.Random, widths: list[int]) -> Problem:
     if not widths:
         raise UserError("widths is empty; name widths of the binary families, such as [1, 2, 3]")
+    operator = "-" if family == "binary_subtraction" else "+"
     while True:
         width = rng.choice(widths)
         a, b = rng.randrange(2**width), rng.randrange(2**width)
@@ -240,15 +229,3 @@ def _random_binary(operator: str, rng: random.Random, widths: list[int]) -> Prob
         # A wide problem with two small values is a human item padded with zeros.
         if width <= HUMAN_WIDTH or max(a, b) >= 2**HUMAN_WIDTH:
             return binary_problem(operator, a, b, width, rng)
-
-
-def _random_ordering(rng: random.Random, choices: Sequence[int]) -> Problem:
-    most = len(NAMES) - 1
-    if min(choices, default=0) < 1 or max(choices) > most:
-        raise UserError(f"premises must hold numbers of premises from 1 to {most}, such as [2, 3]")
-    premises = rng.choice(choices)
-    chain = rng.sample(NAMES, premises + 1)
-    order = list(range(premises))
-    rng.shuffle(order)
-    first, second = rng.sample(chain, 2)
-    return ordering_problem(chain, order, first, second)

@@ -25,10 +25,6 @@ ARCHITECTURES: dict[str, tuple[Any, Any]] = {
     "qwen3": (Qwen3Config, Qwen3ForCausalLM),
     "llama": (LlamaConfig, LlamaForCausalLM),
 }
-CHAT_TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %} {{ message['content'] }}"
-    "{% endfor %}{% if add_generation_prompt %} <think>{% endif %}"
-)
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
@@ -43,34 +39,28 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     vocabulary = {word: index for index, word in enumerate(known)}
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = WhitespaceSplit()
+    marks = {f"{name}_token": f"<{name}>" for name in ("pad", "bos", "eos", "unk")}
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        pad_token="<pad>",
-        bos_token="<bos>",
-        eos_token="<eos>",
-        unk_token="<unk>",
         padding_side="left",
         clean_up_tokenization_spaces=False,
+        **marks,
     )
-    fast.chat_template = CHAT_TEMPLATE
+    fast.chat_template = (
+        "{{ bos_token }}{% for message in messages %} {{ message['content'] }}"
+        "{% endfor %}{% if add_generation_prompt %} <think>{% endif %}"
+    )
     return fast
 
 
 def make_model(
     architecture: str, hidden_size: int, num_layers: int, num_heads: int, seed: int
 ) -> Any:
-    """A randomly initialised model that knows the embedded world's vocabulary.
-
-    Args:
-        architecture: qwen3 or llama.
-        hidden_size, num_layers, num_heads: of the transformer.
-        seed: of the weights.
-    """
+    """A randomly initialised model, qwen3 or llama, that knows the embedded world's vocabulary."""
     import torch
 
     if architecture not in ARCHITECTURES:
-        known = ", ".join(ARCHITECTURES)
-        raise UserError(f"architecture is '{architecture}'; use one of {known}")
+        raise UserError(f"architecture is '{architecture}'; use one of {', '.join(ARCHITECTURES)}")
     make_config, kind = ARCHITECTURES[architecture]
     tokenizer = make_tokenizer()
     torch.manual_seed(seed)

@@ -1,7 +1,6 @@
-"""Reasoning traces of the embedded world: styles, and how often they wander.
+"""Reasoning traces of the embedded world: styles, which never look at how hard a problem is.
 
-A style never looks at how hard a problem is; only the number of steps does. So whatever allocation
-a model learns from these traces comes from the format of the steps, and every knob has a zero.
+So whatever allocation a model learns from them comes from the format of the steps.
 """
 
 import random
@@ -35,7 +34,6 @@ DIALECTS = {
         slip="wait",
     ),
 }
-STYLES = ("direct", "concise", "verbose")
 
 
 @dataclass(frozen=True)
@@ -92,14 +90,14 @@ def concise_words(steps: list[list[str]]) -> list[str]:
 
 def trace_words(steps: list[list[str]], style: TraceStyle, rng: random.Random) -> list[str]:
     """Words between the thinking tags for a worked solution in a randomly drawn manner."""
-    manner = rng.choices(STYLES, (style.direct, style.concise, style.verbose))[0]
+    manners = ("direct", "concise", "verbose")
+    manner = rng.choices(manners, (style.direct, style.concise, style.verbose))[0]
     if manner == "direct":
         return []
     if manner == "concise":
         return concise_words(steps)
-    words = DIALECTS[style.dialect]
+    words, wrong = DIALECTS[style.dialect], False
     out = list(rng.choice(words.opening))
-    wrong = False
     for step in steps:
         if rng.random() < style.filler_rate:
             out += rng.choice(words.filler)
@@ -111,12 +109,7 @@ def trace_words(steps: list[list[str]], style: TraceStyle, rng: random.Random) -
                 wrong = True  # goes on, and finds it in the re-check
                 continue
         out += [*step, ","]
-    if wrong:
-        verdicts = ["no", "ok"]
-    elif rng.random() < style.recheck_rate:
-        verdicts = ["ok"]
-    else:
-        verdicts = []
+    verdicts = ["no", "ok"] if wrong else ["ok"] if rng.random() < style.recheck_rate else []
     for verdict in verdicts:
         out += [*rng.choice(words.recheck), *concise_words(steps), verdict]
     return out

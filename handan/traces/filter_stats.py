@@ -1,7 +1,6 @@
 """The account of every trace: kept, or dropped for one reason, with the lengths of both.
 
-Whatever drops traces changes the lengths that are learned: wrong and cut-off responses are longer
-as a rule. So nothing is dropped without its reason, its number and its mean length.
+Wrong and cut-off responses are longer as a rule, so whatever drops them changes what is learned.
 """
 
 from collections import Counter, defaultdict
@@ -21,11 +20,7 @@ KEPT = "kept"
 
 
 class Tally:
-    """Counts of rows by task and by what became of them.
-
-    Args:
-        unit: what lengths are counted in, ``reasoning_tokens`` or ``reasoning_characters``.
-    """
+    """Counts of rows by task and fate, with lengths in ``reasoning_tokens`` or ``_characters``."""
 
     def __init__(self, unit: str) -> None:
         self.unit = unit
@@ -56,29 +51,21 @@ class Tally:
 
     def counts(self) -> dict[str, Any]:
         """For ``run.json``: all rows together, and each task of its own."""
-        tasks = sorted({task for task, _ in self.lengths})
-        return {
-            **self._summary(),
-            "outcomes": dict(self.outcomes),
-            "tasks": {task: self._summary(task) for task in tasks},
-        }
+        by_task = {task: self._summary(task) for task in sorted({task for task, _ in self.lengths})}
+        return {**self._summary(), "outcomes": dict(self.outcomes), "tasks": by_task}
 
     def _summary(self, of_task: str | None = None) -> dict[str, Any]:
-        kept: list[float | None] = []
-        gone: list[float | None] = []
-        dropped: Counter[str] = Counter()
-        for (task, fate), lengths in self.lengths.items():
-            if of_task not in (None, task):
-                continue
-            if fate == KEPT:
-                kept += lengths
-            else:
-                gone += lengths
-                dropped[fate] += len(lengths)
+        fates = [
+            (fate, length)
+            for (task, fate), lengths in self.lengths.items()
+            for length in (lengths if of_task in (None, task) else [])
+        ]
+        kept = [length for fate, length in fates if fate == KEPT]
+        gone = [length for fate, length in fates if fate != KEPT]
         return {
             "responses": len(kept) + len(gone),
             KEPT: len(kept),
-            "dropped": dict(dropped),
+            "dropped": dict(Counter(fate for fate, _ in fates if fate != KEPT)),
             f"mean_{self.unit}_kept": _mean(kept),
             f"mean_{self.unit}_dropped": _mean(gone),
         }
@@ -95,13 +82,8 @@ def trace_run(
 ) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Hold the run directory of a trace set; yields it and the settings that it records.
 
-    The first process records them; all leave together, so that the others find the file.
-
-    Args:
-        settings: any of ``traces.settings``.
-        world: the processes of this launch.
-        teacher: whose traces they are.
-        facts: what else decides the traces, beside or instead of settings.
+    The first process records them, with the ``facts`` that decide the traces beside or instead of
+    settings; all leave together, so that the others find the file.
     """
     run_dir = Path(settings.output_dir)
     config = asdict(settings) | facts
@@ -116,8 +98,8 @@ def trace_run(
 def write_traces(run_dir: Path, rows: list[dict], tally: Tally, **facts: Any) -> None:
     """Write ``traces.jsonl``, and what became of every row into ``run.json``."""
     counts = tally.counts()
-    dropped = ", ".join(f"{number} {reason}" for reason, number in counts["dropped"].items())
-    dropped = dropped or "none"
+    reasons = (f"{number} {reason}" for reason, number in counts["dropped"].items())
+    dropped = ", ".join(reasons) or "none"
     if not rows:
         raise UserError(
             f"{run_dir}: none of {counts['responses']} responses can be kept ({dropped})"
@@ -125,12 +107,7 @@ def write_traces(run_dir: Path, rows: list[dict], tally: Tally, **facts: Any) ->
         )
     path = run_dir / "traces.jsonl"
     write_jsonl(path, rows)
-    rundir.add(
-        run_dir,
-        "traces",
-        counts=counts,
-        examples_dropped=dict(tally.examples),
-        traces_sha256=file_hash(path),
-        **facts,
-    )
+    examples, sha256 = dict(tally.examples), file_hash(path)
+    facts = {"counts": counts, "examples_dropped": examples, "traces_sha256": sha256, **facts}
+    rundir.add(run_dir, "traces", **facts)
     print(f"{path}: kept {len(rows)} of {counts['responses']}; dropped: {dropped}", flush=True)

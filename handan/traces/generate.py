@@ -1,8 +1,4 @@
-"""A teacher's traces: drawn like any other responses, then graded and filtered.
-
-Filtering changes length: wrong and cut-off responses are longer as a rule. So what is dropped is
-counted by reason, and the mean length of what stays and what goes is recorded.
-"""
+"""A teacher's traces, drawn like any responses and filtered; and worked solutions by rule."""
 
 import random
 from collections.abc import Sequence
@@ -29,17 +25,8 @@ from handan.traces.trace_settings import GenerateSettings, WorkedSettings
 from handan.training.data import load_prompts
 from handan.training.labels import tokenizer_fingerprint
 
-COLUMNS = (
-    "task",
-    "item",
-    "sample",
-    "correct",
-    "reasoning_tokens",
-    "reasoning_characters",
-    "counted_by",
-    "text",
-    "completion_ids",
-)
+COLUMNS = ("task", "item", "sample", "correct", "reasoning_tokens", "reasoning_characters")
+COLUMNS += ("counted_by", "text", "completion_ids")
 
 
 class Reading(NamedTuple):
@@ -68,12 +55,8 @@ def generate_traces(settings: GenerateSettings, world: Processes) -> None:
         "model_fingerprint": engine.fingerprint,
     }
     decoding = Decoding(settings.temperature, settings.top_p, settings.max_new_tokens)
-    plan = SamplingPlan(
-        questions=questions,
-        decodings=dict.fromkeys(range(settings.samples), decoding),
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-    )
+    decodings = dict.fromkeys(range(settings.samples), decoding)
+    plan = SamplingPlan(questions, decodings, settings.batch_size, settings.seed)
     teacher = {"arm": settings.arm, "model_fingerprint": engine.fingerprint}
     with trace_run(settings, world, teacher, **facts) as (run_dir, config):
         labels = {
@@ -109,40 +92,44 @@ def _filter(
         kept.append(trace_row(row, question, reading, settings.arm, tokenizer))
     parameters = size_of_named(settings.model_name_or_path, settings.revision)
     generated = sum(row["generated_tokens"] for row in generations)
-    write_traces(
-        run_dir,
-        kept,
-        tally,
-        parameters=parameters,
-        budget={
-            "generated_tokens": generated,
-            "model_flops": 2.0 * parameters * generated if parameters is not None else None,
-            "device_seconds": round(sum(row["device_seconds"] for row in generations), 1),
-            "peak_memory_gib": rundir.peak_memory_gib(),
-            "peak_gpu_memory_gib": rundir.peak_gpu_memory_gib(),
-        },
-    )
+    budget = {
+        "generated_tokens": generated,
+        "model_flops": 2.0 * parameters * generated if parameters is not None else None,
+        "device_seconds": round(sum(row["device_seconds"] for row in generations), 1),
+        "peak_memory_gib": rundir.peak_memory_gib(),
+        "peak_gpu_memory_gib": rundir.peak_gpu_memory_gib(),
+    }
+    write_traces(run_dir, kept, tally, parameters=parameters, budget=budget)
 
 
 def trace_row(
     row: dict, question: TaskItem, reading: Reading, source: str, tokenizer: str | None
 ) -> dict:
-    """Make a line of ``traces.jsonl`` of a response.
+    """Make a line of ``traces.jsonl`` of a response that was read and graded.
 
-    Args:
-        row: the response, read and graded, with the columns of ``COLUMNS``.
-        question: the item it answers.
-        reading: the parts by which it was read.
-        source: name of its writer.
-        tokenizer: fingerprint of the tokenizer of its ids.
+    ``source`` names its writer, and ``tokenizer`` is the fingerprint of that of its ids. Reasoning
+    and answer stand in it as text too, for students with another tokenizer or format.
     """
-    return (
-        {column: row[column] for column in COLUMNS}
-        | {"wording": question.wording, "question": question.item.question}
-        | {"answer": question.item.answer, "source": source}
-        | {"tokenizer": tokenizer if row["completion_ids"] else None}
-        | _parts(reading, question.item.question, row)
-    )
+    (tokenize, form, ends), ids, item = reading, row["completion_ids"], question.item
+    if ids:
+        opened = opened_by_prompt(tokenize, prompt_ids(tokenize, item.question, form), form)
+        split = split_completion(tokenize, ids, form, opened, ends)
+        reasoning = tokenize.decode(split.reasoning_ids)
+        answer = split.answer_head + tokenize.decode(split.answer_ids, skip_special_tokens=True)
+    elif row["reasoning_characters"]:
+        opened = form.open is not None and not row["text"].startswith(form.open)
+        reasoning, answer, *_ = split_text(row["text"], form, opened)
+    else:
+        reasoning, answer = "", row["text"]
+    return {column: row[column] for column in COLUMNS} | {
+        "wording": question.wording,
+        "question": item.question,
+        "answer": item.answer,
+        "source": source,
+        "tokenizer": tokenizer if ids else None,
+        "reasoning_text": reasoning.strip(),
+        "answer_text": answer.strip(),
+    }
 
 
 def _reason_to_drop(row: dict, keep: str) -> str | None:
@@ -156,26 +143,7 @@ def _reason_to_drop(row: dict, keep: str) -> str | None:
     return "ungraded" if row["correct"] is None else "wrong"
 
 
-def _parts(reading: Reading, question: str, row: dict) -> dict[str, str]:
-    """Reasoning and answer as text, for students with another tokenizer or format."""
-    form, ids, tokenizer = reading.form, row["completion_ids"], reading.tokenizer
-    if ids:
-        opened = opened_by_prompt(tokenizer, prompt_ids(tokenizer, question, form), form)
-        split = split_completion(tokenizer, ids, form, opened, reading.ends)
-        reasoning = tokenizer.decode(split.reasoning_ids)
-        answer = split.answer_head + tokenizer.decode(split.answer_ids, skip_special_tokens=True)
-    elif row["reasoning_characters"]:
-        opened = form.open is not None and not row["text"].startswith(form.open)
-        reasoning, answer, *_ = split_text(row["text"], form, opened)
-    else:
-        reasoning, answer = "", row["text"]
-    return {"reasoning_text": reasoning.strip(), "answer_text": answer.strip()}
-
-
 # Worked solutions by rule: the traces of a teacher whose every habit is known.
-
-# A student of these traces has the budget of its own training and nothing beside it.
-BUDGET = {"generated_tokens": 0, "model_flops": 0.0, "device_seconds": 0.0}
 
 
 def write_worked(settings: WorkedSettings, world: Processes) -> None:
@@ -212,7 +180,9 @@ def write_worked(settings: WorkedSettings, world: Processes) -> None:
                     tally.outcomes["correct"] += 1
                     tally.keep(row["task"], row["reasoning_tokens"])
                     rows.append(trace_row(row, question, reading, settings.arm, fingerprint))
-            write_traces(run_dir, rows, tally, parameters=None, budget=BUDGET)
+            # A student of these has the budget of its own training and nothing beside it.
+            nothing = {"generated_tokens": 0, "model_flops": 0.0, "device_seconds": 0.0}
+            write_traces(run_dir, rows, tally, parameters=None, budget=nothing)
 
 
 def _write(

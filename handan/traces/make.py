@@ -1,4 +1,4 @@
-"""Make a trace set from its settings, whatever its source."""
+"""Make a trace set, whatever its source."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,19 +28,17 @@ def main() -> None:
 
 def ensure_traces(path: Path, config: str | None, world: Processes) -> None:
     """Make a trace file that is not there yet, or not accounted for yet, if a config says how."""
-    if config is None or (path.exists() and _is_accounted_for(path)):
+    if config is None:
+        return
+    run = path.with_name("run.json")
+    # A run that ended early has not written what its file has cost.
+    if path.exists() and (not run.exists() or "traces_sha256" in read_json(run).get("traces", {})):
         return
     settings = known.load(Path(config))
     wanted = Path(settings.output_dir) / "traces.jsonl"
     if wanted != path:
         raise UserError(f"{config}: makes {wanted}, but 'traces' is {path}; let both agree")
     SOURCES[settings.source](settings, world)
-
-
-def _is_accounted_for(path: Path) -> bool:
-    """False for a file of a run that ended before it wrote what that has cost."""
-    run = path.with_name("run.json")
-    return not run.exists() or "traces_sha256" in read_json(run).get("traces", {})
 
 
 def teacher_of(traces: Path) -> dict | None:

@@ -1,8 +1,7 @@
 """Published trace sets: streamed, cut into parts, cleaned, decontaminated, graded, counted.
 
-Every trace of every row ends in exactly one place: kept, or dropped for one reason. The run
-directory also gets ``prompts.jsonl``, the prompts of the kept traces, so that an arm trained by
-reinforcement has the very same ones.
+The run directory also gets ``prompts.jsonl``, the prompts of the kept traces, so that an arm
+trained by reinforcement has the very same ones.
 """
 
 from collections import Counter
@@ -150,21 +149,17 @@ def graded(
         pool.close()
     kept = []
     for candidate, found in zip(everyone, outcomes, strict=True):
-        parts = candidate.parts
-        without = parts.without_reference
+        parts, without = candidate.parts, candidate.parts.without_reference
         missing = without.reason if without else "no_reference"
         tally.outcomes[found or missing] += 1
         if settings.keep == "all" or found == "correct":
             tally.keep(MATH, len(parts.reasoning))
             kept.append(candidate._replace(outcome=found))
             continue
-        tally.drop(
-            MATH,
-            {None: missing, "timeout": "ungraded"}.get(found, str(found)),
-            len(parts.reasoning),
-            answer=parts.answer[-100:],
-            reference=without.found if without else parts.reference,
-        )
+        reason = {None: missing, "timeout": "ungraded"}.get(found, str(found))
+        reference = without.found if without else parts.reference
+        shown = {"answer": parts.answer[-100:], "reference": reference}
+        tally.drop(MATH, reason, len(parts.reasoning), **shown)
     return kept
 
 

@@ -1,19 +1,15 @@
 """Rows of published trace sets, read into question, reasoning, answer and reference.
 
-Sets differ in where they keep these and in how they mark reasoning. The YAML says where; here the
-parts are taken out as they are, or refused for a reason that is counted. A list of responses is as
-many traces, and other lists of the row have an entry for each.
-
-A row is what a stranger wrote: text where a list was announced, null, NaN, half a character. Values
-are told apart by type and never guessed: read as what they surely are, or refused with a sentence
-that says what they are. ``docs/traces.md`` lists the reasons of refusal.
+Nothing is guessed: what a stranger wrote is read as what it surely is, or refused for a reason that
+is counted (``docs/traces.md``). A list of responses is as many traces.
 """
 
 import json
 import math
 import re
 import reprlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -28,7 +24,8 @@ from handan.traces.trace_settings import PublishedSettings
 # Unquoted in a YAML all of these are booleans, so a set's own 'on' cannot be asked for otherwise.
 BOOLEANS = {True: ("true", "yes", "on"), False: ("false", "no", "off")}
 TEXT_PARTS = ("text", "input_text", "output_text")
-SHOWN_CHARACTERS = 60
+# A list on the way of a path: its place, its entries, the one gone through, the key it is known by.
+Visit = tuple[str, list[Any], int, str | None]
 
 
 class Unusable(Exception):
@@ -44,10 +41,8 @@ def plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, bytes):
-        try:
+        with suppress(UnicodeDecodeError):
             return value.decode()
-        except UnicodeDecodeError:
-            return value
     if isinstance(value, tuple):
         return list(value)
     return None if isinstance(value, float) and math.isnan(value) else value
@@ -64,10 +59,8 @@ def opened(value: Any) -> Any:
     """The same as ``plain``, but the text of a JSON list or object is read."""
     value = plain(value)
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
-        try:
+        with suppress(ValueError, RecursionError):
             return json.loads(value)
-        except (ValueError, RecursionError):
-            return value
     return value
 
 
@@ -100,9 +93,9 @@ def matches(wanted: Any, value: Any) -> bool:
 
 def is_content(value: Any) -> bool:
     """Tell the parts of one message, each with its type, from other lists."""
-    if not isinstance(value, list) or not value:
-        return False
-    return all(isinstance(part, dict) and isinstance(part.get("type"), str) for part in value)
+    entries = value if isinstance(value, list) else []
+    typed = [isinstance(part, dict) and isinstance(part.get("type"), str) for part in entries]
+    return bool(typed) and all(typed)
 
 
 def text_of(value: Any, path: str, part: str, numbers: bool = False) -> str:
@@ -129,7 +122,7 @@ class _Short(reprlib.Repr):
 
     def __init__(self) -> None:
         super().__init__()
-        self.maxlist, self.maxstring, self.maxother = 1, SHOWN_CHARACTERS, SHOWN_CHARACTERS
+        self.maxlist, self.maxstring, self.maxother = 1, 60, 60
 
     def repr_dict(self, x: dict, level: int) -> str:
         return f"an object with the keys {', '.join(map(str, x)) or '(none)'}"
@@ -156,21 +149,9 @@ class Step(NamedTuple):
     at: str | None = None
 
 
-class Visit(NamedTuple):
-    """A list on the way, which of its entries the path goes through, and the key it is known by."""
-
-    place: str
-    entries: Sequence[Any]
-    at: int
-    key: str | None
-
-
 @cache
 def steps(path: str) -> tuple[Step, ...]:
-    """The steps of a path such as ``messages[role=user].content`` or ``choices[-1].text``.
-
-    What is written otherwise is taken for a column's plain name.
-    """
+    """The steps of a path such as ``messages[role=user].content``, or a column's plain name."""
     if not PATH.fullmatch(path):
         return (Step(path),)
     return tuple(Step(**match.groupdict()) for match in STEP.finditer(path))
@@ -194,26 +175,23 @@ def find(row: dict, path: str, part: str) -> tuple[Any, list[Visit]]:
             continue
         entries = _entries(value, place, part)
         position = _position(entries, step, place, part)
-        visits.append(Visit(place, entries, position, step.key))
+        visits.append((place, entries, position, step.key))
         value = sure(entries[position])
         place += f"[{position}]" if step.key is None else f"[{step.key}={step.value}]"
     return plain(value), visits
 
 
 def _member(value: Any, name: str, place: str, part: str) -> Any:
-    """The member of an object by its name; of a list, that of each entry, or why it has none.
-
-    Such a reason is raised when that entry is read, and not for the others.
-    """
-    if isinstance(value, list):
-        members: list[Any] = []
-        for entry in value:
-            try:
-                members.append(_member_of_one(opened(entry), name, f"{place}[]", part))
-            except Unusable as reason:
-                members.append(reason)
-        return members
-    return _member_of_one(value, name, place, part)
+    """The member of an object by its name; of a list, that of each entry, or why it has none."""
+    if not isinstance(value, list):
+        return _member_of_one(value, name, place, part)
+    members: list[Any] = []
+    for entry in value:
+        try:
+            members.append(_member_of_one(opened(entry), name, f"{place}[]", part))
+        except Unusable as reason:  # raised when this entry is read, not for the others
+            members.append(reason)
+    return members
 
 
 def _member_of_one(value: Any, name: str, place: str, part: str) -> Any:
@@ -234,9 +212,8 @@ def _entries(value: Any, place: str, part: str) -> list[Any]:
         columns = {name: plain(column) for name, column in value.items()}
         lengths = {len(of) if isinstance(of, list) else None for of in columns.values()}
         if len(lengths) == 1 and None not in lengths:
-            return [
-                dict(zip(columns, of, strict=True)) for of in zip(*columns.values(), strict=True)
-            ]
+            rows = zip(*columns.values(), strict=True)
+            return [dict(zip(columns, row, strict=True)) for row in rows]
     if value is None:
         raise Unusable(f"no_{part}", f"'{place}' holds nothing")
     if not isinstance(value, list):
@@ -268,10 +245,9 @@ def _position(entries: list[Any], step: Step, place: str, part: str) -> int:
 
 # The parts of a trace.
 
-TAGS = sorted({tag for form in FORMATS.values() for tag in (form.open, form.close) if tag})
 # In a student's vocabulary these are tokens of their own: they would end or nest a sequence.
 MARKUP = re.compile(
-    "|".join(map(re.escape, TAGS))
+    "|".join(sorted({re.escape(tag) for f in FORMATS.values() for tag in (f.open, f.close) if tag}))
     + r"|<\|[\w ]{1,60}\|>|<\uff5c[^<>\uff5c]{1,60}\uff5c>|</?s>|\[/?INST\]"
 )
 HASHES = "####"  # begins the last line of a solution in the manner of GSM8K
@@ -289,22 +265,14 @@ NO_SPAN = (
 
 @dataclass(frozen=True)
 class Parts:
-    """One trace, without any marks.
-
-    Attributes:
-        question: as it was put to the teacher.
-        reasoning, answer: what it thought, and what it said after that.
-        reference: the right answer; None if the set does not tell.
-        without_reference: why there is none.
-        left_out: who else spoke in the conversation, such as ``system``.
-    """
+    """One trace, without any marks."""
 
     question: str
     reasoning: str
     answer: str
-    reference: str | None
-    without_reference: Unusable | None
-    left_out: tuple[str, ...]
+    reference: str | None  # the right answer
+    without_reference: Unusable | None  # why the set does not tell it
+    left_out: tuple[str, ...]  # who else spoke in the conversation, such as ``system``
 
 
 def read_row(row: dict, settings: PublishedSettings) -> Iterator[Parts | Unusable]:
@@ -333,7 +301,14 @@ class _Entry:
     def trace(self) -> Parts:
         settings = self.settings
         for column, wanted in settings.where.items():
-            value = self._condition(column)
+            try:
+                value = self._value(column, "where")
+            except Unusable as reason:
+                if reason.reason != "no_where":
+                    raise
+                value = None
+            if value is not None and scalar(value) is None:
+                raise Unusable("mistyped_where", f"'{column}' holds {shown(value)}")
             if not matches(wanted, value):
                 raise Unusable("other_rows", f"'{column}' is {shown(value)}, not {shown(wanted)}")
         question = self._text(settings.question, "question")
@@ -375,17 +350,6 @@ class _Entry:
     def _text(self, path: str, part: str, numbers: bool = False) -> str:
         return text_of(self._value(path, part), path, part, numbers)
 
-    def _condition(self, path: str) -> Any:
-        try:
-            value = self._value(path, "where")
-        except Unusable as reason:
-            if reason.reason == "no_where":
-                return None
-            raise
-        if value is not None and scalar(value) is None:
-            raise Unusable("mistyped_where", f"'{path}' holds {shown(value)}")
-        return value
-
     def _reference(self) -> str | None:
         """The right answer; None without a column. Of a long text it must be marked."""
         path = self.settings.reference
@@ -396,9 +360,8 @@ class _Entry:
         stated = last_line.removeprefix(HASHES) if last_line.startswith(HASHES) else text
         answer = reference_answer(stated)
         if answer is None:
-            raise Unusable(
-                "no_reference", f"'{path}' holds {shown(text)}, without a box or {HASHES}"
-            )
+            found = f"'{path}' holds {shown(text)}, without a box or {HASHES}"
+            raise Unusable("no_reference", found)
         return answer
 
 
@@ -428,14 +391,12 @@ def _left_out(row: dict, settings: PublishedSettings) -> tuple[str, ...]:
     """
     _, asked = find(row, settings.question, "question")
     _, said = find(row, settings.response, "response")
-    if not asked or not said or asked[0].place != said[0].place:
+    if not asked or not said or asked[0][0] != said[0][0]:
         return ()
-    place, entries, first, key = asked[0]
-    last = said[0].at
+    (place, entries, first, key), (_, _, last, _) = asked[0], said[0]
     if last - first not in (0, 1):
-        raise Unusable(
-            "not_adjacent", f"in '{place}' the response is entry {last}, the question {first}"
-        )
+        found = f"in '{place}' the response is entry {last}, the question {first}"
+        raise Unusable("not_adjacent", found)
     if key is None:
         return ()
     others = [opened(entry) for i, entry in enumerate(entries) if i not in (first, last)]
@@ -463,8 +424,6 @@ def _cut(response: str, opening: str | None, closing: str) -> tuple[str, str]:
 
 # The rows of a set, streamed from the hub or a file.
 
-SUFFIXES = (".jsonl", ".json", ".parquet")
-
 
 def open_set(settings: PublishedSettings) -> tuple[str | None, Iterator[Any]]:
     """The commit that is read (None for a file), and the rows in their seeded order.
@@ -475,23 +434,19 @@ def open_set(settings: PublishedSettings) -> tuple[str | None, Iterator[Any]]:
     from huggingface_hub import HfApi
 
     path, revision = Path(settings.dataset), None
+    is_json = path.suffix in (".jsonl", ".json")
     try:
-        if path.suffix in SUFFIXES and not path.is_file():
+        if (is_json or path.suffix == ".parquet") and not path.is_file():
             raise UserError(f"{path}: no such file")
         if path.suffix == ".parquet":
             rows = load_dataset("parquet", data_files=str(path), split="train", streaming=True)
-        elif path.suffix in SUFFIXES:
+        elif is_json:
             # Not by the library, which guesses types: it makes dates of texts, and one row of
             # another type than the first ones ends the file.
             rows = IterableDataset.from_generator(_json, gen_kwargs={"path": str(path)})
         else:
-            rows = load_dataset(
-                settings.dataset,
-                settings.subset,
-                revision=settings.revision,
-                split=settings.split,
-                streaming=True,
-            )
+            which = {"revision": settings.revision, "split": settings.split}
+            rows = load_dataset(settings.dataset, settings.subset, streaming=True, **which)
             # A branch moves; what is recorded is the commit it points to now.
             revision = HfApi().dataset_info(settings.dataset, revision=settings.revision).sha
     except (OSError, ValueError) as error:
@@ -506,14 +461,11 @@ def open_set(settings: PublishedSettings) -> tuple[str | None, Iterator[Any]]:
 def _json(path: str) -> Iterator[dict]:
     """Every line of a file as bytes, or every entry of the one list that it holds."""
     if path.endswith(".json"):
-        try:
+        with suppress(ValueError, RecursionError):  # else it holds lines, read one by one
             content = json.loads(Path(path).read_bytes())
-            yield from (
-                {"row": row} for row in (content if isinstance(content, list) else [content])
-            )
+            rows = content if isinstance(content, list) else [content]
+            yield from ({"row": row} for row in rows)
             return
-        except (ValueError, RecursionError):
-            pass  # it holds lines, each of which is read by itself
     with open(path, "rb") as file:
         yield from ({"row": line} for line in file if line.strip())
 
@@ -547,9 +499,8 @@ def as_row(content: Any) -> dict:
     return content
 
 
-def check_columns(known: Iterable[str], settings: PublishedSettings) -> None:
+def check_columns(known: Collection[str], settings: PublishedSettings) -> None:
     """Stop where no row has a column that the YAML names; ``known`` are those that rows had."""
-    known = list(known)
     parts = (settings.question, settings.response, settings.reasoning, settings.reference)
     for path in [*settings.where, *parts]:
         if known and path is not None and path not in known and steps(path)[0].name not in known:

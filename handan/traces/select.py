@@ -1,10 +1,7 @@
-"""Choice among the traces of a prompt: policies about length, never about text.
+"""Choice of one trace per prompt, within a task, by its length and never by its text.
 
-Every policy takes one trace per prompt from the same prompts, so arms differ in nothing but the
-lengths. A trace stays a right trace of its own prompt, so a policy can only choose among what was
-sampled; how far that goes is measured and recorded, and ``max_remaining`` stops what falls short.
-
-Difficulty is a prompt's mean log length over all its traces. All policies work within a task.
+A policy can only choose among what was sampled: how far that goes is recorded, and
+``max_remaining`` stops what falls short. Difficulty is a prompt's mean log length.
 """
 
 from collections import defaultdict
@@ -25,8 +22,6 @@ from handan.traces.trace_settings import RunSettings
 
 FloatArray = NDArray[np.float64]
 Lengths = Sequence[FloatArray]  # log lengths of each prompt's traces, first trace first
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-MAX_PRESSURE, HALVINGS = 1e6, 60
 
 
 def as_is(lengths: Lengths, rng: np.random.Generator) -> list[int]:
@@ -73,21 +68,17 @@ def length_shuffled(lengths: Lengths, rng: np.random.Generator) -> list[int]:
     if covariance(chosen) <= 0:
         return chosen
     low, high = 0.0, 1.0
-    while covariance(choose(high)) > 0 and high < MAX_PRESSURE:
+    while covariance(choose(high)) > 0 and high < 1e6:
         low, high = high, 2 * high
-    for _ in range(HALVINGS):
+    for _ in range(60):
         middle = (low + high) / 2
         low, high = (middle, high) if covariance(choose(middle)) > 0 else (low, middle)
     return min(choose(low), choose(high), key=lambda chosen: abs(covariance(chosen)))
 
 
 POLICIES: dict[str, Callable[[Lengths, np.random.Generator], list[int]]] = {
-    "as_is": as_is,
-    "concise": concise,
-    "fixed_length": fixed_length,
-    "length_shuffled": length_shuffled,
+    choose.__name__: choose for choose in (as_is, concise, fixed_length, length_shuffled)
 }
-
 
 # What a policy removes: a figure of ``_summary``, its power, and its name in words.
 REMOVED = {
@@ -122,11 +113,7 @@ def choose_traces(settings: RunSettings, world: Processes) -> None:
 def apply(
     rows: Sequence[dict], settings: RunSettings, place: str
 ) -> tuple[list[dict], Tally, dict[str, Any]]:
-    """Choose one trace of each prompt.
-
-    Returns:
-        The chosen rows, what became of all rows, and the lengths before and after by task.
-    """
+    """Choose one trace of each prompt; also what became of all, and lengths before and after."""
     known = all(row["reasoning_tokens"] is not None for row in rows)
     unit = "reasoning_tokens" if known else "reasoning_characters"
     tally = Tally(unit)
@@ -193,7 +180,7 @@ def _describe(lengths: Lengths, chosen: Sequence[int], policy: str) -> dict[str,
 
 
 def _summary(logs: FloatArray, difficulty: FloatArray) -> dict[str, Any]:
-    r, slope, interval = None, None, None
+    r, slope, interval, quantiles = None, None, None, (0.05, 0.25, 0.5, 0.75, 0.95)
     if len(logs) > 3 and np.ptp(logs) > 0 and np.ptp(difficulty) > 0:
         found = stats.pearsonr(logs, difficulty)
         low, high = found.confidence_interval(0.95)
@@ -203,7 +190,7 @@ def _summary(logs: FloatArray, difficulty: FloatArray) -> dict[str, Any]:
         "mean": float(np.exp(logs).mean()),
         "sd": float(np.exp(logs).std()),
         "sd_log": float(logs.std()),
-        "quantiles": {str(q): float(np.exp(np.quantile(logs, q))) for q in QUANTILES},
+        "quantiles": {str(q): float(np.exp(np.quantile(logs, q))) for q in quantiles},
         "r_difficulty": r,
         "r_difficulty_ci": interval,
         "slope_difficulty": slope,

@@ -1,46 +1,34 @@
-"""Settings of trace sets: one dataclass for each source, one YAML for each set.
+"""Settings of trace sets: one YAML for each set, one dataclass for each value of its ``source``."""
 
-The key ``source`` says which: ``generate`` draws traces from a model, ``published`` imports a
-published set, ``run`` chooses among the traces of an earlier run by a policy, ``worked`` writes
-worked solutions by rule.
-"""
-
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from handan.config import build, given_keys, load_yaml, parse, read_yaml
+from handan.config import build, given_keys, key, load_yaml, parse, read_yaml
 from handan.errors import UserError
 from handan.generation.formats import AUTO
 from handan.tiny.solutions import TraceStyle, check_style
-
-KEEP = ("correct", "all")
 
 
 @dataclass
 class GenerateSettings:
     """Settings of traces drawn from a teacher; every key is set in the YAML."""
 
-    output_dir: str = field(metadata={"help": "run directory of the traces"})
-    arm: str = field(metadata={"help": "name of the teacher in all tables"})
-    model_name_or_path: str = field(metadata={"help": "the teacher"})
-    prompts: str = field(metadata={"help": "training prompts, the same as the students'"})
-    samples: int = field(metadata={"help": "responses to each prompt"})
-    temperature: float = field(metadata={"help": "0 is greedy"})
-    top_p: float = field(metadata={"help": "nucleus; 1 is off"})
-    max_new_tokens: int = field(metadata={"help": "the cap on a response"})
-    batch_size: int = field(metadata={"help": "responses generated together"})
-    seed: int = field(metadata={"help": "of the samples"})
-    keep: str = field(metadata={"help": "correct: complete and right responses; all: complete"})
-    source: str = field(default="generate", metadata={"help": "generate"})
-    revision: str | None = field(default=None, metadata={"help": "revision of a hub model"})
-    engine: str | None = field(
-        default=None, metadata={"help": "YAML of the engine; null: transformers in this process"}
-    )
-    reasoning_format: str = field(
-        default=AUTO,
-        metadata={"help": "how the teacher marks its reasoning; auto: as its template"},
-    )
+    output_dir: str = key("run directory of the traces")
+    arm: str = key("name of the teacher in all tables")
+    model_name_or_path: str = key("the teacher")
+    prompts: str = key("training prompts, the same as the students'")
+    samples: int = key("responses to each prompt")
+    temperature: float = key("0 is greedy")
+    top_p: float = key("nucleus; 1 is off")
+    max_new_tokens: int = key("the cap on a response")
+    batch_size: int = key("responses generated together")
+    seed: int = key("of the samples")
+    keep: str = key("correct: complete and right responses; all: complete")
+    source: str = key("generate", "generate")
+    revision: str | None = key("revision of a hub model", None)
+    engine: str | None = key("YAML of the engine; null: transformers in this process", None)
+    reasoning_format: str = key("how the teacher marks its reasoning; auto: as its template", AUTO)
 
 
 @dataclass
@@ -52,37 +40,31 @@ class PublishedSettings:
     whose ``role`` is ``user``.
     """
 
-    output_dir: str = field(metadata={"help": "run directory of the traces"})
-    arm: str = field(metadata={"help": "name of the teacher in all tables"})
-    source: str = field(metadata={"help": "published"})
-    dataset: str = field(metadata={"help": "OWNER/NAME on the hub, or a .jsonl or .parquet file"})
-    subset: str | None = field(metadata={"help": "configuration of the set; null: its only one"})
-    revision: str | None = field(metadata={"help": "commit of the set; null for a file"})
-    split: str = field(metadata={"help": "split of the set"})
-    where: dict[str, Any] = field(metadata={"help": "columns, and the value each must have"})
-    question: str = field(metadata={"help": "column of the question"})
-    response: str = field(
-        metadata={"help": "column of the response or of its final part; a list: of as many traces"}
+    output_dir: str = key("run directory of the traces")
+    arm: str = key("name of the teacher in all tables")
+    source: str = key("published")
+    dataset: str = key("OWNER/NAME on the hub, or a .jsonl or .parquet file")
+    subset: str | None = key("configuration of the set; null: its only one")
+    revision: str | None = key("commit of the set; null for a file")
+    split: str = key("split of the set")
+    where: dict[str, Any] = key("columns, and the value each must have")
+    question: str = key("column of the question")
+    response: str = key("column of the response or of its final part; a list: of as many traces")
+    reasoning: str | None = key("column of the reasoning; null: it is a span of the response")
+    open: str | None = key("what opens the span")
+    close: str | None = key("what closes the span")
+    strip: list[str] = key("marks to take out of the final part")
+    reference: str | None = key("column of the right answer; null: none")
+    limit: int | None = key("rows to read; null: all")
+    shuffle_buffer: int = key("rows held to draw the next one from; 0: in the order of the set")
+    seed: int = key("of the order")
+    keep: str = key("correct: verified answers only; all: every whole trace")
+    ngram: int = key("words in a row that give an evaluation item away")
+    prompt_similarity: float | None = key(
+        "Jaccard similarity from which prompts are the same; null: no search"
     )
-    reasoning: str | None = field(
-        metadata={"help": "column of the reasoning; null: it is a span of the response"}
-    )
-    open: str | None = field(metadata={"help": "what opens the span"})
-    close: str | None = field(metadata={"help": "what closes the span"})
-    strip: list[str] = field(metadata={"help": "marks to take out of the final part"})
-    reference: str | None = field(metadata={"help": "column of the right answer; null: none"})
-    limit: int | None = field(metadata={"help": "rows to read; null: all"})
-    shuffle_buffer: int = field(
-        metadata={"help": "rows held to draw the next one from; 0: in the order of the set"}
-    )
-    seed: int = field(metadata={"help": "of the order"})
-    keep: str = field(metadata={"help": "correct: verified answers only; all: every whole trace"})
-    ngram: int = field(metadata={"help": "words in a row that give an evaluation item away"})
-    prompt_similarity: float | None = field(
-        metadata={"help": "Jaccard similarity from which prompts are the same; null: no search"}
-    )
-    trace_similarity: float | None = field(
-        metadata={"help": "the same for traces of one prompt; null: only identical ones go"}
+    trace_similarity: float | None = key(
+        "the same for traces of one prompt; null: only identical ones go"
     )
 
 
@@ -90,36 +72,30 @@ class PublishedSettings:
 class RunSettings:
     """Settings of a choice among the traces of a run; every key is set in the YAML."""
 
-    output_dir: str = field(metadata={"help": "run directory of the chosen traces"})
-    arm: str = field(metadata={"help": "name of the teacher in all tables"})
-    source: str = field(metadata={"help": "run"})
-    run: str = field(metadata={"help": "run directory of the traces to choose from"})
-    policy: str = field(
-        metadata={"help": "as_is, concise, fixed_length, length_shuffled: see docs/traces.md"}
+    output_dir: str = key("run directory of the chosen traces")
+    arm: str = key("name of the teacher in all tables")
+    source: str = key("run")
+    run: str = key("run directory of the traces to choose from")
+    policy: str = key("as_is, concise, fixed_length, length_shuffled: see docs/traces.md")
+    min_samples: int = key("prompts with fewer traces are left out; set all arms to the same")
+    max_remaining: float | None = key(
+        "share of what the policy removes that may remain; null: only report it"
     )
-    min_samples: int = field(
-        metadata={"help": "prompts with fewer traces are left out; set all arms to the same"}
-    )
-    max_remaining: float | None = field(
-        metadata={"help": "share of what the policy removes that may remain; null: only report it"}
-    )
-    seed: int = field(metadata={"help": "of what is chosen at random"})
+    seed: int = key("of what is chosen at random")
 
 
 @dataclass
 class WorkedSettings:
     """Settings of worked solutions by rule; every key is set in the YAML."""
 
-    output_dir: str = field(metadata={"help": "run directory of the traces"})
-    arm: str = field(metadata={"help": "name of the teacher in all tables"})
-    source: str = field(metadata={"help": "worked"})
-    prompts: str = field(metadata={"help": "training prompts in compact wording"})
-    style: dict[str, Any] = field(metadata={"help": "fields of handan.tiny.solutions.TraceStyle"})
-    model_name_or_path: str = field(
-        metadata={"help": "a model of the embedded world; only its tokenizer is used"}
-    )
-    samples: int = field(metadata={"help": "traces of each prompt"})
-    seed: int = field(metadata={"help": "of the style and of the format 'mixed'"})
+    output_dir: str = key("run directory of the traces")
+    arm: str = key("name of the teacher in all tables")
+    source: str = key("worked")
+    prompts: str = key("training prompts in compact wording")
+    style: dict[str, Any] = key("fields of handan.tiny.solutions.TraceStyle")
+    model_name_or_path: str = key("a model of the embedded world; only its tokenizer is used")
+    samples: int = key("traces of each prompt")
+    seed: int = key("of the style and of the format 'mixed'")
 
     def trace_style(self, place: str = "style") -> TraceStyle:
         """``style``, checked."""
@@ -133,15 +109,8 @@ KINDS: dict[str, type] = {
     "worked": WorkedSettings,
 }
 # Bounds of numbers, whichever source has them.
-MINIMA = {
-    "samples": 1,
-    "max_new_tokens": 1,
-    "batch_size": 1,
-    "temperature": 0,
-    "ngram": 1,
-    "shuffle_buffer": 0,
-}
-SHARES = ("top_p", "prompt_similarity", "trace_similarity")
+MINIMA = dict.fromkeys(("samples", "max_new_tokens", "batch_size", "ngram"), 1)
+MINIMA |= dict.fromkeys(("temperature", "shuffle_buffer"), 0)
 
 
 def load(path: Path) -> Any:
@@ -169,15 +138,15 @@ def check(settings: Any, place: str) -> Any:
     if KINDS.get(settings.source) is not type(settings):
         raise UserError(f"{place}: set 'source' in the YAML itself; it decides about other keys")
     keep = getattr(settings, "keep", "all")
-    if keep not in KEEP:
-        raise UserError(f"{place}: keep is '{keep}'; use {' or '.join(KEEP)}")
-    for key, least in MINIMA.items():
-        if (value := getattr(settings, key, least)) < least:
-            raise UserError(f"{place}: {key} is {value}; give at least {least}")
-    for key in SHARES:
-        value = getattr(settings, key, None)
+    if keep not in ("correct", "all"):
+        raise UserError(f"{place}: keep is '{keep}'; use correct or all")
+    for name, least in MINIMA.items():
+        if (value := getattr(settings, name, least)) < least:
+            raise UserError(f"{place}: {name} is {value}; give at least {least}")
+    for name in ("top_p", "prompt_similarity", "trace_similarity"):
+        value = getattr(settings, name, None)
         if value is not None and not 0 < value <= 1:
-            raise UserError(f"{place}: {key} is {value}; give a number above 0 and at most 1")
+            raise UserError(f"{place}: {name} is {value}; give a number above 0 and at most 1")
     if isinstance(settings, WorkedSettings):
         settings.trace_style(f"{place}: style")
     if isinstance(settings, PublishedSettings):
