@@ -1,16 +1,4 @@
-"""Recognise evaluation items and near duplicates among training prompts.
-
-An item is found in three ways, because items differ. *Whole*: the prompt is an item's question or
-one of its paraphrases, word by word. *Sum*: '0101 + 0011' stands in the prompt; such items are
-shorter than any n-gram, so the operands are looked for, and where they could as well be decimal
-('101 + 11') the prompt must speak of binary numbers. *N-gram*, for the items that are told in
-sentences: some words in a row occur in one item and no other; words that several items share are
-the task's instruction and say nothing.
-
-Texts are near duplicates if the Jaccard similarity of their runs of words is high (MinHash), *and*
-they carry the same label: the numbers of a prompt, for problems that differ in nothing but their
-numbers are other problems, and of a trace the prompt it answers.
-"""
+"""Recognise evaluation items and near duplicates among training prompts (docs/traces.md)."""
 
 import re
 from collections.abc import Iterable
@@ -22,18 +10,15 @@ from handan.tasks.base import Item
 from handan.tasks.digits import DIGIT_TASKS
 from handan.tasks.wording import words
 
-ARITHMETIC = {*binary.BINARY_TASKS, *DIGIT_TASKS}
 NUMERAL = re.compile(r"[01]+")
 # What may stand between two operands, or between 'subtract 0011 from 0101'.
-OPERATORS = {operation.symbol for operation in binary.OPERATIONS.values()} - {"*"}
-OPERATORS |= {binary.TIMES}
+OPERATORS = {of.symbol for of in binary.OPERATIONS.values()} - {"*"} | {binary.TIMES}
 CONNECTIVES = {"and", "from", "by", "to", "with", "into"}
 FILLERS = {"the", "binary", "number", "numbers"}
 BINARY_CUE = re.compile(
     r"\bbinary\b|\bbase[- ]?(?:2|two)\b|[01]\)?_\{?\(?2\b|\u2082|\b0b[01]", re.I
 )
 EQUATION_CUE = {"true", "false", "correct", "incorrect", "right", "wrong", "verify", "valid"}
-EQUATION_WORDS = 12  # a prompt of so few words around an equation asks about it
 
 SHINGLE_WORDS = 3
 NUM_PERMUTATIONS = 128  # similarity is estimated within about .09 (one standard error, at .5)
@@ -70,11 +55,10 @@ def _ngrams(n: int) -> dict[tuple[str, ...], Item]:
     Arithmetic is left out: 'answer with the result as a binary number' after the second operand
     occurs in few items, and yet says nothing about the first.
     """
+    arithmetic = {*binary.BINARY_TASKS, *DIGIT_TASKS}
     owner: dict[tuple[str, tuple[str, ...]], Item | None] = {}
     for item in human_items():
-        if item.task in ARITHMETIC:
-            continue
-        for text in wordings(item):
+        for text in () if item.task in arithmetic else wordings(item):
             for gram in _runs(words(text), n):
                 if owner.setdefault((item.task, gram), item) is not item:
                     owner[item.task, gram] = None
@@ -88,19 +72,16 @@ def _runs(of: list[str], n: int) -> Iterable[tuple[str, ...]]:
 def contaminated(question: str, ngram: int | None = None) -> tuple[str, Item] | None:
     """Give the reason why a prompt must not be trained on and the item it matches, or None.
 
-    Args:
-        question: the prompt in natural language.
-        ngram: length of the runs of words that are compared; None leaves them out.
-
-    Returns:
-        ``same_question``, ``same_sum`` or ``shared_ngram``, and the item.
+    ``ngram`` is the length of the runs of words that are compared; None leaves them out. The
+    reasons are ``same_question``, ``same_sum`` and ``shared_ngram``.
     """
     of = words(question)
     if item := _whole().get(tuple(of)):
         return "same_question", item
     if item := _sum_in(of, bool(BINARY_CUE.search(question))):
         return "same_sum", item
-    if len(of) <= EQUATION_WORDS or EQUATION_CUE & set(of):
+    # A prompt of so few words around an equation asks about it.
+    if len(of) <= 12 or EQUATION_CUE & set(of):
         for five in _runs(of, 5):
             if item := _equations().get(five):
                 return "same_sum", item
@@ -124,14 +105,11 @@ def _sum_in(of: list[str], speaks_of_binary: bool) -> Item | None:
         if not (joined and NUMERAL.fullmatch(a) and NUMERAL.fullmatch(b)):
             continue
         padded = len(a) >= binary.BITS <= len(b)
-        no_decimal = padded and ("0" in (a[0], b[0]) or operator)
-        if not (no_decimal or speaks_of_binary):
-            continue
-        x, y = int(a, 2), int(b, 2)
-        keys = [(between, x, y)] if operator else [(None, x, y), (None, y, x)]
-        for key in keys:
-            if item := _operands().get(key):
-                return item
+        if speaks_of_binary or (padded and ("0" in (a[0], b[0]) or operator)):
+            x, y = int(a, 2), int(b, 2)
+            for key in [(between, x, y)] if operator else [(None, x, y), (None, y, x)]:
+                if item := _operands().get(key):
+                    return item
     return None
 
 
@@ -143,8 +121,7 @@ def numbers_in(text: str) -> tuple[str, ...]:
 class NearDuplicates:
     """Remember texts, and tell which ones resemble one seen before.
 
-    Args:
-        similarity: Jaccard similarity from which texts count as the same; None finds none.
+    ``similarity`` is the Jaccard similarity from which texts are the same; None finds none.
     """
 
     def __init__(self, similarity: float | None) -> None:
@@ -157,13 +134,7 @@ class NearDuplicates:
             self.index = MinHashLSH(threshold=similarity, num_perm=NUM_PERMUTATIONS)
 
     def match(self, key: str, text: str, label: Any) -> str | None:
-        """Key of a near duplicate that was seen before; without one, remember this text.
-
-        Args:
-            key: a name for the text, used once.
-            text: what is compared.
-            label: only texts of equal labels can be duplicates.
-        """
+        """Key of a near duplicate with an equal label; without one, remember this text."""
         if self.index is None:
             return None
         sketch = _signature(text)

@@ -30,61 +30,35 @@ DEFAULT_SOURCE = {
 
 @dataclass(frozen=True)
 class ItemNorm:
-    """Human performance on one item; the columns of ``<task>.<source>.csv`` after the item's key.
+    """Human performance on one item; the columns of ``<task>.<source>.csv`` after its key."""
 
-    Attributes:
-        n: trials that enter the response times.
-        accuracy: share of right answers among all valid trials; None where no answer is right, or
-            none is scored.
-        mean_rt_s: mean response time in seconds.
-        mean_log_rt: mean natural logarithm of the response time in seconds.
-        se_log_rt: its standard error over trials; None for a single trial.
-        mean_log_rt_centred: the mean without who saw the item (``centred_log_rt``); None in a table
-            that lacks it.
-    """
-
-    n: int
-    accuracy: float | None
+    n: int  # trials that enter the response times
+    accuracy: float | None  # of all valid trials; None where no answer is right or none is scored
     mean_rt_s: float
-    mean_log_rt: float
-    se_log_rt: float | None
-    mean_log_rt_centred: float | None
+    mean_log_rt: float  # natural logarithm of seconds
+    se_log_rt: float | None  # over trials; None for a single trial
+    mean_log_rt_centred: float | None  # ``centred_log_rt``; None in a table that lacks it
 
 
 @dataclass(frozen=True)
 class Norms:
-    """The norms of one task from one source; but for ``items`` the columns of ``summary.csv``.
-
-    Attributes:
-        source: short name of the study, as in README.md.
-        items: item key to ``ItemNorm``; in ``summary.csv`` their number.
-        participants: those with at least one kept trial.
-        trials: valid trials (parsable, within the bounds of response time).
-        trials_kept: those that enter the response times.
-        reliability: of the items' mean log response times (``split_half_reliability``); neither
-            clipped nor made positive; None where the trials are too few to tell.
-        reliability_low, reliability_high: 95 % interval; None where the items are too few.
-        splits: number of random splits.
-        rule: the cleaning rule in words.
-        reliability_centred, reliability_centred_low, reliability_centred_high: of centred means.
-        order_slope: change of log time from a trial to the next.
-    """
+    """The norms of one task from one source; but for ``items`` the columns of ``summary.csv``."""
 
     task: str
-    source: str
-    items: dict[str, ItemNorm]
-    participants: int
-    trials: int
-    trials_kept: int
-    reliability: float | None
-    reliability_low: float | None
+    source: str  # short name of the study, as in README.md
+    items: dict[str, ItemNorm]  # by key; in ``summary.csv`` their number
+    participants: int  # with at least one kept trial
+    trials: int  # valid ones: parsable, within the bounds of response time
+    trials_kept: int  # those that enter the response times
+    reliability: float | None  # of the mean log times, not clipped; None with too few trials
+    reliability_low: float | None  # 95 % interval; None where the items are too few
     reliability_high: float | None
-    splits: int
-    rule: str
-    reliability_centred: float | None
+    splits: int  # random ones (``split_half_reliability``)
+    rule: str  # of cleaning, in words
+    reliability_centred: float | None  # of centred means
     reliability_centred_low: float | None
     reliability_centred_high: float | None
-    order_slope: float | None
+    order_slope: float | None  # change of log time from a trial to the next
 
 
 ITEM_COLUMNS = ["item", *(field.name for field in fields(ItemNorm))]
@@ -106,7 +80,7 @@ def load(task: str, source: str | None = None, directory: Path = PACKAGED) -> No
         task: the task's name.
         source: the study; None for the one in ``DEFAULT_SOURCE``, or the first in the folder. A
             path that ends with '.csv' is a table of ``compute``, whatever the directory.
-        directory: where ``compute`` wrote its tables; the packaged ones by default.
+        directory: of tables by ``compute``.
     """
     if source and source.endswith(".csv"):
         directory, source = Path(source).parent, Path(source).stem.removeprefix(f"{task}.")
@@ -121,9 +95,8 @@ def load(task: str, source: str | None = None, directory: Path = PACKAGED) -> No
     if source not in of_task:
         raise UserError(f"no norms of '{task}' from '{source}'; sources: {', '.join(of_task)}")
     path = directory / f"{task}.{source}.csv"
-    items = {
-        row["item"]: ItemNorm(**_values(ItemNorm, row, path)) for row in _rows(path, ITEM_COLUMNS)
-    }
+    rows = _rows(path, ITEM_COLUMNS)
+    items = {row["item"]: ItemNorm(**_values(ItemNorm, row, path)) for row in rows}
     summary = _values(Norms, of_task[source], directory / "summary.csv")
     return Norms(**summary | {"items": items})
 
@@ -148,20 +121,17 @@ def _values(kind: type, row: dict[str, str], path: Path) -> dict[str, Any]:
     """The cells of a row as the types that a dataclass declares; None for an empty optional one."""
     values: dict[str, Any] = {}
     for field in fields(kind):
-        cell = row[field.name]
-        if field.type is str or field.name == "items":
-            values[field.name] = cell
-            continue
-        if not cell and field.type == float | None:
-            values[field.name] = None
-            continue
-        try:
-            number = int(cell) if field.type is int else float(cell)
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            raise UserError(
-                f"{path}, {next(iter(row.values()))}: no number in column '{field.name}'; {CURE}"
-            )
-        values[field.name] = number
+        name, cell = field.name, row[field.name]
+        if field.type is str or name == "items":
+            values[name] = cell
+        elif not cell and field.type == float | None:
+            values[name] = None
+        else:
+            try:
+                values[name] = int(cell) if field.type is int else float(cell)
+            except ValueError:
+                values[name] = math.nan
+            if not math.isfinite(values[name]):
+                place = f"{path}, {next(iter(row.values()))}"
+                raise UserError(f"{place}: no number in column '{name}'; {CURE}")
     return values

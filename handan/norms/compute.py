@@ -31,22 +31,15 @@ from handan.norms.trials import (
     read_trials,
 )
 
-# The estimate's spread over studies grows without bound with fewer items.
-FEW_ITEMS = 10
-
 
 class Table(NamedTuple):
-    """The norms of one task from one source, as they are written.
+    """The norms of one task from one source, as they are written."""
 
-    ``name`` is ``<task>.<source>``, ``reliability`` that of the items' plain means, and ``report``
-    says in a few lines what the cleaning left out and what came of the rest.
-    """
-
-    name: str
+    name: str  # <task>.<source>
     items: list[dict[str, Any]]
     summary: dict[str, Any]
-    reliability: Reliability
-    report: str
+    reliability: Reliability  # of the items' plain means
+    report: str  # what the cleaning left out and what came of the rest
 
 
 def check_splits(splits: int, seed: int) -> None:
@@ -66,14 +59,9 @@ def compute_table(
     splits: int,
     seed: int,
 ) -> Table:
-    """Clean the trials of one task and compute its norms.
+    """Clean the trials of one task, from a file named in messages alone, and compute its norms.
 
-    Args:
-        path: the file the trials are from, for messages.
-        task, source: name the table.
-        trials, cleaning: those of the task, and which of them count.
-        splits, seed: random splits behind the reliabilities, as ``check_splits`` allows them. The
-            same trials have the same ones, whatever task, items and participants are called.
+    The same trials have the same random splits, whatever task, items and participants are called.
     """
     name = f"{task}.{source}"
     cleaned, notes = clean_task(path, name, trials, cleaning)
@@ -83,8 +71,10 @@ def compute_table(
     values, counts = participant_item_sums(kept, centred)
     for row, mean in zip(items, values.sum(axis=0) / counts.sum(axis=0), strict=True):
         row["mean_log_rt_centred"] = f"{mean:.5f}"
-    plain = _reliability(*participant_item_sums(kept), splits, seed)
-    of_centred = _reliability(values, counts, splits, seed)
+    plain, of_centred = (
+        split_half_reliability(*in_order_of_values(*sums), splits, np.random.default_rng(seed))
+        for sums in (participant_item_sums(kept), (values, counts))
+    )
     summary = {
         "task": task,
         "source": source,
@@ -108,18 +98,13 @@ def compute_table(
             f"  order of trials: {change:+.1%} time over ten trials, taken off the centred means"
         )
     elif kept[0].number is not None:
-        report.append(
-            "  order of trials: nearly the same for everybody, so not told from the items"
-        )
+        report += ["  order of trials: nearly the same for everybody, so not told from the items"]
     report += [f"  warning: {note}" for note in [*notes, *low_reliability(name, plain.value)]]
     return Table(name, items, summary, plain, "\n".join(report))
 
 
 def write_tables(output_dir: Path, tables: list[Table], keep: list[dict[str, str]]) -> None:
-    """Write ``<task>.<source>.csv`` for every table, and ``summary.csv``.
-
-    Rows ``keep`` of a former ``summary.csv`` stay unless a table replaces them.
-    """
+    """Write ``<task>.<source>.csv`` for every table, and ``summary.csv`` with rows to ``keep``."""
     summaries: list[dict[str, Any]] = [*keep, *(table.summary for table in tables)]
     rows = {(row["task"], row["source"]): row for row in summaries}
     for table in tables:
@@ -136,22 +121,20 @@ def item_table(valid: list[Trial], kept: list[Trial]) -> list[dict[str, Any]]:
             scored[trial.item].append(trial.correct)
     for trial in kept:
         times[trial.item].append(trial.rt_s)
-    rows = []
-    for item in sorted(times):
+
+    def row(item: str) -> dict[str, Any]:
         rt_s = np.array(times[item])
-        log_rt = np.log(rt_s)
-        n = len(rt_s)
-        rows.append(
-            {
-                "item": item,
-                "n": n,
-                "accuracy": f"{np.mean(scored[item]):.4f}" if scored[item] else None,
-                "mean_rt_s": f"{rt_s.mean():.3f}",
-                "mean_log_rt": f"{log_rt.mean():.5f}",
-                "se_log_rt": f"{log_rt.std(ddof=1) / math.sqrt(n):.5f}" if n > 1 else None,
-            }
-        )
-    return rows
+        log_rt, n = np.log(rt_s), len(rt_s)
+        return {
+            "item": item,
+            "n": n,
+            "accuracy": f"{np.mean(scored[item]):.4f}" if scored[item] else None,
+            "mean_rt_s": f"{rt_s.mean():.3f}",
+            "mean_log_rt": f"{log_rt.mean():.5f}",
+            "se_log_rt": f"{log_rt.std(ddof=1) / math.sqrt(n):.5f}" if n > 1 else None,
+        }
+
+    return [row(item) for item in sorted(times)]
 
 
 def participant_item_sums(kept: list[Trial], log_rt: Array | None = None) -> tuple[Array, Array]:
@@ -168,11 +151,6 @@ def participant_item_sums(kept: list[Trial], log_rt: Array | None = None) -> tup
     np.add.at(values, (row, column), log_rt)
     np.add.at(counts, (row, column), 1)
     return values, counts
-
-
-def _reliability(values: Array, counts: Array, splits: int, seed: int) -> Reliability:
-    sums = in_order_of_values(values, counts)
-    return split_half_reliability(*sums, splits, np.random.default_rng(seed))
 
 
 def _in_columns(name: str, found: Reliability) -> dict[str, str | None]:
@@ -218,13 +196,12 @@ def compute(
     """Compute the norms of every task of a file, print what was left out, and write them.
 
     Response times are those of correct trials in tasks with a scored trial, unless ``all_trials``;
-    of all valid trials in others. The other rules are those of ``Cleaning``.
+    of all valid trials in others. The other rules are those of ``Cleaning``. Nothing is written
+    before all is computed; rows of other tasks and sources in ``summary.csv`` stay.
 
     Args:
         path: trials in the columns of ``read_trials``.
         source: short name of the study; with the task it names a table.
-        output_dir: gets the tables; rows of other tasks and sources in its ``summary.csv`` stay.
-        floor_s, ceiling_s, all_trials, trim_sd, least_trials: the cleaning.
         splits: number of random splits behind each reliability.
         seed: every table has its own random stream, so that none depends on the others.
     """
@@ -245,18 +222,16 @@ def compute(
         print(table.report, flush=True)
         if rules.trim_sd is not None:
             print(_trim_warning(of_task, rules))
-        if table.reliability.value is not None and len(table.items) < FEW_ITEMS:
-            print(
-                f"  warning: {len(table.items)} items; with under ten the reliability says little"
-            )
+        number = len(table.items)
+        # The estimate's spread over studies grows without bound with fewer items.
+        if table.reliability.value is not None and number < 10:
+            print(f"  warning: {number} items; with under ten the reliability says little")
         tables.append(table)
     write_tables(output_dir, tables, keep)
     written = {table.name for table in tables}
     former = [f"{row['task']}.{row['source']}" for row in keep]
-    if others := [name for name in former if name not in written]:
-        print(
-            f"note: summary.csv keeps the tables of earlier calls: {printable(', '.join(others))}"
-        )
+    if others := printable(", ".join(name for name in former if name not in written)):
+        print(f"note: summary.csv keeps the tables of earlier calls: {others}")
     return tables
 
 

@@ -1,9 +1,7 @@
 """Item means: their split-half reliability, and means without who saw which item.
 
 Where people answer different items, an item's mean log time also says how fast the people were
-who happened to see it; centred log times are without that (README.md, *Centred means*). A
-participant with few trials on a task is centred on a mean that these trials themselves make up,
-which draws items towards the middle by 1 / their number.
+who happened to see it; centred log times are without that (README.md, *Centred means*).
 """
 
 import math
@@ -17,16 +15,9 @@ from handan.norms.trials import Trial
 Array = NDArray[np.float64]
 Groups = NDArray[np.intp]  # group of every trial, from 0
 
-INTERVAL_RESAMPLES = 1000
 INTERVAL_SPLITS = 500
-# With more resamples undefined than this share, those that are left say too little.
-MAX_UNDEFINED = 0.05
-
 # Below this most of the differences between items are noise, and so is what is divided by it.
 MIN_RELIABILITY = 0.3
-
-MIN_PARTICIPANTS = 4
-MIN_SHARED_ITEMS = 3
 # Item means closer than a millionth of the time are the same: what is left is rounding.
 _CONSTANT_VARIANCE = 1e-12
 # Closer to -1 than this, Spearman-Brown divides by rounding.
@@ -35,26 +26,13 @@ _MIN_DENOMINATOR = 1e-9
 _CHUNK = 2_000_000
 
 
-# With less of the variance of trial numbers left beside participants and items, their order is as
-# good as fixed, and what it does cannot be told from what the items do.
-MIN_FREE_ORDER = 0.01
-_MAX_SWEEPS = 1_000
-_SETTLED = 1e-10
-
-
 class Reliability(NamedTuple):
-    """A reliability with its 95 % interval; None where it is undefined.
+    """A reliability with its 95 % interval; None where it is undefined."""
 
-    Attributes:
-        value: neither clipped nor made positive.
-        low, high: the interval; both or none are None.
-        why: why something is undefined, or what the interval leaves out; empty if nothing is.
-    """
-
-    value: float | None
+    value: float | None  # neither clipped nor made positive
     low: float | None
     high: float | None
-    why: str
+    why: str  # something is undefined, or left out of the interval; else empty
 
 
 def split_half_reliability(
@@ -85,7 +63,7 @@ def split_half_reliability(
         rng: source of randomness.
     """
     num_participants, num_items = counts_participant_item.shape
-    if num_participants < MIN_PARTICIPANTS:
+    if num_participants < 4:
         return _undefined(f"{num_participants} participants; halves need at least four")
     # Centring changes no correlation and keeps the sums of squares below accurate.
     centre = values_participant_item.sum() / counts_participant_item.sum()
@@ -98,7 +76,7 @@ def split_half_reliability(
         half = (ranks < num_participants // 2).astype(float)
         first, second = (_means(of, values, counts_participant_item) for of in (half, 1 - half))
         num_shared = (np.isfinite(first) & np.isfinite(second)).sum(axis=1)
-        num_few += int(np.count_nonzero(num_shared < MIN_SHARED_ITEMS))
+        num_few += int(np.count_nonzero(num_shared < 3))
         corrected.append(_corrected(np.ones((1, num_items)), first, second)[0])
         if start < INTERVAL_SPLITS:
             few = slice(None, INTERVAL_SPLITS - start)
@@ -115,7 +93,7 @@ def split_half_reliability(
             "or exactly opposite to the other half's"
         )
     value = float(estimates.mean())
-    draws = rng.integers(num_items, size=(INTERVAL_RESAMPLES, num_items))
+    draws = rng.integers(num_items, size=(1000, num_items))
     weights = np.stack([np.bincount(draw, minlength=num_items) for draw in draws]).astype(float)
     first, second = (np.concatenate(halves) for halves in zip(*for_interval, strict=True))
     resampled = _corrected(weights, first, second).mean(axis=1)
@@ -123,7 +101,7 @@ def split_half_reliability(
     why = ""
     if left_out := len(resampled) - len(known):
         why = f"{left_out} of {len(resampled)} resamples of the items undefined"
-    if left_out > MAX_UNDEFINED * len(resampled):
+    if left_out > 0.05 * len(resampled):
         return Reliability(value, None, None, f"{why}: no interval")
     low, high = np.percentile(known, [2.5, 97.5])
     return Reliability(value, float(low), float(high), why and f"{why}, left out of the interval")
@@ -132,11 +110,7 @@ def split_half_reliability(
 def in_order_of_values(
     values_participant_item: Array, counts_participant_item: Array
 ) -> tuple[Array, Array]:
-    """Sort participants and items of the two tables by their values.
-
-    Random divisions are of places, so that the order decides them: this one leaves the names of
-    participants and items without a say.
-    """
+    """Sort participants and items of the two tables, so that their names decide no division."""
     values, counts = values_participant_item, counts_participant_item
     for _ in values.shape:  # participants first, then, on the turned tables, items
         # Squares, because the sums of centred times are the same for everybody.
@@ -204,8 +178,7 @@ def centred_log_rt(kept: list[Trial]) -> tuple[Array, float | None]:
     """
     x = np.array([math.log(trial.rt_s) for trial in kept])
     participants = np.unique([trial.participant for trial in kept], return_inverse=True)[1]
-    slope = None
-    adjusted = x
+    slope, adjusted = None, x
     if all(trial.number is not None for trial in kept):
         t = np.array([trial.number for trial in kept], dtype=float)
         items = np.unique([trial.item for trial in kept], return_inverse=True)[1]
@@ -226,11 +199,11 @@ def _slope(x: Array, t: Array, participants: Groups, items: Groups) -> float | N
     """
     free = within = _less_means(t, participants)
     scale = float(np.abs(within).max(initial=0.0))
-    for _ in range(_MAX_SWEEPS):
+    for _ in range(1_000):
         before = free
         free = _less_means(_less_means(free, items), participants)
-        if np.abs(free - before).max(initial=0.0) <= _SETTLED * scale:
+        if np.abs(free - before).max(initial=0.0) <= 1e-10 * scale:
             break
-    if (free @ free) <= MIN_FREE_ORDER * (within @ within):
-        return None
-    return float(free @ x / (free @ free))
+    # With so little left, the order is as good as fixed and cannot be told from the items.
+    fixed = (free @ free) <= 0.01 * (within @ within)
+    return None if fixed else float(free @ x / (free @ free))

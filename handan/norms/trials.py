@@ -1,10 +1,4 @@
-"""Trials: reading anyone's, and the rules by which they count.
-
-A file of trials is a CSV, one row a trial, in the columns ``task,item,participant`` and ``rt_s``
-(seconds) or ``rt_ms`` (milliseconds), ``correct`` where answers are scored and ``trial`` where the
-order is known (``docs/own-data.md``). The published sources are cleaned by the same rules;
-README.md gives the reasons.
-"""
+"""Trials: reading anyone's (docs/own-data.md), and the rules by which they count (README.md)."""
 
 import math
 import statistics
@@ -18,43 +12,21 @@ from handan.csv_input import TRUTH, check_header, plain_number, read_cells
 from handan.errors import UserError
 
 REQUIRED = ("task", "item", "participant")
-# Columns of response times, in units to the second.
-TIMES = {"rt_s": 1, "rt_ms": 1000}
+TIMES = {"rt_s": 1, "rt_ms": 1000}  # columns of response times, in units to the second
 COLUMNS = (*REQUIRED, *TIMES, "correct", "trial")
-
-# Medians beyond these bounds are taken for the other unit.
-MAX_MEDIAN_RT_S = 100
-MIN_MEDIAN_RT_MS = 200
 # A participant whose median is so many times that of the others is taken to be in another unit, and
 # so are trials that are so many times off, if there are more of them than a few stray ones.
-ODD_PARTICIPANT = 100
-MIN_TRIALS_OF_PARTICIPANT = 3
-ODD_TRIAL = 300
-MAX_STRAY, MAX_STRAY_SHARE = 4, 0.01
-
-# Medians outside these are named: few tasks of a study are so short or long, and wrong units are.
-SHORT_MEDIAN_S, LONG_MEDIAN_S = 0.3, 100.0
-# A pile of trials at the longest time: so many within this share of it (equal ones, or those of a
-# deadline that a screen meets to a frame), and so many times more than in the next band below.
-PILES = ((1e-6, 3), (0.01, 10))
-PILE_EXCESS = 3
+ODD_PARTICIPANT, ODD_TRIAL = 100, 300
 
 
 class Trial(NamedTuple):
-    """One answer of one participant to an item, by its key.
-
-    Attributes:
-        rt_s: response time in seconds; NaN where the source records none or contradicts itself.
-        correct: None where the item has no right answer.
-        number: place of the trial among those of its participant, from whatever number on; None
-            where the order is not known.
-    """
+    """One answer of one participant to an item, by its key."""
 
     participant: str
     item: str
-    rt_s: float
-    correct: bool | None
-    number: float | None = None
+    rt_s: float  # NaN where the source records none or contradicts itself
+    correct: bool | None  # None where the item has no right answer
+    number: float | None = None  # place among the trials of its participant, where it is known
 
 
 def read_trials(path: Path) -> tuple[dict[str, list[Trial]], list[str]]:
@@ -82,21 +54,16 @@ def read_trials(path: Path) -> tuple[dict[str, list[Trial]], list[str]]:
         _check_unit(path, task, of_task, time_column)
     notes = []
     if unknown := [name or "(no name)" for name in header if name not in COLUMNS]:
-        notes.append(f"{path}: ignored unknown columns: {', '.join(unknown)}")
+        notes += [f"{path}: ignored unknown columns: {', '.join(unknown)}"]
     presented = Counter((task, t.participant, t.item) for task in trials for t in trials[task])
     if num_repeated := presented.total() - len(presented):
-        notes.append(
-            f"{path}: {num_repeated} rows repeat a participant and item of another row; they count "
-            "as repeated presentations"
-        )
+        rows_repeat = f"{num_repeated} rows repeat a participant and item of another row"
+        notes += [f"{path}: {rows_repeat}; they count as repeated presentations"]
     return trials, notes
 
 
 def check_file_name(place: str, what: str, name: str) -> None:
-    """Check a name that becomes part of the name of a table's file.
-
-    A source has no dot, so that the last part of ``<task>.<source>.csv`` is the source.
-    """
+    """Check a name that becomes part of ``<task>.<source>.csv``; a source has no dot at all."""
     _check_printable(place, what, name)
     forbidden = '/\\:*?"<>|' + ("." if what == "source" else "")
     found = next((mark for mark in forbidden if mark in name), None)
@@ -108,8 +75,7 @@ def check_file_name(place: str, what: str, name: str) -> None:
 
 
 def _time_column(path: Path, header: list[str]) -> str:
-    missing = [name for name in REQUIRED if name not in header]
-    if missing:
+    if missing := [name for name in REQUIRED if name not in header]:
         raise UserError(
             f"{path}: no column {', '.join(missing)}; found: {', '.join(header)}: rename "
             "or add it in line 1, or remove what stands above the line that names the columns"
@@ -166,12 +132,10 @@ def _check_unit(path: Path, task: str, trials: list[Trial], time_column: str) ->
     """Check that the median is one of the unit that the column is named after."""
     median = statistics.median(trial.rt_s for trial in trials) * TIMES[time_column]
     found = f"{path}: the median {time_column} of task '{task}' is {median:g}, probably "
-    if time_column == "rt_s" and median > MAX_MEDIAN_RT_S:
-        raise UserError(
-            f"{found}milliseconds: name the column rt_ms, or convert times that truly are so long "
-            "to it"
-        )
-    if time_column == "rt_ms" and median < MIN_MEDIAN_RT_MS:
+    if time_column == "rt_s" and median > 100:
+        convert = "convert times that truly are so long to it"
+        raise UserError(f"{found}milliseconds: name the column rt_ms, or {convert}")
+    if time_column == "rt_ms" and median < 200:
         raise UserError(f"{found}seconds: name the column rt_s")
 
 
@@ -190,7 +154,7 @@ def _check_one_unit(task: str, trials: list[Trial], places: list[str], time_colu
     strange = {
         name
         for name, median_s in medians.items()
-        if len(times_s[name]) >= MIN_TRIALS_OF_PARTICIPANT and is_off(median_s, ODD_PARTICIPANT)
+        if len(times_s[name]) >= 3 and is_off(median_s, ODD_PARTICIPANT)
     }
     odd = [row for row, trial in enumerate(trials) if is_off(trial.rt_s, ODD_TRIAL)]
     if strange:
@@ -199,7 +163,7 @@ def _check_one_unit(task: str, trials: list[Trial], places: list[str], time_colu
             f"the medians of {len(strange)} of {len(medians)} participants, such as "
             f"'{trials[row].participant}', are over {ODD_PARTICIPANT} times off"
         )
-    elif len(odd) > max(MAX_STRAY, MAX_STRAY_SHARE * len(trials)):
+    elif len(odd) > max(4, 0.01 * len(trials)):
         row = odd[0]
         found = f"{len(odd)} of {len(trials)} trials are over {ODD_TRIAL} times off"
     else:
@@ -217,9 +181,8 @@ class Cleaning:
     """The rules, in the order in which they are applied.
 
     Attributes:
-        floor_s, ceiling_s: shortest and longest valid response time, both included. A trial
-            outside them, or without a time, counts nowhere. All other rules leave a trial out of
-            the response times only, not out of the accuracy.
+        floor_s, ceiling_s: shortest and longest valid response time. A trial outside them, or
+            without a time, counts nowhere; the other rules leave the accuracy alone.
         correct_only: wrong answers are left out; unscored ones stay.
         trim_sd: leave out a participant's trials whose log response time is further than this many
             standard deviations (n - 1) from the mean of that participant's; None: no trimming.
@@ -247,8 +210,8 @@ class Cleaning:
     @property
     def rule(self) -> str:
         """The rules in words."""
-        parts = ["correct trials" if self.correct_only else "all trials"]
-        parts.append(f"{self.floor_s:g} to {self.ceiling_s:g} s")
+        which = "correct trials" if self.correct_only else "all trials"
+        parts = [which, f"{self.floor_s:g} to {self.ceiling_s:g} s"]
         if self.trim_sd is not None:
             parts.append(f"within {self.trim_sd:g} SD of the participant's mean log time")
         if self.least_trials > 1:
@@ -257,17 +220,11 @@ class Cleaning:
 
 
 class Cleaned(NamedTuple):
-    """Trials after cleaning.
+    """Trials after cleaning."""
 
-    Attributes:
-        valid: those that enter the accuracy.
-        kept: those that enter the response times.
-        left_out: number of trials by rule, in order; one that is not kept is counted once.
-    """
-
-    valid: list[Trial]
-    kept: list[Trial]
-    left_out: dict[str, int]
+    valid: list[Trial]  # those that enter the accuracy
+    kept: list[Trial]  # those that enter the response times
+    left_out: dict[str, int]  # number by the rule that did it first
 
     @property
     def counts(self) -> str:
@@ -287,32 +244,25 @@ def clean(trials: list[Trial], cleaning: Cleaning) -> Cleaned:
     if num_missing := sum(math.isnan(trial.rt_s) for trial in trials):
         left_out["without a response time"] = num_missing
     kept = valid
-
-    def keep(rule: str, remaining: list[Trial]) -> list[Trial]:
-        left_out[rule] = len(kept) - len(remaining)
-        return remaining
-
     if cleaning.correct_only:
-        kept = keep("with a wrong answer", [t for t in kept if t.correct is not False])
+        kept = [trial for trial in kept if trial.correct is not False]
+        left_out["with a wrong answer"] = len(valid) - len(kept)
     if cleaning.trim_sd is not None:
+        before, kept = kept, _trimmed(kept, cleaning.trim_sd)
         rule = f"further than {cleaning.trim_sd:g} SD from the participant's mean"
-        kept = keep(rule, _trimmed(kept, cleaning.trim_sd))
+        left_out[rule] = len(before) - len(kept)
     if cleaning.least_trials > 1:
-        num_trials = Counter(trial.item for trial in kept)
-        kept = keep(
-            f"of items with under {cleaning.least_trials} trials left",
-            [trial for trial in kept if num_trials[trial.item] >= cleaning.least_trials],
-        )
+        before, num_trials = kept, Counter(trial.item for trial in kept)
+        kept = [trial for trial in kept if num_trials[trial.item] >= cleaning.least_trials]
+        rule = f"of items with under {cleaning.least_trials} trials left"
+        left_out[rule] = len(before) - len(kept)
     return Cleaned(valid, kept, left_out)
 
 
 def clean_task(
     path: Path, name: str, trials: list[Trial], cleaning: Cleaning
 ) -> tuple[Cleaned, list[str]]:
-    """Clean the trials of one task, with a sentence for each thing that makes the times doubtful.
-
-    ``path`` and ``name``, what the trials are called, are for messages.
-    """
+    """Clean the trials of one task; also one sentence for each thing that makes times doubtful."""
     cleaned = clean(trials, cleaning)
     times = [trial.rt_s for trial in trials if not math.isnan(trial.rt_s)]
     median_s = statistics.median(times) if times else cleaning.floor_s
@@ -324,7 +274,7 @@ def clean_task(
             f"({cleaned.counts}); add some or change the rules{unit}"
         )
     doubts = _deadline(name, cleaned)
-    if not SHORT_MEDIAN_S <= median_s <= LONG_MEDIAN_S:
+    if not 0.3 <= median_s <= 100.0:
         doubts.append(f"{name}: the median response time is {median_s:g} s: is the unit right?")
     return cleaned, doubts
 
@@ -333,10 +283,11 @@ def _deadline(name: str, cleaned: Cleaned) -> list[str]:
     """A sentence on trials that pile up at the longest time, as those cut at a deadline do."""
     times = [trial.rt_s for trial in cleaned.valid]
     longest_s = max(times)
-    for band, least in PILES:
+    # So many within this share of it: equal ones, or those that a screen cuts to a frame.
+    for band, least in ((1e-6, 3), (0.01, 10)):
         from_s, below_s = (1 - band) * longest_s, (1 - 2 * band) * longest_s
         num_pile = sum(time >= from_s for time in times)
-        if num_pile >= max(least, PILE_EXCESS * sum(below_s <= time < from_s for time in times)):
+        if num_pile >= max(least, 3 * sum(below_s <= time < from_s for time in times)):
             num_items = len({trial.item for trial in cleaned.valid if trial.rt_s >= from_s})
             counted = sum(trial.rt_s >= from_s for trial in cleaned.kept)
             return [
@@ -353,14 +304,12 @@ def _trimmed(trials: list[Trial], trim_sd: float) -> list[Trial]:
     log_rt: dict[str, list[float]] = {}
     for trial in trials:
         log_rt.setdefault(trial.participant, []).append(math.log(trial.rt_s))
-    bounds = {}
-    for participant, values in log_rt.items():
-        sd = statistics.stdev(values) if len(values) > 1 else 0.0
-        # A participant whose times are all the same keeps them, whatever the rounding.
-        bounds[participant] = statistics.fmean(values), trim_sd * sd + 1e-12
-
-    def within(trial: Trial) -> bool:
-        mean, most = bounds[trial.participant]
-        return abs(math.log(trial.rt_s) - mean) <= most
-
-    return [trial for trial in trials if within(trial)]
+    means = {name: statistics.fmean(values) for name, values in log_rt.items()}
+    sds = {name: statistics.stdev(of) if len(of) > 1 else 0.0 for name, of in log_rt.items()}
+    # A participant whose times are all the same keeps them, whatever the rounding.
+    return [
+        trial
+        for trial in trials
+        if abs(math.log(trial.rt_s) - means[trial.participant])
+        <= trim_sd * sds[trial.participant] + 1e-12
+    ]

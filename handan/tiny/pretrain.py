@@ -2,12 +2,7 @@
 
     python -m handan.tiny.pretrain --config handan/tiny/pretraining/base.yaml --output_dir DIR
 
-This loop is deliberately bare: a base model is where an experiment begins, not an arm of it, and
-Muon on the matrices with AdamW on the rest learns this world about one and a half times as fast as
-AdamW alone. Everything is fixed by the seed and counted in steps, so a rebuild with the same
-versions and one thread gives the same bytes on the CPU; on a GPU it is the same training, but not
-the same bytes. ``run.json`` says what it took; running the same command again does nothing once it
-is finished, and begins anew if it is not.
+A rebuild with the same versions and one thread gives the same bytes on the CPU, not on a GPU.
 """
 
 import argparse
@@ -36,21 +31,9 @@ from handan.tiny.solutions import TraceStyle, check_style, trace_words
 
 @dataclasses.dataclass(frozen=True)
 class Pretraining:
-    """One pretraining run; every field is set in its YAML.
+    """One pretraining run; sizes of problems are as in ``random_problem``."""
 
-    Attributes:
-        families: share of each family in the corpus, by name.
-        widths, decimal_digits, premises: sizes of the problems, as in ``random_problem``.
-        architecture, hidden_size, num_layers, num_heads: as in ``make_model``.
-        num_steps: optimizer steps.
-        tokens_per_step: padded tokens in a batch, at most.
-        muon_lr: learning rate of Muon, for the matrices inside the layers.
-        adamw_lr: learning rate of AdamW, for embeddings, head and norms.
-        seed: of weights, corpus and order.
-        device: one of ``DEVICES``; auto is a GPU if there is one.
-    """
-
-    families: dict[str, float]
+    families: dict[str, float]  # share of each family in the corpus, by name
     widths: list[int]
     style: TraceStyle
     architecture: str
@@ -58,18 +41,17 @@ class Pretraining:
     num_layers: int
     num_heads: int
     num_steps: int
-    tokens_per_step: int
-    muon_lr: float
-    adamw_lr: float
-    seed: int
+    tokens_per_step: int  # padded tokens in a batch, at most
+    muon_lr: float  # for the matrices inside the layers
+    adamw_lr: float  # for embeddings, head and norms
+    seed: int  # of weights, corpus and order
     decimal_digits: list[int] = dataclasses.field(default_factory=lambda: list(DECIMAL_DIGITS))
     premises: list[int] = dataclasses.field(default_factory=lambda: list(PREMISES))
-    device: str = "cpu"
+    device: str = "cpu"  # auto is a GPU if there is one
 
 
 STAGE = "pretraining"  # in run.json and config.yaml
 DEVICES = ("cpu", "cuda", "auto")
-CHUNK = 4096  # sequences that are sorted by length together
 
 
 def corpus(
@@ -101,7 +83,7 @@ def batches(
     stream = corpus(settings, vocabulary, refused)
     order = random.Random(settings.seed + 1)
     while True:
-        chunk = sorted((next(stream) for _ in range(CHUNK)), key=lambda row: len(row[0]))
+        chunk = sorted((next(stream) for _ in range(4096)), key=lambda row: len(row[0]))
         groups: list[list[tuple[list[int], int]]] = [[]]
         for row in chunk:
             if len(row[0]) * (len(groups[-1]) + 1) > settings.tokens_per_step:
@@ -129,10 +111,7 @@ def device_of(settings: Pretraining) -> str:
 
 
 def pretrain(settings: Pretraining, output_dir: Path) -> None:
-    """Train, and save model and tokenizer in transformers' own layout.
-
-    Nothing is done where it is finished already; what was not finished begins anew.
-    """
+    """Train, and save model and tokenizer; again only if it was not finished, then from anew."""
     check_style(settings.style, "style")
     device = device_of(settings)
     config = dataclasses.asdict(settings)
@@ -189,12 +168,9 @@ def _train(settings: Pretraining, output_dir: Path, device: str) -> dict:
         processed += int((input_ids != pad).sum())
         smooth = loss.item() if step == 1 else 0.98 * smooth + 0.02 * loss.item()
         if step % 200 == 0 or step == settings.num_steps:
-            seconds = time.monotonic() - started
-            print(
-                f"step {step}/{settings.num_steps}  loss {smooth:.3f}  "
-                f"{tokens / 1e6:.2f} M trained tokens  {seconds:.0f} s",
-                flush=True,
-            )
+            progress = f"step {step}/{settings.num_steps}  loss {smooth:.3f}"
+            trained = f"{tokens / 1e6:.2f} M trained tokens  {time.monotonic() - started:.0f} s"
+            print(f"{progress}  {trained}", flush=True)
     model.save_pretrained(output_dir)
     tokenizer.save_pretrained(output_dir)
     size = size_of(model)

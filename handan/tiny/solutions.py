@@ -109,7 +109,9 @@ def trace_words(steps: list[list[str]], style: TraceStyle, rng: random.Random) -
                 wrong = True  # goes on, and finds it in the re-check
                 continue
         out += [*step, ","]
-    verdicts = ["no", "ok"] if wrong else ["ok"] if rng.random() < style.recheck_rate else []
+    verdicts = ["no"] if wrong else []
+    if wrong or rng.random() < style.recheck_rate:
+        verdicts.append("ok")
     for verdict in verdicts:
         out += [*rng.choice(words.recheck), *concise_words(steps), verdict]
     return out

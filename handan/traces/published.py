@@ -21,7 +21,6 @@ from handan.traces.rows import Parts, Unusable, as_row, check_columns, open_set,
 from handan.traces.trace_settings import PublishedSettings
 
 REPORT_EVERY = 1_000
-PROMPT_COLUMNS = ("task", "item", "wording", "question", "answer")
 
 
 def import_traces(settings: PublishedSettings, world: Processes) -> None:
@@ -44,11 +43,10 @@ def import_traces(settings: PublishedSettings, world: Processes) -> None:
             write_traces(run_dir, traces, tally, **facts)
             for role, number in left_out.items():
                 print(f"{run_dir}: left out {number} messages of '{role}' in what is kept")
-            prompts = {
-                trace["item"]: {column: trace[column] for column in PROMPT_COLUMNS}
-                for trace in reversed(traces)
-            }
-            write_jsonl(run_dir / "prompts.jsonl", reversed(prompts.values()))
+            columns = ("task", "item", "wording", "question", "answer")
+            first = {trace["item"]: trace for trace in reversed(traces)}
+            prompts = [{name: one[name] for name in columns} for one in first.values()]
+            write_jsonl(run_dir / "prompts.jsonl", reversed(prompts))
         world.gather([])
 
 
