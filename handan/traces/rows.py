@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from handan.errors import UserError
 from handan.generation.formats import FORMATS
@@ -24,6 +24,8 @@ from handan.traces.trace_settings import PublishedSettings
 # Unquoted in a YAML all of these are booleans, so a set's own 'on' cannot be asked for otherwise.
 BOOLEANS = {True: ("true", "yes", "on"), False: ("false", "no", "off")}
 TEXT_PARTS = ("text", "input_text", "output_text")
+# A step of a path: into an object by a name, or a list by an entry's key and value or its place.
+Step = dict[str, str | None]
 # A list on the way of a path: its place, its entries, the one gone through, the key it is known by.
 Visit = tuple[str, list[Any], int, str | None]
 
@@ -140,21 +142,12 @@ STEP = re.compile(
 )
 
 
-class Step(NamedTuple):
-    """A step into an object by a name, or into a list by an entry's key and value or its place."""
-
-    name: str | None = None
-    key: str | None = None
-    value: str | None = None
-    at: str | None = None
-
-
 @cache
 def steps(path: str) -> tuple[Step, ...]:
     """The steps of a path such as ``messages[role=user].content``, or a column's plain name."""
     if not PATH.fullmatch(path):
-        return (Step(path),)
-    return tuple(Step(**match.groupdict()) for match in STEP.finditer(path))
+        return ({"name": path},)
+    return tuple(match.groupdict() for match in STEP.finditer(path))
 
 
 def find(row: dict, path: str, part: str) -> tuple[Any, list[Visit]]:
@@ -169,15 +162,15 @@ def find(row: dict, path: str, part: str) -> tuple[Any, list[Visit]]:
     place, visits = "", []
     for step in steps(path):
         value = opened(value)
-        if step.name is not None:
-            value = _member(value, step.name, place, part)
-            place = f"{place}.{step.name}" if place else step.name
+        if (name := step["name"]) is not None:
+            value = _member(value, name, place, part)
+            place = f"{place}.{name}" if place else name
             continue
         entries = _entries(value, place, part)
         position = _position(entries, step, place, part)
-        visits.append((place, entries, position, step.key))
+        visits.append((place, entries, position, step["key"]))
         value = sure(entries[position])
-        place += f"[{position}]" if step.key is None else f"[{step.key}={step.value}]"
+        place += f"[{position}]" if step["at"] else f"[{step['key']}={step['value']}]"
     return plain(value), visits
 
 
@@ -223,23 +216,24 @@ def _entries(value: Any, place: str, part: str) -> list[Any]:
 
 def _position(entries: list[Any], step: Step, place: str, part: str) -> int:
     """The place, from the front, of the entry that a step goes to."""
-    if step.at is not None:
-        at = int(step.at)
+    key, wanted = step["key"], step["value"]
+    if step["at"] is not None:
+        at = int(step["at"])
         if not -len(entries) <= at < len(entries):
             raise Unusable(f"no_{part}", f"'{place}' has {len(entries)} entries, none [{at}]")
         return at % len(entries)
     labels = []
     for entry in map(opened, entries):
-        label = plain(entry.get(step.key)) if isinstance(entry, dict) else None
+        label = plain(entry.get(key)) if isinstance(entry, dict) else None
         if label is None:  # nobody knows whose turn it is
-            raise Unusable(f"entry_without_{step.key}", f"an entry of '{place}' is {shown(entry)}")
+            raise Unusable(f"entry_without_{key}", f"an entry of '{place}' is {shown(entry)}")
         labels.append(label)
-    found = [i for i, label in enumerate(labels) if matches(step.value, label)]
+    found = [i for i, label in enumerate(labels) if matches(wanted, label)]
     if len(found) > 1:
-        raise Unusable("several_turns", f"'{place}' has {len(found)} of {step.key}={step.value}")
+        raise Unusable("several_turns", f"'{place}' has {len(found)} of {key}={wanted}")
     if not found:
         there = ", ".join(dict.fromkeys(map(shown, labels))) or "no entries"
-        raise Unusable(f"no_{part}", f"'{place}' has as '{step.key}' {there}, not '{step.value}'")
+        raise Unusable(f"no_{part}", f"'{place}' has as '{key}' {there}, not '{wanted}'")
     return found[0]
 
 
@@ -326,11 +320,10 @@ class _Entry:
         for where, content in (("question", question), ("reasoning", span), ("answer", answer)):
             if mark_inside := MARKUP.search(content):
                 raise Unusable("stray_markup", f"{mark_inside[0]} stands inside the {where}")
-        reference, without = None, None
         try:
-            reference = self._reference()
+            reference, without = self._reference(), None
         except Unusable as reason:
-            without = reason
+            reference, without = None, reason
         return Parts(question.strip(), span.strip(), answer.strip(), reference, without, left_out)
 
     def _value(self, path: str, part: str) -> Any:
@@ -422,9 +415,6 @@ def _cut(response: str, opening: str | None, closing: str) -> tuple[str, str]:
     return span, answer
 
 
-# The rows of a set, streamed from the hub or a file.
-
-
 def open_set(settings: PublishedSettings) -> tuple[str | None, Iterator[Any]]:
     """The commit that is read (None for a file), and the rows in their seeded order.
 
@@ -503,7 +493,7 @@ def check_columns(known: Collection[str], settings: PublishedSettings) -> None:
     """Stop where no row has a column that the YAML names; ``known`` are those that rows had."""
     parts = (settings.question, settings.response, settings.reasoning, settings.reference)
     for path in [*settings.where, *parts]:
-        if known and path is not None and path not in known and steps(path)[0].name not in known:
+        if known and path is not None and path not in known and steps(path)[0]["name"] not in known:
             raise UserError(
                 f"{settings.dataset}: there is no column '{path}'; the set has: "
                 f"{', '.join(known)}; correct the YAML"
