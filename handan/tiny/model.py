@@ -41,10 +41,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = WhitespaceSplit()
     marks = {f"{name}_token": f"<{name}>" for name in ("pad", "bos", "eos", "unk")}
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        padding_side="left",
-        clean_up_tokenization_spaces=False,
-        **marks,
+        tokenizer_object=tokenizer, padding_side="left", clean_up_tokenization_spaces=False, **marks
     )
     fast.chat_template = (
         "{{ bos_token }}{% for message in messages %} {{ message['content'] }}"
