@@ -51,20 +51,14 @@ def check_splits(splits: int, seed: int) -> None:
 
 
 def compute_table(
-    path: Path,
-    task: str,
-    source: str,
-    trials: list[Trial],
-    cleaning: Cleaning,
-    splits: int,
-    seed: int,
+    path: Path, task: str, source: str, trials: list[Trial], rules: Cleaning, splits: int, seed: int
 ) -> Table:
     """Clean the trials of one task, from a file named in messages alone, and compute its norms.
 
     The same trials have the same random splits, whatever task, items and participants are called.
     """
     name = f"{task}.{source}"
-    cleaned, notes = clean_task(path, name, trials, cleaning)
+    cleaned, notes = clean_task(path, name, trials, rules)
     kept = cleaned.kept
     centred, slope = centred_log_rt(kept)
     items = item_table(cleaned.valid, kept)
@@ -84,7 +78,7 @@ def compute_table(
         "trials_kept": len(kept),
         **_in_columns("reliability", plain),
         "splits": splits,
-        "rule": cleaning.rule,
+        "rule": rules.rule,
         **_in_columns("reliability_centred", of_centred),
         "order_slope": None if slope is None else f"{slope:.6f}",
     }
@@ -93,10 +87,8 @@ def compute_table(
         f"  reliability {_in_words(plain)}; without who saw which item {_in_words(of_centred)}",
     ]
     if slope is not None:
-        change = math.expm1(10 * slope)
-        report.append(
-            f"  order of trials: {change:+.1%} time over ten trials, taken off the centred means"
-        )
+        change = f"{math.expm1(10 * slope):+.1%} time over ten trials"
+        report += [f"  order of trials: {change}, taken off the centred means"]
     elif kept[0].number is not None:
         report += ["  order of trials: nearly the same for everybody, so not told from the items"]
     report += [f"  warning: {note}" for note in [*notes, *low_reliability(name, plain.value)]]
@@ -197,13 +189,8 @@ def compute(
 
     Response times are those of correct trials in tasks with a scored trial, unless ``all_trials``;
     of all valid trials in others. The other rules are those of ``Cleaning``. Nothing is written
-    before all is computed; rows of other tasks and sources in ``summary.csv`` stay.
-
-    Args:
-        path: trials in the columns of ``read_trials``.
-        source: short name of the study; with the task it names a table.
-        splits: number of random splits behind each reliability.
-        seed: every table has its own random stream, so that none depends on the others.
+    before all is computed; rows of other tasks and sources in ``summary.csv`` stay. Every table has
+    its own random stream of ``seed``, so that none depends on the others.
     """
     check_splits(splits, seed)
     check_file_name("--source", "source", source)

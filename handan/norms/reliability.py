@@ -29,10 +29,10 @@ _CHUNK = 2_000_000
 class Reliability(NamedTuple):
     """A reliability with its 95 % interval; None where it is undefined."""
 
-    value: float | None  # neither clipped nor made positive
-    low: float | None
-    high: float | None
-    why: str  # something is undefined, or left out of the interval; else empty
+    value: float | None = None  # neither clipped nor made positive
+    low: float | None = None
+    high: float | None = None
+    why: str = ""  # something is undefined, or left out of the interval; else empty
 
 
 def split_half_reliability(
@@ -56,15 +56,12 @@ def split_half_reliability(
     of which the latter two hold are left out of the interval and counted; over 5 % of them, as with
     under six items, and there is no interval.
 
-    Args:
-        values_participant_item: sums of log response times, shape (participants, items).
-        counts_participant_item: numbers of trials behind the sums, same shape.
-        splits: number of random divisions, at least 1.
-        rng: source of randomness.
+    The values are sums of log response times, the counts the numbers of trials behind them, both of
+    shape (participants, items).
     """
     num_participants, num_items = counts_participant_item.shape
     if num_participants < 4:
-        return _undefined(f"{num_participants} participants; halves need at least four")
+        return Reliability(why=f"{num_participants} participants; halves need at least four")
     # Centring changes no correlation and keeps the sums of squares below accurate.
     centre = values_participant_item.sum() / counts_participant_item.sum()
     values = values_participant_item - counts_participant_item * centre
@@ -82,14 +79,14 @@ def split_half_reliability(
             few = slice(None, INTERVAL_SPLITS - start)
             for_interval.append((first[few], second[few]))
     if num_few:
-        return _undefined(
-            f"in {num_few} of {splits} divisions the halves share under three items; "
+        return Reliability(
+            why=f"in {num_few} of {splits} divisions the halves share under three items; "
             "more participants must answer the same items"
         )
     estimates = np.concatenate(corrected)
     if num_bad := int(np.count_nonzero(np.isnan(estimates))):
-        return _undefined(
-            f"in {num_bad} of {splits} divisions the item means of a half are all the same, "
+        return Reliability(
+            why=f"in {num_bad} of {splits} divisions the item means of a half are all the same, "
             "or exactly opposite to the other half's"
         )
     value = float(estimates.mean())
@@ -129,10 +126,6 @@ def low_reliability(whose: str, value: float | None) -> list[str]:
     ]
 
 
-def _undefined(why: str) -> Reliability:
-    return Reliability(None, None, None, why)
-
-
 def _means(members_split_participant: Array, values: Array, counts: Array) -> Array:
     """Item means of one half in every division, shape (splits, items); NaN without a trial."""
     totals = members_split_participant @ values
@@ -169,12 +162,8 @@ def centred_log_rt(kept: list[Trial]) -> tuple[Array, float | None]:
     x - b (t - mean t of the participant) - mean (x of the participant) + mean (all x), with x the
     log time and t the number of the trial. The slope b is that of least squares of x on t with an
     effect for each participant and each item (Baayen, Davidson and Bates 2008), so that hard items
-    that come late do not make it. Without numbers b is left out.
-
-    Returns:
-        values: shape (trials,), in the order of ``kept``.
-        slope: b, change of log time from a trial to the next; None without numbers, or where the
-            order is nearly the same for everybody and b cannot be told from the items.
+    that come late do not make it. It is None and left out without numbers, or where the order is
+    nearly the same for everybody and b cannot be told from the items.
     """
     x = np.array([math.log(trial.rt_s) for trial in kept])
     participants = np.unique([trial.participant for trial in kept], return_inverse=True)[1]

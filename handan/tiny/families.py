@@ -82,6 +82,15 @@ def _column_steps(
     return steps
 
 
+def _written(
+    operator: str, family: str, key: str, prompt: list[str], answer: str, columns: list[Column]
+) -> Problem:
+    """A problem that is written in columns; its cost counts these and the carries."""
+    cost = float(len(columns) + sum(carry_out for *_, carry_out in columns))
+    steps = partial(_column_steps, operator, columns)
+    return Problem(family, key, [*prompt, "="], list(reversed(answer)), cost, steps)
+
+
 def binary_problem(operator: str, a: int, b: int, width: int, gaps: random.Random) -> Problem:
     """A binary addition or subtraction of two operands of ``width`` bits, written in columns."""
     left, right = f"{a:0{width}b}", f"{b:0{width}b}"
@@ -93,31 +102,19 @@ def binary_problem(operator: str, a: int, b: int, width: int, gaps: random.Rando
     prompt = [*gap(), operator, *gap()]
     for x, y, *_ in columns:
         prompt += [x, y, ";", *gap()]
-    added = operator == "+"
-    answer = f"{a + b:0{width + 1}b}" if added else f"{a - b:0{width}b}"
-    return Problem(
-        family="binary_addition" if added else "binary_subtraction",
-        key=f"{left}{operator}{right}",
-        prompt=[*prompt, "="],
-        answer=list(reversed(answer)),
-        analytic_cost=float(width + sum(carry_out for *_, carry_out in columns)),
-        steps=partial(_column_steps, operator, columns),
-    )
+    family, answer = "binary_addition", f"{a + b:0{width + 1}b}"
+    if operator == "-":
+        family, answer = "binary_subtraction", f"{a - b:0{width}b}"
+    return _written(operator, family, f"{left}{operator}{right}", prompt, answer, columns)
 
 
 def decimal_problem(a: int, b: int) -> Problem:
-    """A decimal addition; cost counts columns and carries."""
+    """A decimal addition."""
     width = max(len(str(a)), len(str(b)))
     columns = _columns("+", str(a).zfill(width), str(b).zfill(width), base=10)
-    written = [word for x, y, *_ in columns for word in (x, y, ";")]
-    return Problem(
-        family="decimal_addition",
-        key=f"{a}+{b}",
-        prompt=["sum", *written, "="],
-        answer=list(reversed(str(a + b).zfill(width + 1))),
-        analytic_cost=float(width + sum(carry_out for *_, carry_out in columns)),
-        steps=partial(_column_steps, "+", columns),
-    )
+    prompt = ["sum", *(word for x, y, *_ in columns for word in (x, y, ";"))]
+    answer = str(a + b).zfill(width + 1)
+    return _written("+", "decimal_addition", f"{a}+{b}", prompt, answer, columns)
 
 
 def ordering_problem(chain: list[str], order: list[int], first: str, second: str) -> Problem:
@@ -132,10 +129,10 @@ def ordering_problem(chain: list[str], order: list[int], first: str, second: str
     def steps(trace_format: str, rng: random.Random) -> list[list[str]]:
         if trace_format == "constant":
             return premises  # as many steps as there are premises, whatever the distance
-        mixed = trace_format == "mixed"
-        return [
-            step[2:] if mixed and rng.random() >= 0.5 else step for step in premises[top:bottom]
-        ]
+        walked = premises[top:bottom]
+        if trace_format != "mixed":
+            return walked
+        return [step if rng.random() < 0.5 else step[2:] for step in walked]
 
     breaks = sum(abs(a - b) != 1 for a, b in itertools.pairwise(order))
     return Problem(

@@ -2,16 +2,10 @@
 
 from typing import Any
 
+import transformers
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
-from transformers import (
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-    Qwen3Config,
-    Qwen3ForCausalLM,
-)
 
 from handan.errors import UserError
 from handan.tiny.families import GAP, NAMES
@@ -22,12 +16,12 @@ from handan.tiny.solutions import DIALECTS
 SPECIAL = ["<pad>", "<bos>", "<eos>", "<unk>"]
 WORDS = ["<think>", "</think>", *"0123456789", *NAMES, *"+-=;,?>", GAP, "carry", "borrow", "sum"]
 ARCHITECTURES: dict[str, tuple[Any, Any]] = {
-    "qwen3": (Qwen3Config, Qwen3ForCausalLM),
-    "llama": (LlamaConfig, LlamaForCausalLM),
+    "qwen3": (transformers.Qwen3Config, transformers.Qwen3ForCausalLM),
+    "llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM),
 }
 
 
-def make_tokenizer() -> PreTrainedTokenizerFast:
+def make_tokenizer() -> transformers.PreTrainedTokenizerFast:
     """A word-level tokenizer whose chat template opens the thinking span, as R1's does."""
     spoken = [
         word
@@ -40,7 +34,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = WhitespaceSplit()
     marks = {f"{name}_token": f"<{name}>" for name in ("pad", "bos", "eos", "unk")}
-    fast = PreTrainedTokenizerFast(
+    fast = transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, padding_side="left", clean_up_tokenization_spaces=False, **marks
     )
     fast.chat_template = (

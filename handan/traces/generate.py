@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from handan import rundir
 from handan.errors import UserError
@@ -29,12 +29,8 @@ COLUMNS = ("task", "item", "sample", "correct", "reasoning_tokens", "reasoning_c
 COLUMNS += ("counted_by", "text", "completion_ids")
 
 
-class Reading(NamedTuple):
-    """The parts of an engine by which a response is read."""
-
-    tokenizer: Any
-    form: ReasoningFormat
-    ends: list[int]
+# The parts of an engine by which a response is read: its tokenizer, format and ends.
+Reading = tuple[Any, ReasoningFormat, list[int]]
 
 
 def generate_traces(settings: GenerateSettings, world: Processes) -> None:
@@ -73,7 +69,7 @@ def generate_traces(settings: GenerateSettings, world: Processes) -> None:
 def _filter(
     run_dir: Path, questions: Sequence[TaskItem], engine: Engine, settings: GenerateSettings
 ) -> None:
-    reading = Reading(engine.tokenizer, engine.form, engine.ends)
+    reading = (engine.tokenizer, engine.form, engine.ends)
     tokenizer = tokenizer_fingerprint(engine.tokenizer) if engine.tokenizer else None
     generations = read_keyed(run_dir / "generations.jsonl", KEY)
     by_key = {(q.item.task, q.item.key): q for q in questions}
@@ -143,11 +139,8 @@ def _reason_to_drop(row: dict, keep: str) -> str | None:
     return "ungraded" if row["correct"] is None else "wrong"
 
 
-# Worked solutions by rule: the traces of a teacher whose every habit is known.
-
-
 def write_worked(settings: WorkedSettings, world: Processes) -> None:
-    """Write worked solutions of all prompts."""
+    """Write worked solutions by rule of all prompts: a teacher whose every habit is known."""
     prompts = Path(settings.prompts)
     style = settings.trace_style()
     questions = load_prompts(prompts)
@@ -162,7 +155,7 @@ def write_worked(settings: WorkedSettings, world: Processes) -> None:
     form = choose_for(name, AUTO, tokenizer)
     if form.open is None or form.close is None:
         raise UserError(f"{name}: marks no reasoning; give a model of the embedded world")
-    reading = Reading(tokenizer, form, ends_of(name, None, tokenizer))
+    reading = (tokenizer, form, ends_of(name, None, tokenizer))
     fingerprint = tokenizer_fingerprint(tokenizer)
     facts = {
         "style": asdict(style),

@@ -151,11 +151,7 @@ def steps(path: str) -> tuple[Step, ...]:
 
 
 def find(row: dict, path: str, part: str) -> tuple[Any, list[Visit]]:
-    """Follow a path to a value, and note the lists on the way.
-
-    A name asks every entry of a list. Text on the way that is JSON is read as what it holds.
-    ``part`` is what is looked for, as it stands in the reasons.
-    """
+    """Follow a path to a value, and note the lists on the way; ``part`` is how reasons call it."""
     if path in row:
         return plain(row[path]), []
     value: Any = row

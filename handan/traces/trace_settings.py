@@ -149,12 +149,8 @@ def check(settings: Any, place: str) -> Any:
             raise UserError(f"{place}: {name} is {value}; give a number above 0 and at most 1")
     if isinstance(settings, WorkedSettings):
         settings.trace_style(f"{place}: style")
-    if isinstance(settings, PublishedSettings):
-        _check_columns(settings, place)
-    return settings
-
-
-def _check_columns(settings: PublishedSettings, place: str) -> None:
+    if not isinstance(settings, PublishedSettings):
+        return settings
     if (settings.reasoning is None) != (settings.close is not None):
         raise UserError(
             f"{place}: give either 'reasoning', the column, or 'open' and 'close', the marks "
@@ -173,3 +169,4 @@ def _check_columns(settings: PublishedSettings, place: str) -> None:
             f"{place}: without a column of reference answers nothing can be verified; set "
             "keep: all, or name the column as 'reference'"
         )
+    return settings
