@@ -72,8 +72,7 @@ def _runs(of: list[str], n: int) -> Iterable[tuple[str, ...]]:
 def contaminated(question: str, ngram: int | None = None) -> tuple[str, Item] | None:
     """Give the reason why a prompt must not be trained on and the item it matches, or None.
 
-    ``ngram`` is the length of the runs of words that are compared; None leaves them out. The
-    reasons are ``same_question``, ``same_sum`` and ``shared_ngram``.
+    ``ngram`` is the length of the runs of words that are compared; None leaves them out.
     """
     of = words(question)
     if item := _whole().get(tuple(of)):
@@ -137,7 +136,13 @@ class NearDuplicates:
         """Key of a near duplicate with an equal label; without one, remember this text."""
         if self.index is None:
             return None
-        sketch = _signature(text)
+        from datasketch import MinHash
+
+        found = text.casefold().split()  # all of them are one run if they are fewer
+        last = max(1, len(found) - SHINGLE_WORDS + 1)
+        shingles = {" ".join(found[i : i + SHINGLE_WORDS]) for i in range(last)}
+        sketch = MinHash(num_perm=NUM_PERMUTATIONS)
+        sketch.update_batch([shingle.encode() for shingle in shingles])
         # The index proposes; the estimate decides, since the index has a soft threshold.
         for other in sorted(self.index.query(sketch)):
             before, its_label = self.seen[other]
@@ -146,15 +151,3 @@ class NearDuplicates:
         self.index.insert(key, sketch)
         self.seen[key] = (sketch, label)
         return None
-
-
-def _signature(text: str) -> Any:
-    """MinHash of a text's runs of three words; of all its words if it has fewer."""
-    from datasketch import MinHash
-
-    found = text.casefold().split()
-    last = max(1, len(found) - SHINGLE_WORDS + 1)
-    shingles = {" ".join(found[i : i + SHINGLE_WORDS]) for i in range(last)}
-    sketch = MinHash(num_perm=NUM_PERMUTATIONS)
-    sketch.update_batch([shingle.encode() for shingle in shingles])
-    return sketch

@@ -74,13 +74,9 @@ def available(directory: Path = PACKAGED) -> list[tuple[str, str]]:
 
 
 def load(task: str, source: str | None = None, directory: Path = PACKAGED) -> Norms:
-    """Load the norms of a task.
+    """Load the norms of a task, by default from ``DEFAULT_SOURCE`` or the first in the folder.
 
-    Args:
-        task: the task's name.
-        source: the study; None for the one in ``DEFAULT_SOURCE``, or the first in the folder. A
-            path that ends with '.csv' is a table of ``compute``, whatever the directory.
-        directory: of tables by ``compute``.
+    A ``source`` that ends with '.csv' is the path of a table of ``compute``.
     """
     if source and source.endswith(".csv"):
         directory, source = Path(source).parent, Path(source).stem.removeprefix(f"{task}.")

@@ -18,10 +18,6 @@ Groups = NDArray[np.intp]  # group of every trial, from 0
 INTERVAL_SPLITS = 500
 # Below this most of the differences between items are noise, and so is what is divided by it.
 MIN_RELIABILITY = 0.3
-# Item means closer than a millionth of the time are the same: what is left is rounding.
-_CONSTANT_VARIANCE = 1e-12
-# Closer to -1 than this, Spearman-Brown divides by rounding.
-_MIN_DENOMINATOR = 1e-9
 # Numbers held at once while dividing: 16 MB for each temporary array.
 _CHUNK = 2_000_000
 
@@ -95,9 +91,8 @@ def split_half_reliability(
     first, second = (np.concatenate(halves) for halves in zip(*for_interval, strict=True))
     resampled = _corrected(weights, first, second).mean(axis=1)
     known = resampled[np.isfinite(resampled)]
-    why = ""
-    if left_out := len(resampled) - len(known):
-        why = f"{left_out} of {len(resampled)} resamples of the items undefined"
+    left_out = len(resampled) - len(known)
+    why = f"{left_out} of {len(resampled)} resamples of the items undefined" if left_out else ""
     if left_out > 0.05 * len(resampled):
         return Reliability(value, None, None, f"{why}: no interval")
     low, high = np.percentile(known, [2.5, 97.5])
@@ -151,8 +146,9 @@ def _corrected(weights_resample_item: Array, first: Array, second: Array) -> Arr
         squares_y = total(y * y) - sum_y**2 / n
         products = total(x * y) - sum_x * sum_y / n
         r = products / np.sqrt(squares_x * squares_y)
-        spread = np.minimum(squares_x, squares_y) > _CONSTANT_VARIANCE * n
-        defined = spread & (1 + r > _MIN_DENOMINATOR)
+        # Item means closer than a millionth of the time are the same, but for rounding.
+        spread = np.minimum(squares_x, squares_y) > 1e-12 * n
+        defined = spread & (1 + r > 1e-9)
         return np.asarray(np.where(defined, 2 * r / (1 + r), np.nan))
 
 

@@ -30,15 +30,20 @@ class Trial(NamedTuple):
 
 
 def read_trials(path: Path) -> tuple[dict[str, list[Trial]], list[str]]:
-    """Read trials by task in order of appearance, and one sentence for each thing let pass.
-
-    Let pass are unknown columns, and further trials of a participant on an item, which are taken
-    for repeated presentations. Names of columns may be in capitals.
-    """
+    """Read trials by task in order of appearance, and one sentence for each thing let pass."""
     header, rows = read_cells(path)
     header = [name.lower() if name.lower() in COLUMNS else name for name in header]
     check_header(f"{path}, line 1", header)
-    time_column = _time_column(path, header)
+    if missing := [name for name in REQUIRED if name not in header]:
+        raise UserError(
+            f"{path}: no column {', '.join(missing)}; found: {', '.join(header)}: rename "
+            "or add it in line 1, or remove what stands above the line that names the columns"
+        )
+    times = [name for name in TIMES if name in header]
+    if not times:
+        raise UserError(f"{path}: no column rt_s (seconds) or rt_ms (milliseconds); add one")
+    if len(times) > 1:
+        raise UserError(f"{path}: columns rt_s and rt_ms; remove one of them")
     trials: dict[str, list[Trial]] = {}
     places: dict[str, list[str]] = {}
     for place, cells in rows:
@@ -47,11 +52,10 @@ def read_trials(path: Path) -> tuple[dict[str, list[Trial]], list[str]]:
             _check_printable(place, column, row[column])
         if row["task"] not in trials:
             check_file_name(place, "task", row["task"])
-        trials.setdefault(row["task"], []).append(_trial(place, row, time_column))
+        trials.setdefault(row["task"], []).append(_trial(place, row, times[0]))
         places.setdefault(row["task"], []).append(place)
     for task, of_task in trials.items():
-        _check_one_unit(task, of_task, places[task], time_column)
-        _check_unit(path, task, of_task, time_column)
+        _check_unit(path, task, of_task, places[task], times[0])
     notes = []
     if unknown := [name or "(no name)" for name in header if name not in COLUMNS]:
         notes += [f"{path}: ignored unknown columns: {', '.join(unknown)}"]
@@ -74,20 +78,6 @@ def check_file_name(place: str, what: str, name: str) -> None:
         )
 
 
-def _time_column(path: Path, header: list[str]) -> str:
-    if missing := [name for name in REQUIRED if name not in header]:
-        raise UserError(
-            f"{path}: no column {', '.join(missing)}; found: {', '.join(header)}: rename "
-            "or add it in line 1, or remove what stands above the line that names the columns"
-        )
-    times = [name for name in TIMES if name in header]
-    if not times:
-        raise UserError(f"{path}: no column rt_s (seconds) or rt_ms (milliseconds); add one")
-    if len(times) > 1:
-        raise UserError(f"{path}: columns rt_s and rt_ms; remove one of them")
-    return times[0]
-
-
 def _trial(place: str, row: Mapping[str, str], time_column: str) -> Trial:
     if not row[time_column]:
         raise UserError(f"{place}: empty {time_column}; fill it in or remove the row")
@@ -103,13 +93,9 @@ def _trial(place: str, row: Mapping[str, str], time_column: str) -> Trial:
             f"{place}: correct is '{row['correct']}'; use true, false, 1, 0, or leave it empty "
             "where no answer is right or it is unknown"
         )
-    return Trial(
-        participant=row["participant"],
-        item=row["item"],
-        rt_s=time / TIMES[time_column],
-        correct=TRUTH[correct] if correct else None,
-        number=_number(place, "trial", row["trial"]) if "trial" in row else None,
-    )
+    truth = TRUTH[correct] if correct else None
+    number = _number(place, "trial", row["trial"]) if "trial" in row else None
+    return Trial(row["participant"], row["item"], time / TIMES[time_column], truth, number)
 
 
 def _number(place: str, column: str, cell: str) -> float:
@@ -128,19 +114,10 @@ def _check_printable(place: str, what: str, name: str) -> None:
         raise UserError(f"{place}: {what} '{name}' has a control or invisible character; remove it")
 
 
-def _check_unit(path: Path, task: str, trials: list[Trial], time_column: str) -> None:
-    """Check that the median is one of the unit that the column is named after."""
-    median = statistics.median(trial.rt_s for trial in trials) * TIMES[time_column]
-    found = f"{path}: the median {time_column} of task '{task}' is {median:g}, probably "
-    if time_column == "rt_s" and median > 100:
-        convert = "convert times that truly are so long to it"
-        raise UserError(f"{found}milliseconds: name the column rt_ms, or {convert}")
-    if time_column == "rt_ms" and median < 200:
-        raise UserError(f"{found}seconds: name the column rt_s")
-
-
-def _check_one_unit(task: str, trials: list[Trial], places: list[str], time_column: str) -> None:
-    """Check that no participant, and no part of the trials, is in another unit than the rest."""
+def _check_unit(
+    path: Path, task: str, trials: list[Trial], places: list[str], time_column: str
+) -> None:
+    """Check that all participants and trials are in one unit, and in that of the column."""
     times_s: dict[str, list[float]] = {}
     for trial in trials:
         times_s.setdefault(trial.participant, []).append(trial.rt_s)
@@ -151,12 +128,10 @@ def _check_one_unit(task: str, trials: list[Trial], places: list[str], time_colu
     def is_off(time_s: float, factor: float) -> bool:
         return not usual_s / factor < time_s < usual_s * factor
 
-    strange = {
-        name
-        for name, median_s in medians.items()
-        if len(times_s[name]) >= 3 and is_off(median_s, ODD_PARTICIPANT)
-    }
+    often = [name for name, times in times_s.items() if len(times) >= 3]
+    strange = {name for name in often if is_off(medians[name], ODD_PARTICIPANT)}
     odd = [row for row, trial in enumerate(trials) if is_off(trial.rt_s, ODD_TRIAL)]
+    unit, found = TIMES[time_column], ""
     if strange:
         row = next(row for row, trial in enumerate(trials) if trial.participant in strange)
         found = (
@@ -166,34 +141,34 @@ def _check_one_unit(task: str, trials: list[Trial], places: list[str], time_colu
     elif len(odd) > max(4, 0.01 * len(trials)):
         row = odd[0]
         found = f"{len(odd)} of {len(trials)} trials are over {ODD_TRIAL} times off"
-    else:
-        return
-    unit = TIMES[time_column]
-    raise UserError(
-        f"{places[row]}: {time_column} is {trials[row].rt_s * unit:g}, but participants of task "
-        f"'{task}' usually take {usual_s * unit:g}; {found}: give all times in one unit and "
-        "without marks between thousands, or remove these rows"
-    )
+    if found:
+        raise UserError(
+            f"{places[row]}: {time_column} is {trials[row].rt_s * unit:g}, but participants of "
+            f"task '{task}' usually take {usual_s * unit:g}; {found}: give all times in one unit "
+            "and without marks between thousands, or remove these rows"
+        )
+    median = statistics.median(trial.rt_s for trial in trials) * unit
+    found = f"{path}: the median {time_column} of task '{task}' is {median:g}, probably "
+    if time_column == "rt_s" and median > 100:
+        convert = "convert times that truly are so long to it"
+        raise UserError(f"{found}milliseconds: name the column rt_ms, or {convert}")
+    if time_column == "rt_ms" and median < 200:
+        raise UserError(f"{found}seconds: name the column rt_s")
 
 
 @dataclass(frozen=True)
 class Cleaning:
     """The rules, in the order in which they are applied.
 
-    Attributes:
-        floor_s, ceiling_s: shortest and longest valid response time. A trial outside them, or
-            without a time, counts nowhere; the other rules leave the accuracy alone.
-        correct_only: wrong answers are left out; unscored ones stay.
-        trim_sd: leave out a participant's trials whose log response time is further than this many
-            standard deviations (n - 1) from the mean of that participant's; None: no trimming.
-        least_trials: items with fewer trials left than this are left out.
+    A trial outside the first two, or without a time, counts nowhere; the others leave accuracy
+    alone. Standard deviations are those (n - 1) of a participant's log response times.
     """
 
-    floor_s: float
-    ceiling_s: float
-    correct_only: bool
-    trim_sd: float | None = None
-    least_trials: int = 1
+    floor_s: float  # shortest valid response time
+    ceiling_s: float  # longest
+    correct_only: bool  # wrong answers are left out; unscored ones stay
+    trim_sd: float | None = None  # most from the participant's mean; None: no trimming
+    least_trials: int = 1  # items with fewer left are left out
 
     def __post_init__(self) -> None:
         # Every comparison with NaN is false, so NaN is refused too.
@@ -273,30 +248,26 @@ def clean_task(
             f"{path}: {'too few' if cleaned.kept else 'no'} usable trials for {name} "
             f"({cleaned.counts}); add some or change the rules{unit}"
         )
-    doubts = _deadline(name, cleaned)
-    if not 0.3 <= median_s <= 100.0:
-        doubts.append(f"{name}: the median response time is {median_s:g} s: is the unit right?")
-    return cleaned, doubts
-
-
-def _deadline(name: str, cleaned: Cleaned) -> list[str]:
-    """A sentence on trials that pile up at the longest time, as those cut at a deadline do."""
+    doubts = []
     times = [trial.rt_s for trial in cleaned.valid]
     longest_s = max(times)
-    # So many within this share of it: equal ones, or those that a screen cuts to a frame.
+    # Trials cut at a deadline pile up: so many are equal, or within the share that a frame takes.
     for band, least in ((1e-6, 3), (0.01, 10)):
         from_s, below_s = (1 - band) * longest_s, (1 - 2 * band) * longest_s
         num_pile = sum(time >= from_s for time in times)
         if num_pile >= max(least, 3 * sum(below_s <= time < from_s for time in times)):
             num_items = len({trial.item for trial in cleaned.valid if trial.rt_s >= from_s})
             counted = sum(trial.rt_s >= from_s for trial in cleaned.kept)
-            return [
+            doubts.append(
                 f"{name}: {num_pile} trials on {num_items} items end at its longest time, "
                 f"{longest_s:g} s, and {counted} of them are in the means; if that is a deadline, "
                 "people needed longer: leave these items out, for without these trials they look "
                 "easier than they are"
-            ]
-    return []
+            )
+            break
+    if not 0.3 <= median_s <= 100.0:
+        doubts.append(f"{name}: the median response time is {median_s:g} s: is the unit right?")
+    return cleaned, doubts
 
 
 def _trimmed(trials: list[Trial], trim_sd: float) -> list[Trial]:

@@ -22,10 +22,7 @@ OPERATORS = {"binary_addition": "+", "binary_subtraction": "-"}
 
 
 def item_from_problem(problem: Problem, formats: Iterable[str] = ("carry-cost",)) -> Item:
-    """An item in compact notation; its covariates hold the analytic cost and the oracle lengths.
-
-    The oracle length of a format is the number of tokens of its noise-free trace.
-    """
+    """An item in compact notation, with the number of tokens of each format's noise-free trace."""
     lengths = {
         f"oracle_tokens_{name}": float(len(concise_words(problem.steps(name, random.Random(0)))))
         for name in formats

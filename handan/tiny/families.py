@@ -8,6 +8,7 @@ tokens for every column, ``mixed`` one or the other at random (docs/embedded-wor
 import itertools
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -32,22 +33,14 @@ PREMISES = (2, 3, 3, 4)
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem of a family, before it is worded.
+    """One problem of a family, before it is worded."""
 
-    Attributes:
-        family: also the name of the task that holds its short problems.
-        key: in the notation of the human items where there are any.
-        prompt, answer: words of the compact notation.
-        analytic_cost: expected effort from the structure of the problem, arbitrary units.
-        steps: the worked solution, a list of words each, in a format; ``mixed`` draws at random.
-    """
-
-    family: str
-    key: str
-    prompt: list[str]
+    family: str  # also the name of the task that holds its short problems
+    key: str  # in the notation of the human items where there are any
+    prompt: list[str]  # words of the compact notation
     answer: list[str]
-    analytic_cost: float
-    steps: Callable[[str, random.Random], list[list[str]]]
+    analytic_cost: float  # expected effort from the structure, arbitrary units
+    steps: Callable[[str, random.Random], list[list[str]]]  # the solution in a format, in words
 
 
 # Operands of a column of a written addition or subtraction, carry in, digit below, carry out.
@@ -148,10 +141,22 @@ def ordering_problem(chain: list[str], order: list[int], first: str, second: str
 def problem_of_key(family: str, key: str) -> Problem:
     """The problem that a key stands for, with some gaps: the inverse of ``Problem.key``."""
     _check_family(family)
-    try:
-        problem = _parse(family, key)
-    except (ValueError, IndexError, TypeError):
-        problem = None
+    operator = "-" if family == "binary_subtraction" else "+"
+    problem = None
+    with suppress(ValueError, IndexError, TypeError):
+        if family == "ordering":
+            chain, stated, asked = key.split(":")
+            order = list(map(int, stated))
+            whole = sorted(order) == list(range(len(chain) - 1)) and len(set(asked)) == 2
+            if whole and set(chain) <= set(NAMES) and len(set(chain)) == len(chain):
+                problem = ordering_problem(list(chain), order, *asked)
+        elif family == "decimal_addition":
+            problem = decimal_problem(*map(int, key.split("+")))
+        else:
+            left, right = key.split(operator)
+            a, b = int(left, 2), int(right, 2)
+            if operator == "+" or a >= b:
+                problem = binary_problem(operator, a, b, len(left), random.Random(key))
     if problem is None or problem.key != key:
         raise UserError(f"'{key}' is no key of {family}; write one like '{KEYS[family]}'")
     return problem
@@ -162,23 +167,6 @@ def _check_family(family: str) -> None:
         raise UserError(f"unknown family '{family}'; known: {', '.join(FAMILIES)}")
 
 
-def _parse(family: str, key: str) -> Problem | None:
-    if family == "ordering":
-        chain, stated, asked = key.split(":")
-        order = list(map(int, stated))
-        whole = sorted(order) == list(range(len(chain) - 1)) and len(set(asked)) == 2
-        known = set(chain) <= set(NAMES) and len(set(chain)) == len(chain)
-        return ordering_problem(list(chain), order, *asked) if whole and known else None
-    operator = "-" if family == "binary_subtraction" else "+"
-    left, right = key.split(operator)
-    if family == "decimal_addition":
-        return decimal_problem(int(left), int(right))
-    a, b = int(left, 2), int(right, 2)
-    if operator == "-" and a < b:
-        return None
-    return binary_problem(operator, a, b, len(left), random.Random(key))
-
-
 def random_problem(
     family: str,
     rng: random.Random,
@@ -186,14 +174,9 @@ def random_problem(
     decimal_digits: Sequence[int] = DECIMAL_DIGITS,
     premises: Sequence[int] = PREMISES,
 ) -> Problem:
-    """Draw one problem of a family.
+    """Draw one problem of a family: its binary operands have one of these widths in bits.
 
-    Args:
-        family: one of ``FAMILIES``.
-        rng: of the draw.
-        widths: operand widths of the binary families, in bits.
-        decimal_digits: most digits of an operand of a decimal addition; both are uniform up to it.
-        premises: numbers of premises of an ordering problem, one less than its entities.
+    Decimal operands are uniform up to the digits; premises are one less than entities.
     """
     _check_family(family)
     if family == "ordering":

@@ -23,12 +23,10 @@ ARCHITECTURES: dict[str, tuple[Any, Any]] = {
 
 def make_tokenizer() -> transformers.PreTrainedTokenizerFast:
     """A word-level tokenizer whose chat template opens the thinking span, as R1's does."""
-    spoken = [
-        word
-        for dialect in DIALECTS.values()
-        for phrase in (*dialect.opening, *dialect.filler, *dialect.recheck)
-        for word in phrase
+    phrases = [
+        phrase for dialect in DIALECTS.values() for kind in dialect.values() for phrase in kind
     ]
+    spoken = [word for phrase in phrases for word in phrase]
     known = dict.fromkeys([*SPECIAL, *WORDS, *spoken, "ok", "no", "again", "wait"])
     vocabulary = {word: index for index, word in enumerate(known)}
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))

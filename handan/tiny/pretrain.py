@@ -15,14 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from torch.nn.utils import clip_grad_norm_
 
 from handan import rundir
 from handan.checkpoints import files_to_disk
 from handan.config import load_yaml
 from handan.errors import UserError, run_main
 from handan.evaluation.resource_estimate import size_of
-from handan.rundir import read_run
 from handan.tiny.evaluation_items import held_out, identity_hash
 from handan.tiny.families import DECIMAL_DIGITS, PREMISES, random_problem
 from handan.tiny.model import make_model, make_tokenizer
@@ -117,7 +115,7 @@ def pretrain(settings: Pretraining, output_dir: Path) -> None:
     config = dataclasses.asdict(settings)
     with rundir.lock(output_dir, rank=0):
         rundir.check_config(output_dir, STAGE, config)
-        if read_run(output_dir).get(STAGE, {}).get("finished"):
+        if rundir.read_run(output_dir).get(STAGE, {}).get("finished"):
             print(f"{output_dir}: finished already", flush=True)
             return
         rundir.record(output_dir, STAGE, config)
@@ -158,7 +156,7 @@ def _train(settings: Pretraining, output_dir: Path, device: str) -> dict:
         logits = model(input_ids=input_ids, use_cache=False).logits[:, :-1]
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten())
         loss.backward()
-        clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer, schedule in zip(optimizers, schedules, strict=True):
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

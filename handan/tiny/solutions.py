@@ -9,30 +9,20 @@ from dataclasses import dataclass
 from handan.errors import UserError
 from handan.tiny.families import FORMATS
 
-
-@dataclass(frozen=True)
-class Dialect:
-    """Wording of the verbose style: phrases to choose from, and the word that admits a slip."""
-
-    opening: list[list[str]]
-    filler: list[list[str]]
-    recheck: list[list[str]]
-    slip: str
-
-
+# Wording of the verbose style: phrases to choose from, and the word that admits a slip.
 DIALECTS = {
-    "plain": Dialect(
-        opening=[["ok", "let", "me", "check"], ["so"], ["now"], ["ok", "now"]],
-        filler=[["next"], ["now", "so"], ["ok"], ["so"]],
-        recheck=[["let", "me", "check", "again"], ["check", "again"]],
-        slip="again",
-    ),
-    "hesitant": Dialect(
-        opening=[["hmm", "well", "first"], ["well", "let", "me", "check"], ["hmm"], ["wait"]],
-        filler=[["well"], ["hmm"], ["hmm", "let", "me", "check"], ["first", "well"]],
-        recheck=[["wait", "check", "again"], ["hmm", "wait", "again"]],
-        slip="wait",
-    ),
+    "plain": {
+        "opening": [["ok", "let", "me", "check"], ["so"], ["now"], ["ok", "now"]],
+        "filler": [["next"], ["now", "so"], ["ok"], ["so"]],
+        "recheck": [["let", "me", "check", "again"], ["check", "again"]],
+        "slip": [["again"]],
+    },
+    "hesitant": {
+        "opening": [["hmm", "well", "first"], ["well", "let", "me", "check"], ["hmm"], ["wait"]],
+        "filler": [["well"], ["hmm"], ["hmm", "let", "me", "check"], ["first", "well"]],
+        "recheck": [["wait", "check", "again"], ["hmm", "wait", "again"]],
+        "slip": [["wait"]],
+    },
 }
 
 
@@ -40,24 +30,18 @@ DIALECTS = {
 class TraceStyle:
     """Manner of writing traces; rates of zero switch a habit off.
 
-    Attributes:
-        format: of the steps, one of ``FORMATS``.
-        direct, concise, verbose: shares of answers without any reasoning, of traces that hold the
-            steps and nothing else, and of those with an opening, fillers, slips and re-checks.
-        dialect: wording of the verbose style.
-        filler_rate: chance of a filler before a step.
-        slip_rate: chance that a step is first written wrongly.
-        recheck_rate: chance of a re-check when nothing was wrong.
+    The shares are of answers without any reasoning, of traces that hold the steps and nothing else,
+    and of those with an opening, fillers, slips and re-checks.
     """
 
-    format: str
+    format: str  # of the steps, one of ``FORMATS``
     direct: float
     concise: float
     verbose: float
-    dialect: str = "plain"
-    filler_rate: float = 0.5
-    slip_rate: float = 0.05
-    recheck_rate: float = 0.4
+    dialect: str = "plain"  # wording of the verbose style
+    filler_rate: float = 0.5  # chance of a filler before a step
+    slip_rate: float = 0.05  # chance that a step is first written wrongly
+    recheck_rate: float = 0.4  # chance of a re-check when nothing was wrong
 
 
 def check_style(style: TraceStyle, place: str) -> TraceStyle:
@@ -97,14 +81,14 @@ def trace_words(steps: list[list[str]], style: TraceStyle, rng: random.Random) -
     if manner == "concise":
         return concise_words(steps)
     words, wrong = DIALECTS[style.dialect], False
-    out = list(rng.choice(words.opening))
+    out = list(rng.choice(words["opening"]))
     for step in steps:
         if rng.random() < style.filler_rate:
-            out += rng.choice(words.filler)
+            out += rng.choice(words["filler"])
         if rng.random() < style.slip_rate:
             out += [*_slip(rng, step), ","]
             if rng.random() < 0.5:
-                out.append(words.slip)
+                out += words["slip"][0]
             else:
                 wrong = True  # goes on, and finds it in the re-check
                 continue
@@ -113,5 +97,5 @@ def trace_words(steps: list[list[str]], style: TraceStyle, rng: random.Random) -
     if wrong or rng.random() < style.recheck_rate:
         verdicts.append("ok")
     for verdict in verdicts:
-        out += [*rng.choice(words.recheck), *concise_words(steps), verdict]
+        out += [*rng.choice(words["recheck"]), *concise_words(steps), verdict]
     return out

@@ -80,11 +80,7 @@ def _mean(lengths: list[float | None]) -> float | None:
 def trace_run(
     settings: Any, world: Processes, teacher: dict | None, **facts: Any
 ) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Hold the run directory of a trace set; yields it and the settings that it records.
-
-    The first process records them, with the ``facts`` that decide the traces beside or instead of
-    settings; all leave together, so that the others find the file.
-    """
+    """Hold the run directory of a trace set, and record its settings with what else decides it."""
     run_dir = Path(settings.output_dir)
     config = asdict(settings) | facts
     del config["output_dir"]
@@ -92,7 +88,7 @@ def trace_run(
         if world.rank == 0:
             rundir.record(run_dir, "traces", config, arm=settings.arm, teacher=teacher)
         yield run_dir, config
-        world.gather([])
+        world.gather([])  # all leave together, so that the others find the file
 
 
 def write_traces(run_dir: Path, rows: list[dict], tally: Tally, **facts: Any) -> None:

@@ -101,11 +101,7 @@ def _filter(
 def trace_row(
     row: dict, question: TaskItem, reading: Reading, source: str, tokenizer: str | None
 ) -> dict:
-    """Make a line of ``traces.jsonl`` of a response that was read and graded.
-
-    ``source`` names its writer, and ``tokenizer`` is the fingerprint of that of its ids. Reasoning
-    and answer stand in it as text too, for students with another tokenizer or format.
-    """
+    """Make a line of ``traces.jsonl``, with text for students of another tokenizer or format."""
     (tokenize, form, ends), ids, item = reading, row["completion_ids"], question.item
     if ids:
         opened = opened_by_prompt(tokenize, prompt_ids(tokenize, item.question, form), form)
@@ -144,12 +140,11 @@ def write_worked(settings: WorkedSettings, world: Processes) -> None:
     prompts = Path(settings.prompts)
     style = settings.trace_style()
     questions = load_prompts(prompts)
-    for question in questions:
-        if question.wording != "compact":
-            raise UserError(
-                f"{prompts}: '{question.item.key}' of {question.item.task} has wording "
-                f"'{question.wording}'; worked traces are written for compact wording alone"
-            )
+    if other := next((q for q in questions if q.wording != "compact"), None):
+        raise UserError(
+            f"{prompts}: '{other.item.key}' of {other.item.task} has wording "
+            f"'{other.wording}'; worked traces are written for compact wording alone"
+        )
     name = settings.model_name_or_path
     tokenizer = load_tokenizer(name)
     form = choose_for(name, AUTO, tokenizer)

@@ -7,6 +7,7 @@ trained by reinforcement has the very same ones.
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -133,18 +134,14 @@ def graded(
     candidates: Iterator[Candidate], settings: PublishedSettings, tally: Tally
 ) -> list[Candidate]:
     """Grade the candidates that have a reference, and keep those that may be."""
-    pool = Pool()
 
     def outcome(candidate: Candidate) -> str | None:
         parts = candidate.parts
         return judge(parts.reference, parts.answer, pool)[0] if parts.reference else None
 
     everyone = list(candidates)
-    try:
-        with ThreadPoolExecutor(NUM_WORKERS) as threads:
-            outcomes = list(threads.map(outcome, everyone))
-    finally:
-        pool.close()
+    with closing(Pool()) as pool, ThreadPoolExecutor(NUM_WORKERS) as threads:
+        outcomes = list(threads.map(outcome, everyone))
     kept = []
     for candidate, found in zip(everyone, outcomes, strict=True):
         parts, without = candidate.parts, candidate.parts.without_reference

@@ -23,7 +23,6 @@ from handan.traces.trace_settings import PublishedSettings
 
 # Unquoted in a YAML all of these are booleans, so a set's own 'on' cannot be asked for otherwise.
 BOOLEANS = {True: ("true", "yes", "on"), False: ("false", "no", "off")}
-TEXT_PARTS = ("text", "input_text", "output_text")
 # A step of a path: into an object by a name, or a list by an entry's key and value or its place.
 Step = dict[str, str | None]
 # A list on the way of a path: its place, its entries, the one gone through, the key it is known by.
@@ -104,7 +103,8 @@ def text_of(value: Any, path: str, part: str, numbers: bool = False) -> str:
     """A value that must be text, or parts of a message that are; with ``numbers`` any scalar."""
     if is_content(value):
         for entry in value:
-            if entry["type"] not in TEXT_PARTS or not isinstance(entry.get("text"), str):
+            named = entry["type"] in ("text", "input_text", "output_text")
+            if not (named and isinstance(entry.get("text"), str)):
                 raise Unusable("other_content", f"'{path}' has a part that is {shown(entry)}")
         value = "".join(entry["text"] for entry in value)
     text = scalar(value) if numbers else value
@@ -122,15 +122,13 @@ def text_of(value: Any, path: str, part: str, numbers: bool = False) -> str:
 class _Short(reprlib.Repr):
     """Values in a message, not all of a long one, and of an object its keys alone."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxlist, self.maxstring, self.maxother = 1, 60, 60
-
     def repr_dict(self, x: dict, level: int) -> str:
         return f"an object with the keys {', '.join(map(str, x)) or '(none)'}"
 
 
-shown = _Short().repr
+_short = _Short()
+_short.maxlist, _short.maxstring, _short.maxother = 1, 60, 60
+shown = _short.repr
 
 
 # Paths from the YAML into a row.
@@ -365,25 +363,21 @@ def _column(row: dict, path: str, part: str, settings: PublishedSettings) -> Any
     reasoning may be such a list, and so may be a reference, unless it is a list of texts.
     """
     value, _ = find(row, path, part)
-    if part in ("question", "reasoning_span") or (part == "response" and not settings.reasoning):
-        return opened(value)
     texts = opened(value)
-    if part == "reference" and _is_list(texts) and all(isinstance(one, str) for one in texts):
-        return texts
-    return value
+    if part == "reference":
+        return texts if _is_list(texts) and all(isinstance(one, str) for one in texts) else value
+    apart = part == "response" and settings.reasoning is not None
+    return value if apart or part == "where" else texts
 
 
 def _left_out(row: dict, settings: PublishedSettings) -> tuple[str, ...]:
-    """The other speakers in the list that holds both question and response.
-
-    A response that does not follow its question at once answers something else too, as a tool.
-    """
+    """The other speakers in the list that holds both question and response."""
     _, asked = find(row, settings.question, "question")
     _, said = find(row, settings.response, "response")
     if not asked or not said or asked[0][0] != said[0][0]:
         return ()
     (place, entries, first, key), (_, _, last, _) = asked[0], said[0]
-    if last - first not in (0, 1):
+    if last - first not in (0, 1):  # it answers something else too, such as a tool
         found = f"in '{place}' the response is entry {last}, the question {first}"
         raise Unusable("not_adjacent", found)
     if key is None:

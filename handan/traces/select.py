@@ -133,12 +133,9 @@ def apply(
     kept: list[dict] = []
     report: dict[str, Any] = {}
     for task, items in prompts.items():
-        enough = []
+        enough = [of for of in items.values() if len(of) >= settings.min_samples]
         for of in items.values():
-            if len(of) >= settings.min_samples:
-                enough.append(of)
-                continue
-            for row in of:
+            for row in of if len(of) < settings.min_samples else []:
                 tally.drop(task, "too_few_samples", row[unit])
         if not enough:
             continue
