@@ -366,7 +366,7 @@ def _column(row: dict, path: str, part: str, settings: PublishedSettings) -> Any
     texts = opened(value)
     if part == "reference":
         return texts if _is_list(texts) and all(isinstance(one, str) for one in texts) else value
-    apart = part == "response" and settings.reasoning is not None
+    apart = part == "response" and bool(settings.reasoning)
     return value if apart or part == "where" else texts
 
 
