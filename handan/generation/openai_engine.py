@@ -16,6 +16,7 @@ from handan.config import refuse_in_text
 from handan.errors import UserError, printable
 from handan.files import content_hash
 from handan.generation import chat
+from handan.generation.chat import FailedRequest
 from handan.generation.engines import Completion, Engine, EngineSettings
 from handan.generation.formats import AUTO, FORMATS, ReasoningFormat, choose, choose_for
 from handan.generation.loading import load_tokenizer
@@ -179,7 +180,7 @@ class OpenAIEngine:
                 await asyncio.sleep(min(FIRST_PAUSE_S * 2 ** (number - 1), MAX_PAUSE_S))
             try:
                 return completion_of(await self._ask(client, request, seed))
-            except chat.FailedRequest as error:
+            except FailedRequest as error:
                 said = self._without_key(str(error))
         url = self.settings.base_url
         raise UserError(f"{url} gives no response, after {retries} retries: {said}")
@@ -212,18 +213,14 @@ class OpenAIEngine:
             why = f"{type(cause).__name__}: {cause}"
             raise UserError(f"{url} does not answer, {tries} ({why})") from None
         except _httpx().HTTPError as error:
-            raise chat.FailedRequest(
-                f"the connection broke ({type(error).__name__}: {error})"
-            ) from None
+            raise FailedRequest(f"the connection broke ({type(error).__name__}: {error})") from None
         if self._key != NO_KEY and self._key.encode() in content:
             raise UserError(f"{url} sends the key back in its answer")
         try:
             found = json.loads(content)
         except (ValueError, RecursionError):
             if content.lstrip()[:1] in (b"", b"{"):
-                raise chat.FailedRequest(
-                    "the body of the response is empty or breaks off"
-                ) from None
+                raise FailedRequest("the body of the response is empty or breaks off") from None
             found = None
         if not isinstance(found, dict):
             raise UserError(
@@ -247,7 +244,7 @@ def completion_of(found: dict) -> Completion:
     try:
         choices = chat.choices_of(found)
         if not choices:
-            raise chat.FailedRequest(f"{NOT_ONE}: it has none")
+            raise FailedRequest(f"{NOT_ONE}: it has none")
         if len(choices) > 1:
             raise UserError(f"it has {len(choices)} choices")
         usage = chat.usage_of(found)
@@ -262,7 +259,7 @@ def completion_of(found: dict) -> Completion:
             usage=usage,
             server={"served_by": served_by, "finish_reason": said.finish},
         )
-    except chat.FailedRequest:
+    except FailedRequest:
         raise
     except chat.Withheld as error:
         raise UserError(

@@ -40,15 +40,11 @@ class SeededSampling(LogitsProcessor):
     """Turn a greedy search over padded contexts into sampling with a seed for every row."""
 
     def __init__(
-        self,
-        seeds: Sequence[int],
-        temperature: float,
-        top_p: float,
-        context_length: int,
-        position: int,
+        self, seeds: Sequence[int], temperature: float, top_p: float, context: int, position: int
     ) -> None:
+        # The first token that is drawn is at ``position`` and follows ``context``, with padding.
         self.seeds = torch.tensor(seeds, dtype=torch.int64)
-        self.temperature, self.offset = temperature, position - context_length
+        self.temperature, self.offset = temperature, position - context
         self.nucleus = TopPLogitsWarper(top_p) if top_p < 1 else None
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
