@@ -1,8 +1,4 @@
-"""The ``handan`` command: everything that needs no ``accelerate launch``.
-
-Each subcommand imports what it needs when it runs, so that ``handan --help`` is instant and
-``handan align`` loads neither torch nor transformers.
-"""
+"""The ``handan`` command; each subcommand imports what it needs when it runs, to start at once."""
 
 import argparse
 import os

@@ -15,10 +15,7 @@ from handan.stopping import end_with_launcher
 
 
 class UserError(Exception):
-    """Bad input, told in one sentence: which file, line, item or key, and what to do.
-
-    Every entry point prints the sentence without a traceback and exits with code 2.
-    """
+    """Bad input, told in one sentence (which file, line, item or key; what to do), exit code 2."""
 
 
 _AGAIN = "run the same command again: what was written before is intact"

@@ -1,8 +1,4 @@
-"""From a completion to counts, status and grade.
-
-Token ids are counted as they are. Where a server gives none, its own count of reasoning tokens is
-taken, and failing that the text is tokenised again: ``counted_by`` says it for every row.
-"""
+"""From a completion to counts, status and grade; ``counted_by`` says where the counts are from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -122,10 +122,9 @@ def evaluate_policy(
     policy: Policy, run: Training, suite: Suite, sweep_dir: Path, world: Processes
 ) -> None:
     """Evaluate one policy into ``sweep_dir/step-N``, unless its checkpoint is not whole."""
-    engine = open_whole(policy, run, world)
+    engine, folder = open_whole(policy, run, world), sweep_dir / f"step-{policy.step}"
     if engine is None:
         return
-    folder = sweep_dir / f"step-{policy.step}"
     if world.rank == 0:
         write_json(folder / LEDGER, policy.budget)
     evaluate(engine, suite, folder, run.arm, policy.model, world)

@@ -1,8 +1,4 @@
-"""Reasoning formats: how each family of models marks its reasoning, and how it is recognised.
-
-Whether the prompt itself opens the span, as R1's does, is read off the ids of each prompt.
-``docs/models.md`` has the same table with what is counted how.
-"""
+"""Reasoning formats: how each family of models marks its reasoning (table in docs/models.md)."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field

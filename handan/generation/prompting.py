@@ -15,7 +15,8 @@ from handan.errors import UserError
 from handan.files import content_hash
 from handan.generation.formats import ReasoningFormat
 
-PROMPT_DATE = datetime.date(2026, 1, 1)  # what chat templates take for today
+# What chat templates take for today: a run that goes on tomorrow must ask the same prompts.
+PROMPT_DATE = datetime.date(2026, 1, 1)
 SHOWN = 60  # characters of a question in a message
 
 
@@ -48,11 +49,7 @@ class Request:
 
 
 def prompt_ids(tokenizer: Any, question: str, form: ReasoningFormat) -> tuple[int, ...]:
-    """The ids a model is given for a question: its chat template, or the bare text without one.
-
-    The template gets a fixed date: some write the day of the call into the system prompt, and a run
-    that goes on tomorrow would ask other prompts.
-    """
+    """The ids of a question in the chat template, or of the bare text without one."""
     if tokenizer.chat_template:
         ids = _templated(tokenizer, question, form)
     else:

@@ -1,8 +1,4 @@
-"""Batched generation with transformers in this process: the slowest engine and the reference.
-
-Every sample is the same after a restart, on any number of processes, and beside training, because a
-batch has a random state of its own.
-"""
+"""Batched generation with transformers: the reference, whose batches have a state of their own."""
 
 import importlib.metadata
 from collections.abc import Sequence
