@@ -1,7 +1,6 @@
 """Typed values of JSON that others wrote: logs of other programs, bodies of servers.
 
-A value of another type is a ``UserError`` that names it and never repeats long content; ``at`` puts
-the place in front.
+A value of another type is a ``UserError`` that names it and never repeats long content.
 """
 
 import contextlib
@@ -17,7 +16,6 @@ from handan.errors import UserError
 Kind = TypeVar("Kind", dict, list, str)
 
 MAX_COUNT = 10**9
-MAX_DIGITS = 30  # of a number as text
 _NUMBER = re.compile(r"-?[0-9]+(\.0*)?", re.ASCII)
 _WANTED: dict[type, str] = {dict: "a JSON object", list: "a list", str: "text"}
 _KINDS = {str: "text", int: "a number", float: "a decimal", list: "a list", dict: "an object"}
@@ -41,11 +39,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, dict]]:
-    """Yield the objects of a JSON-lines file, each with its place.
-
-    Raises:
-        UserError: the file cannot be read or is empty, or a line is not a JSON object in UTF-8.
-    """
+    """Yield the objects of a JSON-lines file, each with its place."""
     found = False
     for number, line in enumerate(read_bytes(path).split(b"\n"), start=1):
         if line.strip():
@@ -63,9 +57,8 @@ def json_object(place: str, content: bytes) -> dict:
         except UnicodeDecodeError:
             raise UserError("not UTF-8; save the file as UTF-8") from None
         except json.JSONDecodeError as error:
-            raise UserError(
-                f"not valid JSON ({error.msg} at character {error.pos}); mend it"
-            ) from None
+            found = f"{error.msg} at character {error.pos}"
+            raise UserError(f"not valid JSON ({found}); mend it") from None
         except (ValueError, RecursionError):
             # A number of thousands of digits, or thousands of brackets.
             raise UserError("JSON of absurd size or depth; remove it") from None
@@ -115,15 +108,12 @@ def text(what: str, value: object) -> str:
 
 
 def count(what: str, value: object) -> int | None:
-    """Return a count from 0 to ``MAX_COUNT``; None for null and for -1, by which some mean it.
-
-    A whole number written as text or as a decimal (``"49"``, ``49.0``) is read.
-    """
+    """Return a count, also from ``"49"`` and ``49.0``; None for null and -1, which some mean so."""
     if value is None:
         return None
     number = value
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
-        number = float(value) if len(value) < MAX_DIGITS else math.inf
+        number = float(value) if len(value) < 30 else math.inf
     if isinstance(number, bool) or not isinstance(number, int | float) or number % 1:
         raise UserError(f"{what} is {kind_of(value)}, not a whole number")
     if number == -1:

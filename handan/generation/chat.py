@@ -1,14 +1,9 @@
 """One reading of chat completions, for the engine that asks a server and for logs of responses.
 
-Servers that speak OpenAI's protocol differ: where the reasoning stands, what its tokens are counted
-as, how a failure is told, in what word a response ends. A response the model ended itself has a
-length of thought; one that was cut has at least that; one whose request failed, or that was
-withheld, has none (``docs/models.md``). Types are checked here; what leaves here is text, whole
-numbers and None.
-
-The provider's own count of reasoning tokens comes first. It may include the tags and is not
-adjusted. Text without such a count is tokenised again, which gives other lengths than the model
-generated: a few per cent for ordinary text, and whatever a wrong tokenizer gives.
+A response the model ended itself has a length of thought; a cut one has at least that; a failed or
+withheld one has none (``docs/models.md``). What leaves here is text, whole numbers and None. The
+provider's count of reasoning tokens comes first, and may include the tags; text without it is
+tokenised again, a few per cent apart for ordinary text.
 """
 
 from collections.abc import Callable
@@ -36,34 +31,23 @@ _WORDS = {
     "guardrail_intervened error_toxic language",
 }
 _CLASS = {word: name for name, words in _WORDS.items() for word in words.split()}
-# Where reasoning is set apart from the answer, first the fields that hold text.
+# Where reasoning is set apart from the answer in text.
 TEXT_FIELDS = ("reasoning", "reasoning_content", "reasoning_text", "thinking")
-BLOCK_FIELDS = ("reasoning_details", "thinking_blocks")
-# Parts of a content list; a part of another kind is told.
-ANSWER_PARTS = ("text", "output_text")
 SILENT_PARTS = ("tool_call", "tool_calls", "tool_use", "function_call", "reference")
 # Where text is in an object, and where is what stands for it.
 TEXT_IN = ("text", "content", *TEXT_FIELDS)
 HIDDEN_IN = ("data", "summary", "encrypted_content")
-# Where usage counts the reasoning.
-DETAILS = ("completion_tokens_details.", "output_tokens_details.", "")
-MAX_DEPTH = 8  # of text inside lists and objects
 _REFUSAL = "withheld (a refusal in the place of an answer)"
 # End of sequence and the tags around a span are generated, and are in no text.
 TOKENS_OUTSIDE_TEXT = 3
-# By how much a text and the tokens that were generated may differ: the larger of these.
-MAX_TOKENS_APART, MAX_SHARE_APART = 8, 0.25
-# Fewer characters than a third of the tokens are not all of a text, in any language.
-MIN_CHARACTERS = 1 / 3
+# By how much a text and the tokens that were generated may differ.
+MAX_TOKENS_APART = 8
 
 Count = Callable[[str], int]
 
 
 def class_of(word: str | None) -> str | None:
-    """Return the class of a finish reason; None where it says nothing that is known here.
-
-    Capitals, hyphens and the name of an enumeration in front (``FinishReason.STOP``) do not matter.
-    """
+    """Return the class of a finish reason in any case (``FinishReason.STOP``), if known."""
     plain = (word or "").strip().lower().rpartition(".")[2].replace("-", "_").replace(" ", "_")
     plain = plain.removeprefix("finish_reason_")
     return _CLASS.get(plain) or (FAILED if "error" in plain else None)
@@ -87,14 +71,7 @@ class Withheld(Unusable):
 
 
 class Usage(NamedTuple):
-    """A provider's counts of tokens, None where it does not count.
-
-    Attributes:
-        prompt: of the prompt.
-        generated: everything after it.
-        reasoning: of the reasoning, which may include its tags.
-        answer: the rest of ``generated``.
-    """
+    """A provider's counts of tokens; the reasoning's may include tags, ``answer`` is the rest."""
 
     prompt: int | None = None
     generated: int | None = None
@@ -106,14 +83,7 @@ UNCOUNTED = Usage()
 
 
 class Said(NamedTuple):
-    """The content of one choice.
-
-    Attributes:
-        reasoning: where it is set apart; '' if it is not, None if it is hidden: encrypted, redacted
-            or summarised.
-        text: everything else.
-        finish: why generation ended, in the server's word; None without one.
-    """
+    """The content of one choice; ``reasoning`` is '' where it is not set apart, None if hidden."""
 
     reasoning: str | None
     text: str
@@ -131,13 +101,7 @@ def choices_of(body: dict) -> list[dict]:
 
 
 def said_by(choice: dict, usage: Usage) -> Said:
-    """Read a choice, which must say something.
-
-    Raises:
-        FailedRequest: the request failed, or the response is empty and nothing was generated.
-        Withheld: by a filter.
-        UserError: it cannot be read.
-    """
+    """Read a choice; one that says nothing raises ``FailedRequest`` or ``Withheld``."""
     word = json_input.text("finish_reason", choice.get("finish_reason")) or None
     kind = class_of(word)
     if choice.get("error"):
@@ -161,30 +125,27 @@ def said_by(choice: dict, usage: Usage) -> Said:
 def read_message(message: dict) -> tuple[str | None, str]:
     """Return reasoning and text of a message, as ``Said`` has them, unless it is a refusal."""
     text, blocks = _content(message.get("content"))
-    for name in BLOCK_FIELDS:
+    for name in ("reasoning_details", "thinking_blocks"):
         value = message.get(name) or []
         blocks += value if isinstance(value, list) else [value]
     fields = [message.get(name) for name in TEXT_FIELDS]
     if any(map(_is_hidden, [*fields, *blocks])):
         return None, text
-    apart = map(_text, TEXT_FIELDS, fields)
-    reasoning = next((found for found in apart if found.strip()), "")
+    reasoning = next(filter(str.strip, map(_text, TEXT_FIELDS, fields)), "")
     reasoning = reasoning or "".join(_text("reasoning", block) for block in blocks)
     # Empty blocks stand for text that the provider keeps.
     return (None if blocks and not reasoning.strip() else reasoning), text
 
 
 def usage_of(body: dict) -> Usage:
-    """Return the counts of a response.
+    """Return the counts of a response; a prompt of 0 tokens and a count of -1 are no counts.
 
-    Most providers count reasoning as a part of the completion; some beside it, as the total then
-    shows. A prompt of 0 tokens, and a count of -1, is no count. Of several choices there is only
-    the sum, which belongs to none.
+    Of several choices there is only the sum, which belongs to none.
     """
     found = part(body, "usage", dict)
 
     def count(*names: str) -> int | None:
-        """The first that is not 0, of this name or of names inside each other."""
+        # The first that is not 0, of this name or of names inside each other.
         counts = []
         for name in names:
             outer, _, last = name.rpartition(".")
@@ -196,7 +157,8 @@ def usage_of(body: dict) -> Usage:
     if len(body["choices"]) > 1:
         return Usage(prompt=prompt or None)
     completion = count("completion_tokens", "output_tokens")
-    reasoning = count(*(f"{outer}reasoning_tokens" for outer in DETAILS))
+    details = ("completion_tokens_details.", "output_tokens_details.", "")
+    reasoning = count(*(f"{outer}reasoning_tokens" for outer in details))
     return counted(prompt, completion, reasoning, count("total_tokens"))
 
 
@@ -214,11 +176,11 @@ def counted(
 
 
 def _content(value: object) -> tuple[str, list]:
-    """The text of a message's content, and its parts that hold reasoning."""
+    """Return the text of a message's content, and its parts that hold reasoning."""
     texts, blocks = [], []
     for piece in value if isinstance(value, list) else [value]:
         kind = str(piece.get("type", "text")) if isinstance(piece, dict) else "text"
-        if kind in ANSWER_PARTS:
+        if kind in ("text", "output_text"):
             texts.append(_text("content", piece))
         elif "thinking" in kind or "reasoning" in kind:
             blocks.append(piece)
@@ -230,7 +192,7 @@ def _content(value: object) -> tuple[str, list]:
 
 
 def _is_hidden(block: object) -> bool:
-    """Whether reasoning is encrypted, redacted or summarised in what should hold its text."""
+    """Tell whether reasoning is encrypted, redacted or summarised in the place of its text."""
     if not isinstance(block, dict):
         return False
     kind = str(block.get("type", ""))
@@ -240,8 +202,8 @@ def _is_hidden(block: object) -> bool:
 
 
 def _text(what: str, value: object, depth: int = 0) -> str:
-    """Text that may be inside lists and objects."""
-    if depth > MAX_DEPTH:
+    """Return text that may be inside lists and objects."""
+    if depth > 8:
         raise Unusable(f"{what} is nested too deeply")
     if isinstance(value, list):
         return "".join(_text(what, piece, depth + 1) for piece in value)
@@ -254,19 +216,15 @@ def _text(what: str, value: object, depth: int = 0) -> str:
 
 
 def _error(error: Any) -> str:
-    """The message of an error object, in a few words."""
+    """Return the message of an error object, in a few words."""
     said = error.get("message") or error.get("code") if isinstance(error, dict) else error
     return " ".join(str(said).split())[:200]
 
 
 class Counts(NamedTuple):
-    """Tokens of a response.
+    """Tokens of a response, None where nothing counts them, by ``usage`` or ``retokenized``.
 
-    Attributes:
-        reasoning, answer: of its parts; the answer's are None where nothing counts them.
-        generated: all, with tags and end of sequence; None where the provider does not count.
-        counted_by: ``usage`` or ``retokenized``.
-        cut_inside: whether it was cut inside the span, so that its answer was never generated.
+    ``cut_inside`` says that it was cut inside the span: its answer was never generated.
     """
 
     reasoning: int
@@ -284,21 +242,10 @@ def count(
     tokens: Count | None,
     cure: str,
 ) -> Counts:
-    """Count a response.
+    """Count a response by its usage, else by ``tokens``; 0 beside text is no count.
 
-    A count of 0 beside text is no count, be it of the reasoning or of the answer.
-
-    Args:
-        reasoning: its text, '' for none, None where it is hidden.
-        answer: its text.
-        usage: the provider's counts.
-        ended: whether the model ended the response; None if nobody says.
-        tokens: counts the tokens of a text; None without a tokenizer.
-        cure: how to name a tokenizer, where one is needed.
-
-    Raises:
-        Unusable: the reasoning is hidden and not counted, or text and usage do not agree.
-        UserError: a tokenizer is needed.
+    ``ended`` says that the model ended the response, ``cure`` how to name a tokenizer. Raises
+    ``Unusable`` where reasoning is hidden and not counted, or text and usage do not agree.
     """
     own, rest, generated = usage.reasoning, usage.answer, usage.generated or None
     if own and not rest and (rest is None or answer.strip()):
@@ -313,9 +260,8 @@ def count(
         check_text(whole, generated, found)
         return Counts(0, rest if generated else found, generated, "usage")
     if tokens is None:
-        missing = "has no count of reasoning tokens"
-        if own == 0:
-            missing = "counts 0 for the reasoning it holds"
+        none = "has no count of reasoning tokens"
+        missing = "counts 0 for the reasoning it holds" if own == 0 else none
         raise UserError(f"the provider {missing}; {cure}")
     thought, said = tokens(reasoning or ""), tokens(answer)
     # One server shows the prompt as the answer of a response that was cut inside the span.
@@ -326,22 +272,16 @@ def count(
 
 
 def check_text(text: str, generated: int | None, found: int | None) -> None:
-    """Stop at a response whose text is not what was generated, as far as can be seen.
-
-    ``generated`` are its tokens by the provider's count, ``found`` those of the text shown; None
-    where nothing counts them.
-    """
+    """Stop at a text of ``found`` tokens that is not what was generated, as far as is known."""
     if generated is None:
         return
-    if found is None:
-        if len(text) + MAX_TOKENS_APART < MIN_CHARACTERS * generated:
-            raise Unusable(
-                f"its text has {len(text)} characters for {generated} generated tokens: text is "
-                "missing"
-            )
-        return
-    found += TOKENS_OUTSIDE_TEXT
-    if abs(found - generated) > max(MAX_TOKENS_APART, MAX_SHARE_APART * generated):
+    # Fewer characters than a third of the tokens are not all of a text, in any language.
+    if found is None and len(text) + MAX_TOKENS_APART < generated / 3:
+        raise Unusable(
+            f"its text has {len(text)} characters for {generated} generated tokens: text is missing"
+        )
+    found = generated if found is None else found + TOKENS_OUTSIDE_TEXT
+    if abs(found - generated) > max(MAX_TOKENS_APART, 0.25 * generated):
         raise Unusable(
             f"the tokenizer finds {found / generated:.2f} of the tokens that the server generated: "
             "text is missing, or the tokenizer is another model's"

@@ -1,11 +1,7 @@
-"""Logs of inspect_ai: ``.eval`` (a zip of JSON) and ``.json``.
+"""Logs of inspect_ai: ``.eval`` (a zip of JSON, perhaps unfinished) and ``.json``.
 
-An ``.eval`` holds ``header.json`` once it is finished, ``_journal/start.json`` from its start, and
-``samples/<id>_epoch_<n>.json``; a ``.json`` is the header with a list of the same samples in it.
-Attachments, events and messages of the prompt are not needed: what a model said is in ``output``.
-
-The zip was deflated first and is compressed with Zstandard now, which ``zipfile`` does not know in
-the Pythons handan supports: ``zstandard`` or ``pyarrow`` decompresses it, whichever is there.
+What a model said is in ``output``. The zip may be compressed with Zstandard, which ``zipfile`` does
+not know: ``zstandard`` or ``pyarrow`` decompresses it, whichever is there.
 """
 
 import io
@@ -32,11 +28,7 @@ _GRADES = {"C": 1, "I": 0, "N": 0}  # correct, incorrect, no answer; P is partia
 
 
 def read(path: Path, options: Options) -> Log:
-    """Read one log.
-
-    Raises:
-        UserError: the file is not what it should be, or the options do not fit it.
-    """
+    """Read one log."""
     header, rows = _header_and_samples(path)
     with at(str(path)):
         spec = expect("eval", field(header, "eval"), dict)
@@ -61,9 +53,8 @@ def read(path: Path, options: Options) -> Log:
             right = _correct(place, row, f"{item} (epoch {epoch})", collected)
         for number, said in enumerate(choices):
             sample = epoch if len(choices) == 1 else f"{epoch}.{number}"
-            collected.samples.append(
-                LoggedSample(place, model, task, item, sample, usage, said, right)
-            )
+            names = (place, model, task, item, sample)
+            collected.samples.append(LoggedSample(*names, usage, said, right))
     log = collected.log("ask the provider for it")
     if header.get("status") != "success":
         status = text("status", header.get("status"))
@@ -72,17 +63,14 @@ def read(path: Path, options: Options) -> Log:
 
 
 def _header_and_samples(path: Path) -> tuple[dict, list[tuple[str, dict]]]:
-    """The log's header, and each sample with its place."""
+    """Return the log's header, and each sample with its place."""
     if path.suffix != ".eval":
         header = json_object(str(path), read_bytes(path))
         with at(str(path)):
             rows = part(header, "samples", list)
         found = {f"samples[{number}]": row for number, row in enumerate(rows)}
     else:
-        found = {
-            member: json_object(f"{path}, {member}", content)
-            for member, content in _members(path).items()
-        }
+        found = {key: json_object(f"{path}, {key}", of) for key, of in _members(path).items()}
         start = found.pop("_journal/start.json", {}) | {"status": "started"}
         header = found.pop("header.json", start)
     if not found:
@@ -93,37 +81,33 @@ def _header_and_samples(path: Path) -> tuple[dict, list[tuple[str, dict]]]:
 
 
 def _said(row: dict, output: dict, usage: Usage) -> list[Said]:
-    """The choices of the model's only turn."""
-    messages = row.get("messages")
-    generated = [
-        message
-        for message in (messages if isinstance(messages, list) else [])
-        if isinstance(message, dict) and message.get("source") == "generate"
+    """Return the choices of the model's only turn."""
+    logged = row.get("messages")
+    messages = [
+        one for one in (logged if isinstance(logged, list) else []) if isinstance(one, dict)
     ]
     if row.get("error") is not None:
         raise UserError("ended by an error")
-    if len(generated) > 1:
+    if sum(message.get("source") == "generate" for message in messages) > 1:
         raise UserError("of several turns, where usage is that of the last one")
     choices = [expect("a choice", choice, dict) for choice in part(output, "choices", list)]
     if not choices:
         raise UserError("without a response")
     # The fields are those of a chat completion but for the name of its end.
-    words = [None if c.get("stop_reason") == "unknown" else c.get("stop_reason") for c in choices]
-    return [
-        chat.said_by(choice | {"finish_reason": word}, usage)
-        for choice, word in zip(choices, words, strict=True)
-    ]
+    ends = [None if c.get("stop_reason") == "unknown" else c.get("stop_reason") for c in choices]
+    finished = zip(choices, ends, strict=True)
+    return [chat.said_by(choice | {"finish_reason": end}, usage) for choice, end in finished]
 
 
 def _usage(output: dict, padded: bool) -> Usage:
-    """The counts of a sample; of several choices they are the sum, which belongs to none."""
+    """Count the tokens of a sample; of several choices they are the sum, which belongs to none."""
     usage = part(output, "usage", dict)
     names = ("input_tokens", "input_tokens_cache_read", "input_tokens_cache_write")
-    parts = [count(key, usage.get(key)) for key in names]
-    prompt = None if parts[0] is None else sum(one or 0 for one in parts)
-    reasoning, completion, total = (
-        count(key, usage.get(key)) for key in ("reasoning_tokens", "output_tokens", "total_tokens")
-    )
+    more = ("reasoning_tokens", "output_tokens", "total_tokens")
+    counts = [count(key, usage.get(key)) for key in (*names, *more)]
+    prompt, reasoning, completion, total = counts[0], *counts[3:]
+    if prompt is not None:
+        prompt += (counts[1] or 0) + (counts[2] or 0)
     if padded or len(part(output, "choices", list)) > 1:
         return Usage(prompt=prompt)
     return chat.counted(prompt, completion, reasoning, total)
@@ -144,18 +128,15 @@ def _correct(place: str, row: dict, shown: str, collected: Collected) -> bool | 
 
 
 def _members(path: Path) -> dict[str, bytes]:
-    """The members of a zip that are read, by name; of several with one name, the last."""
-    content = read_bytes(path)
+    """Return the members of a zip that are read, by name; of several with one name, the last."""
+    content, found = read_bytes(path), {}
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            infos = {info.filename: info for info in archive.infolist()}
-            return {
-                name: _zstandard(path, content, info)
-                if info.compress_type == _ZSTANDARD
-                else archive.read(info)
-                for name, info in infos.items()
-                if name in _HEADERS or name.startswith("samples/")
-            }
+            for name, info in {info.filename: info for info in archive.infolist()}.items():
+                if name in _HEADERS or name.startswith("samples/"):
+                    packed = info.compress_type == _ZSTANDARD
+                    found[name] = _zstandard(path, content, info) if packed else archive.read(info)
+        return found
     except _DAMAGED as error:
         raise UserError(f"{path}: a damaged zip ({error}); copy the log again") from None
     except (NotImplementedError, RuntimeError) as error:

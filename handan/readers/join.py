@@ -15,7 +15,6 @@ from handan.readers import inspect_ai, lm_eval, openai
 from handan.readers.logged import LoggedSample, Options, agreement, cost, load_tokenizer, some
 
 READERS = {"lm_eval": lm_eval.read, "inspect": inspect_ai.read, "openai": openai.read}
-SOURCES = ("usage", "retokenized", "characters")
 ITEM_COLUMNS = (*DEMANDS, "human_mean_rt_s", "norms")
 COLUMNS = (
     *("model", "task", "item", "sample", "reasoning_tokens", "answer_tokens", "prompt_tokens"),
@@ -27,14 +26,7 @@ Items = dict[tuple[str, str], dict[str, float | str | None]]
 
 
 def read_items(path: Path) -> tuple[Items, list[str]]:
-    """Read ``ITEMS.csv``: ``task,item``, a demand, and perhaps other columns of ``costs.csv``.
-
-    Returns:
-        The items, each with the columns the table has, and notes.
-
-    Raises:
-        UserError: the file cannot be read or is not such a table.
-    """
+    """Read ``ITEMS.csv``: ``task,item``, a demand, and perhaps other columns of ``costs.csv``."""
     header, lines = read_cells(path)
     for name in ("task", "item"):
         if name not in header:
@@ -49,16 +41,13 @@ def read_items(path: Path) -> tuple[Items, list[str]]:
     # As a table of costs of models that spend nothing, its rules hold for the items too.
     cells = [[*(row[place] for place in kept), "0"] for row in rows]
     table = table_of_cells([*(header[place] for place in kept), "reasoning_tokens"], cells, places)
-    numbers = {
+    columns: dict[str, Sequence[float | str | None]] = {
         name: [None if np.isnan(value) else float(value) for value in table.numbers[name]]
         for name in ITEM_COLUMNS[:-1]
     }
-    columns: dict[str, Sequence[float | str | None]] = {**numbers}
     columns["norms"] = [source or None for source in table.text["norms"]]
     there = [name for name in ITEM_COLUMNS if name in header or name == "human_rt_s"]
-    items = {
-        name: {column: columns[column][row] for column in there} for row, name in enumerate(names)
-    }
+    items = {name: {of: columns[of][row] for of in there} for row, name in enumerate(names)}
     unknown = [name or "(no name)" for name in header if name not in known]
     return items, [f"{path}: ignored other columns: {', '.join(unknown)}"] if unknown else []
 
@@ -79,22 +68,9 @@ def write_costs(
     tokenizer: str | None,
     characters: bool,
 ) -> list[str]:
-    """Read logs, count, join, write.
+    """Read logs by one of ``READERS``, count tokens or characters, join with items, write.
 
-    Args:
-        logs: files, or folders of lm_eval.
-        tool: a key of ``READERS``.
-        items_csv: what the items cost people.
-        output: the ``costs.csv`` to write.
-        options: how to read the logs.
-        tokenizer: folder, file or name; None without one.
-        characters: count characters instead of tokens.
-
-    Returns:
-        Sentences for the user: notes, then a line for each model and task.
-
-    Raises:
-        UserError: the logs, the items or the options are wrong, or nothing could be joined.
+    Returns sentences for the user: notes, then a line for each model and task.
     """
     opening, closing = ((tag or "").strip() for tag in (options.tags.open, options.tags.close))
     if not opening or not closing or opening == closing:
@@ -173,7 +149,8 @@ def _example(names: Iterable[tuple[str, str]]) -> str:
 
 def _summary(name: str, logged: list[str], rows: list[dict], known: list[str]) -> str:
     parts = [f"{name}: {len(rows)} rows"]
-    for column, words in (("counted_by", SOURCES), ("status", STATUSES)):
+    sources = ("usage", "retokenized", "characters")
+    for column, words in (("counted_by", sources), ("status", STATUSES)):
         counts = Counter(row[column] for row in rows)
         if rows:
             parts.append(", ".join(f"{counts[word]} {word}" for word in words if counts[word]))
@@ -181,9 +158,9 @@ def _summary(name: str, logged: list[str], rows: list[dict], known: list[str]) -
         parts.append("counts of different sources do not compare")
     with_row, asked = set(known), set(logged)
     if left_out := [item for item in logged if item not in with_row]:
-        names = some(list(dict.fromkeys(left_out)))
+        some_left = some(list(dict.fromkeys(left_out)))
         parts.append(
-            f"left out {len(left_out)} samples of items without a row in ITEMS.csv: {names}"
+            f"left out {len(left_out)} samples of items without a row in ITEMS.csv: {some_left}"
         )
     if unasked := [item for item in known if item not in asked]:
         parts.append(f"{len(unasked)} of {len(known)} items without a sample: {some(unasked)}")

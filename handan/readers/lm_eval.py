@@ -1,13 +1,13 @@
 """Samples of lm-evaluation-harness, as it writes them with ``--log_samples``.
 
-A file ``samples_<task>_<date>.jsonl`` has one line a document and filter, with the responses as
-text; ``results_<date>.json`` beside it names the model. There are no counts of tokens and no reason
-why generation ended. A task with several filters repeats its documents: one filter is read.
+A file ``samples_<task>_<date>.jsonl`` has one line a document and filter; ``results_<date>.json``
+beside it names the model. There are no counts of tokens and no reason why generation ended.
 """
 
 import contextlib
 import json
 import re
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +30,13 @@ _NO_TEXT = "no generated text in 'resps'; only tasks of type generate_until reas
 
 
 def read(path: Path, options: Options) -> Log:
-    """Read one file of samples, or all of a results folder and its subfolders.
-
-    Raises:
-        UserError: a file is not what it should be, or the options do not fit it.
-    """
+    """Read one file of samples, or all of a results folder and its subfolders."""
     if not path.is_dir():
         return _read_file(path, options)
     files = sorted(path.rglob("samples_*.jsonl"))
     if not files:
-        raise UserError(
-            f"{path}: no samples_*.jsonl in this folder; run lm_eval with --log_samples"
-        )
+        none = "no samples_*.jsonl in this folder"
+        raise UserError(f"{path}: {none}; run lm_eval with --log_samples")
     logs = [_read_file(file, options, alone=False) for file in files]
     if not any(log.samples for log in logs):
         raise UserError("; ".join(note for log in logs for note in log.notes))
@@ -49,25 +44,29 @@ def read(path: Path, options: Options) -> Log:
 
 
 def _read_file(path: Path, options: Options, alone: bool = True) -> Log:
-    """One file; beside others a file without generated text is left out, and told."""
+    """Read a file; beside others one without generated text is left out, and told."""
     rows = list(json_lines(path))
-    if not any(map(_generates, rows)):
+    responses = [_flat(row["resps"]) if "resps" in row else [""] for _, row in rows]
+    # A null may stand for one response.
+    if not any(isinstance(one, str | dict) for one in chain(*responses)):
         why = f"{rows[0][0]}: {_NO_TEXT}"
         if alone:
             raise UserError(why)
         return Log([], [f"left out {why}"])
     model, task = _model_and_task(path, options)
     metric, rows = _one_filter(path, rows, options.metric)
-    item_field = options.item_field or _item_field(rows[0][1])
+    doc = rows[0][1].get("doc")
+    fields = [key for key in ("item", "id") if isinstance(doc, dict) and key in doc]
+    item_field = options.item_field or (f"doc.{fields[0]}" if fields else "doc_id")
     collected = Collected(path, "responses", options)
     for place, row in rows:
         with at(place):
             item = name(item_field, field(row, item_field, ITEM_CURE))
-            responses = _flat(field(row, "resps")) or [[]]
+            generated = _flat(field(row, "resps")) or [[]]
         right = _correct(place, row, metric, item, collected)
         prompt = _prompt(row)
         opens = None if prompt is None else prompt.endswith(str(options.tags.open))
-        for number, response in enumerate(responses):
+        for number, response in enumerate(generated):
             try:
                 said = _said(response)
             except UserError as error:
@@ -88,7 +87,7 @@ def _read_file(path: Path, options: Options, alone: bool = True) -> Log:
 
 
 def _model_and_task(path: Path, options: Options) -> tuple[str, str]:
-    """From the name of the file and the results beside it."""
+    """Tell them from the name of the file and the results beside it."""
     match = _NAME.fullmatch(path.name)
     date = match["date"] if match else None
     found = sorted(path.parent.glob(f"*_{date}.json" if date else "results_*.json"))
@@ -110,9 +109,9 @@ def _model_and_task(path: Path, options: Options) -> tuple[str, str]:
 def _one_filter(
     path: Path, rows: list[tuple[str, dict]], metric: str | None
 ) -> tuple[str, list[tuple[str, dict]]]:
-    """The metric and the lines of one filter; ``metric`` is NAME or NAME,FILTER.
+    """Choose the metric and the lines of one filter by NAME or NAME,FILTER.
 
-    FILTER chooses where there are several, so that one command can read a whole folder.
+    FILTER is for files with several, so that one command can read a whole folder.
     """
     filters = list(dict.fromkeys(str(row.get("filter", "none")) for _, row in rows))
     asked, _, wanted = (metric or "").partition(",")
@@ -125,7 +124,11 @@ def _one_filter(
     if asked == "none" or any(asked in row for _, row in kept):
         return asked, kept
     place, row = kept[0]
-    names = _metrics(place, row)
+    # Older versions do not list the metrics beside their values.
+    names = [key for key in row if key not in _NO_METRICS]
+    if "metrics" in row:
+        with at(place):
+            names = [str(value) for value in expect("metrics", row["metrics"], list)]
     if asked:
         raise UserError(f"{place}: no metric '{asked}'; the line has: {some(names)}")
     if len(names) != 1:
@@ -134,28 +137,8 @@ def _one_filter(
     return names[0], kept
 
 
-def _metrics(place: str, row: dict) -> list[str]:
-    """Names of the metrics of a line; older versions do not list them beside their values."""
-    if "metrics" not in row:
-        return [key for key in row if key not in _NO_METRICS]
-    with at(place):
-        return [str(value) for value in expect("metrics", row["metrics"], list)]
-
-
-def _item_field(row: dict) -> str:
-    doc = row.get("doc")
-    fields = [key for key in ("item", "id") if isinstance(doc, dict) and key in doc]
-    return f"doc.{fields[0]}" if fields else "doc_id"
-
-
-def _generates(line: tuple[str, dict]) -> bool:
-    """Whether a line is of a task whose model writes text; a null may stand for one response."""
-    row = line[1]
-    return "resps" not in row or any(isinstance(one, str | dict) for one in _flat(row["resps"]))
-
-
 def _flat(requests: object) -> list:
-    """The responses to the one request of a document, as often as the task's ``repeats``."""
+    """Return the responses to the one request of a document, one for each repeat."""
     if not isinstance(requests, list) or len(requests) != 1:
         return []
     return requests[0] if isinstance(requests[0], list) else requests
@@ -172,10 +155,9 @@ def _said(response: object) -> Said:
 
 
 def _prompt(row: dict) -> str | None:
-    """The prompt with the chat template applied; None if a server applied it.
+    """Return the prompt in its chat template, or its last message if the model goes on from there.
 
-    A server is sent messages, which are logged as a list or as JSON. One that the model goes on
-    from stands last.
+    A server applies the template itself: it is sent messages, logged as a list or as JSON.
     """
     value: Any = row.get("arguments")
     while isinstance(value, list | dict) and value and not _is_message(value):
@@ -200,10 +182,7 @@ def _is_message(value: object) -> bool:
 def _correct(
     place: str, row: dict, metric: str, item: str, collected: Collected
 ) -> list[bool | None]:
-    """Right or wrong, for each response of a document.
-
-    A metric is of the response that a filter chose, or lists a score for each response.
-    """
+    """Tell right from wrong by a score for each response, or for the one that a filter chose."""
     responses = _flat(row["resps"]) or [None]
     if metric == "none":
         return [None] * len(responses)

@@ -18,16 +18,9 @@ ITEM_CURE = "it should hold the name of the item; choose another --item_field"
 
 
 class LoggedSample(NamedTuple):
-    """One response of one model to one item.
+    """One response of one model to one item, found at ``place``.
 
-    Attributes:
-        place: file and line or member, for messages.
-        model, task, item, sample: names; together they identify the response.
-        usage: tokens as the provider counted them.
-        said: the response as logged.
-        correct: None if unknown.
-        prompt_opens: whether the prompt ended with the opening tag; None without a prompt.
-        parts: the response cut in reasoning and answer.
+    ``prompt_opens`` says that the prompt ended with the opening tag; None without a prompt.
     """
 
     place: str
@@ -50,16 +43,7 @@ class Log(NamedTuple):
 
 
 class Options(NamedTuple):
-    """Options for reading a log.
-
-    Attributes:
-        model: name of the model in all rows; None for the one in the log.
-        tags: format with the tags of the reasoning span.
-        allow_no_reasoning: whether a file without any sign of reasoning is a result.
-        item_field: dotted path of the item's name; None for the format's own.
-        metric: the metric or scorer that says what is correct; None for the only one, 'none' to
-            leave it open.
-    """
+    """Options for reading a log, as of ``handan costs``; None for what the log itself says."""
 
     model: str | None
     tags: ReasoningFormat
@@ -69,13 +53,7 @@ class Options(NamedTuple):
 
 
 class Collected:
-    """Samples of one file while it is read, and what cannot be used of it.
-
-    Args:
-        path: the file.
-        what: its responses are called.
-        options: for reading it.
-    """
+    """Samples of one file while it is read, and what cannot be used of it."""
 
     def __init__(self, path: Path, what: str, options: Options) -> None:
         self.path, self.what, self.options = path, what, options
@@ -99,15 +77,7 @@ class Collected:
             return None
 
     def log(self, cure: str, tells_end: bool = True) -> Log:
-        """Cut the responses, and tell what was left out.
-
-        Args:
-            cure: what brings reasoning into such a log.
-            tells_end: whether the tool logs why generation ended.
-
-        Raises:
-            UserError: nothing is left, no score is 1 or 0, or reasoning seems to have been lost.
-        """
+        """Cut the responses, and tell what was left out; ``cure`` brings reasoning into a log."""
         num_all = len(self.samples) + sum(len(names) for _, names in self._left_out.values())
         notes = [
             f"left out {len(names)} of {num_all} {self.what}, {why}: {some(names)}"
@@ -176,11 +146,7 @@ class Collected:
 
 
 def correct(what: str, value: object) -> bool | None:
-    """Return right or wrong from a score of 1 or 0; None for no score (null, NaN).
-
-    Raises:
-        UserError: it is another score.
-    """
+    """Return right or wrong from a score of 1 or 0; None for no score (null, NaN)."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, bool | int | float) and value in (0, 1):
@@ -199,11 +165,7 @@ def some(names: Sequence[str]) -> str:
 def load_tokenizer(name: str) -> Count:
     """Return a function that counts the tokens of a text, without special ones around it.
 
-    Args:
-        name: a folder with ``tokenizer.json``, such a file, or a name on the Hugging Face hub.
-
-    Raises:
-        UserError: there is no tokenizer, or no package to read it with.
+    ``name`` is of a folder with ``tokenizer.json``, of such a file, or on the Hugging Face hub.
     """
     try:
         from tokenizers import Tokenizer
@@ -216,9 +178,8 @@ def load_tokenizer(name: str) -> Count:
     try:
         tokenizer = Tokenizer.from_file(str(path)) if is_file else Tokenizer.from_pretrained(name)
     except (OSError, ValueError):
-        raise UserError(
-            f"--tokenizer {name}: neither a folder or file here nor a name the hub knows"
-        ) from None
+        none = "neither a folder or file here nor a name the hub knows"
+        raise UserError(f"--tokenizer {name}: {none}") from None
     except Exception as error:
         # tokenizers reports a malformed file as a bare Exception; anything narrower is a bug.
         if type(error) is not Exception:
@@ -228,17 +189,7 @@ def load_tokenizer(name: str) -> Count:
 
 
 def cost(sample: LoggedSample, tokens: Count | None, characters: bool) -> dict:
-    """Count a response; counts, their source and its status as columns of ``costs.csv``.
-
-    Args:
-        sample: the response.
-        tokens: counts the tokens of a text; None without a tokenizer.
-        characters: count characters of everything instead.
-
-    Raises:
-        Unusable: nothing can count this response.
-        UserError: a tokenizer is needed.
-    """
+    """Count a response, in columns of ``costs.csv``; ``Unusable`` if nothing can count it."""
     reasoning, answer, *_ = sample.parts
     by_itself = ended(sample.said.finish)
     counts: tuple[int, int | None, str]
@@ -263,13 +214,7 @@ def cost(sample: LoggedSample, tokens: Count | None, characters: bool) -> dict:
 
 
 def status(by_itself: bool | None, parts: SplitText, reasoning_tokens: int) -> str:
-    """Return the status of a response whose answer is not read.
-
-    Args:
-        by_itself: whether the model ended it; where nobody says, an open span counts as cut.
-        parts: its reasoning and answer.
-        reasoning_tokens: its cost, however counted.
-    """
+    """Return the status of a response; where nobody says its end, an open span counts as cut."""
     if by_itself is False or (by_itself is None and not parts.closed):
         return "truncated"
     if not parts.closed or not parts.answer.strip():
@@ -286,7 +231,6 @@ def agreement(samples: Iterable[LoggedSample], rows: Iterable[dict]) -> list[str
     ]
     if not ratios:
         return []
-    return [
-        f"the tokenizer finds {median(ratios):.2f} of the tokens the provider counted (median of "
-        f"{len(ratios)}; tags and end of sequence are not in the text)"
-    ]
+    found = f"the tokenizer finds {median(ratios):.2f} of the tokens the provider counted"
+    where = "tags and end of sequence are not in the text"
+    return [f"{found} (median of {len(ratios)}; {where})"]

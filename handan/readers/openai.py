@@ -1,8 +1,7 @@
 """Responses of an OpenAI-style chat API, one JSON object a line.
 
-Either the lines of the Batch API, whose ``custom_id`` is ``TASK::ITEM`` or ``TASK::ITEM::SAMPLE``,
-or lines ``{"task", "item", "sample", "correct", "response"}`` of one's own, the two in the middle
-optional; the response is a chat completion, read as ``handan.generation.chat`` says. A response
+Lines of the Batch API, whose ``custom_id`` is ``TASK::ITEM`` or ``TASK::ITEM::SAMPLE``, or lines
+``{"task", "item", "sample", "correct", "response"}``, the two in the middle optional. A response
 that cannot be used is left out, named and counted; a line without a name is refused.
 """
 
@@ -15,11 +14,7 @@ from handan.readers.logged import Collected, Log, LoggedSample, Options, correct
 
 
 def read(path: Path, options: Options) -> Log:
-    """Read one file of responses.
-
-    Raises:
-        UserError: the file is not what it should be, or the options do not fit it.
-    """
+    """Read one file of responses."""
     for option, value in (("item_field", options.item_field), ("metric", options.metric)):
         if value is not None:
             raise UserError(f"--{option} is not for --from openai; leave it out")
@@ -48,14 +43,13 @@ def read(path: Path, options: Options) -> Log:
                 many = f", choice {number}" if len(choices) > 1 else ""
                 collected.leave_out(f"{shown}{many}", error)
                 continue
-            collected.samples.append(
-                LoggedSample(place, model, task, item, ".".join(numbers), usage, said, right)
-            )
+            told = (place, model, task, item, ".".join(numbers))
+            collected.samples.append(LoggedSample(*told, usage, said, right))
     return collected.log("ask the server for it, or for its count")
 
 
 def _names(row: dict) -> list[str]:
-    """Task, item and, where the line has it, sample."""
+    """Return task, item and, where the line has it, sample."""
     if "custom_id" not in row:
         names = [name(key, field(row, key)) for key in ("task", "item")]
         sample = row.get("sample")
@@ -67,13 +61,13 @@ def _names(row: dict) -> list[str]:
 
 
 def _body(row: dict) -> dict:
-    """The chat completion of a line."""
+    """Return the chat completion of a line."""
     response = field(row, "response")
     if response is None or row.get("error") is not None:
         raise UserError("failed")
     body = expect("response", response, dict)
-    if "custom_id" not in row:
-        return body
-    if count("status_code", field(body, "status_code")) != 200:
-        raise UserError("failed")
-    return expect("body", field(body, "body"), dict)
+    if "custom_id" in row:
+        if count("status_code", field(body, "status_code")) != 200:
+            raise UserError("failed")
+        body = expect("body", field(body, "body"), dict)
+    return body

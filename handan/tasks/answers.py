@@ -1,13 +1,9 @@
 """Reading the stated answer out of free text, without ever evaluating the text.
 
-A task says what an answer looks like (a function from text to ``Stated`` candidates); this module
-says which of several candidates is the answer. The order of trust is: the last ``<answer>`` tag or
-box; the first candidate after the last 'answer'; a closing line, an opening line, a bold span that
-consists of a candidate alone; the last candidate. Candidates the text itself rejects ('not 1001 but
-1010'), offers as alternatives ('1001 or 1010') or follows by another one in the same breath ('The
-answer is 1001. The answer is 1010.') are no answers, so that hedging never pays.
-
-Every pattern looks at a bounded neighbourhood of a position, so that reading is linear in the text.
+In order of trust: the last ``<answer>`` tag or box; the first candidate after the last 'answer'; a
+closing line, an opening line, a bold span of a candidate alone; the last candidate. Hedging never
+pays: what is rejected ('not 1001 but 1010'), joined ('1001 or 1010') or stated twice in one breath
+is no answer. Patterns look at a bounded neighbourhood, so that reading is linear in the text.
 """
 
 import re
@@ -18,8 +14,7 @@ from typing import NamedTuple
 
 from handan.tasks.base import Grade, Item
 
-BETWEEN_CHARACTERS, MAX_MARKS = 60, 20
-NEIGHBOURHOOD_CHARACTERS, NEARBY_CHARACTERS = 80, 12
+BETWEEN_CHARACTERS, NEIGHBOURHOOD_CHARACTERS = 60, 80
 
 OR = (
     r"(?:(?<!more )\bor\b(?! (?:rather|equivalently|in other words))|\b(?:maybe|perhaps|possibly"
@@ -33,19 +28,15 @@ DOUBT = re.compile(
 )
 # What makes a later statement replace an earlier one.
 TURN = re.compile(
-    r"\b(?:but|no|not|wait|actually|correct\w*|however|instead|rather|check\w*|mistake|error|wrong"
-    r"|sorry|oops|so|thus|hence|therefore|then|finally|next|now|gives?|giving|becomes|simplif\w*"
-    r"|total|sum|which|because|since|cannot|can't)\b",
-    re.IGNORECASE,
+    r"(?i)\b(?:but|no|not|wait|actually|correct\w*|however|instead|rather|check\w*|mistake|error"
+    r"|wrong|sorry|oops|so|thus|hence|therefore|then|finally|next|now|gives?|giving|becomes"
+    r"|simplif\w*|total|sum|which|because|since|cannot|can't)\b"
 )
-TAG = re.compile(
-    r"<answer>(?P<inside>(?:(?!<answer>).)*?)(?:</answer>|\Z)", re.DOTALL | re.IGNORECASE
-)
+TAG = re.compile(r"(?is)<answer>(?P<inside>(?:(?!<answer>).)*?)(?:</answer>|\Z)")
 BOX_PIECE = re.compile(
-    r"(?P<box>\\(?:boxed|fbox)\s*\{)"
+    r"(?s)(?P<box>\\(?:boxed|fbox)\s*\{)"
     r"|\\(?:boxed|fbox)(?![a-zA-Z])[ ]?(?P<bare>[^\s$\\{][^\s$\\]*|\\[a-zA-Z]+(?:\{[^{}\n]*\})*|)"
-    r"|\\.|[{}]",
-    re.DOTALL,
+    r"|\\.|[{}]"
 )
 WRAPPERS = re.compile(
     r"\\(?:text|textbf|textit|texttt|textrm|mathrm|mathbf|mathit|mathtt|mathsf|operatorname"
@@ -53,13 +44,7 @@ WRAPPERS = re.compile(
 )
 DISPLAY = re.compile(r"\\[\[\]()]|\\(?:quad|qquad)(?![a-zA-Z])|\\[,;:! ]|~|\u00a0|\u202f|\u2009")
 TIMES = "\N{MULTIPLICATION SIGN}"
-OPERATORS = {
-    r"\times": TIMES,
-    r"\cdot": TIMES,
-    r"\div": "÷",
-    r"\bmod": " mod ",
-    r"\pmod": " mod ",
-}
+OPERATORS = {r"\times": TIMES, r"\cdot": TIMES, r"\div": "÷", r"\bmod": " mod ", r"\pmod": " mod "}
 CHARACTERS = str.maketrans(
     {"\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u2212": "-", "\u2019": "'"}
     | {"\u2082": "_2", "{": None, "}": None, "$": None}
@@ -68,41 +53,32 @@ WORKING = re.compile(r"```.*?(?:```|\Z)|\\begin\{array\}.*?(?:\\end\{array\}|\Z)
 
 # The noun with what introduces its content; 'to answer the question' announces nothing.
 CUE = re.compile(
-    r"(?<!\bto )\banswer\b(?:[^.\n]{0,60}?(?:\b(?:is|be|isn't)\b|[:=>])|[\s*_`#]{0,8}\n)",
-    re.IGNORECASE,
+    r"(?i)(?<!\bto )\banswer\b(?:[^.\n]{0,60}?(?:\b(?:is|be|isn't)\b|[:=>])|[\s*_`#]{0,8}\n)"
 )
 RETRACTION = re.compile(
-    r"\b(?:wait|hold on|correction|scratch that|oops|sorry|my mistake)\b"
-    r"|\bI made an? (?:mistake|error)\b|\bno, |(?:[.!?]\s|\n)actually\b",
-    re.IGNORECASE,
+    r"(?i)\b(?:wait|hold on|correction|scratch that|oops|sorry|my mistake)\b"
+    r"|\bI made an? (?:mistake|error)\b|\bno, |(?:[.!?]\s|\n)actually\b"
 )
-QUOTES = r"[\s\"'\u201c\u201d`*(:]*"
 REJECTED_BEFORE = re.compile(
-    r"(?:\bnot|n't|\bneither|\bnor|\bnever|\bcannot|\brather than|\binstead of|\bas opposed to)"
+    r"(?i)(?:\bnot|n't|\bneither|\bnor|\bnever|\bcannot|\brather than|\binstead of|\bas opposed to)"
     r"(?: (?:be|the|an?|that|to|say|conclude|infer|deduce|imply|mean|equal|follow|necessarily|just"
     r"|simply|logically|binary|answer|conclusion|is|possible|guaranteed|certain|case|true))*"
-    + QUOTES
-    + r"\Z",
-    re.IGNORECASE,
+    r"[\s\"'\u201c\u201d`*(:]*\Z"
 )
 REJECTED_AFTER = re.compile(
-    r"[\s\"'\u201c\u201d`*).]{0,8}(?:(?:is|was|are|would be)(?: not|n't) (?:the|an?|correct|right"
-    r"|valid|entailed|true|what|guaranteed|necessar)|does(?: not|n't) (?:follow|hold|work)"
+    r"(?i)[\s\"'\u201c\u201d`*).]{0,8}(?:(?:is|was|are|would be)(?: not|n't) (?:the|an?|correct"
+    r"|right|valid|entailed|true|what|guaranteed|necessar)|does(?: not|n't) (?:follow|hold|work)"
     r"|(?:is|was|would be) (?:wrong|incorrect|invalid|false|impossible)|cannot be|can't be"
-    r"|need not)",
-    re.IGNORECASE,
+    r"|need not)"
 )
 ALTERNATIVE = re.compile(
-    r"[\s\"'\u201c\u201d`*,)]*\(?(?:(?:or|/|maybe|perhaps|possibly|alternatively)[\s,]*)"
+    r"(?i)[\s\"'\u201c\u201d`*,)]*\(?(?:(?:or|/|maybe|perhaps|possibly|alternatively)[\s,]*)"
     r"(?:(?:maybe|perhaps|possibly|even|else|alternatively|it (?:could|might|may) be)[\s,]*)*"
-    r"[\s\"'\u201c\u201d`*(]*",
-    re.IGNORECASE,
+    r"[\s\"'\u201c\u201d`*(]*"
 )
 LISTED = re.compile(r"[\s\"'\u201c\u201d`*)]*[,;][\s\"'\u201c\u201d`*(]*")
 RANGE = re.compile(r"\bbetween(?: the)?[\s\"'\u201c\u201d`*(]*\Z", re.IGNORECASE)
-AND = re.compile(
-    r"[\s\"'\u201c\u201d`*)]*(?:and|to)(?: the)?[\s\"'\u201c\u201d`*(]*", re.IGNORECASE
-)
+AND = re.compile(r"(?i)[\s\"'\u201c\u201d`*)]*(?:and|to)(?: the)?[\s\"'\u201c\u201d`*(]*")
 LIST_MARKER = re.compile(r"[.)] {1,3}\S")
 MARKUP = " \t*_`\"'\u201c\u201d()[]#>"
 
@@ -125,14 +101,13 @@ def marked(text: str) -> list[Mark]:
             index += 1
         if index == len(tags) or box.start < tags[index].start:
             marks.append(box)
-    return sorted(marks)[-MAX_MARKS:]
+    return sorted(marks)[-20:]
 
 
 def together(between: str) -> bool:
     """Tell whether two statements with this text between them both hold, or are alternatives."""
-    if len(between) > BETWEEN_CHARACTERS:
-        return False
-    return not TURN.search(between) or bool(DOUBT.search(between))
+    near = len(between) <= BETWEEN_CHARACTERS
+    return near and (not TURN.search(between) or bool(DOUBT.search(between)))
 
 
 def boxes(text: str) -> list[Mark]:
@@ -184,12 +159,7 @@ def grade_by(find: Callable[[Item, str], list[Stated]], item: Item, text: str) -
 
 
 def read(text: str, find: Finder) -> str | None:
-    """Return the answer that ``text`` states, or None.
-
-    Args:
-        text: what a model wrote after its reasoning.
-        find: all candidates of a text, in order of position. It sees text without LaTeX wrappers.
-    """
+    """Return the answer of ``text``, or None; ``find`` sees text without LaTeX wrappers."""
     later: tuple[Mark, str] | None = None
     for mark in reversed(marked(text)):
         answer = _marked_answer(text, mark, find)
@@ -203,14 +173,12 @@ def read(text: str, find: Finder) -> str | None:
     if later is not None:
         return later[1] or None
     # Worked columns in a code block are full of numbers that nobody states as the answer.
-    outside = WORKING.sub("\n", text)
-    if (answer := choose(plain(outside), find)) is not None:
-        return answer
-    return choose(plain(text), find)
+    answer = choose(plain(WORKING.sub("\n", text)), find)
+    return choose(plain(text), find) if answer is None else answer
 
 
 def _marked_answer(text: str, mark: Mark, find: Finder) -> str | None:
-    """The answer in a tag or box; '' if it or what stands around it offers several."""
+    """Return the answer in a tag or box; '' if it or what stands around it offers several."""
     if mark.is_tag:
         return read(mark.content, find)
     content = plain(mark.content)
@@ -245,12 +213,13 @@ def choose(text: str, find: Finder) -> str | None:
 
     def ends_clause(candidate: Stated) -> bool:
         right = text[candidate.end : candidate.end + NEIGHBOURHOOD_CHARACTERS].lstrip(MARKUP)
-        return right == "" or right[0] in "\n.;:!"
+        return right[:1] in ("", *"\n.;:!")
 
     def is_bold(candidate: Stated) -> bool:
         right = text[candidate.end : candidate.end + 4].lstrip(".\"' ")
-        left = before(text, candidate.start).rstrip("\"' ")
-        return left.endswith("**") and right.startswith("**")
+        return right.startswith("**") and before(text, candidate.start).rstrip("\"' ").endswith(
+            "**"
+        )
 
     retracted = max((match.start() for match in RETRACTION.finditer(text)), default=-1)
     starts = [s.start for s in stated]
@@ -265,14 +234,14 @@ def choose(text: str, find: Finder) -> str | None:
             # 'The answer is X. The answer is Y.' and 'X. The answer is Y.' state both.
             said = starts[index - 1] == opening and ends_clause(earlier)
             said |= number > 0 and 0 <= earlier.start - cues[number - 1].end() <= 4
-            near = 0 <= cue.start() - earlier.end <= NEARBY_CHARACTERS
+            near = 0 <= cue.start() - earlier.end <= 12
             both = said and near and not TURN.search(text, earlier.end, cue.start())
             return None if both else answer
     current = [s for s in stated if s.start >= retracted] or stated
     # An opening or a closing line is one that holds nothing but a candidate and markup.
     if current[-1].end >= len(text.rstrip(MARKUP + "\n.!")):
         left = before(text, current[-1].start).rstrip(MARKUP)
-        if left == "" or left.endswith("\n"):
+        if left[-1:] in ("", "\n"):
             return current[-1].answer
     if current[0].start == opening and retracted < 0 and ends_clause(current[0]):
         return current[0].answer
@@ -280,7 +249,7 @@ def choose(text: str, find: Finder) -> str | None:
 
 
 def _is_rejected(text: str, stated: Stated) -> bool:
-    """Whether the words around a candidate say that it is not the answer."""
+    """Tell whether the words around a candidate say that it is not the answer."""
     return bool(
         REJECTED_BEFORE.search(before(text, stated.start))
         or REJECTED_AFTER.match(text, stated.end, stated.end + NEIGHBOURHOOD_CHARACTERS)
@@ -288,10 +257,7 @@ def _is_rejected(text: str, stated: Stated) -> bool:
 
 
 def _without_alternatives(text: str, stated: list[Stated]) -> list[Stated]:
-    """Drop neighbours joined by 'or' that differ: 'true or false' repeats the question.
-
-    With them go those listed before ('X, Y, or Z'), and both ends of 'between X and Y'.
-    """
+    """Drop what 'or' joins ('X, Y, or Z'), and both ends of 'between X and Y', if they differ."""
     hedged: set[int] = set()
     for index, (left, right) in enumerate(pairwise(stated)):
         if right.start - left.end > NEIGHBOURHOOD_CHARACTERS or left.answer == right.answer:
@@ -322,21 +288,17 @@ def numbers_line(text: str, start: int, end: int) -> bool:
 
 
 def find_verdicts(text: str, vocabularies: list[tuple[str, str, str]]) -> list[Stated]:
-    """Find the candidates of a two-way question.
+    """Find the candidates of a two-way question; a preceding 'not' turns a verdict round.
 
-    Args:
-        text: where to look.
-        vocabularies: triples (pattern of the positive words, of the negative words, positive and
-            negative answer joined by a slash), most specific first; the first vocabulary of which
-            ``text`` holds any word is read, so that 'correct' in 'false, the correct sum is 9'
-            does not count. A preceding 'not' turns a verdict round.
+    ``vocabularies`` are triples (positive words, negative words, 'positive/negative' answers), most
+    specific first: the first of which ``text`` holds any word is read, so that 'correct' in 'false,
+    the correct sum is 9' does not count.
     """
     for positive, negative, answers in vocabularies:
         pattern = re.compile(
-            rf"(?P<no>(?:\bnot|n't|\bnever|\bno)(?: (?:an?|logically|necessarily|strictly"
+            rf"(?i)(?P<no>(?:\bnot|n't|\bnever|\bno)(?: (?:an?|logically|necessarily|strictly"
             r"|be|the|case|that|it|conclusion))* )?"
-            rf"(?:\b(?P<positive>{positive})|\b(?P<negative>{negative}))",
-            re.IGNORECASE,
+            rf"(?:\b(?P<positive>{positive})|\b(?P<negative>{negative}))"
         )
         yes, no = answers.split("/")
         found = []

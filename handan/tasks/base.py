@@ -9,14 +9,9 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Item:
-    """One problem as a model sees it.
+    """One problem as a model sees it, with what may explain its cost (carries, operand size, ...).
 
-    Attributes:
-        task: name of the task.
-        key: identifies the item within its task and joins it with human norms, e.g. ``0101+0011``.
-        question: what is put to the model, in the task's wording.
-        answer: the derived correct answer, in canonical form; several are separated by ' | '.
-        covariates: properties of the problem that may explain cost (carries, operand size, ...).
+    Its key joins it with human norms, e.g. ``0101+0011``; right answers are separated by ' | '.
     """
 
     task: str
@@ -28,13 +23,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Grade:
-    """The grader's reading of a response.
-
-    Attributes:
-        answer: the canonical answer; None if the text states none.
-        correct: whether it is right; None if that could not be decided within the grader's limits,
-            in which case the response counts neither as right nor as wrong.
-    """
+    """The answer that a response states, or None; ``correct`` is None if that was undecided."""
 
     answer: str | None
     correct: bool | None
@@ -42,19 +31,12 @@ class Grade:
 
 @dataclass(frozen=True)
 class Task:
-    """A set of items with one grader.
+    """A set of items, always in the same order, with one grader.
 
-    Attributes:
-        name: the task's name, as in suites and ``costs.csv``.
-        items: returns all items, always in the same order.
-        grade: maps an item and the text after the reasoning span to a ``Grade``. It never
-            evaluates the text, and takes time linear in its length or has a limit.
-        paraphrases: other wordings of an item, by which it is recognised among training prompts.
-            Without any it is recognised by the words of its question alone.
-        expected_tokens: of a strong reasoning model on an item, to estimate the work of an
-            evaluation; None for the cap. Means of DeepSeek-R1 in the nearest task of de Varda et
-            al. (PNAS 2025, figure): numeric arithmetic 318, verbal arithmetic 334, syllogisms
-            902, relational reasoning 1,816.
+    ``grade`` gets an item and the text after the reasoning span, never evaluates it, and takes time
+    linear in its length or has a limit. By its question and ``paraphrases`` an item is recognised
+    among training prompts. ``expected_tokens`` of a strong reasoning model (None: the cap) are
+    means of DeepSeek-R1 in the nearest task of de Varda et al. (PNAS 2025, figure).
     """
 
     name: str

@@ -1,9 +1,7 @@
 """Arithmetic with two four-bit binary numbers: five operations, as in Cho et al. (2019).
 
-The designs are complete: all ordered pairs for addition and multiplication, no negative difference
-for subtraction, no zero divisor for division and modulo. People were given all additions and
-subtractions and random draws of the other designs; an item is kept if the packaged human norms
-have it.
+The designs are complete: all pairs, without negative differences and zero divisors. People were
+given all sums and differences and draws of the rest; items with packaged human norms are kept.
 """
 
 import operator
@@ -13,29 +11,23 @@ from dataclasses import dataclass
 from functools import partial
 
 from handan import norms
-from handan.tasks.answers import Stated, before, grade_by, numbers_line
+from handan.tasks.answers import TIMES, Stated, before, grade_by, numbers_line
 from handan.tasks.base import Item, Task
 from handan.tasks.wording import worded
 
 BITS = 4
-NUMBERS = range(2**BITS)
-TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def carries_of_addition(a: int, b: int) -> int:
-    """Count the carries in the column addition of ``a`` and ``b``.
+    """Count the carries in a column addition: s(a) + s(b) - s(a + b), with s the number of ones.
 
-    Each carry replaces two ones by a one in the next column, so the carries are the ones that
-    disappear: s(a) + s(b) - s(a + b), with s the number of ones (Legendre, Kummer).
+    Each carry replaces two ones by a one in the next column (Legendre, Kummer).
     """
     return a.bit_count() + b.bit_count() - (a + b).bit_count()
 
 
 def borrows_of_subtraction(a: int, b: int) -> int:
-    """Count the borrows in the column subtraction ``a - b``, a >= b.
-
-    They sit in the columns where the addition (a - b) + b carries.
-    """
+    """Count the borrows in the columns of ``a - b``, a >= b: the carries of (a - b) + b."""
     return carries_of_addition(a - b, b)
 
 
@@ -45,10 +37,7 @@ def carries_of_multiplication(a: int, b: int) -> int:
 
 
 def borrows_of_division(a: int, b: int) -> int:
-    """Count the borrows in all subtractions of the long division of ``a`` by ``b``.
-
-    The study's own files count those of the last digit's subtraction only.
-    """
+    """Count the borrows in all steps of a long division; the study counts the last digit's only."""
     rest = borrows = 0
     for position in reversed(range(max(BITS, a.bit_length()))):
         rest = 2 * rest + (a >> position & 1)
@@ -60,16 +49,10 @@ def borrows_of_division(a: int, b: int) -> int:
 
 @dataclass(frozen=True)
 class Operation:
-    """An operation on two numbers.
+    """An operation: its key's symbol, the first sentence of its question, its design and results.
 
-    Attributes:
-        symbol: stands between the operands in an item's key.
-        request: the question's first sentence; ``{a}`` and ``{b}`` are the operands.
-        allowed: which pairs of operands belong to the design.
-        result: the answer as a number.
-        carries: carries or borrows of the written method.
-        named: other wordings of the problem, with ``{a}`` and ``{b}``.
-        aside: pattern of words after which a number is something else than what was asked for.
+    ``carries`` counts those of the written method (or borrows), ``named`` words the problem
+    otherwise, and after words like ``aside`` a number is something else than what was asked for.
     """
 
     symbol: str
@@ -136,15 +119,12 @@ def binary_key(symbol: str, a: int, b: int, bits: int = BITS) -> str:
 
 def design(name: str) -> list[tuple[int, int]]:
     """List all pairs of operands of a task's complete design, in ascending order."""
-    allowed = OPERATIONS[name].allowed
-    return [(a, b) for a in NUMBERS for b in NUMBERS if allowed(a, b)]
+    allowed, numbers = OPERATIONS[name].allowed, range(2**BITS)
+    return [(a, b) for a in numbers for b in numbers if allowed(a, b)]
 
 
 def make_item(name: str, a: int, b: int, bits: int = BITS) -> Item:
-    """Make the item of task ``name`` with two operands; its answer has no leading zeros.
-
-    Human items have operands of four bits; training problems are wider.
-    """
+    """Make an item, its answer without leading zeros; training problems are wider than 4 bits."""
     operation = OPERATIONS[name]
     result = operation.result(a, b)
     request = operation.request.format(a=f"{a:0{bits}b}", b=f"{b:0{bits}b}")
@@ -176,23 +156,20 @@ OPERAND_AFTER = re.compile(OPERATOR + r"(?:0b)?[01]", re.IGNORECASE)
 DECIMAL = r"(?:decimal|denary|base[- ]?(?:10|ten))"
 DECIMAL_AFTER = re.compile(rf"\s?\)?\s?\(?,?\s?(?:in |as an? )?{DECIMAL}", re.IGNORECASE)
 OTHER_BEFORE = re.compile(
-    rf"(?:\b{DECIMAL}(?: (?:is|value|equivalent|form|number|result|of))*[\s:=(*,]*"
-    r"|\bbase[- ]*"
-    r"|[01](?:_2)? ?\((?:i\.e\.,? |which is |or |= ?)?"
+    rf"(?i)(?:\b{DECIMAL}(?: (?:is|value|equivalent|form|number|result|of))*[\s:=(*,]*"
+    r"|\bbase[- ]*|[01](?:_2)? ?\((?:i\.e\.,? |which is |or |= ?)?"
     r"|\b(?:carry|carrying|carries|borrow|bit|column|step|position|digit)(?: (?:of|a|the|is))*"
-    r"[\s*:]*)\Z",
-    re.IGNORECASE,
+    r"[\s*:]*)\Z"
 )
 
 
 def find_numbers(item: Item, text: str) -> list[Stated]:
     """Find binary numerals that may be an answer, and give them without leading zeros.
 
-    Left out: operands ('0101 + 0011', '0101 and 0011'), decimals ('10 in decimal'), carries and
-    column numbers ('carry 1'), list markers ('1. '), and what follows the operation's ``aside``.
+    Operands, decimals ('10 in decimal'), carries, columns and list markers are left out, and what
+    follows the operation's ``aside``.
     """
-    aside = OPERATIONS[item.task].aside
-    other_quantity = re.compile(rf"(?:{aside})(?: (?:is|of))*[\s:=*]*\Z", re.IGNORECASE)
+    aside = rf"(?i)(?:{OPERATIONS[item.task].aside})(?: (?:is|of))*[\s:=*]*\Z"
     found = []
     for match in NUMERAL.finditer(text):
         left, end = before(text, match.start()), match.end()
@@ -201,7 +178,7 @@ def find_numbers(item: Item, text: str) -> list[Stated]:
             or OPERAND_AFTER.match(text, end)
             or DECIMAL_AFTER.match(text, end)
             or OTHER_BEFORE.search(left)
-            or other_quantity.search(left)
+            or re.search(aside, left)
             or (len(match["bits"]) <= 2 and numbers_line(text, match.start(), end))
         ):
             continue
@@ -227,10 +204,8 @@ def paraphrases(item: Item) -> list[str]:
 
 
 def _items(name: str) -> list[Item]:
-    """The items of a complete design that have human norms."""
     known = norms.load(name).items
-    candidates = [make_item(name, a, b) for a, b in design(name)]
-    return [item for item in candidates if item.key in known]
+    return [item for a, b in design(name) if (item := make_item(name, a, b)).key in known]
 
 
 BINARY_TASKS = {

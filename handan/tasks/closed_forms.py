@@ -1,10 +1,8 @@
 """Equality of expressions of numbers and letters, where it is certain without algebra.
 
-Every letter has one value that no answer is made for, so two expressions are the same function
-exactly when their values are equal; \\pi and e are such letters too. A root of a
-whole number is a value of 60 digits, so that equality of roots is never certain; other roots, and i
-where it is multiplied, are letters of which only equality is. Whatever a reader could take in two
-ways (an index, a slash, a function) has no value, and neither has what would be too large to count.
+Every letter (and \\pi, e) has one value that no answer is made for, so that equal values mean equal
+functions. Roots of whole numbers have 60 digits, so that their equality is never certain; other
+roots, and i in products, are letters. What reads in two ways, or is too large, has no value.
 """
 
 import ast
@@ -21,21 +19,15 @@ ATOM = re.compile(r"\\sqrt\{[^{}]*\}|\\[a-zA-Z]+|[a-zA-Z]|\d+(?:\.\d+)?|\.\d+")
 ROOT = re.compile(r"\\sqrt\{(\d+)\}")
 LETTER = re.compile(r"\\sqrt.*|\\(?:pi|alpha|beta|gamma|theta|lambda|mu|phi|omega|sigma)|[a-zA-Z]")
 NOT_LINEAR = re.compile(r"[\^(/]|\\frac")
-COMMAND = re.compile(r"\\[a-zA-Z]+")
-ROOT_DIGITS, DIFFERENT = 60, Fraction(1, 10**20)
+DIFFERENT = Fraction(1, 10**20)
 PYTHON = {
     re.compile(r"\\frac *\{([^{}]*)\} *\{([^{}]*)\}"): r"((\1)/(\2))",
     re.compile(r"\^ *\{([^{}]*)\}"): r"**(\1)",
 }
 TIMES = re.compile(r"\\(?:cdot|times)(?![a-zA-Z])")
 PRODUCT = re.compile(r"(?<=[\d)])\s*(?=[v(])")
-SAFE = re.compile(r"[v\d+\-*/() ]*")
-OPERATIONS = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-}
+OPERATIONS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
+OPERATIONS |= {ast.Div: operator.truediv}
 
 
 def surely_equal(a: str, b: str) -> bool | None:
@@ -46,7 +38,7 @@ def surely_equal(a: str, b: str) -> bool | None:
     if first == second:
         return True
     rest = ROOT.sub("", f"{a} {b}")
-    imaginary = COMMAND.sub("", rest).count("i")
+    imaginary = re.sub(r"\\[a-zA-Z]+", "", rest).count("i")
     if "\\sqrt" in rest or (imaginary and (NOT_LINEAR.search(rest) or imaginary > 2)):
         return None
     close = abs(first - second) <= DIFFERENT * max(abs(first), abs(second))
@@ -64,10 +56,11 @@ def value(text: str) -> Fraction | None:
     def named(match: re.Match) -> str:
         atom, name = match[0], f"v{len(atoms)}"
         if root := ROOT.fullmatch(atom):
-            radicand, scale = int(root[1]), 10**ROOT_DIGITS
+            radicand, scale = int(root[1]), 10**60
             atoms[name] = Fraction(isqrt(radicand * scale**2), scale)
         elif LETTER.fullmatch(atom):
-            atoms[name] = _letter(atom)
+            draw = random.Random(atom)
+            atoms[name] = Fraction(draw.randrange(10**6, 10**7), draw.randrange(10**5, 10**6))
         elif atom[0] != "\\":
             atoms[name] = Fraction(atom)
         else:
@@ -80,18 +73,12 @@ def value(text: str) -> Fraction | None:
         for pattern, replacement in PYTHON.items():
             source = pattern.sub(replacement, source)
     source = PRODUCT.sub("*", source.replace("^", "**"))
-    if not SAFE.fullmatch(source):
+    if not re.fullmatch(r"[v\d+\-*/() ]*", source):
         return None
     try:
         return _value(ast.parse(source.strip(), mode="eval").body, atoms)
     except (SyntaxError, ValueError, ZeroDivisionError, RecursionError, MemoryError):
         return None
-
-
-@lru_cache(1_000)
-def _letter(atom: str) -> Fraction:
-    draw = random.Random(atom)
-    return Fraction(draw.randrange(10**6, 10**7), draw.randrange(10**5, 10**6))
 
 
 def _value(node: ast.expr, atoms: dict[str, Fraction]) -> Fraction:

@@ -1,14 +1,12 @@
 """Is the shown result right? Single-digit products and differences, as given to children.
 
-The 48 products and 48 differences of OpenNeuro ds001486 (Suarez-Pellicioni et al., 2019): every
-problem once with its true and once with a false result. The products are all ordered pairs of
-different numbers out of 2 to 5 and out of 6 to 9. Children saw the problem first and the result
-after it; their response time runs from the result on.
+All 48 products and 48 differences of OpenNeuro ds001486 (Suarez-Pellicioni et al., 2019). Response
+times of the children run from the result on, which was shown after the problem.
 """
 
 from functools import partial
 
-from handan.tasks.answers import Stated, find_verdicts, grade_by
+from handan.tasks.answers import TIMES, find_verdicts, grade_by
 from handan.tasks.base import Item, Task
 from handan.tasks.wording import worded
 
@@ -50,7 +48,7 @@ def true_result(symbol: str, a: int, b: int) -> int:
 def make_item(name: str, symbol: str, a: int, b: int, shown: int) -> Item:
     """Make the item that shows ``shown`` as the result of ``a`` and ``b``."""
     result = true_result(symbol, a, b)
-    sign = "\N{MULTIPLICATION SIGN}" if symbol == "*" else "-"
+    sign = TIMES if symbol == "*" else "-"
     return worded(
         name,
         digits_key(symbol, a, b, shown),
@@ -67,11 +65,6 @@ def make_item(name: str, symbol: str, a: int, b: int, shown: int) -> Item:
     )
 
 
-def find_truth(item: Item, text: str) -> list[Stated]:
-    """Find all statements of 'true' or 'false' in ``text``."""
-    return find_verdicts(text, VERDICTS)
-
-
 def paraphrases(item: Item) -> list[str]:
     """Word the item as exercise books and data sets do."""
     expression, shown = item.key.split("=")
@@ -86,21 +79,19 @@ def paraphrases(item: Item) -> list[str]:
     ]
 
 
-def _items(name: str, symbol: str, false_results: dict[tuple[int, int], int]) -> list[Item]:
-    """Each problem with its true and its false result, in ascending order of the operands."""
-    return [
-        make_item(name, symbol, a, b, shown)
-        for (a, b), false_result in sorted(false_results.items())
-        for shown in (true_result(symbol, a, b), false_result)
-    ]
+def _task(name: str, symbol: str, false_results: dict[tuple[int, int], int]) -> Task:
+    def items() -> list[Item]:
+        return [
+            make_item(name, symbol, a, b, shown)
+            for (a, b), false_result in sorted(false_results.items())
+            for shown in (true_result(symbol, a, b), false_result)
+        ]
+
+    grade = partial(grade_by, lambda item, text: find_verdicts(text, VERDICTS))
+    return Task(name, items, grade, paraphrases, 334)
 
 
 DIGIT_TASKS = {
-    name: Task(
-        name, partial(_items, name, *problems), partial(grade_by, find_truth), paraphrases, 334
-    )
-    for name, problems in {
-        "products": ("*", FALSE_PRODUCTS),
-        "differences": ("-", FALSE_DIFFERENCES),
-    }.items()
+    "products": _task("products", "*", FALSE_PRODUCTS),
+    "differences": _task("differences", "-", FALSE_DIFFERENCES),
 }

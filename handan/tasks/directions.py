@@ -1,14 +1,13 @@
 """Where is C of A, if A is d1 of B and B is d2 of C? All 64 pairs of compass directions.
 
-The pairs of Ragni (2018), whose participants chose among the eight directions. The key adds steps
-on a grid, where a diagonal step goes one step along each axis; the question says so, because
-without a stated distance north and south-east could add up to more than one direction. C lies
-where the sum of both steps, turned round, points. In eight items the steps cancel and C is at the
-place of A. People had no such option, so those items have human response times but no accuracy.
+The pairs of Ragni (2018), whose participants chose among eight directions. The key adds steps on a
+grid, as the question says: C lies where the sum, turned round, points. Eight items have no human
+accuracy: C is at the place of A, which was no option.
 """
 
 import re
 from functools import partial
+from itertools import product
 
 from handan.tasks.answers import Stated, before, grade_by
 from handan.tasks.base import Item, Task
@@ -16,18 +15,12 @@ from handan.tasks.wording import PLACES, TWO_PREMISES, in_both_orders, three_ter
 
 # Clockwise, as (steps east, steps north).
 STEPS = {
-    "north": (0, 1),
-    "north-east": (1, 1),
-    "east": (1, 0),
-    "south-east": (1, -1),
-    "south": (0, -1),
-    "south-west": (-1, -1),
-    "west": (-1, 0),
-    "north-west": (-1, 1),
-}
+    "north": (0, 1), "north-east": (1, 1), "east": (1, 0), "south-east": (1, -1),
+    "south": (0, -1), "south-west": (-1, -1), "west": (-1, 0), "north-west": (-1, 1),
+}  # fmt: skip
 SAME_PLACE = "same place"
 DIRECTIONS = list(STEPS)
-PAIRS = [(first, second) for first in DIRECTIONS for second in DIRECTIONS]
+PAIRS = list(product(DIRECTIONS, DIRECTIONS))
 
 
 def direction_key(first: str, second: str) -> str:
@@ -73,10 +66,9 @@ def make_item(first: str, second: str) -> Item:
 
 
 NAME = re.compile(
-    r"\b(?P<first>north|south)(?:[- ]?(?P<second>east|west))?(?:ern|erly|wards?)?\b"
+    r"(?i)\b(?P<first>north|south)(?:[- ]?(?P<second>east|west))?(?:ern|erly|wards?)?\b"
     r"|\b(?P<only>east|west)(?:ern|erly|wards?)?\b"
-    r"|\b(?P<same>same (?:place|location|position|spot|point|cell))\b",
-    re.IGNORECASE,
+    r"|\b(?P<same>same (?:place|location|position|spot|point|cell))\b"
 )
 ABBREVIATION = re.compile(r"\b(?P<first>[NS])(?P<second>[EW])?\b|\b(?P<only>[EW])\b")
 LETTERS = {"N": "north", "S": "south", "E": "east", "W": "west"}
@@ -84,29 +76,20 @@ SEEN_FROM = re.compile(r"[\s*]{0,4}(?:direction )?(?:of|from) (?:the )?(?P<place
 
 
 def find_directions(item: Item, text: str) -> list[Stated]:
-    """Find all directions that may be said of C as seen from A.
-
-    Left out: directions as seen from another place, and those said of A or B. Letters (NE) are
-    read only where no direction is spelled out.
-    """
+    """Find directions of C as seen from A; letters (NE) only where no direction is spelled out."""
     a, b, _ = terms_of(*item.key.split("+"))
     told_of_other = re.compile(
-        rf"(?<!of the )(?<!of )(?<!from the )(?<!from )(?<!to the )(?<!to )\b(?:{a}|{b}) "
-        r"(?:is|lies|sits|must be|would be)\b[^.\n,;]*\Z",
-        re.IGNORECASE,
+        rf"(?i)(?<!of the )(?<!of )(?<!from the )(?<!from )(?<!to the )(?<!to )\b(?:{a}|{b}) "
+        r"(?:is|lies|sits|must be|would be)\b[^.\n,;]*\Z"
     )
     found = []
-    matches = list(NAME.finditer(text)) or list(ABBREVIATION.finditer(text))
-    for match in matches:
+    for match in list(NAME.finditer(text)) or ABBREVIATION.finditer(text):
         seen_from = SEEN_FROM.match(text, match.end())
         elsewhere = seen_from is not None and seen_from["place"].lower() != a
         if elsewhere or told_of_other.search(before(text, match.start())):
             continue
-        if match.groupdict().get("same"):
-            answer = SAME_PLACE
-        else:
-            words = [match[name] for name in ("first", "second", "only") if match[name]]
-            answer = "-".join(LETTERS.get(word, word.lower()) for word in words)
+        words = [match[name] for name in ("first", "second", "only") if match[name]]
+        answer = "-".join(LETTERS.get(word, word.lower()) for word in words) or SAME_PLACE
         found.append(Stated(match.start(), match.end(), answer))
     return found
 

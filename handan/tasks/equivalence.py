@@ -1,10 +1,9 @@
 """Equality of two answers to a problem of mathematics, without evaluating any text.
 
-An answer is taken apart here: choices, lists, tuples, sets, matrices, sequences, equations, units.
-Numbers are compared exactly; only a decimal of at least five significant digits also stands for the
-value from which it is rounded or cut, which leaves a relative error below 1e-4, and a relative
-error of 2e-15 is taken for rounding of the machine. Expressions are left to algebra, which is asked
-for by the caller.
+Choices, lists, tuples, sets, matrices, sequences, equations and units are taken apart; expressions
+are left to the algebra of the caller. Numbers are compared exactly; only a decimal of at least five
+significant digits also stands for the value from which it is rounded or cut (a relative error below
+1e-4), and a relative error of 2e-15 is taken for rounding of the machine.
 """
 
 import re
@@ -19,7 +18,7 @@ from handan.tasks.final_answers import bare, in_brackets, outside, spelled, spli
 # Decides about two parts for which no rule here does; None if it cannot either.
 Ask = Callable[[str, str], bool | None]
 MAX_ENTRIES, MAX_CHARACTERS = 100, 400
-MIN_DIGITS, MACHINE, ROUGHLY = 5, Fraction(2, 10**15), Fraction(1, 20)
+MIN_DIGITS, MACHINE = 5, Fraction(2, 10**15)
 DOTS = "\\ldots"
 
 NUMBER = re.compile(
@@ -75,16 +74,15 @@ CHOICE = re.compile(
     r"(?:(?i:option|choice|answer)\s*)?(?:\\text\{)?\s*(?:\((?P<a>[A-Ja-j])\)|(?P<b>[A-J])\s*[).:]"
     r"|(?P<c>[A-J])(?=\s*\}?\s*\Z))\s*[.:]?\s*\}?\s*(?P<rest>.*)"
 )
-NAME = (
-    r"(?:[a-zA-Z]'?(?:_\{?\w{1,3}\}?)?(?:\([a-zA-Z](?:,\s*[a-z])*\))?|[A-Z]{2,3}|[a-zA-Z]{4,}"
-    r"|\\text\{[^{}]*\}|\\[a-z]+|\([a-z](?:,\s*[a-z])*\))"
+ASSIGNED = re.compile(
+    r"(?s)\s*(?P<name>(?:[a-zA-Z]'?(?:_\{?\w{1,3}\}?)?(?:\([a-zA-Z](?:,\s*[a-z])*\))?|[A-Z]{2,3}"
+    r"|[a-zA-Z]{4,}|\\text\{[^{}]*\}|\\[a-z]+|\([a-z](?:,\s*[a-z])*\)))"
+    r"\s*(?:=|\\in(?![a-zA-Z]))\s*(?P<value>.+)"
 )
-ASSIGNED = re.compile(rf"\s*(?P<name>{NAME})\s*(?:=|\\in(?![a-zA-Z]))\s*(?P<value>.+)", re.DOTALL)
 RELATION = re.compile(r"<|>|\\(?:leq|geq|neq|mid|cup|cap|setminus|to|implies|iff)(?![a-zA-Z])|:=")
 MATRIX = re.compile(
-    r"\\begin\{(?P<kind>(?:[pb]|small)?matrix|array)\}(?:\{[lcr| ]*\})?(?P<rows>.*)"
-    r"\\end\{(?P=kind)\}",
-    re.DOTALL,
+    r"(?s)\\begin\{(?P<kind>(?:[pb]|small)?matrix|array)\}(?:\{[lcr| ]*\})?(?P<rows>.*)"
+    r"\\end\{(?P=kind)\}"
 )
 CUT = re.compile(r"\A(-?\d*\.\d+)\s*\\ldots\Z")
 NUMERAL_INDEX = re.compile(r"\d[})]?\s*_")
@@ -118,13 +116,7 @@ def _nobody(right: str, given: str) -> None:
 
 
 def same_answer(right: str, given: str, ask: Ask = _nobody) -> bool | None:
-    """Tell whether an answer is the right one; None if that is not certain.
-
-    Args:
-        right: the reference.
-        given: the answer.
-        ask: decides about parts that need algebra; by default nothing does.
-    """
+    """Tell whether an answer is right; None if uncertain. ``ask`` decides where algebra must."""
 
     def careful(right: str, given: str) -> bool | None:
         # Algebra drops dots and indices of numerals.
@@ -149,7 +141,14 @@ def _same(right: str, given: str, ask: Ask) -> bool | None:
         return True
     choices = CHOICE.fullmatch(right), CHOICE.fullmatch(given)
     if choices[0] or choices[1]:
-        return _same_choice(right, given, choices, ask)
+        # The letter or the value is enough; where both are given both must agree.
+        letters = [c and (c["a"] or c["b"] or c["c"]).upper() for c in choices]
+        rests = [c["rest"] if c else one for c, one in zip(choices, (right, given), strict=True)]
+        if all(letters) and (letters[0] != letters[1] or not all(rests)):
+            return letters[0] == letters[1]
+        if choices[0] and choices[0]["a"] and not rests[0]:
+            return letters[0] == given.upper()
+        return _same(rests[0], rests[1], ask) if all(rests) else False
     # A decimal may have dots behind it, unless they repeat a digit.
     right, given = (
         text if REPEATING.fullmatch(squeezed(text)) else CUT.sub(r"\1", text)
@@ -159,37 +158,21 @@ def _same(right: str, given: str, ask: Ask) -> bool | None:
     if numbers[0] and numbers[1] and same_scalar(right, given):
         return True
     if any(DOTS in outside(in_brackets(_value(text))[1]) for text in (right, given)):
-        return _same_sequence(_value(right), _value(given), lambda x, y: _same(x, y, ask))
-    rows, other_rows = _cells(right), _cells(given)
-    if rows and other_rows:
-        if [len(row) for row in rows] != [len(row) for row in other_rows]:
-            return False
-        pairs = zip(chain(*rows), chain(*other_rows), strict=True)
-        return every(_same(x, y, ask) for x, y in pairs)
+        return _same_sequence(_value(right), _value(given), ask)
+    rows, others = _cells(right), _cells(given)
+    if rows and others:
+        pairs = zip(chain(*rows), chain(*others), strict=True)
+        alike = list(map(len, rows)) == list(map(len, others))
+        return alike and every(_same(x, y, ask) for x, y in pairs)
     a, b = _listed(right), _listed(given)
     if a is None or b is None:
         # '1,000' is a number, but not where '1, 000' is asked for.
         a, b = (None if numbers[0] else a), (None if numbers[1] else b)
-    if a or b:
-        return _same_list(right, given, (a, b), ask)
-    return _same_single(right, given, ask)
-
-
-def _same_choice(
-    right: str, given: str, choices: tuple[re.Match | None, re.Match | None], ask: Ask
-) -> bool | None:
-    """The letter or the value is enough; where both are given both must agree."""
-    letters = [c and (c["a"] or c["b"] or c["c"]).upper() for c in choices]
-    rests = [c["rest"] if c else whole for c, whole in zip(choices, (right, given), strict=True)]
-    if all(letters) and (letters[0] != letters[1] or not all(rests)):
-        return letters[0] == letters[1]
-    if choices[0] and choices[0]["a"] and not rests[0]:
-        return letters[0] == given.upper()
-    return _same(rests[0], rests[1], ask) if all(rests) else False
+    return _same_list(right, given, (a, b), ask) if a or b else _same_single(right, given, ask)
 
 
 def _listed(text: str) -> Listed | None:
-    """The parts of a list, tuple, interval or set in one spelling; None if there are none."""
+    """Return the parts of a list, tuple, interval or set in one spelling, if there are any."""
     body = _value(text)
     brackets, inside = in_brackets(body.strip())
     cells = _cells(body)
@@ -249,13 +232,13 @@ def _same_list(
 
 
 def _distinct(names: list[str | None]) -> dict[str, int] | None:
-    """The place of each name, if every entry has one of its own."""
+    """Return the place of each name, if every entry has one of its own."""
     places = {name: place for place, name in enumerate(names) if name is not None}
     return places if len(places) == len(names) > 1 else None
 
 
 def _assigned(text: str) -> re.Match | None:
-    """Name and value of an answer such as 'x = 5'; None for an equation that is none."""
+    """Match name and value of an answer such as 'x = 5'; None for an equation that is none."""
     match = ASSIGNED.fullmatch(text)
     return match if match and "=" not in outside(match["value"]) else None
 
@@ -266,7 +249,7 @@ def _value(text: str) -> str:
 
 
 def _matched(right: list[str], given: list[str], ask: Ask) -> bool | None:
-    """Whether two lists hold the same entries in any order."""
+    """Compare two lists of entries in any order."""
     left, uncertain = list(given), False
     for entry in right:
         verdicts = [_same(entry, other, _nobody) for other in left]
@@ -285,15 +268,13 @@ def _matched(right: list[str], given: list[str], ask: Ask) -> bool | None:
 
 
 def _cells(text: str) -> list[list[str]] | None:
-    """Rows of cells of a matrix in whatever brackets; None for anything else."""
+    """Return the rows of cells of a matrix in whatever brackets; None for anything else."""
     match = MATRIX.fullmatch(_value(text).strip()) or MATRIX.fullmatch(in_brackets(text)[1].strip())
-    if match is None:
-        return None
-    rows = [row for row in match["rows"].split("\\\\") if row.strip()]
+    rows = [row for row in match["rows"].split("\\\\") if row.strip()] if match else []
     return [[cell.strip() for cell in row.split("&")] for row in rows] or None
 
 
-def _same_sequence(right: str, given: str, same: Ask) -> bool | None:
+def _same_sequence(right: str, given: str, ask: Ask) -> bool | None:
     """Compare sequences of which a part is left out by the terms that are given."""
     first, second = _around_dots(right), _around_dots(given)
     if DOTS not in given:
@@ -314,11 +295,11 @@ def _same_sequence(right: str, given: str, same: Ask) -> bool | None:
         if len(shorter) < 2 or not _one_law(longer, factor=len(shorter) > 2):
             return False
     terms = [*zip(a_begin, b_begin, strict=False), *zip(a_end, b_end, strict=True)]
-    return every(same(x, y) for x, y in terms)
+    return every(_same(x, y, ask) for x, y in terms)
 
 
 def _around_dots(text: str) -> tuple[str, list[str], list[str] | None]:
-    """Separator, terms before the dots, and terms after them (None without dots)."""
+    """Return separator, terms before the dots, and terms after them (None without dots)."""
     text = in_brackets(text.strip())[1]
     separator = next((sign for sign in ",;:+" if sign in outside(text)), ",")
     terms = [term.strip() for term in split(text, separator)]
@@ -329,7 +310,7 @@ def _around_dots(text: str) -> tuple[str, list[str], list[str] | None]:
 
 
 def _one_law(terms: list[str], factor: bool = False) -> bool:
-    """Whether numbers grow by one difference, or by one factor if that may be."""
+    """Tell whether numbers grow by one difference, or by one factor if that may be."""
     numbers = [plain_number(squeezed(term)) for term in terms]
     values = [number.value for number in numbers if number]
     if len(values) < max(3, len(terms)):
@@ -340,7 +321,7 @@ def _one_law(terms: list[str], factor: bool = False) -> bool:
 
 
 def _same_single(right: str, given: str, ask: Ask) -> bool | None:
-    """The same for two answers of one part each: unions, relations, equations, values."""
+    """Compare two answers of one part each: unions, relations, equations, values."""
     if "\\cup" in right and "\\cup" in given:
         unions = right.split("\\cup"), given.split("\\cup")
         if _matched(*unions, _nobody) and len(unions[0]) == len(unions[1]):
@@ -370,12 +351,9 @@ def _same_single(right: str, given: str, ask: Ask) -> bool | None:
 
 
 def _contradictory(sides: list[str]) -> bool:
-    """Whether '5 = 6' is said, which is two answers; '2/3 = 0.67' is not."""
-    numbers = [number for side in sides if (number := plain_number(squeezed(side)))]
-    return any(
-        abs(x.value - y.value) > ROUGHLY * max(abs(x.value), abs(y.value))
-        for x, y in pairwise(numbers)
-    )
+    """Tell whether '5 = 6' is said, which is two answers; '2/3 = 0.67' is not."""
+    numbers = [number.value for side in sides if (number := plain_number(squeezed(side)))]
+    return any(abs(x - y) > max(abs(x), abs(y)) / 20 for x, y in pairwise(numbers))
 
 
 def same_scalar(right: str, given: str) -> bool | None:
@@ -418,16 +396,15 @@ def _unwrapped(text: str) -> str:
 
 
 def _is_text(text: str) -> bool:
-    """Whether an answer is one of words: not products of letters, nor numbers in ``\\text``."""
+    """Tell whether an answer is of words: not products of letters, nor numbers in ``\\text``."""
     inner = TEXT.sub(r" \1 ", text).strip()
-    if "\\" in inner or not any(character.isalpha() for character in inner):
+    if "\\" in inner or not any(map(str.isalpha, inner)):
         return False
-    marked = inner != text.strip()
-    return marked or bool(WORDS.fullmatch(inner) and WORD.search(inner))
+    return inner != text.strip() or bool(WORDS.fullmatch(inner) and WORD.search(inner))
 
 
 def _scalar(text: str, answer: bool = False) -> Scalar:
-    """An answer without its unit; a letter behind a number is a unit only in a given answer."""
+    """Split off the unit; a letter behind a number is a unit only in a given answer."""
     text = text.strip()
     if (whole := TEXT.fullmatch(text)) and whole[1].strip()[:1].isdigit():
         text = whole[1].strip()
@@ -435,7 +412,7 @@ def _scalar(text: str, answer: bool = False) -> Scalar:
     if match is None or (match["letter"] and not answer):
         return Scalar(squeezed(text) if not FRACTION.fullmatch(text) else text)
     head = text[: match.start()].strip()
-    if not any(character.isdigit() for character in head) and not head.endswith(("}", ")")):
+    if not any(map(str.isdigit, head)) and not head.endswith(("}", ")")):
         return Scalar(squeezed(text))
     named = match["text"] or match["plain"] or match["glued"] or match["letter"] or ""
     words = named.replace(".", "").lower().split()
@@ -452,7 +429,7 @@ def _scalar(text: str, answer: bool = False) -> Scalar:
 
 
 def _numeral(text: str) -> tuple[str, int] | None:
-    """Digits and base of a numeral that names its base; None for anything else."""
+    """Return digits and base of a numeral that names its base; None for anything else."""
     match = BASED.fullmatch(squeezed(text)) if len(text) < MAX_CHARACTERS else None
     if match is None:
         return None
@@ -486,36 +463,28 @@ def plain_number(text: str) -> Number | None:
     """Read an integer, decimal, fraction or mixed number; None for anything else."""
     if len(text) > MAX_CHARACTERS:
         return None
-    if (match := NUMBER.fullmatch(text)) and any(character.isdigit() for character in text):
-        return _decimal(match)
+    if (match := NUMBER.fullmatch(text)) and any(map(str.isdigit, text)):
+        whole = (match["whole"] or match["points"] or "").replace(",", "").replace(".", "")
+        decimals = match["decimals"] or match["comma"] or ""
+        if not whole + decimals:
+            return None
+        power = int(match["power"].strip("{}")) if match["power"] else 0
+        unit = Fraction(10) ** (power - len(decimals))
+        value = int(whole + decimals) * unit * (-1) ** match["sign"].count("-")
+        exact = not decimals or len((whole + decimals).lstrip("0")) < MIN_DIGITS
+        return Number(value, None if exact else unit)
     if match := REPEATING.fullmatch(text):
         again, once = match["again"] or match["last"], match["once"]
         value = Fraction(int((match["whole"] or "0") + once), 10 ** len(once))
         value += Fraction(int(again), (10 ** len(again) - 1) * 10 ** len(once))
     elif match := FRACTION.fullmatch(text):
-        whole, above, below = (
-            match["whole"],
-            int(match["a"] or match["c"]),
-            int(match["b"] or match["d"]),
-        )
-        if below == 0 or (whole and not 0 <= above < below):
+        above, below = int(match["a"] or match["c"]), int(match["b"] or match["d"])
+        if below == 0 or (match["whole"] and not 0 <= above < below):
             return None
-        value = int(whole or 0) + Fraction(above, below)
+        value = int(match["whole"] or 0) + Fraction(above, below)
     else:
         return None
     return Number(-value if match["sign"] else value)
-
-
-def _decimal(match: re.Match) -> Number | None:
-    whole = (match["whole"] or match["points"] or "").replace(",", "").replace(".", "")
-    decimals = match["decimals"] or match["comma"] or ""
-    if not whole + decimals:
-        return None
-    power = int(match["power"].strip("{}")) if match["power"] else 0
-    unit = Fraction(10) ** (power - len(decimals))
-    value = int(whole + decimals) * unit * (-1) ** match["sign"].count("-")
-    exact = not decimals or len((whole + decimals).lstrip("0")) < MIN_DIGITS
-    return Number(value, None if exact else unit)
 
 
 def rounds(exact: Fraction, decimal: Number) -> bool:

@@ -1,13 +1,9 @@
 """The answer that a text gives to a problem of mathematics, and its parts in one spelling.
 
-Statements are ``<answer>`` tags, boxes, and sentences such as 'The answer is' or a line '####'; in
-a text without any, its last line. The last statement is the answer, unless one shortly before it
-says something else and no word between them takes that back: then both are alternatives, and so is
-what 'or', 'maybe' and the like add. Whether alternatives pay is for those who compare: all of them
-must be right, or be the parts of the right answer.
-
-``spelled`` writes an answer in one spelling, ``split`` takes it apart at brackets and commas.
-Nothing is evaluated here, and every pattern is linear in the text.
+Statements are ``<answer>`` tags, boxes, and sentences such as 'The answer is' or a line '####';
+without any, the last line. The last one is the answer; one shortly before that no word between them
+takes back, and what 'or' or 'maybe' adds, are alternatives. Alternatives pay only if all are right,
+or are the parts of the right answer. Nothing is evaluated, and every pattern is linear in the text.
 """
 
 import re
@@ -50,7 +46,6 @@ GROUP = r"(?:\\,|\\ |\\;|\\:|~| |\{,\}|,?\\!\s*|\{\s*\\,\s*\}|')"
 GROUPED = re.compile(rf"(?<![\d.,_])[1-9]\d{{0,2}}(?:{GROUP}\d{{3}})+(?!\d)")
 TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 DEGREES = re.compile(r"\{?\(?(\d+(?:\.\d+)?)\)?\}?\s*\^\\circ")
-NOT_DIGITS = re.compile(r"\D+")
 
 COMMANDS: list[tuple[str, Any]] = [
     (r"\\(?:left|right|[bB]igg?[lr]?)(?=\s*[()\[\]|.<>]|\s*\\[{}|a-z])\.?", ""),
@@ -58,9 +53,7 @@ COMMANDS: list[tuple[str, Any]] = [
     (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
     (r"\\(?:text(?:bf|it|rm|tt|sf|normal)?|mathrm|mathbf|mathit|mathsf|mathtt|mbox|hbox|emph"
      r"|operatorname)(?![a-zA-Z])\*?\s*", r"\\text"),
-    (r"\\[$]|[$€£¥]|\\(?:pounds|euro)(?![a-zA-Z])", ""),
-    (r"\\%", "%"),
-    (r"(?<!\\)\\[!/]", ""),
+    (r"\\[$]|[$€£¥]|\\(?:pounds|euro)(?![a-zA-Z])", ""), (r"\\%", "%"), (r"(?<!\\)\\[!/]", ""),
     (r"(?<!\\)\\[,;:> ]|~|\\(?:quad|qquad|enspace|thinspace|space)(?![a-zA-Z])"
      r"|\\(?:hspace|phantom)\{[^{}]*\}|\s+", " "),
     (r"\\text\{\s*,?\s*(?P<word>and|or)\s*\}", r" \g<word> "),
@@ -70,19 +63,14 @@ COMMANDS: list[tuple[str, Any]] = [
     (r"\\(?:l|c)?dots[cbmio]?(?![a-zA-Z])|\.\.\.", r"\\ldots"),
     (r"\\le(?![a-zA-Z])|\\leqslant(?![a-zA-Z])|<=", r"\\leq"),
     (r"\\ge(?![a-zA-Z])|\\geqslant(?![a-zA-Z])|>=", r"\\geq"),
-    (r"\\lt(?![a-zA-Z])", "<"),
-    (r"\\gt(?![a-zA-Z])", ">"),
-    (r"\\ne(?![a-zA-Z])|!=", r"\\neq"),
+    (r"\\lt(?![a-zA-Z])", "<"), (r"\\gt(?![a-zA-Z])", ">"), (r"\\ne(?![a-zA-Z])|!=", r"\\neq"),
     (r"\\[lr]brace(?![a-zA-Z])", lambda match: "\\{" if "lb" in match[0] else "\\}"),
     (r"\\varnothing(?![a-zA-Z])|\\\{\s*\\\}", r"\\emptyset"),
     (r"\\(?:mid|[lr]?vert)(?![a-zA-Z])", "|"),
-    (r"(?<=\d) ?[xX] ?(?=10\s*\^)", r"\\times "),
-    (r"\*\*(?=\s*[\w({-])", "^"),
-    (r"\*", r"\\cdot "),
+    (r"(?<=\d) ?[xX] ?(?=10\s*\^)", r"\\times "), (r"\*\*(?=\s*[\w({-])", "^"), (r"\*", r"\\cdot "),
     (r"(?<![\\a-zA-Z])(sqrt|exp|sin|cos|tan|ln|log|pi|infty|infinity|inf)(?![a-zA-Z])",
      lambda match: {"infinity": "\\infty", "inf": "\\infty"}.get(match[1], f"\\{match[1]}")),
-    (r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
-    (r"\\sqrt\s*(\d|[a-zA-Z])", r"\\sqrt{\1}"),
+    (r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"), (r"\\sqrt\s*(\d|[a-zA-Z])", r"\\sqrt{\1}"),
     (r"\\frac\s*(\d|[a-zA-Z])\s*(\d|[a-zA-Z])", r"\\frac{\1}{\2}"),
     (r"\\frac\s*(\d|[a-zA-Z])\s*\{", r"\\frac{\1}{"),
     (r"(\\frac\s*\{[^{}]*\})\s*(\d|[a-zA-Z])", r"\1{\2}"),
@@ -90,26 +78,23 @@ COMMANDS: list[tuple[str, Any]] = [
 ]  # fmt: skip
 OPENING = ("\\{", "\\langle", "(", "[", "{")
 CLOSING = ("\\}", "\\rangle", ")", "]", "}")
-BRACKETS = {"\\langle": "("}
 PIECE = re.compile(r"\\[{}]|\\[a-zA-Z]+|\\.|\s+(?:and|or)\s+|.", re.DOTALL)
 COMMA_GROUPED = re.compile(r"\d,\d{3}(?!\d)")
 SPELLINGS = [(re.compile(pattern), replacement) for pattern, replacement in COMMANDS]
 
 # Of a text only the end is searched for sentences.
-TEXT_CHARACTERS, STATEMENT_CHARACTERS = 4_000, 300
-LAST_LINES = 3
+TEXT_CHARACTERS = 4_000
 
 CUE = re.compile(
-    r"(?P<mark>#{3,}[ \t]|答案(?:就?是|为)?[：:]?)"
+    r"(?i)(?P<mark>#{3,}[ \t]|答案(?:就?是|为)?[：:]?)"
     r"|(?<!\bto )\banswers?\b(?:[^.\n$\\]{0,60}?(?:\b(?:is|are|be|equals|isn't)\b|[:=：])"
-    r"|[\s*_`#]{0,8}\n)\s*(?:that\b)?[:：]?",
-    re.IGNORECASE,
+    r"|[\s*_`#]{0,8}\n)\s*(?:that\b)?[:：]?"
 )
 SPAN = re.compile(
-    r"\$\$(?P<a>[^$]{1,400})\$\$|(?<![\\$])\$(?P<b>[^$\n]{1,400})\$(?!\d)|\\\((?P<c>.{1,400}?)\\\)"
-    r"|\\\[(?P<d>.{1,400}?)\\\]",
-    re.DOTALL,
+    r"(?s)\$\$([^$]{1,400})\$\$|(?<![\\$])\$([^$\n]{1,400})\$(?!\d)|\\\((.{1,400}?)\\\)"
+    r"|\\\[(.{1,400}?)\\\]"
 )
+PROSE = re.compile(r"(?<![\\a-zA-Z{])[a-zA-Z]{3,}\s+[a-zA-Z]{2,}")
 NUMBER = re.compile(
     r"(?<![\w.^\\{])(?P<number>[-−+]?(?:\\?\$ ?)?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
     r"(?:/\d+)?|[-−]?\.\d+)(?P<percent>\s?\\?%)?"
@@ -123,21 +108,19 @@ CHOICE = re.compile(r"\([A-H]\)(?:\s+\S{1,40})?|[A-H](?:[).:](?:\s+\S{1,40})?)?"
 
 SEPARATOR = re.compile(r"[\s,;&/~$*)\\\-–—]*(?:\b(?:and|to|through)\b)?[\s,;$*]*")
 REJECTED = re.compile(
-    r"(?:\bnot|n't|\bnever|\bcannot|\bneither|\bbetween|\brather than|\binstead of|\bother than"
-    r"|\bexcept|\bmore than|\bless than|\bgreater than|\bfewer than|\bat least|\bat most|\bunder"
-    r"|\bover|\babove|\bbelow|\bup to|\branges? from|\bnot in)"
+    r"(?i)(?:\bnot|n't|\bnever|\bcannot|\bneither|\bbetween|\brather than|\binstead of"
+    r"|\bother than|\bexcept|\bmore than|\bless than|\bgreater than|\bfewer than|\bat least"
+    r"|\bat most|\bunder|\bover|\babove|\bbelow|\bup to|\branges? from|\bnot in)"
     r"(?: (?:be|the|an?|equal|to|just|simply|exactly|number|value|answer|it|from))*"
-    r"[\s$\\(*:\[\"']*\Z",
-    re.IGNORECASE,
+    r"[\s$\\(*:\[\"']*\Z"
 )
 # The end of a sentence behind its answer.
 CLOSES = re.compile(r"[\s$*)\\\]]*(?:[.!。]?\s*(?:\n|\Z)|[.!。]\s)")
 OTHER = re.compile(
-    r"[\s$.,;*)\]\\]*\(?\s*(?:or|maybe|perhaps|possibly|alternatively|otherwise)\b", re.I
+    r"(?i)[\s$.,;*)\]\\]*\(?\s*(?:or|maybe|perhaps|possibly|alternatively|otherwise)\b"
 )
 SAME_AGAIN = re.compile(r"equivalent|in other words|\bso\b|more|less", re.I)
 FIRST_NUMBER = re.compile(r"\W*?(?P<number>[-−]?\d[\d,]*(?:\.\d+)?(?:/\d+)?)[.*$]*\s+")
-
 
 Group = list[tuple[int, int, str]]
 
@@ -153,30 +136,38 @@ class Statement(NamedTuple):
 def final_answers(text: str) -> tuple[str, ...] | None:
     """Return what a text puts forward as the answer, in its own words.
 
-    Returns:
-        one answer; several that it offers as alternatives or parts; none if all that it says of
-        the answer is what it is not; None if it states nothing.
+    Several are alternatives or parts; none is left of an answer that is only denied; None stands
+    for a text that states nothing.
     """
     found = statements(text)
+    end = text[-TEXT_CHARACTERS:].rstrip()
+    for _ in range(0 if found else 3):  # lines
+        if last := _last_line(end):
+            found = [last]
+            break
+        end = end[: max(0, end.rfind("\n"))].rstrip()
     if not found:
-        end = text[-TEXT_CHARACTERS:].rstrip()
-        for _ in range(LAST_LINES):
-            if last := _last_line(end):
-                return _joined(text, [last])
-            end = end[: max(0, end.rfind("\n"))].rstrip()
-    return _joined(text, found) if found else None
+        return None
+    # The last statement that is not denied, with those shortly before that nothing takes back.
+    known = [statement for statement in found if statement.answers is not None]
+    answers = list(known[-1].answers or ()) if known else []
+    for earlier, later in reversed(list(pairwise(known))):
+        if not together(text[earlier.end : later.start]):
+            break
+        answers = [*(earlier.answers or ()), *answers]
+    return tuple(answers)
 
 
 def statements(text: str) -> list[Statement]:
     """Find all places at which a text says that something is its answer, in order."""
     marks = marked(text)
-    found = [_marked(text, mark) for mark in marks]
+    found = [Statement(mark.start, mark.end, _of_mark(text, mark)) for mark in marks]
     tagged = max((mark.end for mark in marks if mark.is_tag), default=0)
     begin = max(tagged, len(text) - TEXT_CHARACTERS)
     cues = list(CUE.finditer(text, begin))
     ends = [*(match.start() for match in cues[1:]), len(text)]
     for cue, end in zip(cues, ends, strict=False):
-        until = min(end, cue.end() + STATEMENT_CHARACTERS)
+        until = min(end, cue.end() + 300)
         said = _after_cue(text, cue, until, words=until < end or end == len(text))
         # Where there is a box, other sentences about an answer count only if they end with it.
         boxed = any(cue.start() <= box.start <= cue.end() + 200 for box in marks)
@@ -189,21 +180,11 @@ def statements(text: str) -> list[Statement]:
     return found
 
 
-def _marked(text: str, mark: Mark) -> Statement:
-    """The statement of a box, or of a tag, in whose text there may be sentences and boxes."""
-    answers: tuple[str, ...] | None
-    if not mark.is_tag:
-        answers = _boxed(text, mark)
-    elif mark.content.strip():
-        inside = final_answers(mark.content)
-        answers = (mark.content.strip(),) if inside is None else inside or None
-    else:
-        answers = ("",)
-    return Statement(mark.start, mark.end, answers)
-
-
-def _boxed(text: str, mark: Mark) -> tuple[str, ...] | None:
-    """The content of a box, with what 'or' adds before and behind it."""
+def _of_mark(text: str, mark: Mark) -> tuple[str, ...] | None:
+    """Return what the text of a tag states, or a box with what 'or' adds before and behind it."""
+    if mark.is_tag:
+        inside = final_answers(mark.content) if mark.content.strip() else None
+        return (mark.content.strip(),) if inside is None else inside or None
     before, behind = text[max(0, mark.start - 40) : mark.start], text[mark.end : mark.end + 40]
     if _rejected(before, behind):
         return None
@@ -217,13 +198,13 @@ def _boxed(text: str, mark: Mark) -> tuple[str, ...] | None:
 
 
 def _rejected(before: str, behind: str) -> bool:
-    """Whether what stands around an answer says that it is none."""
+    """Tell whether what stands around an answer says that it is none."""
     behind = behind[:NEIGHBOURHOOD_CHARACTERS].lstrip("$\\)] ")
     return bool(REJECTED.search(before[-NEIGHBOURHOOD_CHARACTERS:]) or REJECTED_AFTER.match(behind))
 
 
 def _after_cue(text: str, cue: re.Match, until: int, words: bool) -> Statement | None:
-    """The first thing that is said behind 'the answer is', with its alternatives."""
+    """Return the first thing that is said behind 'the answer is', with its alternatives."""
     rest = text[cue.end() : until]
     groups, kept = _groups(rest, words, cue[0])
     if not groups:
@@ -239,7 +220,7 @@ def _after_cue(text: str, cue: re.Match, until: int, words: bool) -> Statement |
 
 
 def _last_line(text: str) -> Statement | None:
-    """The last thing on the last line of a text, with its alternatives."""
+    """Return the last thing on the last line of a text, with its alternatives."""
     text = text.rstrip()
     begin = text.rfind("\n") + 1
     for match in SPAN.finditer(text):
@@ -259,7 +240,7 @@ def _last_line(text: str) -> Statement | None:
 
 
 def _groups(text: str, words: bool, cue: str = "") -> tuple[list[Group], list[Group]]:
-    """Candidates, alternatives and parts of one list together; and those that are not denied."""
+    """Group the candidates, parts of one list and alternatives together; and those not denied."""
     candidates = _candidates(text, words)
     groups = [candidates[:1]] if candidates else []
     for left, right in pairwise(candidates):
@@ -274,20 +255,19 @@ def _groups(text: str, words: bool, cue: str = "") -> tuple[list[Group], list[Gr
 
 
 def _candidates(rest: str, words: bool) -> list[tuple[int, int, str]]:
-    """What may be an answer in a piece of text: formulas, else the sentence, else its numbers."""
-    sentence = SENTENCE.match(rest.lstrip(" \n\t*_`:"))
-    skipped = len(rest) - len(rest.lstrip(" \n\t*_`:"))
-    end = skipped + (sentence.end("said") if sentence else 0)
+    """List what may be an answer: formulas, else the sentence, else its numbers."""
+    start = len(rest) - len(rest.lstrip(" \n\t*_`:"))
+    sentence = SENTENCE.match(rest, start)
+    end = sentence.end("said") if sentence else start
     spans = [
-        (match.start(), match.end(), next(part for part in match.groups() if part is not None))
+        (match.start(), match.end(), part)
         for match in SPAN.finditer(rest)
-    ]
-    spans = [
-        of for of in spans if not re.search(r"(?<![\\a-zA-Z{])[a-zA-Z]{3,}\s+[a-zA-Z]{2,}", of[2])
+        for part in filter(None, match.groups())
+        if not PROSE.search(part)
     ]
     if spans and spans[0][0] <= end:
         return spans
-    said = bare(rest[skipped:end])
+    said = bare(rest[start:end])
     start = rest.find(said) if said else 0
     formula = FORMULA.fullmatch(said) and not LONG_WORD.search(said)
     if (formula and any(map(str.isdigit, said))) or CHOICE.fullmatch(said):
@@ -309,19 +289,6 @@ def _numbers(text: str) -> list[tuple[int, int, str]]:
     ]
 
 
-def _joined(text: str, found: list[Statement]) -> tuple[str, ...]:
-    """The last statement that is not denied, with those shortly before that nothing takes back."""
-    known = [statement for statement in found if statement.answers is not None]
-    if not known:
-        return ()
-    answers = list(known[-1].answers or ())
-    for earlier, later in reversed(list(pairwise(known))):
-        if not together(text[earlier.end : later.start]):
-            break
-        answers = [*(earlier.answers or ()), *answers]
-    return tuple(answers)
-
-
 def spelled(text: str) -> str:
     """Write ``text`` in one spelling; spaces are kept, as '1 1/2' and '11/2' differ."""
     for sign in set(VULGAR.findall(text)):
@@ -331,7 +298,7 @@ def spelled(text: str) -> str:
     text = RAISED.sub(lambda m: f"^{{{''.join(SUPERSCRIPTS[c] for c in m[0])}}}", text)
     text = LOWERED.sub(lambda m: f"_{{{''.join(SUBSCRIPTS[c] for c in m[0])}}}", text)
     text = text.translate(CHARACTERS)
-    text = GROUPED.sub(lambda match: NOT_DIGITS.sub("", match[0]), text)
+    text = GROUPED.sub(lambda match: re.sub(r"\D+", "", match[0]), text)
     for pattern, replacement in SPELLINGS:
         text = pattern.sub(replacement, text)
     if TRIGONOMETRY.search(text):
@@ -368,7 +335,7 @@ def in_brackets(text: str) -> tuple[str, str]:
     inside = "".join(pieces[1:-1])
     if pieces[0] == "{":
         return in_brackets(inside.strip())
-    opening = BRACKETS.get(pieces[0], pieces[0])
+    opening = "(" if pieces[0] == "\\langle" else pieces[0]
     closing = ")" if pieces[-1] == "\\rangle" else pieces[-1]
     return opening + closing, inside
 

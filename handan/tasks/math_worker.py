@@ -2,10 +2,8 @@
 
     python -m handan.tasks.math_worker CPU_SECONDS WALL_SECONDS MEMORY_GIB
 
-Reads one JSON list ``[reference, answer]`` a line and writes one verdict a line. A power tower such
-as 9^9^9 keeps sympy busy in C code that no exception reaches, so the limits are timers of the
-operating system whose signals end the process; the parent sees the pipe close. Without a parent it
-reads end of file and ends.
+Reads a JSON list ``[reference, answer]`` and writes a verdict a line. A power tower such as 9^9^9
+keeps sympy busy in C code that no exception reaches: timers of the system end the process.
 """
 
 import json
@@ -32,12 +30,7 @@ math_verify.parser.latex2sympy = partial(
 )
 # Units are dropped before, and only where they are units.
 NOTATION = NormalizationConfig(
-    basic_latex=True,
-    units=False,
-    malformed_operators=True,
-    nits=True,
-    boxed="all",
-    equations=False,
+    basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="all", equations=False
 )
 EXTRACTED = (LatexExtractionConfig(normalization_config=NOTATION), ExprExtractionConfig())
 # Values of letters: positive ones, and some of both signs. Equal means equal in all these digits.
@@ -49,22 +42,16 @@ TIMERS = {signal.ITIMER_PROF: signal.SIGPROF, signal.ITIMER_REAL: signal.SIGALRM
 def same(reference: str, answer: str) -> bool | None:
     """Compare two answers; None where memory or stack are exhausted.
 
-    Expressions are compared by their values at a few points, to forty digits: math-verify rounds to
-    fifteen, and absolutely. Sets, relations and what has no value are left to math-verify.
+    Expressions have values at a few points, to forty digits (math-verify rounds to fifteen). Sets,
+    relations and what has no value are left to math-verify.
     """
     right, given = (
         parse(f"\\boxed{{{text}}}", EXTRACTED, parsing_timeout=None) for text in (reference, answer)
     )
     if not right or not given:
         return False
-    compare = partial(
-        verify,
-        right,
-        given,
-        numeric_precision=DIGITS,
-        timeout_seconds=None,
-        allow_set_relation_comp=True,
-    )
+    how = {"numeric_precision": DIGITS, "timeout_seconds": None, "allow_set_relation_comp": True}
+    compare = partial(verify, right, given, **how)
     try:
         found = same_values(right[0], given[0], reference, str(given[-1]))
         return compare(raise_on_error=True) if found is None else found

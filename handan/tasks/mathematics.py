@@ -1,9 +1,8 @@
 """Mathematics problems of prompt files and published traces, graded by their values.
 
-The task has no items of its own. ``final_answers`` reads what a text gives as its answer,
-``equivalence`` compares it part by part and exactly, and what needs algebra goes to a few killable
-processes. An answer that cannot be compared within the limits gets no verdict: it is neither right
-nor wrong, and whoever asked counts it and leaves it out.
+``final_answers`` reads the answer of a text, ``equivalence`` compares it part by part, and what
+needs algebra goes to a few killable processes. An answer that cannot be compared within the limits
+is neither right nor wrong: it gets no verdict, and whoever asked counts it and leaves it out.
 """
 
 import atexit
@@ -30,12 +29,7 @@ NUM_WORKERS = min(4, os.cpu_count() or 1)
 
 
 class Pool:
-    """Workers of ``handan.tasks.math_worker``, ended and replaced when an answer takes too long.
-
-    Args:
-        size: how many at most; ``same`` may be called by as many threads at a time.
-        cpu_seconds: limit for one comparison.
-    """
+    """Up to ``size`` workers of ``handan.tasks.math_worker``, replaced when one takes too long."""
 
     def __init__(self, size: int = NUM_WORKERS, cpu_seconds: float = CPU_SECONDS) -> None:
         self.limits = [str(limit) for limit in (cpu_seconds, WALL_SECONDS, MEMORY_GIB)]
@@ -45,11 +39,7 @@ class Pool:
             self.idle.put(None)
 
     def same(self, reference: str, answer: str) -> bool | None:
-        """Return the verdict of ``math_worker.same``; None if a limit was reached.
-
-        Raises:
-            UserError: the package math-verify is missing.
-        """
+        """Return the verdict of ``math_worker.same``; None if a limit was reached."""
         worker = self.idle.get()
         try:
             if worker is None or worker.poll() is not None:
@@ -118,16 +108,9 @@ def reference_answer(text: str | None) -> str | None:
 
 
 def judge(reference: str, text: str, pool: Pool) -> tuple[str, str | None]:
-    """Judge a response.
+    """Return ``correct``, ``wrong``, ``unreadable`` or ``timeout``, and the answer that was read.
 
-    Args:
-        reference: the right answer.
-        text: what a model wrote after its reasoning.
-        pool: compares what needs algebra.
-
-    Returns:
-        ``correct``, ``wrong``, ``unreadable`` or ``timeout``, and the answer that was read:
-        alternatives are told apart by 'or'.
+    ``text`` follows the reasoning. Alternatives in the answer are told apart by 'or'.
     """
     given = final_answers(text)
     if given is None or any(not 0 < len(bare(one)) <= ANSWER_CHARACTERS for one in given):
@@ -146,16 +129,11 @@ def judge(reference: str, text: str, pool: Pool) -> tuple[str, str | None]:
     same = every(same_answer(reference, one, ask) for one in given)
     if same is False and len(given) > 1:
         same = same_answer(reference, ", ".join(given), ask)  # the parts of one answer
-    outcome = {None: "timeout", True: "correct", False: "wrong"}[same]
-    return outcome, " or ".join(given)
+    return {None: "timeout", True: "correct", False: "wrong"}[same], " or ".join(given)
 
 
 def grade(item: Item, text: str) -> Grade:
-    """Grade a response.
-
-    Raises:
-        UserError: the prompt has no reference answer.
-    """
+    """Grade a response to a prompt, which must have a reference answer."""
     if not item.answer:
         raise UserError(
             f"'{item.key}' of {item.task} has no reference answer, so no response to it can be "

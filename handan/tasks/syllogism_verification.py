@@ -1,16 +1,14 @@
 """Does the shown conclusion follow? Fifteen syllogisms with everyday content (cogmods, 2021).
 
-Each has one premise with 'all' and one with 'no'. In eight the conclusion begins with 'no' like a
-premise ('matching'), in seven it does not; this is what makes people accept or doubt it. Whether it
-follows is derived as for the 64 syllogisms, with existential import. In two items the derived key
-differs from the study's ``truth``: 'Some vehicles are not boats' and 'Some men do not have ova'
-follow from 'No vehicles are boats' and 'No men have ova', which the premises entail.
+Each has one premise with 'all' and one with 'no'; in eight, the conclusion begins with 'no' too
+('matching'). Validity is derived, with existential import. In two items it differs from the study's
+``truth``: 'Some vehicles are not boats' and 'Some men do not have ova', which the premises entail.
 """
 
 from functools import partial
 from typing import NamedTuple
 
-from handan.tasks.answers import Stated, find_verdicts, grade_by
+from handan.tasks.answers import find_verdicts, grade_by
 from handan.tasks.base import Item, Task
 from handan.tasks.syllogisms import FIGURES, Statement, entails
 from handan.tasks.wording import TWO_PREMISES, in_both_orders, worded
@@ -29,56 +27,42 @@ class Problem(NamedTuple):
 
 
 # Quantifier;subject;predicate of both premises and the conclusion; both in English.
-TABLE = """\
-All;flower;water / No;computer;flower / No;computer;water / All flowers need water. No computer is
+TABLE = """
+* All;flower;water / No;computer;flower / No;computer;water / All flowers need water. No computer is
 a flower. / No computer needs water.
-
-No;elephant;car / All;car;petrol / No;elephant;petrol / No elephant is a car. All cars need petrol.
-/ No elephant needs petrol.
-
-All;snake;reptile / No;rabbit;snake / No;rabbit;reptile / All snakes are reptiles. No rabbit is a
+* No;elephant;car / All;car;petrol / No;elephant;petrol / No elephant is a car. All cars need
+petrol. / No elephant needs petrol.
+* All;snake;reptile / No;rabbit;snake / No;rabbit;reptile / All snakes are reptiles. No rabbit is a
 snake. / No rabbit is a reptile.
-
-No;stone;cat / All;cat;eyes / No;stone;eyes / No stone is a cat. All cats have eyes. / No stone has
-eyes.
-
-All;Finland;country in the north / No;country in the north;hot / No;Finland;hot / Finland is a
+* No;stone;cat / All;cat;eyes / No;stone;eyes / No stone is a cat. All cats have eyes. / No stone
+has eyes.
+* All;Finland;country in the north / No;country in the north;hot / No;Finland;hot / Finland is a
 country in the north. No country in the north is hot. / Finland is not hot.
-
-No;fruit;dairy product / All;apple;fruit / No;apple;dairy product / No fruit is a dairy product.
+* No;fruit;dairy product / All;apple;fruit / No;apple;dairy product / No fruit is a dairy product.
 All apples are fruits. / No apple is a dairy product.
-
-All;ant;insect / No;insect;backbone / No;ant;backbone / All ants are insects. No insect has a
+* All;ant;insect / No;insect;backbone / No;ant;backbone / All ants are insects. No insect has a
 backbone. / No ant has a backbone.
-
-No;animal;immortal / All;bird;animal / No;bird;immortal / No animal is immortal. All birds are
+* No;animal;immortal / All;bird;animal / No;bird;immortal / No animal is immortal. All birds are
 animals. / No bird is immortal.
-
-All;bat;mammal / No;mammal;fly / All;bat;fly / All bats are mammals. No mammal can fly. / All bats
+* All;bat;mammal / No;mammal;fly / All;bat;fly / All bats are mammals. No mammal can fly. / All bats
 can fly.
-
-All;dolphin;animal / No;cold-blooded animal;dolphin / Some not;animal;cold-blooded animal / All
+* All;dolphin;animal / No;cold-blooded animal;dolphin / Some not;animal;cold-blooded animal / All
 dolphins are animals. No cold-blooded animal is a dolphin. / Some animals are not cold-blooded
 animals.
-
-All;cream;object with lots of odour / No;object with lots of odour;metallic object / Some
+* All;cream;object with lots of odour / No;object with lots of odour;metallic object / Some
 not;metallic object;cream / All creams are objects with a strong smell. No object with a strong
 smell is a metallic object. / Some metallic objects are not creams.
-
-All;pilot;driver / No;autism;pilot / Some not;driver;autism / All pilots are drivers. No person
+* All;pilot;driver / No;autism;pilot / Some not;driver;autism / All pilots are drivers. No person
 with autism is a pilot. / Some drivers are not persons with autism.
-
-All;sailing champion;swimm well / No;swimm well;paralytic / Some not;paralytic;sailing champion /
+* All;sailing champion;swimm well / No;swimm well;paralytic / Some not;paralytic;sailing champion /
 All sailing champions swim well. Nobody who swims well is paralysed. / Some paralysed people are
 not sailing champions.
-
-No;object with wheal;boat / All;vehicle;object with wheal / Some not;vehicle;boat / No object with
+* No;object with wheal;boat / All;vehicle;object with wheal / Some not;vehicle;boat / No object with
 wheels is a boat. All vehicles are objects with wheels. / Some vehicles are not boats.
-
-All;men;Y gene / No;Y gene;ova / Some not;men;ova / All men have a Y gene. Nobody with a Y gene has
-ova. / Some men do not have ova.
+* All;men;Y gene / No;Y gene;ova / Some not;men;ova / All men have a Y gene. Nobody with a Y gene
+has ova. / Some men do not have ova.
 """
-PROBLEMS = [Problem(*" ".join(lines.split()).split(" / ")) for lines in TABLE.split("\n\n")]
+PROBLEMS = [Problem(*" ".join(lines.split()).split(" / ")) for lines in TABLE.split("* ")[1:]]
 
 VERDICTS = [
     (r"valid\b", r"invalid\b", "valid/invalid"),
@@ -95,9 +79,7 @@ def verification_key(problem: Problem) -> str:
 
 def statements(problem: Problem) -> tuple[tuple[Statement, Statement], Statement]:
     """Code premises and conclusion: a and c for their end terms, b for the middle one."""
-    first, second, conclusion = (
-        part.split(";") for part in (problem.first, problem.second, problem.conclusion)
-    )
+    first, second, conclusion = (part.split(";") for part in problem[:3])
     (middle,) = set(first[1:]) & set(second[1:])
     (a,), (c,) = set(first[1:]) - {middle}, set(second[1:]) - {middle}
     letter = {a: "a", middle: "b", c: "c"}
@@ -110,13 +92,12 @@ def statements(problem: Problem) -> tuple[tuple[Statement, Statement], Statement
 
 def is_valid(problem: Problem) -> bool:
     """Tell whether the shown conclusion follows, existential import included."""
-    premises, conclusion = statements(problem)
-    return entails(premises, conclusion)
+    return entails(*statements(problem))
 
 
 def make_item(problem: Problem) -> Item:
     """Make the item of a problem; its answer is 'valid' or 'invalid'."""
-    (first, second), conclusion = statements(problem)
+    valid, ((first, second), conclusion) = is_valid(problem), statements(problem)
     figure = next(f for f, order in FIGURES.items() if order == (first[1:], second[1:]))
     question = (
         f"Does the conclusion follow with logical necessity from the two premises? There is at "
@@ -127,17 +108,12 @@ def make_item(problem: Problem) -> Item:
         "syllogism_verification",
         verification_key(problem),
         question,
-        "valid" if is_valid(problem) else "invalid",
-        valid=float(is_valid(problem)),
+        "valid" if valid else "invalid",
+        valid=float(valid),
         matching=float(conclusion[0] == "E"),
         figure=figure,
         conclusion_reversed=float(conclusion[1:] == "ca"),
     )
-
-
-def find_validity(item: Item, text: str) -> list[Stated]:
-    """Find all statements of 'valid' or 'invalid' in ``text``."""
-    return find_verdicts(text, VERDICTS)
 
 
 def paraphrases(item: Item) -> list[str]:
@@ -154,7 +130,7 @@ def paraphrases(item: Item) -> list[str]:
 TASK = Task(
     "syllogism_verification",
     lambda: list(map(make_item, PROBLEMS)),
-    partial(grade_by, find_validity),
+    partial(grade_by, lambda item, text: find_verdicts(text, VERDICTS)),
     paraphrases,
     902,
 )

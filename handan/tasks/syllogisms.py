@@ -1,20 +1,15 @@
 """The 64 classic syllogisms with nine conclusions to choose from, and their logic.
 
-A syllogism is named by the moods of its premises and its figure, e.g. ``AI3``. Moods: A 'All x are
-y', I 'Some x are y', E 'No x are y', O 'Some x are not y'. Figures, with a the end term of the
-first premise, c that of the second and b the middle term (Khemlani & Johnson-Laird, 2012):
-
-    1: a-b, b-c    2: b-a, c-b    3: a-b, c-b    4: b-a, b-c
-
-Validity is found by going through all models. Individuals matter only by which of a, b and c they
-are, so a model is a set of existing types out of eight: 256 models. Existential import: each of
-the three terms has at least one instance. A conclusion is right if it holds in every model of the
-premises; 27 syllogisms have at least one, some have several, and any of them is a right answer.
+A syllogism is named by its moods (A 'All x are y', I 'Some', E 'No', O 'Some are not') and figure,
+e.g. ``AI3``; a is the end term of the first premise, c that of the second, b the middle term
+(Khemlani & Johnson-Laird, 2012). A model is a set of existing types of individuals, out of eight by
+which of a, b and c they are; each term has an instance (existential import). A conclusion is right
+if it holds in every model of the premises: 27 syllogisms have at least one.
 """
 
 import re
 from functools import cache, partial
-from itertools import product
+from itertools import compress, product
 
 from handan.tasks.answers import Stated, grade_by
 from handan.tasks.base import Item, Task
@@ -23,23 +18,16 @@ from handan.tasks.wording import PROFESSIONS, TWO_PREMISES, in_both_orders, thre
 MOODS = "AIEO"
 FIGURES = {1: ("ab", "bc"), 2: ("ba", "cb"), 3: ("ab", "cb"), 4: ("ba", "bc")}
 SENTENCES = {
-    "A": "All {x} are {y}",
-    "I": "Some {x} are {y}",
-    "E": "No {x} are {y}",
-    "O": "Some {x} are not {y}",
-}
+    "A": "All {x} are {y}", "I": "Some {x} are {y}",
+    "E": "No {x} are {y}", "O": "Some {x} are not {y}",
+}  # fmt: skip
 NO_CONCLUSION = "No valid conclusion"
-CODES = [
-    first + second + str(figure) for first, second in product(MOODS, MOODS) for figure in FIGURES
-]
+CODES = [f"{one}{two}{figure}" for one, two, figure in product(MOODS, MOODS, FIGURES)]
 CONCLUSIONS = [mood + terms for mood in MOODS for terms in ("ac", "ca")]
 
 Statement = str  # a mood and two terms, e.g. 'Aab' for 'All a are b'
 Individual = frozenset[str]  # the terms it is an instance of
-TYPES = [
-    frozenset(t for t, has in zip("abc", row, strict=True) if has)
-    for row in product((0, 1), repeat=3)
-]
+TYPES = [frozenset(compress("abc", row)) for row in product((0, 1), repeat=3)]
 
 
 def holds(statement: Statement, model: list[Individual]) -> bool:
@@ -56,10 +44,7 @@ def holds(statement: Statement, model: list[Individual]) -> bool:
 @cache
 def models() -> list[list[Individual]]:
     """List all sets of the eight types in which each of a, b and c has an instance."""
-    subsets = (
-        [t for t, exists in zip(TYPES, row, strict=True) if exists]
-        for row in product((0, 1), repeat=8)
-    )
+    subsets = (list(compress(TYPES, row)) for row in product((0, 1), repeat=8))
     return [subset for subset in subsets if all(any(term in t for t in subset) for term in "abc")]
 
 
@@ -90,19 +75,16 @@ def sentence(statement: Statement, terms: dict[str, str]) -> str:
 
 def terms_of(code: str) -> dict[str, str]:
     """Return the professions that stand for a, b and c: neutral, and fixed by the code."""
-    a, b, c = three_terms(PROFESSIONS, CODES.index(code))
-    return {"a": a, "b": b, "c": c}
+    return dict(zip("abc", three_terms(PROFESSIONS, CODES.index(code)), strict=True))
 
 
 def make_item(code: str) -> Item:
     """Make the item of a syllogism; its answer lists all right conclusions."""
-    terms = terms_of(code)
-    premises = premises_of(code)
-    valid = valid_conclusions(code)
+    terms, valid = terms_of(code), valid_conclusions(code)
     options = [sentence(c, terms) for c in CONCLUSIONS] + [NO_CONCLUSION]
     question = (
         "Take these two statements to be true:\n"
-        + "\n".join(f"{sentence(premise, terms)}." for premise in premises)
+        + "\n".join(f"{sentence(premise, terms)}." for premise in premises_of(code))
         + f"\n\nWhich conclusion about {terms['a']} and {terms['c']} follows with logical "
         "necessity? There are some people of each profession. Choose one of:\n"
         + "\n".join(f"{option}." for option in options)
@@ -126,11 +108,9 @@ NO_VALID_CONCLUSION = (
     r"|options|statements|choices)\b"
 )
 QUANTIFIERS = {
-    "A": r"all|every|each",
-    "I": r"some|at least (?:one|some)",
-    "E": r"no|none",
-    "O": r"not all|not every",
-}
+    "A": r"all|every|each", "I": r"some|at least (?:one|some)",
+    "E": r"no|none", "O": r"not all|not every",
+}  # fmt: skip
 
 
 def find_conclusions(item: Item, text: str) -> list[Stated]:
@@ -144,10 +124,9 @@ def find_conclusions(item: Item, text: str) -> list[Stated]:
         rf"\b(?:{quantifier})(?: of)?(?: the)? (?P<x>{noun}) (?:{copula})"
         rf"(?: (?:an?|also|the|any))* (?P<y>{noun})\b|{NO_VALID_CONCLUSION}"
     )
-    # A sentence may be broken over lines.
-    matches = re.finditer(pattern.replace(" ", r"\s{1,3}"), text, re.IGNORECASE)
     found = []
-    for match in matches:
+    # A sentence may be broken over lines.
+    for match in re.finditer(pattern.replace(" ", r"\s{1,3}"), text, re.IGNORECASE):
         if match["x"] is None:
             found.append(Stated(match.start(), match.end(), NO_CONCLUSION))
             continue
@@ -166,17 +145,13 @@ def paraphrases(item: Item) -> list[str]:
     terms = terms_of(item.key)
     single = {letter: noun[:-1] for letter, noun in terms.items()}
     singular = {
-        "A": "Every {x} is a {y}",
-        "I": "Some {x} is a {y}",
-        "E": "No {x} is a {y}",
-        "O": "Some {x} is not a {y}",
-    }
+        "A": "Every {x} is a {y}", "I": "Some {x} is a {y}",
+        "E": "No {x} is a {y}", "O": "Some {x} is not a {y}",
+    }  # fmt: skip
     premises = premises_of(item.key)
     plural = [sentence(premise, terms) for premise in premises]
     other = [singular[mood].format(x=single[x], y=single[y]) for mood, x, y in map(tuple, premises)]
-    return [
-        form for pair in (plural, other) for form in in_both_orders(pair[0], pair[1], TWO_PREMISES)
-    ]
+    return [form for pair in (plural, other) for form in in_both_orders(*pair, TWO_PREMISES)]
 
 
 TASK = Task(

@@ -1,9 +1,8 @@
 """A task made from a table of questions and answers, which needs no code.
 
-A CSV with the columns ``item``, ``question`` and ``answer``, and perhaps ``options``; several right
-answers, and the options, are separated by ' | '. Any other column is a covariate. The answer is
-read from a response by the rules of ``answers``: a number where all options are numbers, else one
-of the options, word for word. Without options these are all answers of the table.
+A CSV with the columns ``item``, ``question``, ``answer`` and perhaps ``options``; several of one
+item are separated by ' | '. Other columns are covariates. Without options all answers are options;
+where all are numbers a number is read, else one of the options, word for word.
 """
 
 import re
@@ -29,11 +28,7 @@ OPERAND_AFTER = re.compile(rf" ?[-+*/^÷={TIMES}] ?\(?\d")
 
 
 def table_task(name: str, path: Path) -> Task:
-    """Make the task of a table.
-
-    Raises:
-        UserError: the name is that of a packaged task, or the table cannot be used.
-    """
+    """Make the task of a table, under a name that no packaged task has."""
     if name in (*tasks.TASKS, tasks.MATH):
         raise UserError(f"{path}: '{name}' is a task of handan; give yours another name")
     header, rows = read_table(path)
@@ -71,7 +66,7 @@ def table_task(name: str, path: Path) -> Task:
 
 
 def _canonical(answer: str) -> str:
-    """An answer without the spelling that ``plain`` takes from responses; numbers by value."""
+    """Return an answer as ``plain`` leaves it of a response; numbers by value."""
     answer = " ".join(plain(answer).split())
     return str(_value(answer)) if NUMBER.fullmatch(answer) else answer
 
@@ -90,14 +85,14 @@ def _stated(text: str, options: set[str] | list[str]) -> list[Stated]:
             and not numbers_line(text, match.start(), match.end())
         ]
     named = {option.casefold(): option for option in options}
-    words = "|".join(_pattern(option) for option in sorted(options, key=len, reverse=True))
+
+    def pattern(option: str) -> str:
+        # A single letter names a choice in its own case only, for 'a' is a word.
+        words = r"\s+".join(map(re.escape, option.split()))
+        return words if len(option) == 1 else f"(?i:{words})"
+
+    words = "|".join(map(pattern, sorted(options, key=len, reverse=True)))
     return [
         Stated(match.start(), match.end(), named[" ".join(match[0].split()).casefold()])
         for match in re.finditer(rf"(?<!\w)(?:{words})(?!\w)", text)
     ]
-
-
-def _pattern(option: str) -> str:
-    """A single letter names a choice in its own case only, for 'a' is a word."""
-    pattern = r"\s+".join(map(re.escape, option.split()))
-    return pattern if len(option) == 1 else f"(?i:{pattern})"

@@ -17,12 +17,8 @@ PLACES = [
     "garden", "tavern", "temple", "palace", "prison", "office",
 ]  # fmt: skip
 # How exercise books and data sets join two premises.
-TWO_PREMISES = [
-    "{first}. {second}.",
-    "{first} and {second}.",
-    "Premise 1: {first}. Premise 2: {second}.",
-    "If {first} and if {second},",
-]
+TWO_PREMISES = ["{first}. {second}.", "{first} and {second}."]
+TWO_PREMISES += ["Premise 1: {first}. Premise 2: {second}.", "If {first} and if {second},"]
 SPELLED = [
     (re.compile(r"\bdivided by\b|÷"), "/"),
     (re.compile(r"\bmultiplied by\b|\btimes\b|\*|\bx(?= ?\d)"), TIMES),
@@ -37,15 +33,12 @@ WORD = re.compile(rf"[^\W_]+|[-+%/=<>{TIMES}]")
 
 
 def three_terms(nouns: Sequence[str], index: int) -> tuple[str, str, str]:
-    """Choose three nouns for the item at ``index`` of its design, the same ones every time.
-
-    ``nouns`` holds twelve; the first noun moves on with every item and the distance to the others
-    grows every twelve items, so that 64 items never repeat a triple.
-    """
+    """Choose three of twelve nouns for an item: 64 items never repeat a triple."""
+    # The first moves on with every item, the distance to the others grows every twelve items.
     first, distance = index % 12, 1 + index // 12
-    second = (first + distance) % 12
-    third = (first + 2 * distance + 1) % 12
-    return nouns[first], nouns[second], nouns[third]
+    places = (first, first + distance, first + 2 * distance + 1)
+    a, b, c = (nouns[place % 12] for place in places)
+    return a, b, c
 
 
 def worded(task: str, key: str, question: str, answer: str, **covariates: float) -> Item:
