@@ -124,7 +124,19 @@ def said_by(choice: dict, usage: Usage) -> Said:
 
 def read_message(message: dict) -> tuple[str | None, str]:
     """Return reasoning and text of a message, as ``Said`` has them, unless it is a refusal."""
-    text, blocks = _content(message.get("content"))
+    texts, blocks = [], []
+    content = message.get("content")
+    for piece in content if isinstance(content, list) else [content]:
+        kind = str(piece.get("type", "text")) if isinstance(piece, dict) else "text"
+        if kind in ("text", "output_text"):
+            texts.append(_text("content", piece))
+        elif "thinking" in kind or "reasoning" in kind:
+            blocks.append(piece)
+        elif kind == "refusal":
+            raise Withheld(_REFUSAL)
+        elif kind not in SILENT_PARTS:
+            raise Unusable(f"content has a part of type {kind[:40]!r}, which is not known")
+    text = "".join(texts)
     for name in ("reasoning_details", "thinking_blocks"):
         value = message.get(name) or []
         blocks += value if isinstance(value, list) else [value]
@@ -173,22 +185,6 @@ def counted(
     if reasoning > completion:
         raise Unusable(f"usage counts {reasoning} reasoning tokens in a completion of {completion}")
     return Usage(prompt or None, completion, reasoning, completion - reasoning)
-
-
-def _content(value: object) -> tuple[str, list]:
-    """Return the text of a message's content, and its parts that hold reasoning."""
-    texts, blocks = [], []
-    for piece in value if isinstance(value, list) else [value]:
-        kind = str(piece.get("type", "text")) if isinstance(piece, dict) else "text"
-        if kind in ("text", "output_text"):
-            texts.append(_text("content", piece))
-        elif "thinking" in kind or "reasoning" in kind:
-            blocks.append(piece)
-        elif kind == "refusal":
-            raise Withheld(_REFUSAL)
-        elif kind not in SILENT_PARTS:
-            raise Unusable(f"content has a part of type {kind[:40]!r}, which is not known")
-    return "".join(texts), blocks
 
 
 def _is_hidden(block: object) -> bool:

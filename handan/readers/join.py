@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -98,9 +99,9 @@ def write_costs(
         )
     # By model, by item as in ITEMS.csv, by sample: tools log in the order of completion.
     models = list(dict.fromkeys(sample.model for sample in joined))
-    order = {name: index for index, name in enumerate(items)}
+    place = {name: index for index, name in enumerate(items)}
     joined.sort(
-        key=lambda s: (models.index(s.model), order[s.task, s.item], len(s.sample), s.sample)
+        key=lambda s: (models.index(s.model), place[s.task, s.item], len(s.sample), s.sample)
     )
     counted, rows, uncounted, why = [], [], [], ""
     for sample in joined:
@@ -126,20 +127,13 @@ def write_costs(
     if tokenizer and not any(row["counted_by"] == "retokenized" for row in rows):
         notes.append("--tokenizer changes nothing: every response has a count of its own")
     tasks = dict.fromkeys([*(sample.task for sample in samples), *(task for task, _ in items)])
-    return [
-        *notes,
-        *agreement(counted, rows),
-        *(
-            _summary(
-                f"{model}, {task}",
-                [s.item for s in samples if (s.model, s.task) == (model, task)],
-                [row for row in rows if (row["model"], row["task"]) == (model, task)],
-                [item for other, item in items if other == task],
-            )
-            for model in dict.fromkeys(sample.model for sample in samples)
-            for task in tasks
-        ),
-    ]
+    notes += agreement(counted, rows)
+    for of in product(dict.fromkeys(sample.model for sample in samples), tasks):
+        logged_items = [s.item for s in samples if (s.model, s.task) == of]
+        own_rows = [row for row in rows if (row["model"], row["task"]) == of]
+        known = [item for task, item in items if task == of[1]]
+        notes.append(_summary(", ".join(of), logged_items, own_rows, known))
+    return notes
 
 
 def _example(names: Iterable[tuple[str, str]]) -> str:

@@ -25,7 +25,14 @@ def read(path: Path, options: Options) -> Log:
             right = None if "custom_id" in row else correct("correct", row.get("correct"))
         shown = ", ".join(names)
         try:
-            body = _body(row)
+            response = field(row, "response")
+            if response is None or row.get("error") is not None:
+                raise UserError("failed")
+            body = expect("response", response, dict)
+            if "custom_id" in row:
+                if count("status_code", field(body, "status_code")) != 200:
+                    raise UserError("failed")
+                body = expect("body", field(body, "body"), dict)
             choices = chat.choices_of(body)
             if not choices:
                 raise UserError("the response has no choice in it")
@@ -58,16 +65,3 @@ def _names(row: dict) -> list[str]:
     if len(parts) not in (2, 3):
         raise UserError("custom_id is not TASK::ITEM or TASK::ITEM::SAMPLE; name it so")
     return [name("a part of custom_id", one) for one in parts]
-
-
-def _body(row: dict) -> dict:
-    """Return the chat completion of a line."""
-    response = field(row, "response")
-    if response is None or row.get("error") is not None:
-        raise UserError("failed")
-    body = expect("response", response, dict)
-    if "custom_id" in row:
-        if count("status_code", field(body, "status_code")) != 200:
-            raise UserError("failed")
-        body = expect("body", field(body, "body"), dict)
-    return body

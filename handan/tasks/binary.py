@@ -66,50 +66,33 @@ class Operation:
 
 OPERATIONS = {
     "binary_addition": Operation(
-        "+",
-        "Add the binary numbers {a} and {b}: {a} + {b}.",
-        lambda a, b: True,
-        operator.add,
-        carries_of_addition,
+        "+", "Add the binary numbers {a} and {b}: {a} + {b}.",
+        lambda a, b: True, operator.add, carries_of_addition,
         ("the sum of the binary numbers {a} and {b}", "adding {a} and {b} in binary"),
     ),
     "binary_subtraction": Operation(
-        "-",
-        "Subtract the binary number {b} from the binary number {a}: {a} - {b}.",
-        operator.ge,
-        operator.sub,
-        borrows_of_subtraction,
+        "-", "Subtract the binary number {b} from the binary number {a}: {a} - {b}.",
+        operator.ge, operator.sub, borrows_of_subtraction,
         ("the difference of the binary numbers {a} and {b}",),
     ),
     "binary_multiplication": Operation(
-        "*",
-        f"Multiply the binary numbers {{a}} and {{b}}: {{a}} {TIMES} {{b}}.",
-        lambda a, b: True,
-        operator.mul,
-        carries_of_multiplication,
+        "*", f"Multiply the binary numbers {{a}} and {{b}}: {{a}} {TIMES} {{b}}.",
+        lambda a, b: True, operator.mul, carries_of_multiplication,
         ("the product of the binary numbers {a} and {b}",),
     ),
     "binary_division": Operation(
-        "/",
-        "Divide the binary number {a} by the binary number {b} and give the quotient without "
+        "/", "Divide the binary number {a} by the binary number {b} and give the quotient without "
         "remainder: {a} ÷ {b}.",
-        lambda a, b: b > 0,
-        operator.floordiv,
-        borrows_of_division,
-        ("the quotient of the binary numbers {a} and {b}",),
-        r"\br(?:emainder)?\b",
+        lambda a, b: b > 0, operator.floordiv, borrows_of_division,
+        ("the quotient of the binary numbers {a} and {b}",), r"\br(?:emainder)?\b",
     ),
     "binary_modulo": Operation(
-        "%",
-        "Divide the binary number {a} by the binary number {b} and give the remainder only: "
+        "%", "Divide the binary number {a} by the binary number {b} and give the remainder only: "
         "{a} mod {b}.",
-        lambda a, b: b > 0,
-        operator.mod,
-        borrows_of_division,
-        ("the remainder when the binary number {a} is divided by {b}",),
-        r"\bquotient\b",
+        lambda a, b: b > 0, operator.mod, borrows_of_division,
+        ("the remainder when the binary number {a} is divided by {b}",), r"\bquotient\b",
     ),
-}
+}  # fmt: skip
 
 
 def binary_key(symbol: str, a: int, b: int, bits: int = BITS) -> str:
@@ -151,12 +134,12 @@ OPERATOR = (
     rf"\)?\s{{0,4}}(?:[-+*/%÷&{TIMES}]"
     r"|\b(?:plus|minus|times|mod|modulo|divided by|multiplied by|and|from|by)\b)\s{0,4}\(?"
 )
-OPERAND_BEFORE = re.compile(r"[01](?:_2)?" + OPERATOR + r"\Z", re.IGNORECASE)
-OPERAND_AFTER = re.compile(OPERATOR + r"(?:0b)?[01]", re.IGNORECASE)
 DECIMAL = r"(?:decimal|denary|base[- ]?(?:10|ten))"
-DECIMAL_AFTER = re.compile(rf"\s?\)?\s?\(?,?\s?(?:in |as an? )?{DECIMAL}", re.IGNORECASE)
-OTHER_BEFORE = re.compile(
-    rf"(?i)(?:\b{DECIMAL}(?: (?:is|value|equivalent|form|number|result|of))*[\s:=(*,]*"
+# Operands, decimals, and the numbers of columns and carries.
+AFTER = re.compile(rf"(?i){OPERATOR}(?:0b)?[01]|\s?\)?\s?\(?,?\s?(?:in |as an? )?{DECIMAL}")
+BEFORE = re.compile(
+    rf"(?i)(?:[01](?:_2)?{OPERATOR}"
+    rf"|\b{DECIMAL}(?: (?:is|value|equivalent|form|number|result|of))*[\s:=(*,]*"
     r"|\bbase[- ]*|[01](?:_2)? ?\((?:i\.e\.,? |which is |or |= ?)?"
     r"|\b(?:carry|carrying|carries|borrow|bit|column|step|position|digit)(?: (?:of|a|the|is))*"
     r"[\s*:]*)\Z"
@@ -164,23 +147,14 @@ OTHER_BEFORE = re.compile(
 
 
 def find_numbers(item: Item, text: str) -> list[Stated]:
-    """Find binary numerals that may be an answer, and give them without leading zeros.
-
-    Operands, decimals ('10 in decimal'), carries, columns and list markers are left out, and what
-    follows the operation's ``aside``.
-    """
+    """Find numerals that may be an answer, without what follows the operation's ``aside``."""
     aside = rf"(?i)(?:{OPERATIONS[item.task].aside})(?: (?:is|of))*[\s:=*]*\Z"
     found = []
     for match in NUMERAL.finditer(text):
         left, end = before(text, match.start()), match.end()
-        if (
-            OPERAND_BEFORE.search(left)
-            or OPERAND_AFTER.match(text, end)
-            or DECIMAL_AFTER.match(text, end)
-            or OTHER_BEFORE.search(left)
-            or re.search(aside, left)
-            or (len(match["bits"]) <= 2 and numbers_line(text, match.start(), end))
-        ):
+        marker = len(match["bits"]) <= 2 and numbers_line(text, match.start(), end)
+        other = BEFORE.search(left) or AFTER.match(text, end) or re.search(aside, left)
+        if marker or other:
             continue
         digits = match["bits"].replace(" ", "").replace("_", "").lstrip("0") or "0"
         sign = match["sign"] if digits != "0" else ""

@@ -24,13 +24,10 @@ FALSE_DIFFERENCES = {
     (9, 2): 8, (9, 3): 5, (9, 4): 4, (9, 6): 5, (9, 7): 4, (9, 8): 3,
 }  # fmt: skip
 
+NO_OTHER_NOUN = r"(?! (?:answer|product|result|value|difference|sum|number))"
 VERDICTS = [
     ("true", "false", "true/false"),
-    (
-        r"(?:correct|right)(?! (?:answer|product|result|value|difference|sum|number))",
-        r"(?:incorrect|wrong)",
-        "true/false",
-    ),
+    (rf"(?:correct|right){NO_OTHER_NOUN}", r"(?:incorrect|wrong)", "true/false"),
     (r"yes\b", r"no(?=\W*(?:\Z|[.,;:!\n*]))", "true/false"),
 ]
 

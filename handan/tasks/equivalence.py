@@ -95,14 +95,6 @@ class Number(NamedTuple):
     unit: Fraction | None = None
 
 
-class Scalar(NamedTuple):
-    """A single answer without its unit, and the unit's name ('' if unknown) and power."""
-
-    text: str
-    unit: str = ""
-    power: int = 1
-
-
 class Listed(NamedTuple):
     """An answer of several parts: brackets ('' if there are none), entries, and their names."""
 
@@ -347,7 +339,7 @@ def _same_single(right: str, given: str, ask: Ask) -> bool | None:
         return False
     right, given = sides[0][-1], sides[1][-1]
     verdict = same_scalar(right, given)
-    return ask(_scalar(right).text, _scalar(given).text) if verdict is None else verdict
+    return ask(_scalar(right)[0], _scalar(given)[0]) if verdict is None else verdict
 
 
 def _contradictory(sides: list[str]) -> bool:
@@ -372,18 +364,28 @@ def same_scalar(right: str, given: str) -> bool | None:
     if based := numerals[0] or numerals[1]:
         digits = squeezed(given if numerals[0] else right).replace(",", "").lower()
         return (digits.lstrip("0") or "0") == based[0]
-    a, b = _scalar(right), _scalar(given, answer=True)
-    if _is_text(a.text) or _is_text(b.text):
-        return _unwrapped(a.text) == _unwrapped(b.text)
-    if not a.unit or not b.unit or (a.unit, a.power) == (b.unit, b.power):
-        return _same_value(a.text, b.text)
-    if SIZES[a.unit][0] != SIZES[b.unit][0] or a.power != b.power:
-        return False
-    sizes = [Fraction(SIZES[of.unit][1]) ** of.power for of in (a, b)]
-    numbers = plain_number(a.text), plain_number(b.text)
-    if numbers[0] is None or numbers[1] is None:
-        return None
-    return numbers[0].value * sizes[0] == numbers[1].value * sizes[1]
+    (a, unit, power), (b, other, other_power) = _scalar(right), _scalar(given, answer=True)
+    if _is_text(a) or _is_text(b):
+        return _unwrapped(a) == _unwrapped(b)
+    if unit and other and (unit, power) != (other, other_power):
+        x, y = plain_number(a), plain_number(b)
+        if SIZES[unit][0] != SIZES[other][0] or power != other_power:
+            return False
+        if x is None or y is None:
+            return None
+        size, other_size = (Fraction(SIZES[of][1]) ** power for of in (unit, other))
+        return x.value * size == y.value * other_size
+    percent = a.endswith("%"), b.endswith("%")
+    x, y = (plain_number(text.removesuffix("%")) for text in (a, b))
+    if x is None or y is None:
+        # Algebra knows what a decimal may be rounded from.
+        rounded = (x and x.unit) or (y and y.unit)
+        return None if rounded or any(percent) else surely_equal(a, b)
+    if rounds(y.value, x) or rounds(x.value, y):
+        return True
+    x = Number(x.value / 100) if percent[0] else x
+    y = Number(y.value / 100) if percent[1] else y
+    return percent[0] != percent[1] and (rounds(y.value, x) or rounds(x.value, y))
 
 
 def squeezed(text: str) -> str:
@@ -403,17 +405,20 @@ def _is_text(text: str) -> bool:
     return inner != text.strip() or bool(WORDS.fullmatch(inner) and WORD.search(inner))
 
 
-def _scalar(text: str, answer: bool = False) -> Scalar:
-    """Split off the unit; a letter behind a number is a unit only in a given answer."""
+def _scalar(text: str, answer: bool = False) -> tuple[str, str, int]:
+    """Return a single answer without its unit, the unit's name ('' if unknown) and its power.
+
+    A letter behind a number is a unit only in a given ``answer``.
+    """
     text = text.strip()
     if (whole := TEXT.fullmatch(text)) and whole[1].strip()[:1].isdigit():
         text = whole[1].strip()
     match = UNIT.search(text)
     if match is None or (match["letter"] and not answer):
-        return Scalar(squeezed(text) if not FRACTION.fullmatch(text) else text)
+        return squeezed(text) if not FRACTION.fullmatch(text) else text, "", 1
     head = text[: match.start()].strip()
     if not any(map(str.isdigit, head)) and not head.endswith(("}", ")")):
-        return Scalar(squeezed(text))
+        return squeezed(text), "", 1
     named = match["text"] or match["plain"] or match["glued"] or match["letter"] or ""
     words = named.replace(".", "").lower().split()
     if words and words[0] in POWERS_OF_TEN:
@@ -425,7 +430,7 @@ def _scalar(text: str, answer: bool = False) -> Scalar:
     name = name if name in SIZES else name.removesuffix("s")
     name = NAMES.get(name, name)
     head = head if FRACTION.fullmatch(head) else squeezed(head)
-    return Scalar(head, name if name in SIZES else "", power)
+    return head, name if name in SIZES else "", power
 
 
 def _numeral(text: str) -> tuple[str, int] | None:
@@ -442,21 +447,6 @@ def _numeral(text: str) -> tuple[str, int] | None:
     except ValueError:
         return None
     return digits.lstrip("0") or "0", base
-
-
-def _same_value(right: str, given: str) -> bool | None:
-    """Compare two values without spaces, percentages by their number or their value."""
-    percent = right.endswith("%"), given.endswith("%")
-    a, b = (plain_number(text.removesuffix("%")) for text in (right, given))
-    if a is None or b is None:
-        # Algebra knows what a decimal may be rounded from.
-        rounded = (a and a.unit) or (b and b.unit)
-        return None if rounded or any(percent) else surely_equal(right, given)
-    if rounds(b.value, a) or rounds(a.value, b):
-        return True
-    a = Number(a.value / 100) if percent[0] else a
-    b = Number(b.value / 100) if percent[1] else b
-    return percent[0] != percent[1] and (rounds(b.value, a) or rounds(a.value, b))
 
 
 def plain_number(text: str) -> Number | None:

@@ -5,7 +5,9 @@ Each has one premise with 'all' and one with 'no'; in eight, the conclusion begi
 ``truth``: 'Some vehicles are not boats' and 'Some men do not have ova', which the premises entail.
 """
 
+import csv
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 from handan.tasks.answers import find_verdicts, grade_by
@@ -27,42 +29,8 @@ class Problem(NamedTuple):
 
 
 # Quantifier;subject;predicate of both premises and the conclusion; both in English.
-TABLE = """
-* All;flower;water / No;computer;flower / No;computer;water / All flowers need water. No computer is
-a flower. / No computer needs water.
-* No;elephant;car / All;car;petrol / No;elephant;petrol / No elephant is a car. All cars need
-petrol. / No elephant needs petrol.
-* All;snake;reptile / No;rabbit;snake / No;rabbit;reptile / All snakes are reptiles. No rabbit is a
-snake. / No rabbit is a reptile.
-* No;stone;cat / All;cat;eyes / No;stone;eyes / No stone is a cat. All cats have eyes. / No stone
-has eyes.
-* All;Finland;country in the north / No;country in the north;hot / No;Finland;hot / Finland is a
-country in the north. No country in the north is hot. / Finland is not hot.
-* No;fruit;dairy product / All;apple;fruit / No;apple;dairy product / No fruit is a dairy product.
-All apples are fruits. / No apple is a dairy product.
-* All;ant;insect / No;insect;backbone / No;ant;backbone / All ants are insects. No insect has a
-backbone. / No ant has a backbone.
-* No;animal;immortal / All;bird;animal / No;bird;immortal / No animal is immortal. All birds are
-animals. / No bird is immortal.
-* All;bat;mammal / No;mammal;fly / All;bat;fly / All bats are mammals. No mammal can fly. / All bats
-can fly.
-* All;dolphin;animal / No;cold-blooded animal;dolphin / Some not;animal;cold-blooded animal / All
-dolphins are animals. No cold-blooded animal is a dolphin. / Some animals are not cold-blooded
-animals.
-* All;cream;object with lots of odour / No;object with lots of odour;metallic object / Some
-not;metallic object;cream / All creams are objects with a strong smell. No object with a strong
-smell is a metallic object. / Some metallic objects are not creams.
-* All;pilot;driver / No;autism;pilot / Some not;driver;autism / All pilots are drivers. No person
-with autism is a pilot. / Some drivers are not persons with autism.
-* All;sailing champion;swimm well / No;swimm well;paralytic / Some not;paralytic;sailing champion /
-All sailing champions swim well. Nobody who swims well is paralysed. / Some paralysed people are
-not sailing champions.
-* No;object with wheal;boat / All;vehicle;object with wheal / Some not;vehicle;boat / No object with
-wheels is a boat. All vehicles are objects with wheels. / Some vehicles are not boats.
-* All;men;Y gene / No;Y gene;ova / Some not;men;ova / All men have a Y gene. Nobody with a Y gene
-has ova. / Some men do not have ova.
-"""
-PROBLEMS = [Problem(*" ".join(lines.split()).split(" / ")) for lines in TABLE.split("* ")[1:]]
+with Path(__file__).with_suffix(".csv").open(encoding="utf-8", newline="") as _file:
+    PROBLEMS = [Problem(**row) for row in csv.DictReader(_file)]
 
 VERDICTS = [
     (r"valid\b", r"invalid\b", "valid/invalid"),

@@ -26,23 +26,18 @@ CODES = [f"{one}{two}{figure}" for one, two, figure in product(MOODS, MOODS, FIG
 CONCLUSIONS = [mood + terms for mood in MOODS for terms in ("ac", "ca")]
 
 Statement = str  # a mood and two terms, e.g. 'Aab' for 'All a are b'
-Individual = frozenset[str]  # the terms it is an instance of
 TYPES = [frozenset(compress("abc", row)) for row in product((0, 1), repeat=3)]
 
 
-def holds(statement: Statement, model: list[Individual]) -> bool:
+def holds(statement: Statement, model: list[frozenset[str]]) -> bool:
     """Tell whether a statement is true in a model, a list of existing individuals."""
     mood, subject, predicate = tuple(statement)
-    subjects = [individual for individual in model if subject in individual]
-    if mood in "AO":
-        every = all(predicate in individual for individual in subjects)
-        return every if mood == "A" else not every
-    some = any(predicate in individual for individual in subjects)
-    return some if mood == "I" else not some
+    has = [predicate in individual for individual in model if subject in individual]
+    return {"A": all(has), "I": any(has), "E": not any(has), "O": not all(has)}[mood]
 
 
 @cache
-def models() -> list[list[Individual]]:
+def models() -> list[list[frozenset[str]]]:
     """List all sets of the eight types in which each of a, b and c has an instance."""
     subsets = (list(compress(TYPES, row)) for row in product((0, 1), repeat=8))
     return [subset for subset in subsets if all(any(term in t for t in subset) for term in "abc")]
@@ -50,9 +45,8 @@ def models() -> list[list[Individual]]:
 
 def entails(premises: tuple[Statement, Statement], conclusion: Statement) -> bool:
     """Tell whether the conclusion holds in every model in which both premises hold."""
-    return all(
-        holds(conclusion, model) for model in models() if all(holds(p, model) for p in premises)
-    )
+    true_in = (model for model in models() if all(holds(p, model) for p in premises))
+    return all(holds(conclusion, model) for model in true_in)
 
 
 def premises_of(code: str) -> tuple[Statement, Statement]:
