@@ -446,7 +446,7 @@ def test_from_log_to_alignment(tmp_path, capsys, tool, logs, more):
 
 def test_reading_loads_nothing_heavy():
     code = (
-        "import sys, handan.readers, handan.readers.table\n"
+        "import sys, handan.readers, handan.readers.join\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

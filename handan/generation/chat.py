@@ -218,10 +218,7 @@ def _error(error: Any) -> str:
 
 
 class Counts(NamedTuple):
-    """Tokens of a response, None where nothing counts them, by ``usage`` or ``retokenized``.
-
-    ``cut_inside`` says that it was cut inside the span: its answer was never generated.
-    """
+    """Tokens of a response by ``usage`` or ``retokenized``, perhaps cut inside its reasoning."""
 
     reasoning: int
     answer: int | None

@@ -4,6 +4,7 @@ What a model said is in ``output``. The zip may be compressed with Zstandard, wh
 not know: ``zstandard`` or ``pyarrow`` decompresses it, whichever is there.
 """
 
+import contextlib
 import io
 import lzma
 import struct
@@ -82,13 +83,11 @@ def _header_and_samples(path: Path) -> tuple[dict, list[tuple[str, dict]]]:
 
 def _said(row: dict, output: dict, usage: Usage) -> list[Said]:
     """Return the choices of the model's only turn."""
-    logged = row.get("messages")
-    messages = [
-        one for one in (logged if isinstance(logged, list) else []) if isinstance(one, dict)
-    ]
+    messages = row["messages"] if isinstance(row.get("messages"), list) else []
+    turns = [one for one in messages if isinstance(one, dict) and one.get("source") == "generate"]
     if row.get("error") is not None:
         raise UserError("ended by an error")
-    if sum(message.get("source") == "generate" for message in messages) > 1:
+    if len(turns) > 1:
         raise UserError("of several turns, where usage is that of the last one")
     choices = [expect("a choice", choice, dict) for choice in part(output, "choices", list)]
     if not choices:
@@ -154,7 +153,7 @@ def _zstandard(path: Path, content: bytes, info: zipfile.ZipInfo) -> bytes:
 
 
 def _decompress(path: Path, data: bytes) -> bytes:
-    try:
+    with contextlib.suppress(ImportError):
         import zstandard
 
         try:
@@ -162,8 +161,6 @@ def _decompress(path: Path, data: bytes) -> bytes:
             return reader.decompress(data)
         except zstandard.ZstdError as error:
             raise zipfile.BadZipFile(str(error)) from None
-    except ImportError:
-        pass
     try:
         import pyarrow
     except ImportError:

@@ -69,10 +69,7 @@ def write_costs(
     tokenizer: str | None,
     characters: bool,
 ) -> list[str]:
-    """Read logs by one of ``READERS``, count tokens or characters, join with items, write.
-
-    Returns sentences for the user: notes, then a line for each model and task.
-    """
+    """Read logs by one of ``READERS``, count, join with items, write; return notes for the user."""
     opening, closing = ((tag or "").strip() for tag in (options.tags.open, options.tags.close))
     if not opening or not closing or opening == closing:
         raise UserError("--tags needs two different strings, such as <think> </think>")

@@ -179,9 +179,7 @@ def _is_message(value: object) -> bool:
     return isinstance(value, dict) and "role" in value
 
 
-def _correct(
-    place: str, row: dict, metric: str, item: str, collected: Collected
-) -> list[bool | None]:
+def _correct(place: str, row: dict, metric: str, item: str, of: Collected) -> list[bool | None]:
     """Tell right from wrong by a score for each response, or for the one that a filter chose."""
     responses = _flat(row["resps"]) or [None]
     if metric == "none":
@@ -189,11 +187,10 @@ def _correct(
     value, what = row.get(metric), f"metric {metric}"
     if isinstance(value, list) and len(value) == len(responses):
         return [
-            collected.score(f"{item}, sample {number}", place, what, score)
+            of.score(f"{item}, sample {number}", place, what, score)
             for number, score in enumerate(value)
         ]
-    right = collected.score(item, place, what, value)
+    right = of.score(item, place, what, value)
     filtered = row.get("filtered_resps")
     graded = filtered[0] if isinstance(filtered, list) and filtered else None
-    alone = len(responses) == 1
-    return [right if alone or response == graded else None for response in responses]
+    return [right if len(responses) == 1 or one == graded else None for one in responses]

@@ -9,7 +9,8 @@ from statistics import median
 from typing import NamedTuple
 
 from handan.errors import UserError
-from handan.generation.chat import Count, Said, Unusable, Usage, check_text, class_of, count, ended
+from handan.generation import chat
+from handan.generation.chat import Count, Counts, Said, Unusable, Usage, class_of, count, ended
 from handan.generation.formats import ReasoningFormat
 from handan.generation.spans import SplitText, split_text
 from handan.json_input import at, json_object, kind_of, read_bytes
@@ -18,10 +19,7 @@ ITEM_CURE = "it should hold the name of the item; choose another --item_field"
 
 
 class LoggedSample(NamedTuple):
-    """One response of one model to one item, found at ``place``.
-
-    ``prompt_opens`` says that the prompt ended with the opening tag; None without a prompt.
-    """
+    """One response; ``prompt_opens`` if the prompt ends with the opening tag (None: no prompt)."""
 
     place: str
     model: str
@@ -163,10 +161,7 @@ def some(names: Sequence[str]) -> str:
 
 
 def load_tokenizer(name: str) -> Count:
-    """Return a function that counts the tokens of a text, without special ones around it.
-
-    ``name`` is of a folder with ``tokenizer.json``, of such a file, or on the Hugging Face hub.
-    """
+    """Return a counter of tokens by a folder, a ``tokenizer.json`` or a name of the hub."""
     try:
         from tokenizers import Tokenizer
     except ImportError:
@@ -192,24 +187,22 @@ def cost(sample: LoggedSample, tokens: Count | None, characters: bool) -> dict:
     """Count a response, in columns of ``costs.csv``; ``Unusable`` if nothing can count it."""
     reasoning, answer, *_ = sample.parts
     by_itself = ended(sample.said.finish)
-    counts: tuple[int, int | None, str]
     if not characters:
         cure = "pass the model's --tokenizer, or --count characters"
         with at(sample.place):
-            found = count(reasoning, answer, sample.usage, by_itself, tokens, cure)
-        counts = found.reasoning, found.answer, found.counted_by
+            counts = count(reasoning, answer, sample.usage, by_itself, tokens, cure)
     elif reasoning is None:
         raise Unusable("its reasoning is hidden, so nothing counts its characters")
     else:
-        check_text(reasoning + answer, sample.usage.generated, None)
-        counts = len(reasoning), len(answer), "characters"
+        chat.check_text(reasoning + answer, sample.usage.generated, None)
+        counts = Counts(len(reasoning), len(answer), None, "characters")
     return {
-        "reasoning_tokens": counts[0],
-        "answer_tokens": counts[1],
+        "reasoning_tokens": counts.reasoning,
+        "answer_tokens": counts.answer,
         "prompt_tokens": None if characters else sample.usage.prompt,
         "reasoning_characters": None if reasoning is None else len(reasoning),
-        "status": status(by_itself, sample.parts, counts[0]),
-        "counted_by": counts[2],
+        "status": status(by_itself, sample.parts, counts.reasoning),
+        "counted_by": counts.counted_by,
     }
 
 

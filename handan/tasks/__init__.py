@@ -18,11 +18,10 @@ __all__ = ["TASKS", "Grade", "Item", "Task", "human_items", "load", "wordings"]
 
 def load(name: str) -> Task:
     """Return the task called ``name``: one that people were given, or ``math`` of prompt files."""
-    if name == MATH:
-        return MATH_TASK
-    if name not in TASKS:
-        raise UserError(f"unknown task '{name}'; known tasks: {', '.join([*TASKS, MATH])}")
-    return TASKS[name]
+    known = TASKS | {MATH: MATH_TASK}
+    if name not in known:
+        raise UserError(f"unknown task '{name}'; known tasks: {', '.join(known)}")
+    return known[name]
 
 
 def human_items() -> list[Item]:

@@ -111,10 +111,7 @@ def together(between: str) -> bool:
 
 
 def boxes(text: str) -> list[Mark]:
-    """Find all ``\\boxed`` and ``\\fbox`` of a text that stand in no other, in order.
-
-    Braces may be missing (``\\boxed 2``); an unclosed box at the end goes on to its line's end.
-    """
+    """Find all ``\\boxed`` and ``\\fbox`` that stand in no other; braces may be missing."""
     found: list[Mark] = []
     open_boxes: list[tuple[int, int, int]] = []
     depth = 0
@@ -149,16 +146,17 @@ class Stated(NamedTuple):
     answer: str
 
 
-Finder = Callable[[str], list[Stated]]
+def grader(find: Callable[[Item, str], list[Stated]]) -> Callable[[Item, str], Grade]:
+    """Make the ``grade`` of a task; ``find`` finds the candidates that a text holds for an item."""
+
+    def grade(item: Item, text: str) -> Grade:
+        answer = read(text, lambda part: find(item, part))
+        return Grade(answer, answer in item.answer.split(" | "))
+
+    return grade
 
 
-def grade_by(find: Callable[[Item, str], list[Stated]], item: Item, text: str) -> Grade:
-    """Grade ``text``; ``find`` finds the candidates that it holds for an item."""
-    answer = read(text, lambda part: find(item, part))
-    return Grade(answer, answer in item.answer.split(" | "))
-
-
-def read(text: str, find: Finder) -> str | None:
+def read(text: str, find: Callable[[str], list[Stated]]) -> str | None:
     """Return the answer of ``text``, or None; ``find`` sees text without LaTeX wrappers."""
     later: tuple[Mark, str] | None = None
     for mark in reversed(marked(text)):
@@ -177,7 +175,7 @@ def read(text: str, find: Finder) -> str | None:
     return choose(plain(text), find) if answer is None else answer
 
 
-def _marked_answer(text: str, mark: Mark, find: Finder) -> str | None:
+def _marked_answer(text: str, mark: Mark, find: Callable[[str], list[Stated]]) -> str | None:
     """Return the answer in a tag or box; '' if it or what stands around it offers several."""
     if mark.is_tag:
         return read(mark.content, find)
@@ -205,7 +203,7 @@ def plain(text: str) -> str:
     return text.replace("\u2081\u2080", "_10").translate(CHARACTERS)
 
 
-def choose(text: str, find: Finder) -> str | None:
+def choose(text: str, find: Callable[[str], list[Stated]]) -> str | None:
     """Return the candidate that ``text`` puts forward as its answer, or None."""
     stated = _without_alternatives(text, [s for s in find(text) if not _is_rejected(text, s)])
     if not stated:
@@ -216,10 +214,8 @@ def choose(text: str, find: Finder) -> str | None:
         return right[:1] in ("", *"\n.;:!")
 
     def is_bold(candidate: Stated) -> bool:
-        right = text[candidate.end : candidate.end + 4].lstrip(".\"' ")
-        return right.startswith("**") and before(text, candidate.start).rstrip("\"' ").endswith(
-            "**"
-        )
+        left, right = before(text, candidate.start), text[candidate.end : candidate.end + 4]
+        return left.rstrip("\"' ").endswith("**") and right.lstrip(".\"' ").startswith("**")
 
     retracted = max((match.start() for match in RETRACTION.finditer(text)), default=-1)
     starts = [s.start for s in stated]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from handan import norms
-from handan.tasks.answers import TIMES, Stated, before, grade_by, numbers_line
+from handan.tasks.answers import TIMES, Stated, before, grader, numbers_line
 from handan.tasks.base import Item, Task
 from handan.tasks.wording import worded
 
@@ -183,6 +183,6 @@ def _items(name: str) -> list[Item]:
 
 
 BINARY_TASKS = {
-    name: Task(name, partial(_items, name), partial(grade_by, find_numbers), paraphrases, 318)
+    name: Task(name, partial(_items, name), grader(find_numbers), paraphrases, 318)
     for name in OPERATIONS
 }

@@ -26,8 +26,9 @@ PYTHON = {
 }
 TIMES = re.compile(r"\\(?:cdot|times)(?![a-zA-Z])")
 PRODUCT = re.compile(r"(?<=[\d)])\s*(?=[v(])")
-OPERATIONS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
-OPERATIONS |= {ast.Div: operator.truediv}
+OPERATIONS = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+}  # fmt: skip
 
 
 def surely_equal(a: str, b: str) -> bool | None:

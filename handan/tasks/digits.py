@@ -4,9 +4,7 @@ All 48 products and 48 differences of OpenNeuro ds001486 (Suarez-Pellicioni et a
 times of the children run from the result on, which was shown after the problem.
 """
 
-from functools import partial
-
-from handan.tasks.answers import TIMES, find_verdicts, grade_by
+from handan.tasks.answers import TIMES, find_verdicts, grader
 from handan.tasks.base import Item, Task
 from handan.tasks.wording import worded
 
@@ -46,11 +44,11 @@ def make_item(name: str, symbol: str, a: int, b: int, shown: int) -> Item:
     """Make the item that shows ``shown`` as the result of ``a`` and ``b``."""
     result = true_result(symbol, a, b)
     sign = TIMES if symbol == "*" else "-"
+    statement = f"{a} {sign} {b} = {shown}"
     return worded(
         name,
         digits_key(symbol, a, b, shown),
-        f"Is this statement true or false? {a} {sign} {b} = {shown}. "
-        "Answer with true or false only.",
+        f"Is this statement true or false? {statement}. Answer with true or false only.",
         "true" if shown == result else "false",
         shown_is_true=float(shown == result),
         distance=abs(shown - result),
@@ -84,7 +82,7 @@ def _task(name: str, symbol: str, false_results: dict[tuple[int, int], int]) -> 
             for shown in (true_result(symbol, a, b), false_result)
         ]
 
-    grade = partial(grade_by, lambda item, text: find_verdicts(text, VERDICTS))
+    grade = grader(lambda item, text: find_verdicts(text, VERDICTS))
     return Task(name, items, grade, paraphrases, 334)
 
 

@@ -6,10 +6,9 @@ accuracy: C is at the place of A, which was no option.
 """
 
 import re
-from functools import partial
-from itertools import product
+from itertools import product, starmap
 
-from handan.tasks.answers import Stated, before, grade_by
+from handan.tasks.answers import Stated, before, grader
 from handan.tasks.base import Item, Task
 from handan.tasks.wording import PLACES, TWO_PREMISES, in_both_orders, three_terms, worded
 
@@ -106,10 +105,7 @@ def paraphrases(item: Item) -> list[str]:
     return [form for pair in forms for form in in_both_orders(*pair, TWO_PREMISES)]
 
 
+grade = grader(find_directions)
 TASK = Task(
-    "cardinal_directions",
-    lambda: [make_item(*pair) for pair in PAIRS],
-    partial(grade_by, find_directions),
-    paraphrases,
-    1816,
+    "cardinal_directions", lambda: list(starmap(make_item, PAIRS)), grade, paraphrases, 1816
 )

@@ -349,11 +349,7 @@ def _contradictory(sides: list[str]) -> bool:
 
 
 def same_scalar(right: str, given: str) -> bool | None:
-    """Tell whether two single answers in one spelling are the same; None if that is not certain.
-
-    A unit may be left out and a percentage given by its number or its value; units that are both
-    known count. A numeral without a base is one of the base that the other names.
-    """
+    """Compare single answers; a unit, a percent sign or the base of a numeral may be left out."""
     if squeezed(right) == squeezed(given):
         return True
     if TEXT.search(right) and _unwrapped(right) == _unwrapped(given):
@@ -406,10 +402,7 @@ def _is_text(text: str) -> bool:
 
 
 def _scalar(text: str, answer: bool = False) -> tuple[str, str, int]:
-    """Return a single answer without its unit, the unit's name ('' if unknown) and its power.
-
-    A letter behind a number is a unit only in a given ``answer``.
-    """
+    """Split off the unit's name ('' if unknown) and power; a letter is one only in answers."""
     text = text.strip()
     if (whole := TEXT.fullmatch(text)) and whole[1].strip()[:1].isdigit():
         text = whole[1].strip()

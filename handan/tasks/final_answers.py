@@ -11,16 +11,7 @@ import unicodedata
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from handan.tasks.answers import (
-    BETWEEN_CHARACTERS,
-    DOUBT,
-    NEIGHBOURHOOD_CHARACTERS,
-    REJECTED_AFTER,
-    RETRACTION,
-    Mark,
-    marked,
-    together,
-)
+from handan.tasks import answers as reading
 
 # ruff: noqa: RUF001 - these characters stand in answers, and are replaced
 SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ", "0123456789-+n", strict=True))
@@ -81,7 +72,6 @@ CLOSING = ("\\}", "\\rangle", ")", "]", "}")
 PIECE = re.compile(r"\\[{}]|\\[a-zA-Z]+|\\.|\s+(?:and|or)\s+|.", re.DOTALL)
 COMMA_GROUPED = re.compile(r"\d,\d{3}(?!\d)")
 SPELLINGS = [(re.compile(pattern), replacement) for pattern, replacement in COMMANDS]
-
 # Of a text only the end is searched for sentences.
 TEXT_CHARACTERS = 4_000
 
@@ -134,11 +124,7 @@ class Statement(NamedTuple):
 
 
 def final_answers(text: str) -> tuple[str, ...] | None:
-    """Return what a text puts forward as the answer, in its own words.
-
-    Several are alternatives or parts; none is left of an answer that is only denied; None stands
-    for a text that states nothing.
-    """
+    """Return the answer of a text, its parts or alternatives; () if denied, None if not stated."""
     found = statements(text)
     end = text[-TEXT_CHARACTERS:].rstrip()
     for _ in range(0 if found else 3):  # lines
@@ -152,7 +138,7 @@ def final_answers(text: str) -> tuple[str, ...] | None:
     known = [statement for statement in found if statement.answers is not None]
     answers = list(known[-1].answers or ()) if known else []
     for earlier, later in reversed(list(pairwise(known))):
-        if not together(text[earlier.end : later.start]):
+        if not reading.together(text[earlier.end : later.start]):
             break
         answers = [*(earlier.answers or ()), *answers]
     return tuple(answers)
@@ -160,7 +146,7 @@ def final_answers(text: str) -> tuple[str, ...] | None:
 
 def statements(text: str) -> list[Statement]:
     """Find all places at which a text says that something is its answer, in order."""
-    marks = marked(text)
+    marks = reading.marked(text)
     found = [Statement(mark.start, mark.end, _of_mark(text, mark)) for mark in marks]
     tagged = max((mark.end for mark in marks if mark.is_tag), default=0)
     begin = max(tagged, len(text) - TEXT_CHARACTERS)
@@ -180,7 +166,7 @@ def statements(text: str) -> list[Statement]:
     return found
 
 
-def _of_mark(text: str, mark: Mark) -> tuple[str, ...] | None:
+def _of_mark(text: str, mark: reading.Mark) -> tuple[str, ...] | None:
     """Return what the text of a tag states, or a box with what 'or' adds before and behind it."""
     if mark.is_tag:
         inside = final_answers(mark.content) if mark.content.strip() else None
@@ -199,8 +185,9 @@ def _of_mark(text: str, mark: Mark) -> tuple[str, ...] | None:
 
 def _rejected(before: str, behind: str) -> bool:
     """Tell whether what stands around an answer says that it is none."""
-    behind = behind[:NEIGHBOURHOOD_CHARACTERS].lstrip("$\\)] ")
-    return bool(REJECTED.search(before[-NEIGHBOURHOOD_CHARACTERS:]) or REJECTED_AFTER.match(behind))
+    before = before[-reading.NEIGHBOURHOOD_CHARACTERS :]
+    behind = behind[: reading.NEIGHBOURHOOD_CHARACTERS].lstrip("$\\)] ")
+    return bool(REJECTED.search(before) or reading.REJECTED_AFTER.match(behind))
 
 
 def _after_cue(text: str, cue: re.Match, until: int, words: bool) -> Statement | None:
@@ -213,7 +200,7 @@ def _after_cue(text: str, cue: re.Match, until: int, words: bool) -> Statement |
         return Statement(cue.start(), cue.end() + groups[0][-1][1], None)
     chosen = kept[0]
     for of in kept[1:]:
-        if RETRACTION.search(rest[chosen[-1][1] : of[0][0]]):
+        if reading.RETRACTION.search(rest[chosen[-1][1] : of[0][0]]):
             chosen = of
     end = cue.end() + chosen[-1][1]
     return Statement(cue.start(), end, tuple(said for _, _, said in chosen))
@@ -234,7 +221,7 @@ def _last_line(text: str) -> Statement | None:
         return Statement(begin, len(text), None)
     answers = tuple(said for _, _, said in kept[-1])
     opening = FIRST_NUMBER.match(text)
-    if opening and opening.end() == begin and len(text) - begin <= BETWEEN_CHARACTERS:
+    if opening and opening.end() == begin and len(text) - begin <= reading.BETWEEN_CHARACTERS:
         answers = (opening["number"], *answers)
     return Statement(begin, len(text), answers)
 
@@ -245,8 +232,8 @@ def _groups(text: str, words: bool, cue: str = "") -> tuple[list[Group], list[Gr
     groups = [candidates[:1]] if candidates else []
     for left, right in pairwise(candidates):
         between = text[left[1] : right[0]]
-        near = len(between) <= BETWEEN_CHARACTERS
-        if near and (SEPARATOR.fullmatch(between) or DOUBT.search(between)):
+        near = len(between) <= reading.BETWEEN_CHARACTERS
+        if near and (SEPARATOR.fullmatch(between) or reading.DOUBT.search(between)):
             groups[-1].append(right)
         else:
             groups.append([right])
@@ -277,7 +264,7 @@ def _candidates(rest: str, words: bool) -> list[tuple[int, int, str]]:
     numbers = _numbers(rest)
     if numbers and (numbers[0][0] <= end or not words):
         return numbers
-    if said and (formula or (words and len(said) <= BETWEEN_CHARACTERS)):
+    if said and (formula or (words and len(said) <= reading.BETWEEN_CHARACTERS)):
         return [(start, start + len(said), said)]
     return []
 

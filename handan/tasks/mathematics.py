@@ -108,10 +108,7 @@ def reference_answer(text: str | None) -> str | None:
 
 
 def judge(reference: str, text: str, pool: Pool) -> tuple[str, str | None]:
-    """Return ``correct``, ``wrong``, ``unreadable`` or ``timeout``, and the answer that was read.
-
-    ``text`` follows the reasoning. Alternatives in the answer are told apart by 'or'.
-    """
+    """Return ``correct``, ``wrong``, ``unreadable`` or ``timeout``, and the answer read."""
     given = final_answers(text)
     if given is None or any(not 0 < len(bare(one)) <= ANSWER_CHARACTERS for one in given):
         return "unreadable", None

@@ -6,11 +6,10 @@ Each has one premise with 'all' and one with 'no'; in eight, the conclusion begi
 """
 
 import csv
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from handan.tasks.answers import find_verdicts, grade_by
+from handan.tasks.answers import find_verdicts, grader
 from handan.tasks.base import Item, Task
 from handan.tasks.syllogisms import FIGURES, Statement, entails
 from handan.tasks.wording import TWO_PREMISES, in_both_orders, worded
@@ -47,15 +46,12 @@ def verification_key(problem: Problem) -> str:
 
 def statements(problem: Problem) -> tuple[tuple[Statement, Statement], Statement]:
     """Code premises and conclusion: a and c for their end terms, b for the middle one."""
-    first, second, conclusion = (part.split(";") for part in problem[:3])
-    (middle,) = set(first[1:]) & set(second[1:])
-    (a,), (c,) = set(first[1:]) - {middle}, set(second[1:]) - {middle}
-    letter = {a: "a", middle: "b", c: "c"}
-
-    def coded(part: list[str]) -> Statement:
-        return MOOD_OF[part[0]] + letter[part[1]] + letter[part[2]]
-
-    return (coded(first), coded(second)), coded(conclusion)
+    parts = [part.split(";") for part in problem[:3]]
+    first, second = set(parts[0][1:]), set(parts[1][1:])
+    (a,), (b,), (c,) = first - second, first & second, second - first
+    letter = {a: "a", b: "b", c: "c"}
+    one, two, conclusion = (MOOD_OF[mood] + letter[x] + letter[y] for mood, x, y in parts)
+    return (one, two), conclusion
 
 
 def is_valid(problem: Problem) -> bool:
@@ -95,10 +91,7 @@ def paraphrases(item: Item) -> list[str]:
     ]
 
 
+grade = grader(lambda item, text: find_verdicts(text, VERDICTS))
 TASK = Task(
-    "syllogism_verification",
-    lambda: list(map(make_item, PROBLEMS)),
-    partial(grade_by, lambda item, text: find_verdicts(text, VERDICTS)),
-    paraphrases,
-    902,
+    "syllogism_verification", lambda: list(map(make_item, PROBLEMS)), grade, paraphrases, 902
 )

@@ -8,10 +8,10 @@ if it holds in every model of the premises: 27 syllogisms have at least one.
 """
 
 import re
-from functools import cache, partial
+from functools import cache
 from itertools import compress, product
 
-from handan.tasks.answers import Stated, grade_by
+from handan.tasks.answers import Stated, grader
 from handan.tasks.base import Item, Task
 from handan.tasks.wording import PROFESSIONS, TWO_PREMISES, in_both_orders, three_terms, worded
 
@@ -148,10 +148,5 @@ def paraphrases(item: Item) -> list[str]:
     return [form for pair in (plural, other) for form in in_both_orders(*pair, TWO_PREMISES)]
 
 
-TASK = Task(
-    "syllogisms",
-    lambda: list(map(make_item, CODES)),
-    partial(grade_by, find_conclusions),
-    paraphrases,
-    902,
-)
+grade = grader(find_conclusions)
+TASK = Task("syllogisms", lambda: list(map(make_item, CODES)), grade, paraphrases, 902)

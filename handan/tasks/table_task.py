@@ -7,13 +7,12 @@ where all are numbers a number is read, else one of the options, word for word.
 
 import re
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 from handan import tasks
 from handan.csv_input import plain_number, read_table
 from handan.errors import UserError
-from handan.tasks.answers import TIMES, Stated, before, grade_by, numbers_line, plain
+from handan.tasks.answers import TIMES, Stated, before, grader, numbers_line, plain
 from handan.tasks.base import Grade, Item, Task
 from handan.tasks.wording import worded
 
@@ -54,7 +53,7 @@ def table_task(name: str, path: Path) -> Task:
     def find(item: Item, text: str) -> list[Stated]:
         return _stated(text, own_options[item.key] or known)
 
-    grade = partial(grade_by, find)
+    grade = grader(find)
     for key, item in items.items():
         for answer in item.answer.split(SEPARATOR):
             if grade(item, answer) != Grade(answer, True):

@@ -19,14 +19,11 @@ PLACES = [
 # How exercise books and data sets join two premises.
 TWO_PREMISES = ["{first}. {second}.", "{first} and {second}."]
 TWO_PREMISES += ["Premise 1: {first}. Premise 2: {second}.", "If {first} and if {second},"]
-SPELLED = [
-    (re.compile(r"\bdivided by\b|÷"), "/"),
-    (re.compile(r"\bmultiplied by\b|\btimes\b|\*|\bx(?= ?\d)"), TIMES),
-    (re.compile(r"\bplus\b"), "+"),
-    (re.compile(r"\bminus\b"), "-"),
-    (re.compile(r"\b(?:mod|modulo)\b"), "%"),
-    (re.compile(r"\bequals?\b(?: to\b)?"), "="),
-]
+SPELLED = {
+    r"\bdivided by\b|÷": "/", r"\bmultiplied by\b|\btimes\b|\*|\bx(?= ?\d)": TIMES,
+    r"\bplus\b": "+", r"\bminus\b": "-", r"\b(?:mod|modulo)\b": "%",
+    r"\bequals?\b(?: to\b)?": "=",
+}  # fmt: skip
 # A numeral's base, as prefix or subscript; the words 'binary' and 'base 2' stay.
 BASE = re.compile(r"\b0b(?=[01])|(?<=[01])\)?_\(?2\b\)?")
 WORD = re.compile(rf"[^\W_]+|[-+%/=<>{TIMES}]")
@@ -57,6 +54,6 @@ def words(text: str) -> list[str]:
     """Return words, numbers and operators in one spelling, without LaTeX and punctuation."""
     text = " ".join(unicodedata.normalize("NFKC", plain(text)).casefold().split())
     text = BASE.sub("", text)
-    for pattern, symbol in SPELLED:
-        text = pattern.sub(f" {symbol} ", text)
+    for pattern, symbol in SPELLED.items():
+        text = re.sub(pattern, f" {symbol} ", text)
     return WORD.findall(text)
