@@ -1,9 +1,7 @@
 """``handan report``: run directories become one self-contained page and its alignment.json.
 
 The page states nothing that is not in the run directories: roles come from hashes of weights,
-verdicts from intervals. ``comparison`` reads and relates runs, ``verdicts``, ``confounds`` and
-``summary`` word what their numbers show, ``tables`` and ``plots`` show them, ``page`` puts all into
-one file.
+verdicts from intervals.
 """
 
 import argparse
@@ -21,17 +19,9 @@ from handan.report.formatting import plain
 from handan.report.plots import write_figures
 from handan.report.summary import summary
 
-# Entities are addresses; in the name of a project W&B allows everything but these.
-ADDRESS = re.compile(r"([\w.-]+)/([^/\\#?%:\s]{1,128})")
-INSTALL = "pip install 'handan[wandb-reports]'"
-
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write everything that the options of ``handan report`` ask for.
-
-    Raises:
-        UserError: nothing is asked for, or a run or an output is wrong.
-    """
+    """Write everything that the options of ``handan report`` ask for."""
     runs = [*arguments.runs, *arguments.more_runs]
     if arguments.output is None and arguments.figures is None and arguments.wandb is None:
         raise UserError(
@@ -52,38 +42,28 @@ def run(arguments: argparse.Namespace) -> None:
         plots = write_figures(comparison, arguments.figures)
         print(f"wrote {len(plots)} figures to {printable(str(arguments.figures))}")
     if address is not None:
-        # An extra, and slow to import.
-        from handan.report.wandb_report import Address, publish
+        from handan.report.wandb_report import Address, publish  # an extra, and slow to import
 
         print(publish(comparison, Address(*address), arguments.offline))
 
 
 def read_address(text: str) -> tuple[str, str]:
-    """Entity and project of 'ENTITY/PROJECT' in W&B.
-
-    Raises:
-        UserError: it is not of this form, or wandb-workspaces is not installed.
-    """
-    found = ADDRESS.fullmatch(text)
+    """Entity and project of 'ENTITY/PROJECT' in W&B."""
+    # Entities are addresses; in the name of a project W&B allows everything but these.
+    found = re.fullmatch(r"([\w.-]+)/([^/\\#?%:\s]{1,128})", text)
     if found is None:
         raise UserError(f"--wandb '{text}': give ENTITY/PROJECT, for example my-team/handan")
     for package in ("wandb", "wandb_workspaces"):
         if importlib.util.find_spec(package) is None:
-            raise UserError(f"--wandb needs {package}, which is not installed; run {INSTALL}")
+            raise UserError(
+                f"--wandb needs {package}, which is not installed; run "
+                "pip install 'handan[wandb-reports]'"
+            )
     return found[1], found[2]
 
 
 def write(runs: Sequence[Path], output: Path, budget_tolerance: float = TOLERANCE) -> list[str]:
-    """Read runs and write their report, see ``write_report``.
-
-    Args:
-        runs: directories of evaluated runs; directories of traces may be among them.
-        output: the HTML or Markdown file.
-        budget_tolerance: budgets count as matched within this share.
-
-    Raises:
-        UserError: a run directory is missing or wrong, or the output cannot be written.
-    """
+    """Read runs, among them directories of traces, and write their report, see ``write_report``."""
     return write_report(read_comparison(runs, budget_tolerance), runs, output)
 
 
@@ -91,13 +71,8 @@ def write_report(comparison: Comparison, runs: Sequence[Path], output: Path) -> 
     """Write the report to ``output`` and its numbers to ``alignment.json`` beside it.
 
     A name that ends in '.md' becomes Markdown with its figures in ``report_figures/`` beside it,
-    any other an HTML page.
-
-    Returns:
-        The answer in a few sentences, as at the top of the report, and whose budgets are matched.
-
-    Raises:
-        UserError: the output cannot be written.
+    any other an HTML page. Returns the answer in a few sentences, as at the top of the report, and
+    whose budgets are matched.
     """
     alignment = output.with_name("alignment.json")
     if alignment.parent.resolve() in [run.resolve() for run in runs]:

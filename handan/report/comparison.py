@@ -47,20 +47,14 @@ FULL = "full/"  # prefix of what was measured on the full suite
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """One run of one model.
+    """One run of one model: its directory, files as read, and place among the other arms.
 
-    Attributes:
-        name: in all tables.
-        run_dir: its directory.
-        run, config: run.json and config.yaml.
-        metrics: rows of metrics.jsonl.
-        sweep: rows of sweep/metrics.jsonl, which were measured on its checkpoints afterwards.
-        greedy: name of its answers at temperature 0, None if there are none.
-        base: arm whose weights its training began with, None if that was not evaluated.
-        teacher: arm whose traces it was trained on, None if it has none that was evaluated.
-        kind: 'base'; 'teacher'; 'student', which imitates a teacher; 'control', a student of a
-            model that was itself trained from the student's base; 'trained', on its own answers;
-            'model', related to no other arm.
+    ``name`` is that in all tables, ``greedy`` that of its answers at temperature 0. ``sweep`` are
+    rows of sweep/metrics.jsonl, measured on its checkpoints afterwards. ``base`` is the arm whose
+    weights its training began with, ``teacher`` the one whose traces it was trained on, each None
+    if it was not evaluated. ``kind``: 'base'; 'teacher'; 'student', which imitates a teacher;
+    'control', a student of a model that was itself trained from the student's base; 'trained', on
+    its own answers; 'model', related to no other arm.
     """
 
     name: str
@@ -81,7 +75,6 @@ class Arm:
 
     @property
     def training_config(self) -> Mapping[str, Any]:
-        """Settings of its training."""
         return self.config.get("training", {})
 
     @property
@@ -101,12 +94,10 @@ class Arm:
 
     @property
     def evaluation(self) -> Mapping[str, Any]:
-        """Its evaluation in run.json."""
         return self.run.get("evaluation", {})
 
     @property
     def suite(self) -> Mapping[str, Any]:
-        """The suite it was evaluated on."""
         return self.config.get("evaluation", {}).get("suite") or {}
 
     @property
@@ -116,7 +107,6 @@ class Arm:
 
     @property
     def recipe(self) -> str | None:
-        """The recipe it was trained by."""
         return self.training.get("recipe") or self.published.get("recipe")
 
     @property
@@ -172,13 +162,10 @@ def relate(arms: Sequence[Arm]) -> list[Arm]:
 
     base_of = {arm.name: found(arm.started_from, arm) for arm in arms}
     teacher_of = {arm.name: found(arm.taught_by.get("model_fingerprint"), arm) for arm in arms}
-    controls = {
-        arm.name for arm in arms if (teacher := teacher_of[arm.name]) and same_start(arm, teacher)
-    }
+    taught = [(arm, teacher) for arm in arms if (teacher := teacher_of[arm.name])]
+    controls = {arm.name for arm, teacher in taught if same_start(arm, teacher)}
     bases = {base.name for base in base_of.values() if base}
-    teachers = {
-        teacher.name for name, teacher in teacher_of.items() if teacher and name not in controls
-    }
+    teachers = {teacher.name for arm, teacher in taught if arm.name not in controls}
 
     def kind(arm: Arm) -> str:
         if arm.method and (arm.teacher_said or arm.training.get("traces")):
@@ -189,12 +176,12 @@ def relate(arms: Sequence[Arm]) -> list[Arm]:
             return "teacher"
         return "trained" if arm.method else "model"
 
+    def named(arm: Arm | None) -> str | None:
+        return None if arm is None else arm.name
+
     related = [
         replace(
-            arm,
-            base=getattr(base_of[arm.name], "name", None),
-            teacher=getattr(teacher_of[arm.name], "name", None),
-            kind=kind(arm),
+            arm, base=named(base_of[arm.name]), teacher=named(teacher_of[arm.name]), kind=kind(arm)
         )
         for arm in arms
     ]
@@ -241,8 +228,7 @@ def comparisons(arms: Sequence[Arm]) -> Comparisons:
         for student, other in beside
         if student.teacher and (student.teacher, other.name) not in pairs
     ]
-    if not pairs:
-        pairs = choose_pairs([arm.name for arm in arms], None)
+    pairs = pairs or choose_pairs([arm.name for arm in arms], None)
     greedy = {arm.name: arm.greedy for arm in arms}
 
     def also_greedy(pairs: Pairs) -> Pairs:
@@ -264,11 +250,9 @@ def comparisons(arms: Sequence[Arm]) -> Comparisons:
 class Group:
     """Arms that were measured under the same conditions, with their figures.
 
-    Attributes:
-        conditions: 'comparability' of their run.json.
-        arms: base first, then teacher, students, controls.
-        costs: {model: {task: costs}}; the answers at temperature 0 are models of their own.
-        result: of ``handan.alignment.align.align``.
+    ``conditions`` is 'comparability' of their run.json, ``costs`` {model: {task: costs}}, where the
+    answers at temperature 0 are models of their own, and ``result`` that of
+    ``handan.alignment.align.align``.
     """
 
     conditions: Mapping[str, Any]
@@ -278,13 +262,8 @@ class Group:
 
     def tasks(self, source: str) -> list[str]:
         """Names of the tasks whose costs are compared with 'human' or 'analytic' ones."""
-        found = {
-            task: None
-            for arm in self.arms
-            for task, costs in self.costs[arm.name].items()
-            if costs.cost_source == source
-        }
-        return sorted(found)
+        every = [of_task for arm in self.arms for of_task in self.costs[arm.name].items()]
+        return sorted({task for task, costs in every if costs.cost_source == source})
 
     def figures(self, model: str | None) -> Mapping[str, Any] | None:
         """All figures of a model, None if there is no such model."""
@@ -300,11 +279,8 @@ class Group:
 
     def over_tasks(self, model: str | None, column: str, source: str = "human") -> float | None:
         """Plain mean of a figure over the tasks of one source; None where it is unknown."""
-        values = [
-            figures[column]
-            for figures in self.of_tasks(model).values()
-            if figures["cost_source"] == source and figures[column] is not None
-        ]
+        rows = [row for row in self.of_tasks(model).values() if row["cost_source"] == source]
+        values = [row[column] for row in rows if row[column] is not None]
         return sum(values) / len(values) if values else None
 
     def mean_r(
@@ -338,18 +314,14 @@ class Group:
         self, a: str | None, b: str | None, task: str | None = None, mean: str = "human"
     ) -> Mapping[str, Any] | None:
         """The contrast of a with b on a task, or on the mean over human or analytic tasks."""
-        for row in self.result["contrasts"]:
-            on = row["task"] == task if task else row["mean"] == mean
-            if (row["a"], row["b"]) == (a, b) and on:
-                return row
-        return None
+        column, wanted = ("task", task) if task else ("mean", mean)
+        rows = self.result["contrasts"]
+        return next((r for r in rows if (r["a"], r["b"], r[column]) == (a, b, wanted)), None)
 
     def contrasts(self, mean: str = "human") -> list[Mapping[str, Any]]:
         """Contrasts of the arms with sampling on the mean over human or analytic tasks."""
-        names = [arm.name for arm in self.arms]
-        return [
-            row for row in self.result["contrasts"] if row["mean"] == mean and row["a"] in names
-        ]
+        names, rows = [arm.name for arm in self.arms], self.result["contrasts"]
+        return [row for row in rows if row["mean"] == mean and row["a"] in names]
 
     def greedy_contrast(self, row: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """The contrast of the same two arms on the same mean, at temperature 0."""
@@ -358,16 +330,13 @@ class Group:
 
     @property
     def suite(self) -> str:
-        """Name of its suite."""
         return str(self.conditions.get("suite", "without a name"))
 
     def format_of(self, task: str) -> str | None:
         """The trace format whose noise-free length is the oracle of a task."""
-        for arm in self.arms:
-            for entry in arm.suite.get("tasks", []):
-                if entry.get("task") == task and entry.get("format"):
-                    return str(entry["format"])
-        return None
+        entries = [entry for arm in self.arms for entry in arm.suite.get("tasks", [])]
+        formats = [entry.get("format") for entry in entries if entry.get("task") == task]
+        return next((str(found) for found in formats if found), None)
 
 
 @dataclass(frozen=True)
@@ -385,7 +354,6 @@ class Comparison:
 
     @property
     def arms(self) -> list[Arm]:
-        """All arms of all groups."""
         return [arm for group in self.groups for arm in group.arms]
 
     def rows(self, kind: str) -> list[Mapping[str, Any]]:
@@ -394,9 +362,8 @@ class Comparison:
 
     def budget_rows(self) -> list[dict[str, Any]]:
         """Budgets of the arms of a group that began alike, pair by pair."""
-        return [
-            row for group in self.groups for row in compared_budgets(group.arms, self.tolerance)
-        ]
+        found = [compared_budgets(group.arms, self.tolerance) for group in self.groups]
+        return [row for rows in found for row in rows]
 
     def alignment(self) -> dict[str, Any]:
         """All models, contrasts and fits in the layout of alignment.json.
@@ -404,6 +371,16 @@ class Comparison:
         Power is that of the main group's items.
         """
         results = [group.result for group in self.groups]
+        groups = [
+            {
+                "comparability": group.conditions,
+                "arms": {
+                    arm.name: {"role": arm.kind, "base": arm.base, "teacher": arm.teacher}
+                    for arm in group.arms
+                },
+            }
+            for group in self.groups
+        ]
         return {
             "models": {k: v for result in results for k, v in result["models"].items()},
             "contrasts": self.rows("contrasts"),
@@ -416,16 +393,7 @@ class Comparison:
             "settings": results[0]["settings"],
             "notes": self.rows("notes"),
             "budgets": self.budget_rows(),
-            "groups": [
-                {
-                    "comparability": group.conditions,
-                    "arms": {
-                        arm.name: {"role": arm.kind, "base": arm.base, "teacher": arm.teacher}
-                        for arm in group.arms
-                    },
-                }
-                for group in self.groups
-            ],
+            "groups": groups,
         }
 
 
@@ -434,9 +402,6 @@ def read_comparison(run_dirs: Sequence[Path], tolerance: float = budgets.TOLERAN
 
     Directories of traces may be among them; they are found by themselves if they lie where they
     were made.
-
-    Raises:
-        UserError: a file is missing or wrong, or two arms have the same name.
     """
     together: dict[str, list[Path]] = {}
     trace_runs: list[Mapping[str, Any]] = []
@@ -479,38 +444,26 @@ def _read_run(run_dir: Path) -> dict[str, Any]:
 def _read_arm(run_dir: Path, models: Sequence[str]) -> Arm:
     run = _read_run(run_dir)
     config = read_yaml(run_dir / "config.yaml") if (run_dir / "config.yaml").exists() else {}
-    for part in (run, config):
-        for stage in ("training", "evaluation"):
-            if not isinstance(part.get(stage, {}), dict):
-                raise UserError(
-                    f"{run_dir}: '{stage}' in run.json or config.yaml is no mapping; restore it"
-                )
+    for part, stage in product((run, config), ("training", "evaluation")):
+        if not isinstance(part.get(stage, {}), dict):
+            raise UserError(
+                f"{run_dir}: '{stage}' in run.json or config.yaml is no mapping; restore it"
+            )
     called = str(run.get("arm") or run_dir.resolve().name)
     name = called if called in models else models[0]
     greedy = decoded_name(called, GREEDY)
-    return Arm(
-        name=name,
-        run_dir=run_dir,
-        run=run,
-        config=config,
-        metrics=_rows(run_dir / "metrics.jsonl"),
-        sweep=_rows(run_dir / "sweep" / "metrics.jsonl"),
-        greedy=greedy if greedy in models and greedy != name else None,
+    metrics, sweep = (
+        tuple(read_appended(path)) if path.exists() else ()
+        for path in (run_dir / "metrics.jsonl", run_dir / "sweep" / "metrics.jsonl")
     )
-
-
-def _rows(path: Path) -> tuple[dict, ...]:
-    return tuple(read_appended(path)) if path.exists() else ()
+    cold = greedy if greedy in models and greedy != name else None
+    return Arm(name, run_dir, run, config, metrics, sweep, cold)
 
 
 def _group(arms: list[Arm], table: CostTable, notes: list[str]) -> Group:
     seed = arms[0].suite.get("seed", 0)
-    result = align(
-        table,
-        bootstrap=BOOTSTRAP,
-        seed=seed if isinstance(seed, int) and seed >= 0 else 0,
-        comparisons=comparisons(arms),
-    )
+    valid_seed = seed if isinstance(seed, int) and seed >= 0 else 0
+    result = align(table, bootstrap=BOOTSTRAP, seed=valid_seed, comparisons=comparisons(arms))
     result["notes"] = notes + result["notes"]
     return Group(arms[0].run["comparability"], arms, final_costs(item_costs(table)), result)
 
@@ -535,12 +488,10 @@ def course(arm: Arm) -> list[dict[str, Any]]:
     percentage of the training's steps. Where the trainer measured nothing, it is what a sweep over
     the checkpoints measured afterwards, see ``swept``.
     """
-    steps_in_all = max((row["step"] for row in _with_step(arm.metrics + arm.sweep)), default=0)
+    last = max((row["step"] for row in _with_step(arm.metrics + arm.sweep)), default=0)
     rows = _measured(arm.metrics) or _measured(arm.sweep)
-    return [
-        {**rows[step], "share": 100 * step / steps_in_all if steps_in_all else 0.0}
-        for step in sorted(rows)
-    ]
+    shares = {step: 100 * step / last if last else 0.0 for step in sorted(rows)}
+    return [{**rows[step], "share": share} for step, share in shares.items()]
 
 
 def swept(arm: Arm) -> bool:

@@ -1,7 +1,6 @@
-"""Other explanations of the verdicts, each checked on the numbers.
+"""Other explanations of the verdicts, each checked on the numbers by one function.
 
-One function checks one explanation: among all arms for the whole report, among one or two models
-for a single claim.
+A function is asked among all arms for the whole report, among one or two models for a single claim.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,12 +36,8 @@ COUNTED = {
 class Confound(NamedTuple):
     """Another explanation of a claim or of the whole report, checked.
 
-    Attributes:
-        title: its name in words.
-        applies: whether the numbers leave it open.
-        finding: the numbers, a clause.
-        meaning: what they mean, in sentences.
-        key: its name in ``CHECKS``.
+    ``applies`` tells whether the numbers leave it open, ``finding`` is a clause of these numbers,
+    ``meaning`` what they mean, in sentences, and ``key`` its name in ``CHECKS``.
     """
 
     title: str
@@ -60,6 +55,10 @@ class Confound(NamedTuple):
     def text(self) -> str:
         """Numbers and their meaning, for the whole report."""
         return f"{self.finding}. {self.meaning}".strip()
+
+
+# Whether the explanation applies, its finding and meaning; None where it is not worth a line.
+Checked = tuple[bool, str, str] | None
 
 
 def confounds(comparison: Comparison) -> list[Confound]:
@@ -82,8 +81,9 @@ def applying(
 def _checked(
     group: Group, models: Sequence[str], keys: Iterable[str], tolerance: float
 ) -> list[Confound]:
-    found = {key: CHECKS[key](group, models, tolerance) for key in keys}
-    return [check._replace(key=key) for key, check in found.items() if check is not None]
+    checks = [(key, *CHECKS[key]) for key in keys]
+    found = [(key, title, check(group, models, tolerance)) for key, title, check in checks]
+    return [Confound(title, *checked, key) for key, title, checked in found if checked is not None]
 
 
 def oracles(group: Group) -> dict[str, float]:
@@ -100,13 +100,12 @@ def accuracy_gap(contrast: Mapping[str, Any]) -> float | None:
     return gap if abs(gap) > ACCURACY_TOLERANCE + _ROUNDING else None
 
 
-def _noise(group: Group, models: Sequence[str], _: float) -> Confound:
-    title = "Sampling noise"
+def _noise(group: Group, models: Sequence[str], _: float) -> Checked:
     known = _over_tasks(group, models, "reliability_model")
     if not known:
-        return Confound(title, False, "unknown: there are not several samples an item")
+        return False, "unknown: there are not several samples an item", ""
     if not _apart(known.values(), RELIABILITY_TOLERANCE):
-        return Confound(title, False, "all arms' lengths repeat equally well")
+        return False, "all arms' lengths repeat equally well", ""
     least, most = (choose(known, key=lambda model: known[model]) for choose in (min, max))
     finding = (
         f"the reliability of lengths runs from {correlation(known[least])} ({least}) to "
@@ -130,18 +129,17 @@ def _noise(group: Group, models: Sequence[str], _: float) -> Confound:
     ]
     if left:
         meaning += f" What remains of the differences: {listing(left)}."
-    return Confound(title, True, finding, meaning)
+    return True, finding, meaning
 
 
-def _format(group: Group, _: Sequence[str], __: float) -> Confound:
-    title, found = "The trace format", oracles(group)
+def _format(group: Group, _: Sequence[str], __: float) -> Checked:
+    found = oracles(group)
     if not found:
-        return Confound(title, False, "no noise-free length of the format is known")
+        return False, "no noise-free length of the format is known", ""
     shown = listing([f"{correlation(r)} for {name(task)}" for task, r in found.items()])
     formats = sorted({called for task in found if (called := group.format_of(task))})
     called = f" in '{listing(formats)}'" if formats else ""
-    return Confound(
-        title,
+    return (
         max(found.values()) >= FORMAT_EXPLAINS,
         f"the lengths of flawless traces{called} alone have r = {shown} with people",
         "That is so before any model runs. So a high r here says that a model carries out a format "
@@ -150,7 +148,7 @@ def _format(group: Group, _: Sequence[str], __: float) -> Confound:
     )
 
 
-def _competence(group: Group, models: Sequence[str], _: float) -> Confound | None:
+def _competence(group: Group, models: Sequence[str], _: float) -> Checked:
     found = []
     for arm in map(group.arm, models):
         accuracy = _over_tasks(group, [arm.name, arm.base or ""], "accuracy")
@@ -166,60 +164,50 @@ def _competence(group: Group, models: Sequence[str], _: float) -> Confound | Non
                     f"{arm.name} answers {percent(own)} of the human items rightly, its base "
                     f"{percent(before)}, and still has r = {listing(above)}"
                 )
-    if not found:
-        return None
-    return Confound(
-        "Length without competence",
-        True,
-        "; ".join(found),
+    meaning = (
         "Human-like lengths can be had without right answers: r alone does not show that the "
         f"reasoning works. A task with fewer than {percent(MIN_ACCURACY)} right answers is in no "
-        "mean and no verdict.",
+        "mean and no verdict."
     )
+    return (True, "; ".join(found), meaning) if found else None
 
 
-def _cap(group: Group, models: Sequence[str], _: float) -> Confound:
-    title = "Answers cut at the token cap"
+def _cap(group: Group, models: Sequence[str], _: float) -> Checked:
     rates = [
         (rate, model, task)
         for model in models
         for task, figures in group.of_tasks(model).items()
         if (rate := figures["cap_rate"]) is not None
     ]
+    if not rates:
+        return True, "unknown: no status is recorded, so a cap may have cut r", ""
     over = [
         f"{model} {percent(rate)} on {name(task)}"
         for rate, model, task in rates
         if rate > CAP_TOLERANCE
     ]
-    if over:
-        return Confound(
-            title,
-            True,
-            f"{listing(over)} of answers reached the cap of "
-            f"{group.conditions.get('max_new_tokens', 'unknown')} tokens",
-            "They count with the length they had, which is too short, and a cap flattens long "
-            "answers of verbose models first.",
-        )
-    if not rates:
-        return Confound(title, True, "unknown: no status is recorded, so a cap may have cut r")
-    highest = percent(max(rate for rate, _, _ in rates))
-    return Confound(title, False, f"at most {highest} of any arm's answers on a task")
-
-
-def _accuracy(group: Group, models: Sequence[str], _: float) -> Confound:
-    title, over = "Unequal accuracy", []
-    for row in _contrasts(group, models):
-        if (gap := accuracy_gap(row)) is None:
-            continue
-        if gap != gap:
-            over.append(f"unknown for {row['a']} against {row['b']}")
-        else:
-            of_a, of_b = percent(row["accuracy_a"]), percent(row["accuracy_b"])
-            over.append(f"{row['a']} {of_a} against {row['b']} {of_b}")
     if not over:
-        return Confound(title, False, "no contrast has accuracies more than 10 points apart")
-    return Confound(
-        title,
+        highest = percent(max(rate for rate, _, _ in rates))
+        return False, f"at most {highest} of any arm's answers on a task", ""
+    cap = group.conditions.get("max_new_tokens", "unknown")
+    return (
+        True,
+        f"{listing(over)} of answers reached the cap of {cap} tokens",
+        "They count with the length they had, which is too short, and a cap flattens long answers "
+        "of verbose models first.",
+    )
+
+
+def _accuracy(group: Group, models: Sequence[str], _: float) -> Checked:
+    over = []
+    for row in _contrasts(group, models):
+        gap, of_a, of_b = accuracy_gap(row), percent(row["accuracy_a"]), percent(row["accuracy_b"])
+        if gap is not None:
+            unknown = f"unknown for {row['a']} against {row['b']}"
+            over.append(unknown if gap != gap else f"{row['a']} {of_a} against {row['b']} {of_b}")
+    if not over:
+        return False, "no contrast has accuracies more than 10 points apart", ""
+    return (
         True,
         f"of right answers, more than 10 points apart: {listing(over)}",
         "A model that fails the items may be long or short for other reasons than difficulty; a "
@@ -228,71 +216,58 @@ def _accuracy(group: Group, models: Sequence[str], _: float) -> Confound:
     )
 
 
-def _budget(group: Group, models: Sequence[str], tolerance: float) -> Confound | None:
-    title = "Unequal budgets"
+def _budget(group: Group, models: Sequence[str], tolerance: float) -> Checked:
     rows = compared_budgets(map(group.arm, models), tolerance)
     if not rows:
         return None
-    apart = [said for row in rows if (said := _budget_difference(row))]
-    if not apart:
-        return Confound(title, False, " ".join(row["sentence"] for row in rows))
-    return Confound(
-        title,
-        True,
-        f"with the teacher's part counted, {'; '.join(apart)}",
-        "A method with less to learn from may look worse, or less damaged.",
-    )
+    differences = []
+    for row in rows:
+        apart, unknown = [], []
+        for of_measure in row["measures"]:
+            what = budgets.MEASURES[of_measure["measure"]].removesuffix(" (with the teacher's)")
+            # The memory that a training needed changes nothing of what it learns.
+            if of_measure["measure"] == "peak_memory_gib" or of_measure["within"]:
+                continue
+            if of_measure["within"] is None:
+                unknown.append(what)
+            elif of_measure["ratio"] is None:
+                apart.append(f"{what} where {row['b']} had none")
+            else:
+                apart.append(f"{number(of_measure['ratio'], 2)} times the {what}")
+        if apart:
+            but = f" ({listing(unknown)} unknown)" if unknown else ""
+            differences.append(f"{row['a']} had {listing(apart)} of {row['b']}{but}")
+    if not differences:
+        return False, " ".join(row["sentence"] for row in rows), ""
+    finding = f"with the teacher's part counted, {'; '.join(differences)}"
+    return True, finding, "A method with less to learn from may look worse, or less damaged."
 
 
-def _budget_difference(row: Mapping[str, Any]) -> str | None:
-    """Say how far two budgets are apart on measures that could matter; None if on none."""
-    apart, unknown = [], []
-    for of_measure in row["measures"]:
-        what = budgets.MEASURES[of_measure["measure"]].removesuffix(" (with the teacher's)")
-        # The memory that a training needed changes nothing of what it learns.
-        if of_measure["measure"] == "peak_memory_gib" or of_measure["within"]:
-            continue
-        if of_measure["within"] is None:
-            unknown.append(what)
-        elif of_measure["ratio"] is None:
-            apart.append(f"{what} where {row['b']} had none")
-        else:
-            apart.append(f"{number(of_measure['ratio'], 2)} times the {what}")
-    if not apart:
-        return None
-    text = f"{row['a']} had {listing(apart)} of {row['b']}"
-    return f"{text} ({listing(unknown)} unknown)" if unknown else text
-
-
-def _direct(group: Group, models: Sequence[str], _: float) -> Confound:
-    title = "Answers without reasoning"
+def _direct(group: Group, models: Sequence[str], _: float) -> Checked:
     rates = _over_tasks(group, models, "no_reasoning_rate")
     # A single model is looked at by its own rate, several by their difference.
     compared = [*rates.values(), *([0.0] if len(models) == 1 else [])]
     if not rates or not _apart(compared, DIRECT_TOLERANCE):
-        return Confound(title, False, "equally rare in all arms")
+        return False, "equally rare in all arms", ""
     shown = [f"{model} {percent(rate)}" for model, rate in rates.items()]
-    return Confound(
-        title,
+    return (
         True,
         f"{listing(shown)} of answers to human items have no reasoning token",
         "They have no logarithm and are left out of log measures; the raw r counts them as 0.",
     )
 
 
-def _counting(group: Group, models: Sequence[str], _: float) -> Confound:
-    title = "How costs were counted"
+def _counting(group: Group, models: Sequence[str], _: float) -> Checked:
     ways = {model: _values(group, model, "counted_by") for model in models}
     whole = [model for model in models if "response" in _values(group, model, "cost_rule")]
     # Unknown matters only beside an arm of which it is known.
-    known = any(ways.values())
     other = [
         f"{model} {' and '.join(COUNTED.get(way, way) for way in sorted(found)) or 'unknown'}"
         for model, found in ways.items()
-        if known and found != {"token_ids"}
+        if any(ways.values()) and found != {"token_ids"}
     ]
     if not other and not whole:
-        return Confound(title, False, "all on the token ids inside the reasoning span")
+        return False, "all on the token ids inside the reasoning span", ""
     findings, meaning = [], ""
     if other:
         findings.append(f"not on generated token ids: {listing(other)}")
@@ -310,45 +285,42 @@ def _counting(group: Group, models: Sequence[str], _: float) -> Confound:
             "An answer's length need not mean what thinking does. 'handan compare --cost_rule' "
             "counts all arms by one rule."
         )
-    return Confound(title, True, "; ".join(findings), meaning)
+    return True, "; ".join(findings), meaning
 
 
-def _repetition(group: Group, models: Sequence[str], _: float) -> Confound:
-    title = "One run of each arm"
+def _repetition(group: Group, models: Sequence[str], _: float) -> Checked:
     finding = "the intervals, over items, hold for these models, these people and these tasks"
     trained = [arm for arm in map(group.arm, models) if arm.training]
-    if not trained:
-        return Confound(title, True, finding)
     seeds = {str(arm.training_config["seed"]) for arm in trained if "seed" in arm.training_config}
     shown = f" (training seed {listing(sorted(seeds))})" if seeds else ""
-    meaning = f"Every arm was trained once{shown}. How a repeated training would come out is not "
-    return Confound(title, True, finding, f"{meaning}known.")
+    meaning = (
+        f"Every arm was trained once{shown}. How a repeated training would come out is not known."
+    )
+    return True, finding, meaning if trained else ""
 
 
-def _size(group: Group, models: Sequence[str], _: float) -> Confound | None:
+def _size(group: Group, models: Sequence[str], _: float) -> Checked:
     sizes = [(group.arm(model).training.get("parameters") or {}) for model in models]
     known = [size["multiplied"] for size in sizes if size.get("multiplied") is not None]
     if not known or max(known) >= SMALL_MODEL_PARAMETERS:
         return None
-    return Confound(
-        "Small models",
-        True,
-        f"the trained models have at most {max(known):,} parameters",
-        "They are model organisms: what the methods do to them need not hold for large models.",
+    meaning = (
+        "They are model organisms: what the methods do to them need not hold for large models."
     )
+    return True, f"the trained models have at most {max(known):,} parameters", meaning
 
 
-CHECKS: dict[str, Callable[[Group, Sequence[str], float], Confound | None]] = {
-    "noise": _noise,
-    "format": _format,
-    "competence": _competence,
-    "cap": _cap,
-    "accuracy": _accuracy,
-    "budget": _budget,
-    "direct": _direct,
-    "counting": _counting,
-    "repetition": _repetition,
-    "size": _size,
+CHECKS: dict[str, tuple[str, Callable[[Group, Sequence[str], float], Checked]]] = {
+    "noise": ("Sampling noise", _noise),
+    "format": ("The trace format", _format),
+    "competence": ("Length without competence", _competence),
+    "cap": ("Answers cut at the token cap", _cap),
+    "accuracy": ("Unequal accuracy", _accuracy),
+    "budget": ("Unequal budgets", _budget),
+    "direct": ("Answers without reasoning", _direct),
+    "counting": ("How costs were counted", _counting),
+    "repetition": ("One run of each arm", _repetition),
+    "size": ("Small models", _size),
 }
 OF_LENGTHS = ("cap", "direct", "counting")
 OF_CONTRASTS = ("accuracy", *OF_LENGTHS, "noise", "budget", "format")

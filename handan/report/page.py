@@ -18,24 +18,15 @@ from handan.report.comparison import Comparison, Group, course, swept
 from handan.report.confounds import confounds
 from handan.report.formatting import listing, name, number
 from handan.report.plot_page import charts, inline_plots
-from handan.report.plot_styles import Looks, css, library, looks, variables
+from handan.report.plot_styles import css, library, looks, variables
 from handan.report.plots import KINDS, Plot, file_name, gallery, save
 from handan.report.report_tables import Table, joined
 from handan.report.summary import along_training, summary
 from handan.report.trace_browser import SAMPLE, browser_data, read_traces
 from handan.report.verdicts import claims, missing
 
-# How templates write numbers and names.
-FILTERS: dict[str, Callable] = {
-    "r": formatting.correlation,
-    "percent": formatting.percent,
-    "count": formatting.count,
-    "number": formatting.number,
-    "words": formatting.name,
-    "tied": formatting.tied,
-    "sentence": formatting.sentence,
-    "arm_of": lambda model: split_name(model)[0],
-}
+FOLDER = Path(__file__).with_name("templates")
+FIGURES = "report_figures"  # the folder of the figures, beside the report
 
 
 def report_command(runs: Sequence[Path], output: Path, tolerance: float) -> str:
@@ -102,28 +93,46 @@ def _environment(shown: Callable[[object], str], **filters: Callable) -> jinja2.
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= FILTERS | filters
+    # How templates write numbers and names.
+    environment.filters |= {
+        "r": formatting.correlation,
+        "percent": formatting.percent,
+        "count": formatting.count,
+        "number": formatting.number,
+        "words": formatting.name,
+        "tied": formatting.tied,
+        "sentence": formatting.sentence,
+        "arm_of": lambda model: split_name(model)[0],
+        **filters,
+    }
     return environment
 
 
 def markdown_table(table: Table) -> Markup:
     """A table as GitHub's Markdown; all of its text is escaped."""
-    lines: list[Sequence[str]] = [
+    lines = [
         [escaping.escape(column.label) for column in table.columns],
         ["---:" if column.kind == "number" else "---" for column in table.columns],
+        *([escaping.escape(joined(cell)) for cell in row.cells] for row in table.rows),
     ]
-    for row in table.rows:
-        lines.append([escaping.escape(joined(cell)) for cell in row.cells])
     return Markup("\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 
 def measured(group: Group) -> list[str]:
     """Say which items were put to the models, and to how many people."""
     said = []
-    for source in ("human", "analytic"):
-        parts = [_task_measured(group, task, source) for task in group.tasks(source)]
+    opening = {"human": "Against people's time", "analytic": "Against an analytic cost"}
+    for source, against in opening.items():
+        parts = []
+        for task in group.tasks(source):
+            of_arms = (group.costs[arm.name] for arm in group.arms)
+            costs = next(of_tasks[task] for of_tasks in of_arms if task in of_tasks)
+            text = f"{len(costs.items)} items of {name(task)}"
+            if source == "human" and costs.norms:
+                people = norms.load(task, costs.norms).participants
+                text += f" ({people} people, source {costs.norms})"
+            parts.append(text)
         if parts:
-            against = "Against people's time" if source == "human" else "Against an analytic cost"
             said.append(f"{against}: {listing(parts)}.")
     conditions: Mapping[str, Any] = group.conditions
     samples, cap = conditions.get("samples"), conditions.get("max_new_tokens")
@@ -134,27 +143,23 @@ def measured(group: Group) -> list[str]:
     return said
 
 
-def _task_measured(group: Group, task: str, source: str) -> str:
-    costs = next(group.costs[arm.name][task] for arm in group.arms if task in group.costs[arm.name])
-    text = f"{len(costs.items)} items of {name(task)}"
-    if source == "human" and costs.norms:
-        people = norms.load(task, costs.norms).participants
-        text += f" ({people} people, source {costs.norms})"
-    return text
-
-
-# The page as HTML: everything that is said and shown, put into ``page.html.j2``.
-
-FOLDER = Path(__file__).with_name("templates")
-OWN_SCRIPTS = ("page.js", "traces.js")
-
-
 def render(comparison: Comparison, command: str) -> str:
     """The whole page as HTML."""
     every_look = looks(comparison.arms)
     drawn, charts_data = charts(comparison, every_look)
     traces = read_traces(comparison)
-    scripts = [library(), *((FOLDER / name).read_text("utf-8") for name in OWN_SCRIPTS)]
+    scripts = [library(), *((FOLDER / own).read_text("utf-8") for own in ("page.js", "traces.js"))]
+    marks = {
+        formatting.plain(arm): {"character": look.character, "colour": css(look.light)}
+        for arm, look in every_look.items()
+    }
+    # Human tasks first.
+    tasks = [
+        task
+        for source in ("human", "analytic")
+        for group in comparison.groups
+        for task in group.tasks(source)
+    ]
     # No text of others, wherever it is printed, may move, hide or reorder anything.
     environment = _environment(formatting.plain)
     return environment.get_template("page.html.j2").render(
@@ -166,11 +171,11 @@ def render(comparison: Comparison, command: str) -> str:
         charts=drawn,
         axes=charts_data["axes"],
         charts_data=htmlsafe_json_dumps(
-            {**charts_data, "marks": _marks(every_look)}, separators=(",", ":"), allow_nan=False
+            {**charts_data, "marks": marks}, separators=(",", ":"), allow_nan=False
         ),
         scripts=[Markup(script) for script in scripts],
         policy=policy(scripts),
-        filters={"arm": [arm.name for arm in comparison.arms], "task": _tasks(comparison)},
+        filters={"arm": [arm.name for arm in comparison.arms], "task": list(dict.fromkeys(tasks))},
         traces=traces,
         sample=SAMPLE,
         responses=htmlsafe_json_dumps(
@@ -189,48 +194,15 @@ def policy(scripts: Sequence[str]) -> str:
     )
 
 
-def _marks(of_arms: Looks) -> dict[str, dict[str, str]]:
-    return {
-        formatting.plain(arm): {"character": look.character, "colour": css(look.light)}
-        for arm, look in of_arms.items()
-    }
-
-
-def _tasks(comparison: Comparison) -> list[str]:
-    """Names of all tasks of all groups, human ones first."""
-    found = [
-        task
-        for source in ("human", "analytic")
-        for group in comparison.groups
-        for task in group.tasks(source)
-    ]
-    return list(dict.fromkeys(found))
-
-
-# The report as Markdown: ``report.md.j2`` with the same words as the page, figures beside it.
-
-FIGURES = "report_figures"  # the folder of the figures, beside the report
-
-
 def render_markdown(comparison: Comparison, folder: Path, command: str) -> str:
-    """The whole report as GitHub's Markdown; its figures are written into a folder beside it.
-
-    Args:
-        comparison: what is reported.
-        folder: where the report will be.
-        command: that makes the report.
-
-    Raises:
-        UserError: the figures cannot be written.
-    """
+    """The whole report as GitHub's Markdown; its figures are written beside it, into ``folder``."""
     plots, left_out = gallery(comparison)
     save(plots, folder / FIGURES, ("png",))
     # No text of others, wherever it is printed, means anything in Markdown.
     environment = _environment(escaping.escape, block=escaping.block, table=markdown_table)
     shown: dict[str, list[tuple[Plot, Markup]]] = {kind: [] for kind in KINDS}
     for plot in plots:
-        path = Markup(f"{FIGURES}/{file_name(plot)}.png")
-        shown[plot.kind].append((plot, path))
+        shown[plot.kind].append((plot, Markup(f"{FIGURES}/{file_name(plot)}.png")))
     return environment.get_template("report.md.j2").render(
         **content(comparison, command),
         plots=shown,

@@ -1,6 +1,7 @@
 """The tables of the report as values, for HTML and Markdown alike, and how each arm was made."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,30 +71,18 @@ def arm_table(group: Group) -> Table:
     rows = []
     for arm in group.arms:
         of_tasks = group.of_tasks(arm.name)
-        rows.append(
-            Row(
-                [
-                    *(arm.name, arm.role),
-                    *(_r_and_share(of_tasks.get(task)) for task in tasks),
-                    *(_estimate(*group.mean_r(model)) for model in (arm.name, arm.greedy)),
-                    *(FORMATS[of.unit](group.over_tasks(arm.name, of.key)) for of in shown),
-                ],
-                arm.name,
-            )
-        )
+        cells: list[Cell] = [arm.name, arm.role]
+        cells += [_r_and_share(of_tasks.get(task)) for task in tasks]
+        cells += [_estimate(*group.mean_r(model)) for model in (arm.name, arm.greedy)]
+        cells += [FORMATS[of.unit](group.over_tasks(arm.name, of.key)) for of in shown]
+        rows.append(Row(cells, arm.name))
     ceilings = [correlation(group.task_figure(task, "ceiling")) for task in tasks]
     people = ["people", "human ceiling", *ceilings, correlation(group.ceiling())]
     rows.append(Row([*people, *[""] * (1 + len(shown))]))
-    return Table(
-        "Table of arms",
-        [
-            *(Column("Arm", "model"), Column("Role", "text")),
-            *(Column(f"r, {name(task)}", task=task) for task in tasks),
-            *(Column("Mean r"), Column("Mean r at T = 0")),
-            *(Column(_header(of)) for of in shown),
-        ],
-        rows,
-    )
+    columns = [Column("Arm", "model"), Column("Role", "text")]
+    columns += [Column(f"r, {name(task)}", task=task) for task in tasks]
+    columns += map(Column, ("Mean r", "Mean r at T = 0", *map(_header, shown)))
+    return Table("Table of arms", columns, rows)
 
 
 def _r_and_share(figures: Mapping[str, Any] | None) -> Cell:
@@ -115,15 +104,16 @@ def _estimate(value: float | None, interval: Sequence[float] | None) -> tuple[st
 def detail_table(group: Group, source: str = "human") -> Table:
     """Every measure of every model, with sampling and at T = 0, on every task of one source."""
     shown, rows = measures.shown(DETAILS), []
-    for task in group.tasks(source):
-        for model in group.models():
-            figures = group.of_tasks(model).get(task)
-            if figures is not None:
-                figures = {**figures, "without_noise": _without_noise(figures)}
-                cells = [_measured(of, figures) for of in shown]
-                rows.append(Row([model, name(task), *cells], model, task))
+    for task, model in product(group.tasks(source), group.models()):
+        figures = group.of_tasks(model).get(task)
+        if figures is not None:
+            r, reliability = figures["r_loglog"], figures["reliability_model"]
+            known = r is not None and reliability and reliability > 0
+            figures = {**figures, "without_noise": r / reliability**0.5 if known else None}
+            cells = [_measured(of, figures) for of in shown]
+            rows.append(Row([model, name(task), *cells], model, task))
     columns = [Column("Model", "model"), Column("Task", "text")]
-    return Table("All figures", columns + [Column(_header(of)) for of in shown], rows)
+    return Table("All figures", [*columns, *map(Column, map(_header, shown))], rows)
 
 
 def _header(measure: Measure) -> str:
@@ -136,53 +126,40 @@ def _measured(measure: Measure, figures: Mapping[str, Any]) -> Cell:
     return (text, bounds(measure.interval(figures))) if measure.key == "r_loglog" else text
 
 
-def _without_noise(figures: Mapping[str, Any]) -> float | None:
-    r, reliability = figures["r_loglog"], figures["reliability_model"]
-    return r / reliability**0.5 if r is not None and reliability and reliability > 0 else None
-
-
 def analytic_table(group: Group) -> Table:
     """One row an arm: r with the analytic cost, task by task, and the mean over them."""
-    tasks = group.tasks("analytic")
-    rows = []
+    tasks, columns, rows = group.tasks("analytic"), [Column("Arm", "model")], []
     for arm in group.arms:
         cells: list[Cell] = [arm.name]
         for task in tasks:
             of = group.of_tasks(arm.name).get(task)
             known = of and (percent(of["accuracy"]), count(of["n"]))
             cells += [_r(of), *(known or (UNKNOWN, UNKNOWN))]
-        models = (arm.name, arm.greedy)
-        rows.append(
-            Row([*cells, *(_estimate(*group.mean_r(of, "analytic")) for of in models)], arm.name)
-        )
-    columns = [Column("Arm", "model")]
+        cells += [_estimate(*group.mean_r(of, "analytic")) for of in (arm.name, arm.greedy)]
+        rows.append(Row(cells, arm.name))
     for task in tasks:
         columns += [Column(of, task=task) for of in (f"r, {name(task)}", "Accuracy", "n")]
-    suite = f"Analytic cost, suite {group.suite}"
-    return Table(suite, [*columns, Column("Mean r"), Column("Mean r at T = 0")], rows)
+    columns += map(Column, ("Mean r", "Mean r at T = 0"))
+    return Table(f"Analytic cost, suite {group.suite}", columns, rows)
 
 
 def format_table(group: Group) -> Table:
     """Length with oracle and with people, task by task, for every model."""
-    tasks, columns = group.tasks("human"), [Column("Model", "model")]
+    tasks, columns, rows = group.tasks("human"), [Column("Model", "model")], []
+    oracle: list[Cell] = ["oracle: the flawless trace"]
     for task in tasks:
         columns.append(Column(f"{sentence(name(task))}: r (length, oracle)", task=task))
         columns.append(Column("r (length, people)", task=task))
-    rows = []
+        oracle += ["", _r(group.of_tasks(group.arms[0].name).get(task), "oracle_human")]
     for model in group.models():
         of_tasks = [group.of_tasks(model).get(task) for task in tasks]
         cells = [_r(of, key) for of in of_tasks for key in ("r_oracle", "r_loglog")]
         rows.append(Row([model, *cells], model))
-    oracle: list[Cell] = ["oracle: the flawless trace"]
-    for task in tasks:
-        oracle += ["", _r(group.of_tasks(group.arms[0].name).get(task), "oracle_human")]
     return Table(f"Format control, suite {group.suite}", columns, [*rows, Row(oracle)])
 
 
 def contrast_table(comparison: Comparison) -> Table:
     """All contrasts of all groups."""
-    columns = [Column("a", "model"), Column("b", "model"), Column("On", "text")]
-    labels = ("Difference", "90 % interval", "p", "p, Holm", "Accuracy, a and b", "n")
     rows = []
     for row in comparison.rows("contrasts"):
         accuracies = ", ".join(percent(row[f"accuracy_{of}"]) for of in "ab")
@@ -192,8 +169,9 @@ def contrast_table(comparison: Comparison) -> Table:
         cells += [correlation(row["p"], 4), correlation(row["p_holm"], 4), accuracies]
         cells += [count(row["n"]), shown_verdict(row)]
         rows.append(Row(cells, row["a"], row["task"]))
-    columns += [*map(Column, labels), Column("Verdict", "text")]
-    return Table("Contrasts", columns, rows)
+    columns = [Column("a", "model"), Column("b", "model"), Column("On", "text")]
+    labels = ("Difference", "90 % interval", "p", "p, Holm", "Accuracy, a and b", "n")
+    return Table("Contrasts", [*columns, *map(Column, labels), Column("Verdict", "text")], rows)
 
 
 def inflation_table(comparison: Comparison) -> Table:
@@ -212,56 +190,50 @@ def inflation_table(comparison: Comparison) -> Table:
     return Table("Inflation", columns, rows)
 
 
-# Header, name in metrics.jsonl, and how it is written.
-COURSE: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
-    ("Step", "step", count),
-    ("Trained tokens", "budget/trained_tokens", count),
-    ("Accuracy", "status/accuracy", percent),
-    ("Tokens", "cost/reasoning_tokens", number),
-    ("Capped", "status/cap_rate", percent),
-    ("k against step 0", "inflation/k", hundredths),
-    ("b", "inflation/b", hundredths),
-)
-
-
 def course_table(arms: Sequence[Arm]) -> Table:
     """Probes along the training of each arm, one row a step."""
-    rows = []
+    # Header, name in metrics.jsonl, and how it is written.
+    shown: list[tuple[str, str, Callable[[Any], str]]] = [
+        ("Step", "step", count),
+        ("Trained tokens", "budget/trained_tokens", count),
+        ("Accuracy", "status/accuracy", percent),
+        ("Tokens", "cost/reasoning_tokens", number),
+        ("Capped", "status/cap_rate", percent),
+        ("k against step 0", "inflation/k", hundredths),
+        ("b", "inflation/b", hundredths),
+    ]
+    labels, rows, mean_r = [label for label, _, _ in shown], [], "alignment/mean_r_loglog"
+    labels.insert(2, "Mean r")
     for arm in arms:
         for row in course(arm):
-            low, high = (row.get(f"alignment/mean_r_loglog_ci_{end}") for end in ("low", "high"))
+            low, high = row.get(f"{mean_r}_ci_low"), row.get(f"{mean_r}_ci_high")
             interval = None if low is None or high is None else (low, high)
-            cells: list[Cell] = [shown(row.get(key)) for _, key, shown in COURSE]
-            cells.insert(2, _estimate(row.get("alignment/mean_r_loglog"), interval))
+            cells: list[Cell] = [written(row.get(key)) for _, key, written in shown]
+            cells.insert(2, _estimate(row.get(mean_r), interval))
             rows.append(Row([arm.name, *cells], arm.name))
-    labels = [label for label, _, _ in COURSE]
-    labels.insert(2, "Mean r")
     return Table("Measured steps", [Column("Arm", "model"), *map(Column, labels)], rows)
 
 
-# Header, key of the budget, how it is written, and what is written smaller: key and words.
-LEDGER: tuple[tuple[str, str, Callable[[Any], str], Mapping[str, str]], ...] = (
-    ("Trained tokens", "trained_tokens", count, {}),
-    ("Processed tokens", "processed_tokens", count, {}),
-    (
-        "Generated tokens",
-        "generated_tokens",
-        count,
-        {
-            "teacher_generated_tokens": "by the teacher",
-            "teacher_scored_tokens": "scored by the teacher",
-        },
-    ),
-    ("Device-seconds", "device_seconds", number, {"teacher_device_seconds": "for traces"}),
-    ("Model FLOPs", "model_flops", scientific, {"teacher_flops": "of the teacher"}),
-    (
-        "Peak memory, GiB",
-        "peak_memory_gib",
-        hundredths,
-        {"peak_gpu_memory_gib": "on the accelerator"},
-    ),
-    ("Probes, s", "probe_seconds", number, {}),
+# Header, key of the budget and how it is written.
+LEDGER: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+    ("Trained tokens", "trained_tokens", count),
+    ("Processed tokens", "processed_tokens", count),
+    ("Generated tokens", "generated_tokens", count),
+    ("Device-seconds", "device_seconds", number),
+    ("Model FLOPs", "model_flops", scientific),
+    ("Peak memory, GiB", "peak_memory_gib", hundredths),
+    ("Probes, s", "probe_seconds", number),
 )
+# What is written smaller beside a budget: its key, and words.
+SMALLER = {
+    "generated_tokens": [
+        ("teacher_generated_tokens", "by the teacher"),
+        ("teacher_scored_tokens", "scored by the teacher"),
+    ],
+    "device_seconds": [("teacher_device_seconds", "for traces")],
+    "model_flops": [("teacher_flops", "of the teacher")],
+    "peak_memory_gib": [("peak_gpu_memory_gib", "on the accelerator")],
+}
 
 
 def ledger_table(arms: Sequence[Arm]) -> Table:
@@ -270,9 +242,9 @@ def ledger_table(arms: Sequence[Arm]) -> Table:
     for arm in arms:
         own, evaluation = (of.get("budget") or {} for of in (arm.training, arm.evaluation))
         cells: list[Cell] = [arm.name, count(arm.training.get("steps"))]
-        for _, key, shown, smaller in LEDGER:
+        for _, key, shown in LEDGER:
             parts = [shown(own.get(key))]
-            for other, what in smaller.items():
+            for other, what in SMALLER.get(key, []):
                 # A teacher's part is unknown, not none, where a training was counted without it.
                 if own.get(other):
                     parts.append(f"{shown(own[other])} {what}")
@@ -307,8 +279,8 @@ def analytic_sentences(group: Group) -> list[str]:
     said = []
     for row in group.contrasts("analytic"):
         cold = group.greedy_contrast(row)
-        text = f"{row['a']} against {row['b']}: {found(row)}"
-        said.append(f"{text}; at T = 0 {found(cold)}." if cold else f"{text}.")
+        also = f"; at T = 0 {found(cold)}" if cold else ""
+        said.append(f"{row['a']} against {row['b']}: {found(row)}{also}.")
     return said
 
 
@@ -320,13 +292,8 @@ def format_sentences(group: Group) -> list[str]:
         lengths = costs[0].oracle if costs else np.array([])
         if not len(lengths) or not np.isfinite(lengths).all():
             continue
-        rs = listing(
-            [
-                f"{arm.name} {joined(_r(figures))}"
-                for arm in group.arms
-                if (figures := group.of_tasks(arm.name).get(task)) is not None
-            ]
-        )
+        known = [(arm.name, group.of_tasks(arm.name).get(task)) for arm in group.arms]
+        rs = listing([f"{arm} {joined(_r(figures))}" for arm, figures in known if figures])
         called = group.format_of(task)
         about = f"{name(task)}, format '{called}'" if called else name(task)
         oracle = group.task_figure(task, "oracle_human")
@@ -346,9 +313,7 @@ def format_sentences(group: Group) -> list[str]:
 def trace_sentences(comparison: Comparison) -> list[str]:
     """Say what was dropped from the traces each student was trained on."""
     said = []
-    for arm in comparison.arms:
-        if not arm.training.get("traces"):
-            continue
+    for arm in (arm for arm in comparison.arms if arm.training.get("traces")):
         traces = comparison.traces.get(arm.name)
         if traces is None:
             said.append(
@@ -358,9 +323,9 @@ def trace_sentences(comparison: Comparison) -> list[str]:
             continue
         counts = traces.get("counts") or {}
         dropped = [f"{count(of)} {why}" for why, of in (counts.get("dropped") or {}).items()]
+        kept, responses = count(counts.get("kept")), count(counts.get("responses"))
         said.append(
-            f"Traces of {arm.name}: {count(counts.get('kept'))} of "
-            f"{count(counts.get('responses'))} responses kept; dropped: "
+            f"Traces of {arm.name}: {kept} of {responses} responses kept; dropped: "
             f"{listing(dropped) or 'none'}. Mean reasoning tokens: "
             f"{number(counts.get('mean_reasoning_tokens_kept'))} in kept, "
             f"{number(counts.get('mean_reasoning_tokens_dropped'))} in dropped ones. What is "
@@ -386,13 +351,13 @@ def facts(comparison: Comparison, arm: Arm) -> list[tuple[str, list[tuple[str, s
     if (traces := comparison.traces.get(arm.name)) is not None:
         stages.append(("Traces it was trained on", _stage(traces)))
     if arm.evaluation:
-        conditions, engine = arm.run["comparability"], arm.evaluation.get("engine") or {}
+        conditions = arm.run["comparability"]
         more = {
             "seed": arm.suite.get("seed"),
             "suite": conditions.get("suite"),
             "suite, hash": conditions.get("suite_hash"),
             "reasoning format": arm.evaluation.get("reasoning_format"),
-            "engine": _joined(engine),
+            "engine": _joined(arm.evaluation.get("engine") or {}),
             "weights, hash": arm.fingerprint,
             "generations.jsonl, SHA-256": arm.evaluation.get("generations_sha256"),
         }
@@ -414,13 +379,11 @@ def _stage(recorded: Mapping[str, Any]) -> dict[str, Any]:
         "accelerators: {}": (", ".join(hardware.get("accelerators") or []) or "none",),
     }
     shown = [text.format(*values) for text, values in parts.items() if None not in values]
-    changed = ", with changes" if git.get("dirty") else ""
+    revision = f"{git.get('commit')}{', with changes' if git.get('dirty') else ''}"
     return {
         "command": recorded.get("command", "not recorded"),
         "started": recorded.get("started"),
-        "git revision": f"{git.get('commit')}{changed}"
-        if git
-        else "not recorded: not run in a git checkout",
+        "git revision": revision if git else "not recorded: not run in a git checkout",
         "versions": _joined({"Python": recorded.get("python"), **(recorded.get("versions") or {})}),
         "hardware": ", ".join(shown) if hardware else None,
     }

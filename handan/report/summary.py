@@ -31,10 +31,9 @@ def summary(group: Group) -> list[str]:
                 f"{condition}, alignment with people, compared with {base}, is {'; '.join(parts)}."
             )
     if said:
-        shown = [
-            f"{arm.name} {percent(group.over_tasks(arm.name, 'accuracy'))}" for arm in group.arms
-        ]
-        said.append(f"Right answers on the human tasks: {listing(shown)}.")
+        rights = [(arm.name, group.over_tasks(arm.name, "accuracy")) for arm in group.arms]
+        accuracies = listing([f"{arm} {percent(share)}" for arm, share in rights])
+        said.append(f"Right answers on the human tasks: {accuracies}.")
     reversed_arms = [
         f"{arm.noun}, r = {estimate(r, interval)}"
         for arm in group.arms
@@ -42,9 +41,8 @@ def summary(group: Group) -> list[str]:
         if interval is not None and interval[1] < 0
     ]
     if reversed_arms:
-        said.append(
-            f"Reversed, with fewer tokens where people take longer: {'; '.join(reversed_arms)}."
-        )
+        shown = "; ".join(reversed_arms)
+        said.append(f"Reversed, with fewer tokens where people take longer: {shown}.")
     formats = [correlation(r) for r in oracles(group).values() if r >= FORMAT_EXPLAINS]
     if formats:
         said.append(
@@ -66,8 +64,6 @@ def _compared(verdict: Verdict) -> str:
         words += f" by less than {bound}"
     return words if verdict.survives_correction else f"{words}, though not after correction,"
 
-
-# How mean r moved along an arm's training, as far as the intervals of its probes allow.
 
 MEAN = "alignment/mean_r_loglog"
 
@@ -96,26 +92,21 @@ def along_training(arms: Sequence[Arm]) -> list[Moved]:
     """
     found = []
     for arm in arms:
-        rows = course(arm)
-        probes = [_probe(row) for row in rows if MEAN in row]
+        rows, probes = course(arm), []
+        for row in (row for row in rows if MEAN in row):
+            low, high = row.get(f"{MEAN}_ci_low"), row.get(f"{MEAN}_ci_high")
+            interval = None if low is None or high is None else (float(low), float(high))
+            probes.append(_Probe(row["step"], row[MEAN], interval))
         if len(probes) > 1:
             parts = [_from_start_to_end(probes), _on_the_way(probes), _share(arm, rows)]
             found.append(Moved(arm.name, " ".join(filter(None, parts))))
     return found
 
 
-def _probe(row: Mapping[str, Any]) -> _Probe:
-    interval = (row.get(f"{MEAN}_ci_low"), row.get(f"{MEAN}_ci_high"))
-    low, high = interval
-    known = None if low is None or high is None else (float(low), float(high))
-    return _Probe(row["step"], row[MEAN], known)
-
-
 def _from_start_to_end(probes: Sequence[_Probe]) -> str:
     start, end = probes[0], probes[-1]
-    text = (
-        f"Mean r went from {start} at step {count(start.step)} to {end} at step {count(end.step)}"
-    )
+    began, ended = f"{start} at step {count(start.step)}", f"{end} at step {count(end.step)}"
+    text = f"Mean r went from {began} to {ended}"
     if start.interval is None or end.interval is None:
         return f"{text}; without intervals that shows no change."
     if _above(end, start):
@@ -124,9 +115,8 @@ def _from_start_to_end(probes: Sequence[_Probe]) -> str:
         text += "; it fell: the intervals do not overlap"
     else:
         text += "; the intervals overlap, so the probe does not show that it changed"
-    if end.interval[1] < 0:
-        text += ". It ends reversed: fewer tokens where people take longer"
-    return f"{text}."
+    reversed_end = ". It ends reversed: fewer tokens where people take longer"
+    return f"{text}{reversed_end if end.interval[1] < 0 else ''}."
 
 
 def _on_the_way(probes: Sequence[_Probe]) -> str:
@@ -145,20 +135,15 @@ def _on_the_way(probes: Sequence[_Probe]) -> str:
 
 def _above(one: _Probe, other: _Probe) -> bool:
     """Tell whether the whole interval of one is above that of the other."""
-    if one.interval is None or other.interval is None:
-        return False
-    return one.interval[0] > other.interval[1]
+    return bool(one.interval and other.interval and one.interval[0] > other.interval[1])
 
 
 def _share(arm: Arm, rows: Sequence[Mapping[str, Any]]) -> str:
     """Share of the arm's time that went into measuring."""
-    share = next(
-        (row["budget/probe_share"] for row in rows[::-1] if "budget/probe_share" in row), None
-    )
+    key = "budget/probe_share"
+    share = next((row[key] for row in rows[::-1] if key in row), None)
     budget = arm.training.get("budget") or {}
     probing, training = budget.get("probe_seconds"), budget.get("train_seconds")
     if share is None and probing is not None and training:
         share = probing / (probing + training)
-    if share is None:
-        return ""
-    return f"Measuring took {percent(share)} of its time."
+    return "" if share is None else f"Measuring took {percent(share)} of its time."

@@ -1,14 +1,13 @@
-"""Responses in the files of runs: found line by line, read only where they are wanted.
+"""Responses in the files of runs, which can hold a hundred thousand of twenty thousand characters.
 
-A run can hold a hundred thousand responses of twenty thousand characters. So one pass over a file
-notes where each response begins, by the names at the head of its line, and only the few that are
-shown are decoded.
+So one pass over a file notes where each response begins, by the names at the head of its line, and
+only the few that are shown are decoded.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from itertools import chain, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -24,7 +23,6 @@ from handan.report.comparison import Arm, Comparison
 from handan.report.formatting import plain
 from handan.report.plot_styles import Look, css
 
-ALONG = ("probe.jsonl", "full.jsonl")
 # Longer texts are kept with their beginning and end.
 MAX_CHARACTERS, BEGINNING, END = 1_800, 1_200, 500
 SAMPLE = 0
@@ -80,15 +78,12 @@ def places(arm: Arm) -> Iterator[Place]:
 
     Along training they are those to the small and to the full suite, or of a sweep over its
     checkpoints if it was not measured while it was trained.
-
-    Raises:
-        UserError: a line is no JSON object, or repeats a response: two runs wrote the file.
     """
     yield from _places(arm.run_dir / "generations.jsonl", None)
-    measured = [path for name in ALONG if (path := arm.run_dir / name).exists()]
-    for path in measured:
+    along = [arm.run_dir / name for name in ("probe.jsonl", "full.jsonl")]
+    for path in along:
         yield from (place for place in _places(path, None) if place.step is not None)
-    if measured:
+    if any(path.exists() for path in along):
         return
     for folder in (arm.run_dir / "sweep").glob("step-*"):
         step = folder.name.removeprefix("step-")
@@ -97,6 +92,7 @@ def places(arm: Arm) -> Iterator[Place]:
 
 
 def _places(path: Path, step: int | None) -> Iterator[Place]:
+    """The responses in a file, all of one step or of the steps its lines name."""
     if not path.exists():
         return
     offset, seen = 0, dict[tuple, int]()
@@ -106,9 +102,8 @@ def _places(path: Path, step: int | None) -> Iterator[Place]:
                 raise repeated(path, number, ("task", "item", "sample", "step"), seen[names])
             seen[names] = number
             task, item, sample, own_step = names
-            yield Place(
-                task, item, sample, own_step if step is None else step, path, number, offset
-            )
+            at = own_step if step is None else step
+            yield Place(task, item, sample, at, path, number, offset)
         offset += len(line)
 
 
@@ -128,11 +123,7 @@ def _names(line: bytes, path: Path, number: int) -> tuple[str, str, int, int | N
 
 
 def rows_of(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a JSON-lines file one by one; a file that is missing has none.
-
-    Raises:
-        UserError: a line is no JSON object.
-    """
+    """The rows of a JSON-lines file one by one; a file that is missing has none."""
     if path.exists():
         with open(path, "rb") as file:
             for number, line in enumerate(file, start=1):
@@ -146,24 +137,19 @@ def _decode(line: bytes, path: Path, number: int) -> dict[str, Any]:
 
 
 def read_response(file: BinaryIO, place: Place) -> Response:
-    """The response at a place of its opened file.
-
-    Raises:
-        UserError: the line is no JSON object.
-    """
+    """The response at a place of its opened file."""
     file.seek(place.offset)
     row = _decode(file.readline(), place.path, place.line)
     form = FORMATS.get(str(row.get("reasoning_format")), FORMATS["tiny"])
     thinking, answer = parts_of(str(row.get("text", "")), form, row.get("reasoning_tokens"))
-    correct = row.get("correct")
     reasoning_tokens, answer_tokens = (
-        count if type(count) is int else None
-        for count in (row.get("reasoning_tokens"), row.get("answer_tokens"))
+        count if type(count := row.get(key)) is int else None
+        for key in ("reasoning_tokens", "answer_tokens")
     )
     return Response(
         place,
         bounded(row.get("status", "status unknown")),
-        correct if isinstance(correct, bool) else None,
+        correct if isinstance(correct := row.get("correct"), bool) else None,
         reasoning_tokens,
         answer_tokens,
         bounded(thinking),
@@ -214,14 +200,11 @@ class Shown(NamedTuple):
 
 
 class Traces(NamedTuple):
-    """Everything that is stored.
+    """Everything that is stored: items, task by task in the order of what they ask.
 
-    Attributes:
-        shown: items, task by task in the order of what they ask.
-        examples: for each task with people's times the stored item of median time and the one
-            they took longest over, with these words.
-        num_items: how many items there are responses of.
-        num_responses: how many responses would be stored if there were room for all.
+    ``examples`` are, for each task with people's times, the stored item of median time and the one
+    they took longest over, with these words. ``num_items`` counts the items there are responses of,
+    ``num_responses`` the responses that would be stored if there were room for all.
     """
 
     shown: Sequence[Shown]
@@ -253,11 +236,7 @@ class Traces(NamedTuple):
 
 
 def read_traces(comparison: Comparison) -> Traces:
-    """Find the responses of all arms and read as many as there is room for.
-
-    Raises:
-        UserError: a line of a file of responses or of items.jsonl is no JSON object.
-    """
+    """Find the responses of all arms and read as many as there is room for."""
     found: dict[Key, list[tuple[Arm, Place]]] = {}
     for arm in comparison.arms:
         for place in _wanted(places(arm)):
@@ -267,30 +246,17 @@ def read_traces(comparison: Comparison) -> Traces:
     for key in sorted(found, key=lambda key: _rank(key, asked)):
         by_task.setdefault(key[0], []).append(key)
     spread = [[keys[i] for i in spread_order(len(keys))] for keys in by_task.values()]
-    order = [key for keys in zip_longest(*spread) for key in keys if key]
-    stored = _read(order, found)
+    stored = _read([key for keys in zip_longest(*spread) for key in keys if key], found)
     questions = _questions(comparison, set(stored))
-    shown = {
-        key: Shown(*key, asked.get(key, UNKNOWN), *questions[key], stored[key])
-        for key in chain.from_iterable(by_task.values())
-        if key in stored
-    }
-    examples = [
-        (shown[key], why)
-        for keys in by_task.values()
-        for key, why in _examples(
-            [key for key in keys if asked.get(key, UNKNOWN).source == "human"]
-        ).items()
-        if key in shown
-    ]
+    shown, examples = {}, []
+    for keys in by_task.values():
+        for key in (key for key in keys if key in stored):
+            shown[key] = Shown(*key, asked.get(key, UNKNOWN), *questions[key], stored[key])
+        timed = [key for key in keys if asked.get(key, UNKNOWN).source == "human"]
+        if timed:
+            chosen = {timed[(len(timed) - 1) // 2]: "median time", timed[-1]: "longest time"}
+            examples += [(shown[key], why) for key, why in chosen.items() if key in shown]
     return Traces(list(shown.values()), examples, len(found), sum(map(len, found.values())))
-
-
-def _examples(timed: Sequence[Key]) -> dict[Key, str]:
-    """Of the items of a task in the order of people's time, the middle one and the last."""
-    if not timed:
-        return {}
-    return {timed[(len(timed) - 1) // 2]: "median time", timed[-1]: "longest time"}
 
 
 def spread_order(num_items: int) -> list[int]:
@@ -330,14 +296,13 @@ def _rank(key: Key, asked: Mapping[Key, Asked]) -> tuple:
 
 def _asked(comparison: Comparison) -> dict[Key, Asked]:
     out: dict[Key, Asked] = {}
-    for group in comparison.groups:
-        for arm in group.arms:
-            for task, costs in group.costs[arm.name].items():
-                for item, demand, mean in zip(
-                    costs.items, costs.difficulty, costs.mean_tokens, strict=True
-                ):
-                    new = Asked(costs.cost_source, finite_or_none(demand), {})
-                    out.setdefault((task, item), new).means[arm.name] = finite_or_none(mean)
+    of_arms = [(arm.name, of.costs[arm.name]) for of in comparison.groups for arm in of.arms]
+    for arm, of_tasks in of_arms:
+        for task, costs in of_tasks.items():
+            rows = zip(costs.items, costs.difficulty, costs.mean_tokens, strict=True)
+            for item, demand, mean in rows:
+                new = Asked(costs.cost_source, finite_or_none(demand), {})
+                out.setdefault((task, item), new).means[arm] = finite_or_none(mean)
     return out
 
 
@@ -415,15 +380,11 @@ def browser_data(
         }
         for shown in traces.shown
     ]
+    drawn = [(plain(arm.name), plain(arm.role), looks[arm.name]) for arm in comparison.arms]
     return {
         "arms": [
-            {
-                "name": plain(arm.name),
-                "role": plain(arm.role),
-                "mark": looks[arm.name].character,
-                "colour": css(looks[arm.name].light),
-            }
-            for arm in comparison.arms
+            {"name": name, "role": role, "mark": look.character, "colour": css(look.light)}
+            for name, role, look in drawn
         ],
         "tasks": [_task(comparison, task) for task in names],
         "items": items,

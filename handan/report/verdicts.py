@@ -36,7 +36,6 @@ from handan.report.formatting import sentence as capital
 
 NOT_TESTABLE = "not testable here"
 NO_VERDICT = "no verdict"
-NOT_CORRECTED = ", not after correction"
 MIN_RISE, MIN_LEVEL, MIN_ROOM, MIN_RATIO = 0.1, 0.1, 0.15, 1.5
 # A slope shown to be within this of 1 is that of a constant multiple.
 SLOPE_BOUND = 0.1
@@ -50,13 +49,9 @@ _ROUNDING = 1e-9
 class Requirement:
     """A condition on the models of a claim, without which it can come neither true nor false.
 
-    The estimate itself is compared with ``at_least``; its interval is said beside it.
-
-    Attributes:
-        measure: ``r``, mean alignment of a; ``difference``, that of a less that of b; ``room``,
-            the human ceiling less the alignment of a; ``ratio``, tokens of a / those of b.
-        a, b: names of models; ``r`` and ``room`` have no b.
-        at_least: the least value.
+    Measures: ``r``, mean alignment of a; ``difference``, that of a less that of b; ``room``, the
+    human ceiling less the alignment of a; ``ratio``, tokens of a / those of b. The estimate itself
+    is compared with ``at_least``; its interval is said beside it.
     """
 
     measure: str
@@ -65,8 +60,7 @@ class Requirement:
     b: str = ""
 
 
-# Whether a measure is of two models.
-OF_TWO = {"r": False, "difference": True, "room": False, "ratio": True}
+OF_TWO = {"r": False, "difference": True, "room": False, "ratio": True}  # is of models a and b
 
 
 class Figure(NamedTuple):
@@ -88,11 +82,9 @@ class Figure(NamedTuple):
 class Known(NamedTuple):
     """Sources of the numbers that requirements are checked on.
 
-    Attributes:
-        r: mean alignment of a model with its interval.
-        ratio: tokens of a model / those of another, over items.
-        ceiling: mean over the human tasks of the highest r that their response times allow.
-        called: a model in words.
+    ``r`` is the mean alignment of a model, ``ratio`` the tokens of a model / those of another, over
+    items, ``ceiling`` the mean over the human tasks of the highest r that their response times
+    allow, and ``called`` a model in words.
     """
 
     r: Callable[[str], Figure]
@@ -108,26 +100,26 @@ def check(required: Requirement, known: Known) -> dict[str, Any]:
         'measure', 'a', 'b', 'at_least', 'value', 'met' (null where the value is not known) and
         'said', a clause with all numbers.
     """
-    measure, called, least = required.measure, known.called, correlation(required.at_least)
-    if measure == "ratio":
+    least, a, b = correlation(required.at_least), *map(known.called, (required.a, required.b))
+    if required.measure == "ratio":
         ratio, least = known.ratio(required.a, required.b), number(required.at_least, 2)
         value = ratio.value
         times = "an unknown number of" if value is None else number(value, 2)
         if ratio.low is not None and ratio.high is not None and ratio.low != ratio.high:
             times += f" ({number(ratio.low, 2)} to {number(ratio.high, 2)})"
-        said = f"{called(required.a)} writes {times} times the tokens of {called(required.b)}"
+        said = f"{a} writes {times} times the tokens of {b}"
     else:
         of_a = known.r(required.a)
-        value, said = of_a.value, f"r of {called(required.a)} ({of_a})"
-        if measure == "difference":
+        value, said = of_a.value, f"r of {a} ({of_a})"
+        if required.measure == "difference":
             of_b = known.r(required.b)
             value = _less(of_a.value, of_b.value)
-            said += f" less that of {called(required.b)} ({of_b}) is {Figure(value)}"
-        elif measure == "room":
+            said += f" less that of {b} ({of_b}) is {Figure(value)}"
+        elif required.measure == "room":
             value = _less(known.ceiling, of_a.value)
             said = f"the ceiling {Figure(known.ceiling)} less {said} is {Figure(value)}"
     return {
-        "measure": measure,
+        "measure": required.measure,
         "a": required.a,
         "b": required.b or None,
         "at_least": required.at_least,
@@ -141,9 +133,6 @@ def _less(a: float | None, b: float | None) -> float | None:
     return None if a is None or b is None else a - b
 
 
-# -- claims ------------------------------------------------------------------------------------
-
-EVALUATE = "evaluate it on the same suite with eval/run.py"
 NO_STUDENT = (
     "No student was evaluated; train one on a teacher's traces with recipes/sft_distill.py, and "
     "evaluate it, its teacher and the model it began with on the same suite."
@@ -152,13 +141,10 @@ NO_BASE = "The model that {arms} began with was not evaluated; {evaluate}."
 
 
 class Question(NamedTuple):
-    """A question of the paper, or one that its controls ask.
+    """A question of the paper, or one that its controls ask, and what the paper reports on it.
 
-    Attributes:
-        text: the question.
-        reported: what the paper reports on it.
-        kind: of the arms it is about; ``without_other`` and ``without_arm`` say which run would
-            answer it where there are such arms, and where there are none.
+    ``kind`` is of the arms it is about; ``without_other`` and ``without_arm`` say which run would
+    answer it where there are such arms, and where there are none.
     """
 
     text: str
@@ -228,22 +214,13 @@ QUESTIONS = {
 
 @dataclass(frozen=True)
 class Claim:
-    """One question of the paper and what the numbers say.
+    """One question of the paper, a key of ``QUESTIONS``, and what the numbers say.
 
-    Attributes:
-        about: a key of ``QUESTIONS``.
-        question: the question in words.
-        between: the two arms that are contrasted, or the one that is looked at.
-        label: the verdict in a few words.
-        tone: 'lower', 'higher', 'same' or 'open'.
-        statement: the verdict as a sentence.
-        evidence: effect, interval, n.
-        notes: what qualifies the verdict, one or two sentences each.
-        arms: names of the arms it is about.
-        effect: the effect with its interval alone, for tables.
-        num_items: how many items it rests on.
-        power: what these items could have shown, a sentence; None if it is not known.
-        confounds: what else could explain it, of these arms alone.
+    ``between`` are the two arms that are contrasted, or the one that is looked at; ``label`` is the
+    verdict in a few words, ``statement`` in a sentence; ``tone`` is 'lower', 'higher', 'same' or
+    'open'. ``evidence`` has effect, interval and n, ``effect`` the first two alone; ``notes``
+    qualify the verdict; ``power`` says what the items could have shown, None if that is not known;
+    ``confounds`` are what else could explain it, of these arms alone.
     """
 
     about: str
@@ -306,7 +283,7 @@ def missing(group: Group) -> list[Missing]:
             arms=listing([arm.name for arm in arms]),
             teachers=listing(teachers),
             bases=listing(bases) or "the base of a student",
-            evaluate=EVALUATE,
+            evaluate="evaluate it on the same suite with eval/run.py",
         )
         unanswered.append(Missing(question.text.format(method="reinforcement learning"), answer))
     return unanswered
@@ -320,32 +297,27 @@ def _tested(group: Group, claim: Claim) -> Claim:
     """
     if claim.label.startswith(NO_VERDICT):
         return claim
+    a, b = claim.arms[0], claim.arms[-1]
+    requirements = {
+        "student-teacher": Requirement("difference", b, MIN_RISE, group.arm(a).base or ""),
+        "student-base": Requirement("r", b, MIN_LEVEL),
+        "teacher-base": None if group.ceiling() is None else Requirement("room", b, MIN_ROOM),
+        "multiplier": Requirement("ratio", a, MIN_RATIO, b),
+    }
+    required = requirements.get(claim.about)
+    if required is None:
+        return claim
     known = Known(
         r=lambda model: Figure(group.mean_r(model)[0], *(group.mean_r(model)[1] or ())),
         ratio=lambda a, b: _mean_ratio(group, a, b),
         ceiling=group.ceiling(),
         called=lambda model: group.arm(model).noun if model else "the model it was trained from",
     )
-    found = [check(required, known) for required in _required(group, claim)]
-    lacking = [
-        f"{capital(one['said'])}; so this is {NOT_TESTABLE}." for one in found if not one["met"]
-    ]
-    if not lacking:
+    found = check(required, known)
+    if found["met"]:
         return claim
-    return replace(claim, label=NOT_TESTABLE, tone="open", notes=[*lacking, *claim.notes])
-
-
-def _required(group: Group, claim: Claim) -> Iterator[Requirement]:
-    if claim.about == "student-teacher":
-        student, teacher = claim.arms
-        base = group.arm(student).base or ""
-        yield Requirement("difference", teacher, MIN_RISE, base)
-    elif claim.about == "student-base":
-        yield Requirement("r", claim.arms[1], MIN_LEVEL)
-    elif claim.about == "teacher-base" and group.ceiling() is not None:
-        yield Requirement("room", claim.arms[1], MIN_ROOM)
-    elif claim.about == "multiplier":
-        yield Requirement("ratio", claim.arms[0], MIN_RATIO, claim.arms[1])
+    note = f"{capital(found['said'])}; so this is {NOT_TESTABLE}."
+    return replace(claim, label=NOT_TESTABLE, tone="open", notes=[note, *claim.notes])
 
 
 def _mean_ratio(group: Group, a: str, b: str) -> Figure:
@@ -357,10 +329,8 @@ def _mean_ratio(group: Group, a: str, b: str) -> Figure:
     return Figure(None)
 
 
-# -- the teacher against nothing ---------------------------------------------------------------
-
-
 def _teacher(group: Group, arm: Arm) -> Claim | None:
+    """Judge a teacher by itself."""
     figures = group.figures(arm.name)
     if figures is None or not group.tasks("human"):
         return None
@@ -373,7 +343,7 @@ def _teacher(group: Group, arm: Arm) -> Claim | None:
         label, tone, verb = "reversed, r below 0", "lower", "spends less where people take longer"
     else:
         label, tone, verb = "no evidence either way", "open", "is not shown to follow human time"
-    sizes = [figures["tasks"][task]["n"] for task in figures["mean_tasks"]]
+    num_items = sum(sizes := [figures["tasks"][task]["n"] for task in figures["mean_tasks"]])
     notes = []
     if (ceiling := group.ceiling()) is not None:
         notes.append(
@@ -384,9 +354,10 @@ def _teacher(group: Group, arm: Arm) -> Claim | None:
         notes.append(f"At T = 0 its r is {estimate(*group.mean_r(arm.greedy))}.")
     least = detectable_from_zero(sizes, USUAL_POWER)
     power = (
-        f"Power: with these {sum(sizes)} items, an r of {correlation(least)} is told from 0 in "
+        f"Power: with these {num_items} items, an r of {correlation(least)} is told from 0 in "
         f"{percent(USUAL_POWER)} of studies."
     )
+    effect = estimate(r, interval)
     return Claim(
         about="teacher",
         question=QUESTIONS["teacher"].text,
@@ -394,12 +365,11 @@ def _teacher(group: Group, arm: Arm) -> Claim | None:
         label=label,
         tone=tone,
         statement=f"{capital(arm.noun)} {verb}.",
-        evidence=f"{_mean_of(figures['mean_tasks'])} {estimate(r, interval)}, "
-        f"n = {sum(sizes)} items",
+        evidence=f"{_mean_of(figures['mean_tasks'])} {effect}, n = {num_items} items",
         notes=notes,
         arms=(arm.name,),
-        effect=f"r = {estimate(r, interval)}",
-        num_items=sum(sizes),
+        effect=f"r = {effect}",
+        num_items=num_items,
         power=None if np.isnan(least) else power,
         confounds=applying(group, [arm.name], [*OF_LENGTHS, "format"]),
     )
@@ -409,15 +379,13 @@ def _mean_of(tasks: Sequence[str]) -> str:
     return f"mean r over {len(tasks)} tasks" if len(tasks) > 1 else "r"
 
 
-# -- one arm against another -------------------------------------------------------------------
-
-
 def shown_verdict(contrast: Mapping[str, Any]) -> str:
     """The verdict of a contrast as it is printed."""
     return (Verdict.of(contrast).words or NO_VERDICT).replace("±0.", "±.")
 
 
 def _contrast(group: Group, row: Mapping[str, Any], a: Arm, b: Arm, tolerance: float) -> Claim:
+    """Judge one arm against another."""
     verdict, about, cold = Verdict.of(row), _about(a, b), group.greedy_contrast(row)
     difference = estimate(row["difference"], row["ci"])
     evidence = f"{_mean_of(row['tasks'])} {correlation(row['r_a'])} against "
@@ -426,10 +394,18 @@ def _contrast(group: Group, row: Mapping[str, Any], a: Arm, b: Arm, tolerance: f
         evidence += f", {p_value(row['p_holm'])} (Holm)"
     if verdict.outcome == "preserved":
         evidence += f"; 90 % interval {bounds(row['ci90'])} inside ±{correlation(verdict.bound, 1)}"
-    notes = [*_levels(group, a, b), _without_sampling(row, cold), _by_task(group, row)]
+    notes = [*_levels(group, a, b), *_without_sampling(row, cold)]
+    tasks = [one for task in group.tasks("human") if (one := group.contrast(a.name, b.name, task))]
+    shown = [
+        f"{name(of_task['task'])} {estimate(of_task['difference'], of_task['ci'])}"
+        for of_task in tasks
+        if of_task["ci"] is not None
+    ]
+    if len(shown) > 1:
+        notes.append(f"By task, uncorrected: {listing(shown)}.")
     if accuracy_gap(row) is None:
-        shown = f"{percent(row['accuracy_a'])} against {percent(row['accuracy_b'])}"
-        notes.append(f"Accuracy is similar: {shown} of answers right.")
+        accuracies = f"{percent(row['accuracy_a'])} against {percent(row['accuracy_b'])}"
+        notes.append(f"Accuracy is similar: {accuracies} of answers right.")
     return Claim(
         about=about,
         question=QUESTIONS[about].text.format(method=a.method, other=b.method),
@@ -438,11 +414,11 @@ def _contrast(group: Group, row: Mapping[str, Any], a: Arm, b: Arm, tolerance: f
         tone={"preserved": "same", "none": "open"}.get(verdict.outcome, verdict.outcome),
         statement=capital(_statement(verdict, a.noun, b.noun)),
         evidence=evidence,
-        notes=[note for note in notes if note],
+        notes=notes,
         arms=(a.name, b.name),
         effect=difference,
         num_items=row["n"],
-        power=_power(group, row, verdict),
+        power=_power(tasks, verdict),
         confounds=applying(group, [a.name, b.name], OF_CONTRASTS, tolerance),
     )
 
@@ -480,48 +456,44 @@ def _label(row: Mapping[str, Any], cold: Mapping[str, Any] | None, a: Arm, b: Ar
     gap = accuracy_gap(row)
     if gap is not None:
         label += ", accuracy unknown" if gap != gap else ", with unequal accuracy"
-    if not verdict.survives_correction:
-        label += NOT_CORRECTED
-    if cold is not None and _size(Verdict.of(cold)) != _size(verdict):
-        label += f"; at T = 0: {_qualified(cold)}"
+    label += _uncorrected(verdict)
+    if cold is not None:
+        # A difference within the bound is none.
+        size, cold_size = (
+            "preserved" if of.within else of.outcome for of in (verdict, Verdict.of(cold))
+        )
+        if size != cold_size:
+            label += f"; at T = 0: {shown_verdict(cold)}{_uncorrected(Verdict.of(cold))}"
     return label
 
 
-def _qualified(contrast: Mapping[str, Any]) -> str:
-    survives = Verdict.of(contrast).survives_correction
-    return shown_verdict(contrast) + ("" if survives else NOT_CORRECTED)
-
-
-def _size(verdict: Verdict) -> str:
-    """The outcome, where a difference within the bound is none."""
-    return "preserved" if verdict.within else verdict.outcome
+def _uncorrected(verdict: Verdict) -> str:
+    return "" if verdict.survives_correction else ", not after correction"
 
 
 def _levels(group: Group, a: Arm, b: Arm) -> Iterator[str]:
     """Say where an arm is reversed, or the one compared with has no alignment to speak of."""
     for arm in (a, b):
         r, interval = group.mean_r(arm.name)
-        if interval is None:
-            continue
-        shown = f"r = {estimate(r, interval)}"
-        if interval[1] < 0:
+        if interval is not None and interval[1] < 0:
             yield (
-                f"{capital(arm.noun)} is reversed, {shown}: it spends fewer tokens where people "
-                "take longer."
+                f"{capital(arm.noun)} is reversed, r = {estimate(r, interval)}: it spends fewer "
+                "tokens where people take longer."
             )
-        elif arm is b and interval[0] <= 0:
+        elif interval is not None and arm is b and interval[0] <= 0:
             yield (
-                f"{capital(arm.noun)} itself is not shown to follow human time, {shown}, so there "
-                "may be nothing to keep or to lose."
+                f"{capital(arm.noun)} itself is not shown to follow human time, "
+                f"r = {estimate(r, interval)}, so there may be nothing to keep or to lose."
             )
 
 
-def _without_sampling(row: Mapping[str, Any], cold: Mapping[str, Any] | None) -> str | None:
+def _without_sampling(row: Mapping[str, Any], cold: Mapping[str, Any] | None) -> Iterator[str]:
     """The same contrast at T = 0, and what is left there of the one with sampling."""
     if cold is None or cold["ci"] is None:
-        return None
+        return
     sampled, greedy = Verdict.of(row), Verdict.of(cold)
-    text = f"At T = 0: {_qualified(cold)}, difference {estimate(cold['difference'], cold['ci'])}"
+    difference = estimate(cold["difference"], cold["ci"])
+    text = f"At T = 0: {shown_verdict(cold)}{_uncorrected(greedy)}, difference {difference}"
     if sampled.direction:
         left = {
             sampled.direction: "so sampling noise alone does not explain it"
@@ -532,30 +504,18 @@ def _without_sampling(row: Mapping[str, Any], cold: Mapping[str, Any] | None) ->
         }
         text += f"; {left.get(greedy.outcome, 'so the direction reverses without sampling')}"
     elif greedy.direction and not sampled.withheld:
-        text += (
-            f"; so sampling {'hides' if greedy.survives_correction else 'may hide'} a difference"
-        )
-    return f"{text}."
+        hides = "hides" if greedy.survives_correction else "may hide"
+        text += f"; so sampling {hides} a difference"
+    yield f"{text}."
 
 
-def _by_task(group: Group, row: Mapping[str, Any]) -> str | None:
-    tasks = [group.contrast(row["a"], row["b"], task) for task in group.tasks("human")]
-    shown = [
-        f"{name(of_task['task'])} {estimate(of_task['difference'], of_task['ci'])}"
-        for of_task in tasks
-        if of_task is not None and of_task["ci"] is not None
-    ]
-    return f"By task, uncorrected: {listing(shown)}." if len(shown) > 1 else None
-
-
-def _power(group: Group, row: Mapping[str, Any], verdict: Verdict) -> str | None:
+def _power(tasks: Sequence[Mapping[str, Any]], verdict: Verdict) -> str | None:
     """Power of a contrast by normal theory, for the paper's teachers and arms as alike as these.
 
     Where a difference was found, nothing is said of equivalence, and where equivalence was, of
-    differences.
+    differences. ``tasks`` are the contrasts task by task.
     """
-    tasks = [group.contrast(row["a"], row["b"], task) for task in group.tasks("human")]
-    known = [of_task for of_task in tasks if of_task is not None and of_task["r_ab"] is not None]
+    known = [of_task for of_task in tasks if of_task["r_ab"] is not None]
     if not known:
         return None
     sizes = [of_task["n"] for of_task in known]
@@ -570,9 +530,6 @@ def _power(group: Group, row: Mapping[str, Any], verdict: Verdict) -> str | None
         within = f"within ±{correlation(verdict.bound, 1)}"
         parts.append(f"equal arms are shown to be {within} in {percent(equal)} of studies")
     return f"Power: with these {sum(sizes)} items, {' and '.join(parts)}." if parts else None
-
-
-# -- an arm as its base times a constant -------------------------------------------------------
 
 
 class Slope(NamedTuple):
@@ -600,7 +557,16 @@ def _multiplier(group: Group, arm: Arm) -> Claim | None:
     slope = slope_of(fit)
     label, tone, statement = judged(slope, fit["geometric_mean_ratio_ci"])
     places = ("at T = 0", "with sampling") if first_cold else ("with sampling", "at T = 0")
-    notes = _notes(fit)
+    departs = number(float(np.exp(fit["residual_sd"])), 2)
+    note = f"Single items depart from the line by a factor of about {departs}"
+    if fit["noise_sd"] is not None:
+        note += f"; sampling alone makes {number(float(np.exp(fit['noise_sd'])), 2)}"
+    notes = [f"{note}. A constant multiple alone would leave r as it was."]
+    if fit["law"] is not None:
+        notes.append(
+            "Of a constant multiple, a constant number of tokens more, and no relation, the "
+            f"interval of b leaves: {fit['law']}."
+        )
     if other is not None:
         otherwise = judged(slope_of(other), other["geometric_mean_ratio_ci"])[0]
         label += f"; {places[1]}: {otherwise}" if otherwise != label else ""
@@ -634,10 +600,8 @@ def _multiplier(group: Group, arm: Arm) -> Claim | None:
 
 def _fit(group: Group, student: str | None, base: str | None) -> Mapping[str, Any] | None:
     """The fit over all tasks."""
-    for fit in group.result["inflation"]:
-        if (fit["student"], fit["base"], fit["task"]) == (student, base, None):
-            return fit
-    return None
+    rows, wanted = group.result["inflation"], (student, base, None)
+    return next((row for row in rows if (row["student"], row["base"], row["task"]) == wanted), None)
 
 
 def _law(group: Group, student: str | None, base: str | None) -> Mapping[str, Any] | None:
@@ -651,8 +615,7 @@ def slope_of(fit: Mapping[str, Any]) -> Slope:
     """The slope of a fit of ``handan.alignment.inflation`` that has an interval."""
     corrected = fit["corrected"]["b_ci"] is not None
     chosen = fit["corrected"] if corrected else fit
-    low, high = chosen["b_ci"]
-    return Slope(chosen["b"], low, high, corrected)
+    return Slope(chosen["b"], *chosen["b_ci"], corrected)
 
 
 def judged(slope: Slope, ratio: Sequence[float] | None) -> tuple[str, str, str]:
@@ -684,17 +647,3 @@ def _figures(fit: Mapping[str, Any]) -> str:
     text = f"b = {estimate(slope.b, (slope.low, slope.high))}, "
     text += f"k = {number(fit['geometric_mean_ratio'], 2)}"
     return text if ratio is None else f"{text} [{number(ratio[0], 2)}, {number(ratio[1], 2)}]"
-
-
-def _notes(fit: Mapping[str, Any]) -> list[str]:
-    departs = number(float(np.exp(fit["residual_sd"])), 2)
-    text = f"Single items depart from the line by a factor of about {departs}"
-    if fit["noise_sd"] is not None:
-        text += f"; sampling alone makes {number(float(np.exp(fit['noise_sd'])), 2)}"
-    notes = [f"{text}. A constant multiple alone would leave r as it was."]
-    if fit["law"] is not None:
-        notes.append(
-            "Of a constant multiple, a constant number of tokens more, and no relation, the "
-            f"interval of b leaves: {fit['law']}."
-        )
-    return notes

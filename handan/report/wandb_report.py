@@ -1,8 +1,4 @@
-"""``handan report --wandb``: the runs as a report in Weights & Biases, or its spec without network.
-
-First how each arm's W&B run is found and drawn, then the panels over what these runs logged, the
-texts, and the whole report, which wandb-workspaces proves to read back.
-"""
+"""``handan report --wandb``: the runs as a report in Weights & Biases, or its spec offline."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,10 +25,9 @@ from handan.report.plot_data import num_probed_items
 from handan.report.plot_styles import looks
 from handan.report.report_tables import arm_table
 from handan.report.summary import summary
-from handan.report.verdicts import Claim, claims
+from handan.report.verdicts import claims
 from handan.table_formats import as_markdown, without
 
-TITLE = "Alignment with human time over training"
 STEP = "train/global_step"
 AXES = {
     STEP: "training step",
@@ -42,16 +37,8 @@ AXES = {
 }
 MEAN_R, ACCURACY = BY_KEY["mean_r_loglog"].curve, BY_KEY["accuracy"].curve
 START = "start/"
-COURSES = {of.curve: of.heading for of in CURVES if of.unit in (SHARE, TOKENS)}
-INFLATION = {of.curve: of.heading for of in PAIRS if of.curve}
-TABLE = "tables/probe"
-INTERVAL = {"_ci_low": "lower bound", "_ci_high": "upper bound"}
-WHOLE_WIDTH, HEIGHT = 24, 9  # of W&B's grid
-LINE_WIDTH, BOUND_WIDTH = 2.0, 0.75
 # Lines have no markers in W&B, so arms differ in dashes, too; dotted lines are bounds.
 MARKS = ("solid", "dashed", "dotdash", "dotdotdash", "points")
-BOUND_MARK = "dotted"
-SHOWN_TABLES = ("alignment", "contrasts", "inflation", "budgets")
 HOW_TO_READ = (
     "Lines are the small suite that is asked along training{items}; the thin dotted lines in the "
     "same colour are the bounds of its 95 % interval over items, since W&B fills no area between "
@@ -66,9 +53,6 @@ ITEMS = (
     "One row an item of the last probe. For the traces behind the points see the page of "
     "handan report --output report.html."
 )
-NOTHING_LOGGED = (
-    "None of these runs has a course in W&B: train with --report_to wandb and --probe_steps."
-)
 
 
 class Address(NamedTuple):
@@ -79,12 +63,7 @@ class Address(NamedTuple):
 
 
 def publish(comparison: Comparison, address: Address, offline: Path | None) -> str:
-    """Save the report, or only its spec if ``offline`` is a file, and say in a sentence which.
-
-    Raises:
-        UserError: there is no login or no network, W&B refuses the report, or the file cannot be
-            written.
-    """
+    """Save the report, or only its spec if ``offline`` is a file, and say in a sentence which."""
     text = validated(comparison, address)
     if offline is None:
         return f"saved {printable(_save(comparison, address))}"
@@ -92,19 +71,12 @@ def publish(comparison: Comparison, address: Address, offline: Path | None) -> s
     return f"wrote {printable(str(offline))}, which wandb-workspaces reads back unchanged"
 
 
-# -- the runs of the arms ----------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class TrackedArm:
-    """An arm that has a run in W&B.
+    """An arm that has a run in W&B; ``run_id`` is None if run.json does not have it.
 
-    Attributes:
-        arm: the arm.
-        run_id: of its run; None if run.json does not have it.
-        asked: section, key and value by which W&B finds the run.
-        address: where the run is.
-        colour, mark: of its lines.
+    ``asked`` is section, key and value by which W&B finds the run, ``address`` where that is;
+    ``colour`` and ``mark`` are of its lines.
     """
 
     arm: Arm
@@ -114,23 +86,17 @@ class TrackedArm:
     colour: str
     mark: str
 
-    @property
-    def label(self) -> str:
-        """Its name in legends and run sets."""
-        return label(self.arm.name)
-
     def run_set(self, placed: bool) -> wr.Runset:
         """The run set of this arm alone.
 
-        Args:
-            placed: names entity and project, which W&B looks up as soon as the report is built;
-                without them a run set means the project of its report.
+        With ``placed`` it names entity and project, which W&B looks up as soon as the report is
+        built; without them a run set means the project of its report.
         """
         section, key, value = self.asked
         asked = expr.Filters(op="=", key=expr.Key(section=section, name=key), value=value)
         model = internal.Runset(
             id=content_hash(["run set", self.arm.name])[:11],
-            name=self.label,
+            name=label(self.arm.name),
             filters=expr.filters_tree_to_v2(expr.Filters(op="AND", filters=[asked])),
             project=self.project() if placed else None,
         )
@@ -153,27 +119,25 @@ def tracked_arms(comparison: Comparison, address: Address) -> list[TrackedArm]:
     An arm is found by the id that run.json has of its run, or else by the run's name. A trained
     arm without either is looked for by its name in the configs of runs.
     """
-    found: list[TrackedArm] = []
+    found = []
     every_look = looks(comparison.arms)
-    for arm in (arm for arm in comparison.arms if arm.training):
+    for place, arm in enumerate(arm for arm in comparison.arms if arm.training):
         recorded = arm.training.get("wandb")
         run: dict[str, Any] = recorded if isinstance(recorded, dict) else {}
+        run_id = str(run["id"]) if run.get("id") else None
         asked = ("config", "arm", arm.name)
-        if run.get("id"):
-            asked = ("run", "name", str(run["id"]))
+        if run_id:
+            asked = ("run", "name", run_id)
         elif run.get("name"):
             asked = ("run", "displayName", str(run["name"]))
-        place = Address(run.get("entity") or address.entity, run.get("project") or address.project)
-        run_id, mark = str(run["id"]) if run.get("id") else None, MARKS[len(found) % len(MARKS)]
-        found.append(TrackedArm(arm, run_id, asked, place, every_look[arm.name].light, mark))
+        own = Address(run.get("entity") or address.entity, run.get("project") or address.project)
+        look, mark = every_look[arm.name], MARKS[place % len(MARKS)]
+        found.append(TrackedArm(arm, run_id, asked, own, look.light, mark))
     return found
 
 
-# -- panels, each over metrics that these runs have logged -------------------------------------
-
-
 def logged(runs: Iterable[TrackedArm]) -> set[str]:
-    """Names of all that the runs have logged."""
+    """Names of all that the runs have logged; each panel shows such a metric."""
     return {key for run in runs for row in run.arm.metrics for key in row}
 
 
@@ -184,13 +148,13 @@ def line_plot(
 
     W&B fills no area between two metrics: bounds are thin dotted lines in the arm's colour.
     """
-    names = logged(runs)
-    bounds = {metric + end: said for end, said in INTERVAL.items() if metric + end in names}
-    known = [(run, f"{run.run_id}:") for run in runs if run.run_id]
-    of_lines = [(key + metric, run.label, run.mark, LINE_WIDTH) for run, key in known]
+    ends, names = {"_ci_low": "lower bound", "_ci_high": "upper bound"}, logged(runs)
+    bounds = {metric + end: said for end, said in ends.items() if metric + end in names}
+    known = [(run, f"{run.run_id}:", label(run.arm.name)) for run in runs if run.run_id]
+    of_lines = [(key + metric, named, run.mark, 2.0) for run, key, named in known]
     of_lines += [
-        (key + bound, f"{run.label}, {said}", BOUND_MARK, BOUND_WIDTH)
-        for run, key in known
+        (key + bound, f"{named}, {said}", "dotted", 0.75)
+        for _, key, named in known
         for bound, said in bounds.items()
     ]
     return wr.LinePlot(
@@ -205,7 +169,7 @@ def line_plot(
         point_visualization_method="sampling",
         legend_position="south",
         line_titles={line: title for line, title, _, _ in of_lines},
-        line_colors={key + y: run.colour for run, key in known for y in (metric, *bounds)},
+        line_colors={key + y: run.colour for run, key, _ in known for y in (metric, *bounds)},
         line_marks={line: mark for line, _, mark, _ in of_lines},
         line_widths={line: width for line, _, _, width in of_lines},
     )
@@ -234,35 +198,27 @@ def _task_panels(group: Group, runs: Sequence[TrackedArm]) -> list[Panel]:
     """r of every probed task by training step, with the ceiling where the task is known."""
     start, end = BY_KEY["r_loglog"].task_curve.split("{task}")
     names = [key for key in logged(runs) if key.startswith(start) and key.endswith(end)]
-    panels = []
-    for metric in sorted(names):
-        task = metric.removeprefix(start).removesuffix(end)
-        ceiling = correlation(group.task_figure(task, "ceiling"))
-        panels.append(line_plot(runs, metric, name(task), title_y=f"r; ceiling {ceiling}"))
-    return panels
+    tasks = {metric: metric.removeprefix(start).removesuffix(end) for metric in sorted(names)}
+    ceilings = {task: correlation(group.task_figure(task, "ceiling")) for task in tasks.values()}
+    return [
+        line_plot(runs, metric, name(task), title_y=f"r; ceiling {ceilings[task]}")
+        for metric, task in tasks.items()
+    ]
 
 
 def _before_and_after_panels(runs: Sequence[TrackedArm]) -> list[Panel]:
     """Slopes from step 0 to the last probe, the same as a scatter, and accuracy against r."""
     first, last = wr.SummaryMetric(START + MEAN_R), wr.SummaryMetric(MEAN_R)
-    columns = {"mean r at step 0": first, "mean r at the last probe": last}
     tenths = [10 * row[MEAN_R] for run in runs for row in run.arm.metrics if MEAN_R in row]
     limits = math.floor(min(tenths)) / 10, math.ceil(max(tenths)) / 10
+    columns = [
+        wr.ParallelCoordinatesPlotColumn(first, display_name="mean r at step 0"),
+        wr.ParallelCoordinatesPlotColumn(last, display_name="mean r at the last probe"),
+    ]
+    after = "Mean r: after (y) against before (x)"
     panels = [
-        wr.ParallelCoordinatesPlot(
-            title="Mean r before and after training",
-            columns=[
-                wr.ParallelCoordinatesPlotColumn(metric, display_name=said)
-                for said, metric in columns.items()
-            ],
-        ),
-        wr.ScatterPlot(
-            title="Mean r: after (y) against before (x)",
-            x=first,
-            y=last,
-            range_x=limits,
-            range_y=limits,
-        ),
+        wr.ParallelCoordinatesPlot(title="Mean r before and after training", columns=columns),
+        wr.ScatterPlot(title=after, x=first, y=last, range_x=limits, range_y=limits),
     ]
     if ACCURACY in logged(runs):
         title, accuracy = "Mean r (y) against accuracy (x), last probe", wr.SummaryMetric(ACCURACY)
@@ -272,21 +228,22 @@ def _before_and_after_panels(runs: Sequence[TrackedArm]) -> list[Panel]:
 
 def _item_panels() -> list[Panel]:
     """The items of the last probe: tokens against people's time, and the table itself."""
+    table, title = "tables/probe", "Reasoning tokens (y) against people's seconds (x), by item"
     scatter = wr.CustomChart(
-        query={"summaryTable": {"tableKey": TABLE}},
+        query={"summaryTable": {"tableKey": table}},
         chart_name="wandb/scatter/v0",
         chart_fields={"x": "human_rt_s", "y": "mean_reasoning_tokens"},
-        chart_strings={"title": "Reasoning tokens (y) against people's seconds (x), by item"},
+        chart_strings={"title": title},
     )
-    return [scatter, wr.WeavePanelSummaryTable(table_name=TABLE)]
+    return [scatter, wr.WeavePanelSummaryTable(table_name=table)]
 
 
 def _grid(runs: Sequence[TrackedArm], panels: list[Panel], columns: int, placed: bool) -> Any:
     """Panels in so many columns, with a run set for every arm."""
-    width = WHOLE_WIDTH // columns
+    width, height = 24 // columns, 9  # in units of W&B's grid
     for place, panel in enumerate(panels):
         row, column = divmod(place, columns)
-        panel.layout = wr.Layout(x=width * column, y=HEIGHT * row, w=width, h=HEIGHT)
+        panel.layout = wr.Layout(x=width * column, y=height * row, w=width, h=height)
         # Random otherwise, and the same report would be another one each time.
         panel._id = f"panel-{place}"
     return wr.PanelGrid(
@@ -296,15 +253,12 @@ def _grid(runs: Sequence[TrackedArm], panels: list[Panel], columns: int, placed:
     )
 
 
-# -- texts, which W&B does not interpret -------------------------------------------------------
-
-
 def _paragraph(text: str) -> wr.P:
     return wr.P(plain(text))
 
 
 def _bullets(texts: Iterable[str]) -> list[wr.UnorderedList]:
-    """A list of texts; nothing if there is none."""
+    """A list of texts, which W&B does not interpret; nothing if there is none."""
     items = [plain(text) for text in texts]
     return [wr.UnorderedList(items=items)] if items else []
 
@@ -352,20 +306,10 @@ def _how_to_read(group: Group, runs: Sequence[TrackedArm]) -> wr.P:
     return _paragraph(HOW_TO_READ.format(items=items) + shown)
 
 
-def _multiplied(claim: Claim) -> str:
-    return f"{claim.between}: {claim.label}. {claim.statement} {sentence(claim.evidence)}."
-
-
-# -- the whole report --------------------------------------------------------------------------
-
-
 def report_of(comparison: Comparison, address: Address, placed: bool) -> wr.Report:
     """The report as an object of wandb-workspaces.
 
-    Args:
-        comparison: the runs.
-        address: where the report belongs.
-        placed: run sets name entity and project; building the spec then asks W&B for them.
+    With ``placed`` run sets name entity and project; building the spec then asks W&B for them.
     """
     runs, checks = tracked_arms(comparison, address), confounds(comparison)
     said = [f"{check.title}: {check.text}" for check in checks]
@@ -382,26 +326,25 @@ def report_of(comparison: Comparison, address: Address, placed: bool) -> wr.Repo
     if MEAN_R in logged(runs):
         blocks += _courses(comparison, runs, placed)
     else:
-        blocks.append(_paragraph(NOTHING_LOGGED))
+        none = "None of these runs has a course in W&B: train with --report_to wandb and "
+        blocks.append(_paragraph(f"{none}--probe_steps."))
     for other in comparison.groups[1:]:
         if verdicts := list(_verdicts(other)):
             blocks += [wr.H2("Measured under other conditions"), *verdicts]
     details = [
         wr.MarkdownBlock(as_markdown(without(table, table.files_only)))
         for table in tables(comparison.alignment())
-        if table.name in SHOWN_TABLES
+        if table.name in ("alignment", "contrasts", "inflation", "budgets")
     ]
+    arms = markdown_table(arm_table(comparison.main))
     blocks += [
-        wr.H2("Final evaluation"),
-        wr.MarkdownBlock(
-            f"Arms, over human tasks\n\n{markdown_table(arm_table(comparison.main))}\n"
-        ),
+        *(wr.H2("Final evaluation"), wr.MarkdownBlock(f"Arms, over human tasks\n\n{arms}\n")),
         wr.H3("Every figure, contrast, fit and budget", collapsed_blocks=details),
     ]
     return wr.Report(
         entity=address.entity,
         project=address.project,
-        title=TITLE,
+        title="Alignment with human time over training",
         description=plain(f"Arms: {listing([arm.name for arm in comparison.arms])}"),
         blocks=blocks,
         width="fluid",
@@ -410,18 +353,20 @@ def report_of(comparison: Comparison, address: Address, placed: bool) -> wr.Repo
 
 def _courses(comparison: Comparison, runs: list[TrackedArm], placed: bool) -> Iterator[Any]:
     """Everything that W&B draws: words, panels, and in how many columns they stand."""
+    courses = {of.curve: of.heading for of in CURVES if of.unit in (SHARE, TOKENS)}
+    inflation = {of.curve: of.heading for of in PAIRS if of.curve}
     group = comparison.main
     laws = [
-        claim for of in comparison.groups for claim in claims(of) if claim.about == "multiplier"
+        f"{claim.between}: {claim.label}. {claim.statement} {sentence(claim.evidence)}."
+        for of in comparison.groups
+        for claim in claims(of)
+        if claim.about == "multiplier"
     ]
+    title = wr.H2("Is it the start times a constant?")
     parts: list[tuple[list, list[Panel], int]] = [
         ([_how_to_read(group, runs)], _alignment_panels(group, runs), 2),
-        ([wr.H2("Accuracy, length, and how responses end")], _by_step(runs, COURSES), 3),
-        (
-            [wr.H2("Is it the start times a constant?"), *_bullets(map(_multiplied, laws))],
-            _by_step(runs, INFLATION),
-            2,
-        ),
+        ([wr.H2("Accuracy, length, and how responses end")], _by_step(runs, courses), 3),
+        ([title, *_bullets(laws)], _by_step(runs, inflation), 2),
         ([wr.H2("Task by task")], _task_panels(group, runs), 3),
         ([wr.H2("Before and after"), _paragraph(SLOPES)], _before_and_after_panels(runs), 3),
         ([wr.H2("Items"), _paragraph(ITEMS)], _item_panels(), 2),
@@ -452,11 +397,7 @@ def validated(comparison: Comparison, address: Address) -> str:
 
 
 def read_back(text: str) -> internal.ReportViewspec:
-    """A spec as wandb-workspaces loads it, every block and panel in its own type.
-
-    Raises:
-        pydantic.ValidationError: it is no spec.
-    """
+    """A spec as wandb-workspaces loads it, every block and panel in its own type."""
     model = internal.ReportViewspec.model_validate_json(text)
     for block in model.spec.blocks:
         for child in getattr(block, "children", ()):
