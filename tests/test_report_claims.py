@@ -11,7 +11,7 @@ from handan.report.comparison import read_comparison
 from handan.report.confounds import confounds
 from handan.report.formatting import MINUS
 from handan.report.summary import along_training, summary
-from handan.report.verdicts import SLOPE_BOUND, Slope, claims, judged, missing
+from handan.report.verdicts import SLOPE_BOUND, claims, judged, missing
 
 ARMS = ("cold", "base", "teacher", "sft", "grpo", "sft_own")
 
@@ -141,7 +141,7 @@ def test_no_slope_is_said_to_be_more_than_its_interval():
     seen = set()
     for _ in range(500):
         b, half = generator.normal(1, 0.2), generator.uniform(0.005, 0.4)
-        label, tone, statement = judged(Slope(b, b - half, b + half, True), (1.9, 2.1))
+        label, tone, statement = judged((b - half, b + half), (1.9, 2.1))
         seen.add(tone)
         near = b - half > 1 - SLOPE_BOUND and b + half < 1 + SLOPE_BOUND
         holds_one = b - half <= 1 <= b + half

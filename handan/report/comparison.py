@@ -156,33 +156,30 @@ def relate(arms: Sequence[Arm]) -> list[Arm]:
     """The arms of a group with base, teacher and kind, in the order of ``KINDS``."""
     by_weights = {arm.fingerprint: arm for arm in reversed(arms) if arm.fingerprint}
 
-    def found(weights: str | None, seeker: Arm) -> Arm | None:
+    def found(weights: str | None, seeker: Arm) -> str | None:
         arm = by_weights.get(weights or "")
-        return None if arm is None or arm.name == seeker.name else arm
+        return None if arm is None or arm.name == seeker.name else arm.name
 
+    by_name = {arm.name: arm for arm in arms}
     base_of = {arm.name: found(arm.started_from, arm) for arm in arms}
     teacher_of = {arm.name: found(arm.taught_by.get("model_fingerprint"), arm) for arm in arms}
-    taught = [(arm, teacher) for arm in arms if (teacher := teacher_of[arm.name])]
-    controls = {arm.name for arm, teacher in taught if same_start(arm, teacher)}
-    bases = {base.name for base in base_of.values() if base}
-    teachers = {teacher.name for arm, teacher in taught if arm.name not in controls}
+    taught = {arm: teacher for arm, teacher in teacher_of.items() if teacher}
+    controls = {
+        arm for arm, teacher in taught.items() if same_start(by_name[arm], by_name[teacher])
+    }
+    teachers = {teacher for arm, teacher in taught.items() if arm not in controls}
 
     def kind(arm: Arm) -> str:
         if arm.method and (arm.teacher_said or arm.training.get("traces")):
             return "control" if arm.name in controls else "student"
-        if arm.name in bases and not arm.method:
+        if arm.name in base_of.values() and not arm.method:
             return "base"
         if arm.name in teachers:
             return "teacher"
         return "trained" if arm.method else "model"
 
-    def named(arm: Arm | None) -> str | None:
-        return None if arm is None else arm.name
-
     related = [
-        replace(
-            arm, base=named(base_of[arm.name]), teacher=named(teacher_of[arm.name]), kind=kind(arm)
-        )
+        replace(arm, base=base_of[arm.name], teacher=teacher_of[arm.name], kind=kind(arm))
         for arm in arms
     ]
     return sorted(related, key=lambda arm: list(KINDS).index(arm.kind))
@@ -287,8 +284,8 @@ class Group:
         self, model: str | None, source: str = "human"
     ) -> tuple[float | None, Sequence[float] | None]:
         """Mean r of a model over its human or analytic tasks, and its interval."""
-        figures = self.figures(model) or {}
         key = "mean_r_loglog" if source == "human" else "mean_r_loglog_analytic"
+        figures = self.figures(model) or {}
         return figures.get(key), figures.get(f"{key}_ci")
 
     def ceiling(self) -> float | None:
@@ -300,14 +297,11 @@ class Group:
 
     def task_figure(self, task: str, column: str) -> float | None:
         """A figure that belongs to the task, so that the first arm which knows it will do."""
-        for arm in self.arms:
-            figures = self.of_tasks(arm.name).get(task)
-            if figures and figures[column] is not None:
-                return float(figures[column])
-        return None
+        rows = (self.of_tasks(arm.name).get(task, {}) for arm in self.arms)
+        known = (row[column] for row in rows if row and row[column] is not None)
+        return next(map(float, known), None)
 
     def arm(self, wanted: str | None) -> Arm:
-        """The arm of a name."""
         return next(arm for arm in self.arms if arm.name == wanted)
 
     def contrast(
@@ -371,29 +365,27 @@ class Comparison:
         Power is that of the main group's items.
         """
         results = [group.result for group in self.groups]
-        groups = [
-            {
-                "comparability": group.conditions,
-                "arms": {
-                    arm.name: {"role": arm.kind, "base": arm.base, "teacher": arm.teacher}
-                    for arm in group.arms
-                },
-            }
-            for group in self.groups
+        study = {
+            name: [row for result in results for row in result["study"][name]]
+            for name in results[0]["study"]
+        }
+        roles = [
+            {arm.name: {"role": arm.kind, "base": arm.base, "teacher": arm.teacher} for arm in arms}
+            for arms in (group.arms for group in self.groups)
         ]
         return {
             "models": {k: v for result in results for k, v in result["models"].items()},
             "contrasts": self.rows("contrasts"),
             "inflation": self.rows("inflation"),
-            "study": {
-                name: [row for result in results for row in result["study"][name]]
-                for name in results[0]["study"]
-            },
+            "study": study,
             "power": results[0]["power"],
             "settings": results[0]["settings"],
             "notes": self.rows("notes"),
             "budgets": self.budget_rows(),
-            "groups": groups,
+            "groups": [
+                {"comparability": group.conditions, "arms": arms}
+                for group, arms in zip(self.groups, roles, strict=True)
+            ],
         }
 
 
@@ -414,10 +406,10 @@ def read_comparison(run_dirs: Sequence[Path], tolerance: float = budgets.TOLERAN
     if not together:
         raise UserError("no evaluated run was named; evaluate one with eval/run.py")
     groups: list[Group] = []
+    seen: dict[str, Arm] = {}
     for of_group in sorted(together.values(), key=len, reverse=True):
         runs = read_runs(of_group, allow_different=False)
         arms = [_read_arm(run_dir, runs.models[run_dir]) for run_dir in of_group]
-        seen = {arm.name: arm for group in groups for arm in group.arms}
         for arm in arms:
             if arm.name in seen:
                 raise UserError(
@@ -426,18 +418,19 @@ def read_comparison(run_dirs: Sequence[Path], tolerance: float = budgets.TOLERAN
                 )
             seen[arm.name] = arm
         groups.append(_group(relate(arms), runs.table, runs.notes))
-    found = {arm.name: _traces_of(arm, trace_runs) for group in groups for arm in group.arms}
+    found = {name: _traces_of(arm, trace_runs) for name, arm in seen.items()}
     known = {name: traces for name, traces in found.items() if traces is not None}
     return Comparison(groups, known, tolerance)
 
 
 def _read_run(run_dir: Path) -> dict[str, Any]:
-    if not (run_dir / "run.json").exists():
+    path = run_dir / "run.json"
+    if not path.exists():
         lack = "holds no run.json" if run_dir.is_dir() else "no such run directory"
         raise UserError(f"{run_dir}: {lack}; name the directory of an evaluated run")
-    run = read_json(run_dir / "run.json")
+    run = read_json(path)
     if not isinstance(run, dict):
-        raise UserError(f"{run_dir / 'run.json'}: expected a JSON object; evaluate the run again")
+        raise UserError(f"{path}: expected a JSON object; evaluate the run again")
     return run
 
 
@@ -473,12 +466,10 @@ def _traces_of(arm: Arm, given: Sequence[Mapping[str, Any]]) -> Mapping[str, Any
     wanted = arm.training.get("traces")
     if not wanted:
         return None
-    place = Path(str(arm.training_config.get("traces", "")))
-    candidates = list(given)
-    for folder in (place.parent, arm.run_dir.parent / place.parent.name):
-        if (folder / "run.json").exists():
-            candidates.append(_read_run(folder).get("traces", {}))
-    return next((traces for traces in candidates if traces.get("traces_sha256") == wanted), None)
+    made = Path(str(arm.training_config.get("traces", ""))).parent
+    folders = [made, arm.run_dir.parent / made.name]
+    beside = [_read_run(of).get("traces", {}) for of in folders if (of / "run.json").exists()]
+    return next((of for of in [*given, *beside] if of.get("traces_sha256") == wanted), None)
 
 
 def course(arm: Arm) -> list[dict[str, Any]]:
@@ -494,24 +485,10 @@ def course(arm: Arm) -> list[dict[str, Any]]:
     return [{**rows[step], "share": share} for step, share in shares.items()]
 
 
-def swept(arm: Arm) -> bool:
-    """Tell whether an arm was measured on its checkpoints, not while it was trained."""
-    return not _measured(arm.metrics) and bool(_measured(arm.sweep))
-
-
-def known_axes(arms: Iterable[Arm]) -> dict[str, str]:
-    """Those of ``AXES`` that every row of every arm's course knows."""
-    rows = [row for arm in arms for row in course(arm)]
-    return {key: label for key, label in AXES.items() if all(key in row for row in rows)}
-
-
 def _with_step(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The numbers of the rows that have a step."""
-    return [
-        {key: value for key, value in row.items() if isinstance(value, (int, float))}
-        for row in rows
-        if isinstance(row.get("step"), (int, float))
-    ]
+    numbers = [{k: v for k, v in row.items() if isinstance(v, (int, float))} for row in rows]
+    return [row for row in numbers if "step" in row]
 
 
 def _measured(rows: Iterable[Mapping[str, Any]]) -> dict[float, dict[str, Any]]:
@@ -521,3 +498,14 @@ def _measured(rows: Iterable[Mapping[str, Any]]) -> dict[float, dict[str, Any]]:
         if any(key.startswith(("alignment/", f"{FULL}alignment/")) for key in row):
             found[row["step"]] = found.get(row["step"], {}) | row
     return found
+
+
+def swept(arm: Arm) -> bool:
+    """Tell whether an arm was measured on its checkpoints, not while it was trained."""
+    return not _measured(arm.metrics) and bool(_measured(arm.sweep))
+
+
+def known_axes(arms: Iterable[Arm]) -> dict[str, str]:
+    """Those of ``AXES`` that every row of every arm's course knows."""
+    rows = [row for arm in arms for row in course(arm)]
+    return {key: label for key, label in AXES.items() if all(key in row for row in rows)}

@@ -12,19 +12,13 @@ from handan.alignment.items import MIN_ACCURACY
 from handan.report.comparison import Comparison, Group, compared_budgets
 from handan.report.formatting import bounds, correlation, listing, name, number, percent
 
-# A task of which more than this share of answers is cut has lengths that are too short.
-CAP_TOLERANCE = 0.01
-# Shares of answers without reasoning further apart than this are another explanation.
-DIRECT_TOLERANCE = 0.1
-# Reliabilities further apart than this attenuate two correlations differently.
-RELIABILITY_TOLERANCE = 0.1
-# A format whose noise-free length follows people this closely explains a high r by itself.
-FORMAT_EXPLAINS = 0.5
-# An arm that lost more than this share of its base's right answers no longer solves the tasks.
-COMPETENCE_LOST = 0.5
+CAP_TOLERANCE = 0.01  # with a larger share of answers cut, lengths of a task are too short
+DIRECT_TOLERANCE = 0.1  # between shares of answers without reasoning
+RELIABILITY_TOLERANCE = 0.1  # further apart they attenuate two correlations differently
+FORMAT_EXPLAINS = 0.5  # r of a format's noise-free length that explains a high r by itself
+COMPETENCE_LOST = 0.5  # with less of its base's right answers an arm no longer solves the tasks
 SMALL_MODEL_PARAMETERS = 1e8
-# .4 - .3 is a little more than .1 in floating point.
-_ROUNDING = 1e-9
+_ROUNDING = 1e-9  # .4 - .3 is a little more than .1 in floating point
 COUNTED = {
     "token_ids": "on generated token ids",
     "usage": "by the server",
@@ -107,19 +101,13 @@ def _noise(group: Group, models: Sequence[str], _: float) -> Checked:
     if not _apart(known.values(), RELIABILITY_TOLERANCE):
         return False, "all arms' lengths repeat equally well", ""
     least, most = (choose(known, key=lambda model: known[model]) for choose in (min, max))
-    finding = (
-        f"the reliability of lengths runs from {correlation(known[least])} ({least}) to "
-        f"{correlation(known[most])} ({most})"
-    )
+    lowest, highest = (f"{correlation(known[model])} ({model})" for model in (least, most))
     meaning = (
         "A model whose lengths vary from sample to sample has a lower r with anything, so a rise "
         "of r after training can be sharpening: the same allocation, carried out with less noise."
     )
-    shown = [
-        f"{model} {correlation(figures['mean_r_loglog'])}"
-        for model in models
-        if (figures := group.figures(group.arm(model).greedy)) is not None
-    ]
+    cold = {model: group.figures(group.arm(model).greedy) for model in models}
+    shown = [f"{of} {correlation(row['mean_r_loglog'])}" for of, row in cold.items() if row]
     if shown:
         meaning += f" At T = 0, where nothing is drawn, mean r is {listing(shown)}."
     left = [
@@ -129,7 +117,7 @@ def _noise(group: Group, models: Sequence[str], _: float) -> Checked:
     ]
     if left:
         meaning += f" What remains of the differences: {listing(left)}."
-    return True, finding, meaning
+    return True, f"the reliability of lengths runs from {lowest} to {highest}", meaning
 
 
 def _format(group: Group, _: Sequence[str], __: float) -> Checked:
@@ -157,13 +145,12 @@ def _competence(group: Group, models: Sequence[str], _: float) -> Checked:
             for task, of in group.of_tasks(arm.name).items()
             if of["cost_source"] == "human" and of["r_loglog_ci"] and of["r_loglog_ci"][0] > 0
         ]
-        if above and len(accuracy) == 2:
-            own, before = accuracy.values()
-            if own < COMPETENCE_LOST * before:
-                found.append(
-                    f"{arm.name} answers {percent(own)} of the human items rightly, its base "
-                    f"{percent(before)}, and still has r = {listing(above)}"
-                )
+        own, before = accuracy.get(arm.name), accuracy.get(arm.base or "")
+        if above and own is not None and before is not None and own < COMPETENCE_LOST * before:
+            found.append(
+                f"{arm.name} answers {percent(own)} of the human items rightly, its base "
+                f"{percent(before)}, and still has r = {listing(above)}"
+            )
     meaning = (
         "Human-like lengths can be had without right answers: r alone does not show that the "
         f"reasoning works. A task with fewer than {percent(MIN_ACCURACY)} right answers is in no "
@@ -173,22 +160,16 @@ def _competence(group: Group, models: Sequence[str], _: float) -> Checked:
 
 
 def _cap(group: Group, models: Sequence[str], _: float) -> Checked:
+    known = [(model, *of_task) for model in models for of_task in group.of_tasks(model).items()]
     rates = [
-        (rate, model, task)
-        for model in models
-        for task, figures in group.of_tasks(model).items()
-        if (rate := figures["cap_rate"]) is not None
+        (of["cap_rate"], model, task) for model, task, of in known if of["cap_rate"] is not None
     ]
     if not rates:
         return True, "unknown: no status is recorded, so a cap may have cut r", ""
-    over = [
-        f"{model} {percent(rate)} on {name(task)}"
-        for rate, model, task in rates
-        if rate > CAP_TOLERANCE
-    ]
+    highest, _, _ = max(rates)
+    over = [f"{of} {percent(rate)} on {name(on)}" for rate, of, on in rates if rate > CAP_TOLERANCE]
     if not over:
-        highest = percent(max(rate for rate, _, _ in rates))
-        return False, f"at most {highest} of any arm's answers on a task", ""
+        return False, f"at most {percent(highest)} of any arm's answers on a task", ""
     cap = group.conditions.get("max_new_tokens", "unknown")
     return (
         True,
@@ -223,17 +204,17 @@ def _budget(group: Group, models: Sequence[str], tolerance: float) -> Checked:
     differences = []
     for row in rows:
         apart, unknown = [], []
-        for of_measure in row["measures"]:
-            what = budgets.MEASURES[of_measure["measure"]].removesuffix(" (with the teacher's)")
+        for measure in row["measures"]:
+            what = budgets.MEASURES[measure["measure"]].removesuffix(" (with the teacher's)")
             # The memory that a training needed changes nothing of what it learns.
-            if of_measure["measure"] == "peak_memory_gib" or of_measure["within"]:
+            if measure["measure"] == "peak_memory_gib" or measure["within"]:
                 continue
-            if of_measure["within"] is None:
+            if measure["within"] is None:
                 unknown.append(what)
-            elif of_measure["ratio"] is None:
+            elif measure["ratio"] is None:
                 apart.append(f"{what} where {row['b']} had none")
             else:
-                apart.append(f"{number(of_measure['ratio'], 2)} times the {what}")
+                apart.append(f"{number(measure['ratio'], 2)} times the {what}")
         if apart:
             but = f" ({listing(unknown)} unknown)" if unknown else ""
             differences.append(f"{row['a']} had {listing(apart)} of {row['b']}{but}")
@@ -266,8 +247,6 @@ def _counting(group: Group, models: Sequence[str], _: float) -> Checked:
         for model, found in ways.items()
         if any(ways.values()) and found != {"token_ids"}
     ]
-    if not other and not whole:
-        return False, "all on the token ids inside the reasoning span", ""
     findings, meaning = [], ""
     if other:
         findings.append(f"not on generated token ids: {listing(other)}")
@@ -277,15 +256,14 @@ def _counting(group: Group, models: Sequence[str], _: float) -> Checked:
             "difference is far larger. "
         )
     if whole:
-        findings.append(
-            f"the cost of {listing(whole)} is the whole response, because there is no reasoning "
-            "span"
-        )
+        response = "the whole response, because there is no reasoning span"
+        findings.append(f"the cost of {listing(whole)} is {response}")
         meaning += (
             "An answer's length need not mean what thinking does. 'handan compare --cost_rule' "
             "counts all arms by one rule."
         )
-    return True, "; ".join(findings), meaning
+    clear = "all on the token ids inside the reasoning span"
+    return bool(findings), "; ".join(findings) or clear, meaning
 
 
 def _repetition(group: Group, models: Sequence[str], _: float) -> Checked:

@@ -112,12 +112,10 @@ def _names(line: bytes, path: Path, number: int) -> tuple[str, str, int, int | N
     head = _HEAD.search(line)
     if head and head[0].isascii():
         step = _STEP.search(line, 0, head.start())
-        task, item = head[1].decode(), head[2].decode()
-        return task, item, int(head[3]), int(step[1]) if step else None
+        return head[1].decode(), head[2].decode(), int(head[3]), int(step[1]) if step else None
     row = _decode(line, path, number)
-    names = row.get("task"), row.get("item"), row.get("sample"), row.get("step")
-    match names:
-        case (str(task), str(item), int(sample), int() | None as own_step):
+    match [row.get(key) for key in ("task", "item", "sample", "step")]:
+        case [str(task), str(item), int(sample), int() | None as own_step]:
             return task, item, sample, own_step
     return None
 
@@ -215,23 +213,20 @@ class Traces(NamedTuple):
     @property
     def rule(self) -> str:
         """Say which responses these are, and how many of how many."""
-        text = (
-            f"Here are response {SAMPLE} and the response at T = 0 of every arm's final "
-            f"evaluation, and response {SAMPLE} at up to {MAX_STEPS} measured steps of its "
-            "training, whatever they say: "
-        )
         stored = sum(len(item.responses) for item in self.shown)
         if stored == self.num_responses:
-            text += f"all {stored:,} of them, on {self.num_items:,} items. "
+            share = f"all {stored:,} of them, on {self.num_items:,} items. "
         else:
-            text += (
+            share = (
                 f"{stored:,} of {self.num_responses:,}, on {len(self.shown):,} of "
                 f"{self.num_items:,} items, as there is no room for more; the items are spread "
                 "evenly over the order of people's time in each task, the same for all arms. "
             )
         return (
-            f"{text}Of thinking or an answer with more than {MAX_CHARACTERS:,} characters the "
-            f"first {BEGINNING:,} and the last {END} are kept."
+            f"Here are response {SAMPLE} and the response at T = 0 of every arm's final "
+            f"evaluation, and response {SAMPLE} at up to {MAX_STEPS} measured steps of its "
+            f"training, whatever they say: {share}Of thinking or an answer with more than "
+            f"{MAX_CHARACTERS:,} characters the first {BEGINNING:,} and the last {END} are kept."
         )
 
 
@@ -264,9 +259,9 @@ def spread_order(num_items: int) -> list[int]:
 
     The last, the median, the first, and then what is in the middle of the widest gaps.
     """
-    ends = [num_items - 1, (num_items - 1) // 2, 0]
-    order = dict.fromkeys(place for place in ends if 0 <= place < num_items)
-    gaps = [(0, (num_items - 1) // 2), ((num_items - 1) // 2, num_items - 1)]
+    last, median = num_items - 1, (num_items - 1) // 2
+    order = dict.fromkeys(place for place in (last, median, 0) if 0 <= place < num_items)
+    gaps = [(0, median), (median, last)]
     for low, high in gaps:
         middle = (low + high) // 2
         if high - low > 1:
@@ -332,13 +327,11 @@ def _questions(comparison: Comparison, keys: set[Key]) -> dict[Key, tuple[str | 
         if len(out) < len(keys):
             for row in rows_of(arm.run_dir / "items.jsonl"):
                 key = (str(row.get("task")), str(row.get("item")))
+                texts = (row.get("question"), row.get("answer"))
+                question, answer = (None if text is None else bounded(text) for text in texts)
                 if key in keys:
-                    out.setdefault(key, (_text(row.get("question")), _text(row.get("answer"))))
+                    out.setdefault(key, (question, answer))
     return dict.fromkeys(keys, (None, None)) | out
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else bounded(value)
 
 
 def browser_data(
@@ -402,11 +395,10 @@ def _task(comparison: Comparison, task: str) -> dict[str, Any]:
         for arm in group.arms
     ]
     known = next((sampled for sampled, _ in costs if sampled is not None), None)
+    spent = [[finite_or_none(of.mean_tokens.mean()) if of else None for of in two] for two in costs]
     return {
         "name": plain(task),
         "source": known.cost_source if known else None,
         "demand": finite_or_none(known.difficulty.mean()) if known else None,
-        "means": [
-            [finite_or_none(of.mean_tokens.mean()) if of else None for of in both] for both in costs
-        ],
+        "means": spent,
     }

@@ -37,12 +37,9 @@ from handan.report.formatting import sentence as capital
 NOT_TESTABLE = "not testable here"
 NO_VERDICT = "no verdict"
 MIN_RISE, MIN_LEVEL, MIN_ROOM, MIN_RATIO = 0.1, 0.1, 0.15, 1.5
-# A slope shown to be within this of 1 is that of a constant multiple.
-SLOPE_BOUND = 0.1
-# A comparison should find what is there four times in five.
-USUAL_POWER = 0.80
-# .4 - .3 is a little less than .1 in floating point.
-_ROUNDING = 1e-9
+SLOPE_BOUND = 0.1  # a slope shown to be within this of 1 is that of a constant multiple
+USUAL_POWER = 0.80  # a comparison should find what is there four times in five
+_ROUNDING = 1e-9  # .4 - .3 is a little less than .1 in floating point
 
 
 @dataclass(frozen=True)
@@ -50,8 +47,7 @@ class Requirement:
     """A condition on the models of a claim, without which it can come neither true nor false.
 
     Measures: ``r``, mean alignment of a; ``difference``, that of a less that of b; ``room``, the
-    human ceiling less the alignment of a; ``ratio``, tokens of a / those of b. The estimate itself
-    is compared with ``at_least``; its interval is said beside it.
+    human ceiling less the alignment of a; ``ratio``, tokens of a / those of b.
     """
 
     measure: str
@@ -270,16 +266,15 @@ class Missing(NamedTuple):
 def missing(group: Group) -> list[Missing]:
     """The questions of the paper that no arm of the group speaks to, in their order."""
     found = {claim.about for claim in claims(group)}
+    bases = sorted({arm.base for arm in group.arms if arm.base and arm.kind != "teacher"})
     unanswered = []
     for about, question in QUESTIONS.items():
         if about in found or not question.without_arm:
             continue
         arms = [arm for arm in group.arms if arm.kind == question.kind]
         teachers = sorted({arm.teacher_said for arm in arms if arm.teacher_said})
-        bases = sorted({arm.base for arm in group.arms if arm.base and arm.kind != "teacher"})
         known = arms and (teachers or about != "teacher")
-        text = question.without_other if known else question.without_arm
-        answer = text.format(
+        answer = (question.without_other if known else question.without_arm).format(
             arms=listing([arm.name for arm in arms]),
             teachers=listing(teachers),
             bases=listing(bases) or "the base of a student",
@@ -322,11 +317,10 @@ def _tested(group: Group, claim: Claim) -> Claim:
 
 def _mean_ratio(group: Group, a: str, b: str) -> Figure:
     """With sampling, or at T = 0 where there is nothing else."""
-    arms = group.arm(a), group.arm(b)
-    for fit in (_fit(group, a, b), _fit(group, *(arm.greedy for arm in arms))):
-        if fit is not None:
-            return Figure(fit["geometric_mean_ratio"], *(fit["geometric_mean_ratio_ci"] or ()))
-    return Figure(None)
+    fit = _fit(group, a, b) or _fit(group, group.arm(a).greedy, group.arm(b).greedy)
+    if fit is None:
+        return Figure(None)
+    return Figure(fit["geometric_mean_ratio"], *(fit["geometric_mean_ratio_ci"] or ()))
 
 
 def _teacher(group: Group, arm: Arm) -> Claim | None:
@@ -532,15 +526,6 @@ def _power(tasks: Sequence[Mapping[str, Any]], verdict: Verdict) -> str | None:
     return f"Power: with these {sum(sizes)} items, {' and '.join(parts)}." if parts else None
 
 
-class Slope(NamedTuple):
-    """The slope b of a fit that is judged: corrected for the base's noise where that is known."""
-
-    b: float
-    low: float
-    high: float
-    corrected: bool
-
-
 def _multiplier(group: Group, arm: Arm) -> Claim | None:
     """Judge the 'linear inflation law' for an arm: with sampling, and whether T = 0 differs.
 
@@ -550,13 +535,14 @@ def _multiplier(group: Group, arm: Arm) -> Claim | None:
     base = group.arm(arm.base)
     warm, cold = _law(group, arm.name, base.name), _law(group, arm.greedy, base.greedy)
     # A slope that is not corrected for the noise of samples is flattened by it.
-    first_cold = cold is not None and (warm is None or not slope_of(warm).corrected)
+    first_cold = cold is not None and (warm is None or slope_of(warm) is warm)
     fit, other = (cold, warm) if first_cold else (warm, cold)
     if fit is None:
         return None
-    slope = slope_of(fit)
-    label, tone, statement = judged(slope, fit["geometric_mean_ratio_ci"])
-    places = ("at T = 0", "with sampling") if first_cold else ("with sampling", "at T = 0")
+    slope, effect = slope_of(fit), _figures(fit)
+    label, tone, statement = judged(slope["b_ci"], fit["geometric_mean_ratio_ci"])
+    warmly, coldly = "with sampling", "at T = 0"
+    place, other_place = (coldly, warmly) if first_cold else (warmly, coldly)
     departs = number(float(np.exp(fit["residual_sd"])), 2)
     note = f"Single items depart from the line by a factor of about {departs}"
     if fit["noise_sd"] is not None:
@@ -568,18 +554,19 @@ def _multiplier(group: Group, arm: Arm) -> Claim | None:
             f"interval of b leaves: {fit['law']}."
         )
     if other is not None:
-        otherwise = judged(slope_of(other), other["geometric_mean_ratio_ci"])[0]
-        label += f"; {places[1]}: {otherwise}" if otherwise != label else ""
-        notes.append(f"{capital(places[1])}, {_figures(other)}.")
+        otherwise = judged(slope_of(other)["b_ci"], other["geometric_mean_ratio_ci"])[0]
+        label += f"; {other_place}: {otherwise}" if otherwise != label else ""
+        notes.append(f"{capital(other_place)}, {_figures(other)}.")
     confounds = applying(group, (fit["student"], fit["base"]), OF_LENGTHS)
-    if not first_cold and not slope.corrected:
+    if not first_cold and slope is fit:
         text = "it flattens b, and one response an item does not tell by how much"
         confounds.append(Confound("Sampling noise", True, text, key="noise"))
-    wide, most = slope.high - slope.low, 2 * SLOPE_BOUND
+    wide, most = slope["b_ci"][1] - slope["b_ci"][0], 2 * SLOPE_BOUND
     power = (
         f"Precision: the interval of b is {correlation(wide)} wide; only one narrower than "
         f"{correlation(most, 1)} could show a constant multiple."
     )
+    num_items = fit["n"]
     return Claim(
         about="multiplier",
         question=QUESTIONS["multiplier"].text,
@@ -587,12 +574,11 @@ def _multiplier(group: Group, arm: Arm) -> Claim | None:
         label=label,
         tone=tone,
         statement=capital(statement.format(a=arm.noun)),
-        evidence=f"{places[0]}, {_figures(fit)}, where k is the mean ratio of tokens, "
-        f"n = {fit['n']} items",
+        evidence=f"{place}, {effect}, where k is the mean ratio of tokens, n = {num_items} items",
         notes=notes,
         arms=(arm.name, base.name),
-        effect=_figures(fit),
-        num_items=fit["n"],
+        effect=effect,
+        num_items=num_items,
         power=power if wide >= most else None,
         confounds=confounds,
     )
@@ -611,29 +597,26 @@ def _law(group: Group, student: str | None, base: str | None) -> Mapping[str, An
     return fit if known else None
 
 
-def slope_of(fit: Mapping[str, Any]) -> Slope:
-    """The slope of a fit of ``handan.alignment.inflation`` that has an interval."""
-    corrected = fit["corrected"]["b_ci"] is not None
-    chosen = fit["corrected"] if corrected else fit
-    return Slope(chosen["b"], *chosen["b_ci"], corrected)
+def slope_of(fit: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is judged of a fit: corrected for the base's noise where that is known."""
+    return fit if fit["corrected"]["b_ci"] is None else fit["corrected"]
 
 
-def judged(slope: Slope, ratio: Sequence[float] | None) -> tuple[str, str, str]:
+def judged(slope: Sequence[float], ratio: Sequence[float] | None) -> tuple[str, str, str]:
     """Label, tone and statement, with a place for the arm, as far as the intervals allow."""
-    bound = correlation(SLOPE_BOUND, 1)
-    if _near_one((slope.low, slope.high)):
-        label = f"yes, b is within ±{bound} of 1"
-        label += "" if slope.low <= 1 <= slope.high else ", but is not 1"
+    bound, (low, high) = correlation(SLOPE_BOUND, 1), slope
+    if _near_one(slope):
+        label = f"yes, b is within ±{bound} of 1{'' if low <= 1 <= high else ', but is not 1'}"
         statement = f"{{a}} is a constant multiple of its base, to within ±{bound} of the slope"
         if ratio is not None and _near_one(ratio):
             same = f"{statement}, and writes about as much as its base."
             return f"{label}, and so is k", "same", same
         return label, "same", f"{statement}."
-    if slope.low <= 1 <= slope.high:
+    if low <= 1 <= high:
         statement = "These items do not tell whether {a} is a constant multiple of its base."
         return "no evidence either way", "open", statement
     statement = "{a} is no constant multiple of its base: where its base writes more, the factor "
-    if slope.high < 1:
+    if high < 1:
         return "no, b below 1", "lower", f"{statement}is smaller."
     return "no, b above 1", "higher", f"{statement}is larger."
 
@@ -644,6 +627,6 @@ def _near_one(interval: Sequence[float]) -> bool:
 
 def _figures(fit: Mapping[str, Any]) -> str:
     slope, ratio = slope_of(fit), fit["geometric_mean_ratio_ci"]
-    text = f"b = {estimate(slope.b, (slope.low, slope.high))}, "
-    text += f"k = {number(fit['geometric_mean_ratio'], 2)}"
-    return text if ratio is None else f"{text} [{number(ratio[0], 2)}, {number(ratio[1], 2)}]"
+    k = number(fit["geometric_mean_ratio"], 2)
+    between = "" if ratio is None else f" [{number(ratio[0], 2)}, {number(ratio[1], 2)}]"
+    return f"b = {estimate(slope['b'], slope['b_ci'])}, k = {k}{between}"

@@ -1,7 +1,7 @@
 """``handan report --wandb``: the runs as a report in Weights & Biases, or its spec offline."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -119,8 +119,7 @@ def tracked_arms(comparison: Comparison, address: Address) -> list[TrackedArm]:
     An arm is found by the id that run.json has of its run, or else by the run's name. A trained
     arm without either is looked for by its name in the configs of runs.
     """
-    found = []
-    every_look = looks(comparison.arms)
+    found, every_look = [], looks(comparison.arms)
     for place, arm in enumerate(arm for arm in comparison.arms if arm.training):
         recorded = arm.training.get("wandb")
         run: dict[str, Any] = recorded if isinstance(recorded, dict) else {}
@@ -175,34 +174,70 @@ def line_plot(
     )
 
 
+def _courses(comparison: Comparison, runs: list[TrackedArm], placed: bool) -> Iterator[Any]:
+    """Everything that W&B draws: words, panels, and in how many columns they stand."""
+    group, names = comparison.main, logged(runs)
+    courses = {of.curve: of.heading for of in CURVES if of.unit in (SHARE, TOKENS)}
+    inflation = {of.curve: of.heading for of in PAIRS if of.curve}
+    by_step, laws = (
+        [line_plot(runs, key, title) for key, title in titles.items() if key in names]
+        for titles in (courses, inflation)
+    )
+    multipliers = [
+        f"{claim.between}: {claim.label}. {claim.statement} {sentence(claim.evidence)}."
+        for of in comparison.groups
+        for claim in claims(of)
+        if claim.about == "multiplier"
+    ]
+    law = wr.H2("Is it the start times a constant?")
+    parts: list[tuple[list, list[Panel], int]] = [
+        ([_how_to_read(group, runs)], _alignment_panels(group, runs), 2),
+        ([wr.H2("Accuracy, length, and how responses end")], by_step, 3),
+        ([law, *_bullets(multipliers)], laws, 2),
+        ([wr.H2("Task by task")], _task_panels(group, runs), 3),
+        ([wr.H2("Before and after"), _paragraph(SLOPES)], _before_and_after_panels(runs), 3),
+        ([wr.H2("Items"), _paragraph(ITEMS)], _item_panels(), 2),
+    ]
+    for words, panels, columns in parts:
+        if panels:
+            yield from (*words, _grid(runs, panels, columns, placed))
+
+
+def _how_to_read(group: Group, runs: Sequence[TrackedArm]) -> wr.P:
+    """Explain the lines, and give the values beside them, which W&B's line plots cannot hold."""
+    asked = sorted({count for run in runs if (count := num_probed_items(run.arm)) is not None})
+    items = f", n = {listing(list(map(str, asked)))} items" if asked else ""
+    parts = []
+    if (ceiling := group.ceiling()) is not None:
+        parts.append(f"human ceiling {correlation(ceiling)}")
+    for arm in group.arms:
+        r, interval = group.mean_r(arm.name)
+        if arm.kind in ("base", "teacher") and r is not None:
+            parts.append(f"{arm.noun} {estimate(r, interval)}")
+    shown = f" For comparison, from the final evaluation: {listing(parts)}." if parts else ""
+    return _paragraph(HOW_TO_READ.format(items=items) + shown)
+
+
 def _alignment_panels(group: Group, runs: Sequence[TrackedArm]) -> list[Panel]:
     """Mean r on every axis that was logged, and that of the full suite, if it was measured."""
     names = logged(runs)
     ceiling = f"mean r with people's time; ceiling {correlation(group.ceiling())}"
-    panels = [
-        line_plot(runs, MEAN_R, f"Mean r by {words}", x, ceiling)
-        for x, words in AXES.items()
-        if x == STEP or x in names
-    ]
+    axes = {x: words for x, words in AXES.items() if x == STEP or x in names}
+    panels = [line_plot(runs, MEAN_R, f"Mean r by {axes[x]}", x, ceiling) for x in axes]
     if FULL + MEAN_R in names:
         panels.append(line_plot(runs, FULL + MEAN_R, "Mean r, full suite", title_y=ceiling))
     return panels
 
 
-def _by_step(runs: Sequence[TrackedArm], titles: Mapping[str, str]) -> list[Panel]:
-    names = logged(runs)
-    return [line_plot(runs, metric, text) for metric, text in titles.items() if metric in names]
-
-
 def _task_panels(group: Group, runs: Sequence[TrackedArm]) -> list[Panel]:
     """r of every probed task by training step, with the ceiling where the task is known."""
     start, end = BY_KEY["r_loglog"].task_curve.split("{task}")
-    names = [key for key in logged(runs) if key.startswith(start) and key.endswith(end)]
-    tasks = {metric: metric.removeprefix(start).removesuffix(end) for metric in sorted(names)}
-    ceilings = {task: correlation(group.task_figure(task, "ceiling")) for task in tasks.values()}
+    names = sorted(key for key in logged(runs) if key.startswith(start) and key.endswith(end))
+    tasks = [metric.removeprefix(start).removesuffix(end) for metric in names]
+    axes = [f"r; ceiling {correlation(group.task_figure(task, 'ceiling'))}" for task in tasks]
     return [
-        line_plot(runs, metric, name(task), title_y=f"r; ceiling {ceilings[task]}")
-        for metric, task in tasks.items()
+        line_plot(runs, metric, name(task), title_y=axis)
+        for metric, task, axis in zip(names, tasks, axes, strict=True)
     ]
 
 
@@ -246,11 +281,22 @@ def _grid(runs: Sequence[TrackedArm], panels: list[Panel], columns: int, placed:
         panel.layout = wr.Layout(x=width * column, y=height * row, w=width, h=height)
         # Random otherwise, and the same report would be another one each time.
         panel._id = f"panel-{place}"
-    return wr.PanelGrid(
-        runsets=[run.run_set(placed) for run in runs],
-        panels=panels,
-        custom_run_colors={run.run_id: run.colour for run in runs if run.run_id},
-    )
+    colours = {run.run_id: run.colour for run in runs if run.run_id}
+    run_sets = [run.run_set(placed) for run in runs]
+    return wr.PanelGrid(runsets=run_sets, panels=panels, custom_run_colors=colours)
+
+
+def _which_runs(comparison: Comparison, runs: Sequence[TrackedArm]) -> Iterator[str]:
+    """Say which arm is which run, and which arms are numbers only."""
+    ways = {"name": "run id", "displayName": "run name", "arm": "the config value 'arm'"}
+    for run in runs:
+        _, key, value = run.asked
+        place = f"{run.address.entity}/{run.address.project}"
+        yield f"{run.arm.name} ({run.arm.role}): found by {ways[key]} = {value} in {place}"
+    with_run = [run.arm.name for run in runs]
+    for arm in comparison.arms:
+        if arm.name not in with_run:
+            yield f"{arm.name} ({arm.role}): no W&B run; in the text and the tables only"
 
 
 def _paragraph(text: str) -> wr.P:
@@ -274,36 +320,6 @@ def _verdicts(group: Group) -> Iterator[Any]:
         yield _paragraph(claim.statement)
         yield _paragraph(f"{sentence(claim.evidence)}.")
         yield from _bullets(text for text in more if text)
-
-
-def _which_runs(comparison: Comparison, runs: Sequence[TrackedArm]) -> Iterator[str]:
-    """Say which arm is which run, and which arms are numbers only."""
-    ways = {"name": "run id", "displayName": "run name", "arm": "the config value 'arm'"}
-    for run in runs:
-        _, key, value = run.asked
-        yield (
-            f"{run.arm.name} ({run.arm.role}): found by {ways[key]} = {value} in "
-            f"{run.address.entity}/{run.address.project}"
-        )
-    with_run = [run.arm.name for run in runs]
-    for arm in comparison.arms:
-        if arm.name not in with_run:
-            yield f"{arm.name} ({arm.role}): no W&B run; in the text and the tables only"
-
-
-def _how_to_read(group: Group, runs: Sequence[TrackedArm]) -> wr.P:
-    """Explain the lines, and give the values beside them, which W&B's line plots cannot hold."""
-    asked = sorted({count for run in runs if (count := num_probed_items(run.arm)) is not None})
-    items = f", n = {listing(list(map(str, asked)))} items" if asked else ""
-    parts = []
-    if (ceiling := group.ceiling()) is not None:
-        parts.append(f"human ceiling {correlation(ceiling)}")
-    for arm in group.arms:
-        r, interval = group.mean_r(arm.name)
-        if arm.kind in ("base", "teacher") and r is not None:
-            parts.append(f"{arm.noun} {estimate(r, interval)}")
-    shown = f" For comparison, from the final evaluation: {listing(parts)}." if parts else ""
-    return _paragraph(HOW_TO_READ.format(items=items) + shown)
 
 
 def report_of(comparison: Comparison, address: Address, placed: bool) -> wr.Report:
@@ -351,31 +367,6 @@ def report_of(comparison: Comparison, address: Address, placed: bool) -> wr.Repo
     )
 
 
-def _courses(comparison: Comparison, runs: list[TrackedArm], placed: bool) -> Iterator[Any]:
-    """Everything that W&B draws: words, panels, and in how many columns they stand."""
-    courses = {of.curve: of.heading for of in CURVES if of.unit in (SHARE, TOKENS)}
-    inflation = {of.curve: of.heading for of in PAIRS if of.curve}
-    group = comparison.main
-    laws = [
-        f"{claim.between}: {claim.label}. {claim.statement} {sentence(claim.evidence)}."
-        for of in comparison.groups
-        for claim in claims(of)
-        if claim.about == "multiplier"
-    ]
-    title = wr.H2("Is it the start times a constant?")
-    parts: list[tuple[list, list[Panel], int]] = [
-        ([_how_to_read(group, runs)], _alignment_panels(group, runs), 2),
-        ([wr.H2("Accuracy, length, and how responses end")], _by_step(runs, courses), 3),
-        ([title, *_bullets(laws)], _by_step(runs, inflation), 2),
-        ([wr.H2("Task by task")], _task_panels(group, runs), 3),
-        ([wr.H2("Before and after"), _paragraph(SLOPES)], _before_and_after_panels(runs), 3),
-        ([wr.H2("Items"), _paragraph(ITEMS)], _item_panels(), 2),
-    ]
-    for words, panels, columns in parts:
-        if panels:
-            yield from (*words, _grid(runs, panels, columns, placed))
-
-
 def validated(comparison: Comparison, address: Address) -> str:
     """The spec as JSON, made without network; wandb-workspaces reads it back as it was.
 
@@ -383,13 +374,11 @@ def validated(comparison: Comparison, address: Address) -> str:
     has names of projects, and W&B's internal numbers for them only once the report is saved.
     """
     model = report_of(comparison, address, placed=False)._to_model()
-    places = {
-        run.run_set(placed=False)._id: run.project() for run in tracked_arms(comparison, address)
-    }
-    for block in model.spec.blocks:
-        if isinstance(block, internal.PanelGrid):
-            for run_set in block.metadata.run_sets:
-                run_set.project = places[run_set.id]
+    runs = tracked_arms(comparison, address)
+    places = {run.run_set(placed=False)._id: run.project() for run in runs}
+    grids = [block for block in model.spec.blocks if isinstance(block, internal.PanelGrid)]
+    for run_set in (run_set for grid in grids for run_set in grid.metadata.run_sets):
+        run_set.project = places[run_set.id]
     text = model.model_dump_json(by_alias=True, exclude_none=True, indent=1)
     if read_back(text) != model:
         raise RuntimeError("wandb-workspaces does not read back the spec that it wrote")
