@@ -362,7 +362,7 @@ def test_unequal_budgets_are_named_at_that_pair(tmp_path):
 
 
 def questions(study):
-    return {claim.question: claim.answered_by for claim in missing(study.main)}
+    return dict(missing(study.main))
 
 
 def test_nothing_is_missing_where_every_arm_was_evaluated(tmp_path):
@@ -426,9 +426,9 @@ def course_text(folder, *means, half=0.1, **more):
         metrics=metrics,
         training=trained("grpo"),
     )
-    (moved,) = along_training(read_comparison([run]).main.arms)
-    assert moved.arm == "arm"
-    return moved.text.replace("\N{NO-BREAK SPACE}", " ")
+    ((arm, text),) = along_training(read_comparison([run]).main.arms)
+    assert arm == "arm"
+    return text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_a_rise_needs_intervals_that_do_not_overlap(tmp_path):
@@ -456,8 +456,8 @@ def test_a_course_without_intervals_shows_no_change(tmp_path):
     metrics = [{"step": step, "alignment/mean_r_loglog": r} for step, r in ((0, 0.1), (5, 0.9))]
     rows = cost_rows("arm", 0.5, num_items=10, greedy=False)
     run = write_run(tmp_path / "arm", rows, metrics=metrics, training=trained("grpo"))
-    (moved,) = along_training(read_comparison([run]).main.arms)
-    assert "without intervals that shows no change" in moved.text
+    ((_, text),) = along_training(read_comparison([run]).main.arms)
+    assert "without intervals that shows no change" in text
 
 
 def test_the_time_spent_measuring_is_told(tmp_path):

@@ -7,6 +7,7 @@ verdicts from intervals.
 import argparse
 import importlib.util
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -77,7 +78,8 @@ def write_report(comparison: Comparison, runs: Sequence[Path], output: Path) -> 
     alignment = output.with_name("alignment.json")
     if alignment.parent.resolve() in [run.resolve() for run in runs]:
         raise UserError(f"{output}: would replace a run's own alignment.json; write it elsewhere")
-    command = page.report_command(runs, output, comparison.tolerance)
+    words = ["handan", "report", *map(str, runs), "--output", str(output)]
+    command = shlex.join([*words, "--budget_tolerance", f"{comparison.tolerance:g}"])
     if output.suffix == ".md":
         text = page.render_markdown(comparison, output.parent, command)
     else:

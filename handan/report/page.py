@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,12 +26,6 @@ from handan.report.verdicts import claims, missing
 
 FOLDER = Path(__file__).with_name("templates")
 FIGURES = "report_figures"  # the folder of the figures, beside the report
-
-
-def report_command(runs: Sequence[Path], output: Path, tolerance: float) -> str:
-    """The command that makes this page."""
-    words = ["handan", "report", *map(str, runs), "--output", str(output)]
-    return shlex.join([*words, "--budget_tolerance", f"{tolerance:g}"])
 
 
 def content(comparison: Comparison, command: str) -> dict[str, Any]:

@@ -110,8 +110,12 @@ def detail_table(group: Group, source: str = "human") -> Table:
             r, reliability = figures["r_loglog"], figures["reliability_model"]
             known = r is not None and reliability and reliability > 0
             figures = {**figures, "without_noise": r / reliability**0.5 if known else None}
-            cells = [_measured(of, figures) for of in shown]
-            rows.append(Row([model, name(task), *cells], model, task))
+            cells: list[Cell] = [model, name(task)]
+            for of in shown:
+                text = FORMATS[of.unit](of.value(figures))
+                alone = of.key != "r_loglog"
+                cells.append(text if alone else (text, bounds(of.interval(figures))))
+            rows.append(Row(cells, model, task))
     columns = [Column("Model", "model"), Column("Task", "text")]
     return Table("All figures", [*columns, *map(Column, map(_header, shown))], rows)
 
@@ -119,11 +123,6 @@ def detail_table(group: Group, source: str = "human") -> Table:
 def _header(measure: Measure) -> str:
     """Its label, with a capital unless it begins with a symbol such as r."""
     return measure.label if len(measure.label.split()[0]) == 1 else sentence(measure.label)
-
-
-def _measured(measure: Measure, figures: Mapping[str, Any]) -> Cell:
-    text = FORMATS[measure.unit](measure.value(figures))
-    return (text, bounds(measure.interval(figures))) if measure.key == "r_loglog" else text
 
 
 def analytic_table(group: Group) -> Table:

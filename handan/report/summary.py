@@ -68,13 +68,6 @@ def _compared(verdict: Verdict) -> str:
 MEAN = "alignment/mean_r_loglog"
 
 
-class Moved(NamedTuple):
-    """Name of an arm, and one to three sentences on the course of its training."""
-
-    arm: str
-    text: str
-
-
 class _Probe(NamedTuple):
     step: float
     r: float
@@ -84,8 +77,8 @@ class _Probe(NamedTuple):
         return f"{correlation(self.r)} {bounds(self.interval)}"
 
 
-def along_training(arms: Sequence[Arm]) -> list[Moved]:
-    """One entry an arm whose mean r was probed at two steps or more.
+def along_training(arms: Sequence[Arm]) -> list[tuple[str, str]]:
+    """Names of arms whose mean r was probed at two steps or more, and one to three sentences each.
 
     Two probes are said to differ only where their 95 % intervals do not overlap. As both are of
     the same items, that asks for more than a test of the difference would.
@@ -99,7 +92,7 @@ def along_training(arms: Sequence[Arm]) -> list[Moved]:
             probes.append(_Probe(row["step"], row[MEAN], interval))
         if len(probes) > 1:
             parts = [_from_start_to_end(probes), _on_the_way(probes), _share(arm, rows)]
-            found.append(Moved(arm.name, " ".join(filter(None, parts))))
+            found.append((arm.name, " ".join(filter(None, parts))))
     return found
 
 

@@ -38,30 +38,23 @@ Key = tuple[str, str]  # task and item
 
 
 class Place(NamedTuple):
-    """The place of a response.
-
-    ``step`` is the training step it was drawn at, None for the final evaluation; ``offset`` is the
-    byte its line begins at, ``line`` the number of that line.
-    """
+    """The place of a response."""
 
     task: str
     item: str
     sample: int
-    step: int | None
+    step: int | None  # of the training that it was drawn at; None for the final evaluation
     path: Path
     line: int
-    offset: int
+    offset: int  # the byte its line begins at
 
 
 class Response(NamedTuple):
-    """One response, cut into thinking and answer; its texts are plain and of bounded length.
-
-    ``correct`` is None where it was not graded, a count None where it is unknown.
-    """
+    """One response, cut into thinking and answer; its texts are plain and of bounded length."""
 
     place: Place
     status: str
-    correct: bool | None
+    correct: bool | None  # None where it was not graded
     reasoning_tokens: int | None
     answer_tokens: int | None
     thinking: str
@@ -69,7 +62,6 @@ class Response(NamedTuple):
 
     @property
     def grade(self) -> str:
-        """'right', 'wrong' or 'not graded'."""
         return "not graded" if self.correct is None else "right" if self.correct else "wrong"
 
 
@@ -172,14 +164,10 @@ def bounded(text: object) -> str:
 
 
 class Asked(NamedTuple):
-    """Difficulty of an item, and the mean reasoning tokens that each arm spent on it.
+    """Difficulty of an item, and the mean reasoning tokens that each arm spent on it."""
 
-    ``demand`` is in seconds of people or analytic cost (``source`` 'human' or 'analytic'), None
-    where it is not known.
-    """
-
-    source: str | None
-    demand: float | None
+    source: str | None  # 'human' or 'analytic'
+    demand: float | None  # seconds of people, or analytic cost
     means: dict[str, float | None]
 
 
@@ -198,17 +186,12 @@ class Shown(NamedTuple):
 
 
 class Traces(NamedTuple):
-    """Everything that is stored: items, task by task in the order of what they ask.
+    """Everything that is stored."""
 
-    ``examples`` are, for each task with people's times, the stored item of median time and the one
-    they took longest over, with these words. ``num_items`` counts the items there are responses of,
-    ``num_responses`` the responses that would be stored if there were room for all.
-    """
-
-    shown: Sequence[Shown]
-    examples: Sequence[tuple[Shown, str]]
-    num_items: int
-    num_responses: int
+    shown: Sequence[Shown]  # task by task in the order of what they ask
+    examples: Sequence[tuple[Shown, str]]  # of each timed task the median and the longest, in words
+    num_items: int  # that there are responses of
+    num_responses: int  # that would be stored if there were room for all
 
     @property
     def rule(self) -> str:
@@ -236,9 +219,15 @@ def read_traces(comparison: Comparison) -> Traces:
     for arm in comparison.arms:
         for place in _wanted(places(arm)):
             found.setdefault((place.task, place.item), []).append((arm, place))
-    asked = _asked(comparison)
+    asked = dict.fromkeys(found, UNKNOWN) | _asked(comparison)
+
+    def rank(key: Key) -> tuple:
+        """Tasks with people's times first, in each the items that ask least."""
+        source, demand, _ = asked[key]
+        return source != "human", key[0], demand is None, demand or 0.0, key[1]
+
     by_task: dict[str, list[Key]] = {}
-    for key in sorted(found, key=lambda key: _rank(key, asked)):
+    for key in sorted(found, key=rank):
         by_task.setdefault(key[0], []).append(key)
     spread = [[keys[i] for i in spread_order(len(keys))] for keys in by_task.values()]
     stored = _read([key for keys in zip_longest(*spread) for key in keys if key], found)
@@ -246,8 +235,8 @@ def read_traces(comparison: Comparison) -> Traces:
     shown, examples = {}, []
     for keys in by_task.values():
         for key in (key for key in keys if key in stored):
-            shown[key] = Shown(*key, asked.get(key, UNKNOWN), *questions[key], stored[key])
-        timed = [key for key in keys if asked.get(key, UNKNOWN).source == "human"]
+            shown[key] = Shown(*key, asked[key], *questions[key], stored[key])
+        timed = [key for key in keys if asked[key].source == "human"]
         if timed:
             chosen = {timed[(len(timed) - 1) // 2]: "median time", timed[-1]: "longest time"}
             examples += [(shown[key], why) for key, why in chosen.items() if key in shown]
@@ -283,21 +272,14 @@ def _wanted(of_arm: Iterable[Place]) -> list[Place]:
     return [place for place in unique.values() if place.step in kept]
 
 
-def _rank(key: Key, asked: Mapping[Key, Asked]) -> tuple:
-    """Tasks with people's times first, in each the items that ask least."""
-    source, demand, _ = asked.get(key, UNKNOWN)
-    return source != "human", key[0], demand is None, demand or 0.0, key[1]
-
-
 def _asked(comparison: Comparison) -> dict[Key, Asked]:
     out: dict[Key, Asked] = {}
     of_arms = [(arm.name, of.costs[arm.name]) for of in comparison.groups for arm in of.arms]
-    for arm, of_tasks in of_arms:
-        for task, costs in of_tasks.items():
-            rows = zip(costs.items, costs.difficulty, costs.mean_tokens, strict=True)
-            for item, demand, mean in rows:
-                new = Asked(costs.cost_source, finite_or_none(demand), {})
-                out.setdefault((task, item), new).means[arm] = finite_or_none(mean)
+    for arm, task, costs in ((arm, *of_task) for arm, of in of_arms for of_task in of.items()):
+        rows = zip(costs.items, costs.difficulty, costs.mean_tokens, strict=True)
+        for item, demand, mean in rows:
+            new = Asked(costs.cost_source, finite_or_none(demand), {})
+            out.setdefault((task, item), new).means[arm] = finite_or_none(mean)
     return out
 
 
@@ -324,13 +306,14 @@ def _questions(comparison: Comparison, keys: set[Key]) -> dict[Key, tuple[str | 
     """Question and right answer of the items, of the first arm whose items.jsonl has them."""
     out: dict[Key, tuple[str | None, str | None]] = {}
     for arm in comparison.arms:
-        if len(out) < len(keys):
-            for row in rows_of(arm.run_dir / "items.jsonl"):
-                key = (str(row.get("task")), str(row.get("item")))
-                texts = (row.get("question"), row.get("answer"))
+        if len(out) == len(keys):
+            break
+        for row in rows_of(arm.run_dir / "items.jsonl"):
+            key = (str(row.get("task")), str(row.get("item")))
+            if key in keys and key not in out:
+                texts = row.get("question"), row.get("answer")
                 question, answer = (None if text is None else bounded(text) for text in texts)
-                if key in keys:
-                    out.setdefault(key, (question, answer))
+                out[key] = question, answer
     return dict.fromkeys(keys, (None, None)) | out
 
 

@@ -76,17 +76,12 @@ class Figure(NamedTuple):
 
 
 class Known(NamedTuple):
-    """Sources of the numbers that requirements are checked on.
+    """Sources of the numbers that requirements are checked on."""
 
-    ``r`` is the mean alignment of a model, ``ratio`` the tokens of a model / those of another, over
-    items, ``ceiling`` the mean over the human tasks of the highest r that their response times
-    allow, and ``called`` a model in words.
-    """
-
-    r: Callable[[str], Figure]
-    ratio: Callable[[str, str], Figure]
-    ceiling: float | None
-    called: Callable[[str], str]
+    r: Callable[[str], Figure]  # mean alignment of a model
+    ratio: Callable[[str, str], Figure]  # tokens of a model / those of another, over items
+    ceiling: float | None  # mean over the human tasks of the highest r that their times allow
+    called: Callable[[str], str]  # a model in words
 
 
 def check(required: Requirement, known: Known) -> dict[str, Any]:
@@ -96,6 +91,10 @@ def check(required: Requirement, known: Known) -> dict[str, Any]:
         'measure', 'a', 'b', 'at_least', 'value', 'met' (null where the value is not known) and
         'said', a clause with all numbers.
     """
+
+    def less(one: float | None, other: float | None) -> float | None:
+        return None if one is None or other is None else one - other
+
     least, a, b = correlation(required.at_least), *map(known.called, (required.a, required.b))
     if required.measure == "ratio":
         ratio, least = known.ratio(required.a, required.b), number(required.at_least, 2)
@@ -109,10 +108,10 @@ def check(required: Requirement, known: Known) -> dict[str, Any]:
         value, said = of_a.value, f"r of {a} ({of_a})"
         if required.measure == "difference":
             of_b = known.r(required.b)
-            value = _less(of_a.value, of_b.value)
+            value = less(of_a.value, of_b.value)
             said += f" less that of {b} ({of_b}) is {Figure(value)}"
         elif required.measure == "room":
-            value = _less(known.ceiling, of_a.value)
+            value = less(known.ceiling, of_a.value)
             said = f"the ceiling {Figure(known.ceiling)} less {said} is {Figure(value)}"
     return {
         "measure": required.measure,
@@ -125,10 +124,6 @@ def check(required: Requirement, known: Known) -> dict[str, Any]:
     }
 
 
-def _less(a: float | None, b: float | None) -> float | None:
-    return None if a is None or b is None else a - b
-
-
 NO_STUDENT = (
     "No student was evaluated; train one on a teacher's traces with recipes/sft_distill.py, and "
     "evaluate it, its teacher and the model it began with on the same suite."
@@ -137,17 +132,13 @@ NO_BASE = "The model that {arms} began with was not evaluated; {evaluate}."
 
 
 class Question(NamedTuple):
-    """A question of the paper, or one that its controls ask, and what the paper reports on it.
-
-    ``kind`` is of the arms it is about; ``without_other`` and ``without_arm`` say which run would
-    answer it where there are such arms, and where there are none.
-    """
+    """A question of the paper, or one that its controls ask."""
 
     text: str
-    reported: str = ""
-    kind: str = ""
-    without_other: str = ""
-    without_arm: str = ""
+    reported: str = ""  # by the paper
+    kind: str = ""  # of the arms it is about
+    without_other: str = ""  # which run would answer it where there are such arms
+    without_arm: str = ""  # and where there are none
 
 
 QUESTIONS = {
@@ -210,28 +201,21 @@ QUESTIONS = {
 
 @dataclass(frozen=True)
 class Claim:
-    """One question of the paper, a key of ``QUESTIONS``, and what the numbers say.
+    """One question of the paper, and what the numbers say."""
 
-    ``between`` are the two arms that are contrasted, or the one that is looked at; ``label`` is the
-    verdict in a few words, ``statement`` in a sentence; ``tone`` is 'lower', 'higher', 'same' or
-    'open'. ``evidence`` has effect, interval and n, ``effect`` the first two alone; ``notes``
-    qualify the verdict; ``power`` says what the items could have shown, None if that is not known;
-    ``confounds`` are what else could explain it, of these arms alone.
-    """
-
-    about: str
+    about: str  # a key of QUESTIONS
     question: str
-    between: str
-    label: str
-    tone: str
+    between: str  # the two arms that are contrasted, or the one that is looked at
+    label: str  # the verdict in a few words
+    tone: str  # 'lower', 'higher', 'same' or 'open'
     statement: str
-    evidence: str
-    notes: list[str]
+    evidence: str  # effect, interval, n
+    notes: list[str]  # that qualify the verdict
     arms: tuple[str, ...]
     effect: str
     num_items: int
-    power: str | None
-    confounds: Sequence[Confound]
+    power: str | None  # what the items could have shown; None if that is not known
+    confounds: Sequence[Confound]  # of these arms alone
 
     @property
     def reported(self) -> str:
@@ -256,15 +240,8 @@ def claims(group: Group, tolerance: float = TOLERANCE) -> list[Claim]:
     return sorted(known, key=lambda claim: places[claim.about])
 
 
-class Missing(NamedTuple):
-    """A question of the paper, and in one sentence which run would answer it."""
-
-    question: str
-    answered_by: str
-
-
-def missing(group: Group) -> list[Missing]:
-    """The questions of the paper that no arm of the group speaks to, in their order."""
+def missing(group: Group) -> list[tuple[str, str]]:
+    """Questions of the paper that no arm of the group speaks to, and which run would answer."""
     found = {claim.about for claim in claims(group)}
     bases = sorted({arm.base for arm in group.arms if arm.base and arm.kind != "teacher"})
     unanswered = []
@@ -280,7 +257,7 @@ def missing(group: Group) -> list[Missing]:
             bases=listing(bases) or "the base of a student",
             evaluate="evaluate it on the same suite with eval/run.py",
         )
-        unanswered.append(Missing(question.text.format(method="reinforcement learning"), answer))
+        unanswered.append((question.text.format(method="reinforcement learning"), answer))
     return unanswered
 
 
@@ -593,8 +570,7 @@ def _fit(group: Group, student: str | None, base: str | None) -> Mapping[str, An
 def _law(group: Group, student: str | None, base: str | None) -> Mapping[str, Any] | None:
     """The fit over all tasks, if it has an interval."""
     fit = _fit(group, student, base)
-    known = fit and fit["b_ci"] is not None and fit["residual_sd"] is not None
-    return fit if known else None
+    return fit if fit and fit["b_ci"] is not None and fit["residual_sd"] is not None else None
 
 
 def slope_of(fit: Mapping[str, Any]) -> Mapping[str, Any]:
