@@ -1,7 +1,6 @@
 """Runs that are compared: their arms, how these relate, and the figures of each group.
 
-Bases, teachers and students are inferred from hashes of weights, never from names. Arms that were
-measured alike are a ``Group``; all groups are a ``Comparison``.
+Bases, teachers and students are inferred from hashes of weights, never from names.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +14,7 @@ import numpy as np
 from handan import budgets
 from handan.alignment.align import align
 from handan.alignment.correlation import finite_or_none, fisher_mean
-from handan.alignment.costs import GREEDY, CostTable, decoded_name
+from handan.alignment.costs import GREEDY, decoded_name
 from handan.alignment.items import TaskCosts, final_costs, item_costs
 from handan.alignment.pairs import Comparisons, Pairs, choose_pairs, read_runs
 from handan.config import read_yaml
@@ -28,10 +27,10 @@ BOOTSTRAP = 10_000
 KINDS = {
     "base": "the base model",
     "teacher": "the teacher",
-    "student": "the {method} student",
-    "trained": "the {method} model",
-    "control": "the {method} control",
-    "model": "model",
+    "student": "the {method} student",  # imitates a teacher
+    "trained": "the {method} model",  # on its own answers
+    "control": "the {method} control",  # student of a model trained from the student's base
+    "model": "model",  # related to no other arm
 }
 # Keys of a row of ``course``, and what the axis says.
 AXES = {
@@ -47,30 +46,21 @@ FULL = "full/"  # prefix of what was measured on the full suite
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """One run of one model: its directory, files as read, and place among the other arms.
-
-    ``name`` is that in all tables, ``greedy`` that of its answers at temperature 0. ``sweep`` are
-    rows of sweep/metrics.jsonl, measured on its checkpoints afterwards. ``base`` is the arm whose
-    weights its training began with, ``teacher`` the one whose traces it was trained on, each None
-    if it was not evaluated. ``kind``: 'base'; 'teacher'; 'student', which imitates a teacher;
-    'control', a student of a model that was itself trained from the student's base; 'trained', on
-    its own answers; 'model', related to no other arm.
-    """
+    """One run of one model. What it was trained from or on is None if it was not evaluated."""
 
     name: str
     run_dir: Path
     run: Mapping[str, Any]
     config: Mapping[str, Any]
     metrics: tuple[dict, ...] = ()
-    sweep: tuple[dict, ...] = ()
-    greedy: str | None = None
-    base: str | None = None
-    teacher: str | None = None
-    kind: str = "model"
+    sweep: tuple[dict, ...] = ()  # rows measured on its checkpoints afterwards
+    greedy: str | None = None  # name of its answers at temperature 0
+    base: str | None = None  # arm whose weights its training began with
+    teacher: str | None = None  # arm whose traces it was trained on
+    kind: str = "model"  # of KINDS
 
     @property
     def training(self) -> Mapping[str, Any]:
-        """Its training in run.json; empty if it was not trained."""
         return self.run.get("training", {})
 
     @property
@@ -121,8 +111,11 @@ class Arm:
 
     @property
     def teacher_said(self) -> str | None:
-        """Name of its teacher in run.json, evaluated or not."""
         return self.taught_by.get("arm")
+
+    @property
+    def place(self) -> dict[str, str | None]:
+        return {"role": self.kind, "base": self.base, "teacher": self.teacher}
 
     @property
     def noun(self) -> str:
@@ -139,12 +132,10 @@ class Arm:
             relation = ", which has the same base" if self.kind == "control" else ""
             how = described(self.recipe).by_teacher
             return f"{self.kind}: {trained} {how} {whom}{relation}"
-        return {
-            "base": "base model",
-            "teacher": f"teacher, trained by {trained}" if self.method else "teacher",
-            "trained": trained,
-            "model": "not related to another arm",
-        }[self.kind]
+        if self.kind == "teacher":
+            return f"teacher, trained by {trained}" if self.method else "teacher"
+        others = {"base": "base model", "trained": trained, "model": "not related to another arm"}
+        return others[self.kind]
 
 
 def same_start(a: Arm, b: Arm) -> bool:
@@ -186,10 +177,7 @@ def relate(arms: Sequence[Arm]) -> list[Arm]:
 
 
 def compared_budgets(arms: Iterable[Arm], tolerance: float) -> list[dict[str, Any]]:
-    """Rows of ``handan.budgets.compare`` of the pairs of arms that began with the same weights.
-
-    An arm is not compared with those that its own training went on from.
-    """
+    """Budgets of pairs of arms that began with the same weights; none went on from the other."""
     found = [
         budgets.compare((a.name, a.run), (b.name, b.run), tolerance)
         for a, b in combinations(arms, 2)
@@ -245,17 +233,12 @@ def comparisons(arms: Sequence[Arm]) -> Comparisons:
 
 @dataclass(frozen=True)
 class Group:
-    """Arms that were measured under the same conditions, with their figures.
+    """Arms that were measured under the same conditions, with their figures."""
 
-    ``conditions`` is 'comparability' of their run.json, ``costs`` {model: {task: costs}}, where the
-    answers at temperature 0 are models of their own, and ``result`` that of
-    ``handan.alignment.align.align``.
-    """
-
-    conditions: Mapping[str, Any]
+    conditions: Mapping[str, Any]  # 'comparability' of their run.json
     arms: list[Arm]
-    costs: Mapping[str, Mapping[str, TaskCosts]]
-    result: Mapping[str, Any]
+    costs: Mapping[str, Mapping[str, TaskCosts]]  # {model, with sampling or at T = 0: {task: ...}}
+    result: Mapping[str, Any]  # of handan.alignment.align.align
 
     def tasks(self, source: str) -> list[str]:
         """Names of the tasks whose costs are compared with 'human' or 'analytic' ones."""
@@ -291,9 +274,8 @@ class Group:
     def ceiling(self) -> float | None:
         """Fisher-z mean of the human ceilings over the human tasks; None if one is unknown."""
         ceilings = [self.task_figure(task, "ceiling") for task in self.tasks("human")]
-        if not ceilings or None in ceilings:
-            return None
-        return finite_or_none(fisher_mean(np.array(ceilings, dtype=float)))
+        known = bool(ceilings) and None not in ceilings
+        return finite_or_none(fisher_mean(np.array(ceilings, dtype=float))) if known else None
 
     def task_figure(self, task: str, column: str) -> float | None:
         """A figure that belongs to the task, so that the first arm which knows it will do."""
@@ -360,19 +342,12 @@ class Comparison:
         return [row for rows in found for row in rows]
 
     def alignment(self) -> dict[str, Any]:
-        """All models, contrasts and fits in the layout of alignment.json.
-
-        Power is that of the main group's items.
-        """
+        """All models, contrasts and fits in the layout of alignment.json; power of ``main``."""
         results = [group.result for group in self.groups]
         study = {
             name: [row for result in results for row in result["study"][name]]
             for name in results[0]["study"]
         }
-        roles = [
-            {arm.name: {"role": arm.kind, "base": arm.base, "teacher": arm.teacher} for arm in arms}
-            for arms in (group.arms for group in self.groups)
-        ]
         return {
             "models": {k: v for result in results for k, v in result["models"].items()},
             "contrasts": self.rows("contrasts"),
@@ -383,8 +358,11 @@ class Comparison:
             "notes": self.rows("notes"),
             "budgets": self.budget_rows(),
             "groups": [
-                {"comparability": group.conditions, "arms": arms}
-                for group, arms in zip(self.groups, roles, strict=True)
+                {
+                    "comparability": group.conditions,
+                    "arms": {arm.name: arm.place for arm in group.arms},
+                }
+                for group in self.groups
             ],
         }
 
@@ -392,8 +370,7 @@ class Comparison:
 def read_comparison(run_dirs: Sequence[Path], tolerance: float = budgets.TOLERANCE) -> Comparison:
     """Read run directories, relate them, and compute all figures group by group.
 
-    Directories of traces may be among them; they are found by themselves if they lie where they
-    were made.
+    Directories of traces may be among them; those that lie where they were made need not be.
     """
     together: dict[str, list[Path]] = {}
     trace_runs: list[Mapping[str, Any]] = []
@@ -417,7 +394,14 @@ def read_comparison(run_dirs: Sequence[Path], tolerance: float = budgets.TOLERAN
                     f"'{arm.name}'; rename 'arm' in one run.json"
                 )
             seen[arm.name] = arm
-        groups.append(_group(relate(arms), runs.table, runs.notes))
+        arms = relate(arms)
+        seed = arms[0].suite.get("seed", 0)
+        valid_seed = seed if isinstance(seed, int) and seed >= 0 else 0
+        pairs = comparisons(arms)
+        result = align(runs.table, bootstrap=BOOTSTRAP, seed=valid_seed, comparisons=pairs)
+        result["notes"] = runs.notes + result["notes"]
+        costs = final_costs(item_costs(runs.table))
+        groups.append(Group(arms[0].run["comparability"], arms, costs, result))
     found = {name: _traces_of(arm, trace_runs) for name, arm in seen.items()}
     known = {name: traces for name, traces in found.items() if traces is not None}
     return Comparison(groups, known, tolerance)
@@ -451,14 +435,6 @@ def _read_arm(run_dir: Path, models: Sequence[str]) -> Arm:
     )
     cold = greedy if greedy in models and greedy != name else None
     return Arm(name, run_dir, run, config, metrics, sweep, cold)
-
-
-def _group(arms: list[Arm], table: CostTable, notes: list[str]) -> Group:
-    seed = arms[0].suite.get("seed", 0)
-    valid_seed = seed if isinstance(seed, int) and seed >= 0 else 0
-    result = align(table, bootstrap=BOOTSTRAP, seed=valid_seed, comparisons=comparisons(arms))
-    result["notes"] = notes + result["notes"]
-    return Group(arms[0].run["comparability"], arms, final_costs(item_costs(table)), result)
 
 
 def _traces_of(arm: Arm, given: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:

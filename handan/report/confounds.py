@@ -28,17 +28,13 @@ COUNTED = {
 
 
 class Confound(NamedTuple):
-    """Another explanation of a claim or of the whole report, checked.
-
-    ``applies`` tells whether the numbers leave it open, ``finding`` is a clause of these numbers,
-    ``meaning`` what they mean, in sentences, and ``key`` its name in ``CHECKS``.
-    """
+    """Another explanation of a claim or of the whole report, checked."""
 
     title: str
-    applies: bool
-    finding: str
-    meaning: str = ""
-    key: str = ""
+    applies: bool  # the numbers leave it open
+    finding: str  # a clause of the numbers
+    meaning: str = ""  # of the numbers, in sentences
+    key: str = ""  # of CHECKS
 
     @property
     def short(self) -> str:
@@ -65,10 +61,7 @@ def confounds(comparison: Comparison) -> list[Confound]:
 def applying(
     group: Group, models: Sequence[str], keys: Iterable[str], tolerance: float = budgets.TOLERANCE
 ) -> list[Confound]:
-    """Those of the explanations ``keys`` that apply to the models of a claim.
-
-    ``tolerance`` is the share by which budgets may differ that count as matched.
-    """
+    """Those of the explanations ``keys`` that apply to the models of a claim."""
     return [found for found in _checked(group, models, keys, tolerance) if found.applies]
 
 
@@ -271,10 +264,8 @@ def _repetition(group: Group, models: Sequence[str], _: float) -> Checked:
     trained = [arm for arm in map(group.arm, models) if arm.training]
     seeds = {str(arm.training_config["seed"]) for arm in trained if "seed" in arm.training_config}
     shown = f" (training seed {listing(sorted(seeds))})" if seeds else ""
-    meaning = (
-        f"Every arm was trained once{shown}. How a repeated training would come out is not known."
-    )
-    return True, finding, meaning if trained else ""
+    unknown = "How a repeated training would come out is not known."
+    return True, finding, f"Every arm was trained once{shown}. {unknown}" if trained else ""
 
 
 def _size(group: Group, models: Sequence[str], _: float) -> Checked:

@@ -132,7 +132,6 @@ def _above(one: _Probe, other: _Probe) -> bool:
 
 
 def _share(arm: Arm, rows: Sequence[Mapping[str, Any]]) -> str:
-    """Share of the arm's time that went into measuring."""
     key = "budget/probe_share"
     share = next((row[key] for row in rows[::-1] if key in row), None)
     budget = arm.training.get("budget") or {}

@@ -1,8 +1,7 @@
 """The claims of the paper (2601.05019), judged on a group of arms; no claim exceeds its interval.
 
-A claim has a verdict only if it can come true or false here. A student cannot lose what its teacher
-had no more of than their base, and lengths that did not grow say nothing about how they grow: a
-claim whose ``Requirement`` is not met is not testable, neither reproduced nor refuted.
+A student cannot lose what its teacher had no more of than their base, and lengths that did not grow
+say nothing about how they grow: a claim whose ``Requirement`` is not met is not testable.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,13 +43,9 @@ _ROUNDING = 1e-9  # .4 - .3 is a little less than .1 in floating point
 
 @dataclass(frozen=True)
 class Requirement:
-    """A condition on the models of a claim, without which it can come neither true nor false.
+    """A condition on the models of a claim, without which it can come neither true nor false."""
 
-    Measures: ``r``, mean alignment of a; ``difference``, that of a less that of b; ``room``, the
-    human ceiling less the alignment of a; ``ratio``, tokens of a / those of b.
-    """
-
-    measure: str
+    measure: str  # 'r' (mean alignment), 'difference' of r, 'room' (ceiling - r), 'ratio' of tokens
     a: str
     at_least: float
     b: str = ""
@@ -67,7 +62,6 @@ class Figure(NamedTuple):
     high: float | None = None
 
     def __str__(self) -> str:
-        """As '.70 [.65, .75]'."""
         if self.value is None:
             return "not known"
         if self.low is None or self.high is None:
@@ -224,10 +218,7 @@ class Claim:
 
 
 def claims(group: Group, tolerance: float = TOLERANCE) -> list[Claim]:
-    """All claims that a group speaks to, in the order of ``QUESTIONS``.
-
-    ``tolerance`` is the share by which budgets may differ that count as matched.
-    """
+    """All claims that a group speaks to, in the order of ``QUESTIONS``."""
     found = [_teacher(group, arm) for arm in group.arms if arm.kind == "teacher"]
     for row in group.contrasts():
         a, b = group.arm(row["a"]), group.arm(row["b"])
@@ -301,7 +292,6 @@ def _mean_ratio(group: Group, a: str, b: str) -> Figure:
 
 
 def _teacher(group: Group, arm: Arm) -> Claim | None:
-    """Judge a teacher by itself."""
     figures = group.figures(arm.name)
     if figures is None or not group.tasks("human"):
         return None
@@ -356,7 +346,6 @@ def shown_verdict(contrast: Mapping[str, Any]) -> str:
 
 
 def _contrast(group: Group, row: Mapping[str, Any], a: Arm, b: Arm, tolerance: float) -> Claim:
-    """Judge one arm against another."""
     verdict, about, cold = Verdict.of(row), _about(a, b), group.greedy_contrast(row)
     difference = estimate(row["difference"], row["ci"])
     evidence = f"{_mean_of(row['tasks'])} {correlation(row['r_a'])} against "
@@ -446,12 +435,13 @@ def _levels(group: Group, a: Arm, b: Arm) -> Iterator[str]:
     """Say where an arm is reversed, or the one compared with has no alignment to speak of."""
     for arm in (a, b):
         r, interval = group.mean_r(arm.name)
-        if interval is not None and interval[1] < 0:
+        low, high = interval or (1, 1)
+        if high < 0:
             yield (
                 f"{capital(arm.noun)} is reversed, r = {estimate(r, interval)}: it spends fewer "
                 "tokens where people take longer."
             )
-        elif interval is not None and arm is b and interval[0] <= 0:
+        elif arm is b and low <= 0:
             yield (
                 f"{capital(arm.noun)} itself is not shown to follow human time, "
                 f"r = {estimate(r, interval)}, so there may be nothing to keep or to lose."
@@ -562,7 +552,6 @@ def _multiplier(group: Group, arm: Arm) -> Claim | None:
 
 
 def _fit(group: Group, student: str | None, base: str | None) -> Mapping[str, Any] | None:
-    """The fit over all tasks."""
     rows, wanted = group.result["inflation"], (student, base, None)
     return next((row for row in rows if (row["student"], row["base"], row["task"]) == wanted), None)
 

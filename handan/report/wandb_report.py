@@ -73,16 +73,12 @@ def publish(comparison: Comparison, address: Address, offline: Path | None) -> s
 
 @dataclass(frozen=True)
 class TrackedArm:
-    """An arm that has a run in W&B; ``run_id`` is None if run.json does not have it.
-
-    ``asked`` is section, key and value by which W&B finds the run, ``address`` where that is;
-    ``colour`` and ``mark`` are of its lines.
-    """
+    """An arm that has a run in W&B."""
 
     arm: Arm
-    run_id: str | None
-    asked: tuple[str, str, str]
-    address: Address
+    run_id: str | None  # None if run.json does not have it
+    asked: tuple[str, str, str]  # section, key and value by which W&B finds the run
+    address: Address  # of the run
     colour: str
     mark: str
 
@@ -104,7 +100,6 @@ class TrackedArm:
         return wr.Runset._from_model(model)
 
     def project(self) -> internal.Project:
-        """Its place as the spec has it."""
         return internal.Project(name=self.address.project, entity_name=self.address.entity)
 
 
@@ -195,8 +190,8 @@ def _courses(comparison: Comparison, runs: list[TrackedArm], placed: bool) -> It
         ([wr.H2("Accuracy, length, and how responses end")], by_step, 3),
         ([law, *_bullets(multipliers)], laws, 2),
         ([wr.H2("Task by task")], _task_panels(group, runs), 3),
-        ([wr.H2("Before and after"), _paragraph(SLOPES)], _before_and_after_panels(runs), 3),
-        ([wr.H2("Items"), _paragraph(ITEMS)], _item_panels(), 2),
+        ([wr.H2("Before and after"), wr.P(plain(SLOPES))], _before_and_after_panels(runs), 3),
+        ([wr.H2("Items"), wr.P(plain(ITEMS))], _item_panels(), 2),
     ]
     for words, panels, columns in parts:
         if panels:
@@ -215,11 +210,10 @@ def _how_to_read(group: Group, runs: Sequence[TrackedArm]) -> wr.P:
         if arm.kind in ("base", "teacher") and r is not None:
             parts.append(f"{arm.noun} {estimate(r, interval)}")
     shown = f" For comparison, from the final evaluation: {listing(parts)}." if parts else ""
-    return _paragraph(HOW_TO_READ.format(items=items) + shown)
+    return wr.P(plain(HOW_TO_READ.format(items=items) + shown))
 
 
 def _alignment_panels(group: Group, runs: Sequence[TrackedArm]) -> list[Panel]:
-    """Mean r on every axis that was logged, and that of the full suite, if it was measured."""
     names = logged(runs)
     ceiling = f"mean r with people's time; ceiling {correlation(group.ceiling())}"
     axes = {x: words for x, words in AXES.items() if x == STEP or x in names}
@@ -262,7 +256,6 @@ def _before_and_after_panels(runs: Sequence[TrackedArm]) -> list[Panel]:
 
 
 def _item_panels() -> list[Panel]:
-    """The items of the last probe: tokens against people's time, and the table itself."""
     table, title = "tables/probe", "Reasoning tokens (y) against people's seconds (x), by item"
     scatter = wr.CustomChart(
         query={"summaryTable": {"tableKey": table}},
@@ -299,10 +292,6 @@ def _which_runs(comparison: Comparison, runs: Sequence[TrackedArm]) -> Iterator[
             yield f"{arm.name} ({arm.role}): no W&B run; in the text and the tables only"
 
 
-def _paragraph(text: str) -> wr.P:
-    return wr.P(plain(text))
-
-
 def _bullets(texts: Iterable[str]) -> list[wr.UnorderedList]:
     """A list of texts, which W&B does not interpret; nothing if there is none."""
     items = [plain(text) for text in texts]
@@ -317,8 +306,8 @@ def _verdicts(group: Group) -> Iterator[Any]:
             more.append(f"The paper (2601.05019) reports: {claim.reported}")
         yield wr.H3(plain(claim.question))
         yield wr.CalloutBlock(plain(f"{claim.between}: {claim.label}"))
-        yield _paragraph(claim.statement)
-        yield _paragraph(f"{sentence(claim.evidence)}.")
+        yield wr.P(plain(claim.statement))
+        yield wr.P(plain(f"{sentence(claim.evidence)}."))
         yield from _bullets(text for text in more if text)
 
 
@@ -343,7 +332,7 @@ def report_of(comparison: Comparison, address: Address, placed: bool) -> wr.Repo
         blocks += _courses(comparison, runs, placed)
     else:
         none = "None of these runs has a course in W&B: train with --report_to wandb and "
-        blocks.append(_paragraph(f"{none}--probe_steps."))
+        blocks.append(wr.P(plain(f"{none}--probe_steps.")))
     for other in comparison.groups[1:]:
         if verdicts := list(_verdicts(other)):
             blocks += [wr.H2("Measured under other conditions"), *verdicts]
@@ -397,13 +386,11 @@ def read_back(text: str) -> internal.ReportViewspec:
 
 
 def _save(comparison: Comparison, address: Address) -> str:
-    """Save the report in W&B and return its address."""
     cure = "or give --offline OUT.json to write the report's spec without W&B"
+    unknown = f"no key of W&B is known, or WANDB_MODE is offline; run wandb login, {cure}"
     try:
         if not wandb.login(prompt=False):
-            raise UserError(
-                f"no key of W&B is known, or WANDB_MODE is offline; run wandb login, {cure}"
-            )
+            raise UserError(unknown)
         return report_of(comparison, address, placed=True).save().url
     except (wandb.errors.Error, WandbApiFailedError, ValueError) as error:
         reason = printable(" ".join(str(error).split())).rstrip(".")
