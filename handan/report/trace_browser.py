@@ -232,7 +232,8 @@ def read_traces(comparison: Comparison) -> Traces:
     spread = [[keys[i] for i in spread_order(len(keys))] for keys in by_task.values()]
     stored = _read([key for keys in zip_longest(*spread) for key in keys if key], found)
     questions = _questions(comparison, set(stored))
-    shown, examples = {}, []
+    shown: dict[Key, Shown] = {}
+    examples: list[tuple[Shown, str]] = []
     for keys in by_task.values():
         for key in (key for key in keys if key in stored):
             shown[key] = Shown(*key, asked[key], *questions[key], stored[key])

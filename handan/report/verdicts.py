@@ -89,7 +89,8 @@ def check(required: Requirement, known: Known) -> dict[str, Any]:
     def less(one: float | None, other: float | None) -> float | None:
         return None if one is None or other is None else one - other
 
-    least, a, b = correlation(required.at_least), *map(known.called, (required.a, required.b))
+    least = correlation(required.at_least)
+    a, b = (known.called(model) for model in (required.a, required.b))
     if required.measure == "ratio":
         ratio, least = known.ratio(required.a, required.b), number(required.at_least, 2)
         value = ratio.value
@@ -435,13 +436,12 @@ def _levels(group: Group, a: Arm, b: Arm) -> Iterator[str]:
     """Say where an arm is reversed, or the one compared with has no alignment to speak of."""
     for arm in (a, b):
         r, interval = group.mean_r(arm.name)
-        low, high = interval or (1, 1)
-        if high < 0:
+        if interval is not None and interval[1] < 0:
             yield (
                 f"{capital(arm.noun)} is reversed, r = {estimate(r, interval)}: it spends fewer "
                 "tokens where people take longer."
             )
-        elif arm is b and low <= 0:
+        elif interval is not None and arm is b and interval[0] <= 0:
             yield (
                 f"{capital(arm.noun)} itself is not shown to follow human time, "
                 f"r = {estimate(r, interval)}, so there may be nothing to keep or to lose."
