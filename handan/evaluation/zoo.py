@@ -85,9 +85,9 @@ class Zoo:
 
     def suite_for(self, entry: Entry, suite: Suite) -> Suite:
         """Adapt the suite to this entry: its own decoding only if the zoo says so."""
-        if self.decoding == "suite" or entry.recommended is None:
-            return suite
         own = entry.recommended
+        if self.decoding == "suite" or own is None:
+            return suite
         return replace(suite, temperature=own.temperature, top_p=own.top_p)
 
 
@@ -141,9 +141,7 @@ def pair_rows(zoo: Zoo, greedy: bool) -> list[dict[str, str]]:
     Responses at temperature 0, if there are any (``greedy``), are paired alike.
     """
     rows = []
-    for entry in zoo.models:
-        if entry.role != "student":
-            continue
+    for entry in (entry for entry in zoo.models if entry.role == "student"):
         baselines = dict.fromkeys(name for name in (entry.control, entry.base) if name)
         for base in baselines or [""]:
             rows.append({"student": entry.name, "base": base, "teacher": entry.teacher or ""})

@@ -191,10 +191,7 @@ class Experiment:
 
 
 def load_experiment(
-    path: Path,
-    seed: int | None = None,
-    accelerate_config: str | None = None,
-    is_study: bool = False,
+    path: Path, seed: int | None = None, accelerate_config: str | None = None, study: bool = False
 ) -> Experiment:
     """Read and check an experiment, as the command line changes it.
 
@@ -214,7 +211,7 @@ def load_experiment(
         arms = {name: replace(arm, seeds=None) for name, arm in experiment.arms.items()}
         further = {k: replace(entry, seeds=None) for k, entry in experiment.evaluations.items()}
         experiment = replace(experiment, seeds=[seed], arms=arms, evaluations=further)
-    of_study = is_study or experiment.claims or experiment.factors
+    of_study = study or experiment.claims or experiment.factors
     for problems in (_problems, _problems_of_study) if of_study else (_problems,):
         for problem in problems(experiment):
             raise UserError(f"{path}: {problem}")

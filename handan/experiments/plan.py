@@ -155,11 +155,10 @@ class _OneSeed:
         run_dir = self._dir(name).with_name(name + more)
         words = ["--model", self._weights(name), "--suite", suite, *self._revision(name)]
         words += ["--output_dir", str(run_dir), *_words(experiment.evaluation | entry.evaluation)]
-        stage = self._stage_name("evaluate-", name) + more
+        kind = self._stage_name("evaluate-", name) + more, "evaluation", "eval/run.py"
         launch, needs = experiment.evaluation_accelerate_config, self._needs(name)
         cell = (name, self.seed if name in experiment.arms else None, further)
-        script = "eval/run.py"
-        return Stage(stage, "evaluation", script, tuple(words), run_dir, launch, needs, cell)
+        return Stage(*kind, tuple(words), run_dir, launch, needs, cell)
 
     def _traces(self, name: str) -> Stage:
         entry, folder = self.experiment.traces[name], self._dir(name)
@@ -179,9 +178,8 @@ class _OneSeed:
     def _training(self, name: str) -> Stage:
         arm, folder = self.experiment.arms[name], self._dir(name)
         config = self.experiment.config_of(arm)
-        words = ["--config", config, "--arm", name]
-        words += ["--output_dir", str(folder), "--seed", str(self.seed)]
-        words += self._model_words("model", arm.start, config)
+        words = ["--config", config, "--arm", name, "--output_dir", str(folder)]
+        words += ["--seed", str(self.seed), *self._model_words("model", arm.start, config)]
         if arm.traces is not None:
             words += ["--traces", str(self._dir(arm.traces) / "traces.jsonl")]
         words += self._model_words("teacher_model", arm.teacher, config)

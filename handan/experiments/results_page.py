@@ -52,7 +52,7 @@ def run_study(arguments: argparse.Namespace) -> None:
         others = "--only, --dry_run and --list do not; give one of them"
         raise UserError(f"--page and --page_only write the page, which {others}")
     seed, accelerate_config = arguments.seed, arguments.accelerate_config
-    study = load_experiment(arguments.file, seed, accelerate_config, is_study=True)
+    study = load_experiment(arguments.file, seed, accelerate_config, study=True)
     folder = arguments.output_dir or Path(study.output_dir)
     if arguments.numbers is not None:
         return _write_page(study, arguments.numbers, folder, page)
