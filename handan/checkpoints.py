@@ -1,22 +1,20 @@
 """Tell whole checkpoints by a manifest of all their files, written last.
 
-``manifest.json`` names the step, what ran (processes, engine, ZeRO stage or FSDP version) and every
-file with its size and SHA-256. A save that was cut off has none; what was truncated, overwritten or
-lost later no longer agrees with it. Files that are put beside the others later do not matter.
+It names the step, what ran, and every file with its size and SHA-256: a save that was cut off has
+none, and later damage no longer agrees with it. Files put beside the others later do not matter.
 """
 
 import hashlib
 import os
 import re
 import shutil
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
 from handan.errors import UserError
-from handan.files import read_json, write_json
+from handan.files import read_json, sync_directory, write_json
 from handan.launch import Processes
 
 MANIFEST = "manifest.json"
@@ -25,7 +23,7 @@ LEDGER = "ledger.json"
 LAUNCH = ("processes", "engine", "zero_stage", "fsdp_version")
 # Of one process and of several, of DeepSpeed and of FSDP.
 OPTIMIZER = ("optimizer.pt", "optimizer.bin", "optimizer_*/*", "global_step*/*optim_states.pt")
-# What a training alone reads; beside it a model needs little.
+# What a training alone reads; a model is a third of a checkpoint.
 OF_TRAINING = (*OPTIMIZER, "global_step*/*", "rng_state*", "scheduler.pt", "pytorch_model_fsdp*")
 THREADS = 4
 
@@ -41,14 +39,9 @@ def found(run_dir: Path) -> dict[int, Path]:
 
 
 def seal(folder: Path, launched: dict[str, Any], world: Processes) -> None:
-    """Write the manifest of a checkpoint that every process has saved its part of.
+    """Write the manifest of a checkpoint once all processes, each of which calls this, have saved.
 
-    Every process must come here. They share the hashing, and see to it that all is on disk before
-    the manifest is. ``launched`` says what ran: ``processes``, ``engine`` and the like.
-
-    Raises:
-        UserError: a process does not see what another one saved, or a state is missing.
-        OSError: the disk refuses.
+    They share the hashing, and all is on disk before the manifest is. ``launched`` says what ran.
     """
     world.gather([])  # until the last one has saved, files come and go
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
@@ -77,17 +70,13 @@ def seal(folder: Path, launched: dict[str, Any], world: Processes) -> None:
     if reason := _lacks(manifest):
         raise UserError(f"{folder}: {reason}, so no training could go on from it")
     for place in (*{path.parent for path in folder.rglob("*")}, folder.parent):
-        _to_disk(place)
+        sync_directory(place)
     write_json(folder / MANIFEST, manifest)
-    _to_disk(folder)
+    sync_directory(folder)
 
 
 def what_is_wrong(folder: Path, contents: Literal["all", "model", "none"] = "all") -> str | None:
-    """Find why ``checkpoint-N`` must not be used, None if it is whole.
-
-    Sizes always count; ``contents`` says whose SHA-256 does: of all files, or only of those that a
-    model is loaded from, which are a third.
-    """
+    """Find why ``checkpoint-N`` must not be used, by all sizes and the SHA-256 of ``contents``."""
     if not (folder / MANIFEST).is_file():
         return f"incomplete: no {MANIFEST}, which is written last"
     try:
@@ -117,7 +106,8 @@ def what_is_wrong(folder: Path, contents: Literal["all", "model", "none"] = "all
         except OSError:  # a bad sector, or removed since
             return True
 
-    read = [entry for entry in entries if contents == "all" or not _matches(entry[0], OF_TRAINING)]
+    unread = OF_TRAINING if contents == "model" else ()
+    read = [entry for entry in entries if not any(fnmatch(entry[0], name) for name in unread)]
     with ThreadPoolExecutor(THREADS) as threads:
         for entry, damaged in zip(read, threads.map(is_damaged, read), strict=True):
             if damaged:
@@ -126,21 +116,16 @@ def what_is_wrong(folder: Path, contents: Literal["all", "model", "none"] = "all
 
 
 def other_launch(folder: Path, launched: dict[str, Any]) -> str | None:
-    """Say why a whole checkpoint cannot be resumed by this launch, None if it can.
-
-    Another engine or number of processes would begin with a fresh optimizer, or fail half-way.
-    """
-
-    def text(launch: dict[str, Any]) -> str:
-        known = ((key, launch.get(key)) for key in LAUNCH)
-        return ", ".join(f"{key} {value}" for key, value in known if value is not None)
-
-    manifest = read_json(folder / MANIFEST)
-    if text(manifest) == text(launched):
+    """Say why another launch wrote a checkpoint than the one that is to go on from it."""
+    saved, now = (
+        ", ".join(f"{key} {launch[key]}" for key in LAUNCH if launch.get(key) is not None)
+        for launch in (read_json(folder / MANIFEST), launched)
+    )
+    if saved == now:
         return None
     return (
-        f"saved by {text(manifest)}, but this launch is {text(launched)}; start it as it was "
-        "begun, or set another output_dir to begin anew"
+        f"saved by {saved}, but this launch is {now}; start it as it was begun, or set another "
+        "output_dir to begin anew"
     )
 
 
@@ -158,10 +143,9 @@ def check_model(model_dir: Path) -> None:
     run = read_json(described) if described.is_file() else {}
     if "pretraining" in run and not run["pretraining"].get("finished"):
         raise UserError(f"{model_dir}: pretraining is not finished; run handan.tiny.pretrain again")
-    training = run.get("training")
-    if training is None:
+    if run.get("training") is None:
         return
-    if not checkpoint and not training.get("finished"):
+    if not checkpoint and not run["training"].get("finished"):
         raise UserError(
             f"{model_dir}: its training is not finished; finish it first by running its recipe "
             "again, or give one of its checkpoints"
@@ -174,20 +158,9 @@ def files_to_disk(folder: Path) -> None:
     """Wait until the files of a directory, not those of its folders, are on disk."""
     for path in folder.iterdir():
         if path.is_file():
-            _to_disk(path)
-    _to_disk(folder)
-
-
-def _to_disk(path: Path) -> None:
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
-
-
-def _matches(path: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch(path, pattern) for pattern in patterns)
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
+    sync_directory(folder)
 
 
 def _lacks(manifest: dict[str, Any]) -> str | None:
@@ -196,13 +169,11 @@ def _lacks(manifest: dict[str, Any]) -> str | None:
     Transformers trains on without it and says nothing, with a fresh optimizer or other data.
     """
     paths = [entry["path"] for entry in manifest["files"]]
-    processes = manifest["processes"]
-    if not any(_matches(path, OPTIMIZER) for path in paths):
+    if not any(fnmatch(path, pattern) for path in paths for pattern in OPTIMIZER):
         return "it has no optimizer state"
-    several = [f"rng_state_{rank}.pth" for rank in range(processes)]
-    needed = ["trainer_state.json", LEDGER, *(several if processes > 1 else ["rng_state.pth"])]
+    several = [f"rng_state_{rank}.pth" for rank in range(manifest["processes"])]
+    needed = ["trainer_state.json", LEDGER, *(several if len(several) > 1 else ["rng_state.pth"])]
     # DeepSpeed keeps the optimizer in a file a process, and may keep the scheduler there too.
     if manifest["engine"] != "DEEPSPEED":
         needed.append("scheduler.pt")
-    absent = [path for path in needed if path not in paths]
-    return f"it has no {absent[0]}" if absent else None
+    return next((f"it has no {path}" for path in needed if path not in paths), None)

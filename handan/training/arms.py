@@ -4,13 +4,7 @@ from typing import NamedTuple
 
 
 class Recipe(NamedTuple):
-    """One way of training an arm.
-
-    Attributes:
-        method: its name in tables.
-        text: what it does, for a sentence.
-        by_teacher: how a teacher takes part, before the teacher's name; empty without one.
-    """
+    """One way of training: its name in tables, in a sentence, and before a teacher's name."""
 
     method: str
     text: str
@@ -20,13 +14,13 @@ class Recipe(NamedTuple):
 # By the name of the script in recipes/, which run.json has.
 RECIPES = {
     "sft_distill": Recipe(
-        "SFT", "supervised fine-tuning on the traces of a teacher", by_teacher="on traces of"
+        "SFT", "supervised fine-tuning on the traces of a teacher", "on traces of"
     ),
     "grpo": Recipe("GRPO", "reinforcement learning with a verifiable reward (GRPO)"),
     "on_policy_distill": Recipe(
         "on-policy distillation",
         "on-policy distillation: its own responses, scored by a teacher",
-        by_teacher="with scores of",
+        "with scores of",
     ),
 }
 

@@ -20,24 +20,16 @@ from handan.tasks.base import Item
 from handan.tiny.families import DECIMAL_DIGITS, PREMISES, problem_of_key, random_problem
 
 COLUMNS = ("task", "item", "wording", "question", "answer")
-DIVISIONS = ("binary_division", "binary_modulo")
 SYMBOLS = {"products": "*", "differences": "-"}
-# A shown result that is wrong is so by this much, as in the human items, or by one operand.
-MAX_ERROR = 10
 
 
 @dataclass(frozen=True)
 class ProblemSet:
     """Problems drawn anew from a seed.
 
-    Attributes:
-        families: share of each family, by name.
-        widths: operand widths of the binary families.
-        wording: ``compact``, of the embedded world, or ``natural``.
-        digits: operand lengths of natural products and differences.
-        hardest: share of each family's problems that are kept, those of the highest analytic cost;
-            so many more are drawn that ``num_problems`` remain. Compact wording only.
-        decimal_digits, premises: sizes of compact decimal additions and ordering problems.
+    ``families`` have shares by name. ``widths`` are of binary operands, ``digits`` of natural
+    products and differences, ``decimal_digits`` and ``premises`` of compact sums and orderings. Of
+    each family the share ``hardest``, by analytic cost, is kept of so many more drawn.
     """
 
     families: dict[str, float]
@@ -52,21 +44,14 @@ class ProblemSet:
 
 
 def load_prompts(path: Path) -> list[TaskItem]:
-    """Load training prompts from a YAML problem set or a JSON-lines file of ``COLUMNS``.
-
-    Raises:
-        UserError: the file is unusable, or one of its prompts is an evaluation item.
-    """
-    if path.suffix in (".yaml", ".yml"):
-        rows = _draw(load_yaml(path, ProblemSet), path)
-    else:
-        rows = read_jsonl(path)
+    """Load training prompts, none of them an evaluation item, from a problem set or JSON lines."""
+    is_set = path.suffix in (".yaml", ".yml")
+    rows = _draw(load_yaml(path, ProblemSet), path) if is_set else read_jsonl(path)
     if not rows:
         raise UserError(f"{path}: holds no prompts; add some, one JSON object a line")
     for number, row in enumerate(rows, start=1):
         place = f"{path}, line {number}"
-        missing = [column for column in COLUMNS if not isinstance(row.get(column), str)]
-        if missing:
+        if missing := [column for column in COLUMNS if not isinstance(row.get(column), str)]:
             raise UserError(f"{place}: '{missing[0]}' is missing or not a text; add it")
         if row["wording"] not in WORDINGS:
             raise UserError(f"{place}: wording '{row['wording']}'; use {' or '.join(WORDINGS)}")
@@ -103,12 +88,9 @@ def prompt_rows(questions: Sequence[TaskItem], tokenizer: Any, form: ReasoningFo
 def check_held_out(rows: Iterable[dict], place: str) -> dict[str, int]:
     """Raise UserError if a training row is an evaluation item.
 
-    In compact wording an item is recognised by what it asks, whatever the gaps and the zeros in
-    front; in natural wording by its words and those of its paraphrases, or by the sum it holds.
-
-    Returns:
-        For ``run.json``: how many ``rows`` were compared to how many ``evaluation_items`` of the
-        wordings that occur, and ``found``, which is 0.
+    A compact item is recognised by what it asks, whatever the gaps and the zeros in front, a
+    natural one by its words and those of its paraphrases, or by the sum it holds. Returns, for
+    ``run.json``, how many rows were compared to how many items, and ``found``, which is 0.
     """
     from handan.tiny.evaluation_items import held_out, identity_hash
 
@@ -170,10 +152,9 @@ def _problem_with(settings: ProblemSet) -> str | None:
 
 
 def _hardest(rows: list[dict], number: int) -> list[dict]:
-    """Keep the same share of each family's rows, those of the highest analytic cost, in order.
+    """Keep ``number`` rows in order, of each family the same share, of the highest analytic cost.
 
-    Equally hard rows are taken in the order they were drawn. What rounding leaves over goes to the
-    families that it took most from, so that there are ``number`` rows.
+    What rounding leaves over goes to the families that it took most from.
     """
     if number == len(rows):
         return rows
@@ -197,30 +178,37 @@ def _row(family: str, rng: random.Random, settings: ProblemSet) -> dict | None:
     from handan.tiny.evaluation_items import held_out, identity_hash
 
     if settings.wording == "natural":
-        item = random_item(family, rng, settings.widths, settings.digits)
+        item = _natural(family, rng, settings.widths, settings.digits)
         values = (item.task, item.key, "natural", item.question, item.answer)
-        return dict(zip(COLUMNS, values, strict=True))
-    sizes = (settings.decimal_digits, settings.premises)
-    problem = random_problem(family, rng, settings.widths, *sizes)
-    if identity_hash(problem.family, problem.key) in held_out():
-        return None
-    question, answer = " ".join(problem.prompt), " ".join(problem.answer)
-    values = (problem.family, problem.key, "compact", question, answer)
+    else:
+        sizes = (settings.decimal_digits, settings.premises)
+        problem = random_problem(family, rng, settings.widths, *sizes)
+        if identity_hash(problem.family, problem.key) in held_out():
+            return None
+        question, answer = " ".join(problem.prompt), " ".join(problem.answer)
+        values = (problem.family, problem.key, "compact", question, answer)
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def random_item(family: str, rng: random.Random, widths: list[int], lengths: list[int]) -> Item:
+def _natural(family: str, rng: random.Random, widths: list[int], lengths: list[int]) -> Item:
     """Draw one problem in the human tasks' wording, never one of their items.
 
     People solved all 4-bit problems and single-digit products and differences, so one operand has
     more than four bits, or both have two or more decimal digits (``lengths``). Syllogisms and
     directions are complete designs: nothing is left there to train on.
-
-    Raises:
-        UserError: the family is unknown, or its sizes are those of human items.
     """
     if family in binary.OPERATIONS:
-        return _binary(family, rng, widths)
+        if not widths or min(widths) <= binary.BITS:
+            raise UserError(f"widths {widths}: natural binary problems need more than 4 bits")
+        width = rng.choice(widths)
+        while True:
+            a, b = rng.randrange(2**width), rng.randrange(2**width)
+            # Most divisors of full width would leave nothing to divide.
+            if family in ("binary_division", "binary_modulo"):
+                b = rng.randrange(2 ** rng.randint(1, width))
+            # Two small numbers would be a human item padded with zeros.
+            if max(a, b) >= 2**binary.BITS and binary.OPERATIONS[family].allowed(a, b):
+                return binary.make_item(family, a, b, width)
     if family not in SYMBOLS:
         known = ", ".join((*binary.OPERATIONS, *SYMBOLS))
         raise UserError(f"no natural problems of '{family}'; there are: {known}")
@@ -232,19 +220,6 @@ def random_item(family: str, rng: random.Random, widths: list[int], lengths: lis
     symbol = SYMBOLS[family]
     shown = result = digits.true_result(symbol, a, b)
     if rng.random() < 0.5:
-        error = rng.choice([*range(1, MAX_ERROR + 1), b])
+        error = rng.choice([*range(1, 11), b])  # as in the human items, or by one operand
         shown = result + rng.choice([-error, error]) if result > error else result + error
     return digits.make_item(family, symbol, a, b, shown)
-
-
-def _binary(family: str, rng: random.Random, widths: list[int]) -> Item:
-    if not widths or min(widths) <= binary.BITS:
-        raise UserError(f"widths {widths}: natural binary problems need more than 4 bits")
-    width = rng.choice(widths)
-    while True:
-        a, b = rng.randrange(2**width), rng.randrange(2**width)
-        if family in DIVISIONS:  # most divisors of full width would leave nothing to divide
-            b = rng.randrange(2 ** rng.randint(1, width))
-        # Two small numbers would be a human item padded with zeros.
-        if max(a, b) >= 2**binary.BITS and binary.OPERATIONS[family].allowed(a, b):
-            return binary.make_item(family, a, b, width)

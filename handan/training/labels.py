@@ -1,10 +1,7 @@
 """Training rows made of traces, and the audit that nothing of a trace is lost on the way.
 
-Known ways to lose it: a chat template that drops the thinking span from the labels, truncation at a
-default length, packing, a missing end of sequence, text tokenised anew to another length. A
-teacher's token ids are used as they are where the student would read the same trace in them.
-Otherwise, and for published text, the trace is written in the student's own format and tokenised by
-the student. What the trainer made of the rows is compared with the traces before the first step.
+A teacher's token ids are used where the student would read the same trace in them. Otherwise the
+trace is written in the student's format, tokenised anew, and compared before the first step.
 """
 
 import unicodedata
@@ -32,18 +29,12 @@ def tokenizer_fingerprint(tokenizer: Any) -> str:
 
 
 def load_traces(path: Path, prompts: Path) -> list[dict]:
-    """Read traces (JSON lines) of the ``prompts`` that the paired arm is trained on.
-
-    Raises:
-        UserError: it is empty, a column is missing, or a trace answers an evaluation item or a
-            prompt that is not among ``prompts``.
-    """
+    """Read traces, none of an evaluation item, each of a prompt that the paired arm has too."""
     rows = read_jsonl(path)
     if not rows:
         raise UserError(f"{path}: holds no traces; see the counts recipes/traces.py printed")
     for number, row in enumerate(rows, start=1):
-        missing = [column for column in COLUMNS if column not in row]
-        if missing:
+        if missing := [column for column in COLUMNS if column not in row]:
             raise UserError(f"{path}, line {number}: '{missing[0]}' is missing; make the file anew")
     check_held_out(rows, str(path))
     shared = {(q.item.task, q.item.key) for q in load_prompts(prompts)}
@@ -59,12 +50,7 @@ def load_traces(path: Path, prompts: Path) -> list[dict]:
 def training_rows(
     traces: Sequence[dict], tokenizer: Any, form: ReasoningFormat, place: str
 ) -> list[dict]:
-    """Make ``input_ids`` and ``labels`` of every trace; the loss is on the completion alone.
-
-    Raises:
-        UserError: a trace ends without, or holds, the student's end of sequence, or its format has
-            no place for the reasoning.
-    """
+    """Make ``input_ids`` and ``labels`` of every trace; the loss is on the completion alone."""
     fingerprint = tokenizer_fingerprint(tokenizer)
     eos = tokenizer.eos_token_id
     rows = []
@@ -81,35 +67,28 @@ def training_rows(
                 f"{place}, line {number}: '{tokenizer.eos_token}' stands in the middle of the "
                 "trace, so the student would learn to stop there; remove the trace"
             )
-        labels = [IGNORED] * len(prompt) + completion
-        rows.append({"input_ids": prompt + completion, "labels": labels})
+        row = {"input_ids": prompt + completion, "labels": [IGNORED] * len(prompt) + completion}
+        rows.append(row)
     return rows
 
 
 def _completion_ids(
     trace: dict, prompt: list[int], tokenizer: Any, form: ReasoningFormat, fingerprint: str
 ) -> list[int]:
+    """Take the teacher's ids if the student would end them and count the same reasoning tokens."""
     in_parts = trace.get("reasoning_text") is not None
     ids = trace["completion_ids"]
-    if (
-        ids is not None
-        and trace["tokenizer"] == fingerprint
-        and (not in_parts or _reads_the_same(trace, prompt, tokenizer, form))
-    ):
-        return list(ids)
+    if ids is not None and trace["tokenizer"] == fingerprint:
+        if not in_parts:
+            return list(ids)
+        spent = trace["reasoning_tokens"]
+        whole = bool(ids) and ids[-1] == tokenizer.eos_token_id
+        whole = whole and not (spent and span_problem(tokenizer, prompt, ids, form))
+        if whole and len(_reasoning_ids(ids, prompt, tokenizer, form) or []) == spent:
+            return list(ids)
     text = written(trace, prompt, tokenizer, form) if in_parts else trace["text"]
     ids = list(tokenizer(text, add_special_tokens=False)["input_ids"])
     return [*ids, tokenizer.eos_token_id] if in_parts else ids
-
-
-def _reads_the_same(trace: dict, prompt: list[int], tokenizer: Any, form: ReasoningFormat) -> bool:
-    """Tell whether the student would end these ids and count the teacher's reasoning tokens."""
-    ids, spent = trace["completion_ids"], trace["reasoning_tokens"]
-    if not ids or ids[-1] != tokenizer.eos_token_id:
-        return False
-    if spent and span_problem(tokenizer, prompt, ids, form) is not None:
-        return False
-    return len(_reasoning_ids(ids, prompt, tokenizer, form)) == spent
 
 
 def written(trace: dict, prompt: Sequence[int], tokenizer: Any, form: ReasoningFormat) -> str:
@@ -150,7 +129,7 @@ def span_problem(
             f"neither the prompt nor the trace opens the reasoning with '{form.open}'; put it in "
             "front of the trace"
         )
-    if not _split(completion, prompt, tokenizer, form).closed:
+    if _reasoning_ids(completion, prompt, tokenizer, form) is None:
         return (
             f"'{form.close}' is not among the trained tokens, so the thinking span is lost; check "
             "reasoning_format and the chat template"
@@ -158,19 +137,13 @@ def span_problem(
     return None
 
 
-def _split(
-    completion: Sequence[int], prompt: Sequence[int], tokenizer: Any, form: ReasoningFormat
-) -> Any:
-    """Split trained ids as the evaluator would."""
-    opened = opened_by_prompt(tokenizer, prompt, form)
-    return split_completion(tokenizer, completion, form, opened, [tokenizer.eos_token_id])
-
-
 def _reasoning_ids(
     completion: Sequence[int], prompt: Sequence[int], tokenizer: Any, form: ReasoningFormat
-) -> list[int]:
-    split = _split(completion, prompt, tokenizer, form)
-    return split.reasoning_ids if split.closed else []
+) -> list[int] | None:
+    """Split trained ids as the evaluator would; None if the span is not closed."""
+    opened = opened_by_prompt(tokenizer, prompt, form)
+    split = split_completion(tokenizer, completion, form, opened, [tokenizer.eos_token_id])
+    return split.reasoning_ids if split.closed else None
 
 
 def audit(
@@ -183,13 +156,12 @@ def audit(
 ) -> dict[str, int]:
     """Compare the data set that a trainer prepared with the rows made of the traces.
 
-    Returns:
-        Counts for ``run.json``: traces, trained tokens, reasoning tokens among them, and how many
-        traces are not the teacher's own token ids (``tokenised_anew``).
-
-    Raises:
-        UserError: rows are missing or shortened, or the thinking span is not trained.
+    Returns counts for ``run.json``; ``tokenised_anew`` are not the teacher's own token ids.
     """
+
+    def bare(text: str) -> str:
+        return "".join(unicodedata.normalize("NFC", text).split())
+
     longest = max(len(row["input_ids"]) for row in rows)
     if len(trained) and "seq_lengths" in trained[0]:
         check_whole(trained, rows, place)
@@ -210,10 +182,12 @@ def audit(
                 "that change rows"
             )
         prompt = row["input_ids"][: len(row["input_ids"]) - len(wanted)]
-        span = _reasoning_ids(labels, prompt, tokenizer, form)
-        if trace["reasoning_tokens"] or trace.get("reasoning_text"):
+        span = _reasoning_ids(labels, prompt, tokenizer, form) or []
+        reasoning = trace.get("reasoning_text")
+        if trace["reasoning_tokens"] or reasoning:
             problem = span_problem(tokenizer, prompt, labels, form)
-            if problem is None and not _says(tokenizer.decode(span), trace.get("reasoning_text")):
+            said = problem or not reasoning or bare(tokenizer.decode(span)) == bare(reasoning)
+            if not said:
                 problem = (
                     "the trained tokens read otherwise than the reasoning of the trace; the "
                     "tokenizer does not know a word of it, or it holds a mark of the reasoning "
@@ -225,15 +199,6 @@ def audit(
         counts["reasoning_tokens"] += len(span)
         counts["tokenised_anew"] += labels != trace["completion_ids"]
     return counts
-
-
-def _says(trained: str, reasoning: str | None) -> bool:
-    """Tell whether the trained text is the reasoning to be imitated, whatever its white space."""
-
-    def bare(text: str) -> str:
-        return "".join(unicodedata.normalize("NFC", text).split())
-
-    return not reasoning or bare(trained) == bare(reasoning)
 
 
 def check_whole(packed: Sequence[dict], rows: Sequence[dict], place: str) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,10 @@ from handan.launch import Processes
 class Ledger(TrainerCallback):
     """Counts what a run consumes; the counts are saved with every checkpoint and go on from there.
 
-    Of ``counts``, processed_tokens are prompt and padding-free completion tokens that went through
-    the model, trained_tokens those with a loss, teacher_scored_tokens the student's samples that a
-    teacher rates; peak memory is of the process that needed most, all else summed over processes.
-
-    Attributes:
-        teacher_parameters: N of the teacher that scores, if one does.
-        of_traces: what the traces cost that are trained on, from ``handan.budgets.of_traces``.
-        size: of the model that is trained; must be set before training.
+    processed_tokens are prompt and padding-free completion tokens that went through the model,
+    teacher_scored_tokens the student's that a teacher rates; peak memory is of the process that
+    needed most, all else summed. ``size`` of the trained model must be set before training;
+    ``of_traces`` is what the traces cost, from ``handan.budgets.of_traces``.
     """
 
     teacher_parameters: int | None = None
@@ -64,15 +61,6 @@ class Ledger(TrainerCallback):
         self.counts["device_seconds"] += seconds * self.world.size
         self._clock = now
 
-    def _note_peaks(self) -> None:
-        """Every process asks all others, so all of them must come here."""
-        host, accelerator = rundir.peak_memory_gib(), rundir.peak_gpu_memory_gib()
-        own = {"peak_memory_gib": host, "peak_gpu_memory_gib": accelerator}
-        for row in self.world.gather([own]):
-            for key, value in row.items():
-                if value is not None:
-                    self.counts[key] = max(value, self.counts[key] or 0.0)
-
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._clock = time.monotonic()
 
@@ -83,7 +71,12 @@ class Ledger(TrainerCallback):
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._tick()
-        self._note_peaks()
+        host, accelerator = rundir.peak_memory_gib(), rundir.peak_gpu_memory_gib()
+        own = {"peak_memory_gib": host, "peak_gpu_memory_gib": accelerator}
+        for row in self.world.gather([own]):
+            for key, value in row.items():
+                if value is not None:
+                    self.counts[key] = max(value, self.counts[key] or 0.0)
 
     def budget(self) -> dict[str, float | None]:
         """Sum up the ledger of a run, as docs/methods.md defines it.
@@ -116,7 +109,9 @@ class MetricsFile(TrainerCallback):
         self, args: Any, state: Any, control: Any, logs: dict | None = None, **kwargs: Any
     ) -> None:
         if self.world.rank == 0 and logs:
-            row = {
-                k: v for k, v in logs.items() if isinstance(v, (int, float)) and math.isfinite(v)
-            }
-            append_jsonl(self.path, [{"step": state.global_step, **row}])
+            append_jsonl(self.path, [{"step": state.global_step, **finite(logs)}])
+
+
+def finite(logs: Mapping[str, Any]) -> dict[str, float]:
+    """Keep what is a finite number."""
+    return {k: v for k, v in logs.items() if isinstance(v, (int, float)) and math.isfinite(v)}

@@ -1,9 +1,9 @@
 """Refuse settings of TRL that would change, unseen, how much a token counts or how one is drawn.
 
-Everywhere ``config`` is TRL's and ``given`` are the keys that are set.
+``config`` is TRL's, and ``given`` are the keys that are set.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from handan.errors import UserError
@@ -12,8 +12,8 @@ from handan.errors import UserError
 LOSSES = ("grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo")
 # Corrections of what vLLM drew in which a token's weight depends on that token alone.
 PER_TOKEN = ("token_truncate", "token_mask")
-# Keys without which no completions of vLLM are weighed.
-WEIGHING = ("vllm_importance_sampling_mode", "vllm_importance_sampling_clip_max")
+MICRO_BATCH_MEAN = "its mean is over the tokens of each micro-batch"
+DRAWN = "completions are drawn as in an evaluation, from temperature, top_p and the cap alone"
 # Settings under which a token's weight would depend on how long its completion is, or on which
 # others are in its micro-batch; their values that do nothing; why.
 UNEVEN: dict[str, tuple[tuple[Any, ...], str]] = {
@@ -25,18 +25,18 @@ UNEVEN: dict[str, tuple[tuple[Any, ...], str]] = {
         (1.0,),
         "tokens would leave the loss by a quantile of the micro-batch they are in",
     ),
-    "entropy_coef": ((0.0,), "its mean is over the tokens of each micro-batch"),
-    "use_adaptive_entropy": ((False,), "its mean is over the tokens of each micro-batch"),
+    "entropy_coef": ((0.0,), MICRO_BATCH_MEAN),
+    "use_adaptive_entropy": ((False,), MICRO_BATCH_MEAN),
     "neftune_noise_alpha": ((None, 0.0), "its noise depends on the length of the row"),
 }
-# Settings of generation beside temperature, top_p and the cap, and the values that do nothing.
-NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "top_k": (0, -1, None),
-    "min_p": (0.0, None),
-    "repetition_penalty": (1.0, None),
-    "generation_kwargs": ({}, None),
-    "chat_template_kwargs": ({}, None),
-    "vllm_structured_outputs_regex": (None,),
+# Settings of generation beside temperature, top_p and the cap, in the same way.
+DRAWING: dict[str, tuple[tuple[Any, ...], str]] = {
+    "top_k": ((0, -1, None), DRAWN),
+    "min_p": ((0.0, None), DRAWN),
+    "repetition_penalty": ((1.0, None), DRAWN),
+    "generation_kwargs": (({}, None), DRAWN),
+    "chat_template_kwargs": (({}, None), DRAWN),
+    "vllm_structured_outputs_regex": ((None,), DRAWN),
 }
 
 
@@ -56,7 +56,7 @@ def check_sft_loss(config: Any, given: Collection[str]) -> None:
             "average_tokens_across_devices is false, so a token's weight would depend on the "
             "process it is on; remove the key"
         )
-    _check_even(config)
+    _check_neutral(config, UNEVEN)
 
 
 def check_grpo(config: Any, given: Collection[str]) -> None:
@@ -72,8 +72,9 @@ def check_grpo(config: Any, given: Collection[str]) -> None:
     check_drawing(config, given)
     if not is_weighed(config):
         return
-    if absent := [key for key in WEIGHING if key not in given]:
-        raise UserError(f"use_vllm is true: set '{absent[0]}' too; it decides the result")
+    for key in ("vllm_importance_sampling_mode", "vllm_importance_sampling_clip_max"):
+        if key not in given:
+            raise UserError(f"use_vllm is true: set '{key}' too; it decides the result")
     mode = config.vllm_importance_sampling_mode
     if mode not in PER_TOKEN:
         raise UserError(
@@ -114,17 +115,11 @@ def is_weighed(config: Any) -> bool:
 
 def check_drawing(config: Any, given: Collection[str]) -> None:
     """Raise UserError at a setting of generation, given or by default, unlike an evaluation's."""
-    _check_even(config)
-    for key, neutral in NEUTRAL.items():
-        if (value := getattr(config, key)) not in neutral:
-            raise UserError(
-                f"{key} is {value!r}, but completions are drawn as in an evaluation, from "
-                "temperature, top_p and the cap alone; remove it"
-            )
+    _check_neutral(config, UNEVEN | DRAWING)
 
 
-def _check_even(config: Any) -> None:
-    for key, (neutral, why) in UNEVEN.items():
+def _check_neutral(config: Any, settings: Mapping[str, tuple[tuple[Any, ...], str]]) -> None:
+    for key, (neutral, why) in settings.items():
         if (value := getattr(config, key, neutral[0])) not in neutral:
             raise UserError(f"{key} is {value!r}, but {why}; remove it")
 

@@ -33,11 +33,8 @@ RESPONSES = tuple(f"{name}.jsonl" for name in PREFIXES)
 class ProbedSuite:
     """A suite that is measured along training, and its schedule as in ``measured_steps``.
 
-    Attributes:
-        name: ``probe`` or ``full``; its responses go to a file of this name.
-        steps: at which it is measured, known once the training begins.
-        first: costs at step 0, by which inflation is measured; None if they are not known.
-        seconds: that its last measurement took.
+    ``first`` are costs at step 0, by which inflation is measured, if known; ``seconds`` its last
+    measurement took.
     """
 
     name: str
@@ -61,8 +58,7 @@ class ProbedSuite:
 class Probe(TrainerCallback):
     """Measures suites in process; ``trainer`` must be set once the trainer exists.
 
-    Responses go to ``probe.jsonl`` and ``full.jsonl``, metrics to ``metrics.jsonl`` and the
-    trackers. ``max_share`` bounds the share of the time that measuring takes, None for no bound.
+    ``max_share`` bounds the share of the time that measuring takes.
     """
 
     suites: Sequence[ProbedSuite]
@@ -87,8 +83,7 @@ class Probe(TrainerCallback):
 
     def measure(self, step: int) -> None:
         """Answer the suites whose turn it is with the current weights, and record the metrics."""
-        due = [probed for probed in self.suites if self._is_due(probed, step)]
-        if not due:
+        if not (due := [probed for probed in self.suites if self._is_due(probed, step)]):
             return
         responses: dict[str, list[dict]] = {}
         metrics: dict[str, float] = {}
@@ -122,7 +117,6 @@ class Probe(TrainerCallback):
             )
 
     def _is_due(self, probed: ProbedSuite, step: int) -> bool:
-        """Tell whether a suite is measured at a step; every process comes to the same answer."""
         if step not in probed.steps:
             return False
         if self.max_share is None or step in (probed.steps[0], probed.steps[-1]):

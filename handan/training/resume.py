@@ -19,12 +19,8 @@ def checkpoint_to_resume(
 ) -> str | None:
     """Find the newest whole checkpoint of a run, or None for a fresh start.
 
-    The first process looks and decides for all, so that no two of them go on from different steps.
-    Transformers takes the newest directory unchecked, and trains on with a fresh optimizer if that
-    part is missing.
-
-    Raises:
-        UserError: ``resume`` (auto, never or must) forbids it, or another launch wrote it.
+    The first process decides for all, so that no two go on from different steps. Transformers
+    would take the newest directory unchecked, if need be with a fresh optimizer.
     """
     decided: list[dict] = []
     if world.rank == 0:
@@ -65,11 +61,9 @@ def _newest(run_dir: Path, resume: str, launched: dict[str, Any]) -> str | None:
 
 
 def forget_after(run_dir: Path, step: int) -> None:
-    """Remove what was made of steps that are about to be trained again.
+    """Remove what was made of steps that are about to be trained again, and useless checkpoints.
 
-    Metrics, responses and rollouts were made by a process that died after its last checkpoint;
-    leaving them would show two policy versions under one step. Checkpoints are useless ones, whose
-    files must not be mixed with those of the next save.
+    Metrics, responses and rollouts would show two policy versions under one step.
     """
     for of_step, path in checkpoints.found(run_dir).items():
         if of_step > step:
@@ -102,15 +96,10 @@ def lineage(model_dir: Path) -> dict | None:
     """Trace what a run or checkpoint of ours cost and started from; None for another model.
 
     ``began_with`` is the hash of the weights that its training began with.
-
-    Raises:
-        UserError: the training there is not finished.
     """
     checkpoint = model_dir.name.startswith("checkpoint-")
     run_dir = model_dir.parent if checkpoint else model_dir
-    if not (run_dir / "run.json").exists():
-        return None
-    run = read_run(run_dir)
+    run = read_run(run_dir) if (run_dir / "run.json").exists() else {}
     training = run.get("training")
     if training is None:
         return None

@@ -1,8 +1,7 @@
 """Arms that draw their own completions: trainers, generation, verifiable reward, and their record.
 
-Every completion is cut, counted and graded like any other response, and leaves one row in
-``rollouts.jsonl``, so its exact cost at every step stays known. An advantage is a reward minus the
-mean of its group: where all rewards of a group are equal, none of its completions has a gradient.
+Every completion is graded like any other response and leaves a row in ``rollouts.jsonl``. Where all
+rewards of a group are equal, all its advantages are 0 and none of its completions has a gradient.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,8 +49,7 @@ MAX_RATIO = 1e30
 def generating(trainer: Any) -> Iterator[Any]:
     """Give the trained model with all of its weights on this process, so it can generate alone.
 
-    Responses end at different tokens on different processes. Weights that are gathered layer by
-    layer, as ZeRO-3 and FSDP2 do in training, would make each of them wait for the others.
+    Gathering them layer by layer, as ZeRO-3 and FSDP2 do, would make processes wait for each other.
     """
     with unwrap_model_for_generation(
         trainer.model_wrapped,
@@ -73,11 +71,9 @@ def generating(trainer: Any) -> Iterator[Any]:
 
 
 def draw(trainer: Any, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Draw one completion of each prompt (ids) of this process's share.
+    """Draw a completion of each prompt (ids) of this process's share, all of equal size.
 
-    Shares lie in order of rank and are of equal size. The seed of a completion is made of the run's
-    seed, the step, its place in the batch of all processes and the prompt: it is the same on any
-    number of processes, and after a resume.
+    Seeds are the same on any number of processes and after a resume.
     """
     arguments = trainer.args
     decoding = Decoding(arguments.temperature, arguments.top_p, arguments.max_completion_length)
@@ -92,10 +88,7 @@ def draw(trainer: Any, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
 
 
 def rollout(prompts: list, trainer: Any) -> dict:
-    """Draw as TRL's ``rollout_func``, independent of the number of processes.
-
-    TRL's own loop keeps a whole batch running until its longest completion ends.
-    """
+    """Draw as TRL's ``rollout_func``; TRL's own loop runs a whole batch to its longest end."""
     ids, *_ = trainer._tokenize_prompts(prompts)
     return {"prompt_ids": ids, "completion_ids": draw(trainer, ids), "logprobs": None}
 
@@ -104,14 +97,9 @@ def rollout(prompts: list, trainer: Any) -> dict:
 class Rollouts:
     """Reads the completions of one generation batch after another.
 
-    Attributes:
-        model: its generation config tells which tokens end a sequence.
-        ledger: counts the tokens.
-        length_price: reward lost per 100 reasoning tokens; 0 for none.
-        group_size: completions of one prompt whose rewards are compared; None: none are.
-        passes: how often a completion is trained on.
-        masks_truncated: whether completions that reach the cap have no loss.
-        await_weights: whether rows wait until ``weigh`` says how much their tokens weigh.
+    ``length_price`` is lost per 100 reasoning tokens; without a ``group_size`` no rewards are
+    compared; a completion is trained on in so many ``passes``, but for the truncated ones under
+    ``masks_truncated``. With ``await_weights`` rows wait until ``weigh`` says what their tokens do.
     """
 
     tokenizer: Any
@@ -135,14 +123,7 @@ class Rollouts:
     def read(
         self, prompts: Sequence[dict], completion_ids: Sequence[Sequence[int]], step: int
     ) -> list[dict]:
-        """Grade, count and record this process's completions, one of each row of prompts.
-
-        They are about to be trained on in optimizer step ``step``. Returns rows of
-        ``rollouts.jsonl``.
-
-        Raises:
-            UserError: the first batches show that nothing can be learned.
-        """
+        """Grade, count and record completions of this process, trained on in optimizer ``step``."""
         own: list[dict] = []
         world = self.ledger.world
         first, total = world.rank * len(completion_ids), world.size * len(completion_ids)
@@ -153,10 +134,10 @@ class Rollouts:
                 self.tokenizer, question, self.form, prompt["prompt_ids"], ids, self.ends
             )
             price = self.length_price * read["reasoning_tokens"] / 100
+            masked = self.masks_truncated and read["status"] == "truncated"
             row = {"step": step, "task": prompt["task"], "item": prompt["item"]}
             row |= {key: read[key] for key in RECORDED}
             row |= {"prompt_tokens": read["prompt_tokens"], "completion_tokens": len(ids)}
-            masked = self.masks_truncated and read["status"] == "truncated"
             row["trained_tokens"] = 0 if masked else len(ids)
             # No verdict within the grader's limits is no reward: TRL then leaves the completion out
             # of its group's mean and gives it no advantage.
@@ -165,19 +146,17 @@ class Rollouts:
             if first + len(own) in with_text:
                 row["text"] = shortened(self.tokenizer.decode(ids), TEXT_CHARACTERS)
             own.append(row)
-        if self.await_weights:
-            self.waiting = own
-        else:
+        self.waiting = own
+        if not self.await_weights:
             self._record(own)
         return own
 
     def verifiable(
         self, prompts: list, completion_ids: list[list[int]], **columns: Any
     ) -> list[float | None]:
-        """Reward a generation batch of TRL's, which logs it under this method's name.
+        """Reward 1 for a right answer, 0 otherwise, minus the price of its length.
 
-        1 for a right answer by the evaluator's grader, 0 otherwise, minus the price of its length.
-        Columns of the data set come as keyword arguments.
+        TRL logs it under this method's name, and gives columns of the data set as arguments.
         """
         keys = ("task", "item", "wording", "question", "answer", "prompt_ids")
         rows = [{key: columns[key][index] for key in keys} for index in range(len(completion_ids))]
@@ -193,8 +172,9 @@ class Rollouts:
     def _record(self, own: list[dict]) -> None:
         rows = self.ledger.world.gather(own)
         counts = self.ledger.counts
-        generated = sum(row["completion_tokens"] for row in rows)
-        prompts = sum(row["prompt_tokens"] for row in rows)
+        generated, prompts = (
+            sum(row[key] for row in rows) for key in ("completion_tokens", "prompt_tokens")
+        )
         counts["generated_tokens"] += generated
         counts["trained_tokens"] += self.passes * sum(row["trained_tokens"] for row in rows)
         counts["processed_tokens"] += self.passes * (generated + prompts)
@@ -258,11 +238,9 @@ def batch_metrics(rows: Sequence[dict]) -> dict[str, float]:
 
 
 class EvaluationPrompts:
-    """Prompts of training, token by token those of an evaluation.
+    """Prompts of training, token by token those of an evaluation in ``form``, which must be set.
 
-    TRL renders a chat template by itself: without the format's arguments, with today's date where
-    the template writes it, and not at all for a base model that has none. ``form`` must be set
-    before training.
+    TRL renders a chat template without the format's arguments, with today's date, if there is one.
     """
 
     form: ReasoningFormat
@@ -277,9 +255,8 @@ class EvaluationPrompts:
 class LengthSortedGRPOTrainer(EvaluationPrompts, GRPOTrainer):
     """GRPO whose micro-batches hold completions of similar length, without common padding.
 
-    TRL pads every micro-batch to the longest completion of the generation batch. Gradients of the
-    micro-batches of a step are summed, so which completion is in which of them makes no difference
-    for the loss types named below. ``rollouts`` may wait for what vLLM's completions weigh.
+    TRL pads all to the longest of the generation batch. Gradients of the micro-batches of a step
+    are summed, so for the loss types named below the division makes no difference.
     """
 
     rollouts: Rollouts | None = None
@@ -303,10 +280,9 @@ class LengthSortedGRPOTrainer(EvaluationPrompts, GRPOTrainer):
 
 
 class LedgerDistillationTrainer(EvaluationPrompts, DistillationTrainer):
-    """On-policy distillation with our completions, each of them graded, counted and recorded.
+    """On-policy distillation with our completions, recorded in ``rollouts``, which must be set.
 
-    ``rollouts`` too must be set before training. Grades are for the record; the teacher's
-    distribution alone is learned from.
+    Grades are for the record; the teacher's distribution alone is learned from.
     """
 
     rollouts: Rollouts
@@ -341,8 +317,7 @@ class LedgerDistillationTrainer(EvaluationPrompts, DistillationTrainer):
 def regroup_by_length(batches: list[dict]) -> list[dict]:
     """Sort rows by length into as many batches of the same sizes, trimmed.
 
-    Tensors with two axes are (rows, tokens), prompts padded on the left, everything else on the
-    right; tensors without axes are shared by all batches.
+    Tensors are (rows, tokens), prompts padded on the left and all else on the right, or scalars.
     """
     merged = {
         key: torch.cat([batch[key] for batch in batches])
@@ -355,14 +330,13 @@ def regroup_by_length(batches: list[dict]) -> list[dict]:
     for rows, batch in zip(order.split(sizes), batches, strict=True):
         prompt_length = max(1, int(merged["prompt_mask"][rows].sum(1).max()))
         completion_length = max(1, int(merged["completion_mask"][rows].sum(1).max()))
-        regrouped = dict(batch)
-        for key, value in merged.items():
-            regrouped[key] = value[rows]
+        chosen = {key: value[rows] for key, value in merged.items()}
+        for key, value in chosen.items():
             if key in ("prompt_ids", "prompt_mask"):
-                regrouped[key] = regrouped[key][:, -prompt_length:]
+                chosen[key] = value[:, -prompt_length:]
             elif value.ndim == 2:
-                regrouped[key] = regrouped[key][:, :completion_length]
-        out.append(regrouped)
+                chosen[key] = value[:, :completion_length]
+        out.append(batch | chosen)
     return out
 
 
@@ -370,13 +344,8 @@ def importance_weights(scored: dict[str, Any]) -> list[dict]:
     """Say how each completion of a generation batch of TRL's is weighed in the loss.
 
     vLLM computes probabilities a little differently from the trainer, so TRL multiplies the loss of
-    a token by their ratio. Per token that is a small correction. Of a whole completion it is a
-    product over its tokens, which strays from 1 the further the longer the completion is.
-
-    Returns:
-        Of each row: mean, least and largest ratio of its tokens before any clip, the mean weight
-        after it (all None if every token is masked), and ``trained_tokens``, those whose weight is
-        not 0.
+    a token by their ratio. Rows have mean, least and largest ratio of their tokens before any clip,
+    the mean weight after it (None if all are masked), and how many have a weight other than 0.
     """
     difference = scored["old_per_token_logps"] - scored["sampling_per_token_logps"]
     # A token whose probability vLLM does not tell is NaN, and TRL gives it the ratio 1.
@@ -385,18 +354,19 @@ def importance_weights(scored: dict[str, Any]) -> list[dict]:
     out: list[dict] = []
     for ratio, weight, mask in zip(ratios, weights, scored["completion_mask"].bool(), strict=True):
         ratio, weight = ratio[mask], weight[mask]
-        names = ("ratio_mean", "ratio_min", "ratio_max", "weight_mean")
-        values: list[float | None] = [None] * len(names)
+        values: list[float | None] = [None] * 4
         if len(ratio):
             tensors = (ratio.mean(), ratio.min(), ratio.max(), weight.mean())
             values = [round(value.item(), 6) for value in tensors]
-        row = dict(zip(names, values, strict=True))
+        row = dict(
+            zip(("ratio_mean", "ratio_min", "ratio_max", "weight_mean"), values, strict=True)
+        )
         out.append({**row, "trained_tokens": int((weight != 0).sum())})
     return out
 
 
 def learning_counts(rollouts: Rollouts) -> dict[str, int]:
-    """Count what the completions of a run were; the same on all processes, as ``count``."""
+    """Count what the completions of a run were, as ``count``, on all processes."""
     counted = []
     if rollouts.ledger.world.rank == 0:
         rows = read_jsonl(rollouts.path) if rollouts.path.exists() else []
@@ -407,11 +377,9 @@ def learning_counts(rollouts: Rollouts) -> dict[str, int]:
 
 
 def count(rows: Sequence[Mapping[str, Any]], group_size: int | None) -> dict[str, int]:
-    """Count how many completions, groups and batches taught anything.
+    """Count how many completions, groups and batches (of ``rollouts.jsonl``) taught anything.
 
-    ``rows`` of ``rollouts.jsonl`` are of whole batches. Without ``group_size`` nothing is learned
-    from rewards, and no groups are counted. ``without_loss`` are completions none of whose tokens
-    has a loss.
+    Without ``group_size`` nothing is learned from rewards, and no groups are counted.
     """
     graded = {True: "right", False: "wrong", None: "ungraded"}
     outcomes = [
@@ -422,20 +390,21 @@ def count(rows: Sequence[Mapping[str, Any]], group_size: int | None) -> dict[str
     batches = [list(batch) for _, batch in groupby(rows, key=lambda row: row["step"])]
     size = group_size or 1
     groups = [[batch[i : i + size] for i in range(0, len(batch), size)] for batch in batches]
-    teaching = [sum(_teaches(group, bool(group_size)) for group in batch) for batch in groups]
+
+    def teaches(group: Sequence[Mapping[str, Any]]) -> bool:
+        trained = [row for row in group if row["trained_tokens"]]
+        if not group_size:
+            return bool(trained)
+        rewards = [row["reward"] for row in group if row["reward"] is not None]
+        mean = sum(rewards) / max(len(rewards), 1)
+        # A completion without a reward has no advantage.
+        return any(abs(row["reward"] - mean) > 1e-9 for row in trained if row["reward"] is not None)
+
+    teaching = [sum(map(teaches, batch)) for batch in groups]
     out |= {"batches": len(batches), "batches_without_gradient": teaching.count(0)}
     if group_size:
         out |= {"groups": sum(map(len, groups)), "groups_with_variance": sum(teaching)}
     return out
-
-
-def _teaches(group: Sequence[Mapping[str, Any]], by_reward: bool) -> bool:
-    """Tell whether any completion has a gradient; one without a reward has no advantage."""
-    if not by_reward:
-        return any(row["trained_tokens"] for row in group)
-    graded = [row for row in group if row["reward"] is not None]
-    mean = sum(row["reward"] for row in graded) / max(len(graded), 1)
-    return any(row["trained_tokens"] and abs(row["reward"] - mean) > 1e-9 for row in graded)
 
 
 def without_gradient(found: Mapping[str, int]) -> str | None:

@@ -45,16 +45,18 @@ class Run:
     config: Any
     model_config: Any
     given: set[str]
-    run_dir: Path
     world: Processes
     model: Any
     tokenizer: Any
     form: ReasoningFormat
-    peft_config: Any
     ledger: Ledger
     probe: Probe
-    callbacks: list[TrainerCallback]
     settings: dict
+
+    def __post_init__(self) -> None:
+        self.run_dir = self.ledger.run_dir
+        self.peft_config: Any = get_peft_config(self.model_config)
+        self.callbacks = [self.ledger, MetricsFile(self.run_dir, self.world), self.probe]
 
     @property
     def source(self) -> dict[str, Any]:
@@ -67,10 +69,6 @@ class Run:
         """Train from the newest whole checkpoint on, save the model, write the ledger.
 
         ``details`` are facts for ``run.json``; ``rollouts`` records completions that an arm draws.
-
-        Raises:
-            UserError: the launch, or what lies in the run directory, is of another run; or nothing
-                was learned, which is told once everything is saved.
         """
         engine = check_engine(trainer.accelerator, self.config)
         launched = {"processes": self.world.size, "nodes": self.world.nodes, **engine}
@@ -88,15 +86,10 @@ class Run:
             self._save(trainer)
             learned = rl.learning_counts(rollouts) if rollouts else {}
             if self.world.rank == 0:
-                rundir.add(
-                    self.run_dir,
-                    "training",
-                    finished=True,
-                    steps=trainer.state.global_step,
-                    parameters=self.ledger.size._asdict(),
-                    budget=self.ledger.budget(),
-                    **({"learning": learned} if rollouts else {}),
-                )
+                facts = {"finished": True, "steps": trainer.state.global_step}
+                facts |= {"parameters": self.ledger.size._asdict(), "budget": self.ledger.budget()}
+                facts |= {"learning": learned} if rollouts else {}
+                rundir.add(self.run_dir, "training", **facts)
             self.world.gather([])  # launchers end the other processes as soon as one has left
             rl.check_learned(self.recipe.arm, self.run_dir, learned)
             if self.world.rank == 0:
@@ -149,16 +142,7 @@ def begin(
     required: tuple[str, ...],
     check: Callable[[Any, set[str]], None],
 ) -> Run | None:
-    """Do everything up to the trainer: arguments, launch check, model, suite, callbacks.
-
-    Args:
-        recipe_kind, config_kind: dataclasses of the recipe's arguments and of TRL's.
-        required: keys that must be set.
-        check: of the loss and of drawing, from the trainer's configuration and the keys set.
-
-    Returns:
-        The run, or None if it is finished already or was only to be shown.
-    """
+    """Do everything up to the trainer; None if the run is finished already or only to be shown."""
     without_compiling()
     kinds = (recipe_kind, config_kind, ModelConfig)
     recipe, config, model_config = parse(kinds, required, settings_of.words_of_dry_run())
@@ -220,18 +204,5 @@ def begin(
     ledger = Ledger(run_dir, world)
     probe = Probe(suites, form, run_dir, recipe.arm, ledger, world, recipe.probe_time_share)
     return Run(
-        recipe=recipe,
-        config=config,
-        model_config=model_config,
-        given=given,
-        run_dir=run_dir,
-        world=world,
-        model=model,
-        tokenizer=tokenizer,
-        form=form,
-        peft_config=get_peft_config(model_config),
-        ledger=ledger,
-        probe=probe,
-        callbacks=[ledger, MetricsFile(run_dir, world), probe],
-        settings=settings,
+        recipe, config, model_config, given, world, model, tokenizer, form, ledger, probe, settings
     )

@@ -15,17 +15,9 @@ from handan.errors import UserError
 from handan.launch import Processes
 from handan.stopping import leave, on_signal
 
-# torch tells a failed write in these words, without those of the system.
-OF_TORCH = re.compile(r"inline_container|PytorchStreamWriter|iostream")
-OF_RUST = re.compile(r"\(os error (\d+)\)")  # safetensors, tokenizers
-TRIAL_BYTES = 1 << 20
-
 
 def attach(trainer: Any, run_dir: Path, world: Processes, launched: dict[str, Any]) -> None:
-    """Let a trainer's saves end with a manifest, and their failures in one sentence.
-
-    Must come after the trainer has its ledger. ``launched`` says what runs, for the manifest.
-    """
+    """Let saves end with a manifest, or in one sentence; must come after the ledger's callback."""
     # Transformers would remove the old checkpoint before the new one is whole.
     keep, trainer.args.save_total_limit = trainer.args.save_total_limit, None
     save, run_epoch = trainer._save_checkpoint, trainer._run_epoch
@@ -66,10 +58,7 @@ class Seal(TrainerCallback):
 
 @contextmanager
 def tell_of_writing(place: Path) -> Iterator[None]:
-    """Raise UserError, in one sentence, for a save that the system refused.
-
-    Each library has errors of its own for that; any other error passes.
-    """
+    """Raise UserError, in one sentence, for a save that the system refused."""
     try:
         yield
     except UserError:
@@ -88,14 +77,16 @@ def _refusal(error: Exception, place: Path) -> str | None:
     """Find why the system refused to write, None if the error is about something else."""
     if isinstance(error, OSError):  # without a number it is a library's, about something else
         return os.strerror(error.errno) if error.errno else None
-    if number := OF_RUST.search(str(error)):
+    if number := re.search(r"\(os error (\d+)\)", str(error)):  # of safetensors, tokenizers
         return os.strerror(int(number[1]))
-    if not (isinstance(error, RuntimeError) and OF_TORCH.search(str(error))):
+    # torch tells a failed write in words of its own.
+    of_torch = re.search("inline_container|PytorchStreamWriter|iostream", str(error))
+    if not (isinstance(error, RuntimeError) and of_torch):
         return None
     trial = place.with_name(f".{place.name}.probe")  # a write beside the one that failed
     try:
         with open(trial, "wb") as file:
-            file.write(bytes(TRIAL_BYTES))
+            file.write(bytes(1 << 20))
             file.flush()
             os.fsync(file.fileno())
     except OSError as refused:
@@ -108,9 +99,7 @@ def _refusal(error: Exception, place: Path) -> str | None:
 def save_merged(trainer: Any, base_name: str, source: dict, run_dir: Path, rank: int) -> None:
     """Save the adapter in ``run_dir/adapter`` and the model with it merged in ``run_dir``.
 
-    Checkpoints hold adapters; the finished run holds a whole model, like every other arm. The base
-    is loaded anew from ``base_name`` with the arguments ``source``, so it makes no difference how
-    an engine has divided it.
+    The base is loaded anew, with the arguments ``source``, however an engine has divided it.
     """
     from transformers import AutoModelForCausalLM
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
@@ -130,9 +119,8 @@ def save_merged(trainer: Any, base_name: str, source: dict, run_dir: Path, rank:
 class StopRequest(TrainerCallback):
     """Ends a training at the next step at which all its processes can save the same checkpoint.
 
-    Transformers' own callback for SIGTERM (``enable_jit_checkpoint``) is not used: its processes do
-    not agree on the step, so that sharded ones wait for each other for ever, it saves in the middle
-    of an accumulated step, and no callback hears of that checkpoint, the ledger neither.
+    With transformers' own callback for SIGTERM (``enable_jit_checkpoint``) processes do not agree
+    on the step, it saves in the middle of one, and no callback, as the ledger, hears of it.
     """
 
     def __init__(self, arm: str, world: Processes) -> None:
@@ -140,8 +128,7 @@ class StopRequest(TrainerCallback):
         self.asked = self.granted = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Let signals wait for the end of a step from here on, not while step 0 is measured."""
-        on_signal(self.ask)
+        on_signal(self.ask)  # from here on, not while step 0 is measured
 
     def ask(self) -> None:
         """Note that a signal has come."""
@@ -159,19 +146,13 @@ class StopRequest(TrainerCallback):
             return
         self.world.gather([])  # launchers end the other processes as soon as one has left
         if self.world.rank == 0:
-            print(
-                f"{self.arm}: saved checkpoint-{step} as asked by a signal; run the same command "
-                "again to go on",
-                flush=True,
-            )
+            saved = f"{self.arm}: saved checkpoint-{step} as asked by a signal"
+            print(f"{saved}; run the same command again to go on", flush=True)
         leave()
 
 
 def steps_of_a_generation(args: Any) -> int:
-    """Count optimizer steps that are trained on one generation batch.
-
-    TRL does not save a generation batch, so a run resumed in the middle of one would draw another.
-    """
+    """Count optimizer steps trained on one generation batch, of which TRL saves nothing."""
     accumulated = args.gradient_accumulation_steps
     window = getattr(args, "steps_per_generation", None) or accumulated
     passes = window * getattr(args, "num_iterations", 1)  # micro-batches of a generation batch

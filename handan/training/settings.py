@@ -24,17 +24,8 @@ from handan.training.data import load_prompts
 from handan.training.saving import steps_of_a_generation
 
 # Where a run lies, who watches it and who may push it does not change what it is.
-NOT_RECORDED = (
-    "output_dir",
-    "resume",
-    "report_to",
-    "run_name",
-    "disable_tqdm",
-    "dry_run",
-    "hub_token",
-    "push_to_hub_token",
-)
-RESUME = ("auto", "never", "must")
+PLACES = ("output_dir", "resume", "report_to", "run_name", "disable_tqdm", "dry_run")
+NOT_RECORDED = (*PLACES, "hub_token", "push_to_hub_token")
 # Keys of TRL and transformers that a recipe takes from elsewhere, and what to set instead.
 INERT = {
     "model_init_kwargs": "set dtype, attn_implementation and model_revision",
@@ -57,18 +48,13 @@ NOT_RESUMABLE = {
     "enable_jit_checkpoint": "a recipe saves by itself when it is asked to stop, at the same step "
     "on all processes",
 }
-# What decides the result of low-rank adapters.
-OF_ADAPTERS = ("lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")
 # Settings that need a package, and the extra of this project that has it.
 NEEDS = {"use_vllm": ("vllm", "vllm"), "use_liger_kernel": ("liger_kernel", "liger")}
-# Of the dry run: prompts of arithmetic in words, with a chat template; shares and GPUs as usual.
-PROMPT_TOKENS = 100
-LORA_SHARE = 0.01
 GPUS_OF_A_NODE = 8
 
 
-def _argument(text: str, **more: Any) -> Any:
-    return field(metadata={"help": text}, **more)
+def _argument(text: str, default: Any = dataclasses.MISSING) -> Any:
+    return field(default=default, metadata={"help": text})
 
 
 @dataclass
@@ -83,46 +69,46 @@ class RecipeArguments:
         "says"
     )
     probe_log_spaced: int = _argument(
-        "probe also at so many steps, evenly spaced in log steps from 1 to the end", default=0
+        "probe also at so many steps, evenly spaced in log steps from 1 to the end", 0
     )
     full_suite: str | None = _argument(
-        "a larger suite that is measured at step 0 and the end", default=None
+        "a larger suite that is measured at step 0 and the end", None
     )
-    full_suite_steps: int = _argument("measure the larger suite every so many steps too", default=0)
+    full_suite_steps: int = _argument("measure the larger suite every so many steps too", 0)
     probe_time_share: float | None = _argument(
         "skip measurements between the first and the last while measuring would take more than "
         "this share of the time",
-        default=None,
+        None,
     )
     num_threads: int | None = _argument(
-        "CPU threads of each process; their number changes the last bits", default=None
+        "CPU threads of each process; their number changes the last bits", None
     )
     reasoning_format: str = _argument(
-        "how the model marks its reasoning; auto: as its chat template shows", default=AUTO
+        "how the model marks its reasoning; auto: as its chat template shows", AUTO
     )
     resume: str = _argument(
         "auto: go on from the newest whole checkpoint; never: refuse if there is any; must: refuse "
         "if there is none",
-        default="auto",
+        "auto",
     )
-    dry_run: bool = _argument("print the plan and stop", default=False)
+    dry_run: bool = _argument("print the plan and stop", False)
 
 
 def resolved(*parts: Any) -> dict:
     """Make plain values of the whole configuration of a run, without places and secrets."""
-    values: dict[str, Any] = {}
-    for part in parts:
-        for entry in dataclasses.fields(part):
-            if entry.init and entry.name not in NOT_RECORDED:
-                values[entry.name] = getattr(part, entry.name)
+    values = {
+        entry.name: getattr(part, entry.name)
+        for part in parts
+        for entry in dataclasses.fields(part)
+        if entry.init and entry.name not in NOT_RECORDED
+    }
     return json.loads(json.dumps(values, default=str))
 
 
 def measured_steps(max_steps: int, every: int, log_spaced: int = 0) -> list[int]:
     """Steps at which a suite is measured, in order: 0, the last one, and those between.
 
-    ``every``: multiples of it, 0 for none; ``log_spaced``: so many steps from 1 on whose logarithms
-    are evenly spaced, each rounded to a whole step.
+    These are multiples of ``every``, and ``log_spaced`` ones, rounded, whose logarithms are even.
     """
     steps = {0, max_steps}
     if every:
@@ -140,17 +126,18 @@ def check_schedule(recipe: RecipeArguments) -> None:
     if recipe.full_suite_steps and recipe.full_suite is None:
         raise UserError("full_suite_steps is set, but no suite is; set full_suite to its YAML")
     share = recipe.probe_time_share
-    measured = recipe.probe_steps or recipe.probe_log_spaced or recipe.full_suite
-    if share is not None and not measured:
+    if share is None:
+        return
+    if not (recipe.probe_steps or recipe.probe_log_spaced or recipe.full_suite):
         raise UserError("probe_time_share is set, but nothing is measured; set probe_steps")
-    if share is not None and not 0 < share <= 1:
+    if not 0 < share <= 1:
         raise UserError(f"probe_time_share is {share:g}; give a share of the time from 0 to 1")
 
 
 def check_saving(resume: str, config: Any) -> None:
     """Raise UserError if a run could not go on to the result it would have had."""
-    if resume not in RESUME:
-        raise UserError(f"resume is {resume!r}; set it to {', '.join(RESUME[:-1])} or {RESUME[-1]}")
+    if resume not in ("auto", "never", "must"):
+        raise UserError(f"resume is {resume!r}; set it to auto, never or must")
     for key, why in NOT_RESUMABLE.items():
         if getattr(config, key):
             raise UserError(f"{key}: leave it out; {why}")
@@ -178,7 +165,8 @@ def check_adapters(model_config: Any, given: set[str]) -> None:
     """Raise UserError where an adapter is half asked for by the ``given`` keys."""
     if model_config.load_in_4bit or model_config.load_in_8bit:
         raise UserError("load_in_4bit and load_in_8bit are not supported; train adapters on dtype")
-    absent = [key for key in OF_ADAPTERS if key not in given]
+    decisive = ("lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")
+    absent = [key for key in decisive if key not in given]
     if model_config.use_peft and absent:
         raise UserError(f"use_peft is true: set '{absent[0]}' too; it decides the result")
     idle = sorted(key for key in given if key.startswith("lora_") or key == "use_dora")
@@ -205,10 +193,7 @@ def check_installed(config: Any) -> None:
 
 
 def words_of_dry_run() -> tuple[str, ...]:
-    """Words that a dry run adds to the command line.
-
-    Without a GPU, transformers refuses bf16 unless it is told that the CPU is meant.
-    """
+    """Add to a dry run without a GPU what transformers wants to hear before it takes bf16."""
     asked = "dry_run" in given_keys()[1]
     return ("--use_cpu", "true") if asked and not hardware.gpus() else ()
 
@@ -279,8 +264,9 @@ def _memory_text(recipe: Any, config: Any, model_config: Any) -> str:
     if longest is None and (made_by := getattr(recipe, "traces_config", None)):
         longest = read_yaml(Path(made_by)).get("max_new_tokens")
     longest = longest or getattr(config, "max_length", None) or 0
-    tokens = config.per_device_train_batch_size * (PROMPT_TOKENS + longest)
-    trained = LORA_SHARE if model_config.use_peft else 1.0
+    # A prompt of arithmetic in words with a chat template has 100 tokens; adapters a hundredth.
+    tokens = config.per_device_train_batch_size * (100 + longest)
+    trained = 0.01 if model_config.use_peft else 1.0
     alone = training_bytes(sizes, 1, tokens, trained)
     shared = training_bytes(sizes, GPUS_OF_A_NODE, tokens, trained, sharded=True)
     named = getattr(config, "teacher_model_name_or_path", None)

@@ -1,11 +1,9 @@
 """W&B, TensorBoard and Trackio: views of ``metrics.jsonl``, under the same names.
 
-``report_to`` chooses them; our trackers take the place of transformers' callbacks. A run has one
-identifier, kept in ``run.json``, and every later start continues the same run of the tracker from
-the step of the checkpoint. What was sent of later steps before a kill is sent again.
+Ours take the place of transformers' callbacks. A run keeps its identifier in ``run.json``; every
+later start continues it from the step of the checkpoint, and sends again what came later.
 """
 
-import math
 import os
 import secrets
 from collections import Counter
@@ -26,19 +24,16 @@ from handan.errors import UserError, printable
 from handan.escaping import plain
 from handan.evaluation.suite import SuiteItem
 from handan.files import read_json, read_jsonl
+from handan.training.ledger import finite
 
 PROJECT = "handan"  # in trackers that sort runs by project
-TRANSFORMERS_PROJECT = "huggingface"  # its default, which says nothing of the run
 EXTRAS = {"wandb": "train", "tensorboard": "trackers", "trackio": "trackers"}
 MAX_ITEMS = 500
 MAX_CHARACTERS = 1_000
 WANDB_AXIS = "train/global_step"
-WANDB_TAG_CHARACTERS = 64  # the most that W&B takes
-# Timeouts; offline only this machine is waited for, which may be busy.
+# Seconds; offline only this machine is waited for, which may be busy.
 WANDB_ONLINE = {"init_timeout": 20, "finish_timeout": 60}
 WANDB_OFFLINE = {"init_timeout": 300, "finish_timeout": 300}
-# What W&B has not written is lost when the process is killed; its own interval is 15 s.
-WANDB_FLUSH_SECONDS = 0.5
 
 
 def check(report_to: list[str]) -> None:
@@ -59,9 +54,7 @@ def check(report_to: list[str]) -> None:
 class TrackedRun:
     """The run that trackers show, under the same name and identifier at every start.
 
-    Attributes:
-        facts: arm, recipe and model_fingerprint (of the initial weights), to filter runs by.
-        human_rt_s: seconds by task and item; None for an item that no people have answered.
+    ``facts`` (arm, recipe, model_fingerprint) are to filter by; times are by task and item.
     """
 
     run_dir: Path
@@ -80,10 +73,7 @@ class TrackedRun:
 def attach(
     trainer: Any, run_dir: Path, facts: dict[str, str], settings: dict, items: Iterable[SuiteItem]
 ) -> None:
-    """Put our trackers in the place of transformers' callbacks; for the first process only.
-
-    ``items`` are those of all measured suites; their human response times go into the tables.
-    """
+    """Put our trackers in the place of transformers' callbacks; for the first process only."""
     callbacks = trainer.callback_handler.callbacks
     ours = {INTEGRATION_TO_CALLBACK[name]: kind for name, kind in TRACKERS.items()}
     places = [place for place, callback in enumerate(callbacks) if type(callback) in ours]
@@ -110,14 +100,9 @@ def attached(trainer: Any) -> list["Tracker"]:
 def names(row: dict) -> dict[str, float]:
     """Name the finite numbers of a row of ``metrics.jsonl`` as trackers do.
 
-    Those of the trainer, whose rows have an epoch, get the prefixes of transformers
-    (``train/loss``), so what a reward logs is not taken for a measurement of a suite.
+    Those of the trainer, whose rows have an epoch, get the prefixes of transformers.
     """
-    numbers = {
-        key: value
-        for key, value in row.items()
-        if key != "step" and isinstance(value, (int, float)) and math.isfinite(value)
-    }
+    numbers = finite({key: value for key, value in row.items() if key != "step"})
     return rewrite_logs(numbers) if "epoch" in row else numbers
 
 
@@ -129,11 +114,9 @@ class Tracker(TrainerCallback):
 
     def open(self, args: Any) -> None:
         """Begin or continue the run."""
-        raise NotImplementedError
 
     def send(self, values: dict[str, float], step: int) -> None:
         """Send the numbers of a step."""
-        raise NotImplementedError
 
     def send_table(self, name: str, responses: list[dict], step: int) -> None:
         """Send a table of the items that were answered."""
@@ -156,10 +139,8 @@ class Tracker(TrainerCallback):
         except Exception as error:
             self.failed = True
             name = next(name for name, kind in TRACKERS.items() if isinstance(self, kind))
-            self.say(
-                f"{name} failed ({_reason(error)}); training goes on without it, metrics.jsonl "
-                "has everything"
-            )
+            has_all = "training goes on without it, metrics.jsonl has everything"
+            self.say(f"{name} failed ({_reason(error)}); {has_all}")
 
     def say(self, sentence: str) -> None:
         """Print a sentence on this arm."""
@@ -217,7 +198,8 @@ class Trackio(Tracker):
             constants.HF_HUB_OFFLINE = not hardware.reaches(constants.ENDPOINT)
         try:
             trackio.init(
-                project=PROJECT if args.project == TRANSFORMERS_PROJECT else args.project,
+                # The default of transformers says nothing of the run.
+                project=PROJECT if args.project == "huggingface" else args.project,
                 name=f"{self.run.name}-{self.run.identifier}",
                 space_id=args.trackio_space_id,
                 bucket_id=args.trackio_bucket_id,
@@ -271,12 +253,9 @@ class WeightsAndBiases(Tracker):
 
     def _init(self, offline: bool) -> None:
         facts = self.run.facts
-        where = {
-            "id": self.run.identifier,
-            "name": self.run.name,
-            "project": os.environ.get("WANDB_PROJECT", PROJECT),
-            "entity": os.environ.get("WANDB_ENTITY"),
-        }
+        where = {"id": self.run.identifier, "name": self.run.name}
+        where |= {"project": os.environ.get("WANDB_PROJECT", PROJECT)}
+        where |= {"entity": os.environ.get("WANDB_ENTITY")}
         run = self.wandb.init(
             **where,
             mode="offline" if offline else None,
@@ -284,10 +263,11 @@ class WeightsAndBiases(Tracker):
             config={**self.run.settings, **facts},
             group=os.environ.get("WANDB_RUN_GROUP", facts["arm"]),
             job_type=facts["recipe"],
-            tags=[value[:WANDB_TAG_CHARACTERS] for value in facts.values()],
+            tags=[value[:64] for value in facts.values()],  # the most that W&B takes
             settings=self.wandb.Settings(
                 **(WANDB_OFFLINE if offline else WANDB_ONLINE),
-                x_transaction_log_flush_interval=WANDB_FLUSH_SECONDS,
+                # What is not written is lost in a kill; W&B's own interval is 15 s.
+                x_transaction_log_flush_interval=0.5,
                 # Host, absolute paths and the command line, which may hold a secret; run.json has
                 # what of it matters.
                 x_disable_meta=True,
@@ -299,7 +279,7 @@ class WeightsAndBiases(Tracker):
 
     def _summarise(self, values: dict[str, float], step: int) -> None:
         start = {f"start/{name}": value for name, value in values.items()} if step == 0 else {}
-        self.wandb.run.summary.update({**values, **start})
+        self.wandb.run.summary.update(values | start)
 
     def send(self, values: dict[str, float], step: int) -> None:
         self.wandb.log({**values, WANDB_AXIS: step})
@@ -325,11 +305,10 @@ TRACKERS: dict[str, type[Tracker]] = {
 def item_table(
     responses: list[dict], human_rt_s: dict[tuple[str, str], float | None]
 ) -> tuple[list[str], list[list]]:
-    """Make names of columns and one row an item, in the order of the suite.
+    """Make names of columns and one row an item, in the order of the suite, greedy responses aside.
 
-    ``status`` counts how the samples ended, ``correct`` is the share of correct ones, ``text`` the
-    first of them, clipped. Greedy responses (sample -1) are left out. Of a suite with more than
-    ``MAX_ITEMS`` items every so many-th is taken, and a last row says how many were left out.
+    ``text`` is the first sample's, clipped. Of more than ``MAX_ITEMS`` items every so many-th is
+    taken, and a last row says how many were left out.
     """
     items: dict[tuple[str, str], list[dict]] = {}
     for row in responses:
@@ -346,20 +325,13 @@ def item_table(
         text = plain(samples[0]["text"])
         if (more := len(text) - MAX_CHARACTERS) > 0:
             text = f"{text[:MAX_CHARACTERS]}… ({more} more characters)"
+        number, right = len(samples), sum(row["correct"] is True for row in samples)
         tokens = sum(row["reasoning_tokens"] for row in samples)
-        table.append(
-            {
-                "step": samples[0]["step"],
-                "task": plain(key[0]),
-                "item": plain(key[1]),
-                "human_rt_s": human_rt_s.get(key),
-                "samples": len(samples),
-                "mean_reasoning_tokens": tokens / len(samples),
-                "status": ", ".join(f"{n} {status}" for status, n in sorted(ended.items())),
-                "correct": sum(row["correct"] is True for row in samples) / len(samples),
-                "text": text,
-            }
-        )
+        row = {"step": samples[0]["step"], "task": plain(key[0]), "item": plain(key[1])}
+        row |= {"human_rt_s": human_rt_s.get(key), "samples": number}
+        row["mean_reasoning_tokens"] = tokens / number
+        row["status"] = ", ".join(f"{n} {status}" for status, n in sorted(ended.items()))
+        table.append(row | {"correct": right / number, "text": text})
     if left_out:
         note = f"{left_out} more items are in the files of the run"
         table.append({**dict.fromkeys(table[0]), "step": responses[0]["step"], "text": note})
