@@ -1,8 +1,4 @@
-"""Tell whole checkpoints by a manifest of all their files, written last.
-
-It names the step, what ran, and every file with its size and SHA-256: a save that was cut off has
-none, and later damage no longer agrees with it. Files put beside the others later do not matter.
-"""
+"""Tell whole checkpoints by a manifest of the sizes and SHA-256 of all files, written last."""
 
 import hashlib
 import os
@@ -39,10 +35,7 @@ def found(run_dir: Path) -> dict[int, Path]:
 
 
 def seal(folder: Path, launched: dict[str, Any], world: Processes) -> None:
-    """Write the manifest of a checkpoint once all processes, each of which calls this, have saved.
-
-    They share the hashing, and all is on disk before the manifest is. ``launched`` says what ran.
-    """
+    """Write the manifest once all is on disk; every process must call this, they share the work."""
     world.gather([])  # until the last one has saved, files come and go
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
     # NFS keeps what is removed while somebody reads it under names like .nfs0001, for a while.

@@ -25,11 +25,10 @@ SYMBOLS = {"products": "*", "differences": "-"}
 
 @dataclass(frozen=True)
 class ProblemSet:
-    """Problems drawn anew from a seed.
+    """Problems drawn anew from a seed, by shares of families.
 
-    ``families`` have shares by name. ``widths`` are of binary operands, ``digits`` of natural
-    products and differences, ``decimal_digits`` and ``premises`` of compact sums and orderings. Of
-    each family the share ``hardest``, by analytic cost, is kept of so many more drawn.
+    ``digits`` are of natural products and differences, ``decimal_digits`` and ``premises`` of
+    compact problems. ``hardest`` is the share kept of each family, by analytic cost.
     """
 
     families: dict[str, float]
@@ -72,25 +71,18 @@ def question_from_row(row: dict) -> TaskItem:
 def prompt_rows(questions: Sequence[TaskItem], tokenizer: Any, form: ReasoningFormat) -> list[dict]:
     """Make the training set of an arm that draws its own completions."""
     return [
-        {
-            "prompt": form.messages(question.item.question),
-            "prompt_ids": list(prompt_ids(tokenizer, question.item.question, form)),
-            "task": question.item.task,
-            "item": question.item.key,
-            "question": question.item.question,
-            "answer": question.item.answer,
-            "wording": question.wording,
-        }
+        {"prompt": form.messages(text), "prompt_ids": list(prompt_ids(tokenizer, text, form))}
+        | {"task": question.item.task, "item": question.item.key, "question": text}
+        | {"answer": question.item.answer, "wording": question.wording}
         for question in questions
+        for text in [question.item.question]
     ]
 
 
 def check_held_out(rows: Iterable[dict], place: str) -> dict[str, int]:
-    """Raise UserError if a training row is an evaluation item.
+    """Raise UserError if a training row is an evaluation item, however it is spaced or worded.
 
-    A compact item is recognised by what it asks, whatever the gaps and the zeros in front, a
-    natural one by its words and those of its paraphrases, or by the sum it holds. Returns, for
-    ``run.json``, how many rows were compared to how many items, and ``found``, which is 0.
+    Returns for ``run.json`` how many rows were compared to how many items.
     """
     from handan.tiny.evaluation_items import held_out, identity_hash
 
@@ -112,8 +104,24 @@ def check_held_out(rows: Iterable[dict], place: str) -> dict[str, int]:
 
 
 def _draw(settings: ProblemSet, path: Path) -> list[dict]:
-    if problem := _problem_with(settings):
-        raise UserError(f"{path}: {problem}")
+    from handan.tiny.evaluation_items import held_out, identity_hash
+
+    wording, hardest = settings.wording, settings.hardest
+    problems = {
+        f"wording '{wording}'; use {' or '.join(WORDINGS)}": wording not in WORDINGS,
+        "families must name at least one family, each with a share above 0": (
+            min(settings.families.values(), default=0) <= 0
+        ),
+        "num_problems must be at least 1": settings.num_problems < 1,
+        "widths are numbers of bits, at least 1 each": min(settings.widths, default=1) < 1,
+        f"hardest is {hardest}; it is a share above 0, at most 1": not 0 < hardest <= 1,
+        "hardest needs an analytic cost, which only compact wording has; leave it out": (
+            hardest < 1 and wording != "compact"
+        ),
+    }
+    for sentence, applies in problems.items():
+        if applies:
+            raise UserError(f"{path}: {sentence}")
     # Rounded, because a share like 0.3 is no exact number and must not ask for one problem more.
     wanted = math.ceil(round(settings.num_problems / settings.hardest, 6))
     rng = random.Random(settings.seed)
@@ -122,11 +130,19 @@ def _draw(settings: ProblemSet, path: Path) -> list[dict]:
     for _ in range(100 * wanted):
         family = rng.choices(names, shares)[0]
         try:
-            row = _row(family, rng, settings)
+            if settings.wording == "natural":
+                item = _natural(family, rng, settings.widths, settings.digits)
+                row = (item.task, item.key, "natural", item.question, item.answer)
+            else:
+                sizes = (settings.widths, settings.decimal_digits, settings.premises)
+                problem = random_problem(family, rng, *sizes)
+                if identity_hash(problem.family, problem.key) in held_out():
+                    continue
+                question, answer = " ".join(problem.prompt), " ".join(problem.answer)
+                row = (problem.family, problem.key, "compact", question, answer)
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
-        if row is not None:
-            rows.setdefault((row["task"], row["item"]), row)
+        rows.setdefault(row[:2], dict(zip(COLUMNS, row, strict=True)))
         if len(rows) == wanted:
             return _hardest(list(rows.values()), settings.num_problems)
     raise UserError(
@@ -135,27 +151,8 @@ def _draw(settings: ProblemSet, path: Path) -> list[dict]:
     )
 
 
-def _problem_with(settings: ProblemSet) -> str | None:
-    if settings.wording not in WORDINGS:
-        return f"wording '{settings.wording}'; use {' or '.join(WORDINGS)}"
-    if not settings.families or min(settings.families.values()) <= 0:
-        return "families must name at least one family, each with a share above 0"
-    if settings.num_problems < 1:
-        return "num_problems must be at least 1"
-    if min(settings.widths, default=1) < 1:
-        return "widths are numbers of bits, at least 1 each"
-    if not 0 < settings.hardest <= 1:
-        return f"hardest is {settings.hardest}; it is a share above 0, at most 1"
-    if settings.hardest < 1 and settings.wording != "compact":
-        return "hardest needs an analytic cost, which only compact wording has; leave it out"
-    return None
-
-
 def _hardest(rows: list[dict], number: int) -> list[dict]:
-    """Keep ``number`` rows in order, of each family the same share, of the highest analytic cost.
-
-    What rounding leaves over goes to the families that it took most from.
-    """
+    """Keep ``number`` rows in order, of each family the same share, of the highest cost."""
     if number == len(rows):
         return rows
     families: dict[str, list[int]] = {}
@@ -173,29 +170,10 @@ def _hardest(rows: list[dict], number: int) -> list[dict]:
     return [rows[index] for index in sorted(kept)]
 
 
-def _row(family: str, rng: random.Random, settings: ProblemSet) -> dict | None:
-    """Draw a problem; None if it is an evaluation item, which no natural one can be."""
-    from handan.tiny.evaluation_items import held_out, identity_hash
-
-    if settings.wording == "natural":
-        item = _natural(family, rng, settings.widths, settings.digits)
-        values = (item.task, item.key, "natural", item.question, item.answer)
-    else:
-        sizes = (settings.decimal_digits, settings.premises)
-        problem = random_problem(family, rng, settings.widths, *sizes)
-        if identity_hash(problem.family, problem.key) in held_out():
-            return None
-        question, answer = " ".join(problem.prompt), " ".join(problem.answer)
-        values = (problem.family, problem.key, "compact", question, answer)
-    return dict(zip(COLUMNS, values, strict=True))
-
-
 def _natural(family: str, rng: random.Random, widths: list[int], lengths: list[int]) -> Item:
-    """Draw one problem in the human tasks' wording, never one of their items.
+    """Draw one problem in the human tasks' wording, larger than any that people solved.
 
-    People solved all 4-bit problems and single-digit products and differences, so one operand has
-    more than four bits, or both have two or more decimal digits (``lengths``). Syllogisms and
-    directions are complete designs: nothing is left there to train on.
+    Syllogisms and directions are complete designs: nothing is left there to train on.
     """
     if family in binary.OPERATIONS:
         if not widths or min(widths) <= binary.BITS:

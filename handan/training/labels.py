@@ -1,7 +1,6 @@
 """Training rows made of traces, and the audit that nothing of a trace is lost on the way.
 
-A teacher's token ids are used where the student would read the same trace in them. Otherwise the
-trace is written in the student's format, tokenised anew, and compared before the first step.
+A teacher's token ids are used where the student would read the same trace in them.
 """
 
 import unicodedata
@@ -17,10 +16,9 @@ from handan.generation.prompting import prompt_ids
 from handan.generation.spans import opened_by_prompt, split_completion
 from handan.training.data import check_held_out, load_prompts
 
+Rows = Sequence[dict]
 IGNORED = -100  # label of a token without a loss
 COLUMNS = ("task", "item", "wording", "question", "text", "completion_ids", "tokenizer")
-# In a format of channels each part is a message of its own.
-NEXT_MESSAGE = "<|start|>assistant"
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:
@@ -47,9 +45,7 @@ def load_traces(path: Path, prompts: Path) -> list[dict]:
     return rows
 
 
-def training_rows(
-    traces: Sequence[dict], tokenizer: Any, form: ReasoningFormat, place: str
-) -> list[dict]:
+def training_rows(traces: Rows, tokenizer: Any, form: ReasoningFormat, place: str) -> list[dict]:
     """Make ``input_ids`` and ``labels`` of every trace; the loss is on the completion alone."""
     fingerprint = tokenizer_fingerprint(tokenizer)
     eos = tokenizer.eos_token_id
@@ -101,8 +97,8 @@ def written(trace: dict, prompt: Sequence[int], tokenizer: Any, form: ReasoningF
                 "reasoning_format to the one the trained model shall have, such as deepseek_r1"
             )
         return answer
-    if form.answer is not None:
-        span = f"{form.open}{reasoning}{form.close}{NEXT_MESSAGE}" if reasoning else ""
+    if form.answer is not None:  # in a format of channels each part is a message of its own
+        span = f"{form.open}{reasoning}{form.close}<|start|>assistant" if reasoning else ""
         return f"{span}{form.answer}{answer}"
     opened = opened_by_prompt(tokenizer, prompt, form)
     end = tokenizer.decode(list(prompt)[-1:], skip_special_tokens=False)
@@ -147,17 +143,9 @@ def _reasoning_ids(
 
 
 def audit(
-    trained: Sequence[dict],
-    rows: Sequence[dict],
-    traces: Sequence[dict],
-    tokenizer: Any,
-    form: ReasoningFormat,
-    place: str,
+    trained: Rows, rows: Rows, traces: Rows, tokenizer: Any, form: ReasoningFormat, place: str
 ) -> dict[str, int]:
-    """Compare the data set that a trainer prepared with the rows made of the traces.
-
-    Returns counts for ``run.json``; ``tokenised_anew`` are not the teacher's own token ids.
-    """
+    """Compare the data set that a trainer prepared with the rows made of the traces; count both."""
 
     def bare(text: str) -> str:
         return "".join(unicodedata.normalize("NFC", text).split())
@@ -186,8 +174,8 @@ def audit(
         reasoning = trace.get("reasoning_text")
         if trace["reasoning_tokens"] or reasoning:
             problem = span_problem(tokenizer, prompt, labels, form)
-            said = problem or not reasoning or bare(tokenizer.decode(span)) == bare(reasoning)
-            if not said:
+            told = not reasoning or bare(tokenizer.decode(span)) == bare(reasoning)
+            if problem is None and not told:
                 problem = (
                     "the trained tokens read otherwise than the reasoning of the trace; the "
                     "tokenizer does not know a word of it, or it holds a mark of the reasoning "
@@ -201,7 +189,7 @@ def audit(
     return counts
 
 
-def check_whole(packed: Sequence[dict], rows: Sequence[dict], place: str) -> None:
+def check_whole(packed: Rows, rows: Rows, place: str) -> None:
     """Raise UserError unless packed rows (with ``seq_lengths``) hold exactly the rows packed."""
     found: Counter[tuple] = Counter()
     for row in packed:

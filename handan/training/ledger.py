@@ -20,10 +20,8 @@ from handan.launch import Processes
 class Ledger(TrainerCallback):
     """Counts what a run consumes; the counts are saved with every checkpoint and go on from there.
 
-    processed_tokens are prompt and padding-free completion tokens that went through the model,
-    teacher_scored_tokens the student's that a teacher rates; peak memory is of the process that
-    needed most, all else summed. ``size`` of the trained model must be set before training;
-    ``of_traces`` is what the traces cost, from ``handan.budgets.of_traces``.
+    ``processed_tokens`` went through the model, padding aside. Peak memory is of the process that
+    needed most, all else summed. ``size``, of the trained model, must be set before training.
     """
 
     teacher_parameters: int | None = None
@@ -105,9 +103,7 @@ class MetricsFile(TrainerCallback):
     def __init__(self, run_dir: Path, world: Processes) -> None:
         self.path, self.world = run_dir / "metrics.jsonl", world
 
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict | None = None, **kwargs: Any
-    ) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if self.world.rank == 0 and logs:
             append_jsonl(self.path, [{"step": state.global_step, **finite(logs)}])
 

@@ -1,7 +1,4 @@
-"""Refuse settings of TRL that would change, unseen, how much a token counts or how one is drawn.
-
-``config`` is TRL's, and ``given`` are the keys that are set.
-"""
+"""Refuse settings of TRL's ``config`` that change, unseen, how much a token counts or is drawn."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -10,8 +7,6 @@ from handan.errors import UserError
 
 # TRL's losses of GRPO; each divides by something else, so none is a default here.
 LOSSES = ("grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo")
-# Corrections of what vLLM drew in which a token's weight depends on that token alone.
-PER_TOKEN = ("token_truncate", "token_mask")
 MICRO_BATCH_MEAN = "its mean is over the tokens of each micro-batch"
 DRAWN = "completions are drawn as in an evaluation, from temperature, top_p and the cap alone"
 # Settings under which a token's weight would depend on how long its completion is, or on which
@@ -76,11 +71,11 @@ def check_grpo(config: Any, given: Collection[str]) -> None:
         if key not in given:
             raise UserError(f"use_vllm is true: set '{key}' too; it decides the result")
     mode = config.vllm_importance_sampling_mode
-    if mode not in PER_TOKEN:
+    if mode not in ("token_truncate", "token_mask"):
         raise UserError(
             f"vllm_importance_sampling_mode is '{mode}', but the ratio of a whole completion is a "
-            f"product over its tokens, so its weight would fall with its length; use "
-            f"{' or '.join(PER_TOKEN)}"
+            "product over its tokens, so its weight would fall with its length; use token_truncate "
+            "or token_mask"
         )
     if config.loss_type == "vespo":
         raise UserError(

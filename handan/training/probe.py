@@ -1,6 +1,5 @@
 """Measure a model along its training, without the training noticing.
 
-At step 0, at the steps of a schedule and at the end, the trained model answers a suite or two.
 Generation has a random state of its own, so the weights come out bitwise the same with and without.
 """
 
@@ -31,11 +30,7 @@ RESPONSES = tuple(f"{name}.jsonl" for name in PREFIXES)
 
 @dataclass
 class ProbedSuite:
-    """A suite that is measured along training, and its schedule as in ``measured_steps``.
-
-    ``first`` are costs at step 0, by which inflation is measured, if known; ``seconds`` its last
-    measurement took.
-    """
+    """A suite measured along training; ``first`` are costs at step 0, for inflation, if known."""
 
     name: str
     suite: Suite
@@ -56,10 +51,7 @@ class ProbedSuite:
 
 @dataclass(eq=False)
 class Probe(TrainerCallback):
-    """Measures suites in process; ``trainer`` must be set once the trainer exists.
-
-    ``max_share`` bounds the share of the time that measuring takes.
-    """
+    """Measures suites in at most ``max_share`` of the time; ``trainer`` must be set."""
 
     suites: Sequence[ProbedSuite]
     form: ReasoningFormat
@@ -108,9 +100,9 @@ class Probe(TrainerCallback):
         for probed in due:
             prefix = PREFIXES[probed.name]
             mean = metrics.get(f"{prefix}alignment/mean_r_loglog")
+            shown = "undefined" if mean is None else f"{mean:.3f}"
             print(
-                f"{self.arm}: step {step}, {probed.name} r(log tokens, log RT) "
-                f"{'undefined' if mean is None else f'{mean:.3f}'}, "
+                f"{self.arm}: step {step}, {probed.name} r(log tokens, log RT) {shown}, "
                 f"accuracy {metrics[f'{prefix}status/accuracy']:.2f}, "
                 f"measuring took {metrics['budget/probe_share']:.0%} of the time so far",
                 flush=True,
@@ -134,13 +126,9 @@ class Probe(TrainerCallback):
     def _responses(self, probed: ProbedSuite, step: int) -> list[dict]:
         """Answer a suite; every process draws its share and gets all of them."""
         suite, plan = probed.suite, suite_plan(probed.suite, probed.items)
-        labels = {
-            "model": self.arm,
-            "step": step,
-            "settings": content_hash([suite.fingerprint, self.form.fingerprint, step]),
-            "reasoning_format": self.form.name,
-            "seed": suite.seed,
-        }
+        fingerprint = content_hash([suite.fingerprint, self.form.fingerprint, step])
+        labels = {"model": self.arm, "step": step, "settings": fingerprint}
+        labels |= {"reasoning_format": self.form.name, "seed": suite.seed}
         with generating(self.trainer) as model:
             engine = TransformersEngine(model, self.trainer.processing_class, self.form)
             batches = plan.batches(engine)[self.world.rank :: self.world.size]

@@ -17,11 +17,7 @@ from handan.training.rl import ROLLOUTS
 def checkpoint_to_resume(
     run_dir: Path, resume: str, launched: dict[str, Any], world: Processes
 ) -> str | None:
-    """Find the newest whole checkpoint of a run, or None for a fresh start.
-
-    The first process decides for all, so that no two go on from different steps. Transformers
-    would take the newest directory unchecked, if need be with a fresh optimizer.
-    """
+    """Find the newest whole checkpoint, None for a fresh start; the first process decides."""
     decided: list[dict] = []
     if world.rank == 0:
         try:
@@ -61,10 +57,7 @@ def _newest(run_dir: Path, resume: str, launched: dict[str, Any]) -> str | None:
 
 
 def forget_after(run_dir: Path, step: int) -> None:
-    """Remove what was made of steps that are about to be trained again, and useless checkpoints.
-
-    Metrics, responses and rollouts would show two policy versions under one step.
-    """
+    """Remove what was made of steps that are about to be trained again, under another policy."""
     for of_step, path in checkpoints.found(run_dir).items():
         if of_step > step:
             checkpoints.remove(path)
@@ -86,17 +79,12 @@ def check_sources(run_dir: Path, details: dict) -> None:
     others = {"traces": "other traces", "prompts": "other prompts", "teacher": "another teacher"}
     for key, other in others.items():
         if key in begun and begun[key] != details.get(key):
-            raise UserError(
-                f"{run_dir}: was begun with {other}; choose another output directory or "
-                "remove this one"
-            )
+            cure = "choose another output directory or remove this one"
+            raise UserError(f"{run_dir}: was begun with {other}; {cure}")
 
 
 def lineage(model_dir: Path) -> dict | None:
-    """Trace what a run or checkpoint of ours cost and started from; None for another model.
-
-    ``began_with`` is the hash of the weights that its training began with.
-    """
+    """Trace what a run or checkpoint of ours cost and what it began with, if it is ours."""
     checkpoint = model_dir.name.startswith("checkpoint-")
     run_dir = model_dir.parent if checkpoint else model_dir
     run = read_run(run_dir) if (run_dir / "run.json").exists() else {}

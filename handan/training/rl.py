@@ -1,7 +1,6 @@
 """Arms that draw their own completions: trainers, generation, verifiable reward, and their record.
 
-Every completion is graded like any other response and leaves a row in ``rollouts.jsonl``. Where all
-rewards of a group are equal, all its advantages are 0 and none of its completions has a gradient.
+Where all rewards of a group are equal, advantages are 0 and none of its completions has a gradient.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +27,6 @@ from handan.training.data import question_from_row
 from handan.training.ledger import Ledger
 
 ROLLOUTS = "rollouts.jsonl"
-RECORDED = ("reasoning_tokens", "answer_tokens", "status", "correct")
 # The text of so many completions of a batch is kept, and so many characters of each.
 TEXTS = 4
 TEXT_CHARACTERS = 2000
@@ -47,10 +45,7 @@ MAX_RATIO = 1e30
 
 @contextmanager
 def generating(trainer: Any) -> Iterator[Any]:
-    """Give the trained model with all of its weights on this process, so it can generate alone.
-
-    Gathering them layer by layer, as ZeRO-3 and FSDP2 do, would make processes wait for each other.
-    """
+    """Give the trained model with all weights on this process, so it can generate alone."""
     with unwrap_model_for_generation(
         trainer.model_wrapped,
         trainer.accelerator,
@@ -97,9 +92,8 @@ def rollout(prompts: list, trainer: Any) -> dict:
 class Rollouts:
     """Reads the completions of one generation batch after another.
 
-    ``length_price`` is lost per 100 reasoning tokens; without a ``group_size`` no rewards are
-    compared; a completion is trained on in so many ``passes``, but for the truncated ones under
-    ``masks_truncated``. With ``await_weights`` rows wait until ``weigh`` says what their tokens do.
+    ``length_price`` is lost per 100 reasoning tokens; without ``group_size`` no rewards are
+    compared. With ``await_weights`` rows wait until ``weigh`` says what their tokens weigh.
     """
 
     tokenizer: Any
@@ -129,14 +123,12 @@ class Rollouts:
         first, total = world.rank * len(completion_ids), world.size * len(completion_ids)
         with_text = {number * total // TEXTS for number in range(TEXTS)}
         for prompt, ids in zip(prompts, completion_ids, strict=True):
-            question = question_from_row(prompt)
-            read = read_completion(
-                self.tokenizer, question, self.form, prompt["prompt_ids"], ids, self.ends
-            )
+            asked = question_from_row(prompt), self.form, prompt["prompt_ids"]
+            read = read_completion(self.tokenizer, *asked, ids, self.ends)
             price = self.length_price * read["reasoning_tokens"] / 100
             masked = self.masks_truncated and read["status"] == "truncated"
             row = {"step": step, "task": prompt["task"], "item": prompt["item"]}
-            row |= {key: read[key] for key in RECORDED}
+            row |= {k: read[k] for k in ("reasoning_tokens", "answer_tokens", "status", "correct")}
             row |= {"prompt_tokens": read["prompt_tokens"], "completion_tokens": len(ids)}
             row["trained_tokens"] = 0 if masked else len(ids)
             # No verdict within the grader's limits is no reward: TRL then leaves the completion out
@@ -154,10 +146,7 @@ class Rollouts:
     def verifiable(
         self, prompts: list, completion_ids: list[list[int]], **columns: Any
     ) -> list[float | None]:
-        """Reward 1 for a right answer, 0 otherwise, minus the price of its length.
-
-        TRL logs it under this method's name, and gives columns of the data set as arguments.
-        """
+        """Reward 1 for a right answer, 0 otherwise, minus the price of its length."""
         keys = ("task", "item", "wording", "question", "answer", "prompt_ids")
         rows = [{key: columns[key][index] for key in keys} for index in range(len(completion_ids))]
         read = self.read(rows, completion_ids, columns["trainer_state"].global_step + 1)
@@ -172,9 +161,8 @@ class Rollouts:
     def _record(self, own: list[dict]) -> None:
         rows = self.ledger.world.gather(own)
         counts = self.ledger.counts
-        generated, prompts = (
-            sum(row[key] for row in rows) for key in ("completion_tokens", "prompt_tokens")
-        )
+        generated = sum(row["completion_tokens"] for row in rows)
+        prompts = sum(row["prompt_tokens"] for row in rows)
         counts["generated_tokens"] += generated
         counts["trained_tokens"] += self.passes * sum(row["trained_tokens"] for row in rows)
         counts["processed_tokens"] += self.passes * (generated + prompts)
@@ -238,10 +226,7 @@ def batch_metrics(rows: Sequence[dict]) -> dict[str, float]:
 
 
 class EvaluationPrompts:
-    """Prompts of training, token by token those of an evaluation in ``form``, which must be set.
-
-    TRL renders a chat template without the format's arguments, with today's date, if there is one.
-    """
+    """Prompts of training, token by token those of an evaluation in ``form``, which must be set."""
 
     form: ReasoningFormat
     processing_class: Any
@@ -255,8 +240,7 @@ class EvaluationPrompts:
 class LengthSortedGRPOTrainer(EvaluationPrompts, GRPOTrainer):
     """GRPO whose micro-batches hold completions of similar length, without common padding.
 
-    TRL pads all to the longest of the generation batch. Gradients of the micro-batches of a step
-    are summed, so for the loss types named below the division makes no difference.
+    Gradients of a step's micro-batches are summed, so for most losses the division is indifferent.
     """
 
     rollouts: Rollouts | None = None
@@ -280,10 +264,7 @@ class LengthSortedGRPOTrainer(EvaluationPrompts, GRPOTrainer):
 
 
 class LedgerDistillationTrainer(EvaluationPrompts, DistillationTrainer):
-    """On-policy distillation with our completions, recorded in ``rollouts``, which must be set.
-
-    Grades are for the record; the teacher's distribution alone is learned from.
-    """
+    """On-policy distillation; ``rollouts``, which must be set, records and grades completions."""
 
     rollouts: Rollouts
     _buffered_inputs: list[dict]
@@ -315,10 +296,7 @@ class LedgerDistillationTrainer(EvaluationPrompts, DistillationTrainer):
 
 
 def regroup_by_length(batches: list[dict]) -> list[dict]:
-    """Sort rows by length into as many batches of the same sizes, trimmed.
-
-    Tensors are (rows, tokens), prompts padded on the left and all else on the right, or scalars.
-    """
+    """Sort rows (prompts padded on the left) by length into batches of the same sizes, trimmed."""
     merged = {
         key: torch.cat([batch[key] for batch in batches])
         for key, value in batches[0].items()
@@ -354,14 +332,13 @@ def importance_weights(scored: dict[str, Any]) -> list[dict]:
     out: list[dict] = []
     for ratio, weight, mask in zip(ratios, weights, scored["completion_mask"].bool(), strict=True):
         ratio, weight = ratio[mask], weight[mask]
-        values: list[float | None] = [None] * 4
+        names = ("ratio_mean", "ratio_min", "ratio_max", "weight_mean")
+        values: list[float | None] = [None] * len(names)
         if len(ratio):
             tensors = (ratio.mean(), ratio.min(), ratio.max(), weight.mean())
             values = [round(value.item(), 6) for value in tensors]
-        row = dict(
-            zip(("ratio_mean", "ratio_min", "ratio_max", "weight_mean"), values, strict=True)
-        )
-        out.append({**row, "trained_tokens": int((weight != 0).sum())})
+        trained = {"trained_tokens": int((weight != 0).sum())}
+        out.append(dict(zip(names, values, strict=True)) | trained)
     return out
 
 
@@ -377,14 +354,10 @@ def learning_counts(rollouts: Rollouts) -> dict[str, int]:
 
 
 def count(rows: Sequence[Mapping[str, Any]], group_size: int | None) -> dict[str, int]:
-    """Count how many completions, groups and batches (of ``rollouts.jsonl``) taught anything.
-
-    Without ``group_size`` nothing is learned from rewards, and no groups are counted.
-    """
+    """Count how many completions, batches and, with ``group_size``, groups taught anything."""
     graded = {True: "right", False: "wrong", None: "ungraded"}
-    outcomes = [
-        "truncated" if row["status"] == "truncated" else graded[row["correct"]] for row in rows
-    ]
+    cut = "truncated"
+    outcomes = [cut if row["status"] == cut else graded[row["correct"]] for row in rows]
     out = {"completions": len(rows), **{name: outcomes.count(name) for name in OUTCOMES}}
     out["without_loss"] = sum(not row["trained_tokens"] for row in rows)
     batches = [list(batch) for _, batch in groupby(rows, key=lambda row: row["step"])]

@@ -8,7 +8,7 @@ from typing import Any
 from transformers import TrainerCallback
 from trl import ModelConfig, get_peft_config
 
-from handan import checkpoints, rundir
+from handan import checkpoints, hardware, rundir
 from handan.config import given_keys, parse
 from handan.errors import UserError
 from handan.evaluation.evaluate import SCHEDULE
@@ -66,10 +66,7 @@ class Run:
         return {"use_safetensors": True, **revision, **loading.trust_options(trusted)}
 
     def train(self, trainer: Any, details: dict, rollouts: Rollouts | None = None) -> None:
-        """Train from the newest whole checkpoint on, save the model, write the ledger.
-
-        ``details`` are facts for ``run.json``; ``rollouts`` records completions that an arm draws.
-        """
+        """Train from the newest whole checkpoint on, save; ``details`` are for ``run.json``."""
         engine = check_engine(trainer.accelerator, self.config)
         launched = {"processes": self.world.size, "nodes": self.world.nodes, **engine}
         started_from = lineage(Path(self.model_config.model_name_or_path))
@@ -83,7 +80,15 @@ class Run:
                 shown = ", ".join(f"{key} {value}" for key, value in launched.items())
                 print(f"{self.recipe.arm}: {shown}", flush=True)
             self._begin_or_resume(trainer, details, rollouts)
-            self._save(trainer)
+            with saving.tell_of_writing(self.run_dir):
+                if self.peft_config:
+                    name = self.model_config.model_name_or_path
+                    saving.save_merged(trainer, name, self.source, self.run_dir, self.world.rank)
+                else:
+                    trainer.save_model(str(self.run_dir))
+                if self.world.rank == 0:
+                    self.tokenizer.save_pretrained(self.run_dir)
+                    checkpoints.files_to_disk(self.run_dir)
             learned = rl.learning_counts(rollouts) if rollouts else {}
             if self.world.rank == 0:
                 facts = {"finished": True, "steps": trainer.state.global_step}
@@ -124,28 +129,17 @@ class Run:
             tracker.attempt(tracker.close)
         stop.leave_if_asked(trainer.state.global_step)
 
-    def _save(self, trainer: Any) -> None:
-        with saving.tell_of_writing(self.run_dir):
-            if self.peft_config:
-                name = self.model_config.model_name_or_path
-                saving.save_merged(trainer, name, self.source, self.run_dir, self.world.rank)
-            else:
-                trainer.save_model(str(self.run_dir))
-            if self.world.rank == 0:
-                self.tokenizer.save_pretrained(self.run_dir)
-                checkpoints.files_to_disk(self.run_dir)
-
 
 def begin(
-    recipe_kind: type,
-    config_kind: type,
-    required: tuple[str, ...],
-    check: Callable[[Any, set[str]], None],
+    recipe_kind: type, config_kind: type, required: tuple[str, ...], check: Callable[..., None]
 ) -> Run | None:
     """Do everything up to the trainer; None if the run is finished already or only to be shown."""
     without_compiling()
     kinds = (recipe_kind, config_kind, ModelConfig)
-    recipe, config, model_config = parse(kinds, required, settings_of.words_of_dry_run())
+    # Without a GPU, transformers refuses bf16 unless it is told that the CPU is meant.
+    to_show = "dry_run" in given_keys()[1] and not hardware.gpus()
+    more = ("--use_cpu", "true") if to_show else ()
+    recipe, config, model_config = parse(kinds, required, more)
     if config.push_to_hub:
         raise UserError(
             "push_to_hub: leave it out; publish the arm when it is trained and evaluated, with "
@@ -155,7 +149,9 @@ def begin(
     settings_of.check_adapters(model_config, given)
     settings_of.check_schedule(recipe)
     settings_of.check_saving(recipe.resume, config)
-    settings_of.refuse_inert(config, given)
+    for key, cure in settings_of.INERT.items():
+        if key in given and getattr(config, key, None) is not None:
+            raise UserError(f"{key}: not used here; {cure}")
     check(config, given)
     trusted, _ = loading.trusted_by_recipe(config, model_config)
     if recipe.dry_run:

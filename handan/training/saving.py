@@ -41,9 +41,7 @@ def attach(trainer: Any, run_dir: Path, world: Processes, launched: dict[str, An
 class Seal(TrainerCallback):
     """Writes the manifest of every checkpoint, then removes all but the newest ``keep`` ones."""
 
-    def __init__(
-        self, run_dir: Path, world: Processes, launched: dict[str, Any], keep: int
-    ) -> None:
+    def __init__(self, run_dir: Path, world: Processes, launched: dict, keep: int) -> None:
         self.run_dir, self.world, self.launched, self.keep = run_dir, world, launched, keep
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -64,8 +62,7 @@ def tell_of_writing(place: Path) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # each library has a kind of its own; most are told apart by text
-        words = _refusal(error, place)
-        if words is None:
+        if (words := _refusal(error, place)) is None:
             raise
         raise UserError(
             f"{place}: could not be written ({words}); what was saved before is intact: free "
@@ -97,10 +94,7 @@ def _refusal(error: Exception, place: Path) -> str | None:
 
 
 def save_merged(trainer: Any, base_name: str, source: dict, run_dir: Path, rank: int) -> None:
-    """Save the adapter in ``run_dir/adapter`` and the model with it merged in ``run_dir``.
-
-    The base is loaded anew, with the arguments ``source``, however an engine has divided it.
-    """
+    """Save the adapter in ``run_dir/adapter``, and merged with the base, loaded from ``source``."""
     from transformers import AutoModelForCausalLM
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
@@ -119,8 +113,7 @@ def save_merged(trainer: Any, base_name: str, source: dict, run_dir: Path, rank:
 class StopRequest(TrainerCallback):
     """Ends a training at the next step at which all its processes can save the same checkpoint.
 
-    With transformers' own callback for SIGTERM (``enable_jit_checkpoint``) processes do not agree
-    on the step, it saves in the middle of one, and no callback, as the ledger, hears of it.
+    Under transformers' own ``enable_jit_checkpoint`` processes do not agree on that step.
     """
 
     def __init__(self, arm: str, world: Processes) -> None:
@@ -131,7 +124,6 @@ class StopRequest(TrainerCallback):
         on_signal(self.ask)  # from here on, not while step 0 is measured
 
     def ask(self) -> None:
-        """Note that a signal has come."""
         self.asked = True
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

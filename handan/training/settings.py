@@ -106,10 +106,7 @@ def resolved(*parts: Any) -> dict:
 
 
 def measured_steps(max_steps: int, every: int, log_spaced: int = 0) -> list[int]:
-    """Steps at which a suite is measured, in order: 0, the last one, and those between.
-
-    These are multiples of ``every``, and ``log_spaced`` ones, rounded, whose logarithms are even.
-    """
+    """Steps to measure at: 0, the last, multiples of ``every``, and so many at even log steps."""
     steps = {0, max_steps}
     if every:
         steps.update(range(0, max_steps, every))
@@ -174,13 +171,6 @@ def check_adapters(model_config: Any, given: set[str]) -> None:
         raise UserError(f"'{idle[0]}' has no effect: set use_peft to true, or remove it")
 
 
-def refuse_inert(config: Any, given: set[str]) -> None:
-    """Raise UserError at a key without effect, or one that would get past our checks."""
-    for key, cure in INERT.items():
-        if key in given and getattr(config, key, None) is not None:
-            raise UserError(f"{key}: not used here; {cure}")
-
-
 def check_installed(config: Any) -> None:
     """Raise UserError if a setting needs a package that is not there."""
     for key, (package, extra) in NEEDS.items():
@@ -192,25 +182,17 @@ def check_installed(config: Any) -> None:
     trackers.check(config.report_to)
 
 
-def words_of_dry_run() -> tuple[str, ...]:
-    """Add to a dry run without a GPU what transformers wants to hear before it takes bf16."""
-    asked = "dry_run" in given_keys()[1]
-    return ("--use_cpu", "true") if asked and not hardware.gpus() else ()
-
-
 def show_plan(recipe: Any, config: Any, model_config: Any) -> None:
     """Print the plan of one training run, on the first process only."""
     if int(os.environ.get("RANK", "0")):
         return
-    models = [(model_config.model_name_or_path, model_config.model_revision)]
+    models = {"model": (model_config.model_name_or_path, model_config.model_revision)}
     if teacher := getattr(config, "teacher_model_name_or_path", None):
-        models.append((teacher, config.teacher_model_revision))
-    plan = {
-        name: f"{model} (directory)"
-        if Path(model).is_dir()
-        else f"{model} at revision {revision or 'main'}"
-        for name, (model, revision) in zip(("model", "teacher"), models, strict=False)
-    }
+        models["teacher"] = (teacher, config.teacher_model_revision)
+    plan = {}
+    for name, (model, revision) in models.items():
+        where = "(directory)" if Path(model).is_dir() else f"at revision {revision or 'main'}"
+        plan[name] = f"{model} {where}"
     traces, missing = getattr(recipe, "traces", None), []
     if traces and Path(traces).exists():
         plan["traces"] = f"{traces}: {len(read_jsonl(Path(traces))):,}"
@@ -236,16 +218,14 @@ def show_plan(recipe: Any, config: Any, model_config: Any) -> None:
         if name == "full" or every or log_spaced:
             steps = measured_steps(config.max_steps, every, log_spaced)
             requests = len(suite_items(suite)) * len(suite.decodings())
-            plan[name] = (
-                f"{len(steps)} x {requests:,} responses of suite {suite.name}, cap "
-                f"{suite.max_new_tokens:,}"
-            )
+            responses = f"{len(steps)} x {requests:,} responses of suite {suite.name}"
+            plan[name] = f"{responses}, cap {suite.max_new_tokens:,}"
     plan["memory"] = _memory_text(recipe, config, model_config)
     plan["output"] = config.output_dir
     print(f"{recipe.arm}: dry run, nothing is loaded or trained")
     for name, text in plan.items():
         print(f"  {name:8} {text}")
-    for model, revision in models:
+    for model, revision in models.values():
         if not Path(model).is_dir() and not hardware.is_cached(model, revision):
             missing.append(f"{model} is not in the hub cache and is downloaded when it runs")
     if getattr(config, "use_vllm", False) and importlib.util.find_spec("vllm") is None:

@@ -1,7 +1,6 @@
 """TRL's trainer of imitation, with tokens counted and work on padding left out; packing checked.
 
-The loss of an optimizer step is a sum over its tokens, so which of its rows go through the model
-together makes no difference, but for the order in which numbers are added.
+The loss of a step is a sum over its tokens, so its gradient does not depend on the micro-batches.
 """
 
 from collections.abc import Sequence
@@ -27,11 +26,7 @@ FEW_LOGITS = 2**22
 
 
 class LedgerSFTTrainer(SFTTrainer):
-    """SFT whose trained and processed tokens go into ``ledger``.
-
-    Rows of a step are sorted by length, and in one process or under DDP a micro-batch goes through
-    the model in parts where that is cheaper. Batches that are not plain are left to TRL.
-    """
+    """SFT that counts into ``ledger`` and sorts the rows of a step, if plain, by length."""
 
     ledger: Ledger
     _plain = False
@@ -175,10 +170,7 @@ def cheapest_sizes(lengths: Sequence[int], overhead_tokens: int) -> list[int]:
 
 
 class LeakCheck(TrainerCallback):
-    """Changes, before the first step, the first trace of a packed row and looks at the others.
-
-    That an attention lets a trace read the ones before it does not show in the loss.
-    """
+    """Changes, before the first step, the first trace of a packed row and looks at the others."""
 
     def __init__(self, trainer: Any) -> None:
         self.trainer = trainer

@@ -1,7 +1,6 @@
 """W&B, TensorBoard and Trackio: views of ``metrics.jsonl``, under the same names.
 
-Ours take the place of transformers' callbacks. A run keeps its identifier in ``run.json``; every
-later start continues it from the step of the checkpoint, and sends again what came later.
+Every start of a run continues it, from the step of the checkpoint, by its identifier.
 """
 
 import os
@@ -13,11 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
-from transformers.integrations.integration_utils import (
-    INTEGRATION_TO_CALLBACK,
-    get_available_reporting_integrations,
-    rewrite_logs,
-)
+from transformers.integrations import integration_utils as theirs
 
 from handan import hardware, rundir
 from handan.errors import UserError, printable
@@ -39,10 +34,10 @@ WANDB_OFFLINE = {"init_timeout": 300, "finish_timeout": 300}
 def check(report_to: list[str]) -> None:
     """Raise UserError before training if a tracker is unknown or its package is not there."""
     for name in report_to:
-        if name not in INTEGRATION_TO_CALLBACK:
-            known = ", ".join(INTEGRATION_TO_CALLBACK)
+        if name not in theirs.INTEGRATION_TO_CALLBACK:
+            known = ", ".join(theirs.INTEGRATION_TO_CALLBACK)
             raise UserError(f"report_to: there is no tracker '{name}'; choose among {known}")
-        if name not in get_available_reporting_integrations():
+        if name not in theirs.get_available_reporting_integrations():
             package = f"'handan[{EXTRAS[name]}]'" if name in EXTRAS else name
             raise UserError(
                 f"report_to names {name}, which is not installed: pip install {package}, or take "
@@ -50,32 +45,12 @@ def check(report_to: list[str]) -> None:
             )
 
 
-@dataclass(frozen=True)
-class TrackedRun:
-    """The run that trackers show, under the same name and identifier at every start.
-
-    ``facts`` (arm, recipe, model_fingerprint) are to filter by; times are by task and item.
-    """
-
-    run_dir: Path
-    name: str
-    identifier: str
-    facts: dict[str, str]
-    settings: dict[str, Any]
-    human_rt_s: dict[tuple[str, str], float | None]
-
-    def rows(self) -> list[dict]:
-        """Rows of ``metrics.jsonl`` so far, which end at the checkpoint when a run is resumed."""
-        path = self.run_dir / "metrics.jsonl"
-        return read_jsonl(path) if path.exists() else []
-
-
 def attach(
     trainer: Any, run_dir: Path, facts: dict[str, str], settings: dict, items: Iterable[SuiteItem]
 ) -> None:
     """Put our trackers in the place of transformers' callbacks; for the first process only."""
     callbacks = trainer.callback_handler.callbacks
-    ours = {INTEGRATION_TO_CALLBACK[name]: kind for name, kind in TRACKERS.items()}
+    ours = {theirs.INTEGRATION_TO_CALLBACK[name]: kind for name, kind in TRACKERS.items()}
     places = [place for place, callback in enumerate(callbacks) if type(callback) in ours]
     if not places:
         return
@@ -85,9 +60,9 @@ def attach(
         rundir.add(run_dir, "training", tracker_id=identifier)
     human_rt_s = {(entry.task.name, entry.item.key): entry.human_rt_s for entry in items}
     name = trainer.args.run_name or facts["arm"]
-    run = TrackedRun(run_dir, name, identifier, facts, settings, human_rt_s)
+    run = (run_dir, name, identifier, facts, settings, human_rt_s)
     for place in places:
-        callbacks[place] = ours[type(callbacks[place])](run)
+        callbacks[place] = ours[type(callbacks[place])](*run)
     # TRL sends timings and completions past all callbacks, unguarded and again after a resume.
     trainer.args.report_to = [name for name in trainer.args.report_to if name not in TRACKERS]
 
@@ -98,19 +73,27 @@ def attached(trainer: Any) -> list["Tracker"]:
 
 
 def names(row: dict) -> dict[str, float]:
-    """Name the finite numbers of a row of ``metrics.jsonl`` as trackers do.
-
-    Those of the trainer, whose rows have an epoch, get the prefixes of transformers.
-    """
+    """Name the finite numbers of a row, those of the trainer with transformers' prefixes."""
     numbers = finite({key: value for key, value in row.items() if key != "step"})
-    return rewrite_logs(numbers) if "epoch" in row else numbers
+    return theirs.rewrite_logs(numbers) if "epoch" in row else numbers
 
 
+@dataclass(eq=False)
 class Tracker(TrainerCallback):
-    """One tracker, which can fail but never stop a training."""
+    """One tracker of a run, which can fail but never stop a training."""
 
-    def __init__(self, run: TrackedRun) -> None:
-        self.run, self.failed = run, False
+    run_dir: Path
+    name: str
+    identifier: str
+    facts: dict[str, str]
+    settings: dict[str, Any]
+    human_rt_s: dict[tuple[str, str], float | None]
+    failed: bool = False
+
+    def rows(self) -> list[dict]:
+        """Rows of ``metrics.jsonl`` so far, which end at the checkpoint when a run is resumed."""
+        path = self.run_dir / "metrics.jsonl"
+        return read_jsonl(path) if path.exists() else []
 
     def open(self, args: Any) -> None:
         """Begin or continue the run."""
@@ -144,33 +127,28 @@ class Tracker(TrainerCallback):
 
     def say(self, sentence: str) -> None:
         """Print a sentence on this arm."""
-        print(f"{self.run.facts['arm']}: {sentence}", flush=True)
+        print(f"{self.facts['arm']}: {sentence}", flush=True)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.attempt(self.open, args)
 
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict | None = None, **kwargs: Any
-    ) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if logs:
             self.record({"step": state.global_step, **logs}, {})
 
 
 class TensorBoard(Tracker):
-    """Event files in ``tensorboard/`` of the run, or in a folder of TENSORBOARD_LOGGING_DIR.
-
-    It gets scalars only: its text plugin would render what models write as Markdown.
-    """
+    """Scalars only: the text plugin would render what models write as Markdown."""
 
     def open(self, args: Any) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        run_dir, shared = self.run.run_dir, os.environ.get("TENSORBOARD_LOGGING_DIR")
-        own = f"{run_dir.name}-{self.run.identifier}"
-        folder = Path(shared).expanduser() / own if shared else run_dir / "tensorboard"
+        shared = os.environ.get("TENSORBOARD_LOGGING_DIR")
+        own = f"{self.run_dir.name}-{self.identifier}"
+        folder = Path(shared).expanduser() / own if shared else self.run_dir / "tensorboard"
         # What earlier starts wrote is purged and sent anew.
         self.writer = SummaryWriter(log_dir=str(folder), purge_step=0)
-        for row in self.run.rows():
+        for row in self.rows():
             self.send(names(row), row["step"])
 
     def send(self, values: dict[str, float], step: int) -> None:
@@ -183,10 +161,7 @@ class TensorBoard(Tracker):
 
 
 class Trackio(Tracker):
-    """The store of this machine (or TRACKIO_DIR), a Space, or a server.
-
-    All runs share it, and a run is continued by its name: so that bears the identifier.
-    """
+    """A store that all runs share and that continues one by its name, which has the identifier."""
 
     def open(self, args: Any) -> None:
         import trackio
@@ -200,11 +175,11 @@ class Trackio(Tracker):
             trackio.init(
                 # The default of transformers says nothing of the run.
                 project=PROJECT if args.project == "huggingface" else args.project,
-                name=f"{self.run.name}-{self.run.identifier}",
+                name=f"{self.name}-{self.identifier}",
                 space_id=args.trackio_space_id,
                 bucket_id=args.trackio_bucket_id,
                 private=args.hub_private_repo,
-                config={**self.run.settings, **self.run.facts},
+                config={**self.settings, **self.facts},
                 resume="allow",
             )
         finally:
@@ -214,7 +189,7 @@ class Trackio(Tracker):
         self.trackio.log(values, step=step)
 
     def send_table(self, name: str, responses: list[dict], step: int) -> None:
-        columns, data = item_table(responses, self.run.human_rt_s)
+        columns, data = item_table(responses, self.human_rt_s)
         self.trackio.log({name: self.trackio.Table(columns=columns, data=data)}, step=step)
 
     def close(self) -> None:
@@ -222,15 +197,14 @@ class Trackio(Tracker):
 
 
 class WeightsAndBiases(Tracker):
-    """A W&B run, online, or offline where there is no key or no answer.
+    """A W&B run, offline where there is no key or no answer, when every start adds a file.
 
-    Offline every start adds a file to ``wandb/``, and all of them together are the run. The summary
-    has the last value of each metric, and under ``start/`` that of step 0.
+    The summary has the last value of each metric, and under ``start/`` that of step 0.
     """
 
     def open(self, args: Any) -> None:
-        os.environ.setdefault("WANDB_DIR", str(self.run.run_dir))
-        os.environ.setdefault("WANDB_DATA_DIR", str(self.run.run_dir / "wandb" / "data"))
+        os.environ.setdefault("WANDB_DIR", str(self.run_dir))
+        os.environ.setdefault("WANDB_DATA_DIR", str(self.run_dir / "wandb" / "data"))
         import wandb
 
         self.wandb: Any = wandb
@@ -248,34 +222,30 @@ class WeightsAndBiases(Tracker):
             self._init(offline=True)
         wandb.define_metric(WANDB_AXIS)
         wandb.define_metric("*", step_metric=WANDB_AXIS, step_sync=True)
-        for row in self.run.rows():  # a file of a resumed run has a summary of its own
+        for row in self.rows():  # a file of a resumed run has a summary of its own
             self._summarise(names(row), row["step"])
 
     def _init(self, offline: bool) -> None:
-        facts = self.run.facts
-        where = {"id": self.run.identifier, "name": self.run.name}
-        where |= {"project": os.environ.get("WANDB_PROJECT", PROJECT)}
-        where |= {"entity": os.environ.get("WANDB_ENTITY")}
+        facts, chosen = self.facts, os.environ.get
+        where: dict[str, str | None] = {"id": self.identifier, "name": self.name}
+        where |= {"project": chosen("WANDB_PROJECT", PROJECT), "entity": chosen("WANDB_ENTITY")}
         run = self.wandb.init(
             **where,
             mode="offline" if offline else None,
             resume="allow",
-            config={**self.run.settings, **facts},
-            group=os.environ.get("WANDB_RUN_GROUP", facts["arm"]),
+            config={**self.settings, **facts},
+            group=chosen("WANDB_RUN_GROUP", facts["arm"]),
             job_type=facts["recipe"],
             tags=[value[:64] for value in facts.values()],  # the most that W&B takes
             settings=self.wandb.Settings(
                 **(WANDB_OFFLINE if offline else WANDB_ONLINE),
-                # What is not written is lost in a kill; W&B's own interval is 15 s.
-                x_transaction_log_flush_interval=0.5,
-                # Host, absolute paths and the command line, which may hold a secret; run.json has
-                # what of it matters.
-                x_disable_meta=True,
+                x_transaction_log_flush_interval=0.5,  # not 15 s: a kill loses what is unwritten
+                x_disable_meta=True,  # host, paths and the command line, which may hold a secret
             ),
         )
         if not run.disabled:
             where |= {"entity": run.entity or None, "mode": "offline" if run.offline else "online"}
-            rundir.add(self.run.run_dir, "training", wandb=where)
+            rundir.add(self.run_dir, "training", wandb=where)
 
     def _summarise(self, values: dict[str, float], step: int) -> None:
         start = {f"start/{name}": value for name, value in values.items()} if step == 0 else {}
@@ -287,7 +257,7 @@ class WeightsAndBiases(Tracker):
             self._summarise(values, step)
 
     def send_table(self, name: str, responses: list[dict], step: int) -> None:
-        columns, data = item_table(responses, self.run.human_rt_s)
+        columns, data = item_table(responses, self.human_rt_s)
         table = self.wandb.Table(columns=columns, data=data)
         self.wandb.log({name: table, WANDB_AXIS: step})
 
@@ -305,11 +275,7 @@ TRACKERS: dict[str, type[Tracker]] = {
 def item_table(
     responses: list[dict], human_rt_s: dict[tuple[str, str], float | None]
 ) -> tuple[list[str], list[list]]:
-    """Make names of columns and one row an item, in the order of the suite, greedy responses aside.
-
-    ``text`` is the first sample's, clipped. Of more than ``MAX_ITEMS`` items every so many-th is
-    taken, and a last row says how many were left out.
-    """
+    """Make columns and a row for each of at most ``MAX_ITEMS`` items, greedy responses aside."""
     items: dict[tuple[str, str], list[dict]] = {}
     for row in responses:
         if row["sample"] >= 0:
