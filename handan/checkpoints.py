@@ -65,7 +65,6 @@ def seal(folder: Path, launched: dict[str, Any], world: Processes) -> None:
     for place in (*{path.parent for path in folder.rglob("*")}, folder.parent):
         sync_directory(place)
     write_json(folder / MANIFEST, manifest)
-    sync_directory(folder)
 
 
 def what_is_wrong(folder: Path, contents: Literal["all", "model", "none"] = "all") -> str | None:

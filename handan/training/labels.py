@@ -17,6 +17,7 @@ from handan.generation.spans import opened_by_prompt, split_completion
 from handan.training.data import check_held_out, load_prompts
 
 Rows = Sequence[dict]
+Ids = Sequence[int]
 IGNORED = -100  # label of a token without a loss
 COLUMNS = ("task", "item", "wording", "question", "text", "completion_ids", "tokenizer")
 
@@ -63,8 +64,8 @@ def training_rows(traces: Rows, tokenizer: Any, form: ReasoningFormat, place: st
                 f"{place}, line {number}: '{tokenizer.eos_token}' stands in the middle of the "
                 "trace, so the student would learn to stop there; remove the trace"
             )
-        row = {"input_ids": prompt + completion, "labels": [IGNORED] * len(prompt) + completion}
-        rows.append(row)
+        labels = [IGNORED] * len(prompt) + completion
+        rows.append({"input_ids": prompt + completion, "labels": labels})
     return rows
 
 
@@ -80,14 +81,14 @@ def _completion_ids(
         spent = trace["reasoning_tokens"]
         whole = bool(ids) and ids[-1] == tokenizer.eos_token_id
         whole = whole and not (spent and span_problem(tokenizer, prompt, ids, form))
-        if whole and len(_reasoning_ids(ids, prompt, tokenizer, form) or []) == spent:
+        if whole and len(_span(ids, prompt, tokenizer, form) or []) == spent:
             return list(ids)
     text = written(trace, prompt, tokenizer, form) if in_parts else trace["text"]
     ids = list(tokenizer(text, add_special_tokens=False)["input_ids"])
     return [*ids, tokenizer.eos_token_id] if in_parts else ids
 
 
-def written(trace: dict, prompt: Sequence[int], tokenizer: Any, form: ReasoningFormat) -> str:
+def written(trace: dict, prompt: Ids, tokenizer: Any, form: ReasoningFormat) -> str:
     """Write a trace in the student's format, without end of sequence."""
     reasoning, answer = trace["reasoning_text"], trace["answer_text"]
     if not form.thinks or form.open is None or form.close is None:
@@ -106,9 +107,7 @@ def written(trace: dict, prompt: Sequence[int], tokenizer: Any, form: ReasoningF
     return f"{begin}{reasoning}\n{form.close}\n\n{answer}"
 
 
-def span_problem(
-    tokenizer: Any, prompt: Sequence[int], completion: Sequence[int], form: ReasoningFormat
-) -> str | None:
+def span_problem(tokenizer: Any, prompt: Ids, completion: Ids, form: ReasoningFormat) -> str | None:
     """Find what is wrong with the tags of trained ids that reason; None if nothing is."""
     if form.open is None or form.close is None:
         return (
@@ -125,7 +124,7 @@ def span_problem(
             f"neither the prompt nor the trace opens the reasoning with '{form.open}'; put it in "
             "front of the trace"
         )
-    if _reasoning_ids(completion, prompt, tokenizer, form) is None:
+    if _span(completion, prompt, tokenizer, form) is None:
         return (
             f"'{form.close}' is not among the trained tokens, so the thinking span is lost; check "
             "reasoning_format and the chat template"
@@ -133,12 +132,10 @@ def span_problem(
     return None
 
 
-def _reasoning_ids(
-    completion: Sequence[int], prompt: Sequence[int], tokenizer: Any, form: ReasoningFormat
-) -> list[int] | None:
+def _span(ids: Ids, prompt: Ids, tokenizer: Any, form: ReasoningFormat) -> list[int] | None:
     """Split trained ids as the evaluator would; None if the span is not closed."""
     opened = opened_by_prompt(tokenizer, prompt, form)
-    split = split_completion(tokenizer, completion, form, opened, [tokenizer.eos_token_id])
+    split = split_completion(tokenizer, ids, form, opened, [tokenizer.eos_token_id])
     return split.reasoning_ids if split.closed else None
 
 
@@ -150,11 +147,11 @@ def audit(
     def bare(text: str) -> str:
         return "".join(unicodedata.normalize("NFC", text).split())
 
-    longest = max(len(row["input_ids"]) for row in rows)
     if len(trained) and "seq_lengths" in trained[0]:
         check_whole(trained, rows, place)
         trained = rows  # the same traces in another order
     if len(trained) != len(rows):
+        longest = max(len(row["input_ids"]) for row in rows)
         raise UserError(
             f"{place}: the trainer kept {len(trained)} of {len(rows)} traces; set max_length to at "
             f"least {longest} and packing to false"
@@ -170,7 +167,7 @@ def audit(
                 "that change rows"
             )
         prompt = row["input_ids"][: len(row["input_ids"]) - len(wanted)]
-        span = _reasoning_ids(labels, prompt, tokenizer, form) or []
+        span = _span(labels, prompt, tokenizer, form) or []
         reasoning = trace.get("reasoning_text")
         if trace["reasoning_tokens"] or reasoning:
             problem = span_problem(tokenizer, prompt, labels, form)
@@ -207,7 +204,5 @@ def check_whole(packed: Rows, rows: Rows, place: str) -> None:
             )
         found[content] -= 1
     if found.total():
-        raise UserError(
-            f"{place}: packed rows hold {found.total()} pieces that are no traces; set packing to "
-            "false"
-        )
+        pieces = f"{found.total()} pieces that are no traces"
+        raise UserError(f"{place}: packed rows hold {pieces}; set packing to false")

@@ -33,10 +33,8 @@ def checkpoint_to_resume(
 def _newest(run_dir: Path, resume: str, launched: dict[str, Any]) -> str | None:
     found = checkpoints.found(run_dir)
     if found and resume == "never":
-        raise UserError(
-            f"{run_dir}/checkpoint-{max(found)}: exists and resume is 'never'; remove it or set "
-            "resume: auto"
-        )
+        newest = found[max(found)]
+        raise UserError(f"{newest}: exists and resume is 'never'; remove it or set resume: auto")
     useless = []
     for path in reversed(found.values()):
         reason = checkpoints.what_is_wrong(path)

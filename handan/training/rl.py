@@ -26,6 +26,7 @@ from handan.generation.transformers_engine import complete
 from handan.training.data import question_from_row
 from handan.training.ledger import Ledger
 
+Ids = Sequence[int]
 ROLLOUTS = "rollouts.jsonl"
 # The text of so many completions of a batch is kept, and so many characters of each.
 TEXTS = 4
@@ -65,11 +66,8 @@ def generating(trainer: Any) -> Iterator[Any]:
                 part.reshard()
 
 
-def draw(trainer: Any, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Draw a completion of each prompt (ids) of this process's share, all of equal size.
-
-    Seeds are the same on any number of processes and after a resume.
-    """
+def draw(trainer: Any, prompts: Sequence[Ids]) -> list[list[int]]:
+    """Draw completions of this process's share of prompts, the same on any number of processes."""
     arguments = trainer.args
     decoding = Decoding(arguments.temperature, arguments.top_p, arguments.max_completion_length)
     first = trainer.accelerator.process_index * len(prompts)
@@ -114,9 +112,7 @@ class Rollouts:
         self.waiting: list[dict] = []
         self.batches = 0
 
-    def read(
-        self, prompts: Sequence[dict], completion_ids: Sequence[Sequence[int]], step: int
-    ) -> list[dict]:
+    def read(self, prompts: list[dict], completion_ids: Sequence[Ids], step: int) -> list[dict]:
         """Grade, count and record completions of this process, trained on in optimizer ``step``."""
         own: list[dict] = []
         world = self.ledger.world

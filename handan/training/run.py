@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
 from trl import ModelConfig, get_peft_config
 
 from handan import checkpoints, hardware, rundir
@@ -17,7 +16,7 @@ from handan.evaluation.suite import coverage_notes, load_suite
 from handan.files import file_hash
 from handan.generation import loading
 from handan.generation.formats import ReasoningFormat, choose
-from handan.launch import Processes, check_engine, check_wrapped, processes, without_compiling
+from handan.launch import Processes, check_engine, processes, without_compiling
 from handan.rundir import read_run
 from handan.training import rl, saving, trackers
 from handan.training import settings as settings_of
@@ -25,16 +24,6 @@ from handan.training.ledger import Ledger, MetricsFile
 from handan.training.probe import Probe, ProbedSuite
 from handan.training.resume import check_sources, checkpoint_to_resume, forget_after, lineage
 from handan.training.rl import Rollouts
-
-
-class WrappedModelCheck(TrainerCallback):
-    """Looks, before the first step, at what really holds the model."""
-
-    def __init__(self, trainer: Any, engine: dict) -> None:
-        self.trainer, self.engine = trainer, engine
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        check_wrapped(self.trainer.model_wrapped, self.engine)
 
 
 @dataclass
@@ -67,11 +56,10 @@ class Run:
 
     def train(self, trainer: Any, details: dict, rollouts: Rollouts | None = None) -> None:
         """Train from the newest whole checkpoint on, save; ``details`` are for ``run.json``."""
-        engine = check_engine(trainer.accelerator, self.config)
-        launched = {"processes": self.world.size, "nodes": self.world.nodes, **engine}
+        launched = {"processes": self.world.size, "nodes": self.world.nodes}
+        launched |= check_engine(trainer.accelerator, self.config)
         started_from = lineage(Path(self.model_config.model_name_or_path))
         details = {"launch": launched, "started_from": started_from, **details}
-        trainer.add_callback(WrappedModelCheck(trainer, engine))
         self.probe.trainer = trainer
         self.ledger.size = size_of(trainer.accelerator.unwrap_model(trainer.model))
         with rundir.lock(self.run_dir, self.world.rank):

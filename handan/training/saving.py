@@ -12,7 +12,7 @@ from transformers import TrainerCallback
 
 from handan import checkpoints
 from handan.errors import UserError
-from handan.launch import Processes
+from handan.launch import Processes, check_wrapped
 from handan.stopping import leave, on_signal
 
 
@@ -27,6 +27,7 @@ def attach(trainer: Any, run_dir: Path, world: Processes, launched: dict[str, An
             save(*arguments, **more)
 
     def run_or_end(*arguments: Any, **more: Any) -> None:
+        check_wrapped(trainer.model_wrapped, launched)  # what really holds the model
         # Transformers looks at the number of steps after a step alone, so a run that goes on from
         # its very last checkpoint would train one beyond it.
         if trainer.state.global_step < trainer.state.max_steps:

@@ -48,8 +48,6 @@ NOT_RESUMABLE = {
     "enable_jit_checkpoint": "a recipe saves by itself when it is asked to stop, at the same step "
     "on all processes",
 }
-# Settings that need a package, and the extra of this project that has it.
-NEEDS = {"use_vllm": ("vllm", "vllm"), "use_liger_kernel": ("liger_kernel", "liger")}
 GPUS_OF_A_NODE = 8
 
 
@@ -152,10 +150,8 @@ def check_saving(resume: str, config: Any) -> None:
     every = config.save_steps  # below 1: a share of max_steps
     every = math.ceil(config.max_steps * every) if every < 1 else every
     if strategy == "steps" and every % shared:
-        raise UserError(
-            f"save_steps is {every:g}, but completions serve {shared} steps; make it a multiple of "
-            "that"
-        )
+        cure = "make it a multiple of that"
+        raise UserError(f"save_steps is {every:g}, but completions serve {shared} steps; {cure}")
 
 
 def check_adapters(model_config: Any, given: set[str]) -> None:
@@ -173,12 +169,11 @@ def check_adapters(model_config: Any, given: set[str]) -> None:
 
 def check_installed(config: Any) -> None:
     """Raise UserError if a setting needs a package that is not there."""
-    for key, (package, extra) in NEEDS.items():
+    extras = (("use_vllm", "vllm", "vllm"), ("use_liger_kernel", "liger_kernel", "liger"))
+    for key, package, extra in extras:
         if getattr(config, key, False) and importlib.util.find_spec(package) is None:
-            raise UserError(
-                f"{key} is true, but {package} is not installed: pip install 'handan[{extra}]', or "
-                f"set {key} to false"
-            )
+            cure = f"pip install 'handan[{extra}]', or set {key} to false"
+            raise UserError(f"{key} is true, but {package} is not installed: {cure}")
     trackers.check(config.report_to)
 
 

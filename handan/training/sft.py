@@ -38,9 +38,8 @@ class LedgerSFTTrainer(SFTTrainer):
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple:
         batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, device)
-        if len(batches) > 1 and all(self._is_plain(batch, num_items) for batch in batches):
-            batches = regroup(batches)
-        return batches, num_items
+        plain = len(batches) > 1 and all(self._is_plain(batch, num_items) for batch in batches)
+        return regroup(batches) if plain else batches, num_items
 
     def training_step(self, model: Any, inputs: dict, num_items_in_batch: Any = None) -> Any:
         inputs = self._prepare_inputs(inputs)
@@ -56,8 +55,7 @@ class LedgerSFTTrainer(SFTTrainer):
         parts = [inputs]
         if self.accelerator.distributed_type in FREE_PASSES:
             # One more pass costs the dispatch of operations, on an accelerator idle cores too.
-            overhead_tokens = 64 if inputs["input_ids"].device.type == "cpu" else 4096
-            parts = split(inputs, overhead_tokens)
+            parts = split(inputs, 64 if inputs["input_ids"].device.type == "cpu" else 4096)
         loss: Any = 0.0
         for part in parts[:-1]:
             with self.accelerator.no_sync(model):

@@ -21,6 +21,7 @@ from handan.evaluation.suite import SuiteItem
 from handan.files import read_json, read_jsonl
 from handan.training.ledger import finite
 
+HumanTimes = dict[tuple[str, str], float | None]  # by task and item
 PROJECT = "handan"  # in trackers that sort runs by project
 EXTRAS = {"wandb": "train", "tensorboard": "trackers", "trackio": "trackers"}
 MAX_ITEMS = 500
@@ -39,10 +40,8 @@ def check(report_to: list[str]) -> None:
             raise UserError(f"report_to: there is no tracker '{name}'; choose among {known}")
         if name not in theirs.get_available_reporting_integrations():
             package = f"'handan[{EXTRAS[name]}]'" if name in EXTRAS else name
-            raise UserError(
-                f"report_to names {name}, which is not installed: pip install {package}, or take "
-                "it out of report_to"
-            )
+            cure = f"pip install {package}, or take it out of report_to"
+            raise UserError(f"report_to names {name}, which is not installed: {cure}")
 
 
 def attach(
@@ -87,7 +86,7 @@ class Tracker(TrainerCallback):
     identifier: str
     facts: dict[str, str]
     settings: dict[str, Any]
-    human_rt_s: dict[tuple[str, str], float | None]
+    human_rt_s: HumanTimes
     failed: bool = False
 
     def rows(self) -> list[dict]:
@@ -272,9 +271,7 @@ TRACKERS: dict[str, type[Tracker]] = {
 }
 
 
-def item_table(
-    responses: list[dict], human_rt_s: dict[tuple[str, str], float | None]
-) -> tuple[list[str], list[list]]:
+def item_table(responses: list[dict], human_rt_s: HumanTimes) -> tuple[list[str], list[list]]:
     """Make columns and a row for each of at most ``MAX_ITEMS`` items, greedy responses aside."""
     items: dict[tuple[str, str], list[dict]] = {}
     for row in responses:
