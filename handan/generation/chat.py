@@ -150,10 +150,7 @@ def read_message(message: dict) -> tuple[str | None, str]:
 
 
 def usage_of(body: dict) -> Usage:
-    """Return the counts of a response; a prompt of 0 tokens and a count of -1 are no counts.
-
-    Of several choices there is only the sum, which belongs to none.
-    """
+    """Return the counts of a response; 0 for a prompt, -1 and sums of choices are no counts."""
     found = part(body, "usage", dict)
 
     def count(*names: str) -> int | None:
@@ -237,8 +234,7 @@ def count(
 ) -> Counts:
     """Count a response by its usage, else by ``tokens``; 0 beside text is no count.
 
-    ``ended`` says that the model ended the response, ``cure`` how to name a tokenizer. Raises
-    ``Unusable`` where reasoning is hidden and not counted, or text and usage do not agree.
+    ``Unusable`` is hidden reasoning without a count, and text that does not agree with usage.
     """
     own, rest, generated = usage.reasoning, usage.answer, usage.generated or None
     if own and not rest and (rest is None or answer.strip()):
@@ -270,9 +266,8 @@ def check_text(text: str, generated: int | None, found: int | None) -> None:
         return
     # Fewer characters than a third of the tokens are not all of a text, in any language.
     if found is None and len(text) + MAX_TOKENS_APART < generated / 3:
-        raise Unusable(
-            f"its text has {len(text)} characters for {generated} generated tokens: text is missing"
-        )
+        size = f"{len(text)} characters for {generated} generated tokens"
+        raise Unusable(f"its text has {size}: text is missing")
     found = generated if found is None else found + TOKENS_OUTSIDE_TEXT
     if abs(found - generated) > max(MAX_TOKENS_APART, 0.25 * generated):
         raise Unusable(

@@ -18,7 +18,6 @@ from handan.generation.chat import Said, Usage
 from handan.json_input import at, count, expect, field, json_object, name, part, read_bytes, text
 from handan.readers.logged import ITEM_CURE, Collected, Log, LoggedSample, Options, some
 
-_HEADERS = ("header.json", "_journal/start.json")
 _ZSTANDARD = 93  # the number of the compression method in a zip
 # What zipfile and the decompressors under it raise on damaged bytes.
 _DAMAGED = (
@@ -132,7 +131,8 @@ def _members(path: Path) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             for name, info in {info.filename: info for info in archive.infolist()}.items():
-                if name in _HEADERS or name.startswith("samples/"):
+                header = name in ("header.json", "_journal/start.json")
+                if header or name.startswith("samples/"):
                     packed = info.compress_type == _ZSTANDARD
                     found[name] = _zstandard(path, content, info) if packed else archive.read(info)
         return found

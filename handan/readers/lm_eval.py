@@ -109,10 +109,7 @@ def _model_and_task(path: Path, options: Options) -> tuple[str, str]:
 def _one_filter(
     path: Path, rows: list[tuple[str, dict]], metric: str | None
 ) -> tuple[str, list[tuple[str, dict]]]:
-    """Choose the metric and the lines of one filter by NAME or NAME,FILTER.
-
-    FILTER is for files with several, so that one command can read a whole folder.
-    """
+    """Choose the metric and the lines of one filter by NAME, or NAME,FILTER for several."""
     filters = list(dict.fromkeys(str(row.get("filter", "none")) for _, row in rows))
     asked, _, wanted = (metric or "").partition(",")
     if metric == "none" or len(filters) == 1:
@@ -155,10 +152,8 @@ def _said(response: object) -> Said:
 
 
 def _prompt(row: dict) -> str | None:
-    """Return the prompt in its chat template, or its last message if the model goes on from there.
-
-    A server applies the template itself: it is sent messages, logged as a list or as JSON.
-    """
+    """Return the prompt in its chat template, or a last message that the model goes on from."""
+    # A server applies the template itself: it is sent messages, logged as a list or as JSON.
     value: Any = row.get("arguments")
     while isinstance(value, list | dict) and value and not _is_message(value):
         keys = [key for key in ("gen_args_0", "arg_0") if key in value]

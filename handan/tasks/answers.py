@@ -284,11 +284,9 @@ def numbers_line(text: str, start: int, end: int) -> bool:
 
 
 def find_verdicts(text: str, vocabularies: list[tuple[str, str, str]]) -> list[Stated]:
-    """Find the candidates of a two-way question; a preceding 'not' turns a verdict round.
+    """Find 'yes' or 'no' by the first of ``vocabularies`` with a word in ``text``; 'not' inverts.
 
-    ``vocabularies`` are triples (positive words, negative words, 'positive/negative' answers), most
-    specific first: the first of which ``text`` holds any word is read, so that 'correct' in 'false,
-    the correct sum is 9' does not count.
+    Each is a triple (positive words, negative words, 'positive/negative' answers).
     """
     for positive, negative, answers in vocabularies:
         pattern = re.compile(

@@ -111,19 +111,15 @@ def make_item(name: str, a: int, b: int, bits: int = BITS) -> Item:
     operation = OPERATIONS[name]
     result = operation.result(a, b)
     request = operation.request.format(a=f"{a:0{bits}b}", b=f"{b:0{bits}b}")
-    return worded(
-        name,
-        binary_key(operation.symbol, a, b, bits),
-        f"{request} Answer with the result as a binary number only.",
-        f"{result:b}",
-        carries=operation.carries(a, b),
-        operand_ones=a.bit_count() + b.bit_count(),
-        operand_sum=a + b,
-        operand_digits=a.bit_length() + b.bit_length(),
-        result=result,
-        result_digits=max(1, result.bit_length()),
-        result_ones=result.bit_count(),
-    )
+    question = f"{request} Answer with the result as a binary number only."
+    covariates = {
+        "carries": operation.carries(a, b), "operand_ones": a.bit_count() + b.bit_count(),
+        "operand_sum": a + b, "operand_digits": a.bit_length() + b.bit_length(),
+        "result": result, "result_digits": max(1, result.bit_length()),
+        "result_ones": result.bit_count(),
+    }  # fmt: skip
+    key = binary_key(operation.symbol, a, b, bits)
+    return worded(name, key, question, f"{result:b}", **covariates)
 
 
 NUMERAL = re.compile(

@@ -45,19 +45,14 @@ def make_item(name: str, symbol: str, a: int, b: int, shown: int) -> Item:
     result = true_result(symbol, a, b)
     sign = TIMES if symbol == "*" else "-"
     statement = f"{a} {sign} {b} = {shown}"
-    return worded(
-        name,
-        digits_key(symbol, a, b, shown),
-        f"Is this statement true or false? {statement}. Answer with true or false only.",
-        "true" if shown == result else "false",
-        shown_is_true=float(shown == result),
-        distance=abs(shown - result),
-        operand_sum=a + b,
-        larger_operand=max(a, b),
-        smaller_operand=min(a, b),
-        result=result,
-        result_digits=len(str(result)),
-    )
+    question = f"Is this statement true or false? {statement}. Answer with true or false only."
+    covariates = {
+        "shown_is_true": float(shown == result), "distance": abs(shown - result),
+        "operand_sum": a + b, "larger_operand": max(a, b), "smaller_operand": min(a, b),
+        "result": result, "result_digits": len(str(result)),
+    }  # fmt: skip
+    answer = "true" if shown == result else "false"
+    return worded(name, digits_key(symbol, a, b, shown), question, answer, **covariates)
 
 
 def paraphrases(item: Item) -> list[str]:

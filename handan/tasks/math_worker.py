@@ -40,14 +40,12 @@ TIMERS = {signal.ITIMER_PROF: signal.SIGPROF, signal.ITIMER_REAL: signal.SIGALRM
 
 
 def same(reference: str, answer: str) -> bool | None:
-    """Compare two answers; None where memory or stack are exhausted.
+    """Compare two answers by values at a few points; None where memory or stack are exhausted.
 
-    Expressions have values at a few points, to forty digits (math-verify rounds to fifteen). Sets,
-    relations and what has no value are left to math-verify.
+    Sets, relations and what has no value are left to math-verify, which rounds to fifteen digits.
     """
-    right, given = (
-        parse(f"\\boxed{{{text}}}", EXTRACTED, parsing_timeout=None) for text in (reference, answer)
-    )
+    boxed = (f"\\boxed{{{text}}}" for text in (reference, answer))
+    right, given = (parse(text, EXTRACTED, parsing_timeout=None) for text in boxed)
     if not right or not given:
         return False
     how = {"numeric_precision": DIGITS, "timeout_seconds": None, "allow_set_relation_comp": True}

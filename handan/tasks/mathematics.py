@@ -57,13 +57,11 @@ class Pool:
             self.idle.put(worker)
 
     def _start(self) -> subprocess.Popen:
+        command = [sys.executable, "-m", "handan.tasks.math_worker", *self.limits]
+        # Ctrl-C is for the parent, whose end ends the worker.
+        pipe = subprocess.PIPE
         worker = subprocess.Popen(
-            [sys.executable, "-m", "handan.tasks.math_worker", *self.limits],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            start_new_session=True,  # Ctrl-C is for the parent, whose end ends the worker
+            command, stdin=pipe, stdout=pipe, encoding="utf-8", start_new_session=True
         )
         assert worker.stdout is not None
         if not worker.stdout.readline():
