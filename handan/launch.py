@@ -9,6 +9,8 @@ from typing import Any
 from handan.errors import UserError
 from handan.stopping import listen
 
+WITHOUT_DEEPSPEED = "remove --deepspeed from the recipe's settings"
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -97,14 +99,11 @@ def check_engine(accelerator: Any, config: Any) -> dict:
     CPU, FSDP as its first version, and bf16 of the launch config although the recipe says false.
     """
     runs = accelerator.distributed_type.name
-    cures = {
-        "DeepSpeed": "set use_cpu to false in the accelerate config and pass --use_cpu to the "
-        "script",
-        "FSDP": "FSDP needs GPUs, on a CPU use launch/accelerate/zero3-cpu.yaml",
-    }
-    for engine, cure in cures.items():
-        asked = os.environ.get(f"ACCELERATE_USE_{engine.upper()}", "").lower() == "true"
-        if asked and runs != engine.upper():
+    cures = {"FSDP": "FSDP needs GPUs, on a CPU use launch/accelerate/zero3-cpu.yaml"}
+    use_cpu = "set use_cpu to false in the accelerate config and pass --use_cpu to the script"
+    for engine, cure in ({"DeepSpeed": use_cpu} | cures).items():
+        wanted = os.environ.get(f"ACCELERATE_USE_{engine.upper()}", "").lower() == "true"
+        if wanted and runs != engine.upper():
             raise UserError(f"the launch config asks for {engine}, but {runs} runs; {cure}")
     if not config.use_cpu and accelerator.device.type == "cpu":
         raise UserError("no GPU was found; to train on the CPU pass --use_cpu")
@@ -115,10 +114,8 @@ def check_engine(accelerator: Any, config: Any) -> dict:
         runs_stage = facts["zero_stage"] = accelerator.state.deepspeed_plugin.zero_stage
         stage = os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE")
         if stage is not None and int(stage) != runs_stage:
-            raise UserError(
-                f"the launch config asks for ZeRO stage {stage}, but {runs_stage} runs; "
-                "remove --deepspeed from the recipe's settings"
-            )
+            asked = f"the launch config asks for ZeRO stage {stage}"
+            raise UserError(f"{asked}, but {runs_stage} runs; {WITHOUT_DEEPSPEED}")
     if runs == "FSDP":
         version = facts["fsdp_version"] = accelerator.state.fsdp_plugin.fsdp_version
         if version != 2:
@@ -153,12 +150,8 @@ def check_wrapped(model: Any, facts: dict) -> None:
     wanted = "DistributedDataParallel" if engine.startswith("MULTI_") else None
     wanted = {"DEEPSPEED": "DeepSpeedEngine", "FSDP": "FSDPModule"}.get(engine, wanted)
     if wanted and wanted not in {kind.__name__ for kind in type(model).__mro__}:
-        raise UserError(
-            f"{engine} was set up, but {type(model).__name__} is trained; start it with a config "
-            "of launch/accelerate"
-        )
-    if wanted == "DeepSpeedEngine" and model.zero_optimization_stage() != facts["zero_stage"]:
-        raise UserError(
-            f"ZeRO stage {facts['zero_stage']} was set up, but {model.zero_optimization_stage()} "
-            "runs; remove --deepspeed from the recipe's settings"
-        )
+        cure = "start it with a config of launch/accelerate"
+        raise UserError(f"{engine} was set up, but {type(model).__name__} is trained; {cure}")
+    stage = facts.get("zero_stage")
+    if wanted == "DeepSpeedEngine" and (runs := model.zero_optimization_stage()) != stage:
+        raise UserError(f"ZeRO stage {stage} was set up, but {runs} runs; {WITHOUT_DEEPSPEED}")

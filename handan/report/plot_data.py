@@ -21,9 +21,6 @@ from handan.report.plot_styles import Row
 Fit = Mapping[str, Any]  # a row of 'inflation' in alignment.json
 
 
-# ---- Items
-
-
 def thinking(group: Group, model: str | None, task: str) -> TaskCosts | None:
     """Items of a task that a model thought on, None if there are none."""
     costs = group.costs.get(model, {}).get(task) if model else None
@@ -108,9 +105,6 @@ def multiples(fit: Fit, low: float, high: float) -> list[Row]:
     factors = (("same", 1.0), ("k", fit["geometric_mean_ratio"]))
     ends = [(line, factor, x) for line, factor in factors for x in (low, high)]
     return [{"line": line, "base_tokens": x, "fitted": k * x} for line, k, x in ends]
-
-
-# ---- Along training
 
 
 class Curve(NamedTuple):

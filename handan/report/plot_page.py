@@ -18,7 +18,6 @@ from handan.report.plot_data import Fit, fit_rows, inflation_fits, item_rows, kn
 from handan.report.plot_styles import CONFIG, INK, Axis, Looks, Row, Spec, logarithmic
 from handan.report.plots import KINDS, Plot, curve_layers, curve_said, item_layers
 
-HEIGHT = 270  # pixels, with axes; also in style.css
 PAGE_CONFIG = {**CONFIG, "background": None, "font": "system-ui, sans-serif"}
 PAGE_CONFIG["padding"] = {"left": 2, "right": 8, "top": 6, "bottom": 2}
 PAGE_CONFIG["axis"] = {**CONFIG["axis"], "labelFontSize": 11, "titleFontSize": 12}
@@ -173,12 +172,11 @@ def _curves(of: Looks) -> Spec:
 
 def _compiled(spec: Spec, parameters: Mapping[str, Any]) -> Spec:
     """A chart as Vega with parameters, in the colours of the page's theme."""
-    size = {"width": "container", "height": HEIGHT}
+    size = {"width": "container", "height": 270}  # pixels, with axes; also in style.css
     given = [{"name": parameter, "value": value} for parameter, value in parameters.items()]
     autosize = {"type": "fit", "contains": "padding"}
     whole = {**spec, **size, "params": given, "autosize": autosize, "config": PAGE_CONFIG}
-    compiled: Spec = json.loads(styles.themed(json.dumps(vl_convert.vegalite_to_vega(whole))))
-    return compiled
+    return dict(json.loads(styles.themed(json.dumps(vl_convert.vegalite_to_vega(whole)))))
 
 
 def inline_plots(group: Group, of: Looks) -> dict[str, list[tuple[Plot, Markup]]]:

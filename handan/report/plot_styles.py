@@ -116,9 +116,6 @@ def looks(arms: Sequence[Arm]) -> dict[str, Look]:
     return out | {name: pool[place % len(pool)] for place, name in enumerate(rest)}
 
 
-# ---- Vega-Lite
-
-
 def rounded(value: Any) -> Any:
     """A number with few digits, None if it is not finite; text as it may be shown."""
     if value is None or isinstance(value, int):
@@ -215,9 +212,6 @@ def plot(rows: Iterable[Row], title: str | list[str], drawn: Spec) -> Spec:
 def field(of: Spec, name: str) -> Spec:
     """The channel, of another field."""
     return {**of, "field": name}
-
-
-# ---- Files and the page
 
 
 def variables() -> list[tuple[str, str, str]]:

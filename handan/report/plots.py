@@ -26,8 +26,6 @@ from handan.report.plot_data import Curve, Fit, fit_rows, item_rows, multiples
 from handan.report.plot_styles import INK, MUTED, OWNED, Looks, Row, Spec, field, mark, named, plot
 
 DEMANDS = {"human": "people's time, s", "analytic": "analytic cost"}
-# Horizontal axes of curves, keys of ``course.AXES``.
-CURVE_AXES = ("step", "budget/trained_tokens", "budget/model_flops", "budget/device_seconds")
 MAX_COLUMNS = 3  # tasks beside each other in one plot of inflation
 MAX_LETTERS = 22  # of an arm's name
 CONDITIONS = [["with sampling"], ["without sampling (T = 0)"]]
@@ -93,10 +91,7 @@ def written(channels: Mapping[str, Any], align: Any, **properties: Any) -> list[
     ground = {"stroke": styles.PAPER, "strokeWidth": 3, "strokeOpacity": 0.8}
     text = {"text": "label:N", **channels}
     more = {"align": align, **properties}
-    return [mark("text", text, "label", **more, **ground), mark("text", text, "label", **more)]
-
-
-# ---- Items
+    return [mark("text", text, "label", **more, **under) for under in (ground, {})]
 
 
 def item_layers(
@@ -170,23 +165,21 @@ def inflation(group: Group, of: Looks) -> list[Plot]:
             fits = plot_data.inflation_fits(group, greedy)
             own = [(task, fit) for (of_arm, task), fit in fits.items() if of_arm == arm.name]
             for at in range(0, len(own), MAX_COLUMNS):
-                out.append(_inflation(group, of, arm, own[at : at + MAX_COLUMNS], greedy))
+                out.append(_inflation(group, of, arm, dict(own[at : at + MAX_COLUMNS]), greedy))
     return out
 
 
-def _inflation(
-    group: Group, of: Looks, arm: Arm, fits: Sequence[tuple[str, Fit]], greedy: bool
-) -> Plot:
+def _inflation(group: Group, of: Looks, arm: Arm, fits: dict[str, Fit], greedy: bool) -> Plot:
     items = {  # that the base thought on, too
         task: [row for row in item_rows(group, fit["student"], task, fit) if row["base_tokens"] > 0]
-        for task, fit in fits
+        for task, fit in fits.items()
     }
     every = [row for found in items.values() for row in found]
     x_axis = styles.logarithmic([row["base_tokens"] for row in every])
     y_axis = styles.logarithmic([row[of] for row in every for of in ("tokens", "base_tokens")])
     rows: list[Row] = []
     titles, said = [], []
-    for panel, (task, fit) in enumerate(fits):
+    for panel, (task, fit) in enumerate(fits.items()):
         sd = fit["residual_sd"] or 0.0
         others: list[Row] = [{"sd_low": np.exp(-sd), "sd_high": np.exp(sd)}]
         others += multiples(fit, x_axis.low, x_axis.high)
@@ -247,9 +240,6 @@ def _residual_layers(items: Sequence[Row], x: Spec, of: Looks) -> list[Spec]:
     ]
 
 
-# ---- Along training
-
-
 def curve_layers(
     of: Looks, titles: tuple[str | None, str | None], size: float, legend: Spec | None = None
 ) -> tuple[list[Spec], list[Spec]]:
@@ -283,7 +273,7 @@ def curves(group: Group, of: Looks) -> list[Plot]:
     every = plot_data.known_curves(group, arms)
     alignment, others = ([curve for curve in every if curve.is_r is r] for r in (True, False))
     out = []
-    for axis in CURVE_AXES:
+    for axis in ("step", "budget/trained_tokens", "budget/model_flops", "budget/device_seconds"):
         known = [arm for arm in arms if all(axis in row for row in course(arm))]
         out.append(_curves(group, of, known, alignment, axis, "alignment"))
     out.append(_curves(group, of, arms, others, "step", "measures"))
@@ -294,15 +284,15 @@ def _curves(
     group: Group, of: Looks, arms: Sequence[Arm], every: Sequence[Curve], axis: str, part: str
 ) -> Plot | None:
     """The plot of all curves in which an arm has a value that is not 0, if there are any."""
-    values = {curve: plot_data.curve_rows(arms, curve.key, axis) for curve in every}
-    shown = {curve: own for curve, own in values.items() if any(row["value"] for row in own)}
+    values = [(curve, plot_data.curve_rows(arms, curve.key, axis)) for curve in every]
+    shown = [(curve, own) for curve, own in values if any(row["value"] for row in own)]
     if not shown:
         return None
     items = {plain(arm.name): plot_data.num_probed_items(arm) for arm in arms}
     counts = formatting.listing([f"{arm} {num or 'unknown'}" for arm, num in items.items()])
     rows: list[Row] = []
     titles, said = [], []
-    for panel, (curve, own) in enumerate(shown.items()):
+    for panel, (curve, own) in enumerate(shown):
         others = [row for row in plot_data.reference_rows(group, curve, own) if not row["arm"]]
         rows += [{"panel": panel, **row} for row in (*own, *others)]
         unit = "r on the probe" if curve.is_r else curve.measure.axis
@@ -318,9 +308,8 @@ def _curves(
     title = f"Alignment along training, by {AXES[axis]}"
     if part == "measures":
         title = "Accuracy, length and status along training"
-        measures = [curve.measure for curve in shown]
-        empty = [of.heading for of in CURVES if of.unit != R and of not in measures]
-        if empty:
+        measures = [curve.measure for curve, _ in shown]
+        if empty := [of.heading for of in CURVES if of.unit != R and of not in measures]:
             left_out = formatting.listing(empty)
             caption += f" Left out, as 0 throughout or not recorded: {left_out}."
     if axis.startswith("budget/"):
@@ -356,12 +345,7 @@ def curve_said(rows: Sequence[Row], curve: Curve) -> str:
     return formatting.listing(parts) or "measured on all items only"
 
 
-# ---- One row an arm
-
-
-def _by_arm(
-    group: Group, layers: Sequence[Spec], note_width: int, row_height: int, dy: int
-) -> Spec:
+def _by_arm(group: Group, layers: Sequence[Spec], note_width: int, height: int, dy: int) -> Spec:
     """One row an arm; a panel with sampling, and one without if that was measured."""
     arms = group.arms
     columns = 2 if any(arm.greedy for arm in arms) else 1
@@ -370,7 +354,7 @@ def _by_arm(
     note = {"x": {"value": width + 6}, "y": _row_of("row", arms), "text": "note:N"}
     text = {"align": "left", "baseline": "middle", "lineBreak": "\n", "dy": dy, **OWNED}
     layers = [*layers, mark("text", note, "note", **text)]
-    return styles.panels(layers, CONDITIONS, columns, (width, row_height * len(arms)))
+    return styles.panels(layers, CONDITIONS, columns, (width, height * len(arms)))
 
 
 def _row_of(field: str, arms: Sequence[Arm]) -> Spec:
@@ -411,8 +395,7 @@ def distributions(group: Group, of: Looks, task: str) -> Plot | None:
             rows.append({**place, **box, "box": place["row"] + 0.14})
         said.append(f"{plain(model)} {median}, {without} without reasoning, {n} responses")
     x = styles.log_side("tokens", "reasoning tokens (log scale)", axis)
-    colour = {"color": styles.of_arms(of)["color"]}
-    top = {"x": x, "y": _row_of("top", group.arms), **colour}
+    top = {"x": x, "y": _row_of("top", group.arms), "color": styles.of_arms(of)["color"]}
     box_row = _row_of("box", group.arms)
     steps: dict[str, Any] = {"interpolate": "step-after", **OWNED}
     tick: dict[str, Any] = {"thickness": 1.8, "height": 9, "orient": "vertical", **OWNED}
@@ -439,11 +422,10 @@ def distributions(group: Group, of: Looks, task: str) -> Plot | None:
         "reasoning token have no place on the axis: histograms and boxes leave them out, and their "
         f"share is printed. {sentence('; '.join(said))}."
     )
-    spec = plot(
-        rows, f"{sentence(short(name(task), 50))}: {title}", _by_arm(group, layers, 60, 32, -5)
-    )
-    whole = f"{sentence(name(task))}: {title}"
-    return Plot("distributions", (task,), whole, caption, spec, task)
+    heading = f"{sentence(short(name(task), 50))}: {title}"
+    spec = plot(rows, heading, _by_arm(group, layers, 60, 32, -5))
+    title = f"{sentence(name(task))}: {title}"
+    return Plot("distributions", (task,), title, caption, spec, task)
 
 
 def shares(costs: TaskCosts) -> dict[str, float]:
@@ -502,13 +484,9 @@ def status(group: Group, of: Looks, task: str) -> Plot | None:
         f"cap ({cap} tokens), unparsed, without a reasoning token, complete. The diamond and the "
         f"number beside it are right answers among all. {'; '.join(said)}."
     )
-    spec = plot(
-        rows, f"{sentence(short(name(task), 50))}: {title}", _by_arm(group, layers, 95, 21, 0)
-    )
+    heading = f"{sentence(short(name(task), 50))}: {title}"
+    spec = plot(rows, heading, _by_arm(group, layers, 95, 21, 0))
     return Plot("status", (task,), f"{sentence(name(task))}: {title}", caption, spec, task)
-
-
-# ---- Correlations
 
 
 def similarity(group: Group, of: Looks) -> list[Plot]:
@@ -606,12 +584,10 @@ def _slopes(group: Group, of: Looks, task: str | None, values: Values, lowest: f
     channels = styles.of_arms(of)
     colour = {"color": channels["color"]}
     label = named(["base", "trained"])
-    names = {"values": [0, 1], "labelExpr": label, "grid": False}
-    x = styles.side("x", None, {"domain": [-0.5, 2]}, **names)
+    x = styles.side("x", None, {"domain": [-0.5, 2]}, values=[0, 1], labelExpr=label, grid=False)
     ticks = [tick / 10 for tick in range(-10, 11, 2 if lowest > -0.6 else 5) if tick / 10 >= lowest]
     scale = {"domain": [lowest - 0.03, 1.03]}
-    axis = {"values": ticks, **styles.SHORT}
-    y = styles.side("r", "r of log tokens with log time", scale, **axis)
+    y = styles.side("r", "r of log tokens with log time", scale, values=ticks, **styles.SHORT)
     band = {"y": field(y, "low"), "y2": "high", **colour}
     level, dashed = {"y": y, **colour}, styles.DASHED
     line = {"x": x, **level, "strokeDash": channels["strokeDash"]}
@@ -691,9 +667,6 @@ def _apart(labels: Iterable[Row], gap: float) -> list[Row]:
     return [{**label, "height": label["height"] - overshoot} for label in placed]
 
 
-# ---- All kinds
-
-
 class Kind(NamedTuple):
     """A kind of plot: its name in words, who makes them, and why there may be none."""
 
@@ -702,9 +675,9 @@ class Kind(NamedTuple):
     needs: str
 
 
+NO_BASE = "no arm's base is among the arms of the group"
 NO_THINKING = "no item has a response that thinks"
 NO_PAIR = "no arm and its base were measured on the same human task"
-NO_BASE = "no arm's base is among the arms of the group"
 UNLIKE = "no two models' lengths vary over the same items"
 KINDS = {
     "slopes": Kind("Before and after training", slopes, NO_BASE),
