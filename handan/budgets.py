@@ -27,10 +27,8 @@ TEACHERS = {
 
 
 def total(run: Mapping[str, Any]) -> dict[str, float | None] | None:
-    """Each of ``MEASURES`` over all that led to a run's weights, None if a part is unknown.
-
-    None if the run was not trained.
-    """
+    """Each of ``MEASURES`` over all that led to a run's weights, or None if it was not trained; a
+    measure of which a part is unknown is None."""
     trainings = [run.get("training") or {}]
     if "budget" not in trainings[0]:
         return None

@@ -160,14 +160,10 @@ def make_card(run_dir: Path, repo: str | None) -> str:
         measured = read_json(run_dir / "alignment.json")
         values |= {"made": made, "settings": begun, "trained_by": described(made["recipe"]).text}
         values |= {"tables": _tables(measured, run_dir), "notes": measured.get("notes", [])}
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).with_name("cards")),
-        undefined=jinja2.StrictUndefined,
-        finalize=lambda value: value if isinstance(value, Markup) else escaping.escape(value),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    loader = jinja2.FileSystemLoader(Path(__file__).with_name("cards"))
+    environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined)
+    environment.trim_blocks = environment.lstrip_blocks = environment.keep_trailing_newline = True
+    environment.finalize = lambda of: of if isinstance(of, Markup) else escaping.escape(of)
     environment.filters |= {"code": escaping.span, "block": _block, "listed": _listed}
     try:
         body = environment.get_template(f"{kind}.md.j2").render(values)

@@ -55,19 +55,12 @@ def item_rows(group: Group, model: str, task: str, fit: Fit | None = None) -> li
     rows: list[Row] = []
     for place, (item, right) in enumerate(zip(costs.items, costs.correct, strict=True)):
         log_tokens, log_base = costs.log_cost[place], of_base.get(item, np.nan)
-        known = fit is not None and fit["a"] is not None
-        line = fit["a"] + fit["b"] * log_base if fit and known else np.nan
-        rows.append(
-            {
-                "item": item,
-                "seconds": np.exp(costs.log_difficulty[place]),
-                "tokens": np.exp(log_tokens),
-                "right": int(np.nansum(right)) if np.isfinite(right).any() else None,
-                "samples": int(np.isfinite(costs.tokens[place]).sum()),
-                "base_tokens": np.exp(log_base),
-                "residual": np.exp(log_tokens - line),
-            }
-        )
+        line = fit["a"] + fit["b"] * log_base if fit and fit["a"] is not None else np.nan
+        num_right = int(np.nansum(right)) if np.isfinite(right).any() else None
+        samples = int(np.isfinite(costs.tokens[place]).sum())
+        row = {"item": item, "seconds": np.exp(costs.log_difficulty[place])}
+        row |= {"tokens": np.exp(log_tokens), "right": num_right, "samples": samples}
+        rows.append(row | {"base_tokens": np.exp(log_base), "residual": np.exp(log_tokens - line)})
     return rows
 
 

@@ -370,15 +370,13 @@ def distributions(group: Group, of: Looks, task: str) -> Plot | None:
     """Reasoning tokens of single responses."""
     if not plot_data.thinking_arms(group, task):
         return None
-    found = [
-        (place, model, costs.tokens[np.isfinite(costs.tokens)])
-        for place, model, costs in _answers(group, task)
-    ]
-    axis = styles.logarithmic(np.concatenate([tokens[tokens > 0] for *_, tokens in found]))
+    found = _answers(group, task)
+    axis = styles.logarithmic(np.concatenate([of.tokens[of.tokens > 0] for *_, of in found]))
     edges = np.geomspace(axis.low, axis.high, 41)  # of 40 bins
     rows: list[Row] = []
     said = []
-    for place, model, tokens in found:
+    for place, model, costs in found:
+        tokens = costs.tokens[np.isfinite(costs.tokens)]
         thinking = tokens[tokens > 0]
         without = formatting.percent(1 - len(thinking) / len(tokens))
         n = f"n = {formatting.count(len(tokens))}"
