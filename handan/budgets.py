@@ -1,7 +1,6 @@
-"""Budgets of two arms compared, measure by measure; docs/methods.md has the formulas.
+"""Budgets of arms and their comparison; docs/methods.md has the formulas.
 
-A budget counts everything that led to an arm's weights: its own training, its teacher's part in it,
-and the trainings it started from.
+A budget counts all that led to an arm: its training, its teacher's part, trainings it started from.
 """
 
 from collections.abc import Iterable, Mapping

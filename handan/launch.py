@@ -27,10 +27,8 @@ SINGLE = Processes(rank=0, size=1, gather=list)
 
 
 def without_compiling() -> None:
-    """Let DeepSpeed's processes on a CPU talk through gloo alone; before it is set up.
-
-    Otherwise the first launch takes a minute and a C++ compiler for an operator of shared memory.
-    """
+    """Let DeepSpeed's processes on a CPU, before it is set up, talk through gloo alone, or the
+    first launch takes a minute and a C++ compiler for an operator of shared memory."""
     import torch
 
     if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true" and not torch.cuda.is_available():
@@ -76,10 +74,8 @@ def processes(num_threads: int | None = None) -> Processes:
 
 
 def count_nodes(found: list[dict], num_processes: int, num_nodes: int | None) -> int:
-    """Count launchers by what every rank found, not by what was promised.
-
-    Two launchers on one machine count as two; ``num_nodes`` is None if the launcher does not say.
-    """
+    """Count launchers, also on one machine, by what every rank found, not by what was promised:
+    ``num_nodes``, or None if the launcher does not say."""
     processes = {(row["machine"], row["launcher"], row["process"]) for row in found}
     launchers = {(row["machine"], row["launcher"]) for row in found}
     num_nodes = len(launchers) if num_nodes is None else num_nodes

@@ -110,7 +110,6 @@ class Curve(NamedTuple):
 
     @property
     def is_r(self) -> bool:
-        """Whether it is a correlation."""
         return self.measure.unit == R
 
 
@@ -121,8 +120,7 @@ def trained_arms(arms: Iterable[Arm]) -> list[Arm]:
 
 def known_curves(group: Group, arms: Sequence[Arm]) -> list[Curve]:
     """Every measure along training with a value: of all tasks, r also of each human task."""
-    tasks = group.tasks("human")
-    found = []
+    found, tasks = [], group.tasks("human")
     for measure in CURVES:
         found.append(Curve(measure, measure.curve, measure.heading))
         for task in tasks if measure.unit == R and len(tasks) > 1 else []:

@@ -38,10 +38,8 @@ class Chart(NamedTuple):
 
 
 def charts(study: Comparison, of: Looks) -> tuple[dict[str, list[Chart]], dict[str, Any]]:
-    """{kind: interactive charts}, and all that page.js needs of them, as JSON.
-
-    Item by item they are of the largest group's arms, along training of every arm.
-    """
+    """{kind: interactive charts} and what page.js needs of them, as JSON: item by item of the
+    largest group's arms, along training of every arm."""
     group, arms = study.main, plot_data.trained_arms(study.arms)
     fits = inflation_fits(group)
     rows: dict[str, list[Row]] = {"items": [], "scatter": [], "inflation": []}
@@ -185,8 +183,7 @@ def inline_plots(group: Group, of: Looks) -> dict[str, list[tuple[Plot, Markup]]
     Effort and status are of human tasks, or else of the analytic ones; inflation is at T = 0, where
     lengths have no noise, or else with sampling.
     """
-    found = {}
-    human = group.tasks("human")
+    found, human = {}, group.tasks("human")
     for kind in ("slopes", "inflation", "distributions", "status", "similarity"):
         plots = KINDS[kind].plots(group, of)
         greedy = {plot.arm for plot in plots if "t0" in plot.parts}

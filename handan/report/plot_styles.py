@@ -135,12 +135,11 @@ def mark(kind: str, channels: Mapping[str, Any], where: str = "", **properties: 
 
     Channels are definitions or fields: 'label:N' of a name, 'high' of another end.
     """
-    encoding: Spec = {}
+    encoding: Spec = {**channels}
     for channel, value in channels.items():
-        encoding[channel] = value
         if isinstance(value, str):
-            encoding[channel] = {"field": value.removesuffix(":N")}
-            encoding[channel] |= {"type": "nominal"} if value.endswith(":N") else {}
+            nominal = {"type": "nominal"} if value.endswith(":N") else {}
+            encoding[channel] = {"field": value.removesuffix(":N"), **nominal}
     layer: Spec = {"mark": {"type": kind, "aria": False, **properties}, "encoding": encoding}
     if where:
         layer["transform"] = [{"filter": f"isValid(datum.{where})"}]
@@ -191,17 +190,13 @@ def columns_for(num_panels: int, at_most: int) -> int:
     return -(-num_panels // -(-num_panels // at_most))
 
 
-def panels(
-    layers: Sequence[Spec], titles: Sequence[Sequence[str]], columns: int, size: Sequence[float]
-) -> Spec:
+def panels(layers: list[Spec], titles: list[Any], columns: int, size: tuple[float, float]) -> Spec:
     """A panel for each value of the field 'panel', which counts from 0, under its title."""
     header = {"title": None, "labelExpr": named(titles), "labels": bool(titles)}
-    return {
-        "facet": {"field": "panel", "type": "ordinal", "header": header},
-        "columns": columns,
-        "spec": {"layer": [*layers], "width": size[0], "height": size[1]}
-        | {"view": {"stroke": GRID, "strokeWidth": 0.6}},
-    }
+    facet = {"field": "panel", "type": "ordinal", "header": header}
+    spec: Spec = {"layer": layers, "width": size[0], "height": size[1]}
+    spec["view"] = {"stroke": GRID, "strokeWidth": 0.6}
+    return {"facet": facet, "columns": columns, "spec": spec}
 
 
 def plot(rows: Iterable[Row], title: str | list[str], drawn: Spec) -> Spec:

@@ -465,12 +465,11 @@ def status(group: Group, of: Looks, task: str) -> Plot | None:
     fill = {"field": "status", "type": "nominal", "scale": scale}
     fill["legend"] = {**legend, "symbolType": "square"}
     x = styles.side("share", "% of responses", {"domain": [0, 100]})
-    y = {"y": _row_of("top", group.arms), "y2": "bottom"}
     shape = {"field": "what", "type": "nominal", "scale": {"range": ["diamond"]}}
     shape["legend"] = {**legend, "symbolFillColor": INK}
     diamond = {"x": field(x, "answers"), "y": _row_of("row", group.arms), "shape": shape}
     point: dict[str, Any] = {"fill": INK, "stroke": "white", "strokeWidth": 1, "size": 45}
-    bar = {"x": x, "x2": "end", **y, "color": fill}
+    bar = {"x": x, "x2": "end", "y": _row_of("top", group.arms), "y2": "bottom", "color": fill}
     layers = [
         mark("rect", bar, "status", stroke=MUTED, strokeWidth=0.6, **OWNED),
         mark("point", diamond, "answers", opacity=1, **point, **OWNED),
@@ -613,10 +612,8 @@ def _slopes(group: Group, of: Looks, task: str | None, values: Values, lowest: f
         f"{'; '.join(said) or 'unknown'}.{_ceiling_said(ceiling)}"
     )
     drawn = styles.panels(layers, CONDITIONS, 2, (155, 175))
-    spec, title = (
-        plot(rows, f"{short(what, 50)}, {n}", drawn),
-        f"{what}: r before and after training",
-    )
+    spec = plot(rows, f"{short(what, 50)}, {n}", drawn)
+    title = f"{what}: r before and after training"
     return Plot("slopes", (task,) if task else (), title, caption, spec, task)
 
 
