@@ -14,8 +14,10 @@ from handan.errors import UserError
 # Of the embedded world; without the others real models or trackers are out of reach.
 EMBEDDED = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
 OPTIONAL = ("vllm", "liger-kernel", "tensorboard", "trackio")  # not of the extra `train`
-SHOWN = (*EMBEDDED, "deepspeed", "vllm", "liger-kernel", "wandb", "tensorboard", "trackio")
-SHOWN += ("math-verify", "openai")
+SHOWN = (
+    *(*EMBEDDED, "deepspeed", "vllm", "liger-kernel", "wandb", "tensorboard", "trackio"),
+    *("math-verify", "openai"),
+)
 ROOM_BYTES = 2e9  # runs and checkpoints of `make demo`, with a margin
 
 

@@ -206,7 +206,7 @@ def _block(value: object) -> Markup:
 
 def _listed(values: Mapping, above: str = "") -> Markup:
     """As a list 'name: value', nested mappings with their names joined; what is unknown is out."""
-    lines = []
+    lines: list[str] = []
     for key, value in values.items():
         name = f"{above}{str(key).replace('_', ' ')}"
         if isinstance(value, Mapping):

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from handan import rundir
 from handan.alignment.align import align
@@ -67,7 +68,7 @@ def evaluate(
         "reasoning_format": asdict(engine.form),
         "suite": suite.settings,
     }
-    facts = {
+    facts: dict[str, Any] = {
         "engine": engine.identity,
         "server": engine.address,
         "reasoning_format": engine.form.name,

@@ -65,7 +65,7 @@ def _points(measured: Mapping[str, Any] | None, place: int, at: str) -> list[Row
 
 def _by_temperature(orient: str | None) -> dict[str, Spec]:
     """Colour and shape by temperature, with a legend if it is said where."""
-    legend = orient and {"orient": orient, "labelExpr": "replace(datum.label, '=', ' = ')"}
+    legend: Any = orient and {"orient": orient, "labelExpr": "replace(datum.label, '=', ' = ')"}
     legend = legend and {**legend, "symbolSize": 50, "symbolOpacity": 1}
     of = {"field": "at", "type": "nominal", "title": None, "legend": legend}
     domain = {"domain": [SAMPLED, GREEDY]}

@@ -171,7 +171,7 @@ def numbers(study: Experiment, results: Results) -> dict[str, Any]:
     oracle = None  # r of the noise-free length with people: that of the format itself
     sampled = [costs for name in known for costs in results.by_seed(name, SAMPLED).values()]
     if sampled:
-        entries = {None: multi_seed.oracle_entries(sampled[0])}
+        entries: dict[int | None, Any] = {None: multi_seed.oracle_entries(sampled[0])}
         of_oracle = multi_seed.mean_r(entries, bootstrap, study.task_weights)
         oracle = estimate(of_oracle, correlation=True)
     sources = {task: one.cost_source for of in sampled for task, one in of.items()}

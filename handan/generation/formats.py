@@ -71,7 +71,7 @@ class ReasoningFormat:
         ]
 
 
-def _think(name: str, source: str, *template: Mapping, **more: Any) -> ReasoningFormat:
+def _think(name: str, source: str, *template: Any, **more: Any) -> ReasoningFormat:
     return ReasoningFormat(name, "<think>", "</think>", source, None, *template, **more)
 
 

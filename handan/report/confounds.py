@@ -159,7 +159,7 @@ def _cap(group: Group, models: Sequence[str], _: float) -> Checked:
     ]
     if not rates:
         return True, "unknown: no status is recorded, so a cap may have cut r", ""
-    highest, _, _ = max(rates)
+    highest = max(rates)[0]
     over = [f"{of} {percent(rate)} on {name(on)}" for rate, of, on in rates if rate > CAP_TOLERANCE]
     if not over:
         return False, f"at most {percent(highest)} of any arm's answers on a task", ""

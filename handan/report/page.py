@@ -103,7 +103,7 @@ def _environment(shown: Callable[[object], str], **filters: Callable) -> jinja2.
 
 def markdown_table(table: Table) -> Markup:
     """A table as GitHub's Markdown; all of its text is escaped."""
-    lines = [
+    lines: list[Sequence[str]] = [
         [escaping.escape(column.label) for column in table.columns],
         ["---:" if column.kind == "number" else "---" for column in table.columns],
         *([escaping.escape(joined(cell)) for cell in row.cells] for row in table.rows),

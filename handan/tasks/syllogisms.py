@@ -145,7 +145,7 @@ def paraphrases(item: Item) -> list[str]:
     premises = premises_of(item.key)
     plural = [sentence(premise, terms) for premise in premises]
     other = [singular[mood].format(x=single[x], y=single[y]) for mood, x, y in map(tuple, premises)]
-    return [form for pair in (plural, other) for form in in_both_orders(*pair, TWO_PREMISES)]
+    return [form for one, two in (plural, other) for form in in_both_orders(one, two, TWO_PREMISES)]
 
 
 grade = grader(find_conclusions)

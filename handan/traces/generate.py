@@ -25,8 +25,10 @@ from handan.traces.trace_settings import GenerateSettings, WorkedSettings
 from handan.training.data import load_prompts
 from handan.training.labels import tokenizer_fingerprint
 
-COLUMNS = ("task", "item", "sample", "correct", "reasoning_tokens", "reasoning_characters")
-COLUMNS += ("counted_by", "text", "completion_ids")
+COLUMNS = (
+    *("task", "item", "sample", "correct", "reasoning_tokens", "reasoning_characters"),
+    *("counted_by", "text", "completion_ids"),
+)
 
 
 # The parts of an engine by which a response is read: its tokenizer, format and ends.
