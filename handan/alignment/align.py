@@ -43,13 +43,9 @@ def align(
 ) -> dict:
     """All measures of a set of models, ready for ``json.dumps(..., allow_nan=False)``.
 
-    Args:
-        rows: of ``costs.read_costs``, or mappings with the columns of ``costs.csv``.
-        bootstrap: number of draws of items, shared by all models and steps.
-        seed: of all draws and splits. A measure depends on it, on its model and its task alone.
-        comparisons: what is compared instead of all models with the reference.
-        norms_dir: searched for the sources in column 'norms' before the packaged ones.
-        equivalence_bound: differences of r within plus or minus this count as none.
+    All models and steps share ``bootstrap`` draws; a measure depends on the seed, its model and its
+    task alone. ``comparisons`` are made instead of those with the reference. ``norms_dir`` is
+    searched for the sources in column 'norms' before the packaged ones.
     """
     if not MIN_BOOTSTRAP <= bootstrap <= MAX_BOOTSTRAP or seed < 0:
         raise UserError(

@@ -5,7 +5,7 @@ MacGibbon 2006; Chamandy et al. 2012). An item brings its samples along; tasks a
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress
 from typing import NamedTuple
 
@@ -13,14 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtr, ndtri, stdtr, stdtrit
 
-from handan.alignment.correlation import (
-    MIN_ITEMS,
-    FloatArray,
-    centred,
-    finite_or_none,
-    pearson,
-    settle,
-)
+from handan.alignment import correlation as stats
+from handan.alignment.correlation import MIN_ITEMS, FloatArray, centred, pearson
 from handan.alignment.items import TaskCosts
 
 # A resample keeping less than this share of a column's variance counts as constant: what is left
@@ -58,8 +52,7 @@ class Bootstrap:
     """Draws of a run of ``align``: made when they are first needed, kept for the next use."""
 
     def __init__(self, num_draws: int, seed: int) -> None:
-        self.num_draws = num_draws
-        self.seed = seed
+        self.num_draws, self.seed = num_draws, seed
         self._weights: dict[tuple[str, str], NDArray[np.uint8]] = {}
         self._correlations: dict[tuple, FloatArray] = {}
 
@@ -129,7 +122,7 @@ class Bootstrap:
         if len(items) < 2:
             return np.full((self.num_draws, x.shape[1]), np.nan)
         chunks = self._standard_moments(task, items, x, y)
-        return np.concatenate([settle(of.xy / np.sqrt(of.xx * of.yy)) for of in chunks])
+        return np.concatenate([stats.settle(of.xy / np.sqrt(of.xx * of.yy)) for of in chunks])
 
     def alignment(self, entries: Iterable[TaskCosts]) -> list[FloatArray]:
         """Draws of the log-log correlation of each entry of ``TaskCosts.thinking``, (draws,) each.
@@ -145,9 +138,9 @@ class Bootstrap:
             if keys[-1] not in self._correlations:
                 together.setdefault((entry.task, entry.items), {})[keys[-1]] = entry
         for (task, items), group in together.items():
-            log_cost = np.column_stack([entry.log_cost for entry in group.values()])
-            log_difficulty = np.column_stack([entry.log_difficulty for entry in group.values()])
-            drawn = self.correlations(task, items, log_cost, log_difficulty)
+            columns = ([of.log_cost, of.log_difficulty] for of in group.values())
+            x, y = (np.column_stack(of) for of in zip(*columns, strict=True))
+            drawn = self.correlations(task, items, x, y)
             for key, column in zip(group, drawn.T, strict=True):
                 self._correlations[key] = column.copy()
         return [self._correlations[key] for key in keys]
@@ -183,12 +176,8 @@ def interval(
     Its percentiles are Phi(-sqrt(n / (n - lost)) t), with Student's t of n - lost degrees of
     freedom, for the draws' spread falls short by sqrt((n - lost) / n). Over tasks the degrees of
     freedom add up and n / (n - lost) is averaged. NaN if a task has under ``MIN_ITEMS`` items (plus
-    covariates) or too many draws are undefined.
-
-    Args:
-        draws: NaN is left out.
-        num_items: of each task in the measure.
-        lost: fitted numbers: 2 for a correlation or slope, one more for each covariate.
+    covariates) or too many draws are undefined. ``num_items`` is that of each task; ``lost`` counts
+    fitted numbers: 2 for a correlation or slope, one more for each covariate.
     """
     known = _usable(draws, num_items, lost)
     if not len(known):
@@ -212,17 +201,23 @@ def p_value(draws: FloatArray, num_items: Sequence[int], at: float = 0.0) -> flo
     The smaller share of draws on one side becomes a tail of Student's t by the same expansion. One
     is added to the counts (Davison and Hinkley 1997, ch. 4). NaN where there is no interval.
     """
+    return float(np.minimum(1.0, 2 * _tail(draws, num_items, at, at, min)))
+
+
+def _tail(
+    draws: FloatArray,
+    num_items: Sequence[int],
+    low: float,
+    high: float,
+    side: Callable[[int, int], int],
+) -> float:
+    """Tail of Student's t for the share of draws beyond the smaller or larger ``side``."""
     known = _usable(draws, num_items)
     if not len(known):
         return float("nan")
-    fewer = min(np.count_nonzero(known <= at), np.count_nonzero(known >= at))
-    return min(1.0, 2 * _tail((fewer + 1) / (len(known) + 1), num_items))
-
-
-def _tail(share: float, num_items: Sequence[int]) -> float:
-    """Tail of Student's t for a share of draws beyond a value, by the expansion above."""
+    beyond = side(np.count_nonzero(known <= low), np.count_nonzero(known >= high))
     factor, freedom = _expansion(num_items, lost=2)
-    return float(stdtr(freedom, ndtri(min(share, 1 - 1e-16)) / factor))
+    return float(stdtr(freedom, ndtri(min((beyond + 1) / (len(known) + 1), 1 - 1e-16)) / factor))
 
 
 def equivalence_p(draws: FloatArray, num_items: Sequence[int], bound: float) -> float:
@@ -230,11 +225,7 @@ def equivalence_p(draws: FloatArray, num_items: Sequence[int], bound: float) -> 
 
     Below 5 % where the 90 % interval lies within the bound; NaN where there is no interval.
     """
-    known = _usable(draws, num_items)
-    if not len(known):
-        return float("nan")
-    outside = max(np.count_nonzero(known <= -bound), np.count_nonzero(known >= bound))
-    return _tail((outside + 1) / (len(known) + 1), num_items)
+    return _tail(draws, num_items, -bound, bound, max)
 
 
 def widened(draws: FloatArray, centre: float, extra_variance: float) -> FloatArray:
@@ -250,10 +241,7 @@ def widened(draws: FloatArray, centre: float, extra_variance: float) -> FloatArr
 
 
 class Pair(NamedTuple):
-    """Two columns over the items of a task, shape (items,) each; NaN marks an item to leave out.
-
-    ``lost`` is that of ``interval``.
-    """
+    """Two columns over a task's items, NaN to leave one out, and ``lost`` of ``interval``."""
 
     task: str
     items: tuple[str, ...]
@@ -271,7 +259,7 @@ class Correlation(NamedTuple):
 
     def report(self) -> dict:
         """The entry of ``alignment.json``."""
-        r, ci = finite_or_none(self.r), finite_or_none(self.bounds)
+        r, ci = map(stats.finite_or_none, (self.r, self.bounds))
         return {"r": r, "ci": ci, "n": self.num_items}
 
 

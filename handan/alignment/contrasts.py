@@ -4,7 +4,7 @@ Contrasts are paired by item. A verdict needs an interval, never a large p, and 
 is not about allocation: the model cannot do the task, or reasons only at times.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import compress
 from typing import Any, NamedTuple
 
@@ -33,23 +33,15 @@ _ROUNDING = 1e-9
 
 
 class Verdict(NamedTuple):
-    """What the intervals of a difference a - b show.
+    """What the intervals of a difference a - b show."""
 
-    Attributes:
-        direction: 'lower' or 'higher' where the 95 % interval is without 0, else None.
-        within: whether the 90 % interval lies inside plus and minus the bound.
-        unit: of the bound of equivalence: 'r', or 'z' for differences of Fisher's z.
-        p, p_equivalence: after Holm's correction; None where they are in no family.
-        withheld: why there is no verdict, None if there is one.
-    """
-
-    direction: str | None
-    within: bool
+    direction: str | None  # 'lower' or 'higher' where the 95 % interval is without 0
+    within: bool  # whether the 90 % interval lies inside plus and minus the bound
     bound: float
-    unit: str = "r"
-    p: float | None = None
+    unit: str = "r"  # of the bound, or 'z' for differences of Fisher's z
+    p: float | None = None  # after Holm's correction, as the next; None where in no family
     p_equivalence: float | None = None
-    withheld: str | None = None
+    withheld: str | None = None  # why there is no verdict
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "Verdict":
@@ -118,9 +110,8 @@ def in_words(contrast: Mapping[str, Any], role_a: str, role_b: str) -> str:
         gain = contrast["accuracy_a"] - contrast["accuracy_b"]
         if abs(gain) > ACCURACY_TOLERANCE + _ROUNDING:
             other, weaker = ("lower", "a weaker model, ") if gain < 0 else ("higher", "")
-            caveat = (
-                f", with accuracy {other} by {decimal(abs(gain))}: {weaker}not allocation alone"
-            )
+            apart = decimal(abs(gain))
+            caveat = f", with accuracy {other} by {apart}: {weaker}not allocation alone"
     return (
         f"{subject}: {CLAIMS[role_b] if claimed else verdict.words} "
         f"(difference {decimal(contrast['difference'])}, 95 % interval {decimal(low)} to "
@@ -184,30 +175,21 @@ def contrasts(
                     accuracy = accuracy_means([side.entry for side in of_model])
                     row[f"accuracy_{name}"] = stats.finite_or_none(accuracy)
                 rows.append(dict.fromkeys(rows[-1]) | row | {"draws_left_out": 0})
-    on_human_mean = [row for row in rows if row["mean"] == "human"]
-    adjust(rows, on_human_mean, "p", "p_holm", stats.holm)
-    adjust(rows, on_human_mean, "p_equivalence", "p_equivalence_holm", stats.holm)
-    single = [row for row in rows if row["task"] is not None]
-    adjust(rows, single, "p", "p_bh", stats.benjamini_hochberg)
+    for mean, name, adjusted_name, method in (
+        ("human", "p", "p_holm", stats.holm),
+        ("human", "p_equivalence", "p_equivalence_holm", stats.holm),
+        (None, "p", "p_bh", stats.benjamini_hochberg),  # rows of single tasks
+    ):
+        family = [row for row in rows if row["mean"] == mean]
+        p_values = np.array([np.nan if row[name] is None else row[name] for row in family])
+        adjusted = iter(method(p_values))
+        for row in rows:
+            p = next(adjusted) if row["mean"] == mean else np.nan
+            row[adjusted_name] = stats.finite_or_none(p)
     for row in rows:
         row["equivalence_bound"] = equivalence_bound
         row["verdict"] = Verdict.of(row).words
     return rows
-
-
-def adjust(
-    rows: list[dict],
-    family: list[dict],
-    name: str,
-    adjusted_name: str,
-    method: Callable[[FloatArray], FloatArray],
-) -> None:
-    """Add p values adjusted within a family of rows, None in the others."""
-    for row in rows:
-        row[adjusted_name] = None
-    p_values = np.array([np.nan if row[name] is None else row[name] for row in family])
-    for row, adjusted in zip(family, method(p_values), strict=True):
-        row[adjusted_name] = stats.finite_or_none(adjusted)
 
 
 def _row(
@@ -321,10 +303,9 @@ def power_table(
     for entry in (entry for of_model in costs.values() for entry in of_model.values()):
         if entry.cost_source == "human":
             tasks.setdefault(entry.task, []).append(entry.thinking())
-    strong, weak = stats.REPORTED
 
     def row(task: str | None, num_items: float, r_ab: float) -> dict:
-        sizes = [num_items]
+        (strong, weak), sizes = stats.REPORTED, [num_items]
         found = {
             "r_ab": r_ab,
             "power_reported": stats.power(strong, weak, r_ab, sizes),

@@ -78,10 +78,9 @@ def spearman_interval(rho: float, num_items: int) -> tuple[float, float]:
 
 
 def gradient_of_z(x: FloatArray, y: FloatArray) -> FloatArray:
-    """d arctanh(r) / dy of Pearson's r of two columns of shape (items,).
+    """d arctanh(r) / dy of Pearson's r of two columns (items,), 0 where r is ±1 or undefined.
 
-    From dr = (dx / |dx| - r dy / |dy|) / |dy| with deviations dx, dy; 0 where r is undefined or
-    exactly 1 in size.
+    From dr = (dx / |dx| - r dy / |dy|) / |dy| with deviations dx, dy.
     """
     (x_deviations, x_norm), (y_deviations, y_norm) = centred(x), centred(y)
     r = pearson(x, y)

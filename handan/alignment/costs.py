@@ -58,17 +58,11 @@ def split_name(name: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, eq=False)
 class CostTable:
-    """Samples of models on items, one a row; all columns have the same length.
+    """Samples of models on items, one a row; all columns have the same length."""
 
-    Attributes:
-        places: file and line of each row, for messages.
-        text: the columns ``TEXT``, '' if empty; models as of ``decoded_name``.
-        numbers: the columns ``NUMBERS`` and every ``covariate_...``; NaN if empty.
-    """
-
-    places: Sequence[str]
-    text: Mapping[str, Sequence[str]]
-    numbers: Mapping[str, FloatArray]
+    places: Sequence[str]  # file and line of each row, for messages
+    text: Mapping[str, Sequence[str]]  # columns TEXT, '' if empty; models as of decoded_name
+    numbers: Mapping[str, FloatArray]  # columns NUMBERS and every covariate_...; NaN if empty
     _groups: dict[tuple[str, ...], NDArray[np.intp]] = field(default_factory=dict, init=False)
 
     def __len__(self) -> int:
@@ -157,10 +151,8 @@ def read_costs(path: Path, people_elsewhere: bool = False) -> CostFile:
         numbered = [str(next(counts[group])) for group in groups]
         table = replace(table, text={**table.text, "sample": numbered})
         if num_repeated := len(table) - len(counts):
-            repeated = (
-                f"{num_repeated} rows that repeat an item were counted as its further samples"
-            )
-            notes.append(f"{path}: no column 'sample': {repeated}")
+            repeated = "rows that repeat an item were counted as its further samples"
+            notes.append(f"{path}: no column 'sample': {num_repeated} {repeated}")
     check_table(table)
     return CostFile(table, notes)
 

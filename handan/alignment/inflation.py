@@ -113,17 +113,14 @@ def theil_sen(x: FloatArray, y: FloatArray, groups: Groups) -> tuple[float, floa
 
 
 class _Fitted(NamedTuple):
-    """Log costs of base (x) and student (y) on one task, and their moments in every draw.
-
-    ``noise`` are the mean ``noise_variances`` of both, ``noise_draws`` those of the base.
-    """
+    """Log costs of base (x) and student (y) on one task, and their moments in every draw."""
 
     task: str
     x: FloatArray
     y: FloatArray
-    noise: tuple[float, float]
+    noise: tuple[float, float]  # mean noise_variances of both
     moments: Moments
-    noise_draws: FloatArray
+    noise_draws: FloatArray  # that of the base
 
 
 def inflation(

@@ -28,34 +28,26 @@ MAX_NO_REASONING = 0.05
 class TaskCosts:
     """One model's samples on one task at one step, items sorted by name.
 
-    Attributes:
-        model: as of ``costs.decoded_name``.
-        step: training step, None for the end.
-        cost_source: 'human' or 'analytic': what the difficulty is.
-        norms: the source of the human times, None if the file brings its own.
-        counted_by: how the tokens were counted, ' + ' between several ways; None if unknown.
-        of_samples: shape (items, samples) each, NaN where unknown or where an item has fewer
-            samples: those of ``OF_SAMPLES``, and 1 or 0 for truncated and unparsed.
-        of_items: shape (items,) each: difficulty, raw_difficulty (the arithmetic mean wherever it
-            is known), log_difficulty (the mean log), oracle (noise-free length of the trace format,
-            NaN if not given) and every covariate.
-        participants: those behind the difficulty, None if only their mean is known.
-        accuracy, no_reasoning_rate: of all samples of the task, also of items not in ``items``.
+    ``of_samples`` have shape (items, samples), NaN where unknown or where an item has fewer: those
+    of ``OF_SAMPLES``, and 1 or 0 for truncated and unparsed. ``of_items`` have shape (items,):
+    difficulty (human response time or analytic cost), raw_difficulty (the arithmetic mean wherever
+    it is known), log_difficulty (the mean log), oracle (noise-free length of the trace format, NaN
+    if not given) and every covariate.
     """
 
-    model: str
+    model: str  # as of costs.decoded_name
     decoding: str
     task: str
-    step: int | None
-    cost_source: str
-    norms: str | None
-    counted_by: str | None
+    step: int | None  # of training, None for the end
+    cost_source: str  # 'human' or 'analytic': what the difficulty is
+    norms: str | None  # the source of the human times, None if the file brings its own
+    counted_by: str | None  # how tokens were counted, ' + ' between several ways; None if unknown
     cost_rule: str
     items: tuple[str, ...]
     of_samples: Mapping[str, FloatArray]
     of_items: Mapping[str, FloatArray]
-    participants: Participants | None = None
-    accuracy: float = np.nan
+    participants: Participants | None = None  # None if only their mean is known
+    accuracy: float = np.nan  # as the next, of all samples, also of items that are not in items
     no_reasoning_rate: float = np.nan
 
     @property
@@ -74,19 +66,9 @@ class TaskCosts:
         return np.where(np.isfinite(self.tokens), self.tokens == 0, np.nan)
 
     @property
-    def difficulty(self) -> FloatArray:
-        """Human response time or analytic cost, shape (items,)."""
-        return self.of_items["difficulty"]
-
-    @property
     def log_difficulty(self) -> FloatArray:
-        """Its mean log, shape (items,)."""
+        """Mean log difficulty, shape (items,)."""
         return self.of_items["log_difficulty"]
-
-    @property
-    def oracle(self) -> FloatArray:
-        """Noise-free length of the trace format, shape (items,)."""
-        return self.of_items["oracle"]
 
     @cached_property
     def log_tokens(self) -> FloatArray:

@@ -20,33 +20,20 @@ EXPERIMENT = "experiment"  # the page of a multi-seed experiment
 
 
 class Measure(NamedTuple):
-    """One measure.
+    """One measure; what it does not have is ''."""
 
-    Attributes:
-        key: its name; also where it is stored, unless ``path`` says otherwise.
-        label: header of its column.
-        ci: key of its 95 % interval; '' if it has none.
-        path: its place in nested mappings, such as 'partial/all/r'; its interval is 'ci' beside it.
-        title: heading of a chart; the label with a capital by default.
-        curve: its name in ``metrics.jsonl``; '' if it is not measured along training.
-        task_curve: the same of a single task, with '{task}' in it.
-        reference: value of 'no change', such as 1 for a ratio.
-        printed: whether a terminal shows it, or only files do.
-        sampled_only: whether it is unknown where nothing is sampled.
-    """
-
-    key: str
-    label: str
+    key: str  # its name; also where it is stored, unless path says otherwise
+    label: str  # header of its column
     unit: str
     places: Sequence[str] = ()
-    ci: str = ""
-    path: str = ""
-    title: str = ""
-    curve: str = ""
-    task_curve: str = ""
-    reference: float | None = None
-    printed: bool = True
-    sampled_only: bool = False
+    ci: str = ""  # key of its 95 % interval
+    path: str = ""  # in nested mappings, such as 'partial/all/r'; its interval is 'ci' beside it
+    title: str = ""  # heading of a chart
+    curve: str = ""  # its name in metrics.jsonl, if it is measured along training
+    task_curve: str = ""  # the same of a single task, with '{task}' in it
+    reference: float | None = None  # value of 'no change', such as 1 for a ratio
+    printed: bool = True  # by a terminal too, not by files alone
+    sampled_only: bool = False  # unknown where nothing is sampled
 
     @property
     def has_interval(self) -> bool:

@@ -195,11 +195,9 @@ def _over_pairs(
     if not points:
         return None
     draws_of_mean = np.where(np.isfinite(total), total, np.nan) / sum(weights)
-    test = None
-    if len(points) > 1:
-        from scipy.stats import ttest_1samp  # takes as long to import as most files to align
+    from scipy.stats import ttest_1samp  # takes as long to import as most files to align
 
-        test = ttest_1samp(points, 0.0)
+    test = ttest_1samp(points, 0.0) if len(points) > 1 else None
     of_tasks = list(sizes.values())
     return {
         "a": wanted[0],

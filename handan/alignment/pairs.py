@@ -22,19 +22,12 @@ MAX_MODELS_FOR_ALL_PAIRS = 6
 
 
 class Comparisons(NamedTuple):
-    """Pairs of models by what is asked of them.
+    """Pairs of models by what is asked of them."""
 
-    Attributes:
-        contrasts: (a, b), whose correlations are compared.
-        inflation: (student, base), whose lengths are regressed.
-        effort: (model, teacher), whose distributions of length are compared.
-        roles: of both models of a contrast, where they are known.
-    """
-
-    contrasts: Pairs
-    inflation: Pairs
-    effort: Pairs
-    roles: Mapping[tuple[str, str], tuple[str, str]]
+    contrasts: Pairs  # (a, b), whose correlations are compared
+    inflation: Pairs  # (student, base), whose lengths are regressed
+    effort: Pairs  # (model, teacher), whose distributions of length are compared
+    roles: Mapping[tuple[str, str], tuple[str, str]]  # of a contrast's models, where known
 
 
 def compared_with(models: Sequence[str], reference: str | None) -> Comparisons:

@@ -43,9 +43,8 @@ class Participants:
             flat = np.bincount(cells, values, minlength=len(people) * len(names))
             return flat.reshape(len(people), len(names)).astype(float)
 
-        return Participants(
-            tuple(names.tolist()), summed(np.log(times)), summed(times), summed(None)
-        )
+        sums = (summed(of) for of in (np.log(times), times, None))
+        return Participants(tuple(names.tolist()), *sums)
 
     @staticmethod
     def of_table(table: CostTable) -> dict[str, "Participants"]:

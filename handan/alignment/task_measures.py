@@ -7,23 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from handan.alignment import correlation as stats
-from handan.alignment.bootstrap import (
-    Bootstrap,
-    Correlation,
-    Interval,
-    Pair,
-    censored_correlation,
-    interval,
-)
+from handan.alignment import items
+from handan.alignment.bootstrap import Bootstrap, Correlation, Pair, censored_correlation, interval
 from handan.alignment.correlation import FloatArray
 from handan.alignment.costs import COVARIATE
-from handan.alignment.items import (
-    MAX_NO_REASONING,
-    MIN_ACCURACY,
-    TaskCosts,
-    log_of_positive,
-    row_means,
-)
+from handan.alignment.items import TaskCosts, log_of_positive, row_means
 from handan.alignment.means import why_unusable
 from handan.alignment.measures import BY_KEY
 from handan.alignment.participants import named_norms
@@ -33,7 +21,7 @@ from handan.table_formats import interval as shown_interval
 
 # Shares of samples above which a correlation is flagged.
 THRESHOLDS = {"cap_rate": 0.01, "loop_rate": 0.01, "unparsed_rate": 0.05}
-THRESHOLDS["no_reasoning_rate"] = MAX_NO_REASONING
+THRESHOLDS["no_reasoning_rate"] = items.MAX_NO_REASONING
 
 
 class Measured(NamedTuple):
@@ -50,7 +38,10 @@ def pairs_of(everything: TaskCosts, costs: TaskCosts) -> dict[str, Pair]:
     reasons = np.full(len(everything.items), np.nan)
     if not everything.reasons:
         reasons = row_means(1 - everything.no_reasoning)
-    log_mean, log_oracle = np.log(np.maximum(costs.mean_tokens, 1e-300)), np.log(costs.oracle)
+    log_mean, log_oracle = (
+        np.log(np.maximum(costs.mean_tokens, 1e-300)),
+        np.log(costs.of_items["oracle"]),
+    )
     pairs = {
         "r_raw": _pair(everything, everything.mean_tokens, everything.of_items["raw_difficulty"]),
         "r_reasons": _pair(everything, reasons, everything.log_difficulty),
@@ -115,10 +106,7 @@ def human_reliability(costs: TaskCosts, seed: int, norms_dir: Path | None) -> Re
 
 
 def task_report(
-    measured: Measured,
-    correlations: dict[str, Correlation],
-    human: Reliability,
-    bootstrap: Bootstrap,
+    measured: Measured, found: dict[str, Correlation], human: Reliability, bootstrap: Bootstrap
 ) -> dict:
     """Measures of one model on one task; log measures over items with a thinking sample."""
     everything, costs, r, draws = measured
@@ -135,20 +123,19 @@ def task_report(
     if capped.any():
         censored = censored_correlation(costs.log_difficulty, costs.log_cost, capped).report()
 
-    def with_interval(name: str, value: float, bounds: Interval) -> dict:
+    def with_interval(name: str, value: float, bounds: tuple[float, float]) -> dict:
         return {name: stats.finite_or_none(value), f"{name}_ci": stats.finite_or_none(bounds)}
 
     def further(*names: str) -> dict:
-        reports = [with_interval(name, *correlations[name][:2]) for name in names]
+        reports = [with_interval(name, *found[name][:2]) for name in names]
         return {key: value for report in reports for key, value in report.items()}
 
-    def divided(by: float) -> tuple[float, Interval]:
+    def divided(by: float) -> tuple[float, tuple[float, float]]:
         """r in units of a ceiling that is taken as known; not clipped."""
         return r.r / by, (r.bounds[0] / by, r.bounds[1] / by)
 
     def named(kind: str) -> dict[str, dict]:
-        of_kind = {k: v for k, v in correlations.items() if k.startswith(kind)}
-        return {name.removeprefix(kind): found.report() for name, found in of_kind.items()}
+        return {k.removeprefix(kind): r.report() for k, r in found.items() if k.startswith(kind)}
 
     geometric = np.exp(np.mean(costs.log_cost)) if len(costs.log_cost) else np.nan
     return {
@@ -188,19 +175,15 @@ def task_report(
 
 def rates(costs: TaskCosts) -> dict[str, float]:
     """Shares of samples, NaN where not recorded; accuracy and no reasoning over all items."""
-    return {
-        "accuracy": costs.accuracy,
-        "cap_rate": stats.mean_of_known(costs.of_samples["truncated"]),
-        "loop_rate": stats.mean_of_known(costs.of_samples["looping"]),
-        "unparsed_rate": stats.mean_of_known(costs.of_samples["unparsed"]),
-        "no_reasoning_rate": costs.no_reasoning_rate,
-    }
+    columns = {"cap_rate": "truncated", "loop_rate": "looping", "unparsed_rate": "unparsed"}
+    known = {rate: stats.mean_of_known(costs.of_samples[of]) for rate, of in columns.items()}
+    return {"accuracy": costs.accuracy, **known, "no_reasoning_rate": costs.no_reasoning_rate}
 
 
 def flags(of_condition: Mapping[str, float]) -> list[str]:
     """Rates beyond their thresholds, such as 'capped 12 %'."""
     found = []
-    if of_condition["accuracy"] < MIN_ACCURACY:
+    if of_condition["accuracy"] < items.MIN_ACCURACY:
         found.append(f"right {100 * of_condition['accuracy']:.1f} %")
     for name, threshold in THRESHOLDS.items():
         percent = 100 * of_condition[name]

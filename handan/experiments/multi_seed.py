@@ -343,7 +343,7 @@ def _with_oracle(tasks: Costs) -> list[TaskCosts]:
         replace(
             costs,
             model=f"{costs.model} against the oracle",
-            of_items={**costs.of_items, "log_difficulty": np.log(costs.oracle)},
+            of_items={**costs.of_items, "log_difficulty": np.log(costs.of_items["oracle"])},
             participants=None,
         )
         for costs in human(tasks)
@@ -356,7 +356,7 @@ def oracle_entries(tasks: Costs) -> list[TaskCosts]:
         replace(
             costs,
             model="the oracle",
-            of_samples={**costs.of_samples, "tokens": costs.oracle[:, None]},
+            of_samples={**costs.of_samples, "tokens": costs.of_items["oracle"][:, None]},
         )
         for costs in human(tasks)
     ]

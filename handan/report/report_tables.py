@@ -288,7 +288,7 @@ def format_sentences(group: Group) -> list[str]:
     said = []
     for task in group.tasks("human"):
         costs = [of[task] for arm in group.arms if task in (of := group.costs[arm.name])]
-        lengths = costs[0].oracle if costs else np.array([])
+        lengths = costs[0].of_items["oracle"] if costs else np.array([])
         if not len(lengths) or not np.isfinite(lengths).all():
             continue
         known = [(arm.name, group.of_tasks(arm.name).get(task)) for arm in group.arms]

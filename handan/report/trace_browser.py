@@ -277,7 +277,7 @@ def _asked(comparison: Comparison) -> dict[Key, Asked]:
     out: dict[Key, Asked] = {}
     of_arms = [(arm.name, of.costs[arm.name]) for of in comparison.groups for arm in of.arms]
     for arm, task, costs in ((arm, *of_task) for arm, of in of_arms for of_task in of.items()):
-        rows = zip(costs.items, costs.difficulty, costs.mean_tokens, strict=True)
+        rows = zip(costs.items, costs.of_items["difficulty"], costs.mean_tokens, strict=True)
         for item, demand, mean in rows:
             new = Asked(costs.cost_source, finite_or_none(demand), {})
             out.setdefault((task, item), new).means[arm] = finite_or_none(mean)
@@ -383,6 +383,6 @@ def _task(comparison: Comparison, task: str) -> dict[str, Any]:
     return {
         "name": plain(task),
         "source": known.cost_source if known else None,
-        "demand": finite_or_none(known.difficulty.mean()) if known else None,
+        "demand": finite_or_none(known.of_items["difficulty"].mean()) if known else None,
         "means": spent,
     }
