@@ -152,10 +152,7 @@ def _task_reports(
 
 
 def summary(entries: Sequence[Measured], task_weights: str) -> dict:
-    """Means over tasks: of r by Fisher's z, human and analytic apart; of rates, over all tasks.
-
-    ``mean_tasks`` names the human tasks in the mean of r: see ``means.usable``.
-    """
+    """Means over tasks: of r by Fisher's z, human and analytic apart; of rates, over all tasks."""
     out: dict = {}
     for source, name in (("human", "mean_r_loglog"), ("analytic", "mean_r_loglog_analytic")):
         of_source = [entry for entry in entries if entry.all_items.cost_source == source]

@@ -25,8 +25,6 @@ _DEGENERATE = 1e-10
 _WEIGHTS = np.repeat(
     np.arange(9, dtype=np.uint8), (24_109, 24_109, 12_056, 4_018, 1_005, 200, 33, 5, 1)
 )
-# Numbers in each temporary array while resampling: few enough to stay in a processor's cache.
-_CHUNK = 200_000
 
 
 def task_generator(seed: int, task: str, purpose: str) -> np.random.Generator:
@@ -77,7 +75,8 @@ class Bootstrap:
         place = [first.setdefault(column.tobytes(), len(first)) for column in columns.T]
         unique = np.empty((len(items), len(first)))
         unique[:, place] = columns
-        num_chunk = max(1, _CHUNK // max(unique.shape))
+        # Few enough numbers in each temporary array to stay in a processor's cache.
+        num_chunk = max(1, 200_000 // max(unique.shape))
         for start in range(0, self.num_draws, num_chunk):
             # As numbers with a fraction only here: all of them at once would fill the memory.
             sums = weights[:, start : start + num_chunk].astype(float).T @ unique
@@ -125,10 +124,7 @@ class Bootstrap:
         return np.concatenate([stats.settle(of.xy / np.sqrt(of.xx * of.yy)) for of in chunks])
 
     def alignment(self, entries: Iterable[TaskCosts]) -> list[FloatArray]:
-        """Draws of the log-log correlation of each entry of ``TaskCosts.thinking``, (draws,) each.
-
-        Entries of one task with the same items are computed together, and all are kept.
-        """
+        """Draws of the log-log r of each entry of ``TaskCosts.thinking``, shape (draws,) each."""
         keys = []
         together: dict[tuple, dict[tuple, TaskCosts]] = {}
         for entry in entries:

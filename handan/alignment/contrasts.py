@@ -25,8 +25,6 @@ ACCURACY_TOLERANCE = 0.1
 CLAIMS = {"teacher": "collapse", "base": "negative transfer"}
 LOWER, HIGHER = "lower", "higher"
 OPPOSITE = {LOWER: HIGHER, HIGHER: LOWER}
-# After Holm's correction; a verdict rests on an uncorrected interval, so it may not survive.
-SIGNIFICANT = 0.05
 NORMAL_THEORY = ("r_ab", "williams_t", "williams_p", "steiger_z", "steiger_p", "zou_ci")
 # Numbers that are equal by algebra, as correlations of exact multiples, differ by less than this.
 _ROUNDING = 1e-9
@@ -66,11 +64,11 @@ class Verdict(NamedTuple):
 
     @property
     def survives_correction(self) -> bool:
-        """Whether what the intervals show, if anything, holds after Holm's correction."""
+        """Whether what the uncorrected intervals show, if anything, outlives Holm's correction."""
         if self.outcome in ("none", "open"):
             return True
         p = self.p if self.direction else self.p_equivalence
-        return p is not None and p < SIGNIFICANT
+        return p is not None and p < 0.05
 
     @property
     def words(self) -> str | None:

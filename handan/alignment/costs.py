@@ -18,7 +18,6 @@ from handan.alignment.correlation import FloatArray
 from handan.csv_input import TRUTH, plain_number, read_cells
 from handan.errors import UserError
 
-REQUIRED = ("task", "item", "reasoning_tokens")
 DEMANDS = ("human_rt_s", "analytic_cost")
 TEXT = (
     *("model", "decoding", "task", "item", "sample", "participant"),
@@ -28,7 +27,6 @@ COUNTS = (
     *("reasoning_tokens", "prompt_tokens", "answer_tokens"),
     *("reasoning_characters", "answer_characters"),
 )
-TIMES = ("human_rt_s", "human_mean_rt_s")
 POSITIVE = (*DEMANDS, "human_mean_rt_s", "oracle_tokens")
 YES_OR_NO = ("correct", "looping")
 NUMBERS = ("step", *COUNTS, *POSITIVE, *YES_OR_NO)
@@ -181,7 +179,7 @@ def table_of_cells(
 
 
 def _check_columns(place: str, header: list[str], people_elsewhere: bool) -> None:
-    if missing := [name for name in REQUIRED if name not in header]:
+    if missing := [of for of in ("task", "item", "reasoning_tokens") if of not in header]:
         found = ", ".join(header)
         shown = found if len(found) < 300 else f"{found[:300]} ..."
         raise UserError(f"{place}: no column {', '.join(missing)}; found: {shown}")
@@ -247,7 +245,7 @@ def _parse(place: str, column: str, cell: str) -> str | float:
     elif column in POSITIVE and not MIN_COST <= number <= MAX_COST:
         wrong = f"logarithms need a positive number ({MIN_COST:g} to {MAX_COST:g}): "
         wrong += "remove the row or mend the column"
-    elif column in TIMES and not MIN_TIME_S <= number <= MAX_TIME_S:
+    elif column in ("human_rt_s", "human_mean_rt_s") and not MIN_TIME_S <= number <= MAX_TIME_S:
         wrong = f"it is in seconds, {MIN_TIME_S:g} to {MAX_TIME_S:g}: convert the column"
     if wrong:
         raise UserError(f"{place}: {column} is {cell}; {wrong}")
@@ -261,9 +259,8 @@ def _check_rows(table: CostTable, people_elsewhere: bool) -> None:
     arithmetic, tokens = numbers["human_mean_rt_s"], numbers["reasoning_tokens"]
     given = np.isfinite(arithmetic) & (not people_elsewhere)
     neither = ~human & ~analytic & (not people_elsewhere)
-    status, norms, person = (
-        np.array(text[name], dtype=object) for name in ("status", "norms", "participant")
-    )
+    names = ("status", "norms", "participant")
+    status, norms, person = (np.array(text[name], dtype=object) for name in names)
     # fmt: off
     rules = (
         (np.isnan(tokens), "empty reasoning_tokens; fill it in or remove the row"),
@@ -408,10 +405,9 @@ def with_cost_rule(table: CostTable, rule: str) -> CostTable:
     changed = np.array([name or SPAN for name in table.text["cost_rule"]]) != rule
     sign = 1 if rule == RESPONSE else -1
     costs, characters = (
-        np.where(changed, table.numbers[cost] + sign * table.numbers[answer], table.numbers[cost])
-        for cost, answer in (
-            (f"reasoning_{unit}", f"answer_{unit}") for unit in ("tokens", "characters")
-        )
+        np.where(changed, spent + sign * table.numbers[f"answer_{unit}"], spent)
+        for unit in ("tokens", "characters")
+        for spent in [table.numbers[f"reasoning_{unit}"]]
     )
     unknown = np.flatnonzero(np.isnan(costs) | (costs < 0))
     if len(unknown):

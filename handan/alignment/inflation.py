@@ -120,7 +120,7 @@ class _Fitted(NamedTuple):
     y: FloatArray
     noise: tuple[float, float]  # mean noise_variances of both
     moments: Moments
-    noise_draws: FloatArray  # that of the base
+    noise_draws: FloatArray  # mean noise of the base in every draw
 
 
 def inflation(
@@ -142,10 +142,9 @@ def inflation(
     fitted: dict[tuple[str, str], dict[str, _Fitted]] = {}
     for (task, items), members in together.items():
         pairs_here, students, bases = zip(*members, strict=True)
-        x, y = (np.column_stack([of.log_cost for of in side]) for side in (bases, students))
-        noise = [
-            np.column_stack([noise_variances(of) for of in side]) for side in (bases, students)
-        ]
+        sides = (bases, students)
+        x, y = (np.column_stack([of.log_cost for of in side]) for side in sides)
+        noise = [np.column_stack([noise_variances(of) for of in side]) for side in sides]
         moments = bootstrap.moments(task, items, x, y)
         noise_draws = bootstrap.means(task, items, noise[0])
         for column, pair in enumerate(pairs_here):

@@ -47,10 +47,7 @@ def weights_of(entries: Sequence[TaskCosts], task_weights: str) -> FloatArray:
 def interval_of_mean(
     entries: Sequence[TaskCosts], draws: Sequence[FloatArray], weights: FloatArray
 ) -> Interval:
-    """Interval of one model's Fisher-z mean, over items and, where known, people.
-
-    ``draws`` are those of each task, shape (draws,); ``weights`` those of the tasks.
-    """
+    """Interval of one model's Fisher-z mean, over items and, where known, people."""
     sizes = [len(entry.items) for entry in entries]
     extra = participant_variance(entries, weights)
     mean = stats.fisher_mean(np.stack(draws), weights, axis=0)

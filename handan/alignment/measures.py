@@ -36,11 +36,6 @@ class Measure(NamedTuple):
     sampled_only: bool = False  # unknown where nothing is sampled
 
     @property
-    def has_interval(self) -> bool:
-        """Whether a 95 % interval is stored with it."""
-        return bool(self.ci or self.path)
-
-    @property
     def heading(self) -> str:
         """Its title, or else its label with a capital."""
         return self.title or self.label[:1].upper() + self.label[1:]

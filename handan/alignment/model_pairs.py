@@ -27,10 +27,8 @@ def study(costs: CostsByModel, comparisons: Comparisons, bootstrap: Bootstrap) -
         alike = [pair for pair in combinations(costs, 2) if decoded_alike(*pair)]
     else:
         alike = list(dict.fromkeys(comparisons.inflation + comparisons.effort))
-    over_pairs = [
-        _over_pairs(costs, comparisons, roles, bootstrap)
-        for roles in (("student", "teacher"), ("student", "base"))
-    ]
+    roles = (("student", "teacher"), ("student", "base"))
+    over_pairs = [_over_pairs(costs, comparisons, of, bootstrap) for of in roles]
     return {
         "similarity": similarity(costs, alike, bootstrap),
         "effort": [relative_effort(costs, *pair) for pair in comparisons.effort],

@@ -188,10 +188,7 @@ def with_norms(table: CostTable, directory: Path) -> tuple[CostTable, list[str]]
 
 
 def check_sources(table: CostTable, directory: Path | None = None) -> None:
-    """Check that times are those of the norms they name, to 1 % or a hundredth of a second.
-
-    ``directory`` is searched for the norms before the packaged ones.
-    """
+    """Check that times are those of the norms they name, to 1 % or a hundredth of a second."""
     for row in np.unique(table.first_rows("task", "item")).tolist():
         task, source, item = (table.text[name][row] for name in ("task", "norms", "item"))
         time = table.numbers["human_rt_s"][row]
@@ -273,8 +270,7 @@ def participants_of_trials(
             f"task '{task}': response times of {path}, {len(cleaned.kept)} of "
             f"{len(trials[task])} trials ({rules.rule})"
         )
-    timed = of_people.rows(np.isfinite(of_people.numbers["human_rt_s"])).names("task")
-    if timed:
+    if timed := of_people.rows(np.isfinite(of_people.numbers["human_rt_s"])).names("task"):
         replaced = ", ".join(sorted(timed))
         notes.append(f"human_rt_s of {replaced} in costs.csv gives way to the trials")
     return people, notes

@@ -188,11 +188,11 @@ def _of_measures(name: str, title: str, rows: Iterable[tuple[str, str, dict]]) -
     shown, units = measures.shown(name), {measures.COUNT: "count", measures.TOKENS: "tokens"}
     kinds = {"model": "text", "task": "text"}
     for of in shown:
-        kinds[of.label] = "estimate" if of.has_interval else units.get(of.unit, "number")
+        kinds[of.label] = "estimate" if of.ci or of.path else units.get(of.unit, "number")
     cells = [
         [
             *(model, task),
-            *((m.value(of), m.interval(of)) if m.has_interval else m.value(of) for m in shown),
+            *((m.value(of), m.interval(of)) if m.ci or m.path else m.value(of) for m in shown),
             ", ".join(of.get("flags", ())),
         ]
         for model, task, of in rows

@@ -38,10 +38,8 @@ def pairs_of(everything: TaskCosts, costs: TaskCosts) -> dict[str, Pair]:
     reasons = np.full(len(everything.items), np.nan)
     if not everything.reasons:
         reasons = row_means(1 - everything.no_reasoning)
-    log_mean, log_oracle = (
-        np.log(np.maximum(costs.mean_tokens, 1e-300)),
-        np.log(costs.of_items["oracle"]),
-    )
+    log_mean = np.log(np.maximum(costs.mean_tokens, 1e-300))
+    log_oracle = np.log(costs.of_items["oracle"])
     pairs = {
         "r_raw": _pair(everything, everything.mean_tokens, everything.of_items["raw_difficulty"]),
         "r_reasons": _pair(everything, reasons, everything.log_difficulty),
