@@ -1,7 +1,4 @@
-"""Typed values of JSON that others wrote: logs of other programs, bodies of servers.
-
-A value of another type is a ``UserError`` that names it and never repeats long content.
-"""
+"""Typed values of JSON that others wrote; errors name values and never repeat long content."""
 
 import contextlib
 import json

@@ -1,9 +1,8 @@
 """One reading of chat completions, for the engine that asks a server and for logs of responses.
 
 A response the model ended itself has a length of thought; a cut one has at least that; a failed or
-withheld one has none (``docs/models.md``). What leaves here is text, whole numbers and None. The
-provider's count of reasoning tokens comes first, and may include the tags; text without it is
-tokenised again, a few per cent apart for ordinary text.
+withheld one has none (``docs/models.md``). The provider's count of reasoning tokens, perhaps with
+the tags, comes first; text without it is tokenised again, a few per cent apart.
 """
 
 from collections.abc import Callable
@@ -232,10 +231,7 @@ def count(
     tokens: Count | None,
     cure: str,
 ) -> Counts:
-    """Count a response by its usage, else by ``tokens``; 0 beside text is no count.
-
-    ``Unusable`` is hidden reasoning without a count, and text that does not agree with usage.
-    """
+    """Count by usage (0 beside text is none), else by ``tokens``; both must agree with the text."""
     own, rest, generated = usage.reasoning, usage.answer, usage.generated or None
     if own and not rest and (rest is None or answer.strip()):
         return Counts(own, tokens(answer) if tokens else None, None, "usage")

@@ -1,7 +1,6 @@
 """Human norms: response times and accuracy of every item, and how reliable the means are.
 
-``README.md`` names sources, licences and cleaning rules of the packaged tables;
-``handan.norms.compute`` writes the same layout from anyone's trials.
+``README.md`` names sources, licences and cleaning rules; ``handan.norms.compute`` writes the same.
 """
 
 import math
@@ -15,17 +14,12 @@ from handan.errors import UserError
 PACKAGED = Path(__file__).parent
 
 DEFAULT_SOURCE = {
-    "binary_addition": "iccm2019",
-    "binary_subtraction": "iccm2019",
-    "binary_multiplication": "cogsci2019",
-    "binary_division": "cogsci2019",
-    "binary_modulo": "cogsci2019",
-    "products": "ds001486",
-    "differences": "ds001486",
-    "syllogisms": "brand_ragni_2023",
-    "syllogism_verification": "cogmods_2021",
+    "binary_addition": "iccm2019", "binary_subtraction": "iccm2019",
+    "binary_multiplication": "cogsci2019", "binary_division": "cogsci2019",
+    "binary_modulo": "cogsci2019", "products": "ds001486", "differences": "ds001486",
+    "syllogisms": "brand_ragni_2023", "syllogism_verification": "cogmods_2021",
     "cardinal_directions": "ragni_2018",
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,10 +68,7 @@ def available(directory: Path = PACKAGED) -> list[tuple[str, str]]:
 
 
 def load(task: str, source: str | None = None, directory: Path = PACKAGED) -> Norms:
-    """Load the norms of a task, by default from ``DEFAULT_SOURCE`` or the first in the folder.
-
-    A ``source`` that ends with '.csv' is the path of a table of ``compute``.
-    """
+    """Load a task's norms, by default the ``DEFAULT_SOURCE`` or first; '.csv' is a table's path."""
     if source and source.endswith(".csv"):
         directory, source = Path(source).parent, Path(source).stem.removeprefix(f"{task}.")
     rows = summary_rows(directory)

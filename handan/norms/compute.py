@@ -13,23 +13,9 @@ import numpy as np
 from handan import norms
 from handan.errors import UserError, printable
 from handan.files import write_csv
-from handan.norms.reliability import (
-    Array,
-    Reliability,
-    centred_log_rt,
-    in_order_of_values,
-    low_reliability,
-    split_half_reliability,
-)
-from handan.norms.trials import (
-    Cleaned,
-    Cleaning,
-    Trial,
-    check_file_name,
-    clean,
-    clean_task,
-    read_trials,
-)
+from handan.norms import reliability
+from handan.norms.reliability import Array, Reliability
+from handan.norms.trials import Cleaning, Trial, check_file_name, clean, clean_task, read_trials
 
 
 class Table(NamedTuple):
@@ -53,37 +39,31 @@ def check_splits(splits: int, seed: int) -> None:
 def compute_table(
     path: Path, task: str, source: str, trials: list[Trial], rules: Cleaning, splits: int, seed: int
 ) -> Table:
-    """Clean the trials of one task, from a file named in messages alone, and compute its norms.
-
-    The same trials have the same random splits, whatever task, items and participants are called.
-    """
+    """Compute norms from the trials of one task; no name in them decides about random splits."""
     name = f"{task}.{source}"
     cleaned, notes = clean_task(path, name, trials, rules)
     kept = cleaned.kept
-    centred, slope = centred_log_rt(kept)
+    centred, slope = reliability.centred_log_rt(kept)
     items = item_table(cleaned.valid, kept)
     values, counts = participant_item_sums(kept, centred)
     for row, mean in zip(items, values.sum(axis=0) / counts.sum(axis=0), strict=True):
         row["mean_log_rt_centred"] = f"{mean:.5f}"
     plain, of_centred = (
-        split_half_reliability(*in_order_of_values(*sums), splits, np.random.default_rng(seed))
+        reliability.split_half_reliability(
+            *reliability.in_order_of_values(*sums), splits, np.random.default_rng(seed)
+        )
         for sums in (participant_item_sums(kept), (values, counts))
     )
     summary = {
-        "task": task,
-        "source": source,
-        "items": len(items),
+        "task": task, "source": source, "items": len(items),
         "participants": len({trial.participant for trial in kept}),
-        "trials": len(cleaned.valid),
-        "trials_kept": len(kept),
-        **_in_columns("reliability", plain),
-        "splits": splits,
-        "rule": rules.rule,
+        "trials": len(cleaned.valid), "trials_kept": len(kept),
+        **_in_columns("reliability", plain), "splits": splits, "rule": rules.rule,
         **_in_columns("reliability_centred", of_centred),
         "order_slope": None if slope is None else f"{slope:.6f}",
-    }
+    }  # fmt: skip
     report = [
-        *_account(name, trials, cleaned),
+        *_account(name, trials, kept, cleaned.counts),
         f"  reliability {_in_words(plain)}; without who saw which item {_in_words(of_centred)}",
     ]
     if slope is not None:
@@ -91,7 +71,8 @@ def compute_table(
         report += [f"  order of trials: {change}, taken off the centred means"]
     elif kept[0].number is not None:
         report += ["  order of trials: nearly the same for everybody, so not told from the items"]
-    report += [f"  warning: {note}" for note in [*notes, *low_reliability(name, plain.value)]]
+    notes += reliability.low_reliability(name, plain.value)
+    report += [f"  warning: {note}" for note in notes]
     return Table(name, items, summary, plain, "\n".join(report))
 
 
@@ -118,22 +99,17 @@ def item_table(valid: list[Trial], kept: list[Trial]) -> list[dict[str, Any]]:
         rt_s = np.array(times[item])
         log_rt, n = np.log(rt_s), len(rt_s)
         return {
-            "item": item,
-            "n": n,
+            "item": item, "n": n,
             "accuracy": f"{np.mean(scored[item]):.4f}" if scored[item] else None,
-            "mean_rt_s": f"{rt_s.mean():.3f}",
-            "mean_log_rt": f"{log_rt.mean():.5f}",
+            "mean_rt_s": f"{rt_s.mean():.3f}", "mean_log_rt": f"{log_rt.mean():.5f}",
             "se_log_rt": f"{log_rt.std(ddof=1) / math.sqrt(n):.5f}" if n > 1 else None,
-        }
+        }  # fmt: skip
 
     return [row(item) for item in sorted(times)]
 
 
 def participant_item_sums(kept: list[Trial], log_rt: Array | None = None) -> tuple[Array, Array]:
-    """Sums of log response times and numbers of trials, both of shape (participants, items).
-
-    ``log_rt`` are log times of these trials to be summed instead of their own, shape (trials,).
-    """
+    """Sums of log times, or of ``log_rt``, and numbers of trials, both (participants, items)."""
     if log_rt is None:
         log_rt = np.array([math.log(trial.rt_s) for trial in kept])
     participants, row = np.unique([trial.participant for trial in kept], return_inverse=True)
@@ -157,15 +133,14 @@ def _in_words(found: Reliability) -> str:
     return f"{text} ({found.why})" if found.why else text
 
 
-def _account(name: str, trials: list[Trial], cleaned: Cleaned) -> list[str]:
+def _account(name: str, trials: list[Trial], kept: list[Trial], left_out: str) -> list[str]:
     """Lines on what each rule left out, and what is kept."""
-    kept = cleaned.kept
     unscored = sum(trial.correct is None for trial in kept)
     num_participants, num_items = (len({trial[i] for trial in trials}) for i in (0, 1))
     kept_participants, kept_items = (len({trial[i] for trial in kept}) for i in (0, 1))
     return [
         f"{name}: {len(trials)} trials of {num_participants} participants on {num_items} items",
-        f"  left out: {cleaned.counts}",
+        f"  left out: {left_out}",
         f"  kept: {len(kept)} trials ({unscored} unscored) of {kept_participants} "
         f"participants on {kept_items} items",
         f"  without a kept trial: {num_participants - kept_participants} participants, "
@@ -185,12 +160,11 @@ def compute(
     splits: int = 5000,
     seed: int = 0,
 ) -> list[Table]:
-    """Compute the norms of every task of a file, print what was left out, and write them.
+    """Compute the norms of every task of a file, print what was left out, write when all is done.
 
-    Response times are those of correct trials in tasks with a scored trial, unless ``all_trials``;
-    of all valid trials in others. The other rules are those of ``Cleaning``. Nothing is written
-    before all is computed; rows of other tasks and sources in ``summary.csv`` stay. Every table has
-    its own random stream of ``seed``, so that none depends on the others.
+    Response times are those of correct trials in tasks with a scored trial, unless ``all_trials``.
+    Rows of other tasks and sources in ``summary.csv`` stay. Every table has its own random stream
+    of ``seed``, so that none depends on the others.
     """
     check_splits(splits, seed)
     check_file_name("--source", "source", source)

@@ -158,16 +158,12 @@ def _check_unit(
 
 @dataclass(frozen=True)
 class Cleaning:
-    """The rules, in the order in which they are applied.
-
-    A trial outside the first two, or without a time, counts nowhere; the others leave accuracy
-    alone. Standard deviations are those (n - 1) of a participant's log response times.
-    """
+    """The rules in order: trials outside the first two count nowhere, the others spare accuracy."""
 
     floor_s: float  # shortest valid response time
     ceiling_s: float  # longest
     correct_only: bool  # wrong answers are left out; unscored ones stay
-    trim_sd: float | None = None  # most from the participant's mean; None: no trimming
+    trim_sd: float | None = None  # most SDs (n - 1) of log times from a participant's mean
     least_trials: int = 1  # items with fewer left are left out
 
     def __post_init__(self) -> None:

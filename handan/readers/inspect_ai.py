@@ -1,8 +1,4 @@
-"""Logs of inspect_ai: ``.eval`` (a zip of JSON, perhaps unfinished) and ``.json``.
-
-What a model said is in ``output``. The zip may be compressed with Zstandard, which ``zipfile`` does
-not know: ``zstandard`` or ``pyarrow`` decompresses it, whichever is there.
-"""
+"""Logs of inspect_ai: ``.eval`` (a zip of JSON, perhaps unfinished or of Zstandard), ``.json``."""
 
 import contextlib
 import io
@@ -20,10 +16,7 @@ from handan.readers.logged import ITEM_CURE, Collected, Log, LoggedSample, Optio
 
 _ZSTANDARD = 93  # the number of the compression method in a zip
 # What zipfile and the decompressors under it raise on damaged bytes.
-_DAMAGED = (
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
-    *(EOFError, OSError, ValueError),
-)
+_BAD = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, ValueError)
 _GRADES = {"C": 1, "I": 0, "N": 0}  # correct, incorrect, no answer; P is partial
 
 
@@ -136,7 +129,7 @@ def _members(path: Path) -> dict[str, bytes]:
                     packed = info.compress_type == _ZSTANDARD
                     found[name] = _zstandard(path, content, info) if packed else archive.read(info)
         return found
-    except _DAMAGED as error:
+    except _BAD as error:
         raise UserError(f"{path}: a damaged zip ({error}); copy the log again") from None
     except (NotImplementedError, RuntimeError) as error:
         raise UserError(f"{path}: cannot be read ({error}); write the log again") from None

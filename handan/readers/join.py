@@ -139,8 +139,7 @@ def _example(names: Iterable[tuple[str, str]]) -> str:
 
 
 def _summary(name: str, logged: list[str], rows: list[dict], known: list[str]) -> str:
-    parts = [f"{name}: {len(rows)} rows"]
-    sources = ("usage", "retokenized", "characters")
+    parts, sources = [f"{name}: {len(rows)} rows"], ("usage", "retokenized", "characters")
     for column, words in (("counted_by", sources), ("status", STATUSES)):
         counts = Counter(row[column] for row in rows)
         if rows:
@@ -149,10 +148,8 @@ def _summary(name: str, logged: list[str], rows: list[dict], known: list[str]) -
         parts.append("counts of different sources do not compare")
     with_row, asked = set(known), set(logged)
     if left_out := [item for item in logged if item not in with_row]:
-        some_left = some(list(dict.fromkeys(left_out)))
-        parts.append(
-            f"left out {len(left_out)} samples of items without a row in ITEMS.csv: {some_left}"
-        )
+        told = f"left out {len(left_out)} samples of items without a row in ITEMS.csv"
+        parts.append(f"{told}: {some(list(dict.fromkeys(left_out)))}")
     if unasked := [item for item in known if item not in asked]:
         parts.append(f"{len(unasked)} of {len(known)} items without a sample: {some(unasked)}")
     return "; ".join(parts)

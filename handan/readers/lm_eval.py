@@ -1,8 +1,4 @@
-"""Samples of lm-evaluation-harness, as it writes them with ``--log_samples``.
-
-A file ``samples_<task>_<date>.jsonl`` has one line a document and filter; ``results_<date>.json``
-beside it names the model. There are no counts of tokens and no reason why generation ended.
-"""
+"""Samples of lm-evaluation-harness (``--log_samples``), a line for each document and filter."""
 
 import contextlib
 import json
@@ -181,10 +177,7 @@ def _correct(place: str, row: dict, metric: str, item: str, of: Collected) -> li
         return [None] * len(responses)
     value, what = row.get(metric), f"metric {metric}"
     if isinstance(value, list) and len(value) == len(responses):
-        return [
-            of.score(f"{item}, sample {number}", place, what, score)
-            for number, score in enumerate(value)
-        ]
+        return [of.score(f"{item}, sample {n}", place, what, one) for n, one in enumerate(value)]
     right = of.score(item, place, what, value)
     filtered = row.get("filtered_resps")
     graded = filtered[0] if isinstance(filtered, list) and filtered else None

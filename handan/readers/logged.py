@@ -197,13 +197,12 @@ def cost(sample: LoggedSample, tokens: Count | None, characters: bool) -> dict:
         chat.check_text(reasoning + answer, sample.usage.generated, None)
         counts = Counts(len(reasoning), len(answer), None, "characters")
     return {
-        "reasoning_tokens": counts.reasoning,
-        "answer_tokens": counts.answer,
+        "reasoning_tokens": counts.reasoning, "answer_tokens": counts.answer,
         "prompt_tokens": None if characters else sample.usage.prompt,
         "reasoning_characters": None if reasoning is None else len(reasoning),
         "status": status(by_itself, sample.parts, counts.reasoning),
         "counted_by": counts.counted_by,
-    }
+    }  # fmt: skip
 
 
 def status(by_itself: bool | None, parts: SplitText, reasoning_tokens: int) -> str:

@@ -1,8 +1,7 @@
 """Responses of an OpenAI-style chat API, one JSON object a line.
 
 Lines of the Batch API, whose ``custom_id`` is ``TASK::ITEM`` or ``TASK::ITEM::SAMPLE``, or lines
-``{"task", "item", "sample", "correct", "response"}``, the two in the middle optional. A response
-that cannot be used is left out, named and counted; a line without a name is refused.
+``{"task", "item", "sample", "correct", "response"}``, the two in the middle optional.
 """
 
 from pathlib import Path

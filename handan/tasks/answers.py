@@ -1,9 +1,9 @@
 """Reading the stated answer out of free text, without ever evaluating the text.
 
 In order of trust: the last ``<answer>`` tag or box; the first candidate after the last 'answer'; a
-closing line, an opening line, a bold span of a candidate alone; the last candidate. Hedging never
-pays: what is rejected ('not 1001 but 1010'), joined ('1001 or 1010') or stated twice in one breath
-is no answer. Patterns look at a bounded neighbourhood, so that reading is linear in the text.
+closing line, an opening line, a bold span of a candidate alone; the last candidate. What is denied,
+joined ('1001 or 1010') or stated twice in one breath is none. Patterns look at a bounded
+neighbourhood, so that reading is linear in the text.
 """
 
 import re
@@ -284,10 +284,7 @@ def numbers_line(text: str, start: int, end: int) -> bool:
 
 
 def find_verdicts(text: str, vocabularies: list[tuple[str, str, str]]) -> list[Stated]:
-    """Find 'yes' or 'no' by the first of ``vocabularies`` with a word in ``text``; 'not' inverts.
-
-    Each is a triple (positive words, negative words, 'positive/negative' answers).
-    """
+    """Find words of the first triple (positive, negative, 'yes/no') with any; 'not' inverts."""
     for positive, negative, answers in vocabularies:
         pattern = re.compile(
             rf"(?i)(?P<no>(?:\bnot|n't|\bnever|\bno)(?: (?:an?|logically|necessarily|strictly"

@@ -1,7 +1,4 @@
-"""Tasks: items, each with its question and answer key, and one grader.
-
-The same grader serves evaluation, the filtering of traces and the reward of reinforcement learning.
-"""
+"""Tasks: items with answer keys, and one grader for evaluation, traces and rewards alike."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,15 +6,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Item:
-    """One problem as a model sees it, with what may explain its cost (carries, operand size, ...).
-
-    Its key joins it with human norms, e.g. ``0101+0011``; right answers are separated by ' | '.
-    """
+    """One problem as a model sees it, with what may explain its cost (carries, operand size)."""
 
     task: str
-    key: str
+    key: str  # joins it with human norms, e.g. ``0101+0011``
     question: str
-    answer: str
+    answer: str  # right ones are separated by ' | '
     covariates: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -31,16 +25,13 @@ class Grade:
 
 @dataclass(frozen=True)
 class Task:
-    """A set of items, always in the same order, with one grader.
-
-    ``grade`` gets an item and the text after the reasoning span, never evaluates it, and takes time
-    linear in its length or has a limit. By its question and ``paraphrases`` an item is recognised
-    among training prompts. ``expected_tokens`` of a strong reasoning model (None: the cap) are
-    means of DeepSeek-R1 in the nearest task of de Varda et al. (PNAS 2025, figure).
-    """
+    """A set of items, always in the same order, with one grader."""
 
     name: str
     items: Callable[[], list[Item]]
+    # Of the text after the reasoning span, which is never evaluated, in linear time or a limit.
     grade: Callable[[Item, str], Grade]
+    # By these and its question an item is recognised among training prompts.
     paraphrases: Callable[[Item], list[str]] = lambda item: []
+    # Means of DeepSeek-R1, nearest task of de Varda et al. (PNAS 2025, figure); None: the cap.
     expected_tokens: int | None = None

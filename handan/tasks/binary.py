@@ -1,7 +1,7 @@
 """Arithmetic with two four-bit binary numbers: five operations, as in Cho et al. (2019).
 
-The designs are complete: all pairs, without negative differences and zero divisors. People were
-given all sums and differences and draws of the rest; items with packaged human norms are kept.
+Complete designs, without negative differences and zero divisors, as far as there are human norms:
+people were given all sums and differences and draws of the rest.
 """
 
 import operator
@@ -19,10 +19,7 @@ BITS = 4
 
 
 def carries_of_addition(a: int, b: int) -> int:
-    """Count the carries in a column addition: s(a) + s(b) - s(a + b), with s the number of ones.
-
-    Each carry replaces two ones by a one in the next column (Legendre, Kummer).
-    """
+    """Count carries: s(a) + s(b) - s(a + b), with s the number of ones (Legendre, Kummer)."""
     return a.bit_count() + b.bit_count() - (a + b).bit_count()
 
 
@@ -49,19 +46,15 @@ def borrows_of_division(a: int, b: int) -> int:
 
 @dataclass(frozen=True)
 class Operation:
-    """An operation: its key's symbol, the first sentence of its question, its design and results.
+    """An operation with its design, results and wordings."""
 
-    ``carries`` counts those of the written method (or borrows), ``named`` words the problem
-    otherwise, and after words like ``aside`` a number is something else than what was asked for.
-    """
-
-    symbol: str
-    request: str
+    symbol: str  # in keys
+    request: str  # first sentence of the question
     allowed: Callable[[int, int], bool]
     result: Callable[[int, int], int]
-    carries: Callable[[int, int], int]
-    named: tuple[str, ...]
-    aside: str = r"(?!)"
+    carries: Callable[[int, int], int]  # of the written method, or borrows
+    named: tuple[str, ...]  # the problem in other words
+    aside: str = r"(?!)"  # words after which a number is something else than what was asked for
 
 
 OPERATIONS = {

@@ -1,7 +1,7 @@
 """Is the shown result right? Single-digit products and differences, as given to children.
 
-All 48 products and 48 differences of OpenNeuro ds001486 (Suarez-Pellicioni et al., 2019). Response
-times of the children run from the result on, which was shown after the problem.
+All 96 items of OpenNeuro ds001486 (Suarez-Pellicioni et al., 2019), whose response times run from
+the result on, which was shown after the problem.
 """
 
 from handan.tasks.answers import TIMES, find_verdicts, grader
@@ -57,16 +57,12 @@ def make_item(name: str, symbol: str, a: int, b: int, shown: int) -> Item:
 
 def paraphrases(item: Item) -> list[str]:
     """Word the item as exercise books and data sets do."""
-    expression, shown = item.key.split("=")
-    return [
-        f"{expression} = {shown}",
-        f"is {expression} = {shown}",
-        f"is {expression} equal to {shown}",
-        f"does {expression} equal {shown}",
-        f"true or false: {expression} = {shown}",
-        f"is it true that {expression} = {shown}",
-        f"is the equation {expression} = {shown} correct",
-    ]
+    forms = (
+        "{0} = {1}", "is {0} = {1}", "is {0} equal to {1}", "does {0} equal {1}",
+        "true or false: {0} = {1}", "is it true that {0} = {1}",
+        "is the equation {0} = {1} correct",
+    )  # fmt: skip
+    return [form.format(*item.key.split("=")) for form in forms]
 
 
 def _task(name: str, symbol: str, false_results: dict[tuple[int, int], int]) -> Task:

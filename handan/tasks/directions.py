@@ -1,8 +1,7 @@
 """Where is C of A, if A is d1 of B and B is d2 of C? All 64 pairs of compass directions.
 
-The pairs of Ragni (2018), whose participants chose among eight directions. The key adds steps on a
-grid, as the question says: C lies where the sum, turned round, points. Eight items have no human
-accuracy: C is at the place of A, which was no option.
+The pairs of Ragni (2018), where people chose among eight directions. The key adds steps on a grid;
+eight items have no human accuracy: C is at the place of A, which was no option.
 """
 
 import re
@@ -51,17 +50,13 @@ def make_item(first: str, second: str) -> Item:
     )
     answer = direction_of_c(first, second)
     eighths = abs(DIRECTIONS.index(first) - DIRECTIONS.index(second))
-    return worded(
-        "cardinal_directions",
-        direction_key(first, second),
-        question,
-        answer,
-        diagonal_premises=float("-" in first) + float("-" in second),
-        diagonal_answer=float("-" in answer),
-        turn_degrees=45 * min(eighths, 8 - eighths),
-        opposite=float(answer == SAME_PLACE),
-        same_direction=float(first == second),
-    )
+    covariates = {
+        "diagonal_premises": float("-" in first) + float("-" in second),
+        "diagonal_answer": float("-" in answer), "turn_degrees": 45 * min(eighths, 8 - eighths),
+        "opposite": float(answer == SAME_PLACE), "same_direction": float(first == second),
+    }  # fmt: skip
+    key = direction_key(first, second)
+    return worded("cardinal_directions", key, question, answer, **covariates)
 
 
 NAME = re.compile(

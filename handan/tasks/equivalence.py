@@ -1,9 +1,8 @@
 """Equality of two answers to a problem of mathematics, without evaluating any text.
 
-Choices, lists, tuples, sets, matrices, sequences, equations and units are taken apart; expressions
-are left to the algebra of the caller. Numbers are compared exactly; only a decimal of at least five
-significant digits also stands for the value from which it is rounded or cut (a relative error below
-1e-4), and a relative error of 2e-15 is taken for rounding of the machine.
+Answers are taken apart; expressions are left to the algebra of the caller. Numbers are compared
+exactly; only a decimal of at least five significant digits also stands for what it is rounded or
+cut from (a relative error below 1e-4), and a relative error of 2e-15 for rounding of the machine.
 """
 
 import re

@@ -1,9 +1,8 @@
 """The answer that a text gives to a problem of mathematics, and its parts in one spelling.
 
-Statements are ``<answer>`` tags, boxes, and sentences such as 'The answer is' or a line '####';
-without any, the last line. The last one is the answer; one shortly before that no word between them
-takes back, and what 'or' or 'maybe' adds, are alternatives. Alternatives pay only if all are right,
-or are the parts of the right answer. Nothing is evaluated, and every pattern is linear in the text.
+Statements are ``<answer>`` tags, boxes, 'The answer is' and '####'; without any, the last line. The
+last one is the answer; one shortly before that no word takes back, and what 'or' or 'maybe' adds,
+are alternatives, which pay only if all are right, or are the parts of the right answer.
 """
 
 import re

@@ -40,10 +40,7 @@ TIMERS = {signal.ITIMER_PROF: signal.SIGPROF, signal.ITIMER_REAL: signal.SIGALRM
 
 
 def same(reference: str, answer: str) -> bool | None:
-    """Compare two answers by values at a few points; None where memory or stack are exhausted.
-
-    Sets, relations and what has no value are left to math-verify, which rounds to fifteen digits.
-    """
+    """Compare two answers by values at a few points, or by math-verify; None where memory ends."""
     boxed = (f"\\boxed{{{text}}}" for text in (reference, answer))
     right, given = (parse(text, EXTRACTED, parsing_timeout=None) for text in boxed)
     if not right or not given:

@@ -1,8 +1,7 @@
 """Mathematics problems of prompt files and published traces, graded by their values.
 
-``final_answers`` reads the answer of a text, ``equivalence`` compares it part by part, and what
-needs algebra goes to a few killable processes. An answer that cannot be compared within the limits
-is neither right nor wrong: it gets no verdict, and whoever asked counts it and leaves it out.
+``final_answers`` reads an answer, ``equivalence`` compares it, and what needs algebra goes to a few
+killable processes; past their limits there is no verdict, which whoever asked counts.
 """
 
 import atexit

@@ -1,13 +1,13 @@
 """Does the shown conclusion follow? Fifteen syllogisms with everyday content (cogmods, 2021).
 
-Each has one premise with 'all' and one with 'no'; in eight, the conclusion begins with 'no' too
-('matching'). Validity is derived, with existential import. In two items it differs from the study's
-``truth``: 'Some vehicles are not boats' and 'Some men do not have ova', which the premises entail.
+In eight of them premise and conclusion begin with 'no' ('matching'). Validity is derived, with
+existential import; two differ from the study's ``truth``: 'Some vehicles are not boats' and 'Some
+men do not have ova', which the premises entail.
 """
 
 import csv
+from collections import namedtuple
 from pathlib import Path
-from typing import NamedTuple
 
 from handan.tasks.answers import find_verdicts, grader
 from handan.tasks.base import Item, Task
@@ -15,19 +15,8 @@ from handan.tasks.syllogisms import FIGURES, Statement, entails
 from handan.tasks.wording import TWO_PREMISES, in_both_orders, worded
 
 MOOD_OF = {"All": "A", "Some": "I", "No": "E", "Some not": "O"}
-
-
-class Problem(NamedTuple):
-    """Premises and conclusion as the study codes them and in English."""
-
-    first: str
-    second: str
-    conclusion: str
-    premises_said: str
-    conclusion_said: str
-
-
 # Quantifier;subject;predicate of both premises and the conclusion; both in English.
+Problem = namedtuple("Problem", "first second conclusion premises_said conclusion_said")
 with Path(__file__).with_suffix(".csv").open(encoding="utf-8", newline="") as _file:
     PROBLEMS = [Problem(**row) for row in csv.DictReader(_file)]
 
@@ -68,16 +57,12 @@ def make_item(problem: Problem) -> Item:
         f"least one of everything that is mentioned.\n\n{problem.premises_said} "
         f"Conclusion: {problem.conclusion_said}\n\nAnswer with valid or invalid only."
     )
-    return worded(
-        "syllogism_verification",
-        verification_key(problem),
-        question,
-        "valid" if valid else "invalid",
-        valid=float(valid),
-        matching=float(conclusion[0] == "E"),
-        figure=figure,
-        conclusion_reversed=float(conclusion[1:] == "ca"),
-    )
+    covariates = {
+        "valid": float(valid), "matching": float(conclusion[0] == "E"),
+        "figure": figure, "conclusion_reversed": float(conclusion[1:] == "ca"),
+    }  # fmt: skip
+    key, answer = verification_key(problem), "valid" if valid else "invalid"
+    return worded("syllogism_verification", key, question, answer, **covariates)
 
 
 def paraphrases(item: Item) -> list[str]:

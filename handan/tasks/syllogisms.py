@@ -2,9 +2,8 @@
 
 A syllogism is named by its moods (A 'All x are y', I 'Some', E 'No', O 'Some are not') and figure,
 e.g. ``AI3``; a is the end term of the first premise, c that of the second, b the middle term
-(Khemlani & Johnson-Laird, 2012). A model is a set of existing types of individuals, out of eight by
-which of a, b and c they are; each term has an instance (existential import). A conclusion is right
-if it holds in every model of the premises: 27 syllogisms have at least one.
+(Khemlani & Johnson-Laird, 2012). A conclusion is right if it holds in every model of the premises,
+a set of existing types of individuals with an instance of each term: 27 syllogisms have one.
 """
 
 import re
@@ -84,16 +83,13 @@ def make_item(code: str) -> Item:
         + "\n".join(f"{option}." for option in options)
         + "\n\nAnswer with the chosen conclusion only, word for word."
     )
-    return worded(
-        "syllogisms",
-        code,
-        question,
-        " | ".join(sentence(c, terms) for c in valid) or NO_CONCLUSION,
-        figure=int(code[2]),
-        negative_premises=sum(mood in "EO" for mood in code[:2]),
-        particular_premises=sum(mood in "IO" for mood in code[:2]),
-        valid_conclusions=len(valid),
-    )
+    covariates = {
+        "figure": int(code[2]), "negative_premises": sum(mood in "EO" for mood in code[:2]),
+        "particular_premises": sum(mood in "IO" for mood in code[:2]),
+        "valid_conclusions": len(valid),
+    }  # fmt: skip
+    answer = " | ".join(sentence(c, terms) for c in valid) or NO_CONCLUSION
+    return worded("syllogisms", code, question, answer, **covariates)
 
 
 NO_VALID_CONCLUSION = (

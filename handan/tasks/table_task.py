@@ -1,8 +1,8 @@
 """A task made from a table of questions and answers, which needs no code.
 
-A CSV with the columns ``item``, ``question``, ``answer`` and perhaps ``options``; several of one
-item are separated by ' | '. Other columns are covariates. Without options all answers are options;
-where all are numbers a number is read, else one of the options, word for word.
+A CSV with the columns ``item``, ``question``, ``answer`` (several separated by ' | ') and perhaps
+``options``, by default all answers; other columns are covariates. Where all options are numbers a
+number is read, else one of them, word for word.
 """
 
 import re

@@ -1,7 +1,6 @@
 """The embedded world's evaluation items, and how they are recognised.
 
-Binary items are the very ones people solved (same keys, another wording); the others are fixed
-draws compared with an analytic cost.
+Binary items are those people solved, worded anew; others are fixed draws with an analytic cost.
 """
 
 import random
@@ -27,13 +26,9 @@ def item_from_problem(problem: Problem, formats: Iterable[str] = ("carry-cost",)
         f"oracle_tokens_{name}": float(len(concise_words(problem.steps(name, random.Random(0)))))
         for name in formats
     }
-    return Item(
-        task=problem.family,
-        key=problem.key,
-        question=" ".join(problem.prompt),
-        answer=" ".join(problem.answer),
-        covariates={"analytic_cost": problem.analytic_cost, **lengths},
-    )
+    covariates = {"analytic_cost": problem.analytic_cost, **lengths}
+    question, answer = " ".join(problem.prompt), " ".join(problem.answer)
+    return Item(problem.family, problem.key, question, answer, covariates)
 
 
 def grade(item: Item, text: str) -> Grade:

@@ -1,8 +1,8 @@
 """Problem families of the embedded world: generator, compact notation, answer, worked steps.
 
-The binary families have human data at width 4, which is never trained in any form. The format of
-the steps decides alignment: ``carry-cost`` writes an extra step for a carry, ``constant`` as many
-tokens for every column, ``mixed`` one or the other at random (docs/embedded-world.md).
+The binary families have human data at width 4, which is never trained. Steps in ``carry-cost``
+write an extra one for a carry, in ``constant`` as many tokens for every column, in ``mixed`` one or
+the other at random (docs/embedded-world.md).
 """
 
 import itertools
@@ -15,12 +15,11 @@ from functools import partial
 from handan.errors import UserError
 
 FORMATS = ("carry-cost", "constant", "mixed")
-KEYS = {  # an example of each family's keys
-    "binary_addition": "0101+0011",
-    "binary_subtraction": "0101-0011",
-    "decimal_addition": "45+72",
-    "ordering": "ABC:10:CA",
-}
+# An example of each family's keys.
+KEYS = {
+    "binary_addition": "0101+0011", "binary_subtraction": "0101-0011",
+    "decimal_addition": "45+72", "ordering": "ABC:10:CA",
+}  # fmt: skip
 FAMILIES = tuple(KEYS)
 GAP = "_"
 GAP_CHOICES = (0, 0, 0, 1, 2)  # between columns; without gaps the unseen width is not learned
@@ -111,10 +110,7 @@ def decimal_problem(a: int, b: int) -> Problem:
 
 
 def ordering_problem(chain: list[str], order: list[int], first: str, second: str) -> Problem:
-    """Premises 'x > y' in some order, and the question which of two entities is the greater.
-
-    ``chain`` is from greatest to least; premise i of ``order`` is chain[i] > chain[i + 1].
-    """
+    """Premises chain[i] > chain[i + 1], i in ``order``; which of two entities is the greater?"""
     premises = [[chain[i], ">", chain[i + 1]] for i in range(len(chain) - 1)]
     stated = [word for i in order for word in (*premises[i], ";")]
     top, bottom = sorted((chain.index(first), chain.index(second)))
@@ -128,14 +124,9 @@ def ordering_problem(chain: list[str], order: list[int], first: str, second: str
         return [step if rng.random() < 0.5 else step[2:] for step in walked]
 
     breaks = sum(abs(a - b) != 1 for a, b in itertools.pairwise(order))
-    return Problem(
-        family="ordering",
-        key="".join(chain) + ":" + "".join(map(str, order)) + ":" + first + second,
-        prompt=[*stated, "?", first, second, "="],
-        answer=[chain[top]],
-        analytic_cost=float(bottom - top) + 0.25 * breaks,
-        steps=steps,
-    )
+    key = "".join(chain) + ":" + "".join(map(str, order)) + ":" + first + second
+    prompt, cost = [*stated, "?", first, second, "="], float(bottom - top) + 0.25 * breaks
+    return Problem("ordering", key, prompt, [chain[top]], cost, steps)
 
 
 def problem_of_key(family: str, key: str) -> Problem:
@@ -174,10 +165,7 @@ def random_problem(
     decimal_digits: Sequence[int] = DECIMAL_DIGITS,
     premises: Sequence[int] = PREMISES,
 ) -> Problem:
-    """Draw one problem of a family: its binary operands have one of these widths in bits.
-
-    Decimal operands are uniform up to the digits; premises are one less than entities.
-    """
+    """Draw one problem; operands have one of the widths in bits, or are uniform up to digits."""
     _check_family(family)
     if family == "ordering":
         most = len(NAMES) - 1

@@ -11,8 +11,7 @@ from handan.errors import UserError
 from handan.tiny.families import GAP, NAMES
 from handan.tiny.solutions import DIALECTS
 
-# `<think>` and `</think>` are ordinary words: as special tokens they would vanish from the text
-# that reward functions and traces are made of.
+# As special tokens `<think>` and `</think>` would vanish from the text of rewards and traces.
 SPECIAL = ["<pad>", "<bos>", "<eos>", "<unk>"]
 WORDS = ["<think>", "</think>", *"0123456789", *NAMES, *"+-=;,?>", GAP, "carry", "borrow", "sum"]
 ARCHITECTURES: dict[str, tuple[Any, Any]] = {
@@ -23,10 +22,8 @@ ARCHITECTURES: dict[str, tuple[Any, Any]] = {
 
 def make_tokenizer() -> transformers.PreTrainedTokenizerFast:
     """A word-level tokenizer whose chat template opens the thinking span, as R1's does."""
-    phrases = [
-        phrase for dialect in DIALECTS.values() for kind in dialect.values() for phrase in kind
-    ]
-    spoken = [word for phrase in phrases for word in phrase]
+    kinds = [kind for dialect in DIALECTS.values() for kind in dialect.values()]
+    spoken = [word for kind in kinds for phrase in kind for word in phrase]
     known = dict.fromkeys([*SPECIAL, *WORDS, *spoken, "ok", "no", "again", "wait"])
     vocabulary = {word: index for index, word in enumerate(known)}
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
@@ -54,18 +51,12 @@ def make_model(
     tokenizer = make_tokenizer()
     torch.manual_seed(seed)
     config = make_config(
-        vocab_size=len(tokenizer),
-        hidden_size=hidden_size,
-        intermediate_size=8 * hidden_size // 3,
-        num_hidden_layers=num_layers,
-        num_attention_heads=num_heads,
-        num_key_value_heads=num_heads,
-        head_dim=hidden_size // num_heads,
-        max_position_embeddings=1024,
+        vocab_size=len(tokenizer), max_position_embeddings=1024, tie_word_embeddings=False,
+        hidden_size=hidden_size, intermediate_size=8 * hidden_size // 3,
+        num_hidden_layers=num_layers, head_dim=hidden_size // num_heads,
+        num_attention_heads=num_heads, num_key_value_heads=num_heads,
         rope_parameters={"rope_type": "default", "rope_theta": 1000.0},
-        tie_word_embeddings=False,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
+        pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
-    )
+    )  # fmt: skip
     return kind(config)

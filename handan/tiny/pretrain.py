@@ -55,10 +55,7 @@ DEVICES = ("cpu", "cuda", "auto")
 def corpus(
     settings: Pretraining, vocabulary: dict[str, int], refused: Counter[str] | None = None
 ) -> Iterator[tuple[list[int], int]]:
-    """Draw endless training sequences, each with the number of its first tokens in the prompt.
-
-    Evaluation items that are drawn are passed over, and counted by family in ``refused``.
-    """
+    """Draw endless sequences, each with its prompt's length; ``refused`` counts held-out draws."""
     refused = Counter() if refused is None else refused
     rng = random.Random(settings.seed)
     names, shares = zip(*settings.families.items(), strict=True)
@@ -173,24 +170,20 @@ def _train(settings: Pretraining, output_dir: Path, device: str) -> dict:
     tokenizer.save_pretrained(output_dir)
     size = size_of(model)
     return {
-        "config": dataclasses.asdict(settings),
-        "device": device,
-        "steps": settings.num_steps,
-        "parameters": size._asdict(),
-        "sequences": sequences,
+        "config": dataclasses.asdict(settings), "device": device, "steps": settings.num_steps,
+        "parameters": size._asdict(), "sequences": sequences,
         # Refused while whole chunks were filled, of which the last one may not be used up.
         "held_out_refused": refused.total(),
         "held_out_refused_by_family": dict(sorted(refused.items())),
         "evaluation_items": len(held_out()),
         "budget": {
-            "trained_tokens": tokens,
-            "processed_tokens": processed,
+            "trained_tokens": tokens, "processed_tokens": processed,
             "train_seconds": round(time.monotonic() - started, 3),
             # As the ledger of a training: 6 N a token.
             "model_flops": float(processed * (4 * size.multiplied + 2 * size.trained)),
             "peak_memory_gib": rundir.peak_memory_gib(),
         },
-    }
+    }  # fmt: skip
 
 
 def main() -> None:

@@ -1,7 +1,4 @@
-"""Reasoning traces of the embedded world: styles, which never look at how hard a problem is.
-
-So whatever allocation a model learns from them comes from the format of the steps.
-"""
+"""Styles of the embedded world's traces, which never look at how hard a problem is."""
 
 import random
 from dataclasses import dataclass
@@ -28,16 +25,12 @@ DIALECTS = {
 
 @dataclass(frozen=True)
 class TraceStyle:
-    """Manner of writing traces; rates of zero switch a habit off.
-
-    The shares are of answers without any reasoning, of traces that hold the steps and nothing else,
-    and of those with an opening, fillers, slips and re-checks.
-    """
+    """Manner of writing traces; rates of zero switch a habit off."""
 
     format: str  # of the steps, one of ``FORMATS``
-    direct: float
-    concise: float
-    verbose: float
+    direct: float  # share of answers without any reasoning
+    concise: float  # of traces that hold the steps and nothing else
+    verbose: float  # of those with an opening, fillers, slips and re-checks
     dialect: str = "plain"  # wording of the verbose style
     filler_rate: float = 0.5  # chance of a filler before a step
     slip_rate: float = 0.05  # chance that a step is first written wrongly

@@ -1,7 +1,4 @@
-"""The account of every trace: kept, or dropped for one reason, with the lengths of both.
-
-Wrong and cut-off responses are longer as a rule, so whatever drops them changes what is learned.
-"""
+"""The account of every trace, with lengths, as dropping the wrong and the cut drops the long."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -63,12 +60,10 @@ class Tally:
         kept = [length for fate, length in fates if fate == KEPT]
         gone = [length for fate, length in fates if fate != KEPT]
         return {
-            "responses": len(kept) + len(gone),
-            KEPT: len(kept),
+            "responses": len(kept) + len(gone), KEPT: len(kept),
             "dropped": dict(Counter(fate for fate, _ in fates if fate != KEPT)),
-            f"mean_{self.unit}_kept": _mean(kept),
-            f"mean_{self.unit}_dropped": _mean(gone),
-        }
+            f"mean_{self.unit}_kept": _mean(kept), f"mean_{self.unit}_dropped": _mean(gone),
+        }  # fmt: skip
 
 
 def _mean(lengths: list[float | None]) -> float | None:
@@ -94,8 +89,7 @@ def trace_run(
 def write_traces(run_dir: Path, rows: list[dict], tally: Tally, **facts: Any) -> None:
     """Write ``traces.jsonl``, and what became of every row into ``run.json``."""
     counts = tally.counts()
-    reasons = (f"{number} {reason}" for reason, number in counts["dropped"].items())
-    dropped = ", ".join(reasons) or "none"
+    dropped = ", ".join(f"{n} {reason}" for reason, n in counts["dropped"].items()) or "none"
     if not rows:
         raise UserError(
             f"{run_dir}: none of {counts['responses']} responses can be kept ({dropped})"

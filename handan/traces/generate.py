@@ -29,8 +29,6 @@ COLUMNS = (
     *("task", "item", "sample", "correct", "reasoning_tokens", "reasoning_characters"),
     *("counted_by", "text", "completion_ids"),
 )
-
-
 # The parts of an engine by which a response is read: its tokenizer, format and ends.
 Reading = tuple[Any, ReasoningFormat, list[int]]
 
@@ -38,31 +36,25 @@ Reading = tuple[Any, ReasoningFormat, list[int]]
 def generate_traces(settings: GenerateSettings, world: Processes) -> None:
     """Draw all responses, keep those that may be imitated, and count the rest."""
     questions = load_prompts(Path(settings.prompts))
+    loaded = load_engine(Path(settings.engine) if settings.engine else None)
+    named = (settings.model_name_or_path, settings.revision)
     engine = open_engine(
-        load_engine(Path(settings.engine) if settings.engine else None),
-        settings.model_name_or_path,
-        settings.revision,
-        reasoning_format=settings.reasoning_format,
-        device=world.device,
+        loaded, *named, reasoning_format=settings.reasoning_format, device=world.device
     )
     facts = {
         # A file of the same name may hold other prompts tomorrow.
-        "prompts_sha256": file_hash(Path(settings.prompts)),
-        "engine": engine.identity,
-        "reasoning_format": asdict(engine.form),
-        "model_fingerprint": engine.fingerprint,
-    }
+        "prompts_sha256": file_hash(Path(settings.prompts)), "engine": engine.identity,
+        "reasoning_format": asdict(engine.form), "model_fingerprint": engine.fingerprint,
+    }  # fmt: skip
     decoding = Decoding(settings.temperature, settings.top_p, settings.max_new_tokens)
     decodings = dict.fromkeys(range(settings.samples), decoding)
     plan = SamplingPlan(questions, decodings, settings.batch_size, settings.seed)
     teacher = {"arm": settings.arm, "model_fingerprint": engine.fingerprint}
     with trace_run(settings, world, teacher, **facts) as (run_dir, config):
         labels = {
-            "model": settings.arm,
-            "settings": content_hash(config),
-            "reasoning_format": engine.form.name,
-            "seed": settings.seed,
-        }
+            "model": settings.arm, "settings": content_hash(config),
+            "reasoning_format": engine.form.name, "seed": settings.seed,
+        }  # fmt: skip
         collect(engine, plan, run_dir / "generations.jsonl", labels, world)
         if world.rank == 0:
             _filter(run_dir, questions, engine, settings)
@@ -116,14 +108,10 @@ def trace_row(
     else:
         reasoning, answer = "", row["text"]
     return {column: row[column] for column in COLUMNS} | {
-        "wording": question.wording,
-        "question": item.question,
-        "answer": item.answer,
-        "source": source,
-        "tokenizer": tokenizer if ids else None,
-        "reasoning_text": reasoning.strip(),
-        "answer_text": answer.strip(),
-    }
+        "wording": question.wording, "question": item.question, "answer": item.answer,
+        "source": source, "tokenizer": tokenizer if ids else None,
+        "reasoning_text": reasoning.strip(), "answer_text": answer.strip(),
+    }  # fmt: skip
 
 
 def _reason_to_drop(row: dict, keep: str) -> str | None:
@@ -155,11 +143,9 @@ def write_worked(settings: WorkedSettings, world: Processes) -> None:
     reading = (tokenizer, form, ends_of(name, None, tokenizer))
     fingerprint = tokenizer_fingerprint(tokenizer)
     facts = {
-        "style": asdict(style),
-        "prompts_sha256": file_hash(prompts),
-        "tokenizer": fingerprint,
-        "reasoning_format": asdict(form),
-    }
+        "style": asdict(style), "prompts_sha256": file_hash(prompts),
+        "tokenizer": fingerprint, "reasoning_format": asdict(form),
+    }  # fmt: skip
     teacher = {"arm": settings.arm, "model_fingerprint": None}
     with trace_run(settings, world, teacher, **facts) as (run_dir, _):
         if world.rank == 0:

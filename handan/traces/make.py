@@ -13,11 +13,9 @@ from handan.traces.published import import_traces
 from handan.traces.select import choose_traces
 
 SOURCES: dict[str, Callable[[Any, Processes], None]] = {
-    "generate": generate_traces,
-    "published": import_traces,
-    "run": choose_traces,
+    "generate": generate_traces, "published": import_traces, "run": choose_traces,
     "worked": write_worked,
-}
+}  # fmt: skip
 
 
 def main() -> None:

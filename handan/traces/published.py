@@ -1,7 +1,6 @@
 """Published trace sets: streamed, cut into parts, cleaned, decontaminated, graded, counted.
 
-The run directory also gets ``prompts.jsonl``, the prompts of the kept traces, so that an arm
-trained by reinforcement has the very same ones.
+``prompts.jsonl`` holds the prompts of the kept traces, for an arm trained by reinforcement.
 """
 
 from collections import Counter
@@ -161,20 +160,12 @@ def graded(
 def trace_row(candidate: Candidate, source: str) -> dict:
     """A line of ``traces.jsonl``: text alone, since the ids were another tokenizer's."""
     parts = candidate.parts
+    verdict = {"correct": True, "timeout": None, None: None}.get(candidate.outcome, False)
     return {
-        "task": MATH,
-        "item": candidate.item,
-        "sample": candidate.sample,
-        "correct": {"correct": True, "timeout": None, None: None}.get(candidate.outcome, False),
-        "reasoning_tokens": None,
-        "reasoning_characters": len(parts.reasoning),
-        "text": f"<think>\n{parts.reasoning}\n</think>\n\n{parts.answer}",
-        "completion_ids": None,
-        "wording": "natural",
-        "question": parts.question,
-        "answer": parts.reference or "",
-        "source": source,
-        "tokenizer": None,
-        "reasoning_text": parts.reasoning,
-        "answer_text": parts.answer,
-    }
+        "task": MATH, "item": candidate.item, "sample": candidate.sample, "correct": verdict,
+        "reasoning_tokens": None, "reasoning_characters": len(parts.reasoning),
+        "text": f"<think>\n{parts.reasoning}\n</think>\n\n{parts.answer}", "completion_ids": None,
+        "wording": "natural", "question": parts.question, "answer": parts.reference or "",
+        "source": source, "tokenizer": None,
+        "reasoning_text": parts.reasoning, "answer_text": parts.answer,
+    }  # fmt: skip

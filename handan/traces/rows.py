@@ -1,7 +1,7 @@
 """Rows of published trace sets, read into question, reasoning, answer and reference.
 
-Nothing is guessed: what a stranger wrote is read as what it surely is, or refused for a reason that
-is counted (``docs/traces.md``). A list of responses is as many traces.
+Nothing is guessed: a stranger's row is read as what it surely is, or refused for a reason that is
+counted (``docs/traces.md``).
 """
 
 import json
@@ -99,26 +99,6 @@ def is_content(value: Any) -> bool:
     return bool(typed) and all(typed)
 
 
-def text_of(value: Any, path: str, part: str, numbers: bool = False) -> str:
-    """A value that must be text, or parts of a message that are; with ``numbers`` any scalar."""
-    if is_content(value):
-        for entry in value:
-            named = entry["type"] in ("text", "input_text", "output_text")
-            if not (named and isinstance(entry.get("text"), str)):
-                raise Unusable("other_content", f"'{path}' has a part that is {shown(entry)}")
-        value = "".join(entry["text"] for entry in value)
-    text = scalar(value) if numbers else value
-    if value is None or (isinstance(text, str) and not text.strip()):
-        raise Unusable(f"no_{part}", f"'{path}' holds {'nothing' if value is None else 'no words'}")
-    if not isinstance(text, str):
-        raise Unusable(f"mistyped_{part}", f"'{path}' holds {shown(value)}, not text")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise Unusable("broken_characters", f"'{path}' holds half of a character") from None
-    return text
-
-
 class _Short(reprlib.Repr):
     """Values in a message, not all of a long one, and of an object its keys alone."""
 
@@ -130,8 +110,6 @@ _short = _Short()
 _short.maxlist, _short.maxstring, _short.maxother = 1, 60, 60
 shown = _short.repr
 
-
-# Paths from the YAML into a row.
 
 NAME, ENTRY, INDEX = r"[^.\[\]]+", r"\[[^.=\[\]]+=[^\[\]]*\]", r"\[-?\d{1,6}\]"
 PATH = re.compile(rf"{NAME}(?:\.{NAME}|{ENTRY}|{INDEX})*")
@@ -230,8 +208,6 @@ def _position(entries: list[Any], step: Step, place: str, part: str) -> int:
         raise Unusable(f"no_{part}", f"'{place}' has as '{key}' {there}, not '{wanted}'")
     return found[0]
 
-
-# The parts of a trace.
 
 # In a student's vocabulary these are tokens of their own: they would end or nest a sequence.
 MARKUP = re.compile(
@@ -335,7 +311,26 @@ class _Entry:
         raise Unusable("uneven_lists", f"'{path}' holds {shown(value)} beside {number} responses")
 
     def _text(self, path: str, part: str, numbers: bool = False) -> str:
-        return text_of(self._value(path, part), path, part, numbers)
+        """Text, or parts of a message that are; with ``numbers`` any scalar."""
+        value = self._value(path, part)
+        if is_content(value):
+            for entry in value:
+                named = entry["type"] in ("text", "input_text", "output_text")
+                if not (named and isinstance(entry.get("text"), str)):
+                    raise Unusable("other_content", f"'{path}' has a part that is {shown(entry)}")
+            value = "".join(entry["text"] for entry in value)
+        text = scalar(value) if numbers else value
+        if value is None or (isinstance(text, str) and not text.strip()):
+            raise Unusable(
+                f"no_{part}", f"'{path}' holds {'nothing' if value is None else 'no words'}"
+            )
+        if not isinstance(text, str):
+            raise Unusable(f"mistyped_{part}", f"'{path}' holds {shown(value)}, not text")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise Unusable("broken_characters", f"'{path}' holds half of a character") from None
+        return text
 
     def _reference(self) -> str | None:
         """The right answer; None without a column. Of a long text it must be marked."""
@@ -357,10 +352,9 @@ def _is_list(value: Any) -> bool:
 
 
 def _column(row: dict, path: str, part: str, settings: PublishedSettings) -> Any:
-    """The value in a row, for all of its traces.
+    """The value in a row, for all of its traces; a JSON list that was stored as text is a list.
 
-    Prose that is a JSON list as a whole is a list that was stored as text. An answer apart from its
-    reasoning may be such a list, and so may be a reference, unless it is a list of texts.
+    An answer apart from its reasoning may be such text, and a reference unless it lists texts.
     """
     value, _ = find(row, path, part)
     texts = opened(value)
@@ -406,10 +400,7 @@ def _cut(response: str, opening: str | None, closing: str) -> tuple[str, str]:
 
 
 def open_set(settings: PublishedSettings) -> tuple[str | None, Iterator[Any]]:
-    """The commit that is read (None for a file), and the rows in their seeded order.
-
-    Rows of JSON lines come as bytes: one that cannot be read must not end the others.
-    """
+    """The commit that is read (None for a file), and seeded rows; JSON lines come as bytes."""
     from datasets import IterableDataset, load_dataset
     from huggingface_hub import HfApi
 

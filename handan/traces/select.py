@@ -1,7 +1,7 @@
 """Choice of one trace per prompt, within a task, by its length and never by its text.
 
-A policy can only choose among what was sampled: how far that goes is recorded, and
-``max_remaining`` stops what falls short. Difficulty is a prompt's mean log length.
+How far a policy goes among what was sampled is recorded; a prompt's difficulty is its mean log
+length.
 """
 
 from collections import defaultdict
@@ -168,12 +168,9 @@ def _describe(lengths: Lengths, chosen: Sequence[int], policy: str) -> dict[str,
         if before[name] and after[name] is not None:
             remaining = abs(after[name] / before[name]) ** power
     return {
-        "prompts": len(lengths),
-        "traces_per_prompt": float(np.mean([len(of) for of in lengths])),
-        "as_is": before,
-        "chosen": after,
-        "remaining": remaining,
-    }
+        "prompts": len(lengths), "traces_per_prompt": float(np.mean([len(of) for of in lengths])),
+        "as_is": before, "chosen": after, "remaining": remaining,
+    }  # fmt: skip
 
 
 def _summary(logs: FloatArray, difficulty: FloatArray) -> dict[str, Any]:
@@ -184,12 +181,8 @@ def _summary(logs: FloatArray, difficulty: FloatArray) -> dict[str, Any]:
         r, interval = float(found.statistic), [float(low), float(high)]
         slope = float(r * logs.std() / difficulty.std())
     return {
-        "mean": float(np.exp(logs).mean()),
-        "sd": float(np.exp(logs).std()),
+        "mean": float(np.exp(logs).mean()), "sd": float(np.exp(logs).std()),
         "sd_log": float(logs.std()),
         "quantiles": {str(q): float(np.exp(np.quantile(logs, q))) for q in quantiles},
-        "r_difficulty": r,
-        "r_difficulty_ci": interval,
-        "slope_difficulty": slope,
-        "n": len(logs),
-    }
+        "r_difficulty": r, "r_difficulty_ci": interval, "slope_difficulty": slope, "n": len(logs),
+    }  # fmt: skip

@@ -36,8 +36,7 @@ class PublishedSettings:
     """Settings of the import of a published set; every key is set in the YAML.
 
     A column is named as ``question``, or by a path: ``reward_model.ground_truth``, ``turns[-1]``,
-    or ``messages[role=user].content``, the ``content`` of the one entry of the list ``messages``
-    whose ``role`` is ``user``.
+    or ``messages[role=user].content``, of the one entry of ``messages`` with that ``role``.
     """
 
     output_dir: str = key("run directory of the traces")
@@ -103,11 +102,9 @@ class WorkedSettings:
 
 
 KINDS: dict[str, type] = {
-    "generate": GenerateSettings,
-    "published": PublishedSettings,
-    "run": RunSettings,
+    "generate": GenerateSettings, "published": PublishedSettings, "run": RunSettings,
     "worked": WorkedSettings,
-}
+}  # fmt: skip
 # Bounds of numbers, whichever source has them.
 MINIMA = dict.fromkeys(("samples", "max_new_tokens", "batch_size", "ngram"), 1)
 MINIMA |= dict.fromkeys(("temperature", "shuffle_buffer"), 0)
