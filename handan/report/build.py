@@ -1,8 +1,4 @@
-"""``handan report``: run directories become one self-contained page and its alignment.json.
-
-The page states nothing that is not in the run directories: roles come from hashes of weights,
-verdicts from intervals.
-"""
+"""``handan report``: run directories become one self-contained page and its alignment.json."""
 
 import argparse
 import importlib.util
@@ -25,10 +21,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Write everything that the options of ``handan report`` ask for."""
     runs = [*arguments.runs, *arguments.more_runs]
     if arguments.output is None and arguments.figures is None and arguments.wandb is None:
-        raise UserError(
-            "nothing is asked for; give --output report.html, --figures DIR or "
-            "--wandb ENTITY/PROJECT"
-        )
+        options = "--output report.html, --figures DIR or --wandb ENTITY/PROJECT"
+        raise UserError(f"nothing is asked for; give {options}")
     if arguments.offline is not None and arguments.wandb is None:
         raise UserError("--offline writes the report of --wandb ENTITY/PROJECT; give that too")
     if arguments.budget_tolerance != TOLERANCE and len(set(runs)) < 2:
@@ -50,16 +44,13 @@ def run(arguments: argparse.Namespace) -> None:
 
 def read_address(text: str) -> tuple[str, str]:
     """Entity and project of 'ENTITY/PROJECT' in W&B."""
-    # Entities are addresses; in the name of a project W&B allows everything but these.
     found = re.fullmatch(r"([\w.-]+)/([^/\\#?%:\s]{1,128})", text)
     if found is None:
         raise UserError(f"--wandb '{text}': give ENTITY/PROJECT, for example my-team/handan")
     for package in ("wandb", "wandb_workspaces"):
         if importlib.util.find_spec(package) is None:
-            raise UserError(
-                f"--wandb needs {package}, which is not installed; run "
-                "pip install 'handan[wandb-reports]'"
-            )
+            cure = "run pip install 'handan[wandb-reports]'"
+            raise UserError(f"--wandb needs {package}, which is not installed; {cure}")
     return found[1], found[2]
 
 
@@ -69,11 +60,9 @@ def write(runs: Sequence[Path], output: Path, budget_tolerance: float = TOLERANC
 
 
 def write_report(comparison: Comparison, runs: Sequence[Path], output: Path) -> list[str]:
-    """Write the report to ``output`` and its numbers to ``alignment.json`` beside it.
+    """Write the report, as Markdown if ``output`` ends in '.md', and ``alignment.json`` beside it.
 
-    A name that ends in '.md' becomes Markdown with its figures in ``report_figures/`` beside it,
-    any other an HTML page. Returns the answer in a few sentences, as at the top of the report, and
-    whose budgets are matched.
+    Returns the answer in a few sentences, and whose budgets are matched.
     """
     alignment = output.with_name("alignment.json")
     if alignment.parent.resolve() in [run.resolve() for run in runs]:

@@ -1,7 +1,4 @@
-"""Runs that are compared: their arms, how these relate, and the figures of each group.
-
-Bases, teachers and students are inferred from hashes of weights, never from names.
-"""
+"""Runs that are compared: arms, related by hashes of weights, and the figures of each group."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -114,10 +111,6 @@ class Arm:
         return self.taught_by.get("arm")
 
     @property
-    def place(self) -> dict[str, str | None]:
-        return {"role": self.kind, "base": self.base, "teacher": self.teacher}
-
-    @property
     def noun(self) -> str:
         """Its name in a sentence: its kind, and its own name where that adds something."""
         noun = KINDS[self.kind].format(method=self.method)
@@ -154,11 +147,9 @@ def relate(arms: Sequence[Arm]) -> list[Arm]:
     by_name = {arm.name: arm for arm in arms}
     base_of = {arm.name: found(arm.started_from, arm) for arm in arms}
     teacher_of = {arm.name: found(arm.taught_by.get("model_fingerprint"), arm) for arm in arms}
-    taught = {arm: teacher for arm, teacher in teacher_of.items() if teacher}
-    controls = {
-        arm for arm, teacher in taught.items() if same_start(by_name[arm], by_name[teacher])
-    }
-    teachers = {teacher for arm, teacher in taught.items() if arm not in controls}
+    taught = {a: teacher for a, teacher in teacher_of.items() if teacher}
+    controls = {a for a, teacher in taught.items() if same_start(by_name[a], by_name[teacher])}
+    teachers = {teacher for a, teacher in taught.items() if a not in controls}
 
     def kind(arm: Arm) -> str:
         if arm.method and (arm.teacher_said or arm.training.get("traces")):
@@ -189,9 +180,6 @@ def compared_budgets(arms: Iterable[Arm], tolerance: float) -> list[dict[str, An
 def comparisons(arms: Sequence[Arm]) -> Comparisons:
     """Pairs to contrast, to regress and to compare in effort, each also at temperature 0.
 
-    Every arm is contrasted with its teacher and its base, students with the arms that were trained
-    from the same base on their own answers, and those with the students' teachers. An arm that was
-    trained in several stages is contrasted with all that were trained from where it began.
     Unrelated arms are contrasted all with all, if they are few.
     """
     to_teacher = [(arm.name, arm.teacher) for arm in arms if arm.teacher]
@@ -202,11 +190,8 @@ def comparisons(arms: Sequence[Arm]) -> Comparisons:
         if arm.root != arm.started_from and other.started_from == arm.root
         if other.name != arm.base
     ]
-    beside = [
-        (student, other)
-        for student, other in product(arms, arms)
-        if (student.kind, other.kind) == ("student", "trained") and same_start(student, other)
-    ]
+    students, trained = ([a for a in arms if a.kind == kind] for kind in ("student", "trained"))
+    beside = [(one, other) for one, other in product(students, trained) if same_start(one, other)]
     pairs = to_teacher + to_base + to_first + [(a.name, b.name) for a, b in beside]
     pairs += [
         (other.name, student.teacher)
@@ -344,10 +329,8 @@ class Comparison:
     def alignment(self) -> dict[str, Any]:
         """All models, contrasts and fits in the layout of alignment.json; power of ``main``."""
         results = [group.result for group in self.groups]
-        study = {
-            name: [row for result in results for row in result["study"][name]]
-            for name in results[0]["study"]
-        }
+        parts = results[0]["study"]
+        study = {part: [row for of in results for row in of["study"][part]] for part in parts}
         return {
             "models": {k: v for result in results for k, v in result["models"].items()},
             "contrasts": self.rows("contrasts"),
@@ -360,7 +343,10 @@ class Comparison:
             "groups": [
                 {
                     "comparability": group.conditions,
-                    "arms": {arm.name: arm.place for arm in group.arms},
+                    "arms": {
+                        arm.name: {"role": arm.kind, "base": arm.base, "teacher": arm.teacher}
+                        for arm in group.arms
+                    },
                 }
                 for group in self.groups
             ],
@@ -368,10 +354,7 @@ class Comparison:
 
 
 def read_comparison(run_dirs: Sequence[Path], tolerance: float = budgets.TOLERANCE) -> Comparison:
-    """Read run directories, relate them, and compute all figures group by group.
-
-    Directories of traces may be among them; those that lie where they were made need not be.
-    """
+    """Read run directories, among them some of traces, relate them, and compute all figures."""
     together: dict[str, list[Path]] = {}
     trace_runs: list[Mapping[str, Any]] = []
     for run_dir in run_dirs:
@@ -388,12 +371,10 @@ def read_comparison(run_dirs: Sequence[Path], tolerance: float = budgets.TOLERAN
         runs = read_runs(of_group, allow_different=False)
         arms = [_read_arm(run_dir, runs.models[run_dir]) for run_dir in of_group]
         for arm in arms:
-            if arm.name in seen:
-                raise UserError(
-                    f"{seen[arm.name].run_dir} and {arm.run_dir} both have a model named "
-                    f"'{arm.name}'; rename 'arm' in one run.json"
-                )
-            seen[arm.name] = arm
+            other = seen.setdefault(arm.name, arm)
+            if other is not arm:
+                both = f"{other.run_dir} and {arm.run_dir} both have a model named '{arm.name}'"
+                raise UserError(f"{both}; rename 'arm' in one run.json")
         arms = relate(arms)
         seed = arms[0].suite.get("seed", 0)
         valid_seed = seed if isinstance(seed, int) and seed >= 0 else 0
@@ -423,24 +404,20 @@ def _read_arm(run_dir: Path, models: Sequence[str]) -> Arm:
     config = read_yaml(run_dir / "config.yaml") if (run_dir / "config.yaml").exists() else {}
     for part, stage in product((run, config), ("training", "evaluation")):
         if not isinstance(part.get(stage, {}), dict):
-            raise UserError(
-                f"{run_dir}: '{stage}' in run.json or config.yaml is no mapping; restore it"
-            )
+            where = "in run.json or config.yaml"
+            raise UserError(f"{run_dir}: '{stage}' {where} is no mapping; restore it")
     called = str(run.get("arm") or run_dir.resolve().name)
     name = called if called in models else models[0]
     greedy = decoded_name(called, GREEDY)
-    metrics, sweep = (
-        tuple(read_appended(path)) if path.exists() else ()
-        for path in (run_dir / "metrics.jsonl", run_dir / "sweep" / "metrics.jsonl")
-    )
+    paths = run_dir / "metrics.jsonl", run_dir / "sweep" / "metrics.jsonl"
+    metrics, sweep = (tuple(read_appended(path)) if path.exists() else () for path in paths)
     cold = greedy if greedy in models and greedy != name else None
     return Arm(name, run_dir, run, config, metrics, sweep, cold)
 
 
 def _traces_of(arm: Arm, given: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """Find its teacher's traces in run.json of their making; the hash of the file proves them."""
-    wanted = arm.training.get("traces")
-    if not wanted:
+    if not (wanted := arm.training.get("traces")):
         return None
     made = Path(str(arm.training_config.get("traces", ""))).parent
     folders = [made, arm.run_dir.parent / made.name]
@@ -449,12 +426,7 @@ def _traces_of(arm: Arm, given: Sequence[Mapping[str, Any]]) -> Mapping[str, Any
 
 
 def course(arm: Arm) -> list[dict[str, Any]]:
-    """Measurements of an arm's training, one row a step, sorted by step.
-
-    A row holds the numbers of metrics.jsonl under their names there, 'step', and 'share', the
-    percentage of the training's steps. Where the trainer measured nothing, it is what a sweep over
-    the checkpoints measured afterwards, see ``swept``.
-    """
+    """Numbers of metrics.jsonl, or of a sweep if there are none, and 'share' in %, step by step."""
     last = max((row["step"] for row in _with_step(arm.metrics + arm.sweep)), default=0)
     rows = _measured(arm.metrics) or _measured(arm.sweep)
     shares = {step: 100 * step / last if last else 0.0 for step in sorted(rows)}

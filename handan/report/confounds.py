@@ -1,7 +1,4 @@
-"""Other explanations of the verdicts, each checked on the numbers by one function.
-
-A function is asked among all arms for the whole report, among one or two models for a single claim.
-"""
+"""Other explanations of the report, or of a claim on one or two models, each one function."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -154,9 +151,8 @@ def _competence(group: Group, models: Sequence[str], _: float) -> Checked:
 
 def _cap(group: Group, models: Sequence[str], _: float) -> Checked:
     known = [(model, *of_task) for model in models for of_task in group.of_tasks(model).items()]
-    rates = [
-        (of["cap_rate"], model, task) for model, task, of in known if of["cap_rate"] is not None
-    ]
+    found = [(of["cap_rate"], model, task) for model, task, of in known]
+    rates = [rate for rate in found if rate[0] is not None]
     if not rates:
         return True, "unknown: no status is recorded, so a cap may have cut r", ""
     highest = max(rates)[0]
@@ -164,12 +160,9 @@ def _cap(group: Group, models: Sequence[str], _: float) -> Checked:
     if not over:
         return False, f"at most {percent(highest)} of any arm's answers on a task", ""
     cap = group.conditions.get("max_new_tokens", "unknown")
-    return (
-        True,
-        f"{listing(over)} of answers reached the cap of {cap} tokens",
-        "They count with the length they had, which is too short, and a cap flattens long answers "
-        "of verbose models first.",
-    )
+    flattens = "a cap flattens long answers of verbose models first"
+    meaning = f"They count with the length they had, which is too short, and {flattens}."
+    return True, f"{listing(over)} of answers reached the cap of {cap} tokens", meaning
 
 
 def _accuracy(group: Group, models: Sequence[str], _: float) -> Checked:
@@ -181,13 +174,12 @@ def _accuracy(group: Group, models: Sequence[str], _: float) -> Checked:
             over.append(unknown if gap != gap else f"{row['a']} {of_a} against {row['b']} {of_b}")
     if not over:
         return False, "no contrast has accuracies more than 10 points apart", ""
-    return (
-        True,
-        f"of right answers, more than 10 points apart: {listing(over)}",
+    meaning = (
         "A model that fails the items may be long or short for other reasons than difficulty; a "
         "weaker model is another explanation of a lower r, and similar lengths do not mean similar "
-        "answers.",
+        "answers."
     )
+    return True, f"of right answers, more than 10 points apart: {listing(over)}", meaning
 
 
 def _budget(group: Group, models: Sequence[str], tolerance: float) -> Checked:
@@ -224,11 +216,9 @@ def _direct(group: Group, models: Sequence[str], _: float) -> Checked:
     if not rates or not _apart(compared, DIRECT_TOLERANCE):
         return False, "equally rare in all arms", ""
     shown = [f"{model} {percent(rate)}" for model, rate in rates.items()]
-    return (
-        True,
-        f"{listing(shown)} of answers to human items have no reasoning token",
-        "They have no logarithm and are left out of log measures; the raw r counts them as 0.",
-    )
+    finding = f"{listing(shown)} of answers to human items have no reasoning token"
+    meaning = "They have no logarithm and are left out of log measures; the raw r counts them as 0."
+    return True, finding, meaning
 
 
 def _counting(group: Group, models: Sequence[str], _: float) -> Checked:
@@ -251,10 +241,8 @@ def _counting(group: Group, models: Sequence[str], _: float) -> Checked:
     if whole:
         response = "the whole response, because there is no reasoning span"
         findings.append(f"the cost of {listing(whole)} is {response}")
-        meaning += (
-            "An answer's length need not mean what thinking does. 'handan compare --cost_rule' "
-            "counts all arms by one rule."
-        )
+        meaning += "An answer's length need not mean what thinking does. "
+        meaning += "'handan compare --cost_rule' counts all arms by one rule."
     clear = "all on the token ids inside the reasoning span"
     return bool(findings), "; ".join(findings) or clear, meaning
 
@@ -273,10 +261,9 @@ def _size(group: Group, models: Sequence[str], _: float) -> Checked:
     known = [size["multiplied"] for size in sizes if size.get("multiplied") is not None]
     if not known or max(known) >= SMALL_MODEL_PARAMETERS:
         return None
-    meaning = (
-        "They are model organisms: what the methods do to them need not hold for large models."
-    )
-    return True, f"the trained models have at most {max(known):,} parameters", meaning
+    meaning = "what the methods do to them need not hold for large models"
+    finding = f"the trained models have at most {max(known):,} parameters"
+    return True, finding, f"They are model organisms: {meaning}."
 
 
 CHECKS: dict[str, tuple[str, Callable[[Group, Sequence[str], float], Checked]]] = {

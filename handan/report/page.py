@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +88,6 @@ def _environment(shown: Callable[[object], str], **filters: Callable) -> jinja2.
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # How templates write numbers and names.
     environment.filters |= {
         "r": formatting.correlation,
         "percent": formatting.percent,
@@ -127,11 +128,11 @@ def measured(group: Group) -> list[str]:
             parts.append(text)
         if parts:
             said.append(f"{against}: {listing(parts)}.")
-    conditions: Mapping[str, Any] = group.conditions
-    samples, cap = conditions.get("samples"), conditions.get("max_new_tokens")
-    if isinstance(samples, int) and isinstance(conditions.get("temperature"), (int, float)):
+    asked = ("samples", "max_new_tokens", "temperature")
+    samples, cap, warmth = (group.conditions.get(key) for key in asked)
+    if isinstance(samples, int) and isinstance(warmth, (int, float)):
         cold = " and one at T = 0" if any(arm.greedy for arm in group.arms) else ""
-        text = f"{samples} responses to each item at T = {conditions['temperature']:g}{cold}"
+        text = f"{samples} responses to each item at T = {warmth:g}{cold}"
         said.append(f"{text}, of at most {number(cap, 0)} tokens." if cap else f"{text}.")
     return said
 
@@ -146,13 +147,9 @@ def render(comparison: Comparison, command: str) -> str:
         formatting.plain(arm): {"character": look.character, "colour": css(look.light)}
         for arm, look in every_look.items()
     }
-    # Human tasks first.
-    tasks = [
-        task
-        for source in ("human", "analytic")
-        for group in comparison.groups
-        for task in group.tasks(source)
-    ]
+    sources = product(("human", "analytic"), comparison.groups)
+    tasks = [task for source, group in sources for task in group.tasks(source)]
+    dumped = partial(htmlsafe_json_dumps, separators=(",", ":"))
     # No text of others, wherever it is printed, may move, hide or reorder anything.
     environment = _environment(formatting.plain)
     return environment.get_template("page.html.j2").render(
@@ -163,17 +160,13 @@ def render(comparison: Comparison, command: str) -> str:
         plots=inline_plots(comparison.main, every_look),
         charts=drawn,
         axes=charts_data["axes"],
-        charts_data=htmlsafe_json_dumps(
-            {**charts_data, "marks": marks}, separators=(",", ":"), allow_nan=False
-        ),
+        charts_data=dumped({**charts_data, "marks": marks}, allow_nan=False),
         scripts=[Markup(script) for script in scripts],
         policy=policy(scripts),
         filters={"arm": [arm.name for arm in comparison.arms], "task": list(dict.fromkeys(tasks))},
         traces=traces,
         sample=SAMPLE,
-        responses=htmlsafe_json_dumps(
-            browser_data(traces, comparison, every_look), ensure_ascii=False, separators=(",", ":")
-        ),
+        responses=dumped(browser_data(traces, comparison, every_look), ensure_ascii=False),
     )
 
 

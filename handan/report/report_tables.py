@@ -297,15 +297,13 @@ def format_sentences(group: Group) -> list[str]:
         about = f"{name(task)}, format '{called}'" if called else name(task)
         oracle = group.task_figure(task, "oracle_human")
         if oracle is None:
-            said.append(
-                f"{about}: every flawless trace has the same length ({lengths[0]:g} tokens), so "
-                f"the format carries no difficulty and r with people is {rs}."
-            )
+            same = f"every flawless trace has the same length ({lengths[0]:g} tokens)"
+            none = "so the format carries no difficulty and r with people is"
+            said.append(f"{about}: {same}, {none} {rs}.")
         else:
-            said.append(
-                f"{about}: flawless traces have {lengths.min():g} to {lengths.max():g} tokens and "
-                f"r = {correlation(oracle)} with people; the arms have {rs}."
-            )
+            span = f"flawless traces have {lengths.min():g} to {lengths.max():g} tokens"
+            r = f"r = {correlation(oracle)} with people"
+            said.append(f"{about}: {span} and {r}; the arms have {rs}.")
     return said
 
 
@@ -315,10 +313,9 @@ def trace_sentences(comparison: Comparison) -> list[str]:
     for arm in (arm for arm in comparison.arms if arm.training.get("traces")):
         traces = comparison.traces.get(arm.name)
         if traces is None:
-            said.append(
-                f"Traces of {arm.name}: the run that made them was not found, so what they cost "
-                "and what was dropped from them is unknown; name its directory, too."
-            )
+            unknown = "what they cost and what was dropped from them is unknown"
+            found = "the run that made them was not found"
+            said.append(f"Traces of {arm.name}: {found}, so {unknown}; name its directory, too.")
             continue
         counts = traces.get("counts") or {}
         dropped = [f"{count(of)} {why}" for why, of in (counts.get("dropped") or {}).items()]
@@ -338,14 +335,10 @@ def facts(comparison: Comparison, arm: Arm) -> list[tuple[str, list[tuple[str, s
     stages = []
     if arm.training:
         settings = arm.training_config
-        more = {
-            "seed": settings.get("seed"),
-            "data seed": settings.get("data_seed"),
-            "learning rate": settings.get("learning_rate"),
-            "prompts": settings.get("prompts"),
-            "weights it began with, hash": settings.get("model_fingerprint"),
-            "traces, SHA-256": arm.training.get("traces"),
-        }
+        keys = ("seed", "data_seed", "learning_rate", "prompts")
+        more = {key.replace("_", " "): settings.get(key) for key in keys}
+        more["weights it began with, hash"] = settings.get("model_fingerprint")
+        more["traces, SHA-256"] = arm.training.get("traces")
         stages.append(("Training", _stage(arm.training) | more))
     if (traces := comparison.traces.get(arm.name)) is not None:
         stages.append(("Traces it was trained on", _stage(traces)))

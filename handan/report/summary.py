@@ -10,8 +10,7 @@ from handan.report.formatting import bounds, correlation, count, estimate, listi
 
 
 def summary(group: Group) -> list[str]:
-    """Say what training did to arms with a known base: alignment with and without sampling, and
-    accuracy; then reversals, and what the trace format brings by itself."""
+    """Say what training did to arms with a known base, what is reversed, what the format brings."""
     temperature = group.conditions.get("temperature")
     label = f"T = {temperature:g}" if isinstance(temperature, (int, float)) else "T unknown"
     bases = sorted({arm.base for arm in group.arms if arm.base})
@@ -27,21 +26,18 @@ def summary(group: Group) -> list[str]:
                 outcomes.setdefault(_compared(Verdict.of(row)), []).append(arm.noun)
         if outcomes:
             parts = [f"{words} for {listing(arms)}" for words, arms in outcomes.items()]
-            said.append(
-                f"{condition}, alignment with people, compared with {base}, is {'; '.join(parts)}."
-            )
+            what = f"{condition}, alignment with people, compared with {base},"
+            said.append(f"{what} is {'; '.join(parts)}.")
     if said:
         rights = [(arm.name, group.over_tasks(arm.name, "accuracy")) for arm in group.arms]
         accuracies = listing([f"{arm} {percent(share)}" for arm, share in rights])
         said.append(f"Right answers on the human tasks: {accuracies}.")
     reversed_arms = [
-        f"{arm.noun}, r = {estimate(r, interval)}"
+        f"{arm.noun}, r = {estimate(*found)}"
         for arm in group.arms
-        for r, interval in [group.mean_r(arm.name)]
-        if interval is not None and interval[1] < 0
+        if (interval := (found := group.mean_r(arm.name))[1]) is not None and interval[1] < 0
     ]
-    if reversed_arms:
-        shown = "; ".join(reversed_arms)
+    if shown := "; ".join(reversed_arms):
         said.append(f"Reversed, with fewer tokens where people take longer: {shown}.")
     formats = [correlation(r) for r in oracles(group).values() if r >= FORMAT_EXPLAINS]
     if formats:
@@ -80,8 +76,7 @@ class _Probe(NamedTuple):
 def along_training(arms: Sequence[Arm]) -> list[tuple[str, str]]:
     """Names of arms whose mean r was probed at two steps or more, and one to three sentences each.
 
-    Two probes are said to differ only where their 95 % intervals do not overlap. As both are of
-    the same items, that asks for more than a test of the difference would.
+    Probes differ where their 95 % intervals are apart, which on the same items is a strict test.
     """
     found = []
     for arm in arms:

@@ -1,7 +1,6 @@
-"""Responses in the files of runs, which can hold a hundred thousand of twenty thousand characters.
+"""Responses in the files of runs: one pass notes where each begins, only what is shown is decoded.
 
-So one pass over a file notes where each response begins, by the names at the head of its line, and
-only the few that are shown are decoded.
+A file can hold a hundred thousand of twenty thousand characters.
 """
 
 import re
@@ -66,11 +65,7 @@ class Response(NamedTuple):
 
 
 def places(arm: Arm) -> Iterator[Place]:
-    """All responses of an arm: of its final evaluation, and along its training.
-
-    Along training they are those to the small and to the full suite, or of a sweep over its
-    checkpoints if it was not measured while it was trained.
-    """
+    """Responses of an arm's final evaluation and along its training, or of a sweep afterwards."""
     yield from _places(arm.run_dir / "generations.jsonl", None)
     along = [arm.run_dir / name for name in ("probe.jsonl", "full.jsonl")]
     for path in along:
@@ -136,15 +131,9 @@ def read_response(file: BinaryIO, place: Place) -> Response:
         count if type(count := row.get(key)) is int else None
         for key in ("reasoning_tokens", "answer_tokens")
     )
-    return Response(
-        place,
-        bounded(row.get("status", "status unknown")),
-        correct if isinstance(correct := row.get("correct"), bool) else None,
-        reasoning_tokens,
-        answer_tokens,
-        bounded(thinking),
-        bounded(answer),
-    )
+    correct = row["correct"] if isinstance(row.get("correct"), bool) else None
+    status, thinking, answer = map(bounded, (row.get("status", "status unknown"), thinking, answer))
+    return Response(place, status, correct, reasoning_tokens, answer_tokens, thinking, answer)
 
 
 def parts_of(text: str, form: ReasoningFormat, reasoning_tokens: Any) -> tuple[str, str]:
@@ -197,9 +186,8 @@ class Traces(NamedTuple):
     def rule(self) -> str:
         """Say which responses these are, and how many of how many."""
         stored = sum(len(item.responses) for item in self.shown)
-        if stored == self.num_responses:
-            share = f"all {stored:,} of them, on {self.num_items:,} items. "
-        else:
+        share = f"all {stored:,} of them, on {self.num_items:,} items. "
+        if stored != self.num_responses:
             share = (
                 f"{stored:,} of {self.num_responses:,}, on {len(self.shown):,} of "
                 f"{self.num_items:,} items, as there is no room for more; the items are spread "
@@ -245,10 +233,7 @@ def read_traces(comparison: Comparison) -> Traces:
 
 
 def spread_order(num_items: int) -> list[int]:
-    """Places 0 to n - 1 in an order whose every beginning is spread evenly over them.
-
-    The last, the median, the first, and then what is in the middle of the widest gaps.
-    """
+    """Places 0 to n - 1: last, median, first, and then what is in the middle of the widest gaps."""
     last, median = num_items - 1, (num_items - 1) // 2
     order = dict.fromkeys(place for place in (last, median, 0) if 0 <= place < num_items)
     gaps = [(0, median), (median, last)]
@@ -321,13 +306,10 @@ def _questions(comparison: Comparison, keys: set[Key]) -> dict[Key, tuple[str | 
 def browser_data(
     traces: Traces, comparison: Comparison, looks: Mapping[str, Look]
 ) -> dict[str, Any]:
-    """The data that ``traces.js`` reads.
+    """The data that ``traces.js`` reads; to save room, lists refer to each other by position.
 
-    Arms, tasks, items and texts are lists and refer to each other by position, and a text that
-    occurs twice is stored once: with thousands of responses names would take more room than what
-    they name. A response is a list: positions of its item and arm, step (null for the final
-    evaluation), number, positions of status and grade among the texts, reasoning and answer tokens
-    (null if unknown), positions of thinking and answer among the texts.
+    A response has its item and arm, step (null for the final evaluation), number, status and grade
+    among the texts, reasoning and answer tokens (null if unknown), thinking and answer as texts.
     """
     arms = {arm.name: position for position, arm in enumerate(comparison.arms)}
     names = list(dict.fromkeys(shown.task for shown in traces.shown))

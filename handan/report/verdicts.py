@@ -1,7 +1,6 @@
 """The claims of the paper (2601.05019), judged on a group of arms; no claim exceeds its interval.
 
-A student cannot lose what its teacher had no more of than their base, and lengths that did not grow
-say nothing about how they grow: a claim whose ``Requirement`` is not met is not testable.
+A claim whose ``Requirement`` is not met is not testable: nobody loses what a teacher never had.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -79,12 +78,7 @@ class Known(NamedTuple):
 
 
 def check(required: Requirement, known: Known) -> dict[str, Any]:
-    """Check a requirement.
-
-    Returns:
-        'measure', 'a', 'b', 'at_least', 'value', 'met' (null where the value is not known) and
-        'said', a clause with all numbers.
-    """
+    """Check a requirement: 'met' is None where 'value' is not known, 'said' is a clause."""
 
     def less(one: float | None, other: float | None) -> float | None:
         return None if one is None or other is None else one - other
@@ -254,11 +248,7 @@ def missing(group: Group) -> list[tuple[str, str]]:
 
 
 def _tested(group: Group, claim: Claim) -> Claim:
-    """The claim, or one that is not testable, with the requirement that is not met as first note.
-
-    What is compared is said and shown as before; it neither confirms nor refutes the claim. Where
-    there is no verdict there is nothing to take back.
-    """
+    """The claim; not testable, with the requirement as first note, where that is not met."""
     if claim.label.startswith(NO_VERDICT):
         return claim
     a, b = claim.arms[0], claim.arms[-1]
@@ -308,17 +298,12 @@ def _teacher(group: Group, arm: Arm) -> Claim | None:
     num_items = sum(sizes := [figures["tasks"][task]["n"] for task in figures["mean_tasks"]])
     notes = []
     if (ceiling := group.ceiling()) is not None:
-        notes.append(
-            f"The ceiling is {correlation(ceiling)}: a model that knew people's true average times "
-            "would reach about that with these measured ones."
-        )
+        knew = "a model that knew people's true average times would reach about that"
+        notes.append(f"The ceiling is {correlation(ceiling)}: {knew} with these measured ones.")
     if group.mean_r(arm.greedy)[0] is not None:
         notes.append(f"At T = 0 its r is {estimate(*group.mean_r(arm.greedy))}.")
     least = detectable_from_zero(sizes, USUAL_POWER)
-    power = (
-        f"Power: with these {num_items} items, an r of {correlation(least)} is told from 0 in "
-        f"{percent(USUAL_POWER)} of studies."
-    )
+    told = f"an r of {correlation(least)} is told from 0 in {percent(USUAL_POWER)} of studies"
     effect = estimate(r, interval)
     return Claim(
         about="teacher",
@@ -332,7 +317,7 @@ def _teacher(group: Group, arm: Arm) -> Claim | None:
         arms=(arm.name,),
         effect=f"r = {effect}",
         num_items=num_items,
-        power=None if np.isnan(least) else power,
+        power=None if np.isnan(least) else f"Power: with these {num_items} items, {told}.",
         confounds=applying(group, [arm.name], [*OF_LENGTHS, "format"]),
     )
 
@@ -436,16 +421,12 @@ def _levels(group: Group, a: Arm, b: Arm) -> Iterator[str]:
     """Say where an arm is reversed, or the one compared with has no alignment to speak of."""
     for arm in (a, b):
         r, interval = group.mean_r(arm.name)
+        noun, shown = capital(arm.noun), f"r = {estimate(r, interval)}"
         if interval is not None and interval[1] < 0:
-            yield (
-                f"{capital(arm.noun)} is reversed, r = {estimate(r, interval)}: it spends fewer "
-                "tokens where people take longer."
-            )
+            yield f"{noun} is reversed, {shown}: it spends fewer tokens where people take longer."
         elif interval is not None and arm is b and interval[0] <= 0:
-            yield (
-                f"{capital(arm.noun)} itself is not shown to follow human time, "
-                f"r = {estimate(r, interval)}, so there may be nothing to keep or to lose."
-            )
+            lost = "so there may be nothing to keep or to lose"
+            yield f"{noun} itself is not shown to follow human time, {shown}, {lost}."
 
 
 def _without_sampling(row: Mapping[str, Any], cold: Mapping[str, Any] | None) -> Iterator[str]:
@@ -471,11 +452,7 @@ def _without_sampling(row: Mapping[str, Any], cold: Mapping[str, Any] | None) ->
 
 
 def _power(tasks: Sequence[Mapping[str, Any]], verdict: Verdict) -> str | None:
-    """Power of a contrast by normal theory, for the paper's teachers and arms as alike as these.
-
-    Where a difference was found, nothing is said of equivalence, and where equivalence was, of
-    differences. ``tasks`` are the contrasts task by task.
-    """
+    """Power of a contrast by normal theory, for the paper's teachers and arms as alike as these."""
     known = [of_task for of_task in tasks if of_task["r_ab"] is not None]
     if not known:
         return None
@@ -516,10 +493,8 @@ def _multiplier(group: Group, arm: Arm) -> Claim | None:
         note += f"; sampling alone makes {number(float(np.exp(fit['noise_sd'])), 2)}"
     notes = [f"{note}. A constant multiple alone would leave r as it was."]
     if fit["law"] is not None:
-        notes.append(
-            "Of a constant multiple, a constant number of tokens more, and no relation, the "
-            f"interval of b leaves: {fit['law']}."
-        )
+        laws = "Of a constant multiple, a constant number of tokens more, and no relation"
+        notes.append(f"{laws}, the interval of b leaves: {fit['law']}.")
     if other is not None:
         otherwise = judged(slope_of(other)["b_ci"], other["geometric_mean_ratio_ci"])[0]
         label += f"; {other_place}: {otherwise}" if otherwise != label else ""
@@ -529,10 +504,8 @@ def _multiplier(group: Group, arm: Arm) -> Claim | None:
         text = "it flattens b, and one response an item does not tell by how much"
         confounds.append(Confound("Sampling noise", True, text, key="noise"))
     wide, most = slope["b_ci"][1] - slope["b_ci"][0], 2 * SLOPE_BOUND
-    power = (
-        f"Precision: the interval of b is {correlation(wide)} wide; only one narrower than "
-        f"{correlation(most, 1)} could show a constant multiple."
-    )
+    power = f"Precision: the interval of b is {correlation(wide)} wide; only one narrower than "
+    power += f"{correlation(most, 1)} could show a constant multiple."
     num_items = fit["n"]
     return Claim(
         about="multiplier",

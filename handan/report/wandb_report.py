@@ -65,10 +65,20 @@ class Address(NamedTuple):
 def publish(comparison: Comparison, address: Address, offline: Path | None) -> str:
     """Save the report, or only its spec if ``offline`` is a file, and say in a sentence which."""
     text = validated(comparison, address)
-    if offline is None:
-        return f"saved {printable(_save(comparison, address))}"
-    write_text(offline, text)
-    return f"wrote {printable(str(offline))}, which wandb-workspaces reads back unchanged"
+    if offline is not None:
+        write_text(offline, text)
+        return f"wrote {printable(str(offline))}, which wandb-workspaces reads back unchanged"
+    cure = "or give --offline OUT.json to write the report's spec without W&B"
+    unknown = f"no key of W&B is known, or WANDB_MODE is offline; run wandb login, {cure}"
+    try:
+        if not wandb.login(prompt=False):
+            raise UserError(unknown)
+        return f"saved {printable(report_of(comparison, address, placed=True).save().url)}"
+    except (wandb.errors.Error, WandbApiFailedError, ValueError) as error:
+        reason = printable(" ".join(str(error).split())).rstrip(".")
+        failed = f"{address.entity}/{address.project}: W&B did not take the report ({reason})"
+        see = f"see wandb login and whether the runs are there, {cure}"
+        raise UserError(f"{failed}; {see}") from None
 
 
 @dataclass(frozen=True)
@@ -83,11 +93,7 @@ class TrackedArm:
     mark: str
 
     def run_set(self, placed: bool) -> wr.Runset:
-        """The run set of this arm alone.
-
-        With ``placed`` it names entity and project, which W&B looks up as soon as the report is
-        built; without them a run set means the project of its report.
-        """
+        """The run set of this arm; with ``placed`` it names its project, which W&B looks up."""
         section, key, value = self.asked
         asked = expr.Filters(op="=", key=expr.Key(section=section, name=key), value=value)
         model = internal.Runset(
@@ -109,20 +115,14 @@ def label(name: object) -> str:
 
 
 def tracked_arms(comparison: Comparison, address: Address) -> list[TrackedArm]:
-    """The arms with a run in W&B, in the order of the comparison.
-
-    An arm is found by the id that run.json has of its run, or else by the run's name. A trained
-    arm without either is looked for by its name in the configs of runs.
-    """
+    """The trained arms; W&B finds them by the run's id, else its name, else 'arm' in its config."""
     found, every_look = [], looks(comparison.arms)
     for place, arm in enumerate(arm for arm in comparison.arms if arm.training):
         recorded = arm.training.get("wandb")
         run: dict[str, Any] = recorded if isinstance(recorded, dict) else {}
         run_id = str(run["id"]) if run.get("id") else None
-        asked = ("config", "arm", arm.name)
-        if run_id:
-            asked = ("run", "name", run_id)
-        elif run.get("name"):
+        asked = ("run", "name", run_id) if run_id else ("config", "arm", arm.name)
+        if run.get("name") and not run_id:
             asked = ("run", "displayName", str(run["name"]))
         own = Address(run.get("entity") or address.entity, run.get("project") or address.project)
         look, mark = every_look[arm.name], MARKS[place % len(MARKS)]
@@ -138,10 +138,7 @@ def logged(runs: Iterable[TrackedArm]) -> set[str]:
 def line_plot(
     runs: Sequence[TrackedArm], metric: str, title: str, x: str = STEP, title_y: str | None = None
 ) -> wr.LinePlot:
-    """A metric of every arm, and the bounds of its interval if they were logged.
-
-    W&B fills no area between two metrics: bounds are thin dotted lines in the arm's colour.
-    """
+    """A metric of every arm, and the bounds of its interval, thin and dotted, if logged."""
     ends, names = {"_ci_low": "lower bound", "_ci_high": "upper bound"}, logged(runs)
     bounds = {metric + end: said for end, said in ends.items() if metric + end in names}
     known = [(run, f"{run.run_id}:", label(run.arm.name)) for run in runs if run.run_id]
@@ -227,12 +224,12 @@ def _task_panels(group: Group, runs: Sequence[TrackedArm]) -> list[Panel]:
     """r of every probed task by training step, with the ceiling where the task is known."""
     start, end = BY_KEY["r_loglog"].task_curve.split("{task}")
     names = sorted(key for key in logged(runs) if key.startswith(start) and key.endswith(end))
-    tasks = [metric.removeprefix(start).removesuffix(end) for metric in names]
-    axes = [f"r; ceiling {correlation(group.task_figure(task, 'ceiling'))}" for task in tasks]
-    return [
-        line_plot(runs, metric, name(task), title_y=axis)
-        for metric, task, axis in zip(names, tasks, axes, strict=True)
-    ]
+    panels: list[Panel] = []
+    for metric in names:
+        task = metric.removeprefix(start).removesuffix(end)
+        ceiling = f"r; ceiling {correlation(group.task_figure(task, 'ceiling'))}"
+        panels.append(line_plot(runs, metric, name(task), title_y=ceiling))
+    return panels
 
 
 def _before_and_after_panels(runs: Sequence[TrackedArm]) -> list[Panel]:
@@ -312,10 +309,7 @@ def _verdicts(group: Group) -> Iterator[Any]:
 
 
 def report_of(comparison: Comparison, address: Address, placed: bool) -> wr.Report:
-    """The report as an object of wandb-workspaces.
-
-    With ``placed`` run sets name entity and project; building the spec then asks W&B for them.
-    """
+    """The report as an object of wandb-workspaces; see ``TrackedArm.run_set`` for ``placed``."""
     runs, checks = tracked_arms(comparison, address), confounds(comparison)
     said = [f"{check.title}: {check.text}" for check in checks]
     num_applying = sum(check.applies for check in checks)
@@ -357,11 +351,7 @@ def report_of(comparison: Comparison, address: Address, placed: bool) -> wr.Repo
 
 
 def validated(comparison: Comparison, address: Address) -> str:
-    """The spec as JSON, made without network; wandb-workspaces reads it back as it was.
-
-    Run sets get their place at the end: wandb-workspaces would look it up in W&B. The spec thus
-    has names of projects, and W&B's internal numbers for them only once the report is saved.
-    """
+    """The spec as JSON, made without network, with names of projects in place of W&B's numbers."""
     model = report_of(comparison, address, placed=False)._to_model()
     runs = tracked_arms(comparison, address)
     places = {run.run_set(placed=False)._id: run.project() for run in runs}
@@ -383,18 +373,3 @@ def read_back(text: str) -> internal.ReportViewspec:
             if isinstance(child, internal.Text):
                 child.inline_comments = child.inline_comments or None
     return model
-
-
-def _save(comparison: Comparison, address: Address) -> str:
-    cure = "or give --offline OUT.json to write the report's spec without W&B"
-    unknown = f"no key of W&B is known, or WANDB_MODE is offline; run wandb login, {cure}"
-    try:
-        if not wandb.login(prompt=False):
-            raise UserError(unknown)
-        return report_of(comparison, address, placed=True).save().url
-    except (wandb.errors.Error, WandbApiFailedError, ValueError) as error:
-        reason = printable(" ".join(str(error).split())).rstrip(".")
-        raise UserError(
-            f"{address.entity}/{address.project}: W&B did not take the report ({reason}); see "
-            f"wandb login and whether the runs are there, {cure}"
-        ) from None
