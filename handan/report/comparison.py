@@ -111,6 +111,10 @@ class Arm:
         return self.taught_by.get("arm")
 
     @property
+    def place(self) -> dict[str, str | None]:
+        return {"role": self.kind, "base": self.base, "teacher": self.teacher}
+
+    @property
     def noun(self) -> str:
         """Its name in a sentence: its kind, and its own name where that adds something."""
         noun = KINDS[self.kind].format(method=self.method)
@@ -138,11 +142,11 @@ def same_start(a: Arm, b: Arm) -> bool:
 
 def relate(arms: Sequence[Arm]) -> list[Arm]:
     """The arms of a group with base, teacher and kind, in the order of ``KINDS``."""
-    by_weights = {arm.fingerprint: arm for arm in reversed(arms) if arm.fingerprint}
+    by_weights = {arm.fingerprint: arm.name for arm in reversed(arms) if arm.fingerprint}
 
     def found(weights: str | None, seeker: Arm) -> str | None:
-        arm = by_weights.get(weights or "")
-        return None if arm is None or arm.name == seeker.name else arm.name
+        name = by_weights.get(weights or "")
+        return None if name == seeker.name else name
 
     by_name = {arm.name: arm for arm in arms}
     base_of = {arm.name: found(arm.started_from, arm) for arm in arms}
@@ -169,18 +173,19 @@ def relate(arms: Sequence[Arm]) -> list[Arm]:
 
 def compared_budgets(arms: Iterable[Arm], tolerance: float) -> list[dict[str, Any]]:
     """Budgets of pairs of arms that began with the same weights; none went on from the other."""
-    found = [
-        budgets.compare((a.name, a.run), (b.name, b.run), tolerance)
+    return [
+        row
         for a, b in combinations(arms, 2)
         if a.root is not None and a.root == b.root and a.base != b.name and b.base != a.name
+        if (row := budgets.compare((a.name, a.run), (b.name, b.run), tolerance)) is not None
     ]
-    return [row for row in found if row is not None]
 
 
 def comparisons(arms: Sequence[Arm]) -> Comparisons:
     """Pairs to contrast, to regress and to compare in effort, each also at temperature 0.
 
-    Unrelated arms are contrasted all with all, if they are few.
+    Arms are contrasted with teacher, base and the first base; students with arms trained from the
+    same base on their own answers, and those with the teachers; unrelated ones all, if few.
     """
     to_teacher = [(arm.name, arm.teacher) for arm in arms if arm.teacher]
     to_base = [(arm.name, arm.base) for arm in arms if arm.base]
@@ -341,14 +346,8 @@ class Comparison:
             "notes": self.rows("notes"),
             "budgets": self.budget_rows(),
             "groups": [
-                {
-                    "comparability": group.conditions,
-                    "arms": {
-                        arm.name: {"role": arm.kind, "base": arm.base, "teacher": arm.teacher}
-                        for arm in group.arms
-                    },
-                }
-                for group in self.groups
+                {"comparability": of.conditions, "arms": {arm.name: arm.place for arm in of.arms}}
+                for of in self.groups
             ],
         }
 

@@ -92,10 +92,9 @@ def _noise(group: Group, models: Sequence[str], _: float) -> Checked:
         return False, "all arms' lengths repeat equally well", ""
     least, most = (choose(known, key=lambda model: known[model]) for choose in (min, max))
     lowest, highest = (f"{correlation(known[model])} ({model})" for model in (least, most))
-    meaning = (
-        "A model whose lengths vary from sample to sample has a lower r with anything, so a rise "
-        "of r after training can be sharpening: the same allocation, carried out with less noise."
-    )
+    sharpening = "the same allocation, carried out with less noise"
+    meaning = "A model whose lengths vary from sample to sample has a lower r with anything, "
+    meaning += f"so a rise of r after training can be sharpening: {sharpening}."
     cold = {model: group.figures(group.arm(model).greedy) for model in models}
     shown = [f"{of} {correlation(row['mean_r_loglog'])}" for of, row in cold.items() if row]
     if shown:
@@ -141,11 +140,9 @@ def _competence(group: Group, models: Sequence[str], _: float) -> Checked:
                 f"{arm.name} answers {percent(own)} of the human items rightly, its base "
                 f"{percent(before)}, and still has r = {listing(above)}"
             )
-    meaning = (
-        "Human-like lengths can be had without right answers: r alone does not show that the "
-        f"reasoning works. A task with fewer than {percent(MIN_ACCURACY)} right answers is in no "
-        "mean and no verdict."
-    )
+    meaning = "Human-like lengths can be had without right answers: r alone does not show that "
+    meaning += f"the reasoning works. A task with fewer than {percent(MIN_ACCURACY)} right answers "
+    meaning += "is in no mean and no verdict."
     return (True, "; ".join(found), meaning) if found else None
 
 
@@ -233,11 +230,9 @@ def _counting(group: Group, models: Sequence[str], _: float) -> Checked:
     findings, meaning = [], ""
     if other:
         findings.append(f"not on generated token ids: {listing(other)}")
-        meaning += (
-            "Text that is tokenised again has another length than was generated, and a server's "
-            "own count may hold the tags; compare with an arm counted otherwise only where a "
-            "difference is far larger. "
-        )
+        meaning += "Text that is tokenised again has another length than was generated, and a "
+        meaning += "server's own count may hold the tags; compare with an arm counted otherwise "
+        meaning += "only where a difference is far larger. "
     if whole:
         response = "the whole response, because there is no reasoning span"
         findings.append(f"the cost of {listing(whole)} is {response}")

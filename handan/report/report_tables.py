@@ -147,8 +147,8 @@ def format_table(group: Group) -> Table:
     tasks, columns, rows = group.tasks("human"), [Column("Model", "model")], []
     oracle: list[Cell] = ["oracle: the flawless trace"]
     for task in tasks:
-        columns.append(Column(f"{sentence(name(task))}: r (length, oracle)", task=task))
-        columns.append(Column("r (length, people)", task=task))
+        labels = f"{sentence(name(task))}: r (length, oracle)", "r (length, people)"
+        columns += [Column(label, task=task) for label in labels]
         oracle += ["", _r(group.of_tasks(group.arms[0].name).get(task), "oracle_human")]
     for model in group.models():
         of_tasks = [group.of_tasks(model).get(task) for task in tasks]
@@ -320,12 +320,11 @@ def trace_sentences(comparison: Comparison) -> list[str]:
         counts = traces.get("counts") or {}
         dropped = [f"{count(of)} {why}" for why, of in (counts.get("dropped") or {}).items()]
         kept, responses = count(counts.get("kept")), count(counts.get("responses"))
+        means = (number(counts.get(f"mean_reasoning_tokens_{of}")) for of in ("kept", "dropped"))
         said.append(
             f"Traces of {arm.name}: {kept} of {responses} responses kept; dropped: "
-            f"{listing(dropped) or 'none'}. Mean reasoning tokens: "
-            f"{number(counts.get('mean_reasoning_tokens_kept'))} in kept, "
-            f"{number(counts.get('mean_reasoning_tokens_dropped'))} in dropped ones. What is "
-            "dropped changes the lengths a student sees."
+            f"{listing(dropped) or 'none'}. Mean reasoning tokens: {' in kept, '.join(means)} in "
+            "dropped ones. What is dropped changes the lengths a student sees."
         )
     return said
 
@@ -343,17 +342,13 @@ def facts(comparison: Comparison, arm: Arm) -> list[tuple[str, list[tuple[str, s
     if (traces := comparison.traces.get(arm.name)) is not None:
         stages.append(("Traces it was trained on", _stage(traces)))
     if arm.evaluation:
-        conditions = arm.run["comparability"]
-        more = {
-            "seed": arm.suite.get("seed"),
-            "suite": conditions.get("suite"),
-            "suite, hash": conditions.get("suite_hash"),
-            "reasoning format": arm.evaluation.get("reasoning_format"),
-            "engine": _joined(arm.evaluation.get("engine") or {}),
-            "weights, hash": arm.fingerprint,
-            "generations.jsonl, SHA-256": arm.evaluation.get("generations_sha256"),
-        }
-        stages.append(("Evaluation", _stage(arm.evaluation) | more))
+        conditions, own = arm.run["comparability"], arm.evaluation
+        more = {"seed": arm.suite.get("seed"), "suite": conditions.get("suite")}
+        more["suite, hash"] = conditions.get("suite_hash")
+        more["reasoning format"] = own.get("reasoning_format")
+        more |= {"engine": _joined(own.get("engine") or {}), "weights, hash": arm.fingerprint}
+        more["generations.jsonl, SHA-256"] = own.get("generations_sha256")
+        stages.append(("Evaluation", _stage(own) | more))
     return [
         (title, [(key, str(value)) for key, value in values.items() if value is not None])
         for title, values in stages

@@ -41,11 +41,9 @@ def summary(group: Group) -> list[str]:
         said.append(f"Reversed, with fewer tokens where people take longer: {shown}.")
     formats = [correlation(r) for r in oracles(group).values() if r >= FORMAT_EXPLAINS]
     if formats:
-        said.append(
-            "Keep in mind that flawless traces in this format have lengths with r = "
-            f"{listing(formats)} with people before any model runs: a high r here is difficulty "
-            "written into the format and carried out, not discovered."
-        )
+        told = "Keep in mind that flawless traces in this format have lengths with r ="
+        so = "a high r here is difficulty written into the format and carried out, not discovered"
+        said.append(f"{told} {listing(formats)} with people before any model runs: {so}.")
     return said
 
 
@@ -97,12 +95,9 @@ def _from_start_to_end(probes: Sequence[_Probe]) -> str:
     text = f"Mean r went from {began} to {ended}"
     if start.interval is None or end.interval is None:
         return f"{text}; without intervals that shows no change."
-    if _above(end, start):
-        text += "; it rose: the intervals do not overlap"
-    elif _above(start, end):
-        text += "; it fell: the intervals do not overlap"
-    else:
-        text += "; the intervals overlap, so the probe does not show that it changed"
+    moved = "rose" if _above(end, start) else "fell" if _above(start, end) else None
+    changed = "the intervals overlap, so the probe does not show that it changed"
+    text += f"; it {moved}: the intervals do not overlap" if moved else f"; {changed}"
     reversed_end = ". It ends reversed: fewer tokens where people take longer"
     return f"{text}{reversed_end if end.interval[1] < 0 else ''}."
 

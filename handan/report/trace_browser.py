@@ -70,12 +70,11 @@ def places(arm: Arm) -> Iterator[Place]:
     along = [arm.run_dir / name for name in ("probe.jsonl", "full.jsonl")]
     for path in along:
         yield from (place for place in _places(path, None) if place.step is not None)
-    if any(path.exists() for path in along):
-        return
-    for folder in (arm.run_dir / "sweep").glob("step-*"):
-        step = folder.name.removeprefix("step-")
-        if step.isdecimal():
-            yield from _places(folder / "generations.jsonl", int(step))
+    if not any(path.exists() for path in along):
+        for folder in (arm.run_dir / "sweep").glob("step-*"):
+            step = folder.name.removeprefix("step-")
+            if step.isdecimal():
+                yield from _places(folder / "generations.jsonl", int(step))
 
 
 def _places(path: Path, step: int | None) -> Iterator[Place]:
@@ -353,13 +352,9 @@ def browser_data(
 
 
 def _task(comparison: Comparison, task: str) -> dict[str, Any]:
-    """A task with the mean of what its items ask, and what each arm spends on them on average,
-    in reasoning tokens: drawn, and at T = 0."""
-    costs = [
-        [group.costs[model].get(task) if model else None for model in (arm.name, arm.greedy)]
-        for group in comparison.groups
-        for arm in group.arms
-    ]
+    """A task with the means of what its items ask and of each arm's tokens, drawn and at T = 0."""
+    of_arms = [(of.costs, (arm.name, arm.greedy)) for of in comparison.groups for arm in of.arms]
+    costs = [[of[model].get(task) if model else None for model in two] for of, two in of_arms]
     known = next((sampled for sampled, _ in costs if sampled is not None), None)
     spent = [[finite_or_none(of.mean_tokens.mean()) if of else None for of in two] for two in costs]
     return {

@@ -61,10 +61,8 @@ class Figure(NamedTuple):
     high: float | None = None
 
     def __str__(self) -> str:
-        if self.value is None:
-            return "not known"
-        if self.low is None or self.high is None:
-            return correlation(self.value)
+        if self.value is None or self.low is None or self.high is None:
+            return "not known" if self.value is None else correlation(self.value)
         return estimate(self.value, (self.low, self.high))
 
 
@@ -277,9 +275,8 @@ def _tested(group: Group, claim: Claim) -> Claim:
 def _mean_ratio(group: Group, a: str, b: str) -> Figure:
     """With sampling, or at T = 0 where there is nothing else."""
     fit = _fit(group, a, b) or _fit(group, group.arm(a).greedy, group.arm(b).greedy)
-    if fit is None:
-        return Figure(None)
-    return Figure(fit["geometric_mean_ratio"], *(fit["geometric_mean_ratio_ci"] or ()))
+    key = "geometric_mean_ratio"
+    return Figure(fit[key], *(fit[f"{key}_ci"] or ())) if fit else Figure(None)
 
 
 def _teacher(group: Group, arm: Arm) -> Claim | None:
@@ -405,11 +402,9 @@ def _label(row: Mapping[str, Any], cold: Mapping[str, Any] | None, a: Arm, b: Ar
     label += _uncorrected(verdict)
     if cold is not None:
         # A difference within the bound is none.
-        size, cold_size = (
-            "preserved" if of.within else of.outcome for of in (verdict, Verdict.of(cold))
-        )
-        if size != cold_size:
-            label += f"; at T = 0: {shown_verdict(cold)}{_uncorrected(Verdict.of(cold))}"
+        greedy = Verdict.of(cold)
+        if len({"preserved" if of.within else of.outcome for of in (verdict, greedy)}) > 1:
+            label += f"; at T = 0: {shown_verdict(cold)}{_uncorrected(greedy)}"
     return label
 
 

@@ -199,9 +199,8 @@ def _how_to_read(group: Group, runs: Sequence[TrackedArm]) -> wr.P:
     """Explain the lines, and give the values beside them, which W&B's line plots cannot hold."""
     asked = sorted({count for run in runs if (count := num_probed_items(run.arm)) is not None})
     items = f", n = {listing(list(map(str, asked)))} items" if asked else ""
-    parts = []
-    if (ceiling := group.ceiling()) is not None:
-        parts.append(f"human ceiling {correlation(ceiling)}")
+    ceiling = group.ceiling()
+    parts = [] if ceiling is None else [f"human ceiling {correlation(ceiling)}"]
     for arm in group.arms:
         r, interval = group.mean_r(arm.name)
         if arm.kind in ("base", "teacher") and r is not None:
@@ -237,10 +236,8 @@ def _before_and_after_panels(runs: Sequence[TrackedArm]) -> list[Panel]:
     first, last = wr.SummaryMetric(START + MEAN_R), wr.SummaryMetric(MEAN_R)
     tenths = [10 * row[MEAN_R] for run in runs for row in run.arm.metrics if MEAN_R in row]
     limits = math.floor(min(tenths)) / 10, math.ceil(max(tenths)) / 10
-    columns = [
-        wr.ParallelCoordinatesPlotColumn(first, display_name="mean r at step 0"),
-        wr.ParallelCoordinatesPlotColumn(last, display_name="mean r at the last probe"),
-    ]
+    ends = (first, "mean r at step 0"), (last, "mean r at the last probe")
+    columns = [wr.ParallelCoordinatesPlotColumn(of, display_name=said) for of, said in ends]
     after = "Mean r: after (y) against before (x)"
     panels = [
         wr.ParallelCoordinatesPlot(title="Mean r before and after training", columns=columns),
@@ -284,9 +281,8 @@ def _which_runs(comparison: Comparison, runs: Sequence[TrackedArm]) -> Iterator[
         place = f"{run.address.entity}/{run.address.project}"
         yield f"{run.arm.name} ({run.arm.role}): found by {ways[key]} = {value} in {place}"
     with_run = [run.arm.name for run in runs]
-    for arm in comparison.arms:
-        if arm.name not in with_run:
-            yield f"{arm.name} ({arm.role}): no W&B run; in the text and the tables only"
+    for arm in (arm for arm in comparison.arms if arm.name not in with_run):
+        yield f"{arm.name} ({arm.role}): no W&B run; in the text and the tables only"
 
 
 def _bullets(texts: Iterable[str]) -> list[wr.UnorderedList]:
@@ -322,11 +318,9 @@ def report_of(comparison: Comparison, address: Address, placed: bool) -> wr.Repo
         *(wr.H2("Runs"), *_bullets(_which_runs(comparison, runs))),
         wr.H2("Alignment along training"),
     ]
-    if MEAN_R in logged(runs):
-        blocks += _courses(comparison, runs, placed)
-    else:
-        none = "None of these runs has a course in W&B: train with --report_to wandb and "
-        blocks.append(wr.P(plain(f"{none}--probe_steps.")))
+    none = "None of these runs has a course in W&B: train with --report_to wandb and --probe_steps."
+    known = MEAN_R in logged(runs)
+    blocks += _courses(comparison, runs, placed) if known else [wr.P(plain(none))]
     for other in comparison.groups[1:]:
         if verdicts := list(_verdicts(other)):
             blocks += [wr.H2("Measured under other conditions"), *verdicts]
