@@ -239,8 +239,7 @@ def hours(sizes: Architecture, work: Work, gpus: int, gpu: Gpu, kind: str) -> fl
     """Expected hours of decoding for a whole suite."""
     requests = min(work.batch_size, work.requests)
     context = work.prompt_tokens + work.tokens / work.requests / 2
-    seconds = step_seconds(sizes, requests, context, gpus, gpu, kind)
-    return work.tokens / requests * seconds / 3600
+    return work.tokens / requests * step_seconds(sizes, requests, context, gpus, gpu, kind) / 3600
 
 
 def training_bytes(

@@ -142,8 +142,7 @@ def pair_rows(zoo: Zoo, greedy: bool) -> list[dict[str, str]]:
     """
     rows = []
     for entry in (entry for entry in zoo.models if entry.role == "student"):
-        baselines = dict.fromkeys(name for name in (entry.control, entry.base) if name)
-        for base in baselines or [""]:
+        for base in dict.fromkeys(name for name in (entry.control, entry.base) if name) or [""]:
             rows.append({"student": entry.name, "base": base, "teacher": entry.teacher or ""})
     if greedy:
         rows += [

@@ -52,8 +52,7 @@ def judge(study: Experiment, numbers: Mapping[str, Any]) -> dict[str, Any]:
     add_corrected(explored, "p", "p_bh", correlation.benjamini_hochberg)
     for row in rows:
         row["outcome"] = None
-    claims = {name: _judged(claim, found) for name, claim in study.claims.items()}
-    return found | {"claims": claims}
+    return found | {"claims": {name: _judged(claim, found) for name, claim in study.claims.items()}}
 
 
 def _withhold(study: Experiment, found: Row) -> None:

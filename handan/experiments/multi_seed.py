@@ -82,8 +82,7 @@ def mean_r(
             values.append(np.nan)
             draws.append(np.full(bootstrap.num_draws, np.nan))
         else:
-            r = np.array([side.r for side in sides[-1]])
-            values.append(float(fisher_mean(r, weights[-1])))
+            values.append(float(fisher_mean(np.array([side.r for side in sides[-1]]), weights[-1])))
             of_draws = np.stack([side.draws for side in sides[-1]])
             draws.append(fisher_mean(of_draws, weights[-1], axis=0))
     whole = [of_seed for of_seed, value in zip(sides, values, strict=True) if not np.isnan(value)]
@@ -180,8 +179,7 @@ def difference(a: Repeated, b: Repeated, bound: float, unit: str = "r") -> dict[
     defined = np.isfinite(of_seeds.values)
     r_a, r_b = (float(r[defined].mean()) if defined.any() else np.nan for r in (values_a, values_b))
     report = _report(of_seeds, found, reasons)
-    left_out = int(np.isnan(bounded.of_items).sum())
-    report["draws_left_out"] = max(report["draws_left_out"], left_out)
+    report["draws_left_out"] = max(report["draws_left_out"], int(np.isnan(bounded.of_items).sum()))
     sizes = of_seeds.sizes
     p = _p(found, lambda draws: p_value(draws, sizes), tails=2)
     p_equivalence = _p(bounded, lambda draws: equivalence_p(draws, sizes, bound), tails=1)

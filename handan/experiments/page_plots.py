@@ -131,8 +131,7 @@ def traces(study: Experiment, found: Found) -> Drawn:
     rows: list[Row] = []
     said = []
     for arm, of in study.arms.items():
-        imitated = (found["traces"].get(of.traces or "") or {}).get("r_oracle_same_width", {})
-        x = imitated.get("value")
+        x = (found["traces"].get(of.traces or "") or {}).get("r_oracle_same_width", {}).get("value")
         if x is None or arm not in found["arms"]:
             continue
         shown = {}
@@ -151,10 +150,9 @@ def traces(study: Experiment, found: Found) -> Drawn:
     y = side("r", "of the student, human items", {"domain": [-0.5, 1.3]}, **SHORT, tickCount=8)
     name = {"x": field(x, "name"), "y": field(y, "height")}
     interval = {"x": x, "y": field(y, "low"), "y2": "high", **colour}
-    leader = {"x": x, "y": y, "x2": "name", "y2": "height"}
     layers = [
         mark("rule", interval, "low", strokeWidth=0.8, opacity=0.5, clip=True),
-        mark("rule", leader, color=MUTED, strokeWidth=0.4),
+        mark("rule", {"x": x, "y": y, "x2": "name", "y2": "height"}, color=MUTED, strokeWidth=0.4),
         *written(name, "left", dx=1, fontSize=6, baseline="middle"),
         mark("point", {"x": x, "y": y, **channels}, "r", size=24, filled=True, opacity=1),
     ]

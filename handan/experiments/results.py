@@ -237,10 +237,9 @@ def _aligned(study: Experiment, results: Results) -> list[dict[str, Any]]:
             names = {name: decoded_name(arm, split_name(name)[1]) for name in table.names("model")}
             tables.append(table.with_models(names))
         starts = [(a, b) for a in cells if (b := study.start_of(a)) in cells]
-        teachers = [(a, b) for a in cells if (b := study.teacher_of(a)) in cells]
         fits, efforts = (
             [(decoded_name(a, of), decoded_name(str(b), of)) for of in DECODINGS for a, b in pairs]
-            for pairs in (starts, teachers)
+            for pairs in (starts, [(a, b) for a in cells if (b := study.teacher_of(a)) in cells])
         )
         comparisons = Comparisons([], fits, efforts, {})
         out.append(align(joined(tables), bootstrap=FEW_DRAWS, seed=0, comparisons=comparisons))

@@ -61,10 +61,9 @@ def identities(stages: Sequence[Stage]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for stage in stages:
         yamls = [Path(word) for word in stage.command() if word.endswith(".yaml")]
-        texts = [path.read_text(encoding="utf-8") for path in yamls]
         found[stage.name] = {
             "command": shlex.join(stage.command()),
-            "settings": files.content_hash(texts),
+            "settings": files.content_hash([path.read_text(encoding="utf-8") for path in yamls]),
             "needs": files.content_hash([found[name] for name in stage.needs]),
         }
     return found
@@ -308,8 +307,7 @@ def _start(stage: Stage, logs: Path, started: float, forks: bool) -> Running:
         process = Popen(
             stage.argv(), env=env, stdout=PIPE, stderr=STDOUT, text=True, start_new_session=True
         )
-    words = (process, stage, logs, started)
-    listener = threading.Thread(target=_follow, args=words, daemon=True)
+    listener = threading.Thread(target=_follow, args=(process, stage, logs, started), daemon=True)
     listener.start()
     return stage, process, listener, time.monotonic()
 

@@ -111,8 +111,7 @@ def looks(arms: Sequence[Arm]) -> dict[str, Look]:
             out[arm.name] = own[arm.kind]
     rest = [arm.name for arm in arms if arm.name not in out]
     last = len(KINDS) - 1
-    spare = [look for look in (*LOOKS[last:], *LOOKS[:last]) if look not in out.values()]
-    pool = spare or LOOKS
+    pool = [look for look in (*LOOKS[last:], *LOOKS[:last]) if look not in out.values()] or LOOKS
     return out | {name: pool[place % len(pool)] for place, name in enumerate(rest)}
 
 
@@ -164,8 +163,7 @@ def log_side(field: str, title: str | None, axis: Axis, **more: Any) -> Spec:
 
 def of_arms(of: Looks, legend: Spec | None = None) -> dict[str, Spec]:
     """Colour, shape and dashes of arms by channel; '' stands for what belongs to no arm."""
-    first = Look(INK, "", "circle", "", SOLID)
-    names, every = ["", *map(plain, of)], [first, *of.values()]
+    names, every = ["", *map(plain, of)], [Look(INK, "", "circle", "", SOLID), *of.values()]
     channels = {}
     for channel, part in (("color", "light"), ("shape", "shape"), ("strokeDash", "dash")):
         scale = {"domain": names, "range": [getattr(look, part) for look in every]}

@@ -228,8 +228,7 @@ def _residual_layers(items: Sequence[Row], x: Spec, of: Looks) -> list[Spec]:
     most = max(np.log(1.5), 1.1 * max(logs, default=0.0))
     steps = int(most / np.log(2))
     powers = [2.0**step for step in range(-steps, steps + 1, 1 + steps // 3)]
-    ticks = powers if steps else [1 / 1.5, 1, 1.5]
-    axis = styles.Axis(np.exp(-most), np.exp(most), ticks)
+    axis = styles.Axis(np.exp(-most), np.exp(most), powers if steps else [1 / 1.5, 1, 1.5])
     factor = "'\N{MULTIPLICATION SIGN}' + format(datum.value, '.2~r')"
     y = styles.log_side("residual", "residual (factor)", axis, labelExpr=factor)
     spread = {"y": field(y, "sd_low"), "y2": "sd_high"}
@@ -385,8 +384,7 @@ def distributions(group: Group, of: Looks, task: str) -> Plot | None:
         if len(thinking):
             median = f"median {number(float(np.median(thinking)), 0)}"
             heights = np.append(np.histogram(thinking, edges)[0], 0)
-            tops = place["row"] - 0.62 * heights / heights.max()
-            outline = zip(edges, tops, strict=True)
+            outline = zip(edges, place["row"] - 0.62 * heights / heights.max(), strict=True)
             rows += [{**place, "tokens": edge, "top": top} for edge, top in outline]
             quantiles = np.percentile(thinking, (5, 25, 50, 75, 95))
             box = dict(zip(("low", "first", "median", "third", "high"), quantiles, strict=True))
@@ -511,8 +509,7 @@ def _similarity(models: Sequence[str], rows: Sequence[Mapping[str, Any]], greedy
     names = [short(split_name(model)[0], MAX_LETTERS) for model in models]
     axis: Spec = {"labelExpr": named(names), "domain": False, "ticks": False}
     cell = {"type": "ordinal", "title": None}
-    across = {**axis, "labelAngle": 0 if roomy else -90}
-    place = {"x": {**cell, "field": "right", "axis": across}}
+    place = {"x": {**cell, "field": "right", "axis": {**axis, "labelAngle": 0 if roomy else -90}}}
     place["y"] = {**cell, "field": "down", "axis": axis}
     # Orange above 0, purple below, white at 0: safe for the colour-blind.
     scale = {"scheme": "purpleorange", "domain": [-1, 1]}
@@ -530,9 +527,8 @@ def _similarity(models: Sequence[str], rows: Sequence[Mapping[str, Any]], greedy
     n = f"n = {_span(row['n'] for row in rows)} items"
     title = f"Similarity of difficulty fingerprints {'at T = 0' if greedy else 'with sampling'}"
     caption = (
-        "Pearson's r over items of two models' log tokens, z-scored within tasks, with its "
-        "95 % interval from a bootstrap over items. Orange above 0, purple below 0. "
-        f"{'; '.join(said)}."
+        "Pearson's r over items of two models' log tokens, z-scored within tasks, with its 95 % "
+        f"interval from a bootstrap over items. Orange above 0, purple below 0. {'; '.join(said)}."
     )
     spec = plot(cells, [title, n], {"layer": layers, "width": width, "height": height})
     return Plot("similarity", ("t0" if greedy else "sampling",), title, caption, spec)
@@ -603,16 +599,14 @@ def _slopes(group: Group, of: Looks, task: str | None, values: Values, lowest: f
         layers.append(mark("rule", height, color=INK, strokeDash=styles.DOTTED))
         layers.append(mark("text", {"x": {"datum": 0.5}, **height, "text": text}, dy=-6))
     align = {"expr": "datum.at < 0 ? 'right' : 'left'"}
-    labels = {"x": field(x, "at"), "y": field(y, "height")}
-    layers += written(labels, align, fontSize=8, **OWNED)
+    layers += written({"x": field(x, "at"), "y": field(y, "height")}, align, fontSize=8, **OWNED)
     said = [f"{plain(model)} {correlation(r)} {bounds(ci)}" for model, (r, ci) in values.items()]
     caption = (
         "Each line begins at an arm's base and ends at the arm; bars are 95 % intervals "
         f"over items, {n}; a dashed line with a band is a teacher. r of log tokens with log time: "
         f"{'; '.join(said) or 'unknown'}.{_ceiling_said(ceiling)}"
     )
-    drawn = styles.panels(layers, CONDITIONS, 2, (155, 175))
-    spec = plot(rows, f"{short(what, 50)}, {n}", drawn)
+    spec = plot(rows, f"{short(what, 50)}, {n}", styles.panels(layers, CONDITIONS, 2, (155, 175)))
     title = f"{what}: r before and after training"
     return Plot("slopes", (task,) if task else (), title, caption, spec, task)
 
