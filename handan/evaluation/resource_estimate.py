@@ -1,15 +1,11 @@
 """Estimate what models need: parameters, memory, hours, within a factor of about two.
 
 A paged engine (vLLM, a server) must hold the weights and the cache of one request at the cap, and
-of a whole batch at the expected length; transformers that of a whole batch at the cap. Both count
-on 90 % of a GPU's memory, vLLM's default.
-
-Decoding is bound by memory bandwidth: one step reads the weights (of a mixture of experts those
-that the batch touches) and the cache of every running request, and makes a token of each: seconds =
-(weights + requests x mean context x cache) / (GPUs x bandwidth x efficiency). Efficiency is .5 for
-a paged engine: a 1.5 B model at batch 256 decodes about 33,000 tokens/s on an H200. transformers
-batches take three times as long, between the 2 and 4 times found elsewhere. Reading prompts, which
-are short here, is not counted. Expected lengths are those of a task, or else the cap.
+of a whole batch at the expected length; transformers that of a whole batch at the cap; on 90 % of a
+GPU's memory. One decoding step reads the weights (of experts those that the batch touches) and all
+caches, and makes a token of each request: (weights + requests x mean context x cache) / (GPUs x
+bandwidth x efficiency) seconds. Efficiency is .5 for a paged engine: a 1.5 B model at batch 256
+decodes about 33,000 tokens/s on an H200; a third for transformers, slower by 2 to 4 elsewhere.
 """
 
 import json
@@ -25,24 +21,16 @@ from tabulate import tabulate
 from handan import hardware
 from handan.errors import UserError
 from handan.evaluation.suite import Suite, SuiteItem, suite_items
-from handan.evaluation.zoo import Entry, Zoo
+from handan.evaluation.zoo import Entry, Recommended, Zoo
 from handan.generation.engines import load_engine
 
-FILE = Path(__file__).with_name("architectures.yaml")
 BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}
-CACHE_BYTES = 2  # keys and values are cached in 16 bits
-USABLE = 0.9
 EFFICIENCY = {"paged": 0.5, "transformers": 0.5 / 3}
-CHARACTERS_PER_TOKEN = 4
-TEMPLATE_TOKENS = 20
-GPUS_OF_A_NODE = 8
 POWERS_OF_TWO = (1, 2, 4, 8, 16)
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Sizes of a decoder."""
-
     parameters: float
     active_parameters: float  # those that one token goes through
     bytes_per_parameter: float  # as stored
@@ -51,25 +39,24 @@ class Architecture:
 
     @property
     def weight_bytes(self) -> float:
-        """Those of all parameters."""
         return self.parameters * self.bytes_per_parameter
 
     @property
     def cache_bytes_per_token(self) -> int:
-        """Bytes cached for a token: 2 (key, value) x layers x key-value heads x head size x 2."""
+        """Bytes a token: 2 (key, value) x layers x key-value heads x head size x 2 (16 bits)."""
         heads = self.config["num_attention_heads"]
         head_size = self.config.get("head_dim") or self.config["hidden_size"] // heads
         grouped = self.config.get("num_key_value_heads") or heads
         values = self.cache_values or 2 * grouped * head_size
-        return self.config["num_hidden_layers"] * values * CACHE_BYTES
+        return self.config["num_hidden_layers"] * values * 2
 
 
 @cache
 def published() -> dict[str, Architecture]:
     """Architectures of ``architectures.yaml`` by hub id of each model."""
-    content = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    text = Path(__file__).with_name("architectures.yaml").read_text(encoding="utf-8")
     found: dict[str, Architecture] = {}
-    for entry in content.values():
+    for entry in yaml.safe_load(text).values():
         every = entry["parameters"]
         active, width = entry.get("active_parameters", every), float(entry["bytes_per_parameter"])
         shape = entry["config"], entry.get("cache_values")
@@ -99,8 +86,7 @@ def find(model: str) -> Architecture | None:
 class Size(NamedTuple):
     """Parameters that a token is multiplied with, the N of every count of FLOPs, and the trained.
 
-    Input embeddings, only looked up, count if tied to the output layer; of a mixture of experts,
-    the share that one token passes through.
+    Looked-up embeddings count if tied to the output; of experts, the share that a token passes.
     """
 
     multiplied: int
@@ -143,8 +129,6 @@ def size_of_named(name: str, revision: str | None = None) -> int | None:
 
 @dataclass(frozen=True)
 class Gpu:
-    """An accelerator."""
-
     memory: float  # bytes
     bandwidth: float  # bytes/s
 
@@ -183,9 +167,10 @@ ONE_REQUEST = Work(1, 100, 16_384, 16_384, 1)
 def work_of(suite: Suite, items: Sequence[SuiteItem]) -> Work:
     """Requests and tokens of a suite, which are the same for every model."""
     draws, cap = len(suite.decodings()), suite.max_new_tokens
-    prompts = [len(entry.item.question) / CHARACTERS_PER_TOKEN for entry in items]
+    # A token has about 4 characters, and a template 20 tokens.
+    prompts = [len(entry.item.question) / 4 for entry in items]
     lengths = [min(cap, entry.task.expected_tokens or cap) for entry in items]
-    prompt = TEMPLATE_TOKENS + sum(prompts) / len(prompts)
+    prompt = 20 + sum(prompts) / len(prompts)
     return Work(draws * len(items), prompt, draws * sum(lengths), cap, suite.batch_size)
 
 
@@ -199,10 +184,7 @@ class Layout(NamedTuple):
 
 
 def layout(sizes: Architecture, work: Work, gpu: Gpu, kind: str) -> Layout:
-    """Find the fewest GPUs for a model, a power of two that divides its attention heads.
-
-    ``kind`` is ``paged`` or ``transformers``, which runs on one GPU a process.
-    """
+    """Find the fewest GPUs, a power of two that divides the heads; transformers runs on one."""
     at_cap = (work.prompt_tokens + work.cap) * sizes.cache_bytes_per_token
     expected = (work.prompt_tokens + work.tokens / work.requests) * sizes.cache_bytes_per_token
     batch = min(work.batch_size, work.requests)
@@ -210,7 +192,7 @@ def layout(sizes: Architecture, work: Work, gpu: Gpu, kind: str) -> Layout:
     for gpus in (1,) if kind == "transformers" else POWERS_OF_TWO:
         # The latent cache of all heads is one, so each GPU holds it whole.
         shared = 1 if sizes.cache_values else gpus
-        free = USABLE * gpu.memory - sizes.weight_bytes / gpus
+        free = 0.9 * gpu.memory - sizes.weight_bytes / gpus
         if sizes.config["num_attention_heads"] % gpus == 0 and cached / shared <= free:
             at_once = min(batch, int(free * shared / at_cap))
             return Layout(gpus, sizes.weight_bytes / gpus, cached / shared, at_once)
@@ -247,10 +229,8 @@ def training_bytes(
 ) -> float:
     """Bytes on one GPU for mixed-precision AdamW with activation checkpointing.
 
-    16 bytes a trained parameter: weights and gradients in 16 bits, master weights and two moments
-    in 32 (Rajbhandari et al. 2020), 2 bytes of a frozen one; for every token of a micro-batch the
-    inputs of all layers in 16 bits, and its logits with their gradient in 32. ``trained`` is the
-    share of the parameters that is trained, and ``sharded`` whether they are divided over the GPUs.
+    16 bytes a parameter of the share ``trained`` (Rajbhandari et al. 2020), 2 of a frozen one; for
+    each token of a micro-batch inputs of all layers in 16 bits, and logits with their gradient in 32.
     """
     states = sizes.parameters * (16 * trained + 2 * (1 - trained))
     inputs = 2 * sizes.config["num_hidden_layers"] * sizes.config["hidden_size"]
@@ -262,13 +242,9 @@ class Planned(NamedTuple):
 
     entry: Entry
     engine: str
+    kind: str  # how the engine holds its cache
     sizes: Architecture | None
     place: Layout | None
-
-    @property
-    def kind(self) -> str:
-        """How the engine holds its cache."""
-        return "transformers" if self.engine == "transformers" else "paged"
 
 
 def planned(
@@ -279,8 +255,9 @@ def planned(
     for entry in entries:
         path = entry.engine or engine or zoo.engine
         used, sizes = load_engine(Path(path) if path else None).engine, find(entry.model)
-        one = Planned(entry, used, sizes, None)
-        out.append(one._replace(place=layout(sizes, work, gpu, one.kind) if sizes else None))
+        kind = "transformers" if used == "transformers" else "paged"
+        place = layout(sizes, work, gpu, kind) if sizes else None
+        out.append(Planned(entry, used, kind, sizes, place))
     return out
 
 
@@ -296,7 +273,7 @@ def missing(plan: Planned, work: Work, gpus: Sequence[hardware.LocalGpu]) -> lis
             found.append("gated: accept its licence on the hub, then hf auth login or set HF_TOKEN")
     if plan.engine == "vllm" and hardware.installed("vllm") is None:
         found.append("engine vllm is not installed: pip install 'handan[vllm]'")
-    if plan.engine == "vllm" and place is not None and place.gpus > GPUS_OF_A_NODE:
+    if plan.engine == "vllm" and place is not None and place.gpus > 8:
         found.append("needs more than one node: serve it, and use eval/engines/openai.yaml for it")
     if entry.context is not None and entry.context < work.prompt_tokens + work.cap:
         found.append(f"made for {entry.context:,} tokens, fewer than the suite's cap: censored")
@@ -340,22 +317,16 @@ def plan_text(
         gpu_hours += place.gpus * expected
         if not entry.is_local and not hardware.is_cached(entry.model, entry.revision):
             download += sizes.weight_bytes
-    headers = [
-        *("model", "role", "revision", "format", "engine", "GPUs = TP"),
-        *("weights GB", "cache GB", "at once", "hours", "at cap"),
-    ]
+    columns = "model, role, revision, format, engine, GPUs = TP, weights GB, cache GB, at once"
+    headers = [*columns.split(", "), "hours", "at cap"]
     table = tabulate(rows, headers=headers, tablefmt="plain", disable_numparse=True)
     greedy = ", one of them greedy" if suite.greedy else ""
     total = f"Together {gpu_hours:.1f} GPU-hours of decoding"
     if download:
         free = hardware.free_bytes(hardware.hub_cache()) / 1e9
         total += f"; {download / 1e9:,.0f} GB to download, {free:,.0f} GB are free in the hub cache"
-    own = ", ".join(
-        entry.name
-        for entry in entries
-        if (rec := entry.recommended) is not None
-        and (rec.temperature, rec.top_p) != (suite.temperature, suite.top_p)
-    )
+    of_suite = Recommended(suite.temperature, suite.top_p)
+    own = ", ".join(e.name for e in entries if e.recommended not in (None, of_suite))
     shared = f"temperature {suite.temperature:g}, top_p {suite.top_p:g}"
     decoding = f"as recommended, which is not the suite's ({shared}) for {own}"
     if zoo.decoding == "suite":

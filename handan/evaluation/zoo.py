@@ -14,9 +14,7 @@ from handan.generation.loading import COMMIT
 
 ROLES = ("teacher", "student", "instruct", "initial")
 DECODINGS = ("suite", "recommended")
-# Names become directories beside the zoo's own files.
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-RESERVED_NAMES = ("logs", "report")
+RESERVED_NAMES = ("logs", "report")  # directories beside those of the entries
 
 
 @dataclass(frozen=True)
@@ -29,8 +27,6 @@ class Recommended:
 
 @dataclass(frozen=True)
 class Entry:
-    """One model of a zoo."""
-
     name: str  # in all tables, and of its run directory
     model: str  # owner/name on the hub, or a directory
     # teacher; student, distilled from one; instruct, the tuned model a student is often compared
@@ -68,8 +64,6 @@ class Entry:
 
 @dataclass(frozen=True)
 class Zoo:
-    """Models that are measured alike."""
-
     name: str
     decoding: str  # 'suite', the suite's for all, or 'recommended', each its own if there is one
     engine: str | None  # its YAML; transformers without
@@ -92,7 +86,6 @@ class Zoo:
 
 
 def load_zoo(path: Path) -> Zoo:
-    """Read and check a zoo."""
     zoo = load_yaml(path, Zoo)
     for problem in _problems(zoo):
         raise UserError(f"{path}: {problem}")
@@ -117,7 +110,8 @@ def _problems(zoo: Zoo) -> Iterator[str]:
 
 
 def _problems_of(entry: Entry, names: list[str]) -> Iterator[str]:
-    if not NAME.fullmatch(entry.name) or entry.name in RESERVED_NAMES:
+    fit = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", entry.name)
+    if not fit or entry.name in RESERVED_NAMES:
         yield "a name must be fit for a directory: letters, digits, . _ -"
     if entry.role not in ROLES:
         yield f"role '{entry.role}'; use {', '.join(ROLES)}"
@@ -136,10 +130,7 @@ def _problems_of(entry: Entry, names: list[str]) -> Iterator[str]:
 
 
 def pair_rows(zoo: Zoo, greedy: bool) -> list[dict[str, str]]:
-    """Pair each student with its teacher and each kind of baseline, as rows of ``pairs.csv``.
-
-    Responses at temperature 0, if there are any (``greedy``), are paired alike.
-    """
+    """Pair each student with its teacher and each baseline, at temperature 0 too if ``greedy``."""
     rows = []
     for entry in (entry for entry in zoo.models if entry.role == "student"):
         for base in dict.fromkeys(name for name in (entry.control, entry.base) if name) or [""]:

@@ -1,7 +1,6 @@
 """Judgement of the tests of a claim, by the rules of ``docs/experiments.md``.
 
-Every p that decides is corrected by Holm within its kind: of alignment above 0, of differences, of
-equivalences.
+Every p that decides is corrected by Holm among alignments, differences or equivalences.
 """
 
 import copy
@@ -19,7 +18,6 @@ from handan.report.formatting import listing, percent
 from handan.report.verdicts import NOT_TESTABLE, Figure, Known, check
 
 AS_EXPECTED, OTHERWISE, UNDECIDED = "as expected", "otherwise", "undecided"
-ALPHA = 0.05
 # Efforts within this factor of each other are alike, as budgets within a tenth are.
 EFFORT_ALIKE = 1.1
 MAX_LEFT_OUT = 0.01  # share of the draws
@@ -31,11 +29,10 @@ Correction = Callable[[correlation.FloatArray], correlation.FloatArray]
 
 
 def judge(study: Experiment, numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy the numbers with every test judged, and each claim with what follows from them.
+    """Copy the numbers with every test and claim judged.
 
-    Intervals and verdicts that nothing can rest on are taken out; tests and differences say why in
-    'withheld'. A row of 'tests' has an 'outcome'; one of 'claims' 'says', 'outcomes' in the order
-    of the tests, a 'conclusion' and 'requires', what ``check`` returns at each temperature.
+    A row of 'tests' gets an 'outcome' and 'withheld', why there is none; one of 'claims' 'outcomes'
+    of its tests, a 'conclusion' and 'requires', what ``check`` returns at each temperature.
     """
     found = copy.deepcopy(dict(numbers))
     _withhold(study, found)
@@ -58,8 +55,8 @@ def judge(study: Experiment, numbers: Mapping[str, Any]) -> dict[str, Any]:
 def _withhold(study: Experiment, found: Row) -> None:
     """Take out intervals and verdicts that nothing can rest on, and say why in 'withheld'.
 
-    A draw of items without a defined correlation is left out; where that is frequent the others are
-    a selection. Where answers often come without reasoning, r says little about who thinks when.
+    Draws without a defined r are left out, and the others are a selection where that is frequent;
+    where answers often come without reasoning, r says little about who thinks when.
     """
     draws = found["settings"]["draws"]
     compared = [
@@ -200,4 +197,4 @@ def conclusion(outcomes: Sequence[str]) -> str:
 
 
 def _shown(p: float | None) -> bool:
-    return p is not None and p < ALPHA
+    return p is not None and p < 0.05

@@ -1,7 +1,4 @@
-"""Declaration of an experiment: models, traces and arms by name; a study has claims too.
-
-Paths in the YAML are relative to the clone, as on the command line.
-"""
+"""Declaration of an experiment or study; its paths are relative to the clone."""
 
 import re
 from collections.abc import Iterator
@@ -89,10 +86,10 @@ class Factor:
 
 @dataclass(frozen=True)
 class ClaimTest:
-    """One test of a claim about models or arms, at each temperature, with the outcome expected.
+    """One test at each temperature, with the outcome expected.
 
-    The ``measure`` is ``r``, mean alignment of a over the human tasks; ``difference``, a's minus
-    b's; ``law`` that the lengths of a follow from those of b; ``effort``, a's mean tokens / b's.
+    ``r`` is mean alignment of a over the human tasks; ``difference``, a's minus b's; ``law``, that
+    lengths of a follow from those of b; ``effort``, a's mean tokens / b's.
     """
 
     measure: str
@@ -193,10 +190,7 @@ class Experiment:
 def load_experiment(
     path: Path, seed: int | None = None, accelerate_config: str | None = None, study: bool = False
 ) -> Experiment:
-    """Read and check an experiment, as the command line changes it.
-
-    A single ``seed`` is that of every arm. A study must declare a page, factors and claims.
-    """
+    """Read and check an experiment or study; a single ``seed`` is that of every arm."""
     if path == DEMO and not path.exists():
         raise UserError(f"{path}: no such file; run this in a clone of the project")
     content = read_yaml(path)

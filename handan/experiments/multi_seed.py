@@ -50,10 +50,7 @@ class Repeated(NamedTuple):
 def mean_r(
     entries_by_seed: BySeed, bootstrap: Bootstrap, task_weights: str = INVERSE_VARIANCE
 ) -> Repeated:
-    """Fisher-z mean of the log-log correlation over tasks, human ones or analytic ones, by seed.
-
-    It is NaN for a seed with a correlation that is in no mean (``why_unusable``) or a task missing.
-    """
+    """Fisher-z mean of r over tasks of one kind, by seed; NaN if one is in no mean or missing."""
     tasks = list(dict.fromkeys(e.task for entries in entries_by_seed.values() for e in entries))
     thinking = {
         seed: {e.task: e.thinking() for e in sorted(entries, key=lambda e: tasks.index(e.task))}
@@ -119,13 +116,9 @@ def _pairs_of_seeds(a: tuple[Seed, ...], b: tuple[Seed, ...]) -> list[tuple[Seed
 
 
 def estimate(repeated: Repeated, correlation: bool) -> dict[str, Any]:
-    """Mean over seeds with its interval, which stays within -1 and 1 for a correlation.
+    """Mean over seeds with 'ci' for other seeds and items, and 'ci_items' for other items alone.
 
-    Returns:
-        'value', the plain mean over seeds; 'ci', for other seeds and items; 'ci_items', for other
-        items and these seeds; 'by_seed', in the order of 'of_seeds', null where undefined, which
-        'reasons' explains; how many 'seeds' there are and 'seeds_defined'; their standard deviation
-        'sd_seeds'; whether 'ci' is 'over_seeds'; 'n', items of all tasks; 'draws_left_out'.
+    'by_seed' is in the order of 'of_seeds', null where undefined, for 'reasons'; 'n' of all tasks.
     """
     both = zip(repeated.sides, repeated.weights, strict=False)
     people = [participant_variance([side.entry for side in of], weights) for of, weights in both]
@@ -136,14 +129,8 @@ def estimate(repeated: Repeated, correlation: bool) -> dict[str, Any]:
 def difference(a: Repeated, b: Repeated, bound: float, unit: str = "r") -> dict[str, Any]:
     """Mean over the seeds of both of the difference a - b, of ``paired_mean_r``, with its verdict.
 
-    Those within plus or minus ``bound``, in the ``unit`` 'r' or 'z' (Fisher's), count as none.
-
-    Returns:
-        As of ``estimate``, but 'difference' instead of 'value', beside 'r_a', 'r_b', 'p' and
-        'verdict', and in the unit of the bound 'ci90' and 'p_equivalence'.
-
-    Raises:
-        ValueError: correlations are of different items.
+    Those within ``bound`` either way, in the ``unit`` 'r' or 'z' (Fisher's), count as none; 'ci90'
+    and 'p_equivalence' are in this unit. ValueError if correlations are of different items.
     """
     pairs = _pairs_of_seeds(a.seeds, b.seeds)
     in_a = [a.seeds.index(seed) for _, seed, _ in pairs]
@@ -215,8 +202,8 @@ class _Mean(NamedTuple):
 def _mean(repeated: Repeated, people: Sequence[float], correlation: bool) -> _Mean:
     """Mean over the seeds with a defined value; NaN if there are none.
 
-    ``people`` is the variance that other people would add to the number of each seed, empty if
-    none (on Fisher's z for a correlation). Seeds share people, so their mean is that of the mean.
+    ``people`` is the variance that other people add to each seed (on Fisher's z for a correlation),
+    empty if none; seeds share people, so it is averaged.
     """
     kept = np.flatnonzero(~np.isnan(repeated.values)).tolist()
     values, draws = repeated.values[kept], repeated.draws[kept]
@@ -230,10 +217,7 @@ def _mean(repeated: Repeated, people: Sequence[float], correlation: bool) -> _Me
 
 
 def _draws(mean: _Mean, tail: float = 0.025) -> FloatArray:
-    """Draws of a mean with the spread over items and seeds, right at this tail; shape (draws,).
-
-    All NaN where seeds differ and their mean has no spread over items to widen.
-    """
+    """Draws of a mean with the spread over items and seeds; NaN if only seeds differ."""
     extra = variance_over_seeds(mean.values, mean.draws, tail)
     if extra == 0:
         return mean.of_items
@@ -253,12 +237,10 @@ def _widened(mean: _Mean, extra: float) -> FloatArray:
 
 
 def variance_over_seeds(values: FloatArray, draws: FloatArray, tail: float = 0.025) -> float:
-    """Estimate what other seeds would add to the variance of a mean over seeds, beyond other items.
+    """Estimate what other seeds add to the variance of a mean over seeds, beyond other items.
 
-    (t / z)² s² / S, less the part of noise of seed and item together, v / S, which the draws of
-    the mean hold already: v is the variance over draws of what a seed deviates from the mean of
-    the seeds. At least 0, as for one seed. ``values`` and ``draws`` have the shapes (seeds,) and
-    (seeds, draws), and ``tail`` lies beyond the quantiles t and z.
+    (t / z)² s² / S, less v / S, noise of seed and item together, which the draws of the mean hold
+    already: v is the variance over draws of a seed's deviation from the mean of seeds. At least 0.
     """
     num_seeds = len(values)
     if num_seeds < 2 or (values == values[0]).all():
@@ -337,27 +319,21 @@ def right(tasks: Costs) -> list[TaskCosts]:
 
 def _with_oracle(tasks: Costs) -> list[TaskCosts]:
     """The human tasks, with the noise-free length in the carry-cost format in people's place."""
-    return [
-        replace(
-            costs,
-            model=f"{costs.model} against the oracle",
-            of_items={**costs.of_items, "log_difficulty": np.log(costs.of_items["oracle"])},
-            participants=None,
-        )
-        for costs in human(tasks)
-    ]
+    out = []
+    for costs in human(tasks):
+        of_items = {**costs.of_items, "log_difficulty": np.log(costs.of_items["oracle"])}
+        model = f"{costs.model} against the oracle"
+        out.append(replace(costs, model=model, of_items=of_items, participants=None))
+    return out
 
 
 def oracle_entries(tasks: Costs) -> list[TaskCosts]:
     """The human tasks, with that length in place of a model's."""
-    return [
-        replace(
-            costs,
-            model="the oracle",
-            of_samples={**costs.of_samples, "tokens": costs.of_items["oracle"][:, None]},
-        )
-        for costs in human(tasks)
-    ]
+    out = []
+    for costs in human(tasks):
+        of_samples = {**costs.of_samples, "tokens": costs.of_items["oracle"][:, None]}
+        out.append(replace(costs, model="the oracle", of_samples=of_samples))
+    return out
 
 
 def arm_numbers(

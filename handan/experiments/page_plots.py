@@ -1,7 +1,7 @@
 """The plots of the results page, as SVG files that are the same bytes from the same numbers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from handan.experiments.declare import GREEDY, SAMPLED, Experiment
 from handan.report import plot_styles as styles
@@ -11,14 +11,7 @@ from handan.report.plots import written
 
 SHIFT = {SAMPLED: -0.16, GREEDY: 0.16}
 Found = Mapping[str, Any]
-
-
-class Drawn(NamedTuple):
-    """An SVG file with what stands under it and what it shows in words."""
-
-    svg: str
-    caption: str
-    description: str
+Drawn = tuple[str, str, str]  # an SVG file, what stands under it, what it shows in words
 
 
 def alignment(study: Experiment, found: Found) -> Drawn:
@@ -75,12 +68,7 @@ def _by_temperature(orient: str | None) -> dict[str, Spec]:
 
 
 def _rows(
-    names: list[str],
-    headings: list[int],
-    behind: list[Spec],
-    title: str,
-    height: float,
-    scale: Spec,
+    names: list[str], headings: list[int], under: list[Spec], title: str, height: float, scale: Spec
 ) -> Spec:
     """A named row for each place, with points, intervals and single seeds on one axis."""
     channels = _by_temperature("top")
@@ -92,7 +80,7 @@ def _rows(
     x = side("value", title, {**scale, "padding": 4}, **SHORT, tickCount=10)
     interval = {"x": field(x, "low"), "x2": "high", "y": y, **colour}
     layers = [
-        *behind,
+        *under,
         mark("rule", interval, "low", strokeWidth=1.4),
         mark("circle", {"x": field(x, "seed"), "y": y, **colour}, "seed", size=6),
         mark("point", {"x": x, "y": y, **channels}, "value", size=26, filled=True, opacity=1),
@@ -102,7 +90,6 @@ def _rows(
 
 
 def tests(study: Experiment, found: Found) -> Drawn:
-    """The confirmatory differences."""
     shown = [test for test in found["tests"] if test["measure"] == "difference"]
     pairs = list(dict.fromkeys((row["a"], row["b"]) for row in shown))
     rows: list[Row] = []
@@ -183,7 +170,7 @@ def _named_apart(rows: Sequence[Row]) -> list[Row]:
 def _drawn(rows: Sequence[Row], drawn: Spec, caption: str, description: str) -> Drawn:
     """The SVG has a line for each element."""
     svg = styles.svg(plot(rows, "", drawn)).replace("><", ">\n<")
-    return Drawn(f"{svg}\n", caption, description)
+    return f"{svg}\n", caption, description
 
 
 PLOTS = {"alignment": alignment, "tests": tests, "traces": traces}

@@ -55,10 +55,9 @@ class Plan(NamedTuple):
 
 
 def plan(experiment: Experiment, output_dir: Path) -> Plan:
-    """List all commands of an experiment, the most urgent first.
+    """List all commands, the most urgent first.
 
-    What does not depend on a training is done once for all seeds. With several seeds, everything
-    else lies in a folder of its seed.
+    What does not depend on a training is done once for all seeds, else in a folder of its seed.
     """
     stages: dict[str, Stage] = {}
     pages = []

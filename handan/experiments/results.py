@@ -1,7 +1,6 @@
 """All numbers of a study's page, from its cells or from an earlier ``study.json``.
 
-A cell is a model, or an arm with one seed, evaluated on one suite. Alignment and its differences
-have intervals over seeds and items; other measures are given as mean and range over seeds.
+A cell is a model, or an arm with one seed, evaluated on one suite.
 """
 
 import re
@@ -48,7 +47,6 @@ NUM_SAMPLES = (1, 8, 32)
 ALSO_STORED = ("r_logmean", "r_loglog_normalized", "r_characters", "geometric_mean_tokens")
 # Declarations that numbers depend on.
 OF_STUDY = ("equivalence_bound", "equivalence_unit", "task_weights")
-ORACLE = "oracle_tokens_carry-cost"
 KEYS = (
     *("cells", "tasks", "ceilings", "arms", "measures", "factors", "samples", "traces", "audit"),
     *("budgets", "oracle", "settings", "tests"),
@@ -72,10 +70,7 @@ class Cell(NamedTuple):
 
 
 class Results:
-    """What the cells of a plan hold: ``runs`` (run.json), ``tables`` and costs (costs.csv).
-
-    A result counts only if it was made by the commands and settings that are declared now.
-    """
+    """Contents of a plan's cells that were made by the commands and settings declared now."""
 
     def __init__(self, made: Plan, logs: Path) -> None:
         self.cells: list[Cell] = []  # in the order of the plan, finished or not
@@ -237,9 +232,10 @@ def _aligned(study: Experiment, results: Results) -> list[dict[str, Any]]:
             names = {name: decoded_name(arm, split_name(name)[1]) for name in table.names("model")}
             tables.append(table.with_models(names))
         starts = [(a, b) for a in cells if (b := study.start_of(a)) in cells]
+        teachers = [(a, b) for a in cells if (b := study.teacher_of(a)) in cells]
         fits, efforts = (
             [(decoded_name(a, of), decoded_name(str(b), of)) for of in DECODINGS for a, b in pairs]
-            for pairs in (starts, [(a, b) for a in cells if (b := study.teacher_of(a)) in cells])
+            for pairs in (starts, teachers)
         )
         comparisons = Comparisons([], fits, efforts, {})
         out.append(align(joined(tables), bootstrap=FEW_DRAWS, seed=0, comparisons=comparisons))
@@ -247,10 +243,7 @@ def _aligned(study: Experiment, results: Results) -> list[dict[str, Any]]:
 
 
 def _measures(study: Experiment, aligned: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
-    """Measures of an arm or model at both temperatures: mean and range over seeds.
-
-    Those of tasks are plain means over human tasks; others are beside start and teacher.
-    """
+    """Mean and range over seeds, at both temperatures; of tasks, plain means over human ones."""
     others = {"start": study.start_of(name), "teacher": study.teacher_of(name)}
     out = {}
     for at, decoding in zip(TEMPERATURES, DECODINGS, strict=True):
@@ -293,10 +286,9 @@ def _known_mean(values: Iterable[float | None]) -> float | None:
 
 
 def _by_samples(study: Experiment, results: Results) -> list[dict[str, Any]]:
-    """Mean r over the human tasks of each arm and seed of a further evaluation, by samples.
+    """Mean r by samples, for each arm and seed of a further evaluation.
 
-    r with k samples is the Fisher-z mean over as many groups of k as there are. Reliability is that
-    of means of k, by Spearman and Brown's formula from that of all samples.
+    Fisher-z mean over as many groups of k as there are; reliability by Spearman and Brown.
     """
     return [
         {"arm": arm, "seed": seed, "evaluation": name, "k": _with_samples(human(tasks))}
@@ -333,10 +325,8 @@ def _with_samples(entries: Sequence[TaskCosts]) -> dict[str, dict[str, float]]:
 def _trace_sets(study: Experiment, results: Results) -> dict[str, dict[str, Any]]:
     """Describe each trace set that an arm learned from: how many, how long, and their allocation.
 
-    Allocation is r of log tokens with the log of the noise-free length in the carry-cost format,
-    over the training prompts of a binary family: over all of them, where any format is longer for
-    wider problems, and among problems of the same width, as the human items are. Fisher-z mean over
-    both families, then mean and range over seeds.
+    Allocation is r of log tokens with the log of the noise-free carry-cost length, over all prompts
+    of a binary family and among problems of the same width: Fisher-z mean over both families.
     """
     files: dict[str, dict[Path, None]] = {}
     for name, arm in study.arms.items():
@@ -413,4 +403,4 @@ def _allocation(path: Path) -> dict[str, float | None]:
 
 @cache
 def _oracle_tokens(task: str, item: str) -> float:
-    return item_from_problem(problem_of_key(task, item)).covariates[ORACLE]
+    return item_from_problem(problem_of_key(task, item)).covariates["oracle_tokens_carry-cost"]

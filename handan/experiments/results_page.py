@@ -1,7 +1,4 @@
-"""``handan study``: run an experiment with claims, and write its results page.
-
-Only the parts of the page between ``<!-- study: NAME -->`` and ``<!-- end -->`` are generated.
-"""
+"""Results page of ``handan study``; only parts ``<!-- study: NAME -->`` are generated."""
 
 import argparse
 import re
@@ -22,28 +19,15 @@ from handan.experiments import page_plots, runner
 from handan.experiments.declare import GREEDY, SAMPLED, TEMPERATURES, Experiment, load_experiment
 from handan.experiments.plan import Plan, plan
 from handan.files import make_directory, write_json, write_text
-from handan.report.formatting import (
-    MINUS,
-    UNKNOWN,
-    bounds,
-    correlation,
-    count,
-    name,
-    number,
-    percent,
-)
+from handan.report import formatting
+from handan.report.formatting import MINUS, UNKNOWN, correlation, count, name, number, percent
 
 MARK = re.compile(r"<!-- study: (?P<name>[\w-]+) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
-R_HEADER = ("r, T = 1", "r, T = 0")
 Found = Mapping[str, Any]
 
 
 def run_study(arguments: argparse.Namespace) -> None:
-    """Run what is missing of a study, then write its page from all that is there.
-
-    By default the page is written beside the runs, which leaves the study's own as it is. After
-    ``--only`` no page is written. Where cells failed, the page names them.
-    """
+    """Run what is missing of a study, then write its page, unless ``--only`` was given."""
     only, page = arguments.only, arguments.page
     for option in ("only", "list", "dry_run", "seed", "accelerate_config"):
         if arguments.numbers is not None and getattr(arguments, option) not in (None, False, []):
@@ -51,8 +35,7 @@ def run_study(arguments: argparse.Namespace) -> None:
     if (page or arguments.page_only) and (only or arguments.dry_run or arguments.list):
         others = "--only, --dry_run and --list do not; give one of them"
         raise UserError(f"--page and --page_only write the page, which {others}")
-    seed, accelerate_config = arguments.seed, arguments.accelerate_config
-    study = load_experiment(arguments.file, seed, accelerate_config, study=True)
+    study = load_experiment(arguments.file, arguments.seed, arguments.accelerate_config, study=True)
     folder = arguments.output_dir or Path(study.output_dir)
     if arguments.numbers is not None:
         return _write_page(study, arguments.numbers, folder, page)
@@ -99,10 +82,7 @@ def _write_page(study: Experiment, source: Plan | Path, folder: Path, page: Path
 
 
 def write(study: Experiment, found: Found, template: Path, output: Path) -> list[str]:
-    """Write the page with the text of a template, its plots and its judged numbers beside it.
-
-    Returns the names of the generated parts that differ from the template's.
-    """
+    """Write the page; returns the names of the generated parts that differ from the template's."""
     if not template.is_file():
         raise UserError(f"{template}: no such page; make one with a part '<!-- study: claims -->'")
     folder = output.parent / output.stem
@@ -127,11 +107,10 @@ def write(study: Experiment, found: Found, template: Path, output: Path) -> list
 
 
 def _plot(study: Experiment, found: Found, plot: str, folder: Path) -> str:
-    """Draw a plot and give the Markdown that shows it."""
-    drawn = page_plots.PLOTS[plot](study, found)
+    svg, caption, description = page_plots.PLOTS[plot](study, found)
     make_directory(folder)
-    write_text(folder / f"{plot}.svg", drawn.svg)
-    return f"![{drawn.description}]({folder.name}/{plot}.svg)\n\n*{drawn.caption}*\n"
+    write_text(folder / f"{plot}.svg", svg)
+    return f"![{description}]({folder.name}/{plot}.svg)\n\n*{caption}*\n"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -146,7 +125,7 @@ def _with_interval(stored: Mapping[str, Any] | None) -> str:
         return UNKNOWN
     missing = stored["seeds"] - stored["seeds_defined"]
     undefined = f" ({missing} of {stored['seeds']} seeds undefined)" if missing else ""
-    return f"{correlation(stored['value'])} {bounds(stored['ci'])}{undefined}"
+    return f"{correlation(stored['value'])} {formatting.bounds(stored['ci'])}{undefined}"
 
 
 def _difference(row: Mapping[str, Any] | None) -> str:
@@ -269,7 +248,7 @@ def _tasks(source: str, study: Experiment, found: Found) -> str:
             row.append(_ranged(_of_arm(found, arm, SAMPLED, f"accuracy_{task}"), correlation))
             row += [_with_interval(_of_arm(found, arm, at, f"r_{task}")) for at in TEMPERATURES]
         rows.append(row)
-    header = [text for task in tasks for text in (f"{name(task)}: accuracy", *R_HEADER)]
+    header = [text for t in tasks for text in (f"{name(t)}: accuracy", "r, T = 1", "r, T = 0")]
     return _table(["arm", *header], rows)
 
 
@@ -329,7 +308,6 @@ def _budgets(study: Experiment, found: Found) -> str:
 
 
 def _audit(study: Experiment, found: Found) -> str:
-    """Count the evaluation items in training sets."""
     rows = []
     for kind in dict.fromkeys(row["of"] for row in found["audit"]):
         of = [row for row in found["audit"] if row["of"] == kind]

@@ -1,7 +1,6 @@
 """Run of the stages of an experiment or a zoo, several at a time, each a command a user could type.
 
-Beside its log each stage has a mark that says how it ended, so that several commands can run stages
-of the same experiment at the same time; what is finished is not run again.
+The mark beside a stage's log says how it ended; what is finished is not run again.
 """
 
 import atexit
@@ -70,10 +69,7 @@ def identities(stages: Sequence[Stage]) -> dict[str, dict[str, str]]:
 
 
 def finished(stages: Sequence[Stage], logs: Path) -> set[str]:
-    """Names of the stages that ended well, with this command, and whose results are still there.
-
-    An evaluation also must have been asked what its suite asks now.
-    """
+    """Names of the stages with this command, and this suite, whose results are still there."""
     wanted, done = identities(stages), set()
     asked = cache(lambda path: asked_by(suite_items(load_suite(Path(path)))))
     for stage in stages:
@@ -95,10 +91,7 @@ def finished(stages: Sequence[Stage], logs: Path) -> set[str]:
 
 
 def states(stages: Sequence[Stage], done: Collection[str], logs: Path) -> Iterator[str]:
-    """Write a line for each stage: its wave, its name, and finished, failed, waiting or ready.
-
-    The stages of a wave need only stages of earlier waves.
-    """
+    """Write for each stage its wave, which needs only earlier ones, its name and its state."""
     wave: dict[str, int] = {}
     for stage in stages:
         wave[stage.name] = 1 + max((wave[name] for name in stage.needs), default=0)
@@ -117,9 +110,8 @@ def time_left(durations: Durations, stages: Iterable[Stage], parallel: int) -> s
     if not expected or not every:
         return ""
     minutes = sum(map(fmean, expected)) / parallel / 60
-    if minutes >= 120:
-        return f", about {minutes / 60:.1f} h left"
-    return f", about {max(1, round(minutes))} min left"
+    left = f"{minutes / 60:.1f} h" if minutes >= 120 else f"{max(1, round(minutes))} min"
+    return f", about {left} left"
 
 
 def run_stages(
@@ -130,13 +122,9 @@ def run_stages(
     parallel: int,
     keep_going: bool = False,
 ) -> None:
-    """Run ``chosen`` stages as soon as what they need is done, the first ones first.
+    """Run ``chosen`` of all ``stages`` as soon as what they need is in ``done``, which grows.
 
-    ``stages`` are all of the experiment, and ``done``, which grows, those that are finished. With
-    ``keep_going`` everything runs that does not need a stage that failed, before telling so.
-
-    Raises:
-        SystemExit: this process was asked to stop, and so were the stages.
+    With ``keep_going`` everything runs that does not need a stage that failed, before telling so.
     """
     if done:
         print(f"{len(done)} of {len(stages)} stages are finished already", flush=True)
@@ -251,8 +239,7 @@ def can_fork(stage: Stage) -> bool:
 class Fork:
     """A script in a fork of a process that has done the slow imports, used like a ``Popen``.
 
-    It has its own session, output and signals, and the exit code that a new Python would have. It
-    ends with the process that forks, which ends with this one, however that ends.
+    It ends with the process that forks, which ends with this one, however that ends.
     """
 
     def __init__(self, words: Sequence[str]) -> None:
@@ -267,11 +254,9 @@ class Fork:
         self.stdout = os.fdopen(os.dup(receiver.fileno()), encoding="utf-8", errors="replace")
 
     def poll(self) -> int | None:
-        """Exit code, None while it runs."""
         return self._process.exitcode
 
     def wait(self, timeout: float) -> None:
-        """Wait until it has ended, but no longer than this."""
         self._process.join(timeout)
 
 
@@ -372,7 +357,6 @@ def show(
 def run_missing(
     experiment: Experiment, made: Plan, logs: Path, only: Sequence[str], keep_going: bool = False
 ) -> None:
-    """Run the stages that are missing."""
     scripts = [stage.script for stage in made.stages if stage.script.endswith(".py")]
     for name in (*scripts, *(stage.accelerate_config for stage in made.stages)):
         if name is not None and not Path(name).is_file():
@@ -391,12 +375,10 @@ def run_zoo(
     engine: str | None = None,
     more: Sequence[str] = (),
 ) -> dict[str, Any] | None:
-    """Evaluate ``entries`` one after the other, and compare all of a zoo once all are there.
+    """Evaluate ``entries`` one by one; compare all of a zoo once all are there, else return None.
 
-    Each has a process of its own, because weights and an engine's memory are surely freed only with
-    their process, and because one model that fails must not end the others. ``script`` is the path
-    of eval/run.py, ``more`` further words for it, and ``engine`` goes before the zoo's. Returns the
-    joint content of alignment.json, or None while entries of the zoo are missing.
+    Each has its own process, whose end frees its weights and whose failure does not end the others.
+    ``script`` is the path of eval/run.py, ``more`` are words for it, ``engine`` precedes the zoo's.
     """
     suite, logs = load_suite(suite_path), output_dir / "logs"
     files.make_directory(logs)
@@ -420,9 +402,8 @@ def zoo_words(
     own = zoo.suite_for(entry, suite)
     if own != suite:
         suite_path = output_dir / "logs" / f"{entry.name}.suite.yaml"
-        files.write_text(
-            suite_path, yaml.safe_dump(asdict(own), sort_keys=False, allow_unicode=True)
-        )
+        text = yaml.safe_dump(asdict(own), sort_keys=False, allow_unicode=True)
+        files.write_text(suite_path, text)
     words = ["--model", entry.model, "--suite", str(suite_path)]
     words += ["--output_dir", str(output_dir / entry.name), "--arm", entry.name]
     words += ["--reasoning_format", entry.reasoning_format]
@@ -447,9 +428,8 @@ def _compared(zoo: Zoo, suite: Suite, output_dir: Path) -> dict[str, Any]:
     run_dirs = [output_dir / entry.name for entry in zoo.models]
     runs = read_runs(run_dirs, allow_different=zoo.decoding != "suite")
     rows = [dict(row) for run_dir in run_dirs for _, row in read_table(run_dir / "costs.csv")[1]]
-    files.write_csv(
-        output_dir / "costs.csv", list(dict.fromkeys(k for row in rows for k in row)), rows
-    )
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    files.write_csv(output_dir / "costs.csv", columns, rows)
     comparisons = None
     if pairs := pair_rows(zoo, suite.greedy):
         files.write_csv(output_dir / "pairs.csv", ["student", "base", "teacher"], pairs)

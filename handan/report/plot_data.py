@@ -1,7 +1,7 @@
 """The rows behind the plots of items and of training curves, for papers and for the page alike."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import takewhile
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from handan.report.formatting import correlation, name, plain
 from handan.report.plot_styles import Row
 
 Fit = Mapping[str, Any]  # a row of 'inflation' in alignment.json
+_bootstrap = lru_cache(maxsize=1)(Bootstrap)
 
 
 def thinking(group: Group, model: str | None, task: str) -> TaskCosts | None:
@@ -65,17 +66,14 @@ def item_rows(group: Group, model: str, task: str, fit: Fit | None = None) -> li
 
 
 def fit_rows(group: Group, task: str, items: Sequence[Row], x: str) -> list[Row]:
-    """Least-squares line of log tokens on the log of ``x``; no rows if that is constant.
-
-    Its 95 % band for their mean are expanded percentiles of the lines in the bootstrap draws.
-    """
+    """Least-squares line of log tokens on log ``x`` with its 95 % band, if that varies."""
     items = [row for row in items if np.isfinite(row[x])]
     across, tokens = (np.log([row[field] for row in items]) for field in (x, "tokens"))
     if len(items) < 2 or np.ptp(across) == 0:
         return []
     line = fit_line(across, tokens)
     settings = group.result["settings"]
-    moments = _draws(settings["bootstrap"], settings["seed"]).moments(
+    moments = _bootstrap(settings["bootstrap"], settings["seed"]).moments(
         task, tuple(row["item"] for row in items), across[:, None], tokens[:, None]
     )
     slopes = least_squares_slope(moments.xx, moments.xy)
@@ -86,11 +84,6 @@ def fit_rows(group: Group, task: str, items: Sequence[Row], x: str) -> list[Row]
         height, low, high = np.exp([height, *interval(drawn, [len(items)])])
         rows.append({"line": "fit", x: np.exp(at), "fitted": height, "low": low, "high": high})
     return rows
-
-
-@lru_cache(maxsize=1)
-def _draws(num_draws: int, seed: int) -> Bootstrap:
-    return Bootstrap(num_draws, seed)
 
 
 def multiples(fit: Fit, low: float, high: float) -> list[Row]:
@@ -111,11 +104,6 @@ class Curve(NamedTuple):
     @property
     def is_r(self) -> bool:
         return self.measure.unit == R
-
-
-def trained_arms(arms: Iterable[Arm]) -> list[Arm]:
-    """Arms that were measured at two steps of their training or more."""
-    return [arm for arm in arms if len(course(arm)) > 1]
 
 
 def known_curves(group: Group, arms: Sequence[Arm]) -> list[Curve]:
@@ -139,10 +127,7 @@ def curve_rows(arms: Sequence[Arm], key: str, axis: str) -> list[Row]:
 
 
 def reference_rows(group: Group, curve: Curve, rows: Sequence[Row]) -> list[Row]:
-    """Horizontal lines: ceiling, what teachers reach on all items, and the value of no change.
-
-    Two rows have a ``limit`` instead: 0 is always on the axis, and so is 1 for r and larger shares.
-    """
+    """Horizontal lines: ceiling, teachers, no change; a ``limit`` is always on the axis."""
     found: list[Row] = []
     if curve.is_r:
         ceiling = group.task_figure(curve.task, "ceiling") if curve.task else group.ceiling()

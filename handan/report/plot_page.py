@@ -1,7 +1,4 @@
-"""The plots of the page: interactive charts with their data, and inline SVG of the other kinds.
-
-One specification draws all charts of a kind; ``page.js`` fills in parameters and rows of each.
-"""
+"""The plots of the page: charts that ``page.js`` fills in, and inline SVG of the other kinds."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -38,9 +35,8 @@ class Chart(NamedTuple):
 
 
 def charts(study: Comparison, of: Looks) -> tuple[dict[str, list[Chart]], dict[str, Any]]:
-    """{kind: interactive charts} and what page.js needs of them, as JSON: item by item of the
-    largest group's arms, along training of every arm."""
-    group, arms = study.main, plot_data.trained_arms(study.arms)
+    """{kind: interactive charts} of the main group, and what page.js needs of them, as JSON."""
+    group, arms = study.main, [arm for arm in study.arms if len(course(arm)) > 1]
     fits = inflation_fits(group)
     rows: dict[str, list[Row]] = {"items": [], "scatter": [], "inflation": []}
     drawn: dict[str, list[Chart]] = {"scatter": [], "inflation": []}
@@ -178,11 +174,7 @@ def _compiled(spec: Spec, parameters: Mapping[str, Any]) -> Spec:
 
 
 def inline_plots(group: Group, of: Looks) -> dict[str, list[tuple[Plot, Markup]]]:
-    """{kind: plots with their SVG} of those kinds that are not drawn by the reader's browser.
-
-    Effort and status are of human tasks, or else of the analytic ones; inflation is at T = 0, where
-    lengths have no noise, or else with sampling.
-    """
+    """{kind: plots with their SVG} of other kinds: of human tasks, inflation at T = 0, if any."""
     found, human = {}, group.tasks("human")
     for kind in ("slopes", "inflation", "distributions", "status", "similarity"):
         plots = KINDS[kind].plots(group, of)

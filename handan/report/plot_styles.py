@@ -1,7 +1,4 @@
-"""Colours and sizes of every plot, its Vega-Lite, and how that becomes a file or part of the page.
-
-Plots are drawn in the light palette at 72 pixels an inch. On the page colours are CSS variables.
-"""
+"""Colours, sizes and Vega-Lite of every plot, and how that becomes a file or part of the page."""
 
 import functools
 import json
@@ -130,10 +127,7 @@ def data(rows: Iterable[Row]) -> Spec:
 
 
 def mark(kind: str, channels: Mapping[str, Any], where: str = "", **properties: Any) -> Spec:
-    """A layer of marks, one a row where the field ``where`` is known, or one in all.
-
-    Channels are definitions or fields: 'label:N' of a name, 'high' of another end.
-    """
+    """A layer of marks, one a row where ``where`` is known, or one in all; 'label:N' is a name."""
     encoding: Spec = {**channels}
     for channel, value in channels.items():
         if isinstance(value, str):

@@ -1,7 +1,4 @@
-"""All plots of a report for papers, each with its numbers in words.
-
-The layers of items and curves draw the interactive charts of the page (``plot_page``), too.
-"""
+"""All plots of a report, each with its numbers in words; ``plot_page`` draws some layers, too."""
 
 import hashlib
 import re
@@ -268,7 +265,7 @@ def curve_layers(
 
 def curves(group: Group, of: Looks) -> list[Plot]:
     """Alignment against step and every recorded budget, then the other measures against step."""
-    arms = plot_data.trained_arms(group.arms)
+    arms = [arm for arm in group.arms if len(course(arm)) > 1]
     every = plot_data.known_curves(group, arms)
     alignment, others = ([curve for curve in every if curve.is_r is r] for r in (True, False))
     out = []
@@ -366,7 +363,6 @@ def _row_of(field: str, arms: Sequence[Arm]) -> Spec:
 
 @_of_each_task
 def distributions(group: Group, of: Looks, task: str) -> Plot | None:
-    """Reasoning tokens of single responses."""
     if not plot_data.thinking_arms(group, task):
         return None
     found = _answers(group, task)
@@ -436,7 +432,6 @@ def shares(costs: TaskCosts) -> dict[str, float]:
 
 @_of_each_task
 def status(group: Group, of: Looks, task: str) -> Plot | None:
-    """What became of the responses."""
     rows: list[Row] = []
     said = []
     for place, model, costs in _answers(group, task):
