@@ -133,8 +133,7 @@ class Gpu:
     bandwidth: float  # bytes/s
 
 
-# Vendors' data sheets.
-GPUS = {
+GPUS = {  # vendors' data sheets
     "A100-80GB": Gpu(80e9, 2.04e12),
     "H100": Gpu(80e9, 3.35e12),
     "H200": Gpu(141e9, 4.8e12),
@@ -160,8 +159,7 @@ class Work:
         return self.requests * self.cap
 
 
-# One response of reasonable length, to ask whether a model fits at all.
-ONE_REQUEST = Work(1, 100, 16_384, 16_384, 1)
+ONE_REQUEST = Work(1, 100, 16_384, 16_384, 1)  # to ask whether a model fits at all
 
 
 def work_of(suite: Suite, items: Sequence[SuiteItem]) -> Work:
@@ -230,7 +228,7 @@ def training_bytes(
     """Bytes on one GPU for mixed-precision AdamW with activation checkpointing.
 
     16 bytes a parameter of the share ``trained`` (Rajbhandari et al. 2020), 2 of a frozen one; for
-    each token of a micro-batch inputs of all layers in 16 bits, and logits with their gradient in 32.
+    each token of a micro-batch inputs of all layers in 16 bits, logits with their gradient in 32.
     """
     states = sizes.parameters * (16 * trained + 2 * (1 - trained))
     inputs = 2 * sizes.config["num_hidden_layers"] * sizes.config["hidden_size"]

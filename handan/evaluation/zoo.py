@@ -48,7 +48,6 @@ class Entry:
 
     @property
     def is_local(self) -> bool:
-        """Whether the model is a directory rather than a hub repository."""
         return Path(self.model).is_dir()
 
     @property

@@ -18,8 +18,7 @@ from handan.report.formatting import listing, percent
 from handan.report.verdicts import NOT_TESTABLE, Figure, Known, check
 
 AS_EXPECTED, OTHERWISE, UNDECIDED = "as expected", "otherwise", "undecided"
-# Efforts within this factor of each other are alike, as budgets within a tenth are.
-EFFORT_ALIKE = 1.1
+EFFORT_ALIKE = 1.1  # efforts within this factor are alike, as budgets within a tenth are
 MAX_LEFT_OUT = 0.01  # share of the draws
 MAX_DIRECT = THRESHOLDS["no_reasoning_rate"]
 WITH_DRAWS = ("ci", "ci_items", "ci90", "p", "p_equivalence", "verdict")
@@ -186,14 +185,9 @@ def outcome(test: Mapping[str, Any]) -> str:
 
 def conclusion(outcomes: Sequence[str]) -> str:
     """Say what the outcomes of a claim's tests amount to."""
-    kinds = set(outcomes)
-    if kinds == {NOT_TESTABLE}:
-        return NOT_TESTABLE
-    if kinds == {AS_EXPECTED}:
-        return "reproduced"
-    if kinds == {OTHERWISE}:
-        return "not reproduced"
-    return "conditional" if AS_EXPECTED in kinds else "undecided"
+    alone = {NOT_TESTABLE: NOT_TESTABLE, AS_EXPECTED: "reproduced", OTHERWISE: "not reproduced"}
+    mixed = "conditional" if AS_EXPECTED in outcomes else "undecided"
+    return alone.get(outcomes[0], mixed) if len(set(outcomes)) == 1 else mixed
 
 
 def _shown(p: float | None) -> bool:

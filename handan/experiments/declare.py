@@ -294,7 +294,6 @@ def _circle(experiment: Experiment, path: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _wrong_seeds(experiment: Experiment) -> Iterator[str]:
-    """Find repetitions that are named twice, or that lack what they are made from."""
     declared: dict[str, list[int] | None] = {"seeds": experiment.seeds}
     for kind in ("arms", "evaluations"):
         for name, entry in getattr(experiment, kind).items():

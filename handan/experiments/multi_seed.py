@@ -27,10 +27,8 @@ from handan.alignment.items import TaskCosts
 from handan.alignment.means import participant_variance, usable, weights_of, why_unusable
 from handan.alignment.pairs import shared_tasks
 
-# A seed's number; None is a model that is not trained, such as a base.
-Seed = int | None
-# Costs of every seed, one entry a task. {None: ...} is a model without seeds.
-BySeed = Mapping[Seed, Sequence[TaskCosts]]
+Seed = int | None  # None is a model that is not trained, such as a base
+BySeed = Mapping[Seed, Sequence[TaskCosts]]  # one entry a task
 Costs = Mapping[str, TaskCosts]  # by task
 Part = Callable[[Costs], list[TaskCosts]]
 

@@ -227,7 +227,6 @@ class _OneSeed:
 
 
 def _words(settings: Mapping[str, Any]) -> list[str]:
-    """Settings as command-line arguments."""
     words = []
     for key, value in settings.items():
         values = value if isinstance(value, list) else [value]

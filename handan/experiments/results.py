@@ -45,8 +45,7 @@ FEW_DRAWS = 1_000  # of ``align``, of which only values are shown
 NUM_SAMPLES = (1, 8, 32)
 # Stored beside the measures that the page shows.
 ALSO_STORED = ("r_logmean", "r_loglog_normalized", "r_characters", "geometric_mean_tokens")
-# Declarations that numbers depend on.
-OF_STUDY = ("equivalence_bound", "equivalence_unit", "task_weights")
+OF_STUDY = ("equivalence_bound", "equivalence_unit", "task_weights")  # numbers depend on these
 KEYS = (
     *("cells", "tasks", "ceilings", "arms", "measures", "factors", "samples", "traces", "audit"),
     *("budgets", "oracle", "settings", "tests"),
@@ -54,8 +53,6 @@ KEYS = (
 
 
 class Cell(NamedTuple):
-    """One evaluated cell, or one that should be."""
-
     arm: str  # or model
     seed: int | None  # None for a model
     evaluation: str | None  # name of a further evaluation; None is the study's own suite

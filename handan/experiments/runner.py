@@ -41,18 +41,15 @@ from handan.stopping import SIGNALS, STOPPED, end_with_parent
 # What each kind of stage adds to its part of run.json at its very end.
 LAST_KEYS = {"training": "finished", "pretraining": "finished"}
 LAST_KEYS |= {"traces": "traces_sha256", "evaluation": "generations_sha256"}
-# Lines of a stage that are shown while it runs; everything else is in its log.
-SHOWN = (": step ", " responses, ", "error:", ": kept", ": saved")
+SHOWN = (": step ", " responses, ", "error:", ": kept", ": saved")  # the log has the others, too
 # A new Python spends up to ten seconds on these imports, so plain scripts are forks of a process
 # that has done them. A fork cannot use an accelerator that the process before it has looked for.
 SLOW_IMPORTS = ["datasets", "trl.trainer.sft_trainer", "trl.trainer.grpo_trainer"]
 SLOW_IMPORTS += ["handan.training.run"]
 ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/accel0", "/dev/vfio/0")
 
-# Seconds that finished stages took, by kind and script.
-Durations = dict[tuple[str, str], list[float]]
-# A stage, its process, the thread that keeps what it prints, and when it began.
-Running = tuple[Stage, "Popen | Fork", threading.Thread, float]
+Durations = dict[tuple[str, str], list[float]]  # seconds of finished stages, by kind and script
+Running = tuple[Stage, "Popen | Fork", threading.Thread, float]  # listener, and when it began
 
 
 def identities(stages: Sequence[Stage]) -> dict[str, dict[str, str]]:

@@ -30,7 +30,6 @@ def thinking(group: Group, model: str | None, task: str) -> TaskCosts | None:
 
 
 def thinking_arms(group: Group, task: str) -> list[Arm]:
-    """Arms that thought on an item of a task."""
     return [arm for arm in group.arms if thinking(group, arm.name, task) is not None]
 
 

@@ -68,8 +68,14 @@ def charts(study: Comparison, of: Looks) -> tuple[dict[str, list[Chart]], dict[s
         names = {"arm": chart.arm and plain(chart.arm), "task": chart.task and plain(chart.task)}
         known = {"kind": chart.kind, "title": chart.title, "parameters": chart.parameters}
         panels[chart.identity] = {**known, **names}
+    of_people = {"seconds": "people's time, s", "tokens": "reasoning tokens"}
+    of_base = {"base_tokens": "tokens of the base", "tokens": "tokens of the arm"}
     return drawn, {
-        "specifications": _specifications(of),
+        "specifications": {
+            "scatter": _items(of_people, of, styles.SOLID),
+            "inflation": _items(of_base, of, styles.DASHED),
+            "course": _curves(of),
+        },
         "data": {table: _table(found) for table, found in rows.items()},
         "axes": known_axes(arms),
         "panels": panels,
@@ -122,17 +128,6 @@ def _curve_charts(group: Group, arms: Sequence[Arm]) -> tuple[list[Chart], list[
         measure = {"measure": curve.key}
         found.append(Chart(f"course-{place}", "course", *words, measure, task=curve.task))
     return found, references
-
-
-def _specifications(of: Looks) -> dict[str, Spec]:
-    """Compiled Vega of the three kinds of chart: 'scatter', 'inflation' and 'course'."""
-    scatter = {"seconds": "people's time, s", "tokens": "reasoning tokens"}
-    inflation = {"base_tokens": "tokens of the base", "tokens": "tokens of the arm"}
-    return {
-        "scatter": _items(scatter, of, styles.SOLID),
-        "inflation": _items(inflation, of, styles.DASHED),
-        "course": _curves(of),
-    }
 
 
 def _items(titles: Mapping[str, str], of: Looks, dash: list[int]) -> Spec:

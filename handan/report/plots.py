@@ -137,6 +137,7 @@ def scatter(group: Group, of: Looks, task: str) -> Plot | None:
     x, y = (styles.log_side(of, f"{label} (log scale)", axes[of]) for of, label in labels.items())
     ceiling = group.task_figure(task, "ceiling")
     known = f"; human ceiling {correlation(ceiling)}" if ceiling is not None else ""
+    of_ceiling = f" The human ceiling is {correlation(ceiling)}." if ceiling is not None else ""
     layers = item_layers(x, y, of, styles.SOLID, 9)
     drawn = styles.panels(layers, titles, columns, (width, min(width, 150)))
     title = f"{sentence(name(task))}: reasoning tokens against {demand.removesuffix(', s')}"
@@ -144,14 +145,10 @@ def scatter(group: Group, of: Looks, task: str) -> Plot | None:
         "One point an item: geometric mean of its reasoning tokens over the responses that "
         f"think, against {demand}; both axes are logarithmic. Least-squares line with its 95 % "
         "band and 95 % interval of r, from a bootstrap over items. "
-        f"{sentence('; '.join(said))}.{_ceiling_said(ceiling)}"
+        f"{sentence('; '.join(said))}.{of_ceiling}"
     )
     spec = plot(rows, sentence(short(name(task), 50)) + known, drawn)
     return Plot("scatter", (task,), title, caption, spec, task)
-
-
-def _ceiling_said(ceiling: float | None) -> str:
-    return "" if ceiling is None else f" The human ceiling is {correlation(ceiling)}."
 
 
 def inflation(group: Group, of: Looks) -> list[Plot]:
@@ -596,10 +593,11 @@ def _slopes(group: Group, of: Looks, task: str | None, values: Values, lowest: f
     align = {"expr": "datum.at < 0 ? 'right' : 'left'"}
     layers += written({"x": field(x, "at"), "y": field(y, "height")}, align, fontSize=8, **OWNED)
     said = [f"{plain(model)} {correlation(r)} {bounds(ci)}" for model, (r, ci) in values.items()]
+    of_ceiling = f" The human ceiling is {correlation(ceiling)}." if ceiling is not None else ""
     caption = (
         "Each line begins at an arm's base and ends at the arm; bars are 95 % intervals "
         f"over items, {n}; a dashed line with a band is a teacher. r of log tokens with log time: "
-        f"{'; '.join(said) or 'unknown'}.{_ceiling_said(ceiling)}"
+        f"{'; '.join(said) or 'unknown'}.{of_ceiling}"
     )
     spec = plot(rows, f"{short(what, 50)}, {n}", styles.panels(layers, CONDITIONS, 2, (155, 175)))
     title = f"{what}: r before and after training"
