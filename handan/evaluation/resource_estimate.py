@@ -6,6 +6,7 @@ GPU's memory. One decoding step reads the weights (of experts those that the bat
 caches, and makes a token of each request: (weights + requests x mean context x cache) / (GPUs x
 bandwidth x efficiency) seconds. Efficiency is .5 for a paged engine: a 1.5 B model at batch 256
 decodes about 33,000 tokens/s on an H200; a third for transformers, slower by 2 to 4 elsewhere.
+Reading prompts is not counted. Expected lengths are those of a task, or else the cap.
 """
 
 import json
@@ -155,7 +156,6 @@ class Work:
 
     @property
     def max_tokens(self) -> int:
-        """Tokens if every response reached the cap."""
         return self.requests * self.cap
 
 
@@ -348,6 +348,5 @@ def plan_text(
         *(["", "Missing, or to mind:"] if problems else []),
     ]
     for problem, names in problems.items():
-        every = len(names) == len(plans) > 1
-        lines.append(f"- {problem}: {'all' if every else ', '.join(names)}")
+        lines.append(f"- {problem}: {'all' if len(names) == len(plans) > 1 else ', '.join(names)}")
     return "\n".join(lines)

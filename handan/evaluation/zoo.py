@@ -56,7 +56,6 @@ class Entry:
         return self.is_local or COMMIT.fullmatch(self.revision or "") is not None
 
     def relations(self) -> dict[str, str]:
-        """Names of related entries by the kind of relation."""
         named = {"base": self.base, "control": self.control, "teacher": self.teacher}
         return {kind: name for kind, name in named.items() if name is not None}
 

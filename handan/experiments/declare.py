@@ -19,8 +19,7 @@ DEMO = Path("recipes/experiments/tiny.yaml")
 # Names beside the run directories, and arguments that the experiment gives itself.
 RESERVED_NAMES = ("logs", "report.html", "alignment.json")
 OWN_ARGUMENTS = ("output_dir", "config")
-# What a claim's test may look at, and the outcomes that can be predicted of it.
-EXPECTED = {
+EXPECTED = {  # what a claim's test may look at, and the outcomes that can be predicted of it
     "r": ("positive",),
     "difference": ("lower", "higher", "kept"),
     "law": ("constant multiplier", "additive", "decoupled"),
@@ -120,8 +119,7 @@ class Experiment:
     traces: dict[str, Traces] = field(default_factory=dict)
     evaluation_accelerate_config: str | None = None
     evaluation: dict[str, Any] = field(default_factory=dict)  # more arguments of eval/run.py
-    # Stages that run at the same time; more than 1 only where they share no accelerator.
-    parallel: int = 1
+    parallel: int = 1  # stages at the same time; more than 1 only if they share no accelerator
     seeds: list[int] = field(default_factory=lambda: [1])  # of all that depends on training
     budget_tolerance: float = TOLERANCE  # budgets count as matched within this share
     evaluations: dict[str, Evaluation] = field(default_factory=dict)  # into directories OF-NAME

@@ -1,9 +1,8 @@
 """Alignment of arms that were trained several times, right for other seeds and other items.
 
-The variance of a mean over S seeds is that over items, of the bootstrap's draws of this mean, and
-that over seeds, s² / S, less what both hold: noise of seed and item together (clustering in two
-ways, Cameron, Gelbach and Miller 2011). s² of few seeds is known poorly, so it counts (t / z)²
-times. Draws are moved away from their centre by what is added. ``docs/methods.md`` has more.
+The variance of a mean over S seeds is that over items plus s² / S, less noise of both together
+(clustering in two ways, Cameron, Gelbach and Miller 2011); s² of few seeds counts (t / z)² times.
+Draws are moved away from their centre by what is added. ``docs/methods.md`` has more.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -302,7 +301,6 @@ def spread(values: Sequence[float | None]) -> dict[str, Any]:
 
 
 def human(tasks: Costs) -> list[TaskCosts]:
-    """The tasks with human response times."""
     return [costs for costs in tasks.values() if costs.cost_source == "human"]
 
 

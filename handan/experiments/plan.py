@@ -110,8 +110,6 @@ def script(made: Plan, done: Collection[str], tolerance: float) -> list[str]:
 
 
 class _OneSeed:
-    """Commands of an experiment for one seed."""
-
     def __init__(self, experiment: Experiment, output_dir: Path, seed: int) -> None:
         self.experiment, self.seed, self.shared = experiment, seed, output_dir
         self.arms = [name for name in experiment.arms if seed in experiment.seeds_of(name)]

@@ -216,7 +216,6 @@ def _factors(study: Experiment, found: Found) -> str:
 
 
 def _factor(study: Experiment, found: Found, which: str) -> str:
-    """The question of a factor, and its arms beside the one they are compared with."""
     of = study.factors[which]
     rows = []
     for arm in (of.against, *of.arms):
@@ -280,7 +279,6 @@ def _samples(study: Experiment, found: Found) -> str:
 
 
 def _traces(study: Experiment, found: Found) -> str:
-    """The allocation in what students imitate, beside their own."""
     rows = []
     for arm, of in study.arms.items():
         sets = found["traces"].get(of.traces or "")

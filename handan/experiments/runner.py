@@ -187,7 +187,6 @@ def run_stages(
 
 
 def say(started: float, text: str) -> None:
-    """Print a line with the seconds since ``started``."""
     print(f"[{time.monotonic() - started:4.0f} s] {text}", flush=True)
 
 

@@ -90,7 +90,6 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _axes(x: Axis, y: Axis) -> dict[str, Any]:
-    """Parameters of the axes of a chart of items."""
     axes = {"x": x, "y": y}
     return {f"{side}_{part}": of for side in axes for part, of in axes[side]._asdict().items()}
 

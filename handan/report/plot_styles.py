@@ -122,7 +122,6 @@ def rounded(value: Any) -> Any:
 
 
 def data(rows: Iterable[Row]) -> Spec:
-    """Rows as the data of a plot."""
     return {"values": [{key: rounded(value) for key, value in row.items()} for row in rows]}
 
 
@@ -192,7 +191,6 @@ def panels(layers: list[Spec], titles: list[Any], columns: int, size: tuple[floa
 
 
 def plot(rows: Iterable[Row], title: str | list[str], drawn: Spec) -> Spec:
-    """A whole plot of rows under its title."""
     return {"data": data(rows), "title": {"text": title, "offset": 6}, **drawn}
 
 
