@@ -26,8 +26,7 @@ TEACHERS = {
 
 
 def total(run: Mapping[str, Any]) -> dict[str, float | None] | None:
-    """Each of ``MEASURES`` over all that led to a run's weights, or None if it was not trained; a
-    measure of which a part is unknown is None."""
+    """Each of ``MEASURES`` over all that led to a run's weights, None if a part is unknown."""
     trainings = [run.get("training") or {}]
     if "budget" not in trainings[0]:
         return None
@@ -60,10 +59,7 @@ def root(training: Mapping[str, Any], began_with: str | None) -> str | None:
 
 
 def of_traces(traces: Path, sha256: str) -> dict[str, float | None]:
-    """Read the teacher's part in a training on its traces: all that it wrote, kept or not.
-
-    A trace file that was changed (``sha256``) or moved is not what its run.json counts.
-    """
+    """Read the teacher's part in a training on its unchanged traces: all it wrote, kept or not."""
     path = traces.with_name("run.json")
     made = (read_json(path).get("traces") or {}) if path.exists() else {}
     budget = made.get("budget") or {} if made.get("traces_sha256") == sha256 else {}

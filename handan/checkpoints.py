@@ -115,10 +115,8 @@ def other_launch(folder: Path, launched: dict[str, Any]) -> str | None:
     )
     if saved == now:
         return None
-    return (
-        f"saved by {saved}, but this launch is {now}; start it as it was begun, or set another "
-        "output_dir to begin anew"
-    )
+    cure = "start it as it was begun, or set another output_dir to begin anew"
+    return f"saved by {saved}, but this launch is {now}; {cure}"
 
 
 def remove(folder: Path) -> None:
@@ -138,10 +136,8 @@ def check_model(model_dir: Path) -> None:
     if run.get("training") is None:
         return
     if not checkpoint and not run["training"].get("finished"):
-        raise UserError(
-            f"{model_dir}: its training is not finished; finish it first by running its recipe "
-            "again, or give one of its checkpoints"
-        )
+        cure = "finish it first by running its recipe again, or give one of its checkpoints"
+        raise UserError(f"{model_dir}: its training is not finished; {cure}")
     if checkpoint and (reason := what_is_wrong(model_dir, "model")):
         raise UserError(f"{model_dir}: {reason}; give another checkpoint of this run")
 
@@ -156,10 +152,7 @@ def files_to_disk(folder: Path) -> None:
 
 
 def _lacks(manifest: dict[str, Any]) -> str | None:
-    """Name the training state missing from a manifest.
-
-    Transformers trains on without it and says nothing, with a fresh optimizer or other data.
-    """
+    """Name the training state missing from a manifest; without it transformers begins it anew."""
     paths = [entry["path"] for entry in manifest["files"]]
     if not any(fnmatch(path, pattern) for path in paths for pattern in OPTIMIZER):
         return "it has no optimizer state"

@@ -3,7 +3,8 @@
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,8 +25,6 @@ class Parser(argparse.ArgumentParser):
 
 
 # Settings of ``add_argument``, by the kind of the value.
-
-
 def path(metavar: str, text: str | None = None, **more: Any) -> dict[str, Any]:
     return {"type": Path, "metavar": metavar, "help": text, **more}
 
@@ -345,12 +344,6 @@ def _costs(arguments: argparse.Namespace) -> None:
     print(f"wrote {printable(str(arguments.output))}")
 
 
-def _report(arguments: argparse.Namespace) -> None:
-    from handan.report import build
-
-    build.run(arguments)
-
-
 def _publish(arguments: argparse.Namespace) -> None:
     from handan.publish import publish
 
@@ -377,16 +370,9 @@ def _experiment(arguments: argparse.Namespace) -> None:
     )
 
 
-def _study(arguments: argparse.Namespace) -> None:
-    from handan.experiments import results_page
-
-    results_page.run_study(arguments)
-
-
-def _doctor(arguments: argparse.Namespace) -> None:
-    from handan import doctor
-
-    doctor.main()
+def _elsewhere(module: str, name: str) -> Callable[[argparse.Namespace], None]:
+    """A function of a module that is imported when the command runs."""
+    return lambda arguments: getattr(import_module(module), name)(arguments)
 
 
 NORMS = {
@@ -402,12 +388,20 @@ COMMANDS: dict[str, tuple[str, dict[str, Any], Any]] = {
     "compare": ("the same over several comparable runs", COMPARE, _compare),
     "costs": ("a costs.csv from the logs of other tools", COSTS, _costs),
     "norms": ("the human figures", {}, NORMS),
-    "report": ("what one or several runs say, as a page or in W&B", REPORT, _report),
+    "report": (
+        "what one or several runs say, as a page or in W&B",
+        REPORT,
+        _elsewhere("handan.report.build", "run"),
+    ),
     "publish": ("the card of a run, and its way to the hub", PUBLISH, _publish),
     "demo": ("the whole experiment on the embedded world", DEMO, _demo),
     "experiment": ("a matched experiment declared in a YAML", EXPERIMENT, _experiment),
-    "study": ("a study over seeds and factors, to its page", STUDY, _study),
-    "doctor": ("what this machine has, lacks and can run", {}, _doctor),
+    "study": (
+        "a study over seeds and factors, to its page",
+        STUDY,
+        _elsewhere("handan.experiments.results_page", "run_study"),
+    ),
+    "doctor": ("what this machine has, lacks and can run", {}, _elsewhere("handan.doctor", "main")),
 }
 
 

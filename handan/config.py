@@ -12,7 +12,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,10 +50,10 @@ CURE = (
 )
 
 
-def of_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+def of_environment() -> dict[str, str]:
     """Secrets by the names of their variables."""
-    found = {name: value for name, value in environment.items() if VARIABLE.search(name.upper())}
-    return {name: value for name, value in found.items() if len(value) >= 8}
+    long = {name: value for name, value in os.environ.items() if len(value) >= 8}
+    return {name: value for name, value in long.items() if VARIABLE.search(name.upper())}
 
 
 def refuse_in_text(text: str, place: str) -> None:
@@ -143,10 +143,8 @@ def build(content: Any, kind: type[Settings], place: str) -> Settings:
 def check_values(
     content: dict, kinds: Sequence[type], place: str, words: bool = False
 ) -> dict[str, Any]:
-    """Check and convert the values of a mapping by the annotations of ``kinds``, its known keys.
-
-    With ``words`` a text may stand for whatever argparse makes of it, and null for a default.
-    """
+    """Check and convert the values of a mapping by the annotations of ``kinds``; with ``words``
+    text may stand for whatever argparse makes of it, and null for a default."""
     fields: dict[str, Any] = {}
     hints: dict[str, Any] = {}
     for kind in kinds:
@@ -172,11 +170,8 @@ def _convert(value: Any, hint: Any, place: str, words: bool) -> Any:
         raise UserError(f"{place}: holds a NUL character; remove it")
     if isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"{place}: {value} is no finite number; give one")
-    hints = (
-        typing.get_args(hint)
-        if typing.get_origin(hint) in (types.UnionType, typing.Union)
-        else (hint,)
-    )
+    union = typing.get_origin(hint) in (types.UnionType, typing.Union)
+    hints = typing.get_args(hint) if union else (hint,)
     if value is None and types.NoneType in hints:
         return None
     for one in hints:

@@ -75,10 +75,8 @@ def _rows(path: Path, header: list[str], lines: Any) -> Iterator[tuple[str, list
                 ended = place
                 continue
             if len(cells) != len(header):
-                raise UserError(
-                    f"{place}: {len(cells)} cells under {len(header)} columns; quote cells with "
-                    "commas and fill in empty ones"
-                )
+                cure = "quote cells with commas and fill in empty ones"
+                raise UserError(f"{place}: {len(cells)} cells under {len(header)} columns; {cure}")
             num_rows += 1
             yield place, cells
     except csv.Error as error:

@@ -30,7 +30,7 @@ class Check(NamedTuple):
     needed: bool = False
 
 
-def main() -> None:
+def main(arguments: object = None) -> None:
     """Print the report; raise UserError if the embedded world cannot run here."""
     from tabulate import tabulate
 

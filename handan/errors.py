@@ -60,12 +60,11 @@ def disk_sentence(
 
 
 def run_main(function: Callable[[], object], program: str = "handan") -> NoReturn:
-    """Run an entry point and end the process, with nothing but one line for what a user can mend.
+    """Run an entry point and end the process.
 
-    A ``UserError`` becomes ``PROGRAM: error: SENTENCE`` on stderr and exit code 2, and so does a
-    full disk or a file that cannot be written (``disk_sentence``); Ctrl-C exit code 130, and a
-    reader that went away (``handan align costs.csv | head``) silence and 141, as if the signal had
-    ended the process. Any other exception is a bug and keeps its traceback.
+    ``UserError`` and what ``disk_sentence`` says become ``PROGRAM: error: SENTENCE`` on stderr and
+    exit code 2, Ctrl-C exit code 130, and a reader that went away (``handan align | head``) silence
+    and 141. Any other exception is a bug and keeps its traceback.
     """
     try:
         code: int | str | None = _exit_code(function, program)

@@ -27,8 +27,7 @@ SINGLE = Processes(rank=0, size=1, gather=list)
 
 
 def without_compiling() -> None:
-    """Let DeepSpeed's processes on a CPU, before it is set up, talk through gloo alone, or the
-    first launch takes a minute and a C++ compiler for an operator of shared memory."""
+    """Spare DeepSpeed on a CPU, before it is set up, an operator that needs a C++ compiler."""
     import torch
 
     if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true" and not torch.cuda.is_available():

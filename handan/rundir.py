@@ -48,10 +48,9 @@ def check_config(
 
 @contextmanager
 def lock(run_dir: Path, rank: int) -> Iterator[None]:
-    """Hold a run directory, so that no two commands write it; waits for the other one to end.
+    """Hold a run directory, by the first process of a command; waits for another one to end.
 
-    Only the first process of a command takes the lock. The system frees it with its process,
-    however that ends; what stays in ``.lock`` is only a number.
+    The system frees the lock with its process; what stays in ``.lock`` is only a number.
     """
     if rank > 0:
         yield
@@ -112,8 +111,7 @@ def refuse_links(run_dir: Path) -> None:
 def recover(path: Path, key: Sequence[str], unique: bool = True) -> list[dict]:
     """Rows of a file that a killed run may have left, as ``read_keyed``, ready to be appended to.
 
-    A last line that was cut off is removed from the file, and counted in ``run.json`` under
-    ``torn_lines``. A missing file has no rows.
+    A last line that was cut off is removed, and counted in ``run.json`` under ``torn_lines``.
     """
     if not path.exists():
         return []
@@ -171,10 +169,8 @@ def _read(path: Path, read: Callable[[Path], Any], there: bool) -> dict[str, Any
         raise UserError(f"{path}: expected a JSON object; restore the file or remove the run")
     for stage in ("pretraining", "training", "evaluation", "traces", "sweep"):
         if not isinstance(content.get(stage, {}), dict):
-            raise UserError(
-                f"{path}: '{stage}' holds no settings, but {content[stage]!r}; restore the file or "
-                "remove the run"
-            )
+            cure = "restore the file or remove the run"
+            raise UserError(f"{path}: '{stage}' holds no settings, but {content[stage]!r}; {cure}")
     return content
 
 

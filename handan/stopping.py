@@ -22,8 +22,7 @@ LAUNCHED = "TORCHELASTIC_RUN_ID"  # set by torch's launcher, which accelerate us
 
 
 def end_with_launcher() -> None:
-    """Have Linux ask this process to stop when its launcher ends, even by SIGKILL, or else it would
-    wait for ever for processes that it finds through the launcher, or hold the run directory."""
+    """Stop with the launcher, even at SIGKILL, or this process may wait, or hold the run."""
     if LAUNCHED in os.environ and sys.platform == "linux":
         end_with_parent()
 

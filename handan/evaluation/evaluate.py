@@ -113,8 +113,7 @@ def _write_results(run_dir: Path, suite: Suite, items: Sequence[SuiteItem]) -> d
 def cost_columns(items: Sequence[SuiteItem]) -> list[str]:
     """Columns of ``costs.csv``: the fixed ones and a covariate for each property of an item."""
     names = dict.fromkeys(name for entry in items for name in entry.item.covariates)
-    # These have columns of their own.
-    own = ("analytic_cost", "oracle_tokens")
+    own = ("analytic_cost", "oracle_tokens")  # have columns of their own
     return [*COST_COLUMNS, *(f"covariate_{name}" for name in names if not name.startswith(own))]
 
 

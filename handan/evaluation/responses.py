@@ -149,9 +149,8 @@ def _draw_batch(
 def collect(engine: Engine, plan: SamplingPlan, path: Path, labels: dict, world: Processes) -> None:
     """Complete a file of responses: what it holds already is kept, what is missing is drawn.
 
-    Every process generates its share of the batches and the first one writes. Batches or requests
-    have seeds of their own, so neither a restart nor the number of processes changes a sample. Of
-    the ``labels`` of every row ``settings`` identifies model, engine and plan.
+    Every process draws its share and the first one writes; neither a restart nor the number of
+    processes changes a sample. Of the ``labels`` ``settings`` identifies model, engine and plan.
     """
     done = world.gather(rundir.recover(path, KEY) if world.rank == 0 else [])
     if any(row["settings"] != labels["settings"] for row in done):

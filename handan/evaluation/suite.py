@@ -76,7 +76,7 @@ class SuiteItem(TaskItem):
     """An item with what its cost is compared to: human RT or an analytic cost."""
 
     norms: str | None
-    human_rt_s: float | None  # geometric mean
+    human_rt_s: float | None  # geometric mean over correct trials: its log is the mean log RT
     human_mean_rt_s: float | None  # arithmetic mean
     analytic_cost: float | None
     oracle_tokens: float | None
@@ -118,11 +118,7 @@ def load_task(name: str, wording: str, items: str | None = None) -> Task:
 
 
 def suite_items(suite: Suite) -> list[SuiteItem]:
-    """All items of a suite in a fixed order, with human response times where there are any.
-
-    The response time is the geometric mean over correct trials, so that its logarithm is the item
-    mean of log response time.
-    """
+    """All items of a suite in a fixed order, with human response times where there are any."""
     out = []
     for entry in suite.tasks:
         task = load_task(entry.task, entry.wording, entry.items)

@@ -71,10 +71,9 @@ def open_engine(
     reasoning_format: str = "auto",
     device: Any = "cpu",
 ) -> Engine:
-    """Make an engine ready to generate.
+    """Make an engine ready for a directory, a hub name, or what a server calls its model.
 
-    ``model`` is a directory, a hub name, or what a server calls it; ``reasoning_format`` a key of
-    ``FORMATS``, or ``auto``: what a recipe recorded, or else what the chat template shows.
+    Format ``auto`` is what a recipe recorded, or else what the chat template shows.
     """
     module = import_module(f"handan.generation.{settings.engine}_engine")
     return module.open_engine(settings, model, revision, reasoning_format, device)

@@ -33,11 +33,6 @@ _MAGISTRAL_2506_PROMPT = (
     "and presents a clear final answer to the user. Don't mention that this is a "
     "summary.\n\nProblem:\n\n"
 )
-# In the manner of DeepSeek-R1-Zero (arXiv 2501.12948, table 1), in our words.
-_ASK_TO_THINK = (
-    "First think about the problem between <think> and </think>. "
-    "Then write the answer after </think>."
-)
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,7 @@ class ReasoningFormat:
         """The conversation a question is asked in."""
         spoken = {"system": self.system_prompt, "user": question}
         return [
-            {"role": role, "content": text} for role, text in spoken.items() if text is not None
+            {"role": role, "content": said} for role, said in spoken.items() if said is not None
         ]
 
 
@@ -115,7 +110,9 @@ FORMATS: dict[str, ReasoningFormat] = {
         _think(
             "asked_to_think",
             "any Instruct or base model, asked to think by a system prompt like that of R1-Zero",
-            system_prompt=_ASK_TO_THINK,
+            # In the manner of DeepSeek-R1-Zero (arXiv 2501.12948, table 1), in our words.
+            system_prompt="First think about the problem between <think> and </think>. "
+            "Then write the answer after </think>.",
         ),
         ReasoningFormat("plain", None, None, "Instruct and base models without a span"),
     )
@@ -189,11 +186,9 @@ def _family(tokenizer: Any) -> str | None:
             return "qwen3_5"
         return "qwen3" if "<think>" not in on else None
     begin = _opening(tokenizer)
-    if begin.endswith("<think>\n"):
-        return "qwq"
     if begin.endswith("<think>"):
         return "olmo3_think" if "<|im_start|>" in text else "tiny"
-    return None
+    return "qwq" if begin.endswith("<think>\n") else None
 
 
 def _opening(tokenizer: Any, **arguments: Any) -> str:

@@ -21,9 +21,8 @@ TRUST_CURE = (
     "read that code, and if you trust it set trust_remote_code in the YAML: of an engine to the "
     "commit of the code, of a recipe to true beside a model_revision that is a commit"
 )
-MODEL_KEYS = {
-    f"{of}{key}" for of in ("", "teacher_") for key in ("model_name_or_path", "model_revision")
-}
+MODEL_KEYS = {"model_name_or_path", "model_revision"}
+MODEL_KEYS |= {f"teacher_{key}" for key in MODEL_KEYS}
 PICKLED = re.compile(r"(pytorch_model|adapter_model|model|consolidated).*\.(bin|pt|pth|ckpt)")
 CONVERT = (
     "convert them where nothing can be lost: load them with torch.load(FILE, weights_only=True) "
@@ -43,10 +42,8 @@ def check_trust(model_name: str, revision: str | None, trusted: str | None) -> N
     if trusted is None:
         return
     if not COMMIT.fullmatch(trusted):
-        raise UserError(
-            f"trust_remote_code is '{trusted}'; give a commit, 40 hexadecimal digits: a branch or "
-            "a tag can move"
-        )
+        cure = "give a commit, 40 hexadecimal digits: a branch or a tag can move"
+        raise UserError(f"trust_remote_code is '{trusted}'; {cure}")
     folder = Path(model_name)
     if not folder.is_dir() and revision != trusted:
         raise UserError(
@@ -208,9 +205,8 @@ def load_model(
     read_json(Path(base) / "generation_config.json", {})
     options |= {"use_safetensors": True, **trust_options(trusted)}
     with _loading(model_name, "model"):
-        model = AutoModelForCausalLM.from_pretrained(
-            base, revision=revision, dtype=dtype, **options
-        )
+        kind = AutoModelForCausalLM
+        model = kind.from_pretrained(base, revision=revision, dtype=dtype, **options)
         if adapter:
             from peft import PeftModel
 
@@ -233,8 +229,7 @@ def eos_ids(model: Any, tokenizer: Any) -> list[int]:
     """Every id that ends a sequence: the generation config's and the tokenizer's."""
     configured = model.generation_config.eos_token_id
     ids = configured if isinstance(configured, list) else [configured]
-    ends = sorted({i for i in (*ids, tokenizer.eos_token_id) if i is not None})
-    if not ends:
+    if not (ends := sorted({i for i in (*ids, tokenizer.eos_token_id) if i is not None})):
         raise UserError(
             f"{tokenizer.name_or_path}: neither tokenizer nor generation config names a token that "
             "ends a sequence, so every response would be cut; set eos_token"

@@ -73,10 +73,8 @@ def check_server(settings: Settings) -> None:
     if settings.max_retries < 0:
         raise UserError(f"max_retries of the engine is {settings.max_retries}; give 0 or more")
     if not settings.base_url.startswith(("http://", "https://")):
-        raise UserError(
-            f"base_url of the engine is '{settings.base_url}'; give the server's address up to and "
-            "including /v1, such as http://127.0.0.1:8000/v1"
-        )
+        cure = "give the server's address up to and including /v1, such as http://127.0.0.1:8000/v1"
+        raise UserError(f"base_url of the engine is '{settings.base_url}'; {cure}")
     for key, value in settings.extra_body.items():
         if key in (*DECIDED, *CAPS):
             raise UserError(
@@ -98,9 +96,8 @@ def open_engine(
     variable = settings.api_key_env
     key = NO_KEY if variable is None else os.environ.get(variable, "")
     if not key:
-        raise UserError(
-            f"the environment variable {variable} is not set; set it to the key of the server"
-        )
+        cure = "set it to the key of the server"
+        raise UserError(f"the environment variable {variable} is not set; {cure}")
     if settings.tokenizer is None:
         if form not in FORMATS:
             raise UserError(
@@ -134,14 +131,10 @@ class OpenAIEngine:
         counts = None if tokenizer is None else content_hash(tokenizer.backend_tokenizer.to_str())
         self.fingerprint = content_hash([model, counts])
         # Not the address: a server that is started again elsewhere is the same.
-        self.identity: dict[str, Any] = {
-            "engine": "openai",
-            "openai": importlib.metadata.version("openai"),
-            "model": model,
-            "tokenizer": counts,
-            "cap_field": settings.cap_field,
-            "extra_body": settings.extra_body,
-        }
+        version = importlib.metadata.version("openai")
+        self.identity: dict[str, Any] = {"engine": "openai", "openai": version, "model": model}
+        self.identity |= {"tokenizer": counts, "cap_field": settings.cap_field}
+        self.identity["extra_body"] = settings.extra_body
 
     def complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
         """Complete a batch; all requests are on their way together."""
@@ -223,10 +216,8 @@ class OpenAIEngine:
                 raise FailedRequest("the body of the response is empty or breaks off") from None
             found = None
         if not isinstance(found, dict):
-            raise UserError(
-                f"{url} answers with something that is not JSON; give the address of chat "
-                "completions, up to and including /v1, as 'base_url'"
-            )
+            cure = "give the address of chat completions, up to and including /v1, as 'base_url'"
+            raise UserError(f"{url} answers with something that is not JSON; {cure}")
         return found
 
     def _without_key(self, said: str) -> str:
@@ -262,15 +253,11 @@ def completion_of(found: dict) -> Completion:
     except FailedRequest:
         raise
     except chat.Withheld as error:
-        raise UserError(
-            f"{error}: it has no length of thought; ask a server that answers, or leave the item "
-            "out of the suite"
-        ) from None
+        cure = "ask a server that answers, or leave the item out of the suite"
+        raise UserError(f"{error}: it has no length of thought; {cure}") from None
     except UserError as error:
-        raise UserError(
-            f"{NOT_ONE} as it is read here: {error}; see docs/models.md for servers that are known "
-            "to work"
-        ) from None
+        cure = "see docs/models.md for servers that are known to work"
+        raise UserError(f"{NOT_ONE} as it is read here: {error}; {cure}") from None
 
 
 def _httpx() -> Any:
@@ -285,9 +272,8 @@ def _httpx() -> Any:
 def bounded_client(seconds: float, max_bytes: int) -> Any:
     """An HTTP client for ``AsyncOpenAI`` whose responses end, in ``seconds`` and ``max_bytes``.
 
-    The usual limits are of one read: a server that sends a byte now and then holds a run for ever,
-    and a small compressed answer may unpack to all memory. Redirects are not followed, so that
-    neither key nor prompts go to another host.
+    The usual limits are of one read, and a compressed answer may unpack to all memory. Redirects
+    are not followed, so that neither key nor prompts go to another host.
     """
     from openai import DefaultAsyncHttpxClient
 
@@ -323,10 +309,8 @@ def bounded_client(seconds: float, max_bytes: int) -> Any:
                     ) from None
                 length += len(chunk)
                 if length > max_bytes:
-                    raise UserError(
-                        f"the response is over {max_bytes / 2**20:g} MiB; raise max_response_mib "
-                        "of the engine if that may be"
-                    )
+                    cure = "raise max_response_mib of the engine if that may be"
+                    raise UserError(f"the response is over {max_bytes / 2**20:g} MiB; {cure}")
                 yield chunk
 
         async def aclose(self) -> None:
@@ -349,11 +333,7 @@ def bounded_client(seconds: float, max_bytes: int) -> Any:
 
 
 class Watch:
-    """Find on the responses of a process what a server does without saying so, and stop the run.
-
-    A server that ignores temperature or cap, hides the reasoning, or runs another model than its
-    tokenizer's changes every length and answers all the same.
-    """
+    """Find on the responses of a process what a server does to lengths unsaid, and stop the run."""
 
     def __init__(self, engine: Engine) -> None:
         self.form = engine.form
@@ -368,10 +348,8 @@ class Watch:
         cap, ids = request.decoding.max_new_tokens, completion.ids
         generated = (completion.usage.generated or 0) if ids is None else len(ids)
         if generated > (1 + RECOUNT_TOLERANCE) * cap:
-            raise UserError(
-                f"the server generated {generated} tokens and the cap is {cap}; set 'cap_field' in "
-                "the YAML of the engine to the field it obeys"
-            )
+            cure = "set 'cap_field' in the YAML of the engine to the field it obeys"
+            raise UserError(f"the server generated {generated} tokens and the cap is {cap}; {cure}")
 
     def count(self, request: Request, completion: Completion, row: dict) -> None:
         """Count one response that was read."""

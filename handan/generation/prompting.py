@@ -1,9 +1,5 @@
-"""Prompts, decoding and batches: everything that is asked of a model.
-
-Requests are sorted by prompt length and cut into batches once; every batch, or with some engines
-every request, has a seed of its own. So a run that was continued, or that ran on more processes,
-draws the same samples.
-"""
+"""Prompts, decoding and batches: all that is asked of a model. Batches are cut once, and each (with
+some engines each request) has a seed of its own, so that a continued run draws the same samples."""
 
 import datetime
 import re
@@ -93,10 +89,8 @@ def _templated(tokenizer: Any, question: str, form: ReasoningFormat) -> list[int
             **form.template,
         )
     except jinja2.TemplateError as error:
-        raise UserError(
-            f"{place} does not take a plain question ({error}); mend the template or choose "
-            "another model"
-        ) from None
+        cure = "mend the template or choose another model"
+        raise UserError(f"{place} does not take a plain question ({error}); {cure}") from None
     if question.strip() not in text:
         raise UserError(f"{place} drops the question {question[:SHOWN]!r}; choose a model for text")
     return tokenizer(text, add_special_tokens=False)["input_ids"]

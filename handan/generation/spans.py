@@ -1,8 +1,5 @@
-"""Cutting a response into reasoning and answer: one rule, for generated token ids and for text.
-
-The rule is made on the text, and ids are cut where their text is. Cost is counted on the ids the
-model produced: text that is decoded and tokenised again has another length.
-"""
+"""Cutting a response into reasoning and answer, by one rule on its text, and ids where their text
+is: cost is counted on the ids the model produced, as text tokenised again has another length."""
 
 import bisect
 from collections.abc import Sequence

@@ -25,21 +25,17 @@ SYMBOLS = {"products": "*", "differences": "-"}
 
 @dataclass(frozen=True)
 class ProblemSet:
-    """Problems drawn anew from a seed, by shares of families.
-
-    ``digits`` are of natural products and differences, ``decimal_digits`` and ``premises`` of
-    compact problems. ``hardest`` is the share kept of each family, by analytic cost.
-    """
+    """Problems drawn anew from a seed, by shares of families."""
 
     families: dict[str, float]
     widths: list[int]
     num_problems: int
     seed: int
     wording: str = "compact"
-    digits: list[int] = field(default_factory=list)
-    hardest: float = 1.0
-    decimal_digits: list[int] = field(default_factory=lambda: list(DECIMAL_DIGITS))
-    premises: list[int] = field(default_factory=lambda: list(PREMISES))
+    digits: list[int] = field(default_factory=list)  # of natural products and differences
+    hardest: float = 1.0  # share kept of each family, by analytic cost
+    decimal_digits: list[int] = field(default_factory=lambda: list(DECIMAL_DIGITS))  # compact
+    premises: list[int] = field(default_factory=lambda: list(PREMISES))  # compact
 
 
 def load_prompts(path: Path) -> list[TaskItem]:
@@ -80,10 +76,7 @@ def prompt_rows(questions: Sequence[TaskItem], tokenizer: Any, form: ReasoningFo
 
 
 def check_held_out(rows: Iterable[dict], place: str) -> dict[str, int]:
-    """Raise UserError if a training row is an evaluation item, however it is spaced or worded.
-
-    Returns for ``run.json`` how many rows were compared to how many items.
-    """
+    """Count rows for ``run.json``, none of them an evaluation item, however spaced or worded."""
     from handan.tiny.evaluation_items import held_out, identity_hash
 
     number, wordings = 0, set()
@@ -145,10 +138,8 @@ def _draw(settings: ProblemSet, path: Path) -> list[dict]:
         rows.setdefault(row[:2], dict(zip(COLUMNS, row, strict=True)))
         if len(rows) == wanted:
             return _hardest(list(rows.values()), settings.num_problems)
-    raise UserError(
-        f"{path}: only {len(rows)} different problems were found; lower num_problems or add "
-        "families or widths"
-    )
+    cure = "lower num_problems or add families or widths"
+    raise UserError(f"{path}: only {len(rows)} different problems were found; {cure}")
 
 
 def _hardest(rows: list[dict], number: int) -> list[dict]:
@@ -171,10 +162,7 @@ def _hardest(rows: list[dict], number: int) -> list[dict]:
 
 
 def _natural(family: str, rng: random.Random, widths: list[int], lengths: list[int]) -> Item:
-    """Draw one problem in the human tasks' wording, larger than any that people solved.
-
-    Syllogisms and directions are complete designs: nothing is left there to train on.
-    """
+    """Draw one problem in the human tasks' wording, larger than any that people solved."""
     if family in binary.OPERATIONS:
         if not widths or min(widths) <= binary.BITS:
             raise UserError(f"widths {widths}: natural binary problems need more than 4 bits")
@@ -187,7 +175,7 @@ def _natural(family: str, rng: random.Random, widths: list[int], lengths: list[i
             # Two small numbers would be a human item padded with zeros.
             if max(a, b) >= 2**binary.BITS and binary.OPERATIONS[family].allowed(a, b):
                 return binary.make_item(family, a, b, width)
-    if family not in SYMBOLS:
+    if family not in SYMBOLS:  # of complete designs, as syllogisms, nothing is left to train on
         known = ", ".join((*binary.OPERATIONS, *SYMBOLS))
         raise UserError(f"no natural problems of '{family}'; there are: {known}")
     if not lengths or min(lengths) < 2:

@@ -1,7 +1,4 @@
-"""Training rows made of traces, and the audit that nothing of a trace is lost on the way.
-
-A teacher's token ids are used where the student would read the same trace in them.
-"""
+"""Training rows made of traces, and the audit that nothing of a trace is lost on the way."""
 
 import unicodedata
 from collections import Counter
@@ -120,10 +117,8 @@ def span_problem(tokenizer: Any, prompt: Ids, completion: Ids, form: ReasoningFo
     if again.startswith(form.open):
         return f"the reasoning is opened twice; take one '{form.open}' off the trace"
     if not opened and not begins.startswith(form.open):
-        return (
-            f"neither the prompt nor the trace opens the reasoning with '{form.open}'; put it in "
-            "front of the trace"
-        )
+        cure = "put it in front of the trace"
+        return f"neither the prompt nor the trace opens the reasoning with '{form.open}'; {cure}"
     if _span(completion, prompt, tokenizer, form) is None:
         return (
             f"'{form.close}' is not among the trained tokens, so the thinking span is lost; check "
@@ -152,10 +147,8 @@ def audit(
         trained = rows  # the same traces in another order
     if len(trained) != len(rows):
         longest = max(len(row["input_ids"]) for row in rows)
-        raise UserError(
-            f"{place}: the trainer kept {len(trained)} of {len(rows)} traces; set max_length to at "
-            f"least {longest} and packing to false"
-        )
+        cure = f"set max_length to at least {longest} and packing to false"
+        raise UserError(f"{place}: the trainer kept {len(trained)} of {len(rows)} traces; {cure}")
     counts = {"traces": len(rows), "trained_tokens": 0, "reasoning_tokens": 0, "tokenised_anew": 0}
     for number, (got, row, trace) in enumerate(zip(trained, rows, traces, strict=True), start=1):
         labels = [token for token in got["labels"] if token != IGNORED]

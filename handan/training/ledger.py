@@ -18,17 +18,15 @@ from handan.launch import Processes
 
 
 class Ledger(TrainerCallback):
-    """Counts what a run consumes; the counts are saved with every checkpoint and go on from there.
-
-    ``processed_tokens`` went through the model, padding aside. Peak memory is of the process that
-    needed most, all else summed. ``size``, of the trained model, must be set before training.
-    """
+    """Counts what a run consumes; counts are saved with every checkpoint and go on from there."""
 
     teacher_parameters: int | None = None
-    size: Size
+    size: Size  # of the trained model; must be set before training
 
     def __init__(self, run_dir: Path, world: Processes) -> None:
         self.run_dir, self.world = run_dir, world
+        # Processed is what went through the model, padding aside. Peaks are of the process that
+        # needed most, all else is summed.
         tokens = ("trained_tokens", "processed_tokens", "generated_tokens", "teacher_scored_tokens")
         seconds = ("train_seconds", "probe_seconds", "device_seconds")
         self.counts: dict[str, Any] = dict.fromkeys(tokens, 0) | dict.fromkeys(seconds, 0.0)
@@ -69,8 +67,8 @@ class Ledger(TrainerCallback):
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._tick()
-        host, accelerator = rundir.peak_memory_gib(), rundir.peak_gpu_memory_gib()
-        own = {"peak_memory_gib": host, "peak_gpu_memory_gib": accelerator}
+        own = {"peak_memory_gib": rundir.peak_memory_gib()}
+        own["peak_gpu_memory_gib"] = rundir.peak_gpu_memory_gib()
         for row in self.world.gather([own]):
             for key, value in row.items():
                 if value is not None:

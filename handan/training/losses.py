@@ -55,11 +55,7 @@ def check_sft_loss(config: Any, given: Collection[str]) -> None:
 
 
 def check_grpo(config: Any, given: Collection[str]) -> None:
-    """Raise UserError at a loss or a way of drawing that no run of GRPO may have.
-
-    The ratio of a whole completion of vLLM is a product over its tokens. With differences of .012 a
-    token between vLLM and the trainer, a twentieth of completions of 4,096 tokens has one above 3.
-    """
+    """Raise UserError at a loss or a way of drawing that no run of GRPO may have."""
     check_loss(config, config.world_size)
     if config.loss_type == "cispo" and "epsilon_high" not in given:
         # TRL would take epsilon, .2, for the largest weight of a token.
@@ -71,6 +67,8 @@ def check_grpo(config: Any, given: Collection[str]) -> None:
         if key not in given:
             raise UserError(f"use_vllm is true: set '{key}' too; it decides the result")
     mode = config.vllm_importance_sampling_mode
+    # With differences of .012 a token between vLLM and the trainer, a twentieth of completions of
+    # 4,096 tokens has a ratio above 3.
     if mode not in ("token_truncate", "token_mask"):
         raise UserError(
             f"vllm_importance_sampling_mode is '{mode}', but the ratio of a whole completion is a "

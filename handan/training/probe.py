@@ -1,7 +1,5 @@
-"""Measure a model along its training, without the training noticing.
-
-Generation has a random state of its own, so the weights come out bitwise the same with and without.
-"""
+"""Measure a model along its training, whose weights are bitwise the same without: generation has a
+random state of its own."""
 
 import time
 from collections.abc import Sequence

@@ -1,7 +1,4 @@
-"""Arms that draw their own completions: trainers, generation, verifiable reward, and their record.
-
-Where all rewards of a group are equal, advantages are 0 and none of its completions has a gradient.
-"""
+"""Arms that draw their own completions: trainers, generation, verifiable reward, their record."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -88,22 +85,18 @@ def rollout(prompts: list, trainer: Any) -> dict:
 
 @dataclass
 class Rollouts:
-    """Reads the completions of one generation batch after another.
-
-    ``length_price`` is lost per 100 reasoning tokens; without ``group_size`` no rewards are
-    compared. With ``await_weights`` rows wait until ``weigh`` says what their tokens weigh.
-    """
+    """Reads the completions of one generation batch after another."""
 
     tokenizer: Any
     model: Any
     form: ReasoningFormat
     max_completion_length: int
     ledger: Ledger
-    length_price: float = 0.0
-    group_size: int | None = None
+    length_price: float = 0.0  # lost per 100 reasoning tokens
+    group_size: int | None = None  # without it no rewards are compared
     passes: int = 1
     masks_truncated: bool = False
-    await_weights: bool = False
+    await_weights: bool = False  # rows then wait until ``weigh`` says what their tokens weigh
 
     def __post_init__(self) -> None:
         self.ends = eos_ids(self.model, self.tokenizer)
@@ -210,10 +203,9 @@ def shortened(text: str, most: int) -> str:
 
 def batch_metrics(rows: Sequence[dict]) -> dict[str, float]:
     """Means of one batch, for the trainer's log."""
-    out = {
-        f"cost/{key}": sum(row[key] for row in rows) / len(rows)
-        for key in ("reasoning_tokens", "answer_tokens")
-    }
+    out = {}
+    for key in ("reasoning_tokens", "answer_tokens"):
+        out[f"cost/{key}"] = sum(row[key] for row in rows) / len(rows)
     out["status/accuracy"] = sum(row["correct"] is True for row in rows) / len(rows)
     out["status/ungraded_rate"] = sum(row["correct"] is None for row in rows) / len(rows)
     for status in ("truncated", "unparsed", "no_reasoning"):
@@ -234,10 +226,7 @@ class EvaluationPrompts:
 
 
 class LengthSortedGRPOTrainer(EvaluationPrompts, GRPOTrainer):
-    """GRPO whose micro-batches hold completions of similar length, without common padding.
-
-    Gradients of a step's micro-batches are summed, so for most losses the division is indifferent.
-    """
+    """GRPO whose micro-batches hold completions of similar length, without common padding."""
 
     rollouts: Rollouts | None = None
     _buffered_inputs: list[dict]
@@ -252,6 +241,7 @@ class LengthSortedGRPOTrainer(EvaluationPrompts, GRPOTrainer):
         inputs = super()._prepare_inputs(generation_batch)
         window = self.args.steps_per_generation
         fresh = self.model.training and self._step % (window * self.num_iterations) == 0
+        # A step sums the gradients of its micro-batches, so for these losses any division will do.
         same_step = window == self.args.gradient_accumulation_steps and self.num_iterations == 1
         if not (fresh and same_step and self.loss_type in ("dapo", "grpo", "dr_grpo", "cispo")):
             return inputs
@@ -328,13 +318,11 @@ def importance_weights(scored: dict[str, Any]) -> list[dict]:
     out: list[dict] = []
     for ratio, weight, mask in zip(ratios, weights, scored["completion_mask"].bool(), strict=True):
         ratio, weight = ratio[mask], weight[mask]
-        names = ("ratio_mean", "ratio_min", "ratio_max", "weight_mean")
-        values: list[float | None] = [None] * len(names)
+        row = dict.fromkeys(("ratio_mean", "ratio_min", "ratio_max", "weight_mean"))
         if len(ratio):
             tensors = (ratio.mean(), ratio.min(), ratio.max(), weight.mean())
-            values = [round(value.item(), 6) for value in tensors]
-        trained = {"trained_tokens": int((weight != 0).sum())}
-        out.append(dict(zip(names, values, strict=True)) | trained)
+            row = {key: round(value.item(), 6) for key, value in zip(row, tensors, strict=True)}
+        out.append({**row, "trained_tokens": int((weight != 0).sum())})
     return out
 
 

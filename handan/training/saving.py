@@ -112,10 +112,7 @@ def save_merged(trainer: Any, base_name: str, source: dict, run_dir: Path, rank:
 
 
 class StopRequest(TrainerCallback):
-    """Ends a training at the next step at which all its processes can save the same checkpoint.
-
-    Under transformers' own ``enable_jit_checkpoint`` processes do not agree on that step.
-    """
+    """Ends a training at the next step at which all its processes can save the same checkpoint."""
 
     def __init__(self, arm: str, world: Processes) -> None:
         self.arm, self.world = arm, world

@@ -5,14 +5,14 @@ import importlib.util
 import json
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from handan import hardware
-from handan.config import given_keys, read_yaml
+from handan.config import given_keys, key, read_yaml
 from handan.errors import UserError
 from handan.evaluation import resource_estimate
 from handan.evaluation.resource_estimate import training_bytes
@@ -51,45 +51,39 @@ NOT_RESUMABLE = {
 GPUS_OF_A_NODE = 8
 
 
-def _argument(text: str, default: Any = dataclasses.MISSING) -> Any:
-    return field(default=default, metadata={"help": text})
-
-
 @dataclass
 class RecipeArguments:
     """Arguments of every training recipe, beside those of TRL and transformers."""
 
-    arm: str = _argument("name of this arm in all tables")
-    prompts: str = _argument("training prompts: a problem set (YAML) or JSON lines")
-    suite: str = _argument("suite that is probed along training")
-    probe_steps: int = _argument(
+    arm: str = key("name of this arm in all tables")
+    prompts: str = key("training prompts: a problem set (YAML) or JSON lines")
+    suite: str = key("suite that is probed along training")
+    probe_steps: int = key(
         "probe every so many steps, at step 0 and the end; 0: never, or only as probe_log_spaced "
         "says"
     )
-    probe_log_spaced: int = _argument(
+    probe_log_spaced: int = key(
         "probe also at so many steps, evenly spaced in log steps from 1 to the end", 0
     )
-    full_suite: str | None = _argument(
-        "a larger suite that is measured at step 0 and the end", None
-    )
-    full_suite_steps: int = _argument("measure the larger suite every so many steps too", 0)
-    probe_time_share: float | None = _argument(
+    full_suite: str | None = key("a larger suite that is measured at step 0 and the end", None)
+    full_suite_steps: int = key("measure the larger suite every so many steps too", 0)
+    probe_time_share: float | None = key(
         "skip measurements between the first and the last while measuring would take more than "
         "this share of the time",
         None,
     )
-    num_threads: int | None = _argument(
+    num_threads: int | None = key(
         "CPU threads of each process; their number changes the last bits", None
     )
-    reasoning_format: str = _argument(
+    reasoning_format: str = key(
         "how the model marks its reasoning; auto: as its chat template shows", AUTO
     )
-    resume: str = _argument(
+    resume: str = key(
         "auto: go on from the newest whole checkpoint; never: refuse if there is any; must: refuse "
         "if there is none",
         "auto",
     )
-    dry_run: bool = _argument("print the plan and stop", False)
+    dry_run: bool = key("print the plan and stop", False)
 
 
 def resolved(*parts: Any) -> dict:
@@ -115,9 +109,9 @@ def measured_steps(max_steps: int, every: int, log_spaced: int = 0) -> list[int]
 
 def check_schedule(recipe: RecipeArguments) -> None:
     """Raise UserError if the settings that say when a run is measured make no sense."""
-    for key in ("probe_steps", "probe_log_spaced", "full_suite_steps"):
-        if getattr(recipe, key) < 0:
-            raise UserError(f"{key} is {getattr(recipe, key)}; give a number from 0 on")
+    for name in ("probe_steps", "probe_log_spaced", "full_suite_steps"):
+        if getattr(recipe, name) < 0:
+            raise UserError(f"{name} is {getattr(recipe, name)}; give a number from 0 on")
     if recipe.full_suite_steps and recipe.full_suite is None:
         raise UserError("full_suite_steps is set, but no suite is; set full_suite to its YAML")
     share = recipe.probe_time_share
@@ -133,9 +127,9 @@ def check_saving(resume: str, config: Any) -> None:
     """Raise UserError if a run could not go on to the result it would have had."""
     if resume not in ("auto", "never", "must"):
         raise UserError(f"resume is {resume!r}; set it to auto, never or must")
-    for key, why in NOT_RESUMABLE.items():
-        if getattr(config, key):
-            raise UserError(f"{key}: leave it out; {why}")
+    for name, why in NOT_RESUMABLE.items():
+        if getattr(config, name):
+            raise UserError(f"{name}: leave it out; {why}")
     if config.max_steps < 1:
         raise UserError(f"max_steps is {config.max_steps}; give at least 1: epochs are not counted")
     strategy = config.save_strategy.value
@@ -159,10 +153,10 @@ def check_adapters(model_config: Any, given: set[str]) -> None:
     if model_config.load_in_4bit or model_config.load_in_8bit:
         raise UserError("load_in_4bit and load_in_8bit are not supported; train adapters on dtype")
     decisive = ("lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")
-    absent = [key for key in decisive if key not in given]
+    absent = [name for name in decisive if name not in given]
     if model_config.use_peft and absent:
         raise UserError(f"use_peft is true: set '{absent[0]}' too; it decides the result")
-    idle = sorted(key for key in given if key.startswith("lora_") or key == "use_dora")
+    idle = sorted(name for name in given if name.startswith("lora_") or name == "use_dora")
     if idle and not model_config.use_peft:
         raise UserError(f"'{idle[0]}' has no effect: set use_peft to true, or remove it")
 
@@ -170,10 +164,10 @@ def check_adapters(model_config: Any, given: set[str]) -> None:
 def check_installed(config: Any) -> None:
     """Raise UserError if a setting needs a package that is not there."""
     extras = (("use_vllm", "vllm", "vllm"), ("use_liger_kernel", "liger_kernel", "liger"))
-    for key, package, extra in extras:
-        if getattr(config, key, False) and importlib.util.find_spec(package) is None:
-            cure = f"pip install 'handan[{extra}]', or set {key} to false"
-            raise UserError(f"{key} is true, but {package} is not installed: {cure}")
+    for name, package, extra in extras:
+        if getattr(config, name, False) and importlib.util.find_spec(package) is None:
+            cure = f"pip install 'handan[{extra}]', or set {name} to false"
+            raise UserError(f"{name} is true, but {package} is not installed: {cure}")
     trackers.check(config.report_to)
 
 

@@ -1,7 +1,4 @@
-"""TRL's trainer of imitation, with tokens counted and work on padding left out; packing checked.
-
-The loss of a step is a sum over its tokens, so its gradient does not depend on the micro-batches.
-"""
+"""TRL's trainer of imitation, with tokens counted and work on padding left out; packing checked."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -38,6 +35,7 @@ class LedgerSFTTrainer(SFTTrainer):
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple:
         batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        # The loss of a step is a sum over its tokens: the gradient is the same for any division.
         plain = len(batches) > 1 and all(self._is_plain(batch, num_items) for batch in batches)
         return regroup(batches) if plain else batches, num_items
 

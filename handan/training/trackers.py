@@ -1,7 +1,4 @@
-"""W&B, TensorBoard and Trackio: views of ``metrics.jsonl``, under the same names.
-
-Every start of a run continues it, from the step of the checkpoint, by its identifier.
-"""
+"""W&B, TensorBoard and Trackio: views of ``metrics.jsonl``, that a resumed run continues."""
 
 import os
 import secrets
@@ -196,10 +193,7 @@ class Trackio(Tracker):
 
 
 class WeightsAndBiases(Tracker):
-    """A W&B run, offline where there is no key or no answer, when every start adds a file.
-
-    The summary has the last value of each metric, and under ``start/`` that of step 0.
-    """
+    """A W&B run, offline where there is no key or no answer, when every start adds a file."""
 
     def open(self, args: Any) -> None:
         os.environ.setdefault("WANDB_DIR", str(self.run_dir))
@@ -247,6 +241,7 @@ class WeightsAndBiases(Tracker):
             rundir.add(self.run_dir, "training", wandb=where)
 
     def _summarise(self, values: dict[str, float], step: int) -> None:
+        """Keep the last value of each metric, and under ``start/`` that of step 0."""
         start = {f"start/{name}": value for name, value in values.items()} if step == 0 else {}
         self.wandb.run.summary.update(values | start)
 
@@ -277,12 +272,9 @@ def item_table(responses: list[dict], human_rt_s: HumanTimes) -> tuple[list[str]
     for row in responses:
         if row["sample"] >= 0:
             items.setdefault((row["task"], row["item"]), []).append(row)
-    shown = list(items)
-    left_out = max(0, len(items) - MAX_ITEMS)
-    if left_out:
-        shown = [shown[place * len(items) // MAX_ITEMS] for place in range(MAX_ITEMS)]
+    keys, shown = list(items), min(len(items), MAX_ITEMS)
     table: list[dict] = []
-    for key in shown:
+    for key in (keys[place * len(keys) // shown] for place in range(shown)):
         samples = items[key]
         ended = Counter(row["status"] for row in samples)
         text = plain(samples[0]["text"])
@@ -295,7 +287,7 @@ def item_table(responses: list[dict], human_rt_s: HumanTimes) -> tuple[list[str]
         row["mean_reasoning_tokens"] = tokens / number
         row["status"] = ", ".join(f"{n} {status}" for status, n in sorted(ended.items()))
         table.append(row | {"correct": right / number, "text": text})
-    if left_out:
+    if left_out := len(items) - shown:
         note = f"{left_out} more items are in the files of the run"
         table.append({**dict.fromkeys(table[0]), "step": responses[0]["step"], "text": note})
     return list(table[0]), [list(row.values()) for row in table]
