@@ -42,7 +42,6 @@ def total(run: Mapping[str, Any]) -> dict[str, float | None] | None:
 
 
 def _own(budget: Mapping[str, Any], measure: str) -> float | None:
-    """A measure of one training, with its teacher's part; what is not recorded is unknown."""
     value = budget.get(measure)
     if measure == "peak_memory_gib" and budget.get("peak_gpu_memory_gib") is not None:
         return budget["peak_gpu_memory_gib"]

@@ -255,7 +255,6 @@ def _measure(
 
 
 def _refuse_inert(arguments: argparse.Namespace) -> None:
-    """Refuse an option that decides what another one is to decide, or an output over an input."""
     if arguments.pairs and arguments.reference:
         raise UserError("--pairs says what is compared, and so does --reference; give one of them")
     of_align = [getattr(arguments, name, None) for name in ("costs", "norms", "trials")]
@@ -268,7 +267,6 @@ def _refuse_inert(arguments: argparse.Namespace) -> None:
 
 
 def _inert(arguments: argparse.Namespace, result: Mapping[str, Any], recounted: bool) -> list[str]:
-    """One sentence for each option that is given and changed nothing of a result."""
     contrasts, power, models = result["contrasts"], result["power"], result["models"].values()
     tasks = [task for model in models for task in model["tasks"].values()]
     without_interval = all(task["r_loglog_ci"] is None for task in tasks)

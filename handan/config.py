@@ -140,9 +140,7 @@ def build(content: Any, kind: type[Settings], place: str) -> Settings:
     return kind(**values)
 
 
-def check_values(
-    content: dict, kinds: Sequence[type], place: str, words: bool = False
-) -> dict[str, Any]:
+def check_values(content: dict, kinds: Sequence[type], place: str, words: bool = False) -> dict:
     """Check and convert the values of a mapping by the annotations of ``kinds``; with ``words``
     text may stand for whatever argparse makes of it, and null for a default."""
     fields: dict[str, Any] = {}

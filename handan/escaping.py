@@ -62,5 +62,4 @@ def block(text: object, language: str = "text") -> Markup:
 
 
 def _fence(text: str, least: int) -> str:
-    """More backticks than there are together in the text."""
     return "`" * max(least, 1 + max(map(len, re.findall("`+", text)), default=0))

@@ -56,7 +56,6 @@ def free_bytes(path: Path) -> int:
 
 
 def _hub_path(variable: str, name: str) -> Path:
-    """A path where the hub library itself looks, without importing it."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     home = Path(os.environ.get("HF_HOME", cache / "huggingface"))
     return Path(os.environ.get(variable, home / name))

@@ -185,7 +185,6 @@ def _tables(result: Mapping, run_dir: Path) -> list[Markup]:
 
 
 def _lengths(path: Path) -> dict[str, Any]:
-    """Number of traces and of their tasks, and quartiles of their lengths."""
     rows = read_jsonl(path)
     prompts = {(row["task"], row["item"]) for row in rows}
     out: dict[str, Any] = {"traces": len(rows), "prompts": len(prompts)}
@@ -199,13 +198,11 @@ def _lengths(path: Path) -> dict[str, Any]:
 
 
 def _block(value: object) -> Markup:
-    """As a YAML block."""
     text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
     return escaping.block(text.rstrip("\n"), "yaml")
 
 
 def _listed(values: Mapping, above: str = "") -> Markup:
-    """As a list 'name: value', nested mappings with their names joined; what is unknown is out."""
     lines: list[str] = []
     for key, value in values.items():
         name = f"{above}{str(key).replace('_', ' ')}"

@@ -28,9 +28,7 @@ PACKAGES = ("handan", "torch", "transformers", "trl", "peft", "accelerate", "dee
 Asked = dict[tuple[str, str], tuple[str, str]]
 
 
-def check_config(
-    run_dir: Path, stage: str, config: dict, may_change: Collection[str] = ()
-) -> dict[str, dict]:
+def check_config(run_dir: Path, stage: str, config: dict, may_change: Collection[str] = ()) -> dict:
     """Refuse a stage begun with another configuration; returns those of all stages."""
     path = run_dir / "config.yaml"
     if not path.exists():

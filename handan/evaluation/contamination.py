@@ -44,7 +44,6 @@ def _operands() -> dict[tuple[str | None, int, int], Item]:
 
 @cache
 def _equations() -> dict[tuple[str, ...], Item]:
-    """Products and differences with their shown result, as five words."""
     return {tuple(words(item.key)): item for item in human_items() if item.task in DIGIT_TASKS}
 
 

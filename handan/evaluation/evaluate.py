@@ -117,9 +117,7 @@ def cost_columns(items: Sequence[SuiteItem]) -> list[str]:
     return [*COST_COLUMNS, *(f"covariate_{name}" for name in names if not name.startswith(own))]
 
 
-def cost_rows(
-    generations: Sequence[dict], items: Sequence[SuiteItem], cost_without_span: str
-) -> list[dict]:
+def cost_rows(drawn: Sequence[dict], items: Sequence[SuiteItem], spanless: str) -> list[dict]:
     """Rows of ``costs.csv``: responses joined with their items, sampled ones first."""
     by_key = {(entry.item.task, entry.item.key): entry for entry in items}
     place, columns, out = {key: index for index, key in enumerate(by_key)}, cost_columns(items), []
@@ -127,10 +125,10 @@ def cost_rows(
     def order(row: dict) -> tuple:
         return row["sample"] == GREEDY, place[row["task"], row["item"]], row["sample"]
 
-    for row in sorted(generations, key=order):
+    for row in sorted(drawn, key=order):
         entry = by_key[row["task"], row["item"]]
         greedy, thinks = row["sample"] == GREEDY, FORMATS[row["reasoning_format"]].thinks
-        rule = SPAN if thinks or cost_without_span == "none" else RESPONSE
+        rule = SPAN if thinks or spanless == "none" else RESPONSE
         cost = {name: row[f"reasoning_{name}"] for name in ("tokens", "characters")}
         if rule == RESPONSE:
             cost = {name: cost[name] + row[f"answer_{name}"] for name in cost}
@@ -150,12 +148,9 @@ def cost_rows(
     return out
 
 
-def sampled_costs(
-    responses: Sequence[dict], items: Sequence[SuiteItem], cost_without_span: str
-) -> list[dict]:
+def sampled_costs(drawn: Sequence[dict], items: Sequence[SuiteItem], spanless: str) -> list[dict]:
     """Rows of ``costs.csv`` of the sampled responses; curves leave the greedy ones out."""
-    sampled = [row for row in responses if row["sample"] != GREEDY]
-    return cost_rows(sampled, items, cost_without_span)
+    return cost_rows([row for row in drawn if row["sample"] != GREEDY], items, spanless)
 
 
 def suite_metrics(costs: Sequence[dict], first: Sequence[dict] | None) -> dict[str, float]:
@@ -195,11 +190,8 @@ def suite_metrics(costs: Sequence[dict], first: Sequence[dict] | None) -> dict[s
     return {key: value for key, value in out.items() if value is not None}
 
 
-def _with_interval(
-    name: str, value: float | None, interval: Sequence[float] | None
-) -> dict[str, float | None]:
-    """A metric with its bounds; nothing for a measure without a name along training."""
-    low, high = interval or (None, None)
+def _with_interval(name: str, value: float | None, ci: Sequence[float] | None) -> dict[str, Any]:
+    low, high = ci or (None, None)
     return {name: value, f"{name}_ci_low": low, f"{name}_ci_high": high} if name else {}
 
 

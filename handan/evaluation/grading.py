@@ -11,6 +11,8 @@ from handan.generation.formats import ReasoningFormat
 from handan.generation.spans import is_looping, opened_by_prompt, split_completion, split_text
 from handan.tasks.base import Grade, Item, Task
 
+Ids = Sequence[int]
+
 
 @dataclass(frozen=True)
 class TaskItem:
@@ -25,9 +27,9 @@ def read_completion(
     tokenizer: Any,
     question: TaskItem,
     form: ReasoningFormat,
-    prompt_ids: Sequence[int],
-    completion_ids: Sequence[int],
-    ends: Sequence[int],
+    prompt_ids: Ids,
+    completion_ids: Ids,
+    ends: Ids,
     ended: bool | None = None,
 ) -> dict:
     """Counts, status and grade of one completion, from its token ids.
@@ -55,15 +57,11 @@ def read_completion(
 
 
 def read_text(
-    tokenizer: Any,
-    question: TaskItem,
-    form: ReasoningFormat,
-    prompt_ids: Sequence[int],
-    completion: Completion,
+    tokenizer: Any, question: TaskItem, form: ReasoningFormat, prompt: Ids, completion: Completion
 ) -> dict:
     """Read the same from the texts and counts of a server that keeps the ids, with the ``text``."""
     usage = completion.usage
-    reasoning, answer, closed, opened = _texts(tokenizer, form, prompt_ids, completion)
+    reasoning, answer, closed, opened = _texts(tokenizer, form, prompt, completion)
     end = None if tokenizer is None else tokenizer.eos_token
     if end and answer.rstrip().endswith(end):  # which a server has left in its text
         answer = answer.rstrip().removesuffix(end).rstrip()
@@ -78,7 +76,7 @@ def read_text(
     cure = "name the model's 'tokenizer' in the YAML of the engine"
     tokens = None if tokenizer is None else lambda text: len(ids(text))
     counts = count(reasoning, answer, usage, completion.ended, tokens, cure)
-    if counts.answer is None or (usage.prompt is None and not prompt_ids):
+    if counts.answer is None or (usage.prompt is None and not prompt):
         what = "prompt" if counts.answer is not None else "answer"
         raise UserError(f"the server does not count the tokens of the {what}; {cure}")
     if counts.cut_inside:
@@ -93,7 +91,7 @@ def read_text(
         text = ("" if opened else form.open) + reasoning
         text += form.close + (form.answer or "") + answer if closed else ""
     return {
-        "prompt_tokens": len(prompt_ids) if usage.prompt is None else usage.prompt,
+        "prompt_tokens": len(prompt) if usage.prompt is None else usage.prompt,
         "reasoning_tokens": counts.reasoning,
         "answer_tokens": counts.answer,
         "generated_tokens": counts.generated or counts.reasoning + counts.answer,
@@ -107,9 +105,8 @@ def read_text(
 
 
 def _texts(
-    tokenizer: Any, form: ReasoningFormat, prompt_ids: Sequence[int], completion: Completion
+    tokenizer: Any, form: ReasoningFormat, prompt_ids: Ids, completion: Completion
 ) -> tuple[str | None, str, bool, bool]:
-    """Reasoning, answer, whether the span is closed, and whether the prompt opened it."""
     known = tokenizer is not None and bool(prompt_ids)
     opened = known and opened_by_prompt(tokenizer, prompt_ids, form)
     apart, text = completion.reasoning, completion.text
@@ -120,15 +117,12 @@ def _texts(
     return *split_text(text, form, opened)[:3], opened
 
 
-def _outcome(
-    question: TaskItem, answer: str, ended: bool, closed: bool, num_reasoning: int
-) -> dict[str, Any]:
-    """Status, grade and parsed answer."""
+def _outcome(question: TaskItem, answer: str, ended: bool, closed: bool, reasoning: int) -> dict:
     grade = question.task.grade(question.item, answer) if closed else Grade(None, False)
     if not ended:
         status = "truncated"
     elif grade.answer is None:
         status = "unparsed"
     else:
-        status = "complete" if num_reasoning else "no_reasoning"
+        status = "complete" if reasoning else "no_reasoning"
     return {"status": status, "correct": grade.correct, "answer": grade.answer}

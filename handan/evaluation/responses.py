@@ -55,14 +55,14 @@ class SamplingPlan:
 
 def check_prompts(
     path: Path,
-    rows: Sequence[dict],
+    rows: list[dict],
     plan: SamplingPlan,
-    requests: Iterable[Request],
+    asked: Iterable[Request],
     form: ReasoningFormat,
 ) -> None:
     """Stop if rows answer other prompts, under the same keys, than the plan has."""
     now = {}
-    for index, request in {request.item: request for request in requests}.items():
+    for index, request in {request.item: request for request in asked}.items():
         item = plan.questions[index].item
         now[item.task, item.key] = plan.prompt_hash(request, form)
     for row in rows:
@@ -102,7 +102,6 @@ def draw(
 def _draw_batch(
     engine: Engine, plan: SamplingPlan, batch: list[Request], labels: dict, watch: Watch | None
 ) -> tuple[list[dict], list[str]]:
-    """Rows of the responses of one batch, and what kept others from being drawn."""
     tokenizer, form = engine.tokenizer, engine.form
     started = time.monotonic()
     completions = engine.complete(batch, plan.seed)
@@ -111,7 +110,7 @@ def _draw_batch(
     failures = []
     for request, found in zip(batch, completions, strict=True):
         question = plan.questions[request.item]
-        task, item = question.item.task, question.item.key
+        task, item, asked = question.item.task, question.item.key, (tokenizer, question, form)
         try:
             if isinstance(found, UserError):
                 raise found
@@ -119,11 +118,9 @@ def _draw_batch(
                 watch.check_cap(request, found)
             prompt, ids = found.prompt_ids or request.prompt_ids, found.ids
             if ids is None or tokenizer is None:
-                read = read_text(tokenizer, question, form, prompt, found)
+                read = read_text(*asked, prompt, found)
             else:
-                read = read_completion(
-                    tokenizer, question, form, prompt, ids, engine.ends, found.ended
-                )
+                read = read_completion(*asked, prompt, ids, engine.ends, found.ended)
                 read["text"] = tokenizer.decode(ids)
         except UserError as error:
             failures.append(f"{task}, {item}, sample {request.sample}: {error}")

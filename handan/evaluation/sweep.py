@@ -156,12 +156,10 @@ def open_as_trained(policy: Policy, run: Training, world: Processes) -> Transfor
     precision, attention = run.facts["launch"]["mixed_precision"], "attn_implementation"
     casts_weights = run.facts["launch"]["engine"] == "DEEPSPEED" and precision in HALF_PRECISION
     dtype = HALF_PRECISION[precision] if casts_weights else run.settings["dtype"] or "float32"
-    options: dict[str, Any] = {"merge": False, "trusted": run.trusted}
+    options: dict[str, Any] = {"merge": False, "trusted": run.trusted, "device": world.device}
     if run.settings[attention]:
         options[attention] = run.settings[attention]
-    model, tokenizer, fingerprint = load_model(
-        policy.model, policy.revision, dtype, world.device, **options
-    )
+    model, tokenizer, fingerprint = load_model(policy.model, policy.revision, dtype, **options)
     if precision in HALF_PRECISION and not casts_weights:
         from accelerate import Accelerator
 

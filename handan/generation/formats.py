@@ -61,9 +61,7 @@ class ReasoningFormat:
     def messages(self, question: str) -> list[dict[str, str]]:
         """The conversation a question is asked in."""
         spoken = {"system": self.system_prompt, "user": question}
-        return [
-            {"role": role, "content": said} for role, said in spoken.items() if said is not None
-        ]
+        return [{"role": who, "content": said} for who, said in spoken.items() if said is not None]
 
 
 def _think(name: str, source: str, *template: Any, **more: Any) -> ReasoningFormat:
@@ -165,7 +163,6 @@ def detect(tokenizer: Any) -> ReasoningFormat:
 
 
 def _family(tokenizer: Any) -> str | None:
-    """Name of the format that a chat template shows, None if it is not known here."""
     text = tokenizer.get_chat_template()
     if "<|channel|>" in text and "<|start|>assistant" in text:
         return "gpt_oss"
@@ -192,7 +189,6 @@ def _family(tokenizer: Any) -> str | None:
 
 
 def _opening(tokenizer: Any, **arguments: Any) -> str:
-    """What the template puts after a question."""
     asked = [{"role": "user", "content": "1"}]
     arguments["tokenize"] = False
     without, whole = (

@@ -137,7 +137,6 @@ class OpenAIEngine:
         self.identity["extra_body"] = settings.extra_body
 
     def complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
-        """Complete a batch; all requests are on their way together."""
         return asyncio.run(self._complete(batch, seed))
 
     async def _complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
@@ -261,7 +260,6 @@ def completion_of(found: dict) -> Completion:
 
 
 def _httpx() -> Any:
-    """The package that the installed client of OpenAI talks through."""
     try:
         import httpx2 as httpx
     except ImportError:

@@ -66,7 +66,6 @@ def prompt_ids(tokenizer: Any, question: str, form: ReasoningFormat) -> tuple[in
 
 
 def _templated(tokenizer: Any, question: str, form: ReasoningFormat) -> list[int]:
-    """The ids of a question in the chat template, which writes the special tokens itself."""
     import jinja2
 
     place = f"{tokenizer.name_or_path}: its chat template"

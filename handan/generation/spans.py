@@ -10,6 +10,7 @@ import numpy as np
 
 from handan.generation.formats import ReasoningFormat
 
+Ids = Sequence[int]
 # A loop is a block repeated this often, over at least so many tokens.
 LOOP_REPEATS, LOOP_TOKENS = 4, 32
 
@@ -130,11 +131,7 @@ def opened_by_prompt(tokenizer: Any, prompt_ids: Sequence[int], form: ReasoningF
 
 
 def split_completion(
-    tokenizer: Any,
-    completion_ids: Sequence[int],
-    form: ReasoningFormat,
-    opened: bool,
-    eos_ids: Sequence[int],
+    tokenizer: Any, completion_ids: Ids, form: ReasoningFormat, opened: bool, eos_ids: Ids
 ) -> Split:
     """Cut a completion, up to and including one of ``eos_ids``, by the rule of ``cut``."""
     ids = list(completion_ids)

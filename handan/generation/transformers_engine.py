@@ -2,7 +2,7 @@
 
 import importlib.metadata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from handan.errors import UserError
@@ -11,6 +11,8 @@ from handan.generation.engines import Completion, EngineSettings
 from handan.generation.formats import ReasoningFormat, choose_for
 from handan.generation.loading import eos_ids, load_model
 from handan.generation.prompting import Decoding, Request
+
+Ids = Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,6 @@ class TransformersEngine:
         }
 
     def complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
-        """Complete a batch, which shares one seed, mixed with its content."""
         rows = generate_batch(self.model, self.tokenizer, batch, seed)
         return [Completion(ids, ended=ids[-1] in self.ends) for ids in rows]
 
@@ -75,10 +76,10 @@ def generate_batch(
 
 def complete(
     model: Any,
-    prompts: Sequence[Sequence[int]],
+    prompts: Sequence[Ids],
     decoding: Decoding,
     ends: list[int],
-    seeds: Sequence[int] | None = None,
+    seeds: Ids | None = None,
 ) -> list[list[int]]:
     """Draw completions of prompts, each up to and including its end-of-sequence token.
 
@@ -95,9 +96,10 @@ def complete(
     with torch.no_grad():
         while unfinished and drawn < decoding.max_new_tokens:
             stage = min(stage, decoding.max_new_tokens - drawn)
-            contexts = [[*prompts[i], *completions[i]] for i in unfinished]
+            contexts: list[Ids] = [[*prompts[i], *completions[i]] for i in unfinished]
             own = None if seeds is None else [seeds[i] for i in unfinished]
-            rows = _generate(model, contexts, decoding, stage, ends, own, drawn)
+            staged = replace(decoding, max_new_tokens=stage)
+            rows = _generate(model, contexts, staged, ends, own, drawn)
             for i, row in zip(unfinished, rows, strict=True):
                 completions[i] += row
             unfinished = [i for i in unfinished if completions[i][-1] not in ends]
@@ -107,21 +109,15 @@ def complete(
 
 
 def _generate(
-    model: Any,
-    contexts: list[list[int]],
-    decoding: Decoding,
-    num_tokens: int,
-    ends: list[int],
-    seeds: list[int] | None,
-    drawn: int,
+    model: Any, contexts: list[Ids], decoding: Decoding, ends: Ids, seeds: Ids | None, drawn: int
 ) -> list[list[int]]:
-    """Draw at most ``num_tokens`` more ids for each context, each row having ``drawn`` already."""
+    """Draw more ids for each context up to the cap, each row having ``drawn`` already."""
     import torch
     from transformers import GenerationConfig, LogitsProcessorList
 
     sampled = decoding.temperature > 0 and seeds is None
     config = GenerationConfig(
-        max_new_tokens=num_tokens,
+        max_new_tokens=decoding.max_new_tokens,
         do_sample=sampled,
         temperature=decoding.temperature if sampled else None,
         top_p=decoding.top_p if sampled else None,

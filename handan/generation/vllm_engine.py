@@ -56,7 +56,6 @@ class VLLMEngine:
         }
 
     def complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
-        """Complete a batch; every request has a seed of its own."""
         from vllm import SamplingParams
 
         outputs = self.llm.generate(

@@ -128,7 +128,6 @@ def span_problem(tokenizer: Any, prompt: Ids, completion: Ids, form: ReasoningFo
 
 
 def _span(ids: Ids, prompt: Ids, tokenizer: Any, form: ReasoningFormat) -> list[int] | None:
-    """Split trained ids as the evaluator would; None if the span is not closed."""
     opened = opened_by_prompt(tokenizer, prompt, form)
     split = split_completion(tokenizer, ids, form, opened, [tokenizer.eos_token_id])
     return split.reasoning_ids if split.closed else None

@@ -14,14 +14,12 @@ from handan.training.probe import RESPONSES
 from handan.training.rl import ROLLOUTS
 
 
-def checkpoint_to_resume(
-    run_dir: Path, resume: str, launched: dict[str, Any], world: Processes
-) -> str | None:
+def checkpoint_to_resume(run_dir: Path, mode: str, launched: dict, world: Processes) -> str | None:
     """Find the newest whole checkpoint, None for a fresh start; the first process decides."""
     decided: list[dict] = []
     if world.rank == 0:
         try:
-            decided = [{"checkpoint": _newest(run_dir, resume, launched)}]
+            decided = [{"checkpoint": _newest(run_dir, mode, launched)}]
         except UserError as error:
             decided = [{"error": str(error)}]
     (decision,) = world.gather(decided)

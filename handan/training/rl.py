@@ -68,10 +68,8 @@ def draw(trainer: Any, prompts: Sequence[Ids]) -> list[list[int]]:
     arguments = trainer.args
     decoding = Decoding(arguments.temperature, arguments.top_p, arguments.max_completion_length)
     first = trainer.accelerator.process_index * len(prompts)
-    seeds = [
-        response_seed(arguments.seed, trainer.state.global_step, first + index, list(ids))
-        for index, ids in enumerate(prompts)
-    ]
+    batch = arguments.seed, trainer.state.global_step
+    seeds = [response_seed(*batch, first + i, list(ids)) for i, ids in enumerate(prompts)]
     with generating(trainer) as model:
         ends = eos_ids(model, trainer.processing_class)
         return complete(model, prompts, decoding, ends, seeds)
@@ -132,9 +130,7 @@ class Rollouts:
             self._record(own)
         return own
 
-    def verifiable(
-        self, prompts: list, completion_ids: list[list[int]], **columns: Any
-    ) -> list[float | None]:
+    def verifiable(self, prompts: list, completion_ids: list[list[int]], **columns: Any) -> list:
         """Reward 1 for a right answer, 0 otherwise, minus the price of its length."""
         keys = ("task", "item", "wording", "question", "answer", "prompt_ids")
         rows = [{key: columns[key][index] for key in keys} for index in range(len(completion_ids))]
@@ -165,7 +161,6 @@ class Rollouts:
             raise UserError(reason)
 
     def _wasted(self, rows: list[dict]) -> str | None:
-        """Find why a run that begins with these completions would be wasted."""
         share = sum(row["status"] == "truncated" for row in rows) / len(rows)
         if share > 0.95:
             return (

@@ -109,7 +109,6 @@ class LedgerSFTTrainer(SFTTrainer):
         return log_probs.gather(1, targets[:, None])[:, 0], entropy, is_top1
 
     def _is_plain(self, batch: dict, num_items_in_batch: Any) -> bool:
-        """Tell whether a loss is a sum over the rows of a batch, which are padded on the right."""
         return (
             num_items_in_batch is not None
             and self.compute_loss_func is None
@@ -142,7 +141,6 @@ def split(batch: Batch, overhead_tokens: int) -> list[Batch]:
 
 
 def _rows_of(batch: Batch, rows: torch.Tensor) -> Batch:
-    """Some rows of a batch, cut to the longest of them."""
     length = int(batch["attention_mask"][rows].sum(1).max())
     return {key: value[rows, :length] for key, value in batch.items()}
 

@@ -294,6 +294,5 @@ def item_table(responses: list[dict], human_rt_s: HumanTimes) -> tuple[list[str]
 
 
 def _reason(error: Exception) -> str:
-    """The first line of what an exception says."""
     text = str(error).strip() or type(error).__name__
     return printable(text.splitlines()[0])
