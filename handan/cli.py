@@ -373,6 +373,9 @@ def _elsewhere(module: str, name: str) -> Callable[[argparse.Namespace], None]:
     return lambda arguments: getattr(import_module(module), name)(arguments)
 
 
+_report = _elsewhere("handan.report.build", "run")
+_study = _elsewhere("handan.experiments.results_page", "run_study")
+_doctor = _elsewhere("handan.doctor", "main")
 NORMS = {
     "compute": ("compute them from your own trials", NORMS_COMPUTE, _norms_compute),
     "list": (
@@ -386,20 +389,12 @@ COMMANDS: dict[str, tuple[str, dict[str, Any], Any]] = {
     "compare": ("the same over several comparable runs", COMPARE, _compare),
     "costs": ("a costs.csv from the logs of other tools", COSTS, _costs),
     "norms": ("the human figures", {}, NORMS),
-    "report": (
-        "what one or several runs say, as a page or in W&B",
-        REPORT,
-        _elsewhere("handan.report.build", "run"),
-    ),
+    "report": ("what one or several runs say, as a page or in W&B", REPORT, _report),
     "publish": ("the card of a run, and its way to the hub", PUBLISH, _publish),
     "demo": ("the whole experiment on the embedded world", DEMO, _demo),
     "experiment": ("a matched experiment declared in a YAML", EXPERIMENT, _experiment),
-    "study": (
-        "a study over seeds and factors, to its page",
-        STUDY,
-        _elsewhere("handan.experiments.results_page", "run_study"),
-    ),
-    "doctor": ("what this machine has, lacks and can run", {}, _elsewhere("handan.doctor", "main")),
+    "study": ("a study over seeds and factors, to its page", STUDY, _study),
+    "doctor": ("what this machine has, lacks and can run", {}, _doctor),
 }
 
 

@@ -21,15 +21,8 @@ from handan.errors import UserError
 Settings = TypeVar("Settings")
 MAX_VALUES = 100_000  # written out; our largest file has under a thousand
 SHOWN_CHARACTERS = 200
-NAMES = {
-    str: "text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    list: "a list",
-    dict: "'key: value' lines",
-    types.NoneType: "null",
-}
+NAMES: dict[Any, str] = {str: "text", int: "a whole number", float: "a number", list: "a list"}
+NAMES |= {bool: "true or false", dict: "'key: value' lines", types.NoneType: "null"}
 # Variables of the environment that hold a secret.
 VARIABLE = re.compile(r"(TOKEN|KEY|SECRET|PASSWORD)(_|$)")
 # Keys of settings, and options, whose value is a secret as far as anybody may think of one.

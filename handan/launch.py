@@ -37,11 +37,8 @@ def without_compiling() -> None:
 
 
 def processes(num_threads: int | None = None) -> Processes:
-    """Find the processes of this launch; from here on a signal to stop ends them in order.
-
-    If the launcher asked for more than really run together, training would be on less than it says,
-    and two runs would write one directory.
-    """
+    """Find the processes of this launch, as many as the launcher asked for; from here on a signal
+    to stop ends them in order."""
     import torch
     from accelerate import PartialState
     from accelerate.utils import gather_object

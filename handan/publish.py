@@ -1,8 +1,5 @@
-"""``handan publish``: the card of a run, and what of the run leaves this machine.
-
-A card says what the run recorded; names and settings in it, which come from files of others, are
-escaped. Files go by an allow-list of exact names and are searched for secrets first.
-"""
+"""``handan publish``: the card of a run, and what of the run leaves this machine. Names and
+settings are escaped; files go by an allow-list of exact names and are searched for secrets first."""
 
 import re
 from collections.abc import Mapping

@@ -1,10 +1,8 @@
 """Stop in order when a scheduler asks: SIGUSR1 (a warning) or SIGTERM.
 
 A script that appends to files leaves at once; a training first saves at the end of its step. Both
-end with exit code 75, EX_TEMPFAIL of sysexits.h: run the same command again to go on. A launcher
-above them dies of SIGUSR1 and turns every failure into exit code 1, so they talk to a batch script
-through the folder that HANDAN_JOB names, if it is set: ``pid`` holds the process to be asked, the
-first of its launch, and ``stopped`` appears when it has left because it was asked.
+end with exit code 75, EX_TEMPFAIL of sysexits.h. A launcher above them hides it, so the folder that
+HANDAN_JOB names has ``pid``, the process to be asked, and ``stopped`` once it left as asked.
 """
 
 import os

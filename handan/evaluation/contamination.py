@@ -69,10 +69,8 @@ def _runs(of: list[str], n: int) -> Iterable[tuple[str, ...]]:
 
 
 def contaminated(question: str, ngram: int | None = None) -> tuple[str, Item] | None:
-    """Give the reason why a prompt must not be trained on and the item it matches, or None.
-
-    ``ngram`` is the length of the runs of words that are compared; None leaves them out.
-    """
+    """Give the reason why a prompt must not be trained on and the item it matches, or None; runs of
+    ``ngram`` words are compared too."""
     of = words(question)
     if item := _whole().get(tuple(of)):
         return "same_question", item
@@ -117,10 +115,7 @@ def numbers_in(text: str) -> tuple[str, ...]:
 
 
 class NearDuplicates:
-    """Remember texts, and tell which ones resemble one seen before.
-
-    ``similarity`` is the Jaccard similarity from which texts are the same; None finds none.
-    """
+    """Remember texts, and tell which resemble one seen before by Jaccard; None finds none."""
 
     def __init__(self, similarity: float | None) -> None:
         from datasketch import MinHashLSH

@@ -55,34 +55,19 @@ def evaluate(
     """Evaluate one model into its run directory; returns its alignment in the first process."""
     items = suite_items(suite)
     of_engine = (engine.fingerprint, engine.form.fingerprint)
-    labels = {
-        "model": arm,
-        "settings": content_hash([suite.fingerprint, *of_engine, engine.identity]),
-        "reasoning_format": engine.form.name,
-        "seed": suite.seed,
-    }
-    config = {
-        "model": model_name,
-        "model_fingerprint": engine.fingerprint,
-        "engine": engine.identity,
-        "reasoning_format": asdict(engine.form),
-        "suite": suite.settings,
-    }
-    facts: dict[str, Any] = {
-        "engine": engine.identity,
-        "server": engine.address,
-        "reasoning_format": engine.form.name,
-        # What must be equal between runs for their costs to be compared.
-        "comparability": {
-            "suite": suite.name,
-            "suite_version": suite.version,
-            "suite_hash": suite.fingerprint,
-            "max_new_tokens": suite.max_new_tokens,
-            "temperature": suite.temperature,
-            "samples": suite.samples,
-            "backend": engine.identity["engine"],
-        },
-    }
+    settings = content_hash([suite.fingerprint, *of_engine, engine.identity])
+    labels: dict[str, Any] = {"model": arm, "settings": settings}
+    labels |= {"reasoning_format": engine.form.name, "seed": suite.seed}
+    config: dict[str, Any] = {"model": model_name, "model_fingerprint": engine.fingerprint}
+    config |= {"engine": engine.identity, "reasoning_format": asdict(engine.form)}
+    config["suite"] = suite.settings
+    # What must be equal between runs for their costs to be compared.
+    same: dict[str, Any] = {"suite": suite.name, "suite_version": suite.version}
+    same["suite_hash"] = suite.fingerprint
+    same |= {key: getattr(suite, key) for key in ("max_new_tokens", "temperature", "samples")}
+    same["backend"] = engine.identity["engine"]
+    facts: dict[str, Any] = {"engine": engine.identity, "server": engine.address}
+    facts |= {"reasoning_format": engine.form.name, "comparability": same}
     with rundir.lock(run_dir, world.rank):
         if world.rank == 0:
             rundir.record(run_dir, "evaluation", config, arm=arm, **facts)

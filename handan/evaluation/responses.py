@@ -54,15 +54,11 @@ class SamplingPlan:
 
 
 def check_prompts(
-    path: Path,
-    rows: list[dict],
-    plan: SamplingPlan,
-    asked: Iterable[Request],
-    form: ReasoningFormat,
+    path: Path, rows: list[dict], plan: SamplingPlan, due: Iterable[Request], form: ReasoningFormat
 ) -> None:
     """Stop if rows answer other prompts, under the same keys, than the plan has."""
     now = {}
-    for index, request in {request.item: request for request in asked}.items():
+    for index, request in {request.item: request for request in due}.items():
         item = plan.questions[index].item
         now[item.task, item.key] = plan.prompt_hash(request, form)
     for row in rows:
@@ -125,18 +121,10 @@ def _draw_batch(
         except UserError as error:
             failures.append(f"{task}, {item}, sample {request.sample}: {error}")
             continue
-        row = {
-            **labels,
-            "task": task,
-            "item": item,
-            "sample": request.sample,
-            "prompt_hash": plan.prompt_hash(request, form),
-            "temperature": request.decoding.temperature,
-            **read,
-            **found.server,
-            "device_seconds": round(seconds, 4),
-            "completion_ids": ids,
-        }
+        row = {**labels, "task": task, "item": item, "sample": request.sample}
+        row["prompt_hash"] = plan.prompt_hash(request, form)
+        row |= {"temperature": request.decoding.temperature, **read, **found.server}
+        row |= {"device_seconds": round(seconds, 4), "completion_ids": ids}
         rows.append(row)
         if watch is not None:
             watch.count(request, found, row)

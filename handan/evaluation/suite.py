@@ -195,11 +195,8 @@ def asked_otherwise(run_dir: Path, now: Asked) -> str | None:
 
 
 def stratified(items: Sequence[SuiteItem], number: int, seed: str) -> list[SuiteItem]:
-    """Choose ``number`` of one task's items that cover its range of difficulty, in their order.
-
-    Sorted by human RT or analytic cost, they are cut into ``number`` strata of sizes that differ by
-    at most one, and one item is drawn from each.
-    """
+    """Choose ``number`` of one task's items, one from each stratum of human RT or analytic cost, in
+    their order; sizes of strata differ by at most one."""
 
     def difficulty(index: int) -> tuple[float, str]:
         entry = items[index]

@@ -190,9 +190,8 @@ def load_model(
 ) -> tuple[Any, Any, str]:
     """Load a model in evaluation mode and its tokenizer, and fingerprint them.
 
-    A low-rank adapter, as of a run with ``use_peft``, comes with its base; ``merge`` puts it into
-    the base, which changes the last bits. ``trusted`` is the commit of code that may run, and
-    ``options`` are more keyword arguments of ``from_pretrained``.
+    A low-rank adapter comes with its base; ``merge`` puts it into the base, which changes the last
+    bits. ``trusted`` is the commit of code that may run, ``options`` are of ``from_pretrained``.
     """
     from transformers import AutoModelForCausalLM
 

@@ -75,11 +75,7 @@ def generate_batch(
 
 
 def complete(
-    model: Any,
-    prompts: Sequence[Ids],
-    decoding: Decoding,
-    ends: list[int],
-    seeds: Ids | None = None,
+    model: Any, prompts: Sequence[Ids], decoding: Decoding, ends: Ids, seeds: Ids | None = None
 ) -> list[list[int]]:
     """Draw completions of prompts, each up to and including its end-of-sequence token.
 

@@ -76,22 +76,11 @@ def completion_of(ids: Sequence[int], word: str | None) -> Completion | UserErro
 
 def sampling(decoding: Decoding, seed: int, ends: Sequence[int]) -> dict[str, Any]:
     """Arguments of ``SamplingParams``; whatever else could change a response is switched off."""
-    return {
-        "n": 1,
-        "temperature": decoding.temperature,
-        "top_p": decoding.top_p,
-        "top_k": 0,
-        "min_p": 0.0,
-        "repetition_penalty": 1.0,
-        "presence_penalty": 0.0,
-        "frequency_penalty": 0.0,
-        "max_tokens": decoding.max_new_tokens,
-        "min_tokens": 0,
-        "seed": seed,
-        "stop_token_ids": list(ends),
-        "skip_special_tokens": False,
-        "detokenize": False,
-    }
+    out: dict[str, Any] = {"n": 1, "seed": seed, "stop_token_ids": list(ends)}
+    out |= {"temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0, "min_p": 0.0}
+    out |= {"repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+    out |= {"max_tokens": decoding.max_new_tokens, "min_tokens": 0}
+    return {**out, "skip_special_tokens": False, "detokenize": False}
 
 
 def visible_devices(visible: str | None, count: int, rank: int, group: int) -> str:

@@ -88,11 +88,8 @@ class Ledger(TrainerCallback):
         if scored := counts["teacher_scored_tokens"]:
             known = self.teacher_parameters is not None
             teacher["teacher_flops"] = 2.0 * scored * self.teacher_parameters if known else None
-        return {
-            **teacher,
-            **{key: round(v, 3) if isinstance(v, float) else v for key, v in counts.items()},
-            "model_flops": float(flops),
-        }
+        short = {key: round(v, 3) if isinstance(v, float) else v for key, v in counts.items()}
+        return {**teacher, **short, "model_flops": float(flops)}
 
 
 class MetricsFile(TrainerCallback):

@@ -300,11 +300,10 @@ def regroup_by_length(batches: list[dict]) -> list[dict]:
 
 
 def importance_weights(scored: dict[str, Any]) -> list[dict]:
-    """Say how each completion of a generation batch of TRL's is weighed in the loss.
+    """Say how each completion of TRL's generation batch, drawn by vLLM, is weighed in the loss.
 
-    vLLM computes probabilities a little differently from the trainer, so TRL multiplies the loss of
-    a token by their ratio. Rows have mean, least and largest ratio of their tokens before any clip,
-    the mean weight after it (None if all are masked), and how many have a weight other than 0.
+    Rows have mean, least and largest ratio of the trainer's and vLLM's probabilities of a token
+    before any clip, the mean weight after it, and how many tokens have a weight other than 0.
     """
     difference = scored["old_per_token_logps"] - scored["sampling_per_token_logps"]
     # A token whose probability vLLM does not tell is NaN, and TRL gives it the ratio 1.

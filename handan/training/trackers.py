@@ -259,11 +259,8 @@ class WeightsAndBiases(Tracker):
         self.wandb.finish()
 
 
-TRACKERS: dict[str, type[Tracker]] = {
-    "wandb": WeightsAndBiases,
-    "tensorboard": TensorBoard,
-    "trackio": Trackio,
-}
+TRACKERS: dict[str, type[Tracker]] = {"wandb": WeightsAndBiases, "tensorboard": TensorBoard}
+TRACKERS["trackio"] = Trackio
 
 
 def item_table(responses: list[dict], human_rt_s: HumanTimes) -> tuple[list[str], list[list]]:
