@@ -1,5 +1,5 @@
-"""``handan publish``: the card of a run, and what of the run leaves this machine. Names and
-settings are escaped; files go by an allow-list of exact names and are searched for secrets first."""
+"""``handan publish``: the card of a run, and what of the run leaves this machine. Names are
+escaped; files go by an allow-list of exact names and are searched for secrets first."""
 
 import re
 from collections.abc import Mapping
