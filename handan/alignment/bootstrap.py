@@ -211,7 +211,7 @@ def _tail(
     known = _usable(draws, num_items)
     if not len(known):
         return float("nan")
-    beyond = side(np.count_nonzero(known <= low), np.count_nonzero(known >= high))
+    beyond = side(int(np.sum(known <= low)), int(np.sum(known >= high)))
     factor, freedom = _expansion(num_items, lost=2)
     return float(stdtr(freedom, ndtri(min((beyond + 1) / (len(known) + 1), 1 - 1e-16)) / factor))
 
