@@ -81,5 +81,6 @@ def test_reading_mathematics_and_compact_answers_is_as_fast():
 
 
 def test_every_kind_of_grader_is_tried():
-    kinds = {TASKS[name].grade.args for name in ONE_OF_A_KIND}
-    assert {task.grade.args for task in TASKS.values()} == kinds
+    # What finds candidates decides the time; `grader` has it in its closure.
+    found = {name: task.grade.__closure__[0].cell_contents.__code__ for name, task in TASKS.items()}
+    assert set(found.values()) == {found[name] for name in ONE_OF_A_KIND}
