@@ -67,9 +67,10 @@ class Ledger(TrainerCallback):
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._tick()
-        own = {"peak_memory_gib": rundir.peak_memory_gib()}
-        own["peak_gpu_memory_gib"] = rundir.peak_gpu_memory_gib()
-        for row in self.world.gather([own]):
+        memory, gpu_memory = rundir.peak_memory_gib(), rundir.peak_gpu_memory_gib()
+        for row in self.world.gather(
+            [dict(peak_memory_gib=memory, peak_gpu_memory_gib=gpu_memory)]
+        ):
             for key, value in row.items():
                 if value is not None:
                     self.counts[key] = max(value, self.counts[key] or 0.0)
