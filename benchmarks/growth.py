@@ -163,7 +163,7 @@ def resume(folder: Path, factor: int) -> Call:
 def report(folder: Path, factor: int) -> Call:
     """The page of two arms by their number of responses."""
     from handan.files import append_jsonl
-    from handan.report import build as page
+    from handan.report import page
 
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     from report_runs import cost_rows, trained, write_run

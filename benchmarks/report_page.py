@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tabulate import tabulate
 
 from handan.files import append_jsonl
-from handan.report import build
+from handan.report.page import write
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from report_runs import cost_rows, trained, write_run
@@ -86,7 +86,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         runs, output = write_runs(Path(folder)), Path(folder) / "report.html"
         started = time.monotonic()
-        build.write(runs, output)
+        write(runs, output)
         built = time.monotonic() - started
         browser = playwright.chromium.launch(
             executable_path=found, args=["--no-sandbox", "--disable-gpu"]

@@ -373,7 +373,7 @@ def _elsewhere(module: str, name: str) -> Callable[[argparse.Namespace], None]:
     return lambda arguments: getattr(import_module(module), name)(arguments)
 
 
-_report = _elsewhere("handan.report.build", "run")
+_report = _elsewhere("handan.report.page", "run")
 _study = _elsewhere("handan.experiments.results_page", "run_study")
 _doctor = _elsewhere("handan.doctor", "main")
 NORMS = {

@@ -14,7 +14,7 @@ from handan import config, escaping, rundir
 from handan.alignment.tables import tables
 from handan.errors import UserError, printable
 from handan.files import content_hash, read_json, read_jsonl, write_text
-from handan.table_formats import as_markdown, known_only, without
+from handan.formatting import as_markdown, known_only, without
 from handan.training.arms import described
 
 CARD = "README.md"

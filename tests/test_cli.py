@@ -9,7 +9,7 @@ from simulated import csv_text, study
 from handan import norms
 from handan.cli import command
 from handan.errors import UserError, printable, run_main
-from handan.table_formats import decimal
+from handan.formatting import decimal
 
 FAST = ["--bootstrap", "100"]
 COMPARABLE = {"suite": "small", "suite_version": 1, "max_new_tokens": 64, "samples": 2}

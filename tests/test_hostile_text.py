@@ -21,8 +21,7 @@ from test_report import probes
 
 from handan.alignment.costs import read_costs
 from handan.files import read_json
-from handan.report.formatting import plain
-from handan.table_formats import FORMULA_MARKS
+from handan.formatting import FORMULA_MARKS, plain
 
 FORMULAS = [text for name, text in PAYLOADS.items() if name.startswith("formula")]
 OTHERS = [text for name, text in PAYLOADS.items() if not name.startswith("formula")]

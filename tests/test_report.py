@@ -13,8 +13,8 @@ from report_runs import CONDITIONS, cost_rows, experiment, trained, write_run
 
 from handan.errors import UserError
 from handan.files import append_jsonl
-from handan.report import build
-from handan.report.formatting import correlation
+from handan.formatting import correlation
+from handan.report.page import write
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(2)> $x^2$ {{ 7 * 7 }}"
 HOSTILE += " \x1b[31m\u202eright to left\u202c [link](javascript:alert(3))"
@@ -50,7 +50,7 @@ class Page(HTMLParser):
 
 def page_of(runs, folder):
     output = folder / "out" / "report.html"
-    build.write(runs, output)
+    write(runs, output)
     return output.read_text(encoding="utf-8")
 
 
@@ -80,7 +80,7 @@ def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     runs = experiment(folder, sft={"r": 0.1})
     append_jsonl(folder / "grpo" / "metrics.jsonl", probes())
-    build.write(runs, folder / "out" / "report.html")
+    write(runs, folder / "out" / "report.html")
     return folder
 
 
@@ -337,7 +337,7 @@ def test_a_sequence_is_compared_with_arms_that_began_where_it_began(tmp_path):
 
 def page_pairs(runs, folder, tolerance):
     """Budgets in the alignment.json beside the page, by pair."""
-    build.write(runs, folder / "report.html", tolerance)
+    write(runs, folder / "report.html", tolerance)
     found = json.loads((folder / "alignment.json").read_text())["budgets"]
     return {(row["a"], row["b"]): row for row in found}
 
@@ -345,25 +345,25 @@ def page_pairs(runs, folder, tolerance):
 def test_wrong_input_names_the_file_and_the_cure(tmp_path):
     output = tmp_path / "out" / "report.html"
     with pytest.raises(UserError, match=r"nowhere: no such run directory; name"):
-        build.write([tmp_path / "nowhere"], output)
+        write([tmp_path / "nowhere"], output)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"empty: holds no run.json; name"):
-        build.write([tmp_path / "empty"], output)
+        write([tmp_path / "empty"], output)
     run = write_run(tmp_path / "run", cost_rows("run", 0.5, num_items=5))
     (run / "run.json").write_text('{"arm": "run"}')
     with pytest.raises(UserError, match=r"run.json: no 'comparability'; evaluate"):
-        build.write([run], output)
+        write([run], output)
     (run / "run.json").write_text("[1]")
     with pytest.raises(UserError, match=r"run.json: expected a JSON object"):
-        build.write([run], output)
+        write([run], output)
     with pytest.raises(UserError, match="no evaluated run was named"):
-        build.write([], output)
+        write([], output)
 
 
 def test_a_runs_own_figures_are_not_replaced(tmp_path):
     run = write_run(tmp_path / "run", cost_rows("run", 0.5, num_items=5))
     with pytest.raises(UserError, match=r"would replace a run's own alignment.json"):
-        build.write([run], run / "report.html")
+        write([run], run / "report.html")
 
 
 def test_the_page_is_the_same_every_time(tmp_path):

@@ -10,7 +10,7 @@ from report_runs import experiment
 from test_report import probes
 
 from handan.files import append_jsonl
-from handan.report import build
+from handan.report.page import write
 
 # Tasks of 5 arms, measures along training, tasks of 3 arms with a base
 NUM_CHARTS = 2 * 5 + 7 + 2 * 3
@@ -25,7 +25,7 @@ def study(tmp_path_factory):
     rows = [row | spent for row, spent in zip(probes(), budget, strict=True)]
     rows[-1] |= {"inflation/k": 1.2, "inflation/b": 0.9}
     append_jsonl(folder / "grpo" / "metrics.jsonl", rows)
-    build.write(runs, folder / "report.html")
+    write(runs, folder / "report.html")
     return folder
 
 

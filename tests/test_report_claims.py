@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from report_runs import cost_rows, experiment, trained, write_run
 
+from handan.formatting import MINUS
 from handan.report.comparison import read_comparison
 from handan.report.confounds import confounds
-from handan.report.formatting import MINUS
 from handan.report.summary import along_training, summary
 from handan.report.verdicts import SLOPE_BOUND, claims, judged, missing
 

@@ -8,8 +8,8 @@ import pytest
 from report_runs import cost_rows, experiment, trained, write_run
 from test_report import HOSTILE, probes
 
+from handan.formatting import MINUS, correlation
 from handan.report.comparison import read_comparison
-from handan.report.formatting import MINUS, correlation
 from handan.report.plot_styles import inline_svg, logarithmic, svg
 from handan.report.plots import KINDS, Plot, file_name, gallery, safe, save, shares, write_figures
 

@@ -11,7 +11,7 @@ from test_report import HOSTILE, probes
 from handan import escaping
 from handan.cli import command
 from handan.errors import UserError
-from handan.report import build
+from handan.report.page import write
 
 RENDERER = MarkdownIt("gfm-like", {"html": True, "linkify": False})
 # Elements that the report's own Markdown makes; 'span' stands around single characters.
@@ -101,7 +101,7 @@ def written(tmp_path_factory):
     arms = ("base", "teacher", "sft", "grpo", "sft_own")
     once = {arm: {"greedy": False, "r": 0.1 if arm == "sft" else 0.6} for arm in arms}
     runs = experiment(folder, **once)
-    build.write(runs, folder / "out" / "report.md")
+    write(runs, folder / "out" / "report.md")
     return folder / "out"
 
 
@@ -161,7 +161,7 @@ def test_hostile_names_stay_text_in_the_whole_report(tmp_path):
         metrics=probes(),
         conditions=CONDITIONS | {"suite": HOSTILE},
     )
-    build.write([run], tmp_path / "out" / "report.md")
+    write([run], tmp_path / "out" / "report.md")
     text = (tmp_path / "out" / "report.md").read_text()
     page = Page(RENDERER.render(text))
     assert {tag for tag, _ in page.tags} <= OWN | {"span"}
@@ -176,7 +176,7 @@ def test_missing_parts_are_said_and_no_failure(tmp_path):
     rows = cost_rows("lone", 0.5, num_items=8, tasks=("alpha",), greedy=False)
     run = write_run(tmp_path / "lone", rows)
     (run / "config.yaml").unlink()
-    build.write([run], tmp_path / "out" / "report.md")
+    write([run], tmp_path / "out" / "report.md")
     text = (tmp_path / "out" / "report.md").read_text()
     for part in (
         *("there is no verdict", "There are no two arms to contrast.", "No arm's base is among"),

@@ -9,7 +9,7 @@ from simulated import study
 from handan.alignment.align import align
 from handan.alignment.pairs import Comparisons
 from handan.alignment.tables import tables
-from handan.table_formats import as_csv, as_latex, as_markdown, as_text
+from handan.formatting import as_csv, as_latex, as_markdown, as_text
 
 ROLES = {("s", "t"): ("student", "teacher"), ("s", "b"): ("student", "base")}
 COMPARED = Comparisons([("s", "t"), ("s", "b")], [("s", "b")], [("s", "t")], ROLES)

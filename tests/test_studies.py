@@ -15,7 +15,7 @@ from handan.errors import UserError
 from handan.experiments import results_page as pages
 from handan.experiments.declare import load_experiment
 from handan.files import read_json
-from handan.report.formatting import UNKNOWN
+from handan.formatting import UNKNOWN
 
 SMALL = {
     "max_steps": 2,

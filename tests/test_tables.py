@@ -9,7 +9,7 @@ from handan.alignment.pairs import Comparisons
 from handan.alignment.tables import alignment_text, arms_text, tables, write_tables
 from handan.cli import command
 from handan.errors import UserError
-from handan.table_formats import Table, as_csv, as_latex, as_markdown, as_text, known_only
+from handan.formatting import Table, as_csv, as_latex, as_markdown, as_text, known_only
 
 ROLES = {("s", "t"): ("student", "teacher"), ("s", "b"): ("student", "base")}
 COMPARED = Comparisons([("s", "t"), ("s", "b")], [("s", "b")], [("s", "t")], ROLES)

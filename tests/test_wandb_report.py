@@ -19,8 +19,8 @@ from handan.evaluation.evaluate import budget_metrics, suite_metrics
 from handan.evaluation.resource_estimate import Size
 from handan.files import append_jsonl, read_json, write_json
 from handan.launch import SINGLE
-from handan.report.build import read_address
 from handan.report.comparison import read_comparison
+from handan.report.page import read_address
 from handan.report.plot_styles import looks
 from handan.report.wandb_report import AXES, MEAN_R, START, STEP, Address, read_back, validated
 from handan.training.ledger import Ledger

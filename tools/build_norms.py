@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 
 from handan import norms
-from handan.csv_input import plain_number, read_table
 from handan.errors import UserError, run_main
+from handan.inputs import plain_number, read_table
 from handan.norms.compute import Table, check_splits, compute_table, write_tables
 from handan.norms.trials import Cleaning, Trial
 from handan.tasks.binary import BITS, OPERATIONS, binary_key

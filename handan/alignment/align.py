@@ -12,12 +12,17 @@ import numpy as np
 
 from handan.alignment import correlation as stats
 from handan.alignment import task_measures
-from handan.alignment.bootstrap import NO_INTERVAL, Bootstrap, Correlation, correlate
+from handan.alignment.bootstrap import (
+    Bootstrap,
+    Correlation,
+    correlate,
+    cross_task_r,
+    mean_interval,
+)
 from handan.alignment.contrasts import contrasts, notes_on_items, power_table
 from handan.alignment.costs import RESPONSE, CostTable, as_table
 from handan.alignment.inflation import inflation
-from handan.alignment.items import TaskCosts, final_costs, item_costs
-from handan.alignment.means import cross_task_r, interval_of_mean, over_tasks, usable, weights_of
+from handan.alignment.items import TaskCosts, final_costs, item_costs, usable, weights_of
 from handan.alignment.model_pairs import study
 from handan.alignment.pairs import MAX_MODELS_FOR_ALL_PAIRS, Comparisons, compared_with
 from handan.alignment.participants import SPLITS, Participants
@@ -127,7 +132,7 @@ def measure(costs: Iterable[TaskCosts], bootstrap: Bootstrap) -> Iterable[Measur
     thinking = [entry.thinking() for entry in costs]
     all_draws = bootstrap.alignment(thinking)
     for entry, part, draws in zip(costs, thinking, all_draws, strict=True):
-        bounds = NO_INTERVAL if np.isnan(part.r) else interval_of_mean([part], [draws], np.ones(1))
+        bounds = mean_interval([part], [draws], np.ones(1))
         yield Measured(entry, part, Correlation(part.r, bounds, len(part.items)), draws)
 
 
@@ -164,8 +169,8 @@ def summary(entries: Sequence[Measured], task_weights: str) -> dict:
             parts = [entry.thinking for entry in used]
             weights = weights_of(parts, task_weights)
             r = np.array([part.r for part in parts])
-            bounds = interval_of_mean(parts, [entry.draws for entry in used], weights)
-            found = (stats.fisher_mean(r, weights), bounds, *over_tasks(r.tolist()))
+            bounds = mean_interval(parts, [entry.draws for entry in used], weights)
+            found = (stats.fisher_mean(r, weights), bounds, *stats.over_tasks(r.tolist()))
             out |= zip(names, map(stats.finite_or_none, found), strict=True)
         if source == "human":
             out["mean_tasks"] = [entry.all_items.task for entry in used]

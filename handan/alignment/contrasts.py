@@ -13,11 +13,10 @@ import numpy as np
 from handan.alignment import correlation as stats
 from handan.alignment.bootstrap import Bootstrap, equivalence_p, interval, p_value, widened
 from handan.alignment.correlation import FloatArray
-from handan.alignment.items import TaskCosts
-from handan.alignment.means import usable, weights_of, why_unusable
+from handan.alignment.items import TaskCosts, usable, weights_of, why_unusable
 from handan.alignment.pairs import CostsByModel, shared_tasks
 from handan.alignment.task_measures import accuracy_means, flags, rates
-from handan.table_formats import decimal
+from handan.formatting import decimal
 
 # Accuracies further apart than this are another explanation of a difference in alignment.
 ACCURACY_TOLERANCE = 0.1

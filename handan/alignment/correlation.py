@@ -9,12 +9,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import fdtri, ndtr, ndtri, stdtr
+from scipy.special import fdtri, ndtr, ndtri, stdtr, stdtrit
 
 FloatArray = NDArray[np.float64]
 
 # A correlation over fewer items is not given: its interval would hold nearly everything.
 MIN_ITEMS = 12
+# Share of a bootstrap's draws that may be undefined: what is left of more is a selection, not a
+# sample.
+MAX_UNDEFINED_DRAWS = 0.01
+MIN_TASKS_ACROSS = 3
 # Weights of tasks in a mean of Fisher's z: n - 3, the inverse of its variance, or all alike.
 INVERSE_VARIANCE, EQUAL = TASK_WEIGHTS = "inverse_variance", "equal"
 Z_95 = 1.959963984540054
@@ -26,6 +30,9 @@ _CONSTANT = 1e-12
 # Closer to +1 or -1 than this is +1 or -1.
 _ROUNDING = 1e-9
 _NAN = float("nan")
+
+Interval = tuple[float, float]
+NO_INTERVAL = (_NAN, _NAN)
 
 
 def settle(r: FloatArray) -> FloatArray:
@@ -210,6 +217,20 @@ def finite_or_none(value: Any) -> Any:
     if not np.isfinite(value).all():
         return None
     return [float(bound) for bound in value] if isinstance(value, tuple) else float(value)
+
+
+def over_tasks(r: Sequence[float]) -> tuple[float, Interval]:
+    """Mean correlation for other tasks like these, and its 95 % interval.
+
+    Student's t on Fisher's z: tasks are the sample here, all alike, whatever their items. NaN
+    under three tasks.
+    """
+    if len(r) < MIN_TASKS_ACROSS or not max(abs(of) for of in r) < 1:
+        return _NAN, NO_INTERVAL
+    z = np.arctanh(np.array(r))
+    half = -float(stdtrit(len(z) - 1, 0.025)) * z.std(ddof=1) / np.sqrt(len(z))
+    low, mean, high = np.tanh([z.mean() - half, z.mean(), z.mean() + half])
+    return float(mean), (float(low), float(high))
 
 
 # -- two correlations that share a variable: tests and power ---------------------------------------

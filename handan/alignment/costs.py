@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handan.alignment.correlation import FloatArray
-from handan.csv_input import TRUTH, plain_number, read_cells
 from handan.errors import UserError
+from handan.inputs import MAX_COUNT, TRUTH, plain_number, read_cells
 
 DEMANDS = ("human_rt_s", "analytic_cost")
 TEXT = (
@@ -37,7 +37,6 @@ DECODINGS = SAMPLED, GREEDY = ("sampled", "greedy")
 CHOICES = {"status": STATUSES, "cost_rule": COST_RULES, "decoding": DECODINGS}
 
 # Outside these bounds a column was mistaken for another one, or its unit was.
-MAX_COUNT = 10**9
 MIN_COST, MAX_COST = 1e-9, 1e12
 MIN_TIME_S, MAX_TIME_S = 1e-3, 1e6
 _GREEDY_SUFFIX = " (T=0)"

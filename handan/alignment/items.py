@@ -4,13 +4,14 @@ An item's log cost is the mean of log(reasoning_tokens) over its *thinking* samp
 least one token: log(1 + 0) would decide every correlation. Raw measures use all samples.
 """
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import compress
 
 import numpy as np
 
+from handan.alignment import correlation as stats
 from handan.alignment.correlation import MIN_ITEMS, FloatArray, mean_of_known, pearson
 from handan.alignment.costs import RESPONSE, SPAN, CostTable
 from handan.alignment.participants import Participants, divided
@@ -225,3 +226,49 @@ def _task_costs(
     ).select(set(compress(names.tolist(), np.isfinite(difficulty))))
     accuracy, no_reasoning_rate = mean_of_known(costs.correct), mean_of_known(costs.no_reasoning)
     return replace(costs, accuracy=accuracy, no_reasoning_rate=no_reasoning_rate)
+
+
+# -- what takes part in a mean over tasks, and how it weighs ---------------------------------------
+
+
+def why_unusable(entry: TaskCosts, draws: FloatArray) -> str | None:
+    """Reason why a correlation takes part in no mean and no verdict; None if it does."""
+    if len(entry.items) < MIN_ITEMS:
+        return f"{len(entry.items)} items; a correlation needs {MIN_ITEMS}"
+    if np.isnan(entry.r):
+        return "constant cost or demand, so no correlation"
+    if (undefined := np.isnan(draws).mean()) > stats.MAX_UNDEFINED_DRAWS:
+        return f"a column is constant in {100 * undefined:.0f} % of the draws, so no interval"
+    if not entry.answers:
+        return f"{100 * entry.accuracy:.1f} % right, so its lengths are those of no solution"
+    return None
+
+
+def usable(entries: Sequence[TaskCosts], draws: Sequence[FloatArray]) -> list[bool]:
+    """Whether each entry of one model takes part in a mean.
+
+    An r of exactly +1 or -1 does not beside another one: it has no finite z, and would decide the
+    mean alone.
+    """
+    known = [why_unusable(*of) is None for of in zip(entries, draws, strict=True)]
+    r = [entry.r if use else None for use, entry in zip(known, entries, strict=True)]
+    equal = len(set(r) - {None}) == 1
+    return [of is not None and (equal or of * of != 1) for of in r]
+
+
+def weights_of(entries: Sequence[TaskCosts], task_weights: str) -> FloatArray:
+    """Weights of these tasks in a mean of Fisher's z, shape (tasks,)."""
+    return stats.z_weights([len(entry.items) for entry in entries], task_weights)
+
+
+def participant_variance(entries: Sequence[TaskCosts], weights: FloatArray) -> float:
+    """Variance that other people would add to the mean Fisher z of one model over these tasks."""
+    return sum(
+        weight**2
+        * entry.participants.few
+        * entry.participants.shared_variance(
+            stats.gradient_of_z(entry.log_cost, entry.log_difficulty)
+        )
+        for entry, weight in zip(entries, weights, strict=True)
+        if entry.participants is not None
+    )

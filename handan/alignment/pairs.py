@@ -9,9 +9,9 @@ from handan.alignment import costs as cost_files
 from handan.alignment.costs import DECODINGS, CostTable, decoded_name, split_name
 from handan.alignment.items import TaskCosts
 from handan.alignment.participants import check_sources, raw_notes
-from handan.csv_input import read_table
 from handan.errors import UserError
 from handan.files import read_json
+from handan.inputs import read_table
 from handan.rundir import read_asked
 
 CostsByModel = Mapping[str, Mapping[str, TaskCosts]]

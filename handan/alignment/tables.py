@@ -12,7 +12,7 @@ from handan.alignment.measures import at
 from handan.budgets import MEASURES as BUDGET_MEASURES
 from handan.errors import printable
 from handan.files import write_text
-from handan.table_formats import WRITERS, Table, as_text, known_only
+from handan.formatting import WRITERS, Table, as_text, known_only
 
 if TYPE_CHECKING:
     from handan.norms import Norms

@@ -11,13 +11,12 @@ from handan.alignment import items
 from handan.alignment.bootstrap import Bootstrap, Correlation, Pair, censored_correlation, interval
 from handan.alignment.correlation import FloatArray
 from handan.alignment.costs import COVARIATE
-from handan.alignment.items import TaskCosts, log_of_positive, row_means
-from handan.alignment.means import why_unusable
+from handan.alignment.items import TaskCosts, log_of_positive, row_means, why_unusable
 from handan.alignment.measures import BY_KEY
 from handan.alignment.participants import named_norms
+from handan.formatting import decimal
+from handan.formatting import interval as shown_interval
 from handan.norms.reliability import Reliability, low_reliability
-from handan.table_formats import decimal
-from handan.table_formats import interval as shown_interval
 
 # Shares of samples above which a correlation is flagged.
 THRESHOLDS = {"cap_rate": 0.01, "loop_rate": 0.01, "unparsed_rate": 0.05}

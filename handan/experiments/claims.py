@@ -14,7 +14,7 @@ from handan.alignment import correlation
 from handan.alignment.contrasts import OPPOSITE, Verdict
 from handan.alignment.task_measures import THRESHOLDS
 from handan.experiments.declare import TEMPERATURES, Claim, Experiment
-from handan.report.formatting import listing, percent
+from handan.formatting import listing, percent
 from handan.report.verdicts import NOT_TESTABLE, Figure, Known, check
 
 AS_EXPECTED, OTHERWISE, UNDECIDED = "as expected", "otherwise", "undecided"

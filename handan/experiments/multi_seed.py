@@ -13,17 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
+from handan.alignment import correlation as stats
 from handan.alignment.bootstrap import Bootstrap, equivalence_p, interval, p_value, widened
 from handan.alignment.contrasts import Side, Verdict, from_other_people, settled_difference
-from handan.alignment.correlation import (
-    INVERSE_VARIANCE,
-    FloatArray,
-    finite_or_none,
-    fisher_mean,
-    mean_of_known,
-)
-from handan.alignment.items import TaskCosts
-from handan.alignment.means import participant_variance, usable, weights_of, why_unusable
+from handan.alignment.correlation import FloatArray, finite_or_none, fisher_mean
+from handan.alignment.items import TaskCosts, participant_variance, usable, weights_of, why_unusable
 from handan.alignment.pairs import shared_tasks
 
 Seed = int | None  # None is a model that is not trained, such as a base
@@ -45,7 +39,7 @@ class Repeated(NamedTuple):
 
 
 def mean_r(
-    entries_by_seed: BySeed, bootstrap: Bootstrap, task_weights: str = INVERSE_VARIANCE
+    entries_by_seed: BySeed, bootstrap: Bootstrap, task_weights: str = stats.INVERSE_VARIANCE
 ) -> Repeated:
     """Fisher-z mean of r over tasks of one kind, by seed; NaN if one is in no mean or missing."""
     tasks = list(dict.fromkeys(e.task for entries in entries_by_seed.values() for e in entries))
@@ -87,7 +81,7 @@ def mean_r(
 
 
 def paired_mean_r(
-    a: BySeed, b: BySeed, bootstrap: Bootstrap, task_weights: str = INVERSE_VARIANCE
+    a: BySeed, b: BySeed, bootstrap: Bootstrap, task_weights: str = stats.INVERSE_VARIANCE
 ) -> tuple[Repeated, Repeated]:
     """``mean_r`` of two arms for one ``difference``: of the seeds and items of both."""
     of_a: dict[Seed, list[TaskCosts]] = {}
@@ -352,7 +346,7 @@ def arm_numbers(
         out[key] = estimate(mean_r(entries, bootstrap, task_weights), correlation=True)
     for key in ("human", "analytic", *tasks):
         of_seeds = [of["r" if key == "human" else f"r_{key}"] for of in parts.values()]
-        accuracy = [[mean_of_known(entry.correct) for entry in of] for of in of_seeds]
+        accuracy = [[stats.mean_of_known(entry.correct) for entry in of] for of in of_seeds]
         tokens = [[np.mean(entry.mean_tokens) for entry in of] for of in of_seeds]
         for column, values in (("accuracy", accuracy), ("tokens", tokens)):
             out[f"{column}_{key}"] = spread([float(np.mean(of)) if of else None for of in values])

@@ -28,7 +28,6 @@ from handan import files, hardware, rundir
 from handan.alignment.align import align
 from handan.alignment.pairs import read_pairs, read_runs
 from handan.config import read_yaml
-from handan.csv_input import read_table
 from handan.errors import UserError
 from handan.evaluation.evaluate import BOOTSTRAP
 from handan.evaluation.resource_estimate import gpus_needed, work_of
@@ -36,6 +35,7 @@ from handan.evaluation.suite import Suite, asked_by, asked_otherwise, load_suite
 from handan.evaluation.zoo import Entry, Zoo, pair_rows
 from handan.experiments.declare import Experiment
 from handan.experiments.plan import Plan, Stage, plan, script, select
+from handan.inputs import read_table
 from handan.stopping import SIGNALS, STOPPED, end_with_parent
 
 # What each kind of stage adds to its part of run.json at its very end.
@@ -325,11 +325,11 @@ def run_experiment(
     if missing := [stage.name for stage in made.stages if stage.name not in done]:
         return say(started, f"no report yet; to be run: {', '.join(missing)}")
     from handan.alignment.tables import arms_text
-    from handan.report import build  # draws, and so takes a moment to import
+    from handan.report.page import write  # draws, and so takes a moment to import
 
     with rundir.lock(logs, 0):  # of several commands, each may have run a last stage
         for page in made.pages:
-            sentences = build.write(page.runs, page.output, experiment.budget_tolerance)
+            sentences = write(page.runs, page.output, experiment.budget_tolerance)
             numbers = page.output.with_name("alignment.json")
             print("", arms_text(files.read_json(numbers)), "", *sentences, "", sep="\n")
             say(started, f"report: {page.output}\n          figures: {numbers}")
@@ -419,7 +419,7 @@ def zoo_words(
 
 def _compared(zoo: Zoo, suite: Suite, output_dir: Path) -> dict[str, Any]:
     """Write costs.csv, pairs.csv, alignment.json and report over all run directories of a zoo."""
-    from handan.report import build  # draws, and so takes a moment to import
+    from handan.report.page import write  # draws, and so takes a moment to import
 
     run_dirs = [output_dir / entry.name for entry in zoo.models]
     runs = read_runs(run_dirs, allow_different=zoo.decoding != "suite")
@@ -446,5 +446,5 @@ def _compared(zoo: Zoo, suite: Suite, output_dir: Path) -> dict[str, Any]:
         path = run_dir / "run.json"
         with rundir.lock(run_dir, 0):
             files.write_json(path, files.read_json(path) | {"published": told})
-    build.write(run_dirs, output_dir / "report" / "report.html")
+    write(run_dirs, output_dir / "report" / "report.html")
     return result

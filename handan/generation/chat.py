@@ -8,9 +8,9 @@ the tags, comes first; text without it is tokenised again, a few per cent apart.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from handan import json_input
+from handan import inputs
 from handan.errors import UserError
-from handan.json_input import expect, part
+from handan.inputs import expect, part
 
 ENDED, CUT, FAILED, WITHHELD = "ended", "cut", "failed", "withheld"
 
@@ -101,7 +101,7 @@ def choices_of(body: dict) -> list[dict]:
 
 def said_by(choice: dict, usage: Usage) -> Said:
     """Read a choice; one that says nothing raises ``FailedRequest`` or ``Withheld``."""
-    word = json_input.text("finish_reason", choice.get("finish_reason")) or None
+    word = inputs.text("finish_reason", choice.get("finish_reason")) or None
     kind = class_of(word)
     if choice.get("error"):
         raise FailedRequest(f"the request failed ({_error(choice['error'])})")
@@ -158,7 +158,7 @@ def usage_of(body: dict) -> Usage:
         for name in names:
             outer, _, last = name.rpartition(".")
             inside = part(found, outer, dict) if outer else found
-            counts.append(json_input.count(last, inside.get(last)))
+            counts.append(inputs.count(last, inside.get(last)))
         return next(filter(None, counts), 0 if 0 in counts else None)
 
     prompt = count("prompt_tokens", "input_tokens")
@@ -200,7 +200,7 @@ def _text(what: str, value: object, depth: int = 0) -> str:
     if isinstance(value, list):
         return "".join(_text(what, piece, depth + 1) for piece in value)
     if not isinstance(value, dict):
-        return json_input.text(what, value)
+        return inputs.text(what, value)
     if not any(name in value for name in (*TEXT_IN, *HIDDEN_IN, "signature")):
         raise Unusable(f"{what} is an object without text")
     found = (_text(what, value.get(name), depth + 1) for name in TEXT_IN)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from handan import json_input
+from handan import inputs
 from handan.config import refuse_in_text
 from handan.errors import UserError, printable
 from handan.files import content_hash
@@ -228,7 +228,7 @@ def completion_of(found: dict) -> Completion:
     """Read a server's response as a completion."""
 
     def ids(what: str, value: Any) -> list[int] | None:
-        tokens = [json_input.count(what, one) for one in json_input.expect(what, value or [], list)]
+        tokens = [inputs.count(what, one) for one in inputs.expect(what, value or [], list)]
         return [token for token in tokens if token is not None] or None
 
     try:
@@ -239,7 +239,7 @@ def completion_of(found: dict) -> Completion:
             raise UserError(f"it has {len(choices)} choices")
         usage = chat.usage_of(found)
         said = chat.said_by(choices[0], usage)
-        served_by = json_input.text("model", found.get("model")) or None
+        served_by = inputs.text("model", found.get("model")) or None
         return Completion(
             ids=ids("token_ids", choices[0].get("token_ids")),
             ended=chat.ended(said.finish),

@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from handan.csv_input import read_table
 from handan.errors import UserError
+from handan.inputs import read_table
 
 PACKAGED = Path(__file__).parent
 

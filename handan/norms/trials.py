@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from handan.csv_input import TRUTH, check_header, plain_number, read_cells
 from handan.errors import UserError
+from handan.inputs import TRUTH, check_header, plain_number, read_cells
 
 REQUIRED = ("task", "item", "participant")
 TIMES = {"rt_s": 1, "rt_ms": 1000}  # columns of response times, in units to the second

@@ -11,7 +11,7 @@ from pathlib import Path
 from handan.errors import UserError
 from handan.generation import chat
 from handan.generation.chat import Said, Usage
-from handan.json_input import at, count, expect, field, json_object, name, part, read_bytes, text
+from handan.inputs import at, count, expect, field, json_object, name, part, read_bytes, text
 from handan.readers.logged import ITEM_CURE, Collected, Log, LoggedSample, Options, some
 
 _ZSTANDARD = 93  # the number of the compression method in a zip

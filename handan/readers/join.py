@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from handan.alignment.costs import DEMANDS, STATUSES, table_of_cells
-from handan.csv_input import read_cells
 from handan.errors import UserError
 from handan.files import write_csv
 from handan.generation.chat import Unusable
+from handan.inputs import read_cells
 from handan.readers import inspect_ai, lm_eval, openai
 from handan.readers.logged import LoggedSample, Options, agreement, cost, load_tokenizer, some
 

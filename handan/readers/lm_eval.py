@@ -10,7 +10,7 @@ from typing import Any
 from handan.errors import UserError
 from handan.generation import chat
 from handan.generation.chat import UNCOUNTED, Said
-from handan.json_input import at, expect, field, json_lines, json_object, name, part, read_bytes
+from handan.inputs import at, expect, field, json_lines, json_object, name, part, read_bytes
 from handan.readers.logged import ITEM_CURE, Collected, Log, LoggedSample, Options, some
 
 _NAME = re.compile(r"samples_(?P<task>.+?)(_(?P<date>\d{4}-\d\d-\d\dT[\d.+-]+))?\.jsonl", re.ASCII)

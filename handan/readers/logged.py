@@ -13,7 +13,7 @@ from handan.generation import chat
 from handan.generation.chat import Count, Counts, Said, Unusable, Usage, class_of, count, ended
 from handan.generation.formats import ReasoningFormat
 from handan.generation.spans import SplitText, split_text
-from handan.json_input import at, json_object, kind_of, read_bytes
+from handan.inputs import at, json_object, kind_of, read_bytes
 
 ITEM_CURE = "it should hold the name of the item; choose another --item_field"
 

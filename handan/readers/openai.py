@@ -8,7 +8,7 @@ from pathlib import Path
 
 from handan.errors import UserError
 from handan.generation import chat
-from handan.json_input import at, count, expect, field, json_lines, name
+from handan.inputs import at, count, expect, field, json_lines, name
 from handan.readers.logged import Collected, Log, LoggedSample, Options, correct
 
 

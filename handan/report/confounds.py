@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from handan import budgets
 from handan.alignment.contrasts import ACCURACY_TOLERANCE
 from handan.alignment.items import MIN_ACCURACY
+from handan.formatting import bounds, correlation, listing, name, number, percent
 from handan.report.comparison import Comparison, Group, compared_budgets
-from handan.report.formatting import bounds, correlation, listing, name, number, percent
 
 CAP_TOLERANCE = 0.01  # with a larger share of answers cut, lengths of a task are too short
 DIRECT_TOLERANCE = 0.1  # between shares of answers without reasoning

@@ -14,8 +14,8 @@ from handan.alignment.items import TaskCosts
 from handan.alignment.measures import CURVES, SHARE, TASKS, Measure, R
 from handan.errors import UserError
 from handan.files import whole_lines
+from handan.formatting import correlation, name, plain
 from handan.report.comparison import FULL, Arm, Group, course
-from handan.report.formatting import correlation, name, plain
 from handan.report.plot_styles import Row
 
 Fit = Mapping[str, Any]  # a row of 'inflation' in alignment.json

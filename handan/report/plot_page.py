@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import vl_convert
 from markupsafe import Markup
 
+from handan.formatting import TIE, bounds, correlation, name, number, plain
 from handan.report import plot_data
 from handan.report import plot_styles as styles
 from handan.report.comparison import Arm, Comparison, Group, course, known_axes
-from handan.report.formatting import TIE, bounds, correlation, name, number, plain
 from handan.report.plot_data import Fit, fit_rows, inflation_fits, item_rows, known_curves
 from handan.report.plot_styles import CONFIG, INK, Axis, Looks, Row, Spec, logarithmic
 from handan.report.plots import KINDS, Plot, curve_layers, curve_said, item_layers

@@ -11,8 +11,8 @@ import numpy as np
 import vl_convert
 from markupsafe import Markup, escape
 
+from handan.formatting import plain
 from handan.report.comparison import KINDS, Arm
-from handan.report.formatting import plain
 
 INK, MUTED, GRID, PAPER = "#1b1f24", "#5b6570", "#d8dce1", "#fffffe"
 DARK = {INK: "#e8eaed", MUTED: "#a8b0ba", GRID: "#3a4149", PAPER: "#15181c"}

@@ -9,16 +9,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from handan import formatting
 from handan.alignment.correlation import mean_of_known
 from handan.alignment.costs import split_name
 from handan.alignment.items import TaskCosts
 from handan.alignment.measures import CURVES, R
 from handan.escaping import escape
 from handan.files import make_directory, write, write_text
-from handan.report import formatting, plot_data
+from handan.formatting import bounds, correlation, name, number, plain, sentence, short
+from handan.report import plot_data
 from handan.report import plot_styles as styles
 from handan.report.comparison import AXES, Arm, Comparison, Group, course
-from handan.report.formatting import bounds, correlation, name, number, plain, sentence, short
 from handan.report.plot_data import Curve, Fit, fit_rows, item_rows, multiples
 from handan.report.plot_styles import INK, MUTED, OWNED, Looks, Row, Spec, field, mark, named, plot
 

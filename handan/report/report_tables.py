@@ -9,8 +9,7 @@ import numpy as np
 from handan import budgets
 from handan.alignment import measures
 from handan.alignment.measures import ARMS, DETAILS, Measure
-from handan.report.comparison import Arm, Comparison, Group, course
-from handan.report.formatting import (
+from handan.formatting import (
     UNKNOWN,
     bounds,
     correlation,
@@ -24,6 +23,7 @@ from handan.report.formatting import (
     scientific,
     sentence,
 )
+from handan.report.comparison import Arm, Comparison, Group, course
 from handan.report.verdicts import shown_verdict
 
 # A cell is a text, or a text with smaller ones under it.

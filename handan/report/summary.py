@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from handan.alignment.contrasts import Verdict
+from handan.formatting import bounds, correlation, count, estimate, listing, percent
 from handan.report.comparison import Arm, Group, course
 from handan.report.confounds import FORMAT_EXPLAINS, oracles
-from handan.report.formatting import bounds, correlation, count, estimate, listing, percent
 
 
 def summary(group: Group) -> list[str]:

@@ -15,11 +15,11 @@ import numpy as np
 from handan.alignment.correlation import finite_or_none
 from handan.evaluation.evaluate import GREEDY
 from handan.files import repeated, whole_lines
+from handan.formatting import plain
 from handan.generation.formats import FORMATS, ReasoningFormat
 from handan.generation.spans import split_text
-from handan.json_input import json_object
+from handan.inputs import json_object
 from handan.report.comparison import Arm, Comparison
-from handan.report.formatting import plain
 from handan.report.plot_styles import Look, css
 
 # Longer texts are kept with their beginning and end.

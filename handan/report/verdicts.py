@@ -18,19 +18,10 @@ from handan.alignment.correlation import (
     fisher_mean,
 )
 from handan.budgets import TOLERANCE
+from handan.formatting import bounds, correlation, estimate, listing, name, number, p_value, percent
+from handan.formatting import sentence as capital
 from handan.report.comparison import Arm, Group
 from handan.report.confounds import OF_CONTRASTS, OF_LENGTHS, Confound, accuracy_gap, applying
-from handan.report.formatting import (
-    bounds,
-    correlation,
-    estimate,
-    listing,
-    name,
-    number,
-    p_value,
-    percent,
-)
-from handan.report.formatting import sentence as capital
 
 NOT_TESTABLE = "not testable here"
 NO_VERDICT = "no verdict"

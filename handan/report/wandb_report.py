@@ -16,17 +16,17 @@ from wandb_workspaces.reports.v2.interface import Panel
 from handan.alignment.measures import BY_KEY, CURVES, PAIRS, SHARE, TOKENS
 from handan.alignment.tables import tables
 from handan.errors import UserError, printable
+from handan.escaping import plain
 from handan.files import content_hash, write_text
+from handan.formatting import as_markdown, correlation, estimate, listing, name, sentence, without
 from handan.report.comparison import FULL, Arm, Comparison, Group
 from handan.report.confounds import confounds
-from handan.report.formatting import correlation, estimate, listing, name, plain, sentence
 from handan.report.page import markdown_table
 from handan.report.plot_data import num_probed_items
 from handan.report.plot_styles import looks
 from handan.report.report_tables import arm_table
 from handan.report.summary import summary
 from handan.report.verdicts import claims
-from handan.table_formats import as_markdown, without
 
 STEP = "train/global_step"
 AXES = {

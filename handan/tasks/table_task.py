@@ -10,8 +10,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from handan import tasks
-from handan.csv_input import plain_number, read_table
 from handan.errors import UserError
+from handan.inputs import plain_number, read_table
 from handan.tasks.answers import TIMES, Stated, before, grader, numbers_line, plain
 from handan.tasks.base import Grade, Item, Task
 from handan.tasks.wording import worded
