@@ -12,6 +12,7 @@ from typing import Any, Literal
 from handan.errors import UserError
 from handan.files import read_json, sync_directory, write_json
 from handan.launch import Processes
+from handan.rundir import read_run
 
 MANIFEST = "manifest.json"
 LEDGER = "ledger.json"
@@ -129,8 +130,7 @@ def remove(folder: Path) -> None:
 def check_model(model_dir: Path) -> None:
     """Raise UserError if a directory holds a model of a training here that is not there whole."""
     checkpoint = re.fullmatch(r"checkpoint-\d+", model_dir.name) is not None
-    described = (model_dir.parent if checkpoint else model_dir) / "run.json"
-    run = read_json(described) if described.is_file() else {}
+    run = read_run(model_dir.parent if checkpoint else model_dir)
     if "pretraining" in run and not run["pretraining"].get("finished"):
         raise UserError(f"{model_dir}: pretraining is not finished; run handan.tiny.pretrain again")
     if run.get("training") is None:

@@ -357,15 +357,13 @@ def _demo(arguments: argparse.Namespace) -> None:
 
 def _experiment(arguments: argparse.Namespace) -> None:
     from handan.experiments import runner
-    from handan.experiments.declare import load_experiment
+    from handan.experiments.declare import check_passed_on, load_experiment
 
-    runner.run_experiment(
-        load_experiment(arguments.file, arguments.seed, arguments.accelerate_config),
-        output_dir=arguments.output_dir,
-        only=arguments.only,
-        dry_run=arguments.dry_run,
-        list_stages=arguments.list,
-    )
+    experiment = load_experiment(arguments.file, arguments.seed, arguments.accelerate_config)
+    if arguments.dry_run:
+        check_passed_on(experiment, str(arguments.file))
+    where, only = arguments.output_dir, arguments.only
+    runner.run_experiment(experiment, where, only, arguments.dry_run, arguments.list)
 
 
 def _elsewhere(module: str, name: str) -> Callable[[argparse.Namespace], None]:

@@ -43,17 +43,17 @@ CURE = (
 )
 
 
-def of_environment() -> dict[str, str]:
-    """Secrets by the names of their variables."""
+def secrets_in(content: bytes, more: dict[str, str]) -> list[str]:
+    """Names of the secrets in a text: variables of the environment, ``more``, shapes of tokens."""
     long = {name: value for name, value in os.environ.items() if len(value) >= 8}
-    return {name: value for name, value in long.items() if VARIABLE.search(name.upper())}
+    known = {name: value for name, value in long.items() if VARIABLE.search(name.upper())} | more
+    found = [name for name, value in known.items() if os.fsencode(value) in content]
+    return found + ["something that looks like an access token"] * bool(SHAPES.search(content))
 
 
 def refuse_in_text(text: str, place: str) -> None:
     """Stop at a secret in a text, without repeating it."""
-    found = [name for name, value in of_environment().items() if value in text]
-    if SHAPES.search(text.encode()):
-        found.append("something that looks like an access token")
+    found = secrets_in(text.encode(), {})
     if IN_ADDRESS.search(text):
         found.append("an address with a password or key in it")
     if found:

@@ -10,7 +10,7 @@ import jinja2
 import yaml
 from markupsafe import Markup
 
-from handan import config, escaping, rundir
+from handan import config, formatting, rundir
 from handan.alignment.tables import tables
 from handan.errors import UserError, printable
 from handan.files import content_hash, read_json, read_jsonl, write_text
@@ -92,15 +92,10 @@ def check_secrets(run_dir: Path, names: list[str]) -> None:
     """Stop if a file holds a token or key, naming the file and what was found, not its value."""
     from huggingface_hub import get_token
 
-    values = config.of_environment()
-    if stored := get_token():
-        values.setdefault("stored Hugging Face token", stored)
+    token = get_token()
+    stored = {"stored Hugging Face token": token} if token else {}
     for name in (name for name in names if not WEIGHTS.fullmatch(name)):
-        content = (run_dir / name).read_bytes()
-        found = [key for key, value in values.items() if value.encode() in content]
-        if not found and config.SHAPES.search(content):
-            found = ["something that looks like an access token"]
-        if found:
+        if found := config.secrets_in((run_dir / name).read_bytes(), stored):
             cure = "take it out of the file, and revoke it if it was ever published"
             raise UserError(f"{run_dir / name}: holds {found[0]}; {cure}")
 
@@ -160,8 +155,8 @@ def make_card(run_dir: Path, repo: str | None) -> str:
     loader = jinja2.FileSystemLoader(Path(__file__).with_name("cards"))
     environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined)
     environment.trim_blocks = environment.lstrip_blocks = environment.keep_trailing_newline = True
-    environment.finalize = lambda of: of if isinstance(of, Markup) else escaping.escape(of)
-    environment.filters |= {"code": escaping.span, "block": _block, "listed": _listed}
+    environment.finalize = lambda of: of if isinstance(of, Markup) else formatting.escape(of)
+    environment.filters |= {"code": formatting.span, "block": _block, "listed": _listed}
     try:
         body = environment.get_template(f"{kind}.md.j2").render(values)
     except jinja2.UndefinedError as missing:
@@ -196,7 +191,7 @@ def _lengths(path: Path) -> dict[str, Any]:
 
 def _block(value: object) -> Markup:
     text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
-    return escaping.block(text.rstrip("\n"), "yaml")
+    return formatting.block(text.rstrip("\n"), "yaml")
 
 
 def _listed(values: Mapping, above: str = "") -> Markup:
@@ -210,5 +205,5 @@ def _listed(values: Mapping, above: str = "") -> Markup:
                 value = ", ".join(map(str, value)) or "none"
             elif isinstance(value, (int, float)) and not isinstance(value, bool):
                 value = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-            lines.append(f"- {escaping.escape(name)}: {escaping.escape(value)}")
+            lines.append(f"- {formatting.escape(name)}: {formatting.escape(value)}")
     return Markup("\n".join(lines))

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import fcntl
-import importlib.metadata
 import os
 import platform
 import resource
@@ -18,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from handan import files
+from handan import files, hardware
 from handan.config import read_yaml, refuse_in_words
 from handan.errors import UserError
 from handan.files import read_json, read_keyed, write_json
@@ -189,10 +188,6 @@ def facts() -> dict[str, Any]:
     launcher = "accelerate launch" if launched else "python"
     torch = sys.modules.get("torch")
     gpus = range(torch.cuda.device_count() if torch else 0)
-    versions: dict[str, str | None] = dict.fromkeys(PACKAGES)
-    for package in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
     git: dict[str, Any] | None = None  # of the checkout this code runs from
     here = ["git", "-C", str(Path(__file__).parent)]
     with contextlib.suppress(FileNotFoundError, subprocess.CalledProcessError):
@@ -205,7 +200,7 @@ def facts() -> dict[str, Any]:
         "command": f"{launcher} {shlex.join(sys.argv)}",
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "python": platform.python_version(),
-        "versions": versions,
+        "versions": {package: hardware.installed(package) for package in PACKAGES},
         "git": git,
         "hardware": {
             "machine": platform.machine(),

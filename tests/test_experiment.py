@@ -131,6 +131,35 @@ def test_a_dry_run_prints_commands_and_runs_nothing(tmp_path, capsys):
     subprocess.run(["bash", "-n"], input=text, text=True, check=True)
 
 
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        (
+            {"arms": {"sft": {"recipe": "sft_distill", "start": "base", "settings": "*"}}},
+            "arms.sft",
+        ),
+        ({"traces": {"drawn": {"teacher": "base", "settings": "*"}}}, "traces.drawn"),
+    ],
+)
+def test_a_dry_run_finds_unknown_keys_of_settings(changes, place, tmp_path):
+    ((kind, entries),) = changes.items()
+    for settings, wrong in (
+        ({"seeed": 1}, "unknown key 'seeed'; did you mean 'seed'"),
+        ({"seed": [1]}, "seed: expected a whole number"),
+    ):
+        own = {name: {**entry, "settings": settings} for name, entry in entries.items()}
+        path = declared(tmp_path, **{kind: own, **({} if kind == "arms" else {"arms": {}})})
+        load_experiment(path)
+        with pytest.raises(UserError, match=rf"{path}: {place}.settings: {wrong}"):
+            command(["experiment", str(path), "--dry_run"])
+
+
+def test_a_dry_run_finds_unknown_keys_of_an_evaluation(tmp_path):
+    path = declared(tmp_path, evaluation={"dtype": "bfloat16"})
+    with pytest.raises(UserError, match=rf"{path}: evaluation: unknown key 'dtype'"):
+        command(["experiment", str(path), "--dry_run"])
+
+
 def test_only_needs_what_it_builds_on(tmp_path):
     made = planned(declared(tmp_path)).stages
     with pytest.raises(UserError, match="no stage 'sft'; there are: evaluate-base"):

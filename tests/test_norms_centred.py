@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from handan import norms
-from handan.norms.compute import compute
-from handan.norms.reliability import centred_log_rt
+from handan.norms.compute import centred_log_rt, compute
 from handan.norms.trials import Trial
 
 HEADER = "task,item,participant,rt_s,correct,trial"

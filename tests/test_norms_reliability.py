@@ -5,8 +5,8 @@ from math import comb
 import numpy as np
 import pytest
 
-from handan.norms import reliability
-from handan.norms.reliability import split_half_reliability
+from handan.norms import compute
+from handan.norms.compute import split_half_reliability
 
 # Numpy's warnings would be printed between the tables.
 pytestmark = pytest.mark.filterwarnings("error")
@@ -144,6 +144,6 @@ def test_few_items_have_a_figure_but_no_interval():
 def test_figures_do_not_depend_on_how_the_divisions_are_cut_into_chunks(monkeypatch):
     values, counts = simulated(np.random.default_rng(0), 10, 20, 0.5, 0.8)
     whole = split_half_reliability(values, counts, 700, np.random.default_rng(7))
-    monkeypatch.setattr(reliability, "_CHUNK", 20 * 64)
+    monkeypatch.setattr(compute, "_CHUNK", 20 * 64)
     cut = split_half_reliability(values, counts, 700, np.random.default_rng(7))
     assert np.allclose(cut[:3], whole[:3], rtol=1e-12)

@@ -6,13 +6,13 @@ from scipy import stats
 from simulated import study
 
 from handan.alignment.align import align
-from handan.alignment.bootstrap import Bootstrap, interval, mean_interval
-from handan.alignment.contrasts import contrasts
+from handan.alignment.bootstrap import Bootstrap, interval, mean_bounds
+from handan.alignment.contrasts import add_corrected, contrasts
 from handan.alignment.correlation import benjamini_hochberg, holm, z_weights
 from handan.alignment.costs import as_table
 from handan.alignment.items import final_costs, item_costs
 from handan.alignment.participants import Participants
-from handan.experiments.claims import add_corrected, p_from_interval
+from handan.experiments.claims import p_from_interval
 from handan.experiments.multi_seed import (
     Repeated,
     difference,
@@ -85,7 +85,7 @@ def test_one_seed_counts_people_as_align_does():
     repeated = mean_r({1: costs["a"]}, bootstrap)
     row = estimate(repeated, correlation=True)
     draws = [side.draws for side in repeated.sides[0]]
-    expected = mean_interval(costs["a"], draws, z_weights([40, 40]))
+    expected = mean_bounds(costs["a"], draws, z_weights([40, 40]))
     assert row["ci"] == pytest.approx(expected, rel=1e-12)
     without = estimate(repeated._replace(sides=()), correlation=True)
     assert without["ci"][0] - row["ci"][0] > 0.01 and row["ci"][1] - without["ci"][1] > 0.01

@@ -11,9 +11,11 @@ from html.parser import HTMLParser
 import pytest
 from report_runs import CONDITIONS, cost_rows, experiment, trained, write_run
 
+from handan.alignment.measures import BY_KEY
 from handan.errors import UserError
 from handan.files import append_jsonl
-from handan.formatting import correlation
+from handan.formatting import UNKNOWN, correlation
+from handan.report import report_tables
 from handan.report.page import write
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(2)> $x^2$ {{ 7 * 7 }}"
@@ -115,6 +117,22 @@ def test_negative_correlations_are_shown_negative(tmp_path):
     assert figures["mean_r_loglog"] < -0.5
     assert correlation(figures["mean_r_loglog"]).startswith("\N{MINUS SIGN}.")
     assert correlation(figures["mean_r_loglog"]) in text
+
+
+def test_an_unknown_r_is_a_single_dash():
+    unknown = {"r_loglog": None, "r_loglog_ci": None}
+    assert report_tables.joined(report_tables._r(unknown)) == UNKNOWN
+
+
+def test_the_glossary_names_reliability_as_the_columns_do(page_text):
+    heading = report_tables._header(BY_KEY["reliability_model"])
+    assert f"<dt>{heading}</dt>" in page_text
+    assert re.search(rf"<th[^>]*>\s*{heading}", page_text)
+
+
+def test_the_axis_of_tokens_says_no_more_than_all_of_them_have_in_common():
+    axes = [BY_KEY[key].axis for key in ("mean_tokens", "geometric_mean_tokens")]
+    assert axes == ["tokens a response"] * 2
 
 
 def test_every_measured_step_is_there_in_numbers(page_text):

@@ -8,7 +8,7 @@ from markdown_it import MarkdownIt
 from report_runs import CONDITIONS, cost_rows, experiment, trained, write_run
 from test_report import HOSTILE, probes
 
-from handan import escaping
+from handan import formatting
 from handan.cli import command
 from handan.errors import UserError
 from handan.report.page import write
@@ -64,7 +64,7 @@ def shown(text):
 @pytest.mark.parametrize("text", HOSTILE_TEXTS)
 @pytest.mark.parametrize("place", PLACES)
 def test_escaped_text_appears_as_it_is_and_makes_no_element(text, place):
-    page = Page(RENDERER.render(place.format(escaping.escape(text))))
+    page = Page(RENDERER.render(place.format(formatting.escape(text))))
     assert {tag for tag, _ in page.tags} <= PLACES[place] | {"span"}
     appearing = re.sub(r"<span>(.)</span>", r"\1", page.text)  # as the text of an image
     assert shown(text) in appearing
@@ -72,21 +72,21 @@ def test_escaped_text_appears_as_it_is_and_makes_no_element(text, place):
 
 @pytest.mark.parametrize("text", ["@someone", "a@b.example", "$x$", "#12", "https://a.b", ":tada:"])
 def test_what_is_searched_after_markdown_is_read_is_taken_apart(text):
-    parts = re.split(r"<[^>]*>", RENDERER.render(str(escaping.escape(text))))
+    parts = re.split(r"<[^>]*>", RENDERER.render(str(formatting.escape(text))))
     assert "".join(parts).strip() == text
     assert not any(re.search(r"@\w|\$\w|#\d|://|:\w+:", part) for part in parts)
 
 
 def test_names_and_numbers_stay_readable():
     for text in ("sft_own", "r = .32 (n = 120), p = .001", "T = 0: 3.5 %", "-.31"):
-        assert escaping.escape(text) == text
+        assert formatting.escape(text) == text
 
 
 @pytest.mark.parametrize("text", ["a ``` b", "````\n# no title", "`", "<b>", "a\x1b[31m"])
 def test_code_holds_any_text(text):
     for made, tags in (
-        (escaping.block(text), ["pre", "code"]),
-        (escaping.span(text), ["p", "code"]),
+        (formatting.block(text), ["pre", "code"]),
+        (formatting.span(text), ["p", "code"]),
     ):
         page = Page(RENDERER.render(f"{made}\n"))
         assert [tag for tag, _ in page.tags] == tags

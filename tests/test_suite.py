@@ -118,6 +118,12 @@ def test_unknown_wording_task_and_norms_are_named(tmp_path):
         suite_items(load_suite(one_task(tmp_path, norms="iccm1999")))
 
 
+def test_a_missing_table_of_norms_is_named_with_its_suite_and_key(tmp_path):
+    suite = one_task(tmp_path, norms="nope.csv")
+    with pytest.raises(UserError, match=rf"{suite}: norms of binary_addition is nope.csv: no such"):
+        load_suite(suite)
+
+
 def test_natural_tasks_can_be_put_in_a_suite(tmp_path):
     rows = [
         {"task": "syllogisms", "wording": "natural", "norms": "brand_ragni_2023"},

@@ -12,13 +12,7 @@ import numpy as np
 
 from handan.alignment import correlation as stats
 from handan.alignment import task_measures
-from handan.alignment.bootstrap import (
-    Bootstrap,
-    Correlation,
-    correlate,
-    cross_task_r,
-    mean_interval,
-)
+from handan.alignment.bootstrap import Bootstrap, Correlation, correlate, cross_task_r, mean_bounds
 from handan.alignment.contrasts import contrasts, notes_on_items, power_table
 from handan.alignment.costs import RESPONSE, CostTable, as_table
 from handan.alignment.inflation import inflation
@@ -28,7 +22,7 @@ from handan.alignment.pairs import MAX_MODELS_FOR_ALL_PAIRS, Comparisons, compar
 from handan.alignment.participants import SPLITS, Participants
 from handan.alignment.task_measures import Measured
 from handan.errors import UserError
-from handan.norms.reliability import Reliability
+from handan.norms.compute import Reliability
 
 # Percentiles of fewer draws do not hold a 95 % interval.
 MIN_BOOTSTRAP, MAX_BOOTSTRAP = 100, 1_000_000
@@ -132,7 +126,7 @@ def measure(costs: Iterable[TaskCosts], bootstrap: Bootstrap) -> Iterable[Measur
     thinking = [entry.thinking() for entry in costs]
     all_draws = bootstrap.alignment(thinking)
     for entry, part, draws in zip(costs, thinking, all_draws, strict=True):
-        bounds = mean_interval([part], [draws], np.ones(1))
+        bounds = mean_bounds([part], [draws], np.ones(1))
         yield Measured(entry, part, Correlation(part.r, bounds, len(part.items)), draws)
 
 
@@ -169,7 +163,7 @@ def summary(entries: Sequence[Measured], task_weights: str) -> dict:
             parts = [entry.thinking for entry in used]
             weights = weights_of(parts, task_weights)
             r = np.array([part.r for part in parts])
-            bounds = mean_interval(parts, [entry.draws for entry in used], weights)
+            bounds = mean_bounds(parts, [entry.draws for entry in used], weights)
             found = (stats.fisher_mean(r, weights), bounds, *stats.over_tasks(r.tolist()))
             out |= zip(names, map(stats.finite_or_none, found), strict=True)
         if source == "human":

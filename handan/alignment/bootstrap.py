@@ -345,7 +345,7 @@ def censored_correlation(x: FloatArray, y: FloatArray, censored: NDArray[np.bool
 # -- over several tasks: the mean of correlations, and the correlation across tasks ----------------
 
 
-def mean_interval(
+def mean_bounds(
     entries: Sequence[TaskCosts], draws: Sequence[FloatArray], weights: FloatArray
 ) -> Interval:
     """Interval of one model's Fisher-z mean, over items and, where known, people."""

@@ -4,7 +4,7 @@ Contrasts are paired by item. A verdict needs an interval, never a large p, and 
 is not about allocation: the model cannot do the task, or reasons only at times.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import compress
 from typing import Any, NamedTuple
 
@@ -100,20 +100,25 @@ def in_words(contrast: Mapping[str, Any], role_a: str, role_b: str) -> str:
         return f"{subject}: no verdict ({verdict.withheld}; n = {contrast['n']})"
     claimed = role_a == "student" and role_b in CLAIMS and verdict.words == LOWER
     low, high = contrast["ci"]
-    caveat = ""
-    if claimed and None in (contrast["accuracy_a"], contrast["accuracy_b"]):
-        caveat = ", with accuracy unknown: perhaps a weaker model, not allocation alone"
-    elif claimed:
-        gain = contrast["accuracy_a"] - contrast["accuracy_b"]
-        if abs(gain) > ACCURACY_TOLERANCE + _ROUNDING:
-            other, weaker = ("lower", "a weaker model, ") if gain < 0 else ("higher", "")
-            apart = decimal(abs(gain))
-            caveat = f", with accuracy {other} by {apart}: {weaker}not allocation alone"
+    gap, caveat = accuracy_gap(contrast) if claimed else None, ""
+    if gap is not None:
+        other, weaker = ("lower", "a weaker model, ") if gap < 0 else ("higher", "")
+        caveat = f", with accuracy {other} by {decimal(abs(gap))}: {weaker}not allocation alone"
+        if np.isnan(gap):
+            caveat = ", with accuracy unknown: perhaps a weaker model, not allocation alone"
     return (
         f"{subject}: {CLAIMS[role_b] if claimed else verdict.words} "
         f"(difference {decimal(contrast['difference'])}, 95 % interval {decimal(low)} to "
         f"{decimal(high)}, n = {contrast['n']}){caveat}"
     )
+
+
+def accuracy_gap(contrast: Mapping[str, Any]) -> float | None:
+    """Accuracy of a minus that of b: NaN if unknown, None if within tolerance."""
+    if contrast["accuracy_a"] is None or contrast["accuracy_b"] is None:
+        return float("nan")
+    gap = float(contrast["accuracy_a"] - contrast["accuracy_b"])
+    return gap if abs(gap) > ACCURACY_TOLERANCE + _ROUNDING else None
 
 
 class Side(NamedTuple):
@@ -172,21 +177,26 @@ def contrasts(
                     accuracy = accuracy_means([side.entry for side in of_model])
                     row[f"accuracy_{name}"] = stats.finite_or_none(accuracy)
                 rows.append(dict.fromkeys(rows[-1]) | row | {"draws_left_out": 0})
-    for mean, name, adjusted_name, method in (
-        ("human", "p", "p_holm", stats.holm),
-        ("human", "p_equivalence", "p_equivalence_holm", stats.holm),
-        (None, "p", "p_bh", stats.benjamini_hochberg),  # rows of single tasks
-    ):
-        family = [row for row in rows if row["mean"] == mean]
-        p_values = np.array([np.nan if row[name] is None else row[name] for row in family])
-        adjusted = iter(method(p_values))
-        for row in rows:
-            p = next(adjusted) if row["mean"] == mean else np.nan
-            row[adjusted_name] = stats.finite_or_none(p)
+    for row in rows:
+        row |= dict.fromkeys(("p_holm", "p_equivalence_holm", "p_bh"))
+    means = [row for row in rows if row["mean"] == "human"]
+    add_corrected(means, "p", "p_holm", stats.holm)
+    add_corrected(means, "p_equivalence", "p_equivalence_holm", stats.holm)
+    of_tasks = [row for row in rows if row["mean"] is None]
+    add_corrected(of_tasks, "p", "p_bh", stats.benjamini_hochberg)
     for row in rows:
         row["equivalence_bound"] = equivalence_bound
         row["verdict"] = Verdict.of(row).words
     return rows
+
+
+def add_corrected(
+    rows: Sequence[dict], key: str, corrected: str, method: Callable[[FloatArray], FloatArray]
+) -> None:
+    """Add to each row its p value ``key``, corrected over all of them by ``method``."""
+    p_values = np.array([np.nan if row[key] is None else row[key] for row in rows])
+    for row, adjusted in zip(rows, method(p_values), strict=True):
+        row[corrected] = stats.finite_or_none(adjusted)
 
 
 def _row(

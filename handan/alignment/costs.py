@@ -109,15 +109,15 @@ class CostTable:
         renamed = [names.get(name, name) for name in self.text["model"]]
         return replace(self, text={**self.text, "model": renamed})
 
-
-def joined(tables: Sequence[CostTable]) -> CostTable:
-    """The rows of all tables, one after the other."""
-    numbers = {
-        name: np.concatenate([t.numbers.get(name, np.full(len(t), np.nan)) for t in tables])
-        for name in dict.fromkeys(name for table in tables for name in table.numbers)
-    }
-    text = {name: [cell for t in tables for cell in t.text[name]] for name in tables[0].text}
-    return CostTable([place for table in tables for place in table.places], text, numbers)
+    @staticmethod
+    def joined(tables: Sequence["CostTable"]) -> "CostTable":
+        """The rows of all tables, one after the other."""
+        numbers = {
+            name: np.concatenate([t.numbers.get(name, np.full(len(t), np.nan)) for t in tables])
+            for name in dict.fromkeys(name for table in tables for name in table.numbers)
+        }
+        text = {name: [cell for t in tables for cell in t.text[name]] for name in tables[0].text}
+        return CostTable([place for table in tables for place in table.places], text, numbers)
 
 
 class CostFile(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 # Units: they decide how a number is written and what an axis says (``AXES``).
 R, SHARE, TOKENS, COUNT, RATIO, NUMBER = "r", "share", "tokens", "count", "ratio", "number"
-AXES = {R: "r", SHARE: "share of responses", TOKENS: "mean tokens", COUNT: "count"}
+AXES = {R: "r", SHARE: "share of responses", TOKENS: "tokens a response", COUNT: "count"}
 AXES |= {RATIO: "ratio of tokens", NUMBER: ""}
 
 ALIGNMENT = "alignment"  # first table of `handan align`

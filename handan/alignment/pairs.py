@@ -168,7 +168,7 @@ def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
                 )
         tables.append(named)
         notes += costs.notes
-    table = cost_files.joined(tables)
+    table = CostTable.joined(tables)
     cost_files.check_table(table)
     check_sources(table)
     return Runs(table, notes + raw_notes(table), models, trained)

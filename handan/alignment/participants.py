@@ -14,7 +14,8 @@ from handan import norms
 from handan.alignment.correlation import FloatArray
 from handan.alignment.costs import CostTable
 from handan.errors import UserError
-from handan.norms.reliability import Reliability, in_order_of_values, split_half_reliability
+from handan.norms import compute
+from handan.norms.compute import Reliability
 from handan.norms.trials import Cleaning, clean_task, read_trials
 
 SPLITS = 5_000
@@ -34,17 +35,10 @@ class Participants:
         participants: Sequence[str], items: Sequence[str], rt_s: Sequence[float] | FloatArray
     ) -> "Participants":
         """Sums of trials given as three columns of equal length."""
-        names, item_codes = np.unique(np.array(items, dtype=str), return_inverse=True)
-        people, person_codes = np.unique(np.array(participants, dtype=str), return_inverse=True)
         times = np.asarray(rt_s, float)
-        cells = person_codes * len(names) + item_codes
-
-        def summed(values: FloatArray | None) -> FloatArray:
-            flat = np.bincount(cells, values, minlength=len(people) * len(names))
-            return flat.reshape(len(people), len(names)).astype(float)
-
-        sums = (summed(of) for of in (np.log(times), times, None))
-        return Participants(tuple(names.tolist()), *sums)
+        columns = np.log(times), times, np.ones(len(times))
+        names, sums = compute.sums_by_cell(participants, items, *columns)
+        return Participants(tuple(names), *sums)
 
     @staticmethod
     def of_table(table: CostTable) -> dict[str, "Participants"]:
@@ -88,10 +82,10 @@ class Participants:
         return Participants(tuple(items), *(np.where(known, of[:, columns], 0.0) for of in sums))
 
     def reliability(self, generator: np.random.Generator) -> Reliability:
-        """Split-half reliability of the items' mean log times, as ``handan.norms.reliability``."""
+        """Split-half reliability of the items' mean log times, as ``handan.norms.compute``."""
         took_part = self.counts.sum(axis=1) > 0
-        sums = in_order_of_values(self.log_sums[took_part], self.counts[took_part])
-        return split_half_reliability(*sums, SPLITS, generator)
+        sums = compute.in_order_of_values(self.log_sums[took_part], self.counts[took_part])
+        return compute.split_half_reliability(*sums, SPLITS, generator)
 
     def shared_variance(self, gradient: FloatArray) -> float:
         """Variance of a measure that other people would add, beyond that of other items.

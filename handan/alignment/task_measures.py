@@ -16,7 +16,7 @@ from handan.alignment.measures import BY_KEY
 from handan.alignment.participants import named_norms
 from handan.formatting import decimal
 from handan.formatting import interval as shown_interval
-from handan.norms.reliability import Reliability, low_reliability
+from handan.norms.compute import Reliability, low_reliability
 
 # Shares of samples above which a correlation is flagged.
 THRESHOLDS = {"cap_rate": 0.01, "loop_rate": 0.01, "unparsed_rate": 0.05}

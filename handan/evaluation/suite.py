@@ -96,6 +96,10 @@ def load_suite(path: Path) -> Suite:
     names = [entry.task for entry in suite.tasks]
     if not names or len(set(names)) < len(names):
         raise UserError(f"{path}: 'tasks' must name at least one task, and each only once")
+    for entry in suite.tasks:
+        if entry.norms and entry.norms.endswith(".csv") and not Path(entry.norms).is_file():
+            cure = "name a table that 'handan norms compute' wrote"
+            raise UserError(f"{path}: norms of {entry.task} is {entry.norms}: no such file; {cure}")
     chosen = [("cost_without_span", suite.cost_without_span, ("response", "none"))]
     chosen += [(f"wording of {entry.task}", entry.wording, WORDINGS) for entry in suite.tasks]
     for what, value, known in chosen:

@@ -4,14 +4,14 @@ Every p that decides is corrected by Holm among alignments, differences or equiv
 """
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from handan.alignment import correlation
-from handan.alignment.contrasts import OPPOSITE, Verdict
+from handan.alignment.contrasts import OPPOSITE, Verdict, add_corrected
 from handan.alignment.task_measures import THRESHOLDS
 from handan.experiments.declare import TEMPERATURES, Claim, Experiment
 from handan.formatting import listing, percent
@@ -24,7 +24,6 @@ MAX_DIRECT = THRESHOLDS["no_reasoning_rate"]
 WITH_DRAWS = ("ci", "ci_items", "ci90", "p", "p_equivalence", "verdict")
 
 Row = dict[str, Any]
-Correction = Callable[[correlation.FloatArray], correlation.FloatArray]
 
 
 def judge(study: Experiment, numbers: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,13 +88,6 @@ def _withhold(study: Experiment, found: Row) -> None:
 def _measure(found: Mapping[str, Any], arm: str, at: str, key: str) -> Mapping[str, Any]:
     """Mean and range of a measure over seeds; empty where it is unknown."""
     return found["measures"].get(arm, {}).get(at, {}).get(key) or {}
-
-
-def add_corrected(rows: Sequence[Row], key: str, corrected: str, method: Correction) -> None:
-    """Add to each row its p value ``key``, corrected over all of them by ``method``."""
-    p_values = np.array([np.nan if row[key] is None else row[key] for row in rows])
-    for row, adjusted in zip(rows, method(p_values), strict=True):
-        row[corrected] = correlation.finite_or_none(adjusted)
 
 
 def p_from_interval(row: Mapping[str, Any]) -> float | None:

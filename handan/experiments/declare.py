@@ -1,14 +1,15 @@
 """Declaration of an experiment or study; its paths are relative to the clone."""
 
 import re
+import runpy
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from handan.alignment.correlation import INVERSE_VARIANCE, TASK_WEIGHTS
 from handan.budgets import TOLERANCE
-from handan.config import build, read_yaml
+from handan.config import build, check_values, read_yaml
 from handan.errors import UserError
 from handan.report.verdicts import OF_TWO, Requirement
 from handan.training.arms import RECIPES
@@ -19,6 +20,7 @@ DEMO = Path("recipes/experiments/tiny.yaml")
 # Names beside the run directories, and arguments that the experiment gives itself.
 RESERVED_NAMES = ("logs", "report.html", "alignment.json")
 OWN_ARGUMENTS = ("output_dir", "config")
+EVALUATE = "eval/run.py"
 EXPECTED = {  # what a claim's test may look at, and the outcomes that can be predicted of it
     "r": ("positive",),
     "difference": ("lower", "higher", "kept"),
@@ -238,26 +240,48 @@ def _problems(experiment: Experiment) -> Iterator[str]:
 def _wrong_entries(experiment: Experiment) -> Iterator[str]:
     if experiment.parallel < 1 or not experiment.seeds or experiment.budget_tolerance < 0:
         yield "parallel must be 1 or more, seeds one or more, budget_tolerance 0 or more"
-    arguments = {"evaluation": experiment.evaluation}
     for name, model in experiment.models.items():
-        arguments[f"models.{name}.evaluation"] = model.evaluation
         if (model.model is None) == (model.pretraining is None):
             yield f"models.{name}: give either model or pretraining"
         if model.pretraining is not None and model.revision is not None:
             yield f"models.{name}: revision is that of a model on the hub; remove it"
     for name, drawn in experiment.traces.items():
-        arguments[f"traces.{name}.settings"] = drawn.settings
         if drawn.teacher is not None and drawn.choose_from is not None:
             yield f"traces.{name}: give either teacher or choose_from"
     for name, arm in experiment.arms.items():
-        arguments[f"arms.{name}.settings"] = arm.settings
-        arguments[f"arms.{name}.evaluation"] = arm.evaluation
         if arm.recipe not in RECIPES:
             yield f"arms.{name}: recipe is '{arm.recipe}'; use {', '.join(RECIPES)}"
-    for place, settings in arguments.items():
-        for key in settings:
+    for place, _, arguments in _passed_on(experiment):
+        for key in arguments:
             if not re.fullmatch(r"[A-Za-z]\w*", str(key)) or key in OWN_ARGUMENTS:
                 yield f"{place}: '{key}' is no argument to give here; names decide where things go"
+
+
+def _passed_on(experiment: Experiment) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Place, script (of a trace set, its YAML) and values of all further arguments."""
+    yield "evaluation", EVALUATE, experiment.evaluation
+    for kind in ("models", "arms"):
+        for name, entry in getattr(experiment, kind).items():
+            yield f"{kind}.{name}.evaluation", EVALUATE, entry.evaluation
+    for name, drawn in experiment.traces.items():
+        yield f"traces.{name}.settings", experiment.config_of(drawn), drawn.settings
+    for name, arm in experiment.arms.items():
+        yield f"arms.{name}.settings", f"recipes/{arm.recipe}.py", arm.settings
+
+
+def check_passed_on(experiment: Experiment, place: str) -> None:
+    """Check keys and types of all further arguments; scripts are imported, which takes seconds."""
+    from trl import ModelConfig
+
+    from handan.traces.trace_settings import kind_of
+
+    for key, source, arguments in _passed_on(experiment):
+        kinds: list[Any] = [] if source == EVALUATE else [ModelConfig]
+        if source.endswith(".py"):
+            kinds += [of for of in runpy.run_path(source).values() if is_dataclass(of)]
+        else:
+            kinds = [kind_of(Path(source))]
+        check_values(arguments, kinds, f"{place}: {key}", words=True)
 
 
 def _unknown_names(experiment: Experiment) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from handan.config import read_yaml
 from handan.errors import UserError
-from handan.experiments.declare import Arm, Experiment, Model
+from handan.experiments.declare import EVALUATE, Arm, Experiment, Model
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class _OneSeed:
         run_dir = self._dir(name).with_name(name + more)
         words = ["--model", self._weights(name), "--suite", suite, *self._revision(name)]
         words += ["--output_dir", str(run_dir), *_words(experiment.evaluation | entry.evaluation)]
-        kind = self._stage_name("evaluate-", name) + more, "evaluation", "eval/run.py"
+        kind = self._stage_name("evaluate-", name) + more, "evaluation", EVALUATE
         launch, needs = experiment.evaluation_accelerate_config, self._needs(name)
         cell = (name, self.seed if name in experiment.arms else None, further)
         return Stage(*kind, tuple(words), run_dir, launch, needs, cell)

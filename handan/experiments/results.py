@@ -16,14 +16,7 @@ import numpy as np
 from handan.alignment.align import align
 from handan.alignment.bootstrap import Bootstrap
 from handan.alignment.correlation import finite_or_none, fisher_mean, pearson, reliability_of_means
-from handan.alignment.costs import (
-    DECODINGS,
-    CostTable,
-    decoded_name,
-    joined,
-    read_costs,
-    split_name,
-)
+from handan.alignment.costs import DECODINGS, CostTable, decoded_name, read_costs, split_name
 from handan.alignment.items import TaskCosts, final_costs, item_costs
 from handan.alignment.measures import EXPERIMENT, TASKS
 from handan.alignment.pairs import Comparisons
@@ -235,7 +228,9 @@ def _aligned(study: Experiment, results: Results) -> list[dict[str, Any]]:
             for pairs in (starts, teachers)
         )
         comparisons = Comparisons([], fits, efforts, {})
-        out.append(align(joined(tables), bootstrap=FEW_DRAWS, seed=0, comparisons=comparisons))
+        out.append(
+            align(CostTable.joined(tables), bootstrap=FEW_DRAWS, seed=0, comparisons=comparisons)
+        )
     return out
 
 

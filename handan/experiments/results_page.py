@@ -14,12 +14,11 @@ from handan.alignment.contrasts import Verdict
 from handan.alignment.measures import EXPERIMENT, SHARE, TOKENS, shown
 from handan.budgets import MEASURES as BUDGETS
 from handan.errors import UserError
-from handan.escaping import escape
-from handan.experiments import runner
-from handan.experiments.declare import GREEDY, SAMPLED, TEMPERATURES, Experiment, load_experiment
+from handan.experiments import declare, runner
+from handan.experiments.declare import GREEDY, SAMPLED, TEMPERATURES, Experiment
 from handan.experiments.plan import Plan, plan
 from handan.files import make_directory, write_json, write_text
-from handan.formatting import MINUS, UNKNOWN, correlation, count, name, number, percent
+from handan.formatting import MINUS, UNKNOWN, correlation, count, escape, name, number, percent
 from handan.report import plot_styles as styles
 from handan.report.plot_styles import INK, MUTED, SHORT, Row, Spec, field, mark, named, plot, side
 from handan.report.plots import written
@@ -208,7 +207,10 @@ def run_study(arguments: argparse.Namespace) -> None:
     if (page or arguments.page_only) and (only or arguments.dry_run or arguments.list):
         others = "--only, --dry_run and --list do not; give one of them"
         raise UserError(f"--page and --page_only write the page, which {others}")
-    study = load_experiment(arguments.file, arguments.seed, arguments.accelerate_config, study=True)
+    given = arguments.file, arguments.seed, arguments.accelerate_config
+    study = declare.load_experiment(*given, study=True)
+    if arguments.dry_run:
+        declare.check_passed_on(study, str(arguments.file))
     folder = arguments.output_dir or Path(study.output_dir)
     if arguments.numbers is not None:
         return _write_page(study, arguments.numbers, folder, page)
@@ -230,10 +232,7 @@ def run_study(arguments: argparse.Namespace) -> None:
 
 def _write_page(study: Experiment, source: Plan | Path, folder: Path, page: Path | None) -> None:
     """Write the page from the runs of a plan, or from a study.json, and print what it concludes."""
-    from handan.experiments import (
-        claims,
-        results,  # take a moment to import
-    )
+    from handan.experiments import claims, results
 
     started = time.monotonic()
     if isinstance(source, Path):
@@ -427,10 +426,6 @@ def _tasks(source: str, study: Experiment, found: Found) -> str:
     return _table(["arm", *header], rows)
 
 
-def _oracle(study: Experiment, found: Found) -> str:
-    return f"r(oracle, human), mean over the human tasks: {_with_interval(found['oracle'])}.\n"
-
-
 def _measures(at: str, rates: bool, study: Experiment, found: Found) -> str:
     """Shares of responses, which could censor or distort lengths, or every other measure."""
     columns = [measure for measure in shown(EXPERIMENT) if (measure.unit == SHARE) is rates]
@@ -496,7 +491,9 @@ PARTS: dict[str, Callable[[Experiment, Found], str]] = {
     "claims": _claims,
     "requirements": _requirements,
     "tests": _tests,
-    "oracle": _oracle,
+    "oracle": lambda _, found: (
+        f"r(oracle, human), mean over the human tasks: {_with_interval(found['oracle'])}.\n"
+    ),
     "factors": _factors,
     "human-tasks": partial(_tasks, "human"),
     "analytic": partial(_tasks, "analytic"),

@@ -14,9 +14,9 @@ from handan.alignment.correlation import finite_or_none, fisher_mean
 from handan.alignment.costs import GREEDY, decoded_name
 from handan.alignment.items import TaskCosts, final_costs, item_costs
 from handan.alignment.pairs import Comparisons, Pairs, choose_pairs, read_runs
-from handan.config import read_yaml
 from handan.errors import UserError
-from handan.files import content_hash, read_appended, read_json
+from handan.files import content_hash, read_appended
+from handan.rundir import read_run, read_settings
 from handan.training.arms import described
 
 BOOTSTRAP = 10_000
@@ -247,9 +247,9 @@ class Group:
         """Arm by arm its name and that of its answers at temperature 0."""
         return [name for arm in self.arms for name in (arm.name, arm.greedy) if name]
 
-    def over_tasks(self, model: str | None, column: str, source: str = "human") -> float | None:
-        """Plain mean of a figure over the tasks of one source; None where it is unknown."""
-        rows = [row for row in self.of_tasks(model).values() if row["cost_source"] == source]
+    def over_tasks(self, model: str | None, column: str) -> float | None:
+        """Plain mean of a figure over the human tasks; None where it is unknown."""
+        rows = [row for row in self.of_tasks(model).values() if row["cost_source"] == "human"]
         values = [row[column] for row in rows if row[column] is not None]
         return sum(values) / len(values) if values else None
 
@@ -357,7 +357,10 @@ def read_comparison(run_dirs: Sequence[Path], tolerance: float = budgets.TOLERAN
     together: dict[str, list[Path]] = {}
     trace_runs: list[Mapping[str, Any]] = []
     for run_dir in run_dirs:
-        run = _read_run(run_dir)
+        if not (run_dir / "run.json").exists():
+            lack = "holds no run.json" if run_dir.is_dir() else "no such run directory"
+            raise UserError(f"{run_dir}: {lack}; name the directory of an evaluated run")
+        run = read_run(run_dir)
         if "comparability" not in run and "traces" in run:
             trace_runs.append(run["traces"])
         else:
@@ -387,24 +390,8 @@ def read_comparison(run_dirs: Sequence[Path], tolerance: float = budgets.TOLERAN
     return Comparison(groups, known, tolerance)
 
 
-def _read_run(run_dir: Path) -> dict[str, Any]:
-    path = run_dir / "run.json"
-    if not path.exists():
-        lack = "holds no run.json" if run_dir.is_dir() else "no such run directory"
-        raise UserError(f"{run_dir}: {lack}; name the directory of an evaluated run")
-    run = read_json(path)
-    if not isinstance(run, dict):
-        raise UserError(f"{path}: expected a JSON object; evaluate the run again")
-    return run
-
-
 def _read_arm(run_dir: Path, models: Sequence[str]) -> Arm:
-    run = _read_run(run_dir)
-    config = read_yaml(run_dir / "config.yaml") if (run_dir / "config.yaml").exists() else {}
-    for part, stage in product((run, config), ("training", "evaluation")):
-        if not isinstance(part.get(stage, {}), dict):
-            where = "in run.json or config.yaml"
-            raise UserError(f"{run_dir}: '{stage}' {where} is no mapping; restore it")
+    run, config = read_run(run_dir), read_settings(run_dir)
     called = str(run.get("arm") or run_dir.resolve().name)
     name = called if called in models else models[0]
     greedy = decoded_name(called, GREEDY)
@@ -420,7 +407,7 @@ def _traces_of(arm: Arm, given: Sequence[Mapping[str, Any]]) -> Mapping[str, Any
         return None
     made = Path(str(arm.training_config.get("traces", ""))).parent
     folders = [made, arm.run_dir.parent / made.name]
-    beside = [_read_run(of).get("traces", {}) for of in folders if (of / "run.json").exists()]
+    beside = [read_run(of).get("traces", {}) for of in folders]
     return next((of for of in [*given, *beside] if of.get("traces_sha256") == wanted), None)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from handan import budgets
-from handan.alignment.contrasts import ACCURACY_TOLERANCE
+from handan.alignment.contrasts import accuracy_gap
 from handan.alignment.items import MIN_ACCURACY
 from handan.formatting import bounds, correlation, listing, name, number, percent
 from handan.report.comparison import Comparison, Group, compared_budgets
@@ -74,14 +74,6 @@ def oracles(group: Group) -> dict[str, float]:
     """{human task: r of a flawless trace's length with people}, where it is known."""
     found = {task: group.task_figure(task, "oracle_human") for task in group.tasks("human")}
     return {task: r for task, r in found.items() if r is not None}
-
-
-def accuracy_gap(contrast: Mapping[str, Any]) -> float | None:
-    """Accuracy of a minus that of b: NaN if unknown, None if within tolerance."""
-    if contrast["accuracy_a"] is None or contrast["accuracy_b"] is None:
-        return float("nan")
-    gap = float(contrast["accuracy_a"] - contrast["accuracy_b"])
-    return gap if abs(gap) > ACCURACY_TOLERANCE + _ROUNDING else None
 
 
 def _noise(group: Group, models: Sequence[str], _: float) -> Checked:

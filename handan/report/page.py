@@ -16,7 +16,7 @@ import jinja2
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from handan import escaping, formatting, norms
+from handan import formatting, norms
 from handan.alignment.costs import split_name
 from handan.budgets import TOLERANCE
 from handan.errors import UserError, printable
@@ -112,9 +112,9 @@ def _environment(shown: Callable[[object], str], **filters: Callable) -> jinja2.
 def markdown_table(table: Table) -> Markup:
     """A table as GitHub's Markdown; all of its text is escaped."""
     lines: list[Sequence[str]] = [
-        [escaping.escape(column.label) for column in table.columns],
+        [formatting.escape(column.label) for column in table.columns],
         ["---:" if column.kind == "number" else "---" for column in table.columns],
-        *([escaping.escape(joined(cell)) for cell in row.cells] for row in table.rows),
+        *([formatting.escape(joined(cell)) for cell in row.cells] for row in table.rows),
     ]
     return Markup("\n".join(f"| {' | '.join(line)} |" for line in lines))
 
@@ -192,7 +192,7 @@ def render_markdown(comparison: Comparison, folder: Path, command: str) -> str:
     plots, left_out = gallery(comparison)
     save(plots, folder / FIGURES, ("png",))
     # No text of others, wherever it is printed, means anything in Markdown.
-    environment = _environment(escaping.escape, block=escaping.block, table=markdown_table)
+    environment = _environment(formatting.escape, block=formatting.block, table=markdown_table)
     shown: dict[str, list[tuple[Plot, Markup]]] = {kind: [] for kind in KINDS}
     for plot in plots:
         shown[plot.kind].append((plot, Markup(f"{FIGURES}/{file_name(plot)}.png")))

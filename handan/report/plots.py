@@ -14,9 +14,8 @@ from handan.alignment.correlation import mean_of_known
 from handan.alignment.costs import split_name
 from handan.alignment.items import TaskCosts
 from handan.alignment.measures import CURVES, R
-from handan.escaping import escape
 from handan.files import make_directory, write, write_text
-from handan.formatting import bounds, correlation, name, number, plain, sentence, short
+from handan.formatting import bounds, correlation, escape, name, number, plain, sentence, short
 from handan.report import plot_data
 from handan.report import plot_styles as styles
 from handan.report.comparison import AXES, Arm, Comparison, Group, course

@@ -6,22 +6,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from handan import budgets
+from handan import budgets, formatting
 from handan.alignment import measures
 from handan.alignment.measures import ARMS, DETAILS, Measure
 from handan.formatting import (
     UNKNOWN,
-    bounds,
     correlation,
     count,
-    estimate,
     hundredths,
     listing,
     name,
     number,
     percent,
-    scientific,
-    sentence,
 )
 from handan.report.comparison import Arm, Comparison, Group, course
 from handan.report.verdicts import shown_verdict
@@ -94,27 +90,27 @@ def _r_and_share(figures: Mapping[str, Any] | None) -> Cell:
 
 
 def _r(figures: Mapping[str, Any] | None, key: str = "r_loglog") -> tuple[str, ...]:
-    return (UNKNOWN,) if figures is None else _estimate(figures[key], figures[f"{key}_ci"])
+    return _estimate(figures[key], figures[f"{key}_ci"]) if figures else (UNKNOWN,)
 
 
 def _estimate(value: float | None, interval: Sequence[float] | None) -> tuple[str, ...]:
-    return correlation(value), bounds(interval)
+    return (UNKNOWN,) if value is None else (correlation(value), formatting.bounds(interval))
 
 
-def detail_table(group: Group, source: str = "human") -> Table:
-    """Every measure of every model, with sampling and at T = 0, on every task of one source."""
+def detail_table(group: Group) -> Table:
+    """Every measure of every model, with sampling and at T = 0, on every human task."""
     shown, rows = measures.shown(DETAILS), []
-    for task, model in product(group.tasks(source), group.models()):
+    for task, model in product(group.tasks("human"), group.models()):
         figures = group.of_tasks(model).get(task)
         if figures is not None:
             r, reliability = figures["r_loglog"], figures["reliability_model"]
             known = r is not None and reliability and reliability > 0
             figures = {**figures, "without_noise": r / reliability**0.5 if known else None}
             cells: list[Cell] = [model, name(task)]
-            for of in shown:
-                text = FORMATS[of.unit](of.value(figures))
-                alone = of.key != "r_loglog"
-                cells.append(text if alone else (text, bounds(of.interval(figures))))
+            cells += [
+                _r(figures) if of.key == "r_loglog" else FORMATS[of.unit](of.value(figures))
+                for of in shown
+            ]
             rows.append(Row(cells, model, task))
     columns = [Column("Model", "model"), Column("Task", "text")]
     return Table("All figures", [*columns, *map(Column, map(_header, shown))], rows)
@@ -122,7 +118,8 @@ def detail_table(group: Group, source: str = "human") -> Table:
 
 def _header(measure: Measure) -> str:
     """Its label, with a capital unless it begins with a symbol such as r."""
-    return measure.label if len(measure.label.split()[0]) == 1 else sentence(measure.label)
+    label = measure.label
+    return label if len(label.split()[0]) == 1 else formatting.sentence(label)
 
 
 def analytic_table(group: Group) -> Table:
@@ -147,7 +144,7 @@ def format_table(group: Group) -> Table:
     tasks, columns, rows = group.tasks("human"), [Column("Model", "model")], []
     oracle: list[Cell] = ["oracle: the flawless trace"]
     for task in tasks:
-        labels = f"{sentence(name(task))}: r (length, oracle)", "r (length, people)"
+        labels = f"{formatting.sentence(name(task))}: r (length, oracle)", "r (length, people)"
         columns += [Column(label, task=task) for label in labels]
         oracle += ["", _r(group.of_tasks(group.arms[0].name).get(task), "oracle_human")]
     for model in group.models():
@@ -164,7 +161,7 @@ def contrast_table(comparison: Comparison) -> Table:
         accuracies = ", ".join(percent(row[f"accuracy_{of}"]) for of in "ab")
         on = name(row["task"]) if row["task"] else f"mean of {row['mean']} tasks"
         cells: list[Cell] = [row["a"], row["b"], on]
-        cells += [_estimate(row["difference"], row["ci"]), bounds(row["ci90"])]
+        cells += [_estimate(row["difference"], row["ci"]), formatting.bounds(row["ci90"])]
         cells += [correlation(row["p"], 4), correlation(row["p_holm"], 4), accuracies]
         cells += [count(row["n"]), shown_verdict(row)]
         rows.append(Row(cells, row["a"], row["task"]))
@@ -219,7 +216,7 @@ LEDGER: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("Processed tokens", "processed_tokens", count),
     ("Generated tokens", "generated_tokens", count),
     ("Device-seconds", "device_seconds", number),
-    ("Model FLOPs", "model_flops", scientific),
+    ("Model FLOPs", "model_flops", formatting.scientific),
     ("Peak memory, GiB", "peak_memory_gib", hundredths),
     ("Probes, s", "probe_seconds", number),
 )
@@ -261,7 +258,7 @@ def budget_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Ratios of budgets, of rows of ``handan.budgets.compare``."""
     words = {True: "matched", False: "apart", None: "unknown"}
     columns = [Column("Arm", "model"), Column("Against", "model")]
-    columns += [Column(sentence(measure)) for measure in budgets.MEASURES.values()]
+    columns += [Column(formatting.sentence(measure)) for measure in budgets.MEASURES.values()]
     shown = []
     for row in rows:
         ratios = [(hundredths(of["ratio"]), words[of["within"]]) for of in row["measures"]]
@@ -273,7 +270,7 @@ def analytic_sentences(group: Group) -> list[str]:
     """Contrasts on the mean over analytic tasks, with sampling and at T = 0."""
 
     def found(row: Mapping[str, Any]) -> str:
-        return f"{shown_verdict(row)}, {estimate(row['difference'], row['ci'])}"
+        return f"{shown_verdict(row)}, {formatting.estimate(row['difference'], row['ci'])}"
 
     said = []
     for row in group.contrasts("analytic"):

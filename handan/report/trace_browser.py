@@ -21,6 +21,7 @@ from handan.generation.spans import split_text
 from handan.inputs import json_object
 from handan.report.comparison import Arm, Comparison
 from handan.report.plot_styles import Look, css
+from handan.rundir import read_asked
 
 # Longer texts are kept with their beginning and end.
 MAX_CHARACTERS, BEGINNING, END = 1_800, 1_200, 500
@@ -104,15 +105,6 @@ def _names(line: bytes, path: Path, number: int) -> tuple[str, str, int, int | N
         case [str(task), str(item), int(sample), int() | None as own_step]:
             return task, item, sample, own_step
     return None
-
-
-def rows_of(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a JSON-lines file one by one; a file that is missing has none."""
-    if path.exists():
-        with open(path, "rb") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield _decode(line, path, number)
 
 
 def _decode(line: bytes, path: Path, number: int) -> dict[str, Any]:
@@ -289,17 +281,12 @@ def _read(
 
 def _questions(comparison: Comparison, keys: set[Key]) -> dict[Key, tuple[str | None, str | None]]:
     """Question and right answer of the items, of the first arm whose items.jsonl has them."""
-    out: dict[Key, tuple[str | None, str | None]] = {}
-    for arm in comparison.arms:
-        if len(out) == len(keys):
-            break
-        for row in rows_of(arm.run_dir / "items.jsonl"):
-            key = (str(row.get("task")), str(row.get("item")))
-            if key in keys and key not in out:
-                texts = row.get("question"), row.get("answer")
-                question, answer = (None if text is None else bounded(text) for text in texts)
-                out[key] = question, answer
-    return dict.fromkeys(keys, (None, None)) | out
+    out: dict[Key, tuple[str | None, str | None]] = dict.fromkeys(keys, (None, None))
+    for arm in reversed(comparison.arms):
+        for key, (question, answer) in read_asked(arm.run_dir).items():
+            if key in keys:
+                out[key] = bounded(question), bounded(answer)
+    return out
 
 
 def browser_data(

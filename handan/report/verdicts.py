@@ -9,19 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from handan.alignment.contrasts import CLAIMS, Verdict
-from handan.alignment.correlation import (
-    REPORTED,
-    detectable,
-    detectable_from_zero,
-    equivalence_power,
-    fisher_mean,
-)
+from handan.alignment import correlation as stats
+from handan.alignment.contrasts import CLAIMS, Verdict, accuracy_gap
 from handan.budgets import TOLERANCE
 from handan.formatting import bounds, correlation, estimate, listing, name, number, p_value, percent
 from handan.formatting import sentence as capital
 from handan.report.comparison import Arm, Group
-from handan.report.confounds import OF_CONTRASTS, OF_LENGTHS, Confound, accuracy_gap, applying
+from handan.report.confounds import OF_CONTRASTS, OF_LENGTHS, Confound, applying
 
 NOT_TESTABLE = "not testable here"
 NO_VERDICT = "no verdict"
@@ -290,7 +284,7 @@ def _teacher(group: Group, arm: Arm) -> Claim | None:
         notes.append(f"The ceiling is {correlation(ceiling)}: {knew} with these measured ones.")
     if group.mean_r(arm.greedy)[0] is not None:
         notes.append(f"At T = 0 its r is {estimate(*group.mean_r(arm.greedy))}.")
-    least = detectable_from_zero(sizes, USUAL_POWER)
+    least = stats.detectable_from_zero(sizes, USUAL_POWER)
     told = f"an r of {correlation(least)} is told from 0 in {percent(USUAL_POWER)} of studies"
     effect = estimate(r, interval)
     return Claim(
@@ -443,9 +437,9 @@ def _power(tasks: Sequence[Mapping[str, Any]], verdict: Verdict) -> str | None:
     if not known:
         return None
     sizes = [of_task["n"] for of_task in known]
-    likeness = float(fisher_mean(np.array([of_task["r_ab"] for of_task in known])))
-    least = detectable(REPORTED[0], likeness, sizes, USUAL_POWER)
-    equal = equivalence_power(REPORTED[0], likeness, sizes, verdict.bound)
+    likeness = float(stats.fisher_mean(np.array([of_task["r_ab"] for of_task in known])))
+    least = stats.detectable(stats.REPORTED[0], likeness, sizes, USUAL_POWER)
+    equal = stats.equivalence_power(stats.REPORTED[0], likeness, sizes, verdict.bound)
     parts = []
     if verdict.outcome != "preserved" and not np.isnan(least):
         often = f"in {percent(USUAL_POWER)} of studies"

@@ -13,12 +13,12 @@ from wandb_workspaces import expr
 from wandb_workspaces.reports.v2 import internal
 from wandb_workspaces.reports.v2.interface import Panel
 
+from handan import formatting
 from handan.alignment.measures import BY_KEY, CURVES, PAIRS, SHARE, TOKENS
 from handan.alignment.tables import tables
 from handan.errors import UserError, printable
-from handan.escaping import plain
 from handan.files import content_hash, write_text
-from handan.formatting import as_markdown, correlation, estimate, listing, name, sentence, without
+from handan.formatting import correlation, estimate, listing, name, plain, sentence
 from handan.report.comparison import FULL, Arm, Comparison, Group
 from handan.report.confounds import confounds
 from handan.report.page import markdown_table
@@ -325,7 +325,7 @@ def report_of(comparison: Comparison, address: Address, placed: bool) -> wr.Repo
         if verdicts := list(_verdicts(other)):
             blocks += [wr.H2("Measured under other conditions"), *verdicts]
     details = [
-        wr.MarkdownBlock(as_markdown(without(table, table.files_only)))
+        wr.MarkdownBlock(formatting.as_markdown(formatting.without(table, table.files_only)))
         for table in tables(comparison.alignment())
         if table.name in ("alignment", "contrasts", "inflation", "budgets")
     ]

@@ -112,10 +112,11 @@ MINIMA |= dict.fromkeys(("temperature", "shuffle_buffer"), 0)
 
 def load(path: Path) -> Any:
     """Load the settings in a YAML, of whichever source."""
-    return check(load_yaml(path, _kind_of(path)), str(path))
+    return check(load_yaml(path, kind_of(path)), str(path))
 
 
-def _kind_of(place: Path) -> type:
+def kind_of(place: Path) -> type:
+    """The dataclass of the settings in a YAML, by its ``source``."""
     source = read_yaml(place).get("source", "generate")
     if not isinstance(source, str) or source not in KINDS:
         raise UserError(f"{place}: source '{source}' is not known; use {', '.join(KINDS)}")
@@ -125,7 +126,7 @@ def _kind_of(place: Path) -> type:
 def from_command_line() -> Any:
     """Take the settings of ``--config FILE`` with the keys of the command line."""
     place, _ = given_keys()
-    kind = _kind_of(Path(place)) if place != "command line" else GenerateSettings
+    kind = kind_of(Path(place)) if place != "command line" else GenerateSettings
     (settings,) = parse((kind,))
     return check(settings, place)
 

@@ -13,9 +13,9 @@ from transformers.integrations import integration_utils as theirs
 
 from handan import hardware, rundir
 from handan.errors import UserError, printable
-from handan.escaping import plain
 from handan.evaluation.suite import SuiteItem
 from handan.files import read_json, read_jsonl
+from handan.formatting import plain
 from handan.training.ledger import finite
 
 HumanTimes = dict[tuple[str, str], float | None]  # by task and item
