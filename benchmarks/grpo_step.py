@@ -128,7 +128,7 @@ def train(kind: type[GRPOTrainer], steps: int, **more: Any) -> Trained:
             seed=1,
             use_cpu=True,
             bf16=False,
-            activation_checkpointing=False,
+            gradient_checkpointing=False,
             save_strategy="no",
             logging_strategy="no",
             report_to="none",

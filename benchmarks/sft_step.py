@@ -102,7 +102,7 @@ def trained(kind: type, load: Callable, data: list[dict], batch: int, steps: int
             seed=1,
             use_cpu=not torch.cuda.is_available(),
             bf16=torch.cuda.is_available(),
-            activation_checkpointing=False,
+            gradient_checkpointing=False,
             save_strategy="no",
             report_to="none",
             disable_tqdm=True,

@@ -147,7 +147,7 @@ def prepared(tokenizer: Any, layout: str, folder: str) -> list[dict]:
         output_dir=folder,
         use_cpu=True,
         bf16=False,
-        activation_checkpointing=False,
+        gradient_checkpointing=False,
         report_to="none",
         max_length=None,
         # Without it TRL trains on questions too, where there is no prompt column.

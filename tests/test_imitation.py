@@ -100,7 +100,7 @@ def trained(kind, folder, data=None, peft_config=None, **more):
     config = SFTConfig(
         output_dir=str(folder),
         use_cpu=True,
-        activation_checkpointing=False,
+        gradient_checkpointing=False,
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,

@@ -27,7 +27,7 @@ from handan.training.settings import resolved
 from handan.training.sft import LedgerSFTTrainer
 
 PAGE = ROOT / "docs" / "reliability.md"
-CPU = {"use_cpu": True, "bf16": False, "activation_checkpointing": False, "report_to": "none"}
+CPU = {"use_cpu": True, "bf16": False, "gradient_checkpointing": False, "report_to": "none"}
 NAMED = re.compile(r"`(test_\w+\.py)::(test_\w+)`")
 
 

@@ -75,7 +75,7 @@ def trainer(tmp_path, **more):
     model, tokenizer = load()
     settings = {"packing": True, "max_length": 40, "use_cpu": True, "bf16": False, **more}
     config = SFTConfig(
-        output_dir=str(tmp_path), activation_checkpointing=False, report_to="none", **settings
+        output_dir=str(tmp_path), gradient_checkpointing=False, report_to="none", **settings
     )
     data = Dataset.from_list(rows())
     made = SFTTrainer(model=model, args=config, train_dataset=data, processing_class=tokenizer)
