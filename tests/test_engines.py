@@ -148,10 +148,10 @@ def test_vllm_samples_with_nothing_but_what_the_suite_says():
 
 
 def test_a_context_is_no_longer_than_the_model_was_made_for():
-    base = str(WEIGHTS / "base")
-    assert context_of(base, None, 512) == 512
-    assert context_of(base, None, 18_432) == 1024
-    assert context_of(base, None, None) is None
+    made_for = load()[0].config
+    assert context_of(made_for, 512) == 512
+    assert context_of(made_for, 18_432) == 1024
+    assert context_of(made_for, None) is None
 
 
 def test_each_process_has_gpus_of_its_own():

@@ -24,7 +24,7 @@ from handan.training.ledger import Ledger
 from handan.training.losses import check_context, check_grpo, is_weighed
 from handan.training.rl import LengthSortedGRPOTrainer, Rollouts, draw, importance_weights
 
-CPU = {"use_cpu": True, "bf16": False, "activation_checkpointing": False, "report_to": "none"}
+CPU = {"use_cpu": True, "bf16": False, "gradient_checkpointing": False, "report_to": "none"}
 CORRECTED = {
     "vllm_importance_sampling_mode": "token_truncate",
     "vllm_importance_sampling_clip_max": 3.0,
@@ -103,6 +103,11 @@ def test_a_context_that_ends_completions_before_the_cap_is_refused():
     with pytest.raises(UserError, match=f"holds {own} tokens, but the longest prompt and max_comp"):
         check_context(config(**drawn), model, rows)
     check_context(config(**drawn, vllm_mode="server"), model, rows)
+
+
+def test_a_server_that_would_never_get_the_weights_is_refused():
+    with pytest.raises(UserError, match="vllm_mode is server and use_cpu is true, but TRL hands"):
+        given(**CORRECTED, vllm_mode="server")
 
 
 # What is recorded.

@@ -4,9 +4,9 @@ Token ids go in and come out. Every request has a seed of its own; still, what s
 it changes the last bits of its logits. Several processes each hold the whole model.
 """
 
-import importlib.metadata
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from handan.generation.prompting import Decoding, Request
 class Settings(EngineSettings):
     """Keys of ``eval/engines/vllm.yaml``."""
 
-    dtype: str = "auto"
+    dtype: str = "auto"  # as the weights, but bfloat16 of float32
     tensor_parallel_size: int = 1  # GPUs that share one copy of the model
     gpu_memory_utilization: float = 0.9  # share of a GPU's memory that vLLM takes
     # Longest prompt and response together, at most what the model was made for; null: that. vLLM
@@ -46,23 +46,25 @@ class VLLMEngine:
         ends: Sequence[int],
         fingerprint: str,
     ) -> None:
+        import vllm
+
         self.llm, self.tokenizer, self.form = llm, tokenizer, form
         self.ends, self.fingerprint = list(ends), fingerprint
-        names = ("dtype", "tensor_parallel_size", "max_model_len")
         self.identity: dict[str, Any] = {
             "engine": "vllm",
-            "vllm": importlib.metadata.version("vllm"),
-            **{name: getattr(settings, name) for name in names},
+            "vllm": vllm.__version__,  # the name of the distribution may be another
+            "dtype": str(llm.model_config.dtype).removeprefix("torch."),
+            "tensor_parallel_size": settings.tensor_parallel_size,
+            "max_model_len": settings.max_model_len,
         }
 
     def complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
         from vllm import SamplingParams
 
-        outputs = self.llm.generate(
-            [{"prompt_token_ids": list(request.prompt_ids)} for request in batch],
-            [SamplingParams(**sampling(r.decoding, r.seed(seed), self.ends)) for r in batch],
-            use_tqdm=False,
-        )
+        prompts = [{"prompt_token_ids": list(request.prompt_ids)} for request in batch]
+        params = [SamplingParams(**sampling(r.decoding, r.seed(seed), self.ends)) for r in batch]
+        with one_sentence("vLLM stops"):
+            outputs = self.llm.generate(prompts, params, use_tqdm=False)
         rows = [output.outputs[0] for output in outputs]
         return [completion_of(row.token_ids, row.finish_reason) for row in rows]
 
@@ -95,19 +97,33 @@ def visible_devices(visible: str | None, count: int, rank: int, group: int) -> s
     return ",".join(mine)
 
 
-def context_of(
-    model_name: str, revision: str | None, wanted: int | None, trusted: str | None = None
-) -> int | None:
+def context_of(text_config: Any, wanted: int | None) -> int | None:
     """``wanted`` tokens of context, at most those the model was made for."""
-    text = loading.load_config(model_name, revision, trusted).get_text_config()
-    made_for = getattr(text, "max_position_embeddings", None)
+    made_for = getattr(text_config, "max_position_embeddings", None)
     return wanted if wanted is None or made_for is None else min(wanted, made_for)
+
+
+@contextmanager
+def one_sentence(what: str) -> Iterator[None]:
+    """Say in one line what keeps vLLM, which asks the machine late, from going on."""
+    try:
+        yield
+    except Exception as error:  # of any kind
+        lines = [line.strip() for line in str(error).splitlines()] or [type(error).__name__]
+        # pydantic puts a line before what was said, and the arguments after it.
+        said = next((line for line in lines if line.startswith("Value error, ")), lines[0])
+        reason = said.removeprefix("Value error, ").split(" [type=")[0]
+        raise UserError(f"{what}: {reason}") from error
 
 
 def open_engine(
     settings: Settings, model_name: str, revision: str | None, form: str, device: Any
 ) -> VLLMEngine:
     """Load a model into vLLM; ``form`` is the name of its format, or ``auto``."""
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        # Its core in this process too: what shares a batch is then the same each time, and what
+        # keeps it from starting is raised here. Several processes have a group of their own.
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     try:
         from vllm import LLM
     except ImportError:
@@ -128,22 +144,34 @@ def open_engine(
     fingerprint = loading.fingerprint_of(model_name, revision, trusted)
     chosen = choose_for(model_name, form, tokenizer)
     ends = loading.ends_of(model_name, revision, tokenizer)
-    # vLLM's workers take the first GPUs they see, whichever the launcher gave this process.
-    rank, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    os.environ["CUDA_VISIBLE_DEVICES"] = visible_devices(visible, count, rank, group)
-    llm = LLM(
-        model=model_name,
-        tokenizer=model_name,
-        revision=revision,
-        tokenizer_revision=revision,
-        dtype=settings.dtype,
-        tensor_parallel_size=group,
-        gpu_memory_utilization=settings.gpu_memory_utilization,
-        max_model_len=context_of(model_name, revision, settings.max_model_len, trusted),
-        load_format="safetensors",
-        **loading.trust_options(trusted),
-        generation_config="vllm",  # nothing of the file saved with the model
-        seed=0,
-    )
-    return VLLMEngine(llm, settings, tokenizer, chosen, ends, fingerprint)
+    text_config = loading.load_config(model_name, revision, trusted).get_text_config()
+    # vLLM's workers take the first GPUs they see, whichever the launcher gave this process; its
+    # build for CPUs sees none.
+    if count := torch.cuda.device_count():
+        rank = int(os.environ.get("LOCAL_RANK", "0"))
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible_devices(visible, count, rank, group)
+    with one_sentence(f"{model_name}: vLLM does not start"):
+        llm = LLM(
+            model=model_name,
+            tokenizer=model_name,
+            revision=revision,
+            tokenizer_revision=revision,
+            dtype=settings.dtype,
+            tensor_parallel_size=group,
+            gpu_memory_utilization=settings.gpu_memory_utilization,
+            max_model_len=context_of(text_config, settings.max_model_len),
+            load_format="safetensors",
+            **loading.trust_options(trusted),
+            generation_config="vllm",  # nothing of the file saved with the model
+            seed=0,
+        )
+    engine = VLLMEngine(llm, settings, tokenizer, chosen, ends, fingerprint)
+    computed, own = engine.identity["dtype"], str(text_config.dtype).removeprefix("torch.")
+    if own not in (computed, "None"):
+        print(
+            f"note: the weights of {model_name} are {own} and vLLM computes in {computed}, which "
+            f"makes other responses; set dtype: {own} in the YAML of the engine to compare engines",
+            flush=True,
+        )
+    return engine

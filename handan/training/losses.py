@@ -109,6 +109,11 @@ def is_weighed(config: Any) -> bool:
 def check_drawing(config: Any, given: Collection[str]) -> None:
     """Raise UserError at a setting of generation, given or by default, unlike an evaluation's."""
     _check_neutral(config, UNEVEN | DRAWING)
+    if config.use_vllm and config.vllm_mode == "server" and config.use_cpu:
+        raise UserError(
+            "vllm_mode is server and use_cpu is true, but TRL hands weights to a server by NCCL, "
+            "from GPU to GPU; set vllm_mode to colocate"
+        )
 
 
 def _check_neutral(config: Any, settings: Mapping[str, tuple[tuple[Any, ...], str]]) -> None:
