@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
+from tokenizers.decoders import ByteFallback, Fuse, Sequence
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
-from tokenizers.decoders import Fuse
 from tokenizers.models import BPE, WordLevel
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
@@ -157,6 +157,25 @@ def test_ids_and_text_are_cut_alike_where_the_tags_are_tokens(words, drawn, open
 def test_ids_and_text_are_cut_alike_where_the_tags_are_cut(pieces, drawn, opened):
     ids = pieces("".join(drawn), add_special_tokens=False)["input_ids"]
     check_alike(pieces, ids, opened, FORM)
+
+
+@pytest.fixture(scope="module")
+def fallback():
+    """Letters and bytes: what is no letter is as many tokens as it has bytes, as in Gemma's."""
+    tokens = ["<eos>", *"ab \n<>/think", *(f"<0x{byte:02X}>" for byte in range(256))]
+    vocabulary = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
+    tokenizer = Tokenizer(BPE(vocabulary, [], unk_token="<eos>", byte_fallback=True))
+    tokenizer.decoder = Sequence([ByteFallback(), Fuse()])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>")
+
+
+@pytest.mark.parametrize("reasoning", ["a 🙂", "🙂🙂🙂", "🙂 e\u0301", "🙂a邯鄲"])
+@pytest.mark.parametrize("answer", ["b", "🙂", "邯鄲🙂"])
+def test_characters_of_several_tokens_are_counted_where_they_stand(fallback, reasoning, answer):
+    ids = [fallback(text)["input_ids"] for text in (f"<think>{reasoning}", f"</think>{answer}")]
+    found = split_completion(fallback, [*ids[0], *ids[1]], FORM, False, [0])
+    assert found.reasoning_ids == ids[0][len("<think>") :]
+    assert found.answer_ids == ids[1][len("</think>") :]
 
 
 @given(st.data(), st.booleans())

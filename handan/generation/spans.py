@@ -2,6 +2,8 @@
 is: cost is counted on the ids the model produced, as text tokenised again has another length."""
 
 import bisect
+import itertools
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -92,9 +94,10 @@ class _Ids:
         return slice(first, max(first, last))
 
     def length(self, number: int) -> int:
-        """Characters of the first ids."""
+        """Characters of the text that the first ids say wholly; bytes of one are none."""
         if number not in self._lengths:
-            self._lengths[number] = len(self._decode(number))
+            same = map(operator.eq, self._decode(number), self.text)
+            self._lengths[number] = sum(itertools.takewhile(bool, same))
         return self._lengths[number]
 
     def _reaching(self, position: int) -> int:
