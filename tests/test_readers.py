@@ -7,6 +7,7 @@ import sys
 import zipfile
 
 import pytest
+from tokenizers import Tokenizer
 from tool_logs import (
     ADDITION,
     BATCH,
@@ -18,6 +19,7 @@ from tool_logs import (
     RESPONSES,
     STRIPPED,
     SUBTRACTION,
+    TOKENIZER,
     costs,
     lines,
     write_lines,
@@ -69,6 +71,16 @@ def test_lm_eval_responses_are_counted_and_every_repeat_is_a_sample(tmp_path, ca
     assert {kind for kind, _ in seen} >= {"complete", "truncated"}
     assert {right for _, right in seen} >= {"True", ""}
     assert "responses have no 'exact_match' of their own" in capsys.readouterr().out
+
+
+def test_a_length_saved_with_a_tokenizer_cuts_and_pads_no_text(tmp_path):
+    saved = Tokenizer.from_file(str(TOKENIZER / "tokenizer.json"))
+    saved.enable_truncation(8)
+    saved.enable_padding(length=8)
+    saved.save(str(tmp_path / "tokenizer.json"))
+    expected = costs(tmp_path, ADDITION, tool="lm_eval")
+    assert any(int(row["reasoning_tokens"]) > 8 for row in expected.values())
+    assert costs(tmp_path, ADDITION, tool="lm_eval", tokenizer=tmp_path) == expected
 
 
 def test_lm_eval_folders_are_read_whole_and_one_filter_is_chosen(tmp_path):

@@ -180,6 +180,9 @@ def load_tokenizer(name: str) -> Count:
         if type(error) is not Exception:
             raise
         raise UserError(f"{path}: not a tokenizer of the tokenizers package ({error})") from None
+    # What is saved with a tokenizer would cut or pad every text.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
     return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
