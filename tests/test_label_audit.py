@@ -121,6 +121,14 @@ def test_the_fingerprint_of_a_tokenizer_follows_its_words():
     assert tokenizer_fingerprint(tokenizer) != tokenizer_fingerprint(other)
 
 
+def test_the_fingerprint_of_a_tokenizer_does_not_follow_its_last_call():
+    tokenizer = copy.deepcopy(load()[1])
+    before = tokenizer_fingerprint(tokenizer)
+    tokenizer("1 + 1", padding="max_length", truncation=True, max_length=2)
+    assert tokenizer.backend_tokenizer.truncation["max_length"] == 2
+    assert tokenizer_fingerprint(tokenizer) == before
+
+
 def test_traces_of_other_prompts_are_refused(tmp_path):
     rows = traces()
     rows[1]["item"] = "11111+00001"

@@ -89,13 +89,20 @@ def test_an_end_within_the_trace_stops():
         training_rows([row], tokenizer, TINY, "t")
 
 
+def test_another_token_that_ends_a_response_stops_too():
+    tokenizer = make_tokenizer(FAMILIES["qwen3"])
+    row = trace(question="1 + 1", reasoning_text="First <|endoftext|> is a token, then 2.")
+    with pytest.raises(UserError, match=r"line 1: '<\|endoftext\|>' stands in the middle of the"):
+        training_rows([row], tokenizer, FORMATS["qwen3"], "t")
+
+
 @pytest.mark.parametrize("name", ["plain", "qwen3_no_thinking"])
 def test_a_format_without_a_span_is_refused(name):
-    _, tokenizer = load()
+    tokenizer = make_tokenizer(FAMILIES["qwen3"])
     with pytest.raises(UserError, match=f"'{name}' has no span for the reasoning"):
         training_rows([trace()], tokenizer, FORMATS[name], "t")
     (made,) = training_rows([trace(reasoning_text="")], tokenizer, FORMATS["plain"], "t")
-    assert tokenizer.decode(labels_of(made)) == "0 1 <eos>"
+    assert tokenizer.decode(labels_of(made)) == "0 1<|im_end|>"
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,17 @@ from handan.training.data import check_held_out, load_prompts
 Rows = Sequence[dict]
 Ids = Sequence[int]
 IGNORED = -100  # label of a token without a loss
+NEXT_MESSAGE = "<|start|>assistant"  # between the messages of a format of channels
 COLUMNS = ("task", "item", "wording", "question", "text", "completion_ids", "tokenizer")
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:
     """Hash of a tokenizer's vocabulary and behaviour."""
-    return content_hash(tokenizer.backend_tokenizer.to_str())
+    backend = tokenizer.backend_tokenizer
+    # Of the last call, or saved with the tokenizer; each call sets them anew.
+    backend.no_truncation()
+    backend.no_padding()
+    return content_hash(backend.to_str())
 
 
 def load_traces(path: Path, prompts: Path) -> list[dict]:
@@ -47,6 +52,10 @@ def training_rows(traces: Rows, tokenizer: Any, form: ReasoningFormat, place: st
     """Make ``input_ids`` and ``labels`` of every trace; the loss is on the completion alone."""
     fingerprint = tokenizer_fingerprint(tokenizer)
     eos = tokenizer.eos_token_id
+    marks = " ".join(filter(None, (form.open, form.close, form.answer, NEXT_MESSAGE)))
+    own = set(tokenizer(marks, add_special_tokens=False)["input_ids"])
+    special = {token for token, kind in tokenizer.added_tokens_decoder.items() if kind.special}
+    controls = special - own | {eos}
     rows = []
     for number, trace in enumerate(traces, start=1):
         prompt = list(prompt_ids(tokenizer, trace["question"], form))
@@ -56,10 +65,11 @@ def training_rows(traces: Rows, tokenizer: Any, form: ReasoningFormat, place: st
                 f"{place}, line {number}: the trace does not end with '{tokenizer.eos_token}', so "
                 "the student would never learn to stop; end each text with it"
             )
-        if eos in completion[:-1]:
+        if strays := controls.intersection(completion[:-1]):
             raise UserError(
-                f"{place}, line {number}: '{tokenizer.eos_token}' stands in the middle of the "
-                "trace, so the student would learn to stop there; remove the trace"
+                f"{place}, line {number}: '{tokenizer.convert_ids_to_tokens(min(strays))}' stands "
+                "in the middle of the trace, so the student would learn to stop there; remove the "
+                "trace"
             )
         labels = [IGNORED] * len(prompt) + completion
         rows.append({"input_ids": prompt + completion, "labels": labels})
@@ -96,7 +106,7 @@ def written(trace: dict, prompt: Ids, tokenizer: Any, form: ReasoningFormat) -> 
             )
         return answer
     if form.answer is not None:  # in a format of channels each part is a message of its own
-        span = f"{form.open}{reasoning}{form.close}<|start|>assistant" if reasoning else ""
+        span = f"{form.open}{reasoning}{form.close}{NEXT_MESSAGE}" if reasoning else ""
         return f"{span}{form.answer}{answer}"
     opened = opened_by_prompt(tokenizer, prompt, form)
     end = tokenizer.decode(list(prompt)[-1:], skip_special_tokens=False)
