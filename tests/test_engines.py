@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 import pytest
 from embedded import ROOT, WEIGHTS, engine, load
+from families import FAMILIES, make_tokenizer
 
 from handan.errors import UserError
 from handan.evaluation.grading import TaskItem
@@ -187,11 +188,18 @@ def test_a_server_without_a_key_is_not_sent_that_of_another(tmp_path, monkeypatc
     assert all(headers["authorization"] == "Bearer none" for _, headers in asked)
 
 
+def words_of(name, tmp_path):
+    """The tokenizer of a family, as the key of an engine."""
+    make_tokenizer(FAMILIES[name]).save_pretrained(tmp_path / name)
+    return {"tokenizer": str(tmp_path / name)}
+
+
 def test_the_format_goes_along_as_template_arguments(tmp_path):
     _, asked = ask(
         tmp_path,
         always(said(usage={"prompt_tokens": 9, "completion_tokens": 3})),
         form="qwen3_no_thinking",
+        **words_of("qwen3", tmp_path),
     )
     assert asked[0][0]["chat_template_kwargs"] == {"enable_thinking": False}
 
@@ -339,7 +347,8 @@ def test_a_server_that_changes_lengths_silently_stops_the_run(tmp_path, answer, 
 
 
 def test_formats_whose_text_is_marked_are_put_together_again(tmp_path):
-    rows, _ = ask(tmp_path, always(said("0 1", "so now")), form="gpt_oss", extra_body={})
+    more = {"extra_body": {}, **words_of("gpt_oss", tmp_path)}
+    rows, _ = ask(tmp_path, always(said("0 1", "so now")), form="gpt_oss", **more)
     form = FORMATS["gpt_oss"]
     assert rows[0]["text"] == f"{form.open}so now{form.close}{form.answer}0 1"
 

@@ -308,3 +308,34 @@ def test_marks_of_reasoning_without_a_chat_template_are_not_taken_for_plain(fami
     with pytest.raises(UserError, match=r"is in its vocabulary and it has no chat template"):
         choose("auto", words)
     assert choose("plain", words).name == "plain"
+
+
+def with_template(family, template):
+    words = copy.deepcopy(tokenizer(family))
+    words.chat_template = template
+    return words
+
+
+def test_marks_of_reasoning_that_the_template_does_not_use_are_not_taken_for_plain():
+    words = with_template("qwen3", tokenizer("qwen2_5").chat_template)
+    with pytest.raises(UserError, match="'<think>' is in its vocabulary and it has no chat templ"):
+        choose("auto", words)
+
+
+def test_a_template_that_speaks_of_thinking_and_fails_is_told():
+    words = with_template("base", "{{ messages[0].content.parts.text }}{{ enable_thinking }}")
+    with pytest.raises(UserError, match="does not take a plain question"):
+        detect(words)
+
+
+def test_a_template_that_drops_the_system_prompt_stops():
+    words = with_template("base", "{{ messages[-1].content }}")
+    assert prompt_ids(words, "3 + 4?", FORMATS["plain"])
+    with pytest.raises(UserError, match="drops the system prompt of reasoning_format 'asked_to"):
+        prompt_ids(words, "3 + 4?", FORMATS["asked_to_think"])
+
+
+@pytest.mark.parametrize("name", ["qwen3", "qwen3_no_thinking", "gpt_oss"])
+def test_a_switch_that_the_template_does_not_know_stops(name):
+    with pytest.raises(UserError, match=f"does not know '.*', which reasoning_format '{name}'"):
+        prompt_ids(tokenizer("qwen2_5"), "3 + 4?", FORMATS[name])

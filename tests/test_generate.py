@@ -80,9 +80,10 @@ def test_a_mixture_of_experts_generates_the_same_with_its_training_switch_on(tmp
     [
         ("{% for m in messages %}{{ m.role }}{% endfor %}", "drops the question"),
         ("{{ messages[0].content.parts.text }}", "does not take a plain question"),
+        ("{% set now = strftime_now %}{{ now('%d') }}", "writes the time of the call"),
     ],
 )
-def test_a_template_that_drops_the_question_stops(template, message):
+def test_a_template_that_asks_something_else_stops(template, message):
     _, tokenizer = load()
     tokenizer = copy.deepcopy(tokenizer)
     tokenizer.chat_template = template

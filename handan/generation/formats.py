@@ -1,5 +1,6 @@
 """Reasoning formats: how each family of models marks its reasoning (table in docs/models.md)."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -118,7 +119,7 @@ FORMATS: dict[str, ReasoningFormat] = {
 
 
 # Tokens of models that are trained to reason between them, which some bases of theirs have too.
-MARKS = ("<|channel|>", "[THINK]", "<think>")
+MARK = re.compile("think|thought|reason|channel", re.IGNORECASE)
 
 
 def choose(name: str, tokenizer: Any) -> ReasoningFormat:
@@ -143,17 +144,14 @@ def choose_for(model: str, name: str, tokenizer: Any) -> ReasoningFormat:
 
 def detect(tokenizer: Any) -> ReasoningFormat:
     """The format a chat template shows, by its own words and by what it makes of a question."""
-    if not tokenizer.chat_template:
-        unknown = (None, tokenizer.unk_token_id)
-        marks = [mark for mark in MARKS if tokenizer.convert_tokens_to_ids(mark) not in unknown]
-        if marks:
-            raise UserError(
-                f"{tokenizer.name_or_path}: '{marks[0]}' is in its vocabulary and it has no chat "
-                "template, so it cannot be asked as it was trained; put the template beside the "
-                "tokenizer, or pass --reasoning_format plain if this is a base model"
-            )
-        return FORMATS["plain"]
-    name = _family(tokenizer)
+    name = _family(tokenizer) if tokenizer.chat_template else "plain"
+    marks = [token for token in tokenizer.get_added_vocab() if MARK.search(token)]
+    if name == "plain" and marks:
+        raise UserError(
+            f"{tokenizer.name_or_path}: '{marks[0]}' is in its vocabulary and it has no chat "
+            "template that uses it, so it may not be asked as it was trained; put its template "
+            "beside the tokenizer, or pass --reasoning_format plain if it does not reason"
+        )
     if name is None:
         raise UserError(
             f"{tokenizer.name_or_path}: its chat template does not show how it marks reasoning; "
@@ -190,9 +188,20 @@ def _family(tokenizer: Any) -> str | None:
 
 def _opening(tokenizer: Any, **arguments: Any) -> str:
     asked = [{"role": "user", "content": "1"}]
-    arguments["tokenize"] = False
     without, whole = (
-        tokenizer.apply_chat_template(asked, add_generation_prompt=add, **arguments)
-        for add in (False, True)
+        rendered(tokenizer, asked, add_generation_prompt=add, **arguments) for add in (False, True)
     )
     return whole.removeprefix(without)
+
+
+def rendered(tokenizer: Any, messages: list[dict[str, str]], **arguments: Any) -> str:
+    """What the chat template writes for a conversation."""
+    import jinja2
+
+    try:
+        return tokenizer.apply_chat_template(messages, tokenize=False, **arguments)
+    except jinja2.TemplateError as error:
+        raise UserError(
+            f"{tokenizer.name_or_path}: its chat template does not take a plain question "
+            f"({error}); mend the template or choose another model"
+        ) from None

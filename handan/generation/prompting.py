@@ -9,7 +9,7 @@ from typing import Any
 
 from handan.errors import UserError
 from handan.files import content_hash
-from handan.generation.formats import ReasoningFormat
+from handan.generation.formats import ReasoningFormat, rendered
 
 # What chat templates take for today: a run that goes on tomorrow must ask the same prompts.
 PROMPT_DATE = datetime.date(2026, 1, 1)
@@ -55,7 +55,7 @@ def prompt_ids(tokenizer: Any, question: str, form: ReasoningFormat) -> tuple[in
     if bos is not None and list(ids[:2]) == [bos, bos]:
         raise UserError(
             f"{tokenizer.name_or_path}: the prompt begins with two '{tokenizer.bos_token}'; "
-            "remove it from the chat template or set add_bos_token to false"
+            "remove one from the chat template"
         )
     if unknown is not None and unknown in ids:
         raise UserError(
@@ -66,32 +66,34 @@ def prompt_ids(tokenizer: Any, question: str, form: ReasoningFormat) -> tuple[in
 
 
 def _templated(tokenizer: Any, question: str, form: ReasoningFormat) -> list[int]:
-    import jinja2
-
     place = f"{tokenizer.name_or_path}: its chat template"
     template = re.sub(
-        r"""strftime_now\((["'])(.*?)\1\)""",
+        r"""strftime_now\s*\(\s*(["'])(.*?)\1\s*\)""",
         lambda call: repr(PROMPT_DATE.strftime(call[2])),
         tokenizer.get_chat_template(),
     )
-    if "strftime_now(" in template:
+    if re.search(r"strftime_now(?! is (not )?defined)", template):
         raise UserError(
             f"{place} writes the time of the call into the prompt, so no two runs would ask the "
             "same; set a fixed date in the template"
         )
-    try:
-        text = tokenizer.apply_chat_template(
-            form.messages(question),
-            add_generation_prompt=True,
-            tokenize=False,
-            chat_template=template,
-            **form.template,
-        )
-    except jinja2.TemplateError as error:
-        cure = "mend the template or choose another model"
-        raise UserError(f"{place} does not take a plain question ({error}); {cure}") from None
+    for key in form.template:
+        if key not in template:
+            raise UserError(
+                f"{place} does not know '{key}', which reasoning_format '{form.name}' sets; choose "
+                "a format of this model"
+            )
+    messages = form.messages(question)
+    text = rendered(
+        tokenizer, messages, add_generation_prompt=True, chat_template=template, **form.template
+    )
     if question.strip() not in text:
         raise UserError(f"{place} drops the question {question[:SHOWN]!r}; choose a model for text")
+    if messages[0]["content"].strip() not in text:
+        raise UserError(
+            f"{place} drops the system prompt of reasoning_format '{form.name}', so nothing would "
+            "ask for reasoning; put it into the template or choose another format"
+        )
     return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
