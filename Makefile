@@ -40,6 +40,7 @@ test: setup
 # are there, make soak runs these tests too (docs/results/tokenizers.md).
 TOKENIZERS := deepseek_v3 gemma3 gptoss llama3_1 qwen3
 test-tokenizers: setup .cache/tokenizers/complete
+	test -d models/smollm2-135m || .venv/bin/handan models smollm2-135m || true
 	.venv/bin/python -m pytest -m slow tests/test_tokenizers_real.py
 
 .cache/tokenizers/complete: tests/tokenizers.sha512
