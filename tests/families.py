@@ -19,6 +19,7 @@ from tokenizers.models import BPE
 from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import BpeTrainer
 
+BASE = Path(__file__).parents[1] / "handan" / "tiny" / "weights" / "base"
 TEMPLATES = Path(trl.__file__).parent / "chat_templates"
 VOCABULARY = 700  # words without the special tokens; 256 of them are the bytes
 ROWS = 768  # of the embedding; more than there are tokens, as in the published models
@@ -303,4 +304,43 @@ def family(name: str, folder: Path) -> Path:
     settings = json.loads(path.read_text(encoding="utf-8"))
     settings["tokenizer_class"] = kind.tokenizer_class
     path.write_text(json.dumps(settings, ensure_ascii=False, indent=2), encoding="utf-8")
+    return folder
+
+
+def wide_heads(folder: Path) -> Path:
+    """Write the embedded world's base model with heads of 32 instead of 24, which vLLM's attention
+    on CPUs does not know.
+
+    The further dimensions are zero. Rotations keep their angles, and norms and the scale of the
+    attention what they were over 24, so the model computes the same up to rounding.
+    """
+    import torch
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    model = Qwen3ForCausalLM.from_pretrained(BASE)
+    config = Qwen3Config.from_pretrained(BASE)
+    old, new, heads = config.head_dim, 32, config.num_attention_heads
+    base = config.rope_parameters["rope_theta"] ** (new / old)
+    config.head_dim, config.rope_parameters["rope_theta"] = new, base
+    half = torch.arange(old // 2)
+    places = torch.cat([half, half + new // 2])  # the two halves are rotated together
+    weights = model.state_dict()
+    for name, value in weights.items():
+        kind = name.split(".")[-2]
+        if kind in ("q_norm", "k_norm"):
+            scale = 1 if kind == "q_norm" else (old / new) ** 0.5
+            weights[name] = torch.zeros(new).index_copy(0, places, value * scale)
+        elif kind in ("q_proj", "k_proj", "v_proj"):
+            rows = value.view(heads, old, -1)
+            weights[name] = rows.new_zeros(heads, new, rows.shape[2]).index_copy(1, places, rows)
+            weights[name] = weights[name].flatten(0, 1)
+        elif kind == "o_proj":
+            columns = value.view(-1, heads, old)
+            weights[name] = columns.new_zeros(len(columns), heads, new)
+            weights[name] = weights[name].index_copy(2, places, columns).flatten(1)
+    wide = Qwen3ForCausalLM(config)
+    wide.load_state_dict(weights)
+    wide.generation_config = model.generation_config
+    shutil.copytree(BASE, folder)
+    wide.save_pretrained(folder)
     return folder

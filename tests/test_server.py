@@ -1,18 +1,13 @@
 """Generation through a real server: ``transformers serve`` on the shipped model, killed twice."""
 
-import os
 import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from contextlib import chdir, contextmanager
+from contextlib import chdir
 
+import embedded
 import forked
 import pytest
 import yaml
-from embedded import ROOT, small_suite
+from embedded import ROOT, free_port, small_suite, wait_for_lines
 
 from handan.cli import command
 from handan.errors import UserError
@@ -26,38 +21,15 @@ MODEL = "handan/tiny/weights/base"
 COUNTS = ("prompt_tokens", "reasoning_tokens", "answer_tokens", "generated_tokens", "status")
 
 
-@contextmanager
 def serving(port, folder):
-    """The server on a port of this machine; ends with the block, or before if it is killed."""
-    program = os.path.join(os.path.dirname(sys.executable), "transformers")
-    words = [program, "serve", MODEL, "--host", "127.0.0.1", "--port", str(port)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    with open(folder / "server.log", "a") as log:
-        process = subprocess.Popen(
-            [*words, "--device", "cpu"], cwd=ROOT, env=environment, stdout=log, stderr=log
-        )
-    try:
-        deadline = time.monotonic() + 300
-        while True:
-            assert process.poll() is None and time.monotonic() < deadline, folder / "server.log"
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    return embedded.serving(folder, port, "transformers", "serve", MODEL, "--device", "cpu")
 
 
 @pytest.fixture(scope="module")
 def where(tmp_path_factory):
     """A folder with a suite and the settings of a server, and a free port."""
     folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     small_suite(folder, items_per_task=8, samples=1, greedy=True, batch_size=8)
     settings = {
         "engine": "openai",
@@ -103,12 +75,12 @@ def both(where):
     path = target / "generations.jsonl"
     with serving(port, folder) as server:
         client = forked.start(folder, *served(where, target))
-        wait_for_lines(path, 8, client)
+        wait_for_lines(path, 8, client.is_alive)
         client.kill()
         client.join()
         after_client = len(path.read_bytes().splitlines())
         client = forked.start(folder, *served(where, target))
-        wait_for_lines(path, after_client + 8, client)
+        wait_for_lines(path, after_client + 8, client.is_alive)
         server.send_signal(signal.SIGKILL)
         client.join(timeout=300)
     after_server = len(path.read_bytes().splitlines())
@@ -121,13 +93,6 @@ def both(where):
         "said": (folder / "2").read_text(),
         "lines": (after_client, after_server),
     }
-
-
-def wait_for_lines(path, number, process):
-    deadline = time.monotonic() + 300
-    while not path.exists() or len(path.read_bytes().splitlines()) < number:
-        assert process.is_alive() and time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_greedy_counts_are_those_of_this_process(both):
