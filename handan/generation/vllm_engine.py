@@ -128,8 +128,8 @@ def open_engine(
         from vllm import LLM
     except ImportError:
         raise UserError(
-            "engine vllm needs a package: pip install 'handan[vllm]' on a machine with GPUs, or "
-            "take eval/engines/transformers.yaml"
+            "engine vllm needs a package: pip install 'handan[vllm]' on a machine with GPUs, make "
+            "setup-vllm on one without, or take eval/engines/transformers.yaml"
         ) from None
     if (Path(model_name) / "adapter_config.json").exists():
         raise UserError(
