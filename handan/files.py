@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from handan.errors import UserError, disk_sentence
+from handan.inputs import json_object
 
 # For a damaged line; of a file of ours, the same command makes what is missing.
 CURE = "mend or remove the line, or write the file again"
@@ -177,19 +178,8 @@ def read_appended(path: Path) -> list[dict]:
 
 
 def _rows(path: Path, lines: Iterable[bytes]) -> list[dict]:
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line.decode())
-        except (ValueError, RecursionError) as error:
-            why = error.msg if isinstance(error, json.JSONDecodeError) else error
-            raise UserError(f"{path}, line {number}: not valid JSON ({why}); {CURE}") from None
-        if not isinstance(row, dict):
-            raise UserError(f"{path}, line {number}: expected a JSON object; {CURE}")
-        rows.append(row)
-    return rows
+    numbered = ((f"{path}, line {number}", line) for number, line in enumerate(lines, start=1))
+    return [json_object(place, line, CURE) for place, line in numbered if line.strip()]
 
 
 def whole_lines(path: Path, tell: bool = True) -> Iterator[bytes]:

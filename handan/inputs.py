@@ -131,21 +131,21 @@ def json_lines(path: Path) -> Iterator[tuple[str, dict]]:
         raise UserError(f"{path}: empty; it needs one JSON object a line")
 
 
-def json_object(place: str, content: bytes) -> dict:
-    """Parse a JSON object in UTF-8, with or without a byte order mark."""
+def json_object(place: str, content: bytes, cure: str = "") -> dict:
+    """Parse a JSON object in UTF-8, with or without a byte order mark; ``cure`` is one for all."""
     with at(place):
         try:
             value = json.loads(content.decode("utf-8-sig"))
         except UnicodeDecodeError:
-            raise UserError("not UTF-8; save the file as UTF-8") from None
+            raise UserError(f"not UTF-8; {cure or 'save the file as UTF-8'}") from None
         except json.JSONDecodeError as error:
             found = f"{error.msg} at character {error.pos}"
-            raise UserError(f"not valid JSON ({found}); mend it") from None
+            raise UserError(f"not valid JSON ({found}); {cure or 'mend it'}") from None
         except (ValueError, RecursionError):
             # A number of thousands of digits, or thousands of brackets.
-            raise UserError("JSON of absurd size or depth; remove it") from None
+            raise UserError(f"JSON of absurd size or depth; {cure or 'remove it'}") from None
         if not isinstance(value, dict):
-            raise UserError(f"expected a JSON object, not {kind_of(value)}")
+            raise UserError(f"expected a JSON object, not {kind_of(value)}; {cure or 'mend it'}")
         return value
 
 

@@ -267,7 +267,7 @@ def test_changed_traces_are_not_taken_for_those_of_the_training(ran, tmp_path):
             },
             "'grpo' is not that of 'sft'",
         ),
-        ({"equivalence_unit": "d"}, "equivalence_unit is 'd'; use r or z"),
+        ({"equivalence_unit": "z"}, "unknown key 'equivalence_unit'"),
         (requiring(measure="rise", a="sft"), "'rise' is no requirement; use r, difference, room"),
         (requiring(measure="difference", a="sft"), "requirement difference needs a and b"),
         (requiring(measure="room", a="sft", b="base"), "requirement room needs a alone"),

@@ -510,7 +510,10 @@ def test_ceilings_are_those_of_the_numbers(mimicry):
     "change, said",
     [
         (lambda numbers: numbers.pop("ceilings"), "no study.json of a study, for it has no 'ceil"),
-        (lambda numbers: numbers["settings"].update(equivalence_unit="z"), "equivalence_unit z"),
+        (
+            lambda numbers: numbers["settings"].update(equivalence_bound=0.2),
+            "equivalence_bound 0.2",
+        ),
         (lambda numbers: numbers["settings"].update(task_weights="x"), "task_weights x, and equal"),
         (lambda numbers: numbers["tests"].pop(0), "has no r teacher T=1, which is declared"),
         (lambda numbers: numbers["factors"].pop("size"), "has no factor size, which is declared"),

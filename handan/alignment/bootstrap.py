@@ -219,7 +219,7 @@ def equivalence_p(draws: FloatArray, num_items: Sequence[int], bound: float) -> 
 
 
 def widened(draws: FloatArray, centre: float, extra_variance: float) -> FloatArray:
-    """Draws moved away from the centre so that their variance grows by ``extra_variance``."""
+    """Draws of shape (draws,), moved away from the centre to add ``extra_variance`` to theirs."""
     known = draws[np.isfinite(draws)]
     spread = float(np.var(known)) if len(known) else 0.0
     if not extra_variance > 0 or not spread > 0:
@@ -281,7 +281,7 @@ def correlate(pairs: Sequence[Pair], bootstrap: Bootstrap) -> list[Correlation]:
 
 
 def censored_correlation(x: FloatArray, y: FloatArray, censored: NDArray[np.bool_]) -> Correlation:
-    """r of x with y, where some y are lower bounds, by maximum likelihood; and its interval.
+    """r of x with y, shape (items,), some y lower bounds, by maximum likelihood, and its interval.
 
     The censored regression of Tobin 1958, y = alpha + beta x + sigma e with normal e, where a
     censored y only says that y is larger: r = beta s_x / sqrt(beta^2 s_x^2 + sigma^2), with the
@@ -348,7 +348,10 @@ def censored_correlation(x: FloatArray, y: FloatArray, censored: NDArray[np.bool
 def mean_bounds(
     entries: Sequence[TaskCosts], draws: Sequence[FloatArray], weights: FloatArray
 ) -> Interval:
-    """Interval of one model's Fisher-z mean, over items and, where known, people."""
+    """Interval of one model's Fisher-z mean over tasks, for other items and, where known, people.
+
+    Each task has draws of shape (draws,) and one of the ``weights``, which sum to 1.
+    """
     sizes = [len(entry.items) for entry in entries]
     extra = participant_variance(entries, weights)
     mean = stats.fisher_mean(np.stack(draws), weights, axis=0)

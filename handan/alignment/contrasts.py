@@ -35,7 +35,6 @@ class Verdict(NamedTuple):
     direction: str | None  # 'lower' or 'higher' where the 95 % interval is without 0
     within: bool  # whether the 90 % interval lies inside plus and minus the bound
     bound: float
-    unit: str = "r"  # of the bound, or 'z' for differences of Fisher's z
     p: float | None = None  # after Holm's correction, as the next; None where in no family
     p_equivalence: float | None = None
     withheld: str | None = None  # why there is no verdict
@@ -51,8 +50,8 @@ class Verdict(NamedTuple):
         if not withheld:
             direction = LOWER if ci[1] < 0 else HIGHER if ci[0] > 0 else None
             within = -bound < ci90[0] and ci90[1] < bound
-        unit, p = row.get("equivalence_unit", "r"), row.get("p_holm")
-        return cls(direction, within, bound, unit, p, row.get("p_equivalence_holm"), withheld)
+        p, p_equivalence = row.get("p_holm"), row.get("p_equivalence_holm")
+        return cls(direction, within, bound, p, p_equivalence, withheld)
 
     @property
     def outcome(self) -> str:
@@ -74,7 +73,7 @@ class Verdict(NamedTuple):
         """The verdict in words, such as 'lower, but within ±0.1'; None if it is withheld."""
         if self.withheld:
             return None
-        within = f"within ±{self.bound:g}{' of z' if self.unit == 'z' else ''}"
+        within = f"within ±{self.bound:g}"
         if self.direction:
             return f"{self.direction}, but {within}" if self.within else self.direction
         return f"preserved {within}" if self.within else "no evidence either way"

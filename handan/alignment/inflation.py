@@ -78,7 +78,7 @@ def deming_slope(
 
 
 def theil_sen(x: FloatArray, y: FloatArray, groups: Groups) -> tuple[float, float, float]:
-    """Median slope of all pairs of items within groups, and Sen's 95 % interval (1968).
+    """Median slope of all pairs within groups, shape (items,), and Sen's 95 % interval (1968).
 
     Over groups the pairs and the variances of Kendall's statistic, n (n - 1) (2 n + 5) / 18 less
     the same of tied values, are added up. NaN without a pair of different x, bounds also with next
@@ -286,7 +286,8 @@ def law(low: float, high: float, additive_slope: float) -> str | None:
 def additive_law(tasks: Sequence[tuple[FloatArray, FloatArray]]) -> tuple[float, float]:
     """Tokens added to each item of the last task, and the slope of logs that adding predicts.
 
-    c minimises the squares of log t_student - log(t_base + c), for log costs of (base, student).
+    c minimises the squares of log t_student - log(t_base + c); a task has the log costs of base and
+    student, shape (items,) each.
     """
     from scipy.optimize import minimize_scalar
 

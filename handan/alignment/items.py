@@ -232,7 +232,7 @@ def _task_costs(
 
 
 def why_unusable(entry: TaskCosts, draws: FloatArray) -> str | None:
-    """Reason why a correlation takes part in no mean and no verdict; None if it does."""
+    """Reason why r, with draws of shape (draws,), is in no mean and no verdict; None if it is."""
     if len(entry.items) < MIN_ITEMS:
         return f"{len(entry.items)} items; a correlation needs {MIN_ITEMS}"
     if np.isnan(entry.r):

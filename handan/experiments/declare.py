@@ -125,13 +125,12 @@ class Experiment:
     seeds: list[int] = field(default_factory=lambda: [1])  # of all that depends on training
     budget_tolerance: float = TOLERANCE  # budgets count as matched within this share
     evaluations: dict[str, Evaluation] = field(default_factory=dict)  # into directories OF-NAME
-    # Of a study: its results page, with a table for each factor; its claims; the bound (of r or
-    # Fisher's z) within which differences count as none; and how tasks weigh in a mean.
+    # Of a study: its results page, with a table for each factor; its claims; the bound within
+    # which differences of r count as none; and how tasks weigh in a mean.
     page: str = ""
     factors: dict[str, Factor] = field(default_factory=dict)
     claims: dict[str, Claim] = field(default_factory=dict)
     equivalence_bound: float = 0.1
-    equivalence_unit: str = "r"
     task_weights: str = INVERSE_VARIANCE
 
     @property
@@ -379,8 +378,6 @@ def _problems_of_study(study: Experiment) -> Iterator[str]:
         yield f"a study names a page, factors and claims; {cure}"
     if not 0 < study.equivalence_bound < 1:
         yield f"equivalence_bound is {study.equivalence_bound:g}; give one between 0 and 1"
-    if study.equivalence_unit not in ("r", "z"):
-        yield f"equivalence_unit is '{study.equivalence_unit}'; use r or z (Fisher's z)"
     if study.task_weights not in TASK_WEIGHTS:
         yield f"task_weights is '{study.task_weights}'; use {' or '.join(TASK_WEIGHTS)}"
     shown = {arm for factor in study.factors.values() for arm in (factor.against, *factor.arms)}

@@ -117,11 +117,11 @@ def estimate(repeated: Repeated, correlation: bool) -> dict[str, Any]:
     return {"value": finite_or_none(found.value), **_report(repeated, found, repeated.reasons)}
 
 
-def difference(a: Repeated, b: Repeated, bound: float, unit: str = "r") -> dict[str, Any]:
+def difference(a: Repeated, b: Repeated, bound: float) -> dict[str, Any]:
     """Mean over the seeds of both of the difference a - b, of ``paired_mean_r``, with its verdict.
 
-    Those within ``bound`` either way, in the ``unit`` 'r' or 'z' (Fisher's), count as none; 'ci90'
-    and 'p_equivalence' are in this unit. ValueError if correlations are of different items.
+    Those within ``bound`` either way count as none. ValueError if correlations are of different
+    items.
     """
     pairs = _pairs_of_seeds(a.seeds, b.seeds)
     in_a = [a.seeds.index(seed) for _, seed, _ in pairs]
@@ -140,44 +140,26 @@ def difference(a: Repeated, b: Repeated, bound: float, unit: str = "r") -> dict[
     )
     levels = zip(values_a, values_b, both, strict=False)
     people = [from_other_people(float(r_a), float(r_b), *sides) for r_a, r_b, sides in levels]
-    found = bounded = _mean(of_seeds, people, correlation=False)
+    found = _mean(of_seeds, people, correlation=False)
     reasons = [f"a, {reason}" for reason in a.reasons] + [f"b, {reason}" for reason in b.reasons]
     if not pairs:
         reasons.append("no seed that both have")
-    if unit == "z":
-        values = settled_difference(_z(values_a) - _z(values_b))
-        draws = settled_difference(_z(a.draws[in_a]) - _z(b.draws[in_b]))
-        on_z = of_seeds._replace(values=values, draws=draws)
-        if (np.isnan(on_z.values) & ~np.isnan(of_seeds.values)).any():
-            reasons.append("a correlation of exactly +1 or -1 has no Fisher's z to compare")
-            on_z.values[:] = np.nan
-        # dz is dr / (1 - r²), so r = 0 gives the variance of z.
-        people = [from_other_people(0.0, 0.0, *sides) for sides in both]
-        bounded = _mean(on_z, people, correlation=False)
     defined = np.isfinite(of_seeds.values)
     r_a, r_b = (float(r[defined].mean()) if defined.any() else np.nan for r in (values_a, values_b))
-    report = _report(of_seeds, found, reasons)
-    report["draws_left_out"] = max(report["draws_left_out"], int(np.isnan(bounded.of_items).sum()))
     sizes = of_seeds.sizes
     p = _p(found, lambda draws: p_value(draws, sizes), tails=2)
-    p_equivalence = _p(bounded, lambda draws: equivalence_p(draws, sizes, bound), tails=1)
+    p_equivalence = _p(found, lambda draws: equivalence_p(draws, sizes, bound), tails=1)
     row = {
         "r_a": finite_or_none(r_a),
         "r_b": finite_or_none(r_b),
         "difference": finite_or_none(found.value),
-        **report,
-        "ci90": finite_or_none(interval(_draws(bounded, 0.05), sizes, 0.90)),
+        **_report(of_seeds, found, reasons),
+        "ci90": finite_or_none(interval(_draws(found, 0.05), sizes, 0.90)),
         "p": finite_or_none(p),
         "p_equivalence": finite_or_none(p_equivalence),
         "equivalence_bound": bound,
-        "equivalence_unit": unit,
     }
     return row | {"verdict": Verdict.of(row).words}
-
-
-def _z(r: FloatArray) -> FloatArray:
-    """Fisher's z, NaN for correlations of exactly +1 and -1."""
-    return np.arctanh(np.where(np.abs(r) < 1, r, np.nan))
 
 
 class _Mean(NamedTuple):
@@ -230,6 +212,7 @@ def _widened(mean: _Mean, extra: float) -> FloatArray:
 def variance_over_seeds(values: FloatArray, draws: FloatArray, tail: float = 0.025) -> float:
     """Estimate what other seeds add to the variance of a mean over seeds, beyond other items.
 
+    For values of shape (seeds,) and draws of (seeds, draws) it is
     (t / z)² s² / S, less v / S, noise of seed and item together, which the draws of the mean hold
     already: v is the variance over draws of a seed's deviation from the mean of seeds. At least 0.
     """
@@ -295,6 +278,7 @@ def spread(values: Sequence[float | None]) -> dict[str, Any]:
 
 
 def human(tasks: Costs) -> list[TaskCosts]:
+    """The tasks with human response times."""
     return [costs for costs in tasks.values() if costs.cost_source == "human"]
 
 

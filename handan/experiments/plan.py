@@ -43,6 +43,8 @@ class Stage:
 
 
 class Page(NamedTuple):
+    """The report of one seed."""
+
     runs: list[Path]  # evaluated run directories
     output: Path
 

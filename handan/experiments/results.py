@@ -38,7 +38,7 @@ FEW_DRAWS = 1_000  # of ``align``, of which only values are shown
 NUM_SAMPLES = (1, 8, 32)
 # Stored beside the measures that the page shows.
 ALSO_STORED = ("r_logmean", "r_loglog_normalized", "r_characters", "geometric_mean_tokens")
-OF_STUDY = ("equivalence_bound", "equivalence_unit", "task_weights")  # numbers depend on these
+OF_STUDY = ("equivalence_bound", "task_weights")  # numbers depend on these
 KEYS = (
     *("cells", "tasks", "ceilings", "arms", "measures", "factors", "samples", "traces", "audit"),
     *("budgets", "oracle", "settings", "tests"),
@@ -116,7 +116,7 @@ def numbers(study: Experiment, results: Results) -> dict[str, Any]:
         found = (results.by_seed(name, at) for name in (a, b))
         side_a, side_b = ({seed: part(costs) for seed, costs in of.items()} for of in found)
         both = multi_seed.paired_mean_r(side_a, side_b, bootstrap, study.task_weights)
-        return difference(*both, study.equivalence_bound, study.equivalence_unit)
+        return difference(*both, study.equivalence_bound)
 
     arms: dict[str, dict[str, Any]] = {}
     for name in known:

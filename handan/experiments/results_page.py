@@ -107,6 +107,7 @@ def _rows(
 
 
 def tests(study: Experiment, found: Found) -> Drawn:
+    """The confirmatory differences of mean r at both temperatures, pair by pair."""
     shown = [test for test in found["tests"] if test["measure"] == "difference"]
     pairs = list(dict.fromkeys((row["a"], row["b"]) for row in shown))
     rows: list[Row] = []
@@ -115,19 +116,16 @@ def tests(study: Experiment, found: Found) -> Drawn:
         measured = {**row, "value": row["difference"]}
         rows += _points(measured, pairs.index((row["a"], row["b"])), row["at"])
         said.append(f"{row['a']} less {row['b']}, {row['at']}: {correlation(row['difference'])}")
-    behind = [mark("rule", {"x": {"datum": 0}}, color=INK, strokeWidth=0.8)]
+    bound = found["settings"]["equivalence_bound"]
+    none = mark("rect", {"x": {"datum": -bound}, "x2": {"datum": bound}}, color=MUTED, opacity=0.12)
+    behind = [none, mark("rule", {"x": {"datum": 0}}, color=INK, strokeWidth=0.8)]
     caption = (
         "The confirmatory differences, 95 % intervals over seeds and items, not over people; small "
-        "points are single seeds"
+        "points are single seeds; shaded: differences that count as none."
     )
-    if found["settings"]["equivalence_unit"] == "r":
-        bound = found["settings"]["equivalence_bound"]
-        ends = {"x": {"datum": -bound}, "x2": {"datum": bound}}
-        behind.insert(0, mark("rect", ends, color=MUTED, opacity=0.12))
-        caption += "; shaded: differences that count as none"
     names = [f"{a} {MINUS} {b}" for a, b in pairs]
     drawn = _rows(names, [], behind, "difference of mean r", 24, {})
-    return _drawn(rows, drawn, f"{caption}.", f"Differences of mean r: {'; '.join(said)}")
+    return _drawn(rows, drawn, caption, f"Differences of mean r: {'; '.join(said)}")
 
 
 def traces(study: Experiment, found: Found) -> Drawn:

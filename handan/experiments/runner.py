@@ -187,6 +187,7 @@ def run_stages(
 
 
 def say(started: float, text: str) -> None:
+    """Print a sentence with the seconds since ``started``, of ``time.monotonic``."""
     print(f"[{time.monotonic() - started:4.0f} s] {text}", flush=True)
 
 
@@ -226,6 +227,7 @@ def _stop(stage: Stage, process: "Popen | Fork") -> None:
 
 
 def can_fork(stage: Stage) -> bool:
+    """Whether a stage is a script of ours in one process, on Linux and without an accelerator."""
     if sys.platform != "linux" or any(map(os.path.exists, ACCELERATORS)):
         return False
     ours = stage.script.startswith(("recipes/", "eval/")) and stage.script.endswith(".py")
@@ -353,6 +355,7 @@ def show(
 def run_missing(
     experiment: Experiment, made: Plan, logs: Path, only: Sequence[str], keep_going: bool = False
 ) -> None:
+    """Run the stages of a plan that are not finished, or ``only`` these, as ``run_stages``."""
     scripts = [stage.script for stage in made.stages if stage.script.endswith(".py")]
     for name in (*scripts, *(stage.accelerate_config for stage in made.stages)):
         if name is not None and not Path(name).is_file():

@@ -274,6 +274,7 @@ class Group:
         return next(map(float, known), None)
 
     def arm(self, wanted: str | None) -> Arm:
+        """The arm of this name, which must be there."""
         return next(arm for arm in self.arms if arm.name == wanted)
 
     def contrast(

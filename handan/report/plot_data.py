@@ -30,6 +30,7 @@ def thinking(group: Group, model: str | None, task: str) -> TaskCosts | None:
 
 
 def thinking_arms(group: Group, task: str) -> list[Arm]:
+    """Arms that thought on an item of a task, with sampling."""
     return [arm for arm in group.arms if thinking(group, arm.name, task) is not None]
 
 

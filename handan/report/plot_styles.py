@@ -122,6 +122,7 @@ def rounded(value: Any) -> Any:
 
 
 def data(rows: Iterable[Row]) -> Spec:
+    """Rows as inline data of Vega-Lite, numbers with five digits."""
     return {"values": [{key: rounded(value) for key, value in row.items()} for row in rows]}
 
 
@@ -191,6 +192,7 @@ def panels(layers: list[Spec], titles: list[Any], columns: int, size: tuple[floa
 
 
 def plot(rows: Iterable[Row], title: str | list[str], drawn: Spec) -> Spec:
+    """What is ``drawn`` of the rows, under a title."""
     return {"data": data(rows), "title": {"text": title, "offset": 6}, **drawn}
 
 

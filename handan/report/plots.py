@@ -360,6 +360,7 @@ def _row_of(field: str, arms: Sequence[Arm]) -> Spec:
 
 @_of_each_task
 def distributions(group: Group, of: Looks, task: str) -> Plot | None:
+    """Histograms of the reasoning tokens of single responses, with quartiles, a row an arm."""
     if not plot_data.thinking_arms(group, task):
         return None
     found = _answers(group, task)
@@ -429,6 +430,7 @@ def shares(costs: TaskCosts) -> dict[str, float]:
 
 @_of_each_task
 def status(group: Group, of: Looks, task: str) -> Plot | None:
+    """Shares of responses by what became of them, and right answers, a row an arm."""
     rows: list[Row] = []
     said = []
     for place, model, costs in _answers(group, task):
