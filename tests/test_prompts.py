@@ -9,10 +9,11 @@ from embedded import ROOT
 from handan import tasks
 from handan.errors import UserError
 from handan.files import content_hash
-from handan.tasks import human_items
+from handan.tasks import evaluation_items
+from handan.tasks.fresh import SYMBOLS
 from handan.tiny.evaluation_items import TASKS, held_out
 from handan.tiny.families import problem_of_key
-from handan.training.data import SYMBOLS, check_held_out, load_prompts
+from handan.training.data import check_held_out, load_prompts
 
 PROMPTS = ROOT / "recipes" / "configs" / "tiny" / "prompts.yaml"
 NATURAL = ROOT / "recipes" / "configs" / "prompts.yaml"
@@ -84,9 +85,10 @@ def test_true_and_false_results_are_balanced():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"widths": [4, 5]}, "prompts.yaml: widths .4, 5.: natural binary problems need more"),
+        ({"widths": [3, 4]}, "prompts.yaml: widths .3, 4.: natural binary problems need more"),
         ({"families": {"products": 1.0}, "digits": [1]}, "digits .1.: natural products"),
-        ({"families": {"syllogisms": 1.0}}, "no natural problems of 'syllogisms'; there are"),
+        ({"families": {"syllogisms": 1.0}, "premises": [2, 3]}, "premises .2, 3.: .* need 3 to 6"),
+        ({"families": {"ordering": 1.0}}, "no natural problems of 'ordering'; there are"),
         ({"wording": "french"}, "wording 'french'; use natural or compact"),
     ],
 )
@@ -159,7 +161,7 @@ def test_what_rows_were_compared_to_is_counted(tmp_path):
     }
     both = check_held_out([row(), natural], "here")
     assert both["rows"] == 2
-    assert both["evaluation_items"] == len(held_out()) + len(human_items())
+    assert both["evaluation_items"] == len(held_out()) + len(evaluation_items())
 
 
 def test_too_many_problems_are_refused(tmp_path):

@@ -4,9 +4,9 @@ import pytest
 
 from handan.errors import UserError
 from handan.files import content_hash
+from handan.tasks.worked_solutions import FORMATS, TraceStyle, concise_words, trace_words
 from handan.tiny.evaluation_items import LONG_TASKS, TASKS, held_out, identity_hash, problems
-from handan.tiny.families import FAMILIES, FORMATS, binary_problem, problem_of_key, random_problem
-from handan.tiny.solutions import TraceStyle, concise_words, trace_words
+from handan.tiny.families import FAMILIES, binary_problem, problem_of_key, random_problem
 
 WIDTHS = [1, 2, 3, 5, 6, 7]
 

@@ -11,11 +11,11 @@ from handan.errors import UserError
 from handan.files import content_hash, file_hash
 from handan.generation import formats
 from handan.generation.prompting import prompt_ids
+from handan.tasks.worked_solutions import DIALECTS, FORMATS, TraceStyle, trace_words
 from handan.tiny.evaluation_items import TASKS, held_out, identity_hash
-from handan.tiny.families import FAMILIES, FORMATS, random_problem
+from handan.tiny.families import FAMILIES, random_problem
 from handan.tiny.model import make_model, make_tokenizer
 from handan.tiny.pretrain import Pretraining, corpus, device_of, pretrain
-from handan.tiny.solutions import DIALECTS, TraceStyle, trace_words
 
 PRETRAINING = ROOT / "handan" / "tiny" / "pretraining"
 

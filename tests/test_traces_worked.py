@@ -15,8 +15,8 @@ from handan.files import file_hash, read_json, read_jsonl
 from handan.generation.formats import FORMATS
 from handan.generation.prompting import prompt_ids
 from handan.launch import SINGLE
+from handan.tasks.worked_solutions import concise_words
 from handan.tiny.families import problem_of_key
-from handan.tiny.solutions import concise_words
 from handan.traces import trace_settings as known
 from handan.traces.make import SOURCES
 from handan.training.data import load_prompts, question_from_row
@@ -148,9 +148,31 @@ def test_impossible_settings_are_refused(small, tmp_path, changes, message):
         write(tmp_path, small / "prompts.yaml", **changes)
 
 
-def test_prompts_of_another_wording_are_refused(tmp_path):
-    with pytest.raises(UserError, match="has wording 'natural'; worked traces are written for"):
-        write(tmp_path, ROOT / "recipes" / "configs" / "prompts.yaml")
+def test_natural_traces_are_written_in_words_by_a_tokenizer_of_pieces(tmp_path):
+    prompts = tmp_path / "prompts.yaml"
+    families = {"binary_addition": 0.5, "cardinal_directions": 0.5}
+    settings = {"families": families, "widths": [5], "premises": [3], "num_problems": 20}
+    prompts.write_text(yaml.safe_dump(settings | {"wording": "natural", "seed": 2}))
+    model = str(family("qwen3", tmp_path / "model"))
+    style = PLAIN | {"direct": 0.5, "concise": 0.5}
+    rows = write(tmp_path / "a", prompts, model_name_or_path=model, style=style)
+    assert len(rows) == 60 and all(row["correct"] for row in rows)
+    for row in rows:
+        if row["reasoning_tokens"]:
+            start = (
+                "from the right" if row["task"] == "binary_addition" else "north south east west"
+            )
+            assert row["reasoning_text"].split()[0] in start.split()
+            assert row["text"].startswith(f"<think>\n{row['reasoning_text']}\n</think>\n\n")
+        else:
+            assert row["text"].startswith("<think>\n\n</think>\n\n")
+    assert 20 < sum(row["reasoning_tokens"] > 0 for row in rows) < 40
+
+
+def test_a_model_without_a_span_is_asked_which_one_its_students_shall_have(tmp_path):
+    model = str(family("qwen2", tmp_path / "model"))
+    with pytest.raises(UserError, match="set reasoning_format to the one that the students shall"):
+        write(tmp_path, ROOT / "recipes" / "configs" / "prompts.yaml", model_name_or_path=model)
 
 
 def test_a_tokenizer_of_another_world_is_refused(small, tmp_path):

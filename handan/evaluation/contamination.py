@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from handan.tasks import binary, human_items, wordings
+from handan.tasks import binary, evaluation_items, wordings
 from handan.tasks.base import Item
 from handan.tasks.digits import DIGIT_TASKS
+from handan.tasks.fresh import base_task
 from handan.tasks.wording import words
 
 NUMERAL = re.compile(r"[01]+")
@@ -26,16 +27,16 @@ NUM_PERMUTATIONS = 128  # similarity is estimated within about .09 (one standard
 
 @cache
 def _whole() -> dict[tuple[str, ...], Item]:
-    return {tuple(words(text)): item for item in human_items() for text in wordings(item)}
+    return {tuple(words(text)): item for item in evaluation_items() for text in wordings(item)}
 
 
 @cache
 def _operands() -> dict[tuple[str | None, int, int], Item]:
     """Items by operation and operands; with None for the operation, by operands alone."""
     out: dict[tuple[str | None, int, int], Item] = {}
-    for item in human_items():
-        if item.task in binary.OPERATIONS:
-            symbol = binary.OPERATIONS[item.task].symbol
+    for item in evaluation_items():
+        if base_task(item) in binary.OPERATIONS:
+            symbol = binary.operation_of(item).symbol
             a, b = (int(operand, 2) for operand in item.key.split(symbol))
             out[binary.TIMES if symbol == "*" else symbol, a, b] = item
             out.setdefault((None, a, b), item)
@@ -44,7 +45,9 @@ def _operands() -> dict[tuple[str | None, int, int], Item]:
 
 @cache
 def _equations() -> dict[tuple[str, ...], Item]:
-    return {tuple(words(item.key)): item for item in human_items() if item.task in DIGIT_TASKS}
+    """Items by their two operands and the equals sign, whatever result is shown."""
+    items = (item for item in evaluation_items() if base_task(item) in DIGIT_TASKS)
+    return {tuple(words(item.key)[:4]): item for item in items}
 
 
 @cache
@@ -56,8 +59,8 @@ def _ngrams(n: int) -> dict[tuple[str, ...], Item]:
     """
     arithmetic = {*binary.BINARY_TASKS, *DIGIT_TASKS}
     owner: dict[tuple[str, tuple[str, ...]], Item | None] = {}
-    for item in human_items():
-        for text in () if item.task in arithmetic else wordings(item):
+    for item in evaluation_items():
+        for text in () if base_task(item) in arithmetic else wordings(item):
             for gram in _runs(words(text), n):
                 if owner.setdefault((item.task, gram), item) is not item:
                     owner[item.task, gram] = None
@@ -78,8 +81,8 @@ def contaminated(question: str, ngram: int | None = None) -> tuple[str, Item] | 
         return "same_sum", item
     # A prompt of so few words around an equation asks about it.
     if len(of) <= 12 or EQUATION_CUE & set(of):
-        for five in _runs(of, 5):
-            if item := _equations().get(five):
+        for problem in _runs(of, 4):
+            if item := _equations().get(problem):
                 return "same_sum", item
     if ngram is not None:
         for gram in _runs(of, ngram):

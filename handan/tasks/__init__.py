@@ -5,6 +5,7 @@ from handan.tasks import directions, syllogism_verification, syllogisms
 from handan.tasks.base import Grade, Item, Task
 from handan.tasks.binary import BINARY_TASKS
 from handan.tasks.digits import DIGIT_TASKS
+from handan.tasks.fresh import fresh_tasks
 from handan.tasks.mathematics import MATH, MATH_TASK
 
 TASKS: dict[str, Task] = {
@@ -13,12 +14,24 @@ TASKS: dict[str, Task] = {
     **{task.TASK.name: task.TASK for task in (syllogisms, syllogism_verification, directions)},
 }
 
-__all__ = ["TASKS", "Grade", "Item", "Task", "human_items", "load", "wordings"]
+FRESH = fresh_tasks(TASKS.values())
+
+__all__ = [
+    "FRESH",
+    "TASKS",
+    "Grade",
+    "Item",
+    "Task",
+    "evaluation_items",
+    "human_items",
+    "load",
+    "wordings",
+]
 
 
 def load(name: str) -> Task:
-    """Return the task called ``name``: one that people were given, or ``math`` of prompt files."""
-    known = TASKS | {MATH: MATH_TASK}
+    """Return a task: of people, of fresh problems beside theirs, or ``math`` of prompt files."""
+    known = TASKS | FRESH | {MATH: MATH_TASK}
     if name not in known:
         raise UserError(f"unknown task '{name}'; known tasks: {', '.join(known)}")
     return known[name]
@@ -27,6 +40,11 @@ def load(name: str) -> Task:
 def human_items() -> list[Item]:
     """Return every item that people were given, of all tasks."""
     return [item for task in TASKS.values() for item in task.items()]
+
+
+def evaluation_items() -> list[Item]:
+    """Return the items that people were given, and the fresh ones beside them."""
+    return [*human_items(), *(item for task in FRESH.values() for item in task.items())]
 
 
 def wordings(item: Item) -> list[str]:

@@ -88,9 +88,9 @@ OPERATIONS = {
 }  # fmt: skip
 
 
-def binary_key(symbol: str, a: int, b: int, bits: int = BITS) -> str:
-    """Return the key of an item, e.g. ``0101+0011``: operands of four bits around + - * / or %."""
-    return f"{a:0{bits}b}{symbol}{b:0{bits}b}"
+def binary_key(symbol: str, a: int, b: int, bits: tuple[int, int] = (BITS, BITS)) -> str:
+    """Return the key of an item, e.g. ``0101+0011``: padded operands around + - * / or %."""
+    return f"{a:0{bits[0]}b}{symbol}{b:0{bits[1]}b}"
 
 
 def design(name: str) -> list[tuple[int, int]]:
@@ -99,11 +99,11 @@ def design(name: str) -> list[tuple[int, int]]:
     return [(a, b) for a in numbers for b in numbers if allowed(a, b)]
 
 
-def make_item(name: str, a: int, b: int, bits: int = BITS) -> Item:
-    """Make an item, its answer without leading zeros; training problems are wider than 4 bits."""
+def make_item(name: str, a: int, b: int, bits: tuple[int, int] = (BITS, BITS)) -> Item:
+    """Make an item of operands of so many bits, its answer without leading zeros."""
     operation = OPERATIONS[name]
     result = operation.result(a, b)
-    request = operation.request.format(a=f"{a:0{bits}b}", b=f"{b:0{bits}b}")
+    request = operation.request.format(a=f"{a:0{bits[0]}b}", b=f"{b:0{bits[1]}b}")
     question = f"{request} Answer with the result as a binary number only."
     covariates = {
         "carries": operation.carries(a, b), "operand_ones": a.bit_count() + b.bit_count(),
@@ -113,6 +113,11 @@ def make_item(name: str, a: int, b: int, bits: int = BITS) -> Item:
     }  # fmt: skip
     key = binary_key(operation.symbol, a, b, bits)
     return worded(name, key, question, f"{result:b}", **covariates)
+
+
+def operation_of(item: Item) -> Operation:
+    """Return the operation whose symbol stands in an item's key."""
+    return next(o for o in OPERATIONS.values() if o.symbol in item.key)
 
 
 NUMERAL = re.compile(
@@ -137,7 +142,7 @@ BEFORE = re.compile(
 
 def find_numbers(item: Item, text: str) -> list[Stated]:
     """Find numerals that may be an answer, without what follows the operation's ``aside``."""
-    aside = rf"(?i)(?:{OPERATIONS[item.task].aside})(?: (?:is|of))*[\s:=*]*\Z"
+    aside = rf"(?i)(?:{operation_of(item).aside})(?: (?:is|of))*[\s:=*]*\Z"
     found = []
     for match in NUMERAL.finditer(text):
         left, end = before(text, match.start()), match.end()
@@ -153,7 +158,7 @@ def find_numbers(item: Item, text: str) -> list[Stated]:
 
 def paraphrases(item: Item) -> list[str]:
     """Word the item as exercise books and data sets do."""
-    operation = OPERATIONS[item.task]
+    operation = operation_of(item)
     a, b = item.key.split(operation.symbol)
     out = []
     for x, y in {(a, b), (a.lstrip("0") or "0", b.lstrip("0") or "0")}:

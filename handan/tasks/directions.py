@@ -4,12 +4,20 @@ The pairs of Ragni (2018), where people chose among eight directions. The key ad
 eight items have no human accuracy: C is at the place of A, which was no option.
 """
 
+import random
 import re
-from itertools import product, starmap
+from itertools import pairwise, product, starmap
 
 from handan.tasks.answers import Stated, before, grader
 from handan.tasks.base import Item, Task
-from handan.tasks.wording import PLACES, TWO_PREMISES, in_both_orders, three_terms, worded
+from handan.tasks.wording import (
+    FRESH_PLACES,
+    PLACES,
+    TWO_PREMISES,
+    in_both_orders,
+    three_terms,
+    worded,
+)
 
 # Clockwise, as (steps east, steps north).
 STEPS = {
@@ -21,42 +29,48 @@ DIRECTIONS = list(STEPS)
 PAIRS = list(product(DIRECTIONS, DIRECTIONS))
 
 
-def direction_key(first: str, second: str) -> str:
-    """Return the key of an item, e.g. ``north+south-east``: the directions of both premises."""
-    return f"{first}+{second}"
+def direction_key(*directions: str) -> str:
+    """Return the key of an item, e.g. ``north+south-east``: the directions of its premises."""
+    return "+".join(directions)
 
 
-def direction_of_c(first: str, second: str) -> str:
-    """Return the direction of C from A, for 'A is ``first`` of B' and 'B is ``second`` of C'."""
-    sums = [x + y for x, y in zip(STEPS[first], STEPS[second], strict=True)]
-    back = tuple((total < 0) - (total > 0) for total in sums)
+def direction_of_c(*directions: str) -> str:
+    """Return the direction of the last place from the first: of C from A, if A is north of B ..."""
+    totals = map(sum, zip(*(STEPS[direction] for direction in directions), strict=True))
+    back = tuple((total < 0) - (total > 0) for total in totals)
     return next((direction for direction, step in STEPS.items() if step == back), SAME_PLACE)
 
 
-def terms_of(first: str, second: str) -> tuple[str, str, str]:
-    """Return the places that stand for A, B and C in an item: neutral, and fixed by its key."""
-    return three_terms(PLACES, PAIRS.index((first, second)))
+def terms_of(*directions: str) -> tuple[str, ...]:
+    """Return the places A, B, C ... of an item: neutral, and fixed by its key."""
+    if len(directions) == 2:
+        return three_terms(PLACES, PAIRS.index(directions))
+    rng = random.Random(direction_key(*directions))
+    return tuple(rng.sample(FRESH_PLACES, len(directions) + 1))
 
 
-def make_item(first: str, second: str) -> Item:
-    """Make the item with premises 'A is ``first`` of B' and 'B is ``second`` of C'."""
-    a, b, c = terms_of(first, second)
+def make_item(*directions: str) -> Item:
+    """Make the item with premises 'A is north of B', 'B is east of C' and so on."""
+    places, answer = terms_of(*directions), direction_of_c(*directions)
+    premises = zip(places, directions, places[1:], strict=False)
     question = (
-        f"The {a} is {first} of the {b}.\nThe {b} is {second} of the {c}.\n\n"
+        "\n".join(f"The {a} is {direction} of the {b}." for a, direction, b in premises) + "\n\n"
         "The places lie on a grid. Places named together are one step apart, and a diagonal step "
         "goes one step along each axis.\n"
-        f"Where is the {c}, seen from the {a}? Answer with one of {', '.join(DIRECTIONS)}, or "
-        f"{SAME_PLACE}."
+        f"Where is the {places[-1]}, seen from the {places[0]}? Answer with one of "
+        f"{', '.join(DIRECTIONS)}, or {SAME_PLACE}."
     )
-    answer = direction_of_c(first, second)
-    eighths = abs(DIRECTIONS.index(first) - DIRECTIONS.index(second))
+    turns = [
+        min(eighths, 8 - eighths)
+        for one, two in pairwise(map(DIRECTIONS.index, directions))
+        for eighths in [abs(one - two)]
+    ]
     covariates = {
-        "diagonal_premises": float("-" in first) + float("-" in second),
-        "diagonal_answer": float("-" in answer), "turn_degrees": 45 * min(eighths, 8 - eighths),
-        "opposite": float(answer == SAME_PLACE), "same_direction": float(first == second),
+        "diagonal_premises": float(sum("-" in direction for direction in directions)),
+        "diagonal_answer": float("-" in answer), "turn_degrees": 45 * sum(turns),
+        "opposite": float(answer == SAME_PLACE), "same_direction": float(len({*directions}) == 1),
     }  # fmt: skip
-    key = direction_key(first, second)
-    return worded("cardinal_directions", key, question, answer, **covariates)
+    return worded("cardinal_directions", direction_key(*directions), question, answer, **covariates)
 
 
 NAME = re.compile(
@@ -71,9 +85,10 @@ SEEN_FROM = re.compile(r"[\s*]{0,4}(?:direction )?(?:of|from) (?:the )?(?P<place
 
 def find_directions(item: Item, text: str) -> list[Stated]:
     """Find directions of C as seen from A; letters (NE) only where no direction is spelled out."""
-    a, b, _ = terms_of(*item.key.split("+"))
+    a, *between, _ = terms_of(*item.key.split("+"))
+    others = "|".join((a, *between))
     told_of_other = re.compile(
-        rf"(?i)(?<!of the )(?<!of )(?<!from the )(?<!from )(?<!to the )(?<!to )\b(?:{a}|{b}) "
+        rf"(?i)(?<!of the )(?<!of )(?<!from the )(?<!from )(?<!to the )(?<!to )\b(?:{others}) "
         r"(?:is|lies|sits|must be|would be)\b[^.\n,;]*\Z"
     )
     found = []

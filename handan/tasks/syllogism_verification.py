@@ -9,10 +9,11 @@ import csv
 from collections import namedtuple
 from pathlib import Path
 
+from handan.tasks import syllogisms
 from handan.tasks.answers import find_verdicts, grader
 from handan.tasks.base import Item, Task
 from handan.tasks.syllogisms import FIGURES, Statement, entails
-from handan.tasks.wording import TWO_PREMISES, in_both_orders, worded
+from handan.tasks.wording import NUMBERS, TWO_PREMISES, in_both_orders, worded
 
 MOOD_OF = {"All": "A", "Some": "I", "No": "E", "Some not": "O"}
 # Quantifier;subject;predicate of both premises and the conclusion; both in English.
@@ -20,6 +21,11 @@ Problem = namedtuple("Problem", "first second conclusion premises_said conclusio
 with Path(__file__).with_suffix(".csv").open(encoding="utf-8", newline="") as _file:
     PROBLEMS = [Problem(**row) for row in csv.DictReader(_file)]
 
+QUESTION = (
+    "Does the conclusion follow with logical necessity from the {number} premises? There is at "
+    "least one of everything that is mentioned.\n\n{premises} Conclusion: {conclusion}\n\n"
+    "Answer with valid or invalid only."
+)
 VERDICTS = [
     (r"valid\b", r"invalid\b", "valid/invalid"),
     (r"(?:follows?|entailed|implied)\b", r"(?!)", "valid/invalid"),
@@ -52,10 +58,8 @@ def make_item(problem: Problem) -> Item:
     """Make the item of a problem; its answer is 'valid' or 'invalid'."""
     valid, ((first, second), conclusion) = is_valid(problem), statements(problem)
     figure = next(f for f, order in FIGURES.items() if order == (first[1:], second[1:]))
-    question = (
-        f"Does the conclusion follow with logical necessity from the two premises? There is at "
-        f"least one of everything that is mentioned.\n\n{problem.premises_said} "
-        f"Conclusion: {problem.conclusion_said}\n\nAnswer with valid or invalid only."
+    question = QUESTION.format(
+        number="two", premises=problem.premises_said, conclusion=problem.conclusion_said
     )
     covariates = {
         "valid": float(valid), "matching": float(conclusion[0] == "E"),
@@ -63,6 +67,22 @@ def make_item(problem: Problem) -> Item:
     }  # fmt: skip
     key, answer = verification_key(problem), "valid" if valid else "invalid"
     return worded("syllogism_verification", key, question, answer, **covariates)
+
+
+def make_chain(code: str, conclusion: Statement) -> Item:
+    """Make the item that shows a conclusion of a chain of premises (``syllogisms.premises_of``)."""
+    terms = syllogisms.terms_of(code)
+    valid = conclusion in syllogisms.valid_conclusions(code)
+    *premises, shown = (
+        syllogisms.sentence(statement, terms) + "."
+        for statement in (*syllogisms.premises_of(code), conclusion)
+    )
+    question = QUESTION.format(
+        number=NUMBERS[len(premises)], premises=" ".join(premises), conclusion=shown
+    )
+    answer = "valid" if valid else "invalid"
+    key = f"{code}:{conclusion}"
+    return worded("syllogism_verification", key, question, answer, valid=float(valid))
 
 
 def paraphrases(item: Item) -> list[str]:

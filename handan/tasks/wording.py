@@ -16,6 +16,16 @@ PLACES = [
     "church", "market", "museum", "school", "bridge", "castle",
     "garden", "tavern", "temple", "palace", "prison", "office",
 ]  # fmt: skip
+# Those of problems that nobody was given, and how many premises such a problem may have.
+FRESH_PROFESSIONS = [
+    "teachers", "soldiers", "trainers", "managers", "cleaners", "gamblers",
+    "planters", "breeders", "students", "scholars", "athletes", "officers",
+]  # fmt: skip
+FRESH_PLACES = [
+    "library", "station", "theatre", "airport", "factory", "harbour",
+    "stadium", "cottage", "gallery", "orchard", "brewery", "mansion",
+]  # fmt: skip
+NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 # How exercise books and data sets join two premises.
 TWO_PREMISES = ["{first}. {second}.", "{first} and {second}."]
 TWO_PREMISES += ["Premise 1: {first}. Premise 2: {second}.", "If {first} and if {second},"]

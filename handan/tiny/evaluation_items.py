@@ -10,8 +10,8 @@ from functools import cache, partial
 
 from handan.files import content_hash
 from handan.tasks.base import Grade, Item, Task
+from handan.tasks.worked_solutions import concise_words
 from handan.tiny.families import FAMILIES, HUMAN_WIDTH, Problem, binary_problem, random_problem
-from handan.tiny.solutions import concise_words
 
 # Tasks of long problems, and the family of each: for models that were trained on problems as long.
 LONG_TASKS = {"decimal_addition_long": "decimal_addition", "ordering_long": "ordering"}

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from handan.errors import UserError
+from handan.tasks.worked_solutions import Column, column_parts, columns, in_format
 
-FORMATS = ("carry-cost", "constant", "mixed")
 # An example of each family's keys.
 KEYS = {
     "binary_addition": "0101+0011", "binary_subtraction": "0101-0011",
@@ -42,71 +42,39 @@ class Problem:
     steps: Callable[[str, random.Random], list[list[str]]]  # the solution in a format, in words
 
 
-# Operands of a column of a written addition or subtraction, carry in, digit below, carry out.
-Column = tuple[str, str, int, int, int]
-
-
-def _columns(operator: str, left: str, right: str, base: int) -> list[Column]:
-    """Add or subtract two numbers of equal width, least significant digit first."""
-    columns, carry = [], 0
-    for x, y in zip(reversed(left), reversed(right), strict=True):
-        total = int(x) + int(y) + carry if operator == "+" else int(x) - int(y) - carry
-        carry_out = int(not 0 <= total < base)
-        columns.append((x, y, carry, total % base, carry_out))
-        carry = carry_out
-    return columns
-
-
-def _column_steps(
-    operator: str, columns: list[Column], trace_format: str, rng: random.Random
-) -> list[list[str]]:
-    steps = []
-    for x, y, carry, digit, carry_out in columns:
-        if trace_format == "carry-cost":
-            carried = [operator, "1"] if carry else []
-            steps.append([x, operator, y, *carried, "=", str(digit)])
-            if carry_out:
-                steps.append(["carry" if operator == "+" else "borrow", "1"])
-        elif trace_format == "mixed" and rng.random() < 0.5:
-            steps.append(["=", str(digit)])
-        else:
-            steps.append([x, operator, y, operator, str(carry), "=", str(carry_out), str(digit)])
-    return steps
-
-
 def _written(
-    operator: str, family: str, key: str, prompt: list[str], answer: str, columns: list[Column]
+    operator: str, family: str, key: str, prompt: list[str], answer: str, written: list[Column]
 ) -> Problem:
     """A problem that is written in columns; its cost counts these and the carries."""
-    cost = float(len(columns) + sum(carry_out for *_, carry_out in columns))
-    steps = partial(_column_steps, operator, columns)
+    cost = float(len(written) + sum(carry_out for *_, carry_out in written))
+    steps = partial(in_format, column_parts(operator, written))
     return Problem(family, key, [*prompt, "="], list(reversed(answer)), cost, steps)
 
 
 def binary_problem(operator: str, a: int, b: int, width: int, gaps: random.Random) -> Problem:
     """A binary addition or subtraction of two operands of ``width`` bits, written in columns."""
     left, right = f"{a:0{width}b}", f"{b:0{width}b}"
-    columns = _columns(operator, left, right, base=2)
+    written = columns(operator, left, right, base=2)
 
     def gap() -> list[str]:
         return [GAP] * gaps.choice(GAP_CHOICES)
 
     prompt = [*gap(), operator, *gap()]
-    for x, y, *_ in columns:
+    for x, y, *_ in written:
         prompt += [x, y, ";", *gap()]
     family, answer = "binary_addition", f"{a + b:0{width + 1}b}"
     if operator == "-":
         family, answer = "binary_subtraction", f"{a - b:0{width}b}"
-    return _written(operator, family, f"{left}{operator}{right}", prompt, answer, columns)
+    return _written(operator, family, f"{left}{operator}{right}", prompt, answer, written)
 
 
 def decimal_problem(a: int, b: int) -> Problem:
     """A decimal addition."""
     width = max(len(str(a)), len(str(b)))
-    columns = _columns("+", str(a).zfill(width), str(b).zfill(width), base=10)
-    prompt = ["sum", *(word for x, y, *_ in columns for word in (x, y, ";"))]
+    written = columns("+", str(a).zfill(width), str(b).zfill(width), base=10)
+    prompt = ["sum", *(word for x, y, *_ in written for word in (x, y, ";"))]
     answer = str(a + b).zfill(width + 1)
-    return _written("+", "decimal_addition", f"{a}+{b}", prompt, answer, columns)
+    return _written("+", "decimal_addition", f"{a}+{b}", prompt, answer, written)
 
 
 def ordering_problem(chain: list[str], order: list[int], first: str, second: str) -> Problem:

@@ -8,8 +8,8 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from handan.errors import UserError
+from handan.tasks.worked_solutions import DIALECTS
 from handan.tiny.families import GAP, NAMES
-from handan.tiny.solutions import DIALECTS
 
 # As special tokens `<think>` and `</think>` would vanish from the text of rewards and traces.
 SPECIAL = ["<pad>", "<bos>", "<eos>", "<unk>"]

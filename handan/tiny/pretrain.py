@@ -21,10 +21,10 @@ from handan.checkpoints import files_to_disk
 from handan.config import load_yaml
 from handan.errors import UserError, run_main
 from handan.evaluation.resource_estimate import size_of
+from handan.tasks.worked_solutions import TraceStyle, check_style, trace_words
 from handan.tiny.evaluation_items import held_out, identity_hash
 from handan.tiny.families import DECIMAL_DIGITS, PREMISES, random_problem
 from handan.tiny.model import make_model, make_tokenizer
-from handan.tiny.solutions import TraceStyle, check_style, trace_words
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,17 +13,23 @@ from handan.evaluation.resource_estimate import size_of_named
 from handan.evaluation.responses import KEY, SamplingPlan, collect
 from handan.files import content_hash, file_hash, read_keyed
 from handan.generation.engines import Engine, load_engine, open_engine
-from handan.generation.formats import AUTO, ReasoningFormat, choose_for
+from handan.generation.formats import ReasoningFormat, choose_for
 from handan.generation.loading import ends_of, load_tokenizer
 from handan.generation.prompting import Decoding, prompt_ids
 from handan.generation.spans import opened_by_prompt, split_completion, split_text
 from handan.launch import Processes
+from handan.tasks.worked_solutions import (
+    TraceStyle,
+    right_answer,
+    sentence_of,
+    trace_words,
+    worked_steps,
+)
 from handan.tiny.families import problem_of_key
-from handan.tiny.solutions import TraceStyle, trace_words
 from handan.traces.filter_stats import Tally, trace_run, write_traces
 from handan.traces.trace_settings import GenerateSettings, WorkedSettings
 from handan.training.data import load_prompts
-from handan.training.labels import tokenizer_fingerprint
+from handan.training.labels import tokenizer_fingerprint, written
 
 COLUMNS = (
     *("task", "item", "sample", "correct", "reasoning_tokens", "reasoning_characters"),
@@ -130,16 +136,14 @@ def write_worked(settings: WorkedSettings, world: Processes) -> None:
     prompts = Path(settings.prompts)
     style = settings.trace_style()
     questions = load_prompts(prompts)
-    if other := next((q for q in questions if q.wording != "compact"), None):
-        raise UserError(
-            f"{prompts}: '{other.item.key}' of {other.item.task} has wording "
-            f"'{other.wording}'; worked traces are written for compact wording alone"
-        )
     name = settings.model_name_or_path
     tokenizer = load_tokenizer(name)
-    form = choose_for(name, AUTO, tokenizer)
+    form = choose_for(name, settings.reasoning_format, tokenizer)
     if form.open is None or form.close is None:
-        raise UserError(f"{name}: marks no reasoning; give a model of the embedded world")
+        raise UserError(
+            f"{name}: marks no reasoning; set reasoning_format to the one that the students shall "
+            "have, such as asked_to_think"
+        )
     reading = (tokenizer, form, ends_of(name, None, tokenizer))
     fingerprint = tokenizer_fingerprint(tokenizer)
     facts = {
@@ -168,22 +172,30 @@ def _write(
     item, (tokenizer, form, ends) = question.item, reading
     # Of its own, so that a trace does not depend on which others are written.
     rng = random.Random(f"{settings.seed} {item.task} {item.key} {sample}")
-    problem = problem_of_key(item.task, item.key)
-    thought = trace_words(problem.steps(style.format, rng), style, rng)
     prompt = prompt_ids(tokenizer, item.question, form)
-    opening = [] if opened_by_prompt(tokenizer, prompt, form) else [form.open]
-    words = [*opening, *thought, form.close, *problem.answer, tokenizer.eos_token]
-    ids = tokenizer.convert_tokens_to_ids(words)
-    if None in ids or tokenizer.decode(ids) != " ".join(words):
-        raise UserError(
-            f"{settings.model_name_or_path}: its tokenizer does not know every word of the traces; "
-            "give a model of the embedded world"
-        )
+    if question.wording == "natural":
+        answer, steps = right_answer(item), worked_steps(item, style.format, rng)
+        thought = trace_words(steps, style, rng)
+        parts = {"reasoning_text": sentence_of(thought), "answer_text": answer}
+        text = written(parts, prompt, tokenizer, form)
+        ids = [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    else:
+        problem = problem_of_key(item.task, item.key)
+        answer = " ".join(problem.answer)
+        thought = trace_words(problem.steps(style.format, rng), style, rng)
+        opening = [] if opened_by_prompt(tokenizer, prompt, form) else [form.open]
+        words = [*opening, *thought, form.close, *problem.answer, tokenizer.eos_token]
+        ids = tokenizer.convert_tokens_to_ids(words)
+        if None in ids or tokenizer.decode(ids) != " ".join(words):
+            raise UserError(
+                f"{settings.model_name_or_path}: its tokenizer does not know every word of the "
+                "traces; give a model of the embedded world"
+            )
     row = read_completion(tokenizer, question, form, prompt, ids, ends)
     if not row["correct"]:
         raise UserError(
             f"'{item.key}' of {item.task}: the prompts say the answer is '{item.answer}', its "
-            f"worked solution ends with '{' '.join(problem.answer)}'; correct the prompts"
+            f"worked solution ends with '{answer}'; correct the prompts"
         )
     named = {"task": item.task, "item": item.key, "sample": sample}
     return {**named, **row, "text": tokenizer.decode(ids), "completion_ids": ids}

@@ -7,7 +7,7 @@ from typing import Any
 from handan.config import build, given_keys, key, load_yaml, parse, read_yaml
 from handan.errors import UserError
 from handan.generation.formats import AUTO
-from handan.tiny.solutions import TraceStyle, check_style
+from handan.tasks.worked_solutions import TraceStyle, check_style
 
 
 @dataclass
@@ -90,11 +90,12 @@ class WorkedSettings:
     output_dir: str = key("run directory of the traces")
     arm: str = key("name of the teacher in all tables")
     source: str = key("worked")
-    prompts: str = key("training prompts in compact wording")
-    style: dict[str, Any] = key("fields of handan.tiny.solutions.TraceStyle")
-    model_name_or_path: str = key("a model of the embedded world; only its tokenizer is used")
+    prompts: str = key("training prompts")
+    style: dict[str, Any] = key("fields of handan.tasks.worked_solutions.TraceStyle")
+    model_name_or_path: str = key("the student; only its tokenizer is used")
     samples: int = key("traces of each prompt")
     seed: int = key("of the style and of the format 'mixed'")
+    reasoning_format: str = key("how the traces mark their reasoning; auto: as its template", AUTO)
 
     def trace_style(self, place: str = "style") -> TraceStyle:
         """``style``, checked."""

@@ -15,12 +15,11 @@ from handan.evaluation.suite import WORDINGS, load_task
 from handan.files import read_jsonl
 from handan.generation.formats import ReasoningFormat
 from handan.generation.prompting import prompt_ids
-from handan.tasks import binary, digits, human_items
+from handan.tasks import TASKS, evaluation_items, fresh
 from handan.tasks.base import Item
 from handan.tiny.families import DECIMAL_DIGITS, PREMISES, problem_of_key, random_problem
 
 COLUMNS = ("task", "item", "wording", "question", "answer")
-SYMBOLS = {"products": "*", "differences": "-"}
 
 
 @dataclass(frozen=True)
@@ -28,14 +27,14 @@ class ProblemSet:
     """Problems drawn anew from a seed, by shares of families."""
 
     families: dict[str, float]
-    widths: list[int]
     num_problems: int
     seed: int
     wording: str = "compact"
+    widths: list[int] = field(default_factory=list)  # bits of binary operands
     digits: list[int] = field(default_factory=list)  # of natural products and differences
     hardest: float = 1.0  # share kept of each family, by analytic cost
     decimal_digits: list[int] = field(default_factory=lambda: list(DECIMAL_DIGITS))  # compact
-    premises: list[int] = field(default_factory=lambda: list(PREMISES))  # compact
+    premises: list[int] = field(default_factory=lambda: list(PREMISES))  # natural: 3 or more
 
 
 def load_prompts(path: Path) -> list[TaskItem]:
@@ -85,6 +84,7 @@ def check_held_out(rows: Iterable[dict], place: str) -> dict[str, int]:
             found = identity_hash(row["task"], row["item"]) in held_out()
         else:
             found = contaminated(row["question"]) is not None
+            found = found or (row["task"] in TASKS and fresh.is_held_out(row["task"], row["item"]))
         if found:
             raise UserError(
                 f"{place}, line {number}: '{row['item']}' of {row['task']} is an evaluation item; "
@@ -92,7 +92,7 @@ def check_held_out(rows: Iterable[dict], place: str) -> dict[str, int]:
             )
         wordings.add(row["wording"])
     compared = len(held_out()) if "compact" in wordings else 0
-    compared += len(human_items()) if "natural" in wordings else 0
+    compared += len(evaluation_items()) if "natural" in wordings else 0
     return {"rows": number, "evaluation_items": compared, "found": 0}
 
 
@@ -119,16 +119,17 @@ def _draw(settings: ProblemSet, path: Path) -> list[dict]:
     wanted = math.ceil(round(settings.num_problems / settings.hardest, 6))
     rng = random.Random(settings.seed)
     names, shares = zip(*settings.families.items(), strict=True)
+    sizes = fresh.Sizes(settings.widths, settings.digits, settings.premises)
     rows: dict[tuple[str, str], dict] = {}
     for _ in range(100 * wanted):
         family = rng.choices(names, shares)[0]
         try:
             if settings.wording == "natural":
-                item = _natural(family, rng, settings.widths, settings.digits)
+                item = fresh.draw(family, rng, sizes)
                 row = (item.task, item.key, "natural", item.question, item.answer)
             else:
-                sizes = (settings.widths, settings.decimal_digits, settings.premises)
-                problem = random_problem(family, rng, *sizes)
+                compact = (settings.widths, settings.decimal_digits, settings.premises)
+                problem = random_problem(family, rng, *compact)
                 if identity_hash(problem.family, problem.key) in held_out():
                     continue
                 question, answer = " ".join(problem.prompt), " ".join(problem.answer)
@@ -159,33 +160,3 @@ def _hardest(rows: list[dict], number: int) -> list[dict]:
         cost = {index: problem_of_key(family, rows[index]["item"]).analytic_cost for index in of}
         kept += sorted(of, key=lambda index: -cost[index])[: quota[family]]
     return [rows[index] for index in sorted(kept)]
-
-
-def _natural(family: str, rng: random.Random, widths: list[int], lengths: list[int]) -> Item:
-    """Draw one problem in the human tasks' wording, larger than any that people solved."""
-    if family in binary.OPERATIONS:
-        if not widths or min(widths) <= binary.BITS:
-            raise UserError(f"widths {widths}: natural binary problems need more than 4 bits")
-        width = rng.choice(widths)
-        while True:
-            a, b = rng.randrange(2**width), rng.randrange(2**width)
-            # Most divisors of full width would leave nothing to divide.
-            if family in ("binary_division", "binary_modulo"):
-                b = rng.randrange(2 ** rng.randint(1, width))
-            # Two small numbers would be a human item padded with zeros.
-            if max(a, b) >= 2**binary.BITS and binary.OPERATIONS[family].allowed(a, b):
-                return binary.make_item(family, a, b, width)
-    if family not in SYMBOLS:  # of complete designs, as syllogisms, nothing is left to train on
-        known = ", ".join((*binary.OPERATIONS, *SYMBOLS))
-        raise UserError(f"no natural problems of '{family}'; there are: {known}")
-    if not lengths or min(lengths) < 2:
-        raise UserError(f"digits {lengths}: natural products and differences need 2 or more")
-    a, b = (rng.randrange(10 ** (length - 1), 10**length) for length in rng.choices(lengths, k=2))
-    if family == "differences" and a < b:
-        a, b = b, a
-    symbol = SYMBOLS[family]
-    shown = result = digits.true_result(symbol, a, b)
-    if rng.random() < 0.5:
-        error = rng.choice([*range(1, 11), b])  # as in the human items, or by one operand
-        shown = result + rng.choice([-error, error]) if result > error else result + error
-    return digits.make_item(family, symbol, a, b, shown)
