@@ -42,7 +42,8 @@ def _in_the_clone(monkeypatch):
 def dry_run(path, monkeypatch, capsys):
     """The recipe's own main, up to its plan: real parsing, real files, no model."""
     config = read_yaml(path)
-    recipe = {"sft_then_grpo": "grpo", "sft_over": "sft_distill"}.get(path.stem, path.stem)
+    recipe = {"sft_then_grpo": "grpo"}.get(path.stem, path.stem)
+    recipe = "sft_distill" if path.stem in ("sft_over", "sft_base") else recipe
     place = ROOT / "recipes" / f"{recipe}.py"
     spec = importlib.util.spec_from_file_location(recipe, place)
     module = importlib.util.module_from_spec(spec)
@@ -136,11 +137,11 @@ KINDS = {
     r"recipes/experiments/[\w.-]+\.yaml": plan_experiment,
     r"recipes/studies/[\w.-]+\.yaml": plan_study,
     r"launch/skypilot\.yaml": read_skypilot,
-    rf"recipes/configs/[^/]+/({'|'.join(RECIPES)})\.yaml": dry_run,
+    rf"recipes/configs/[^/]+/({'|'.join(RECIPES)}|sft_base)\.yaml": dry_run,
     rf"recipes/studies/\w+/({'|'.join(RECIPES)}|sft_over)\.yaml": dry_run,
     r"recipes/configs/([^/]+/traces(_\w+)?|published/\w+)\.yaml": read_traces,
     r"recipes/studies/\w+/(traces(_\w+)?|worked_\w+)\.yaml": read_traces,
-    r"recipes/configs/([^/]+/)?prompts\.yaml": load_prompts,
+    r"recipes/configs/([^/]+/)?prompts(_\w+)?\.yaml": load_prompts,
     r"recipes/studies/\w+/prompts(_\w+)?\.yaml": load_prompts,
     r"recipes/studies/\w+/base_\w+\.yaml": read_pretraining,
     r"eval/suites/\w+\.yaml": read_suite,
@@ -168,7 +169,7 @@ def families():
     }
 
 
-REAL = sorted(set(families()) - {"tiny"})
+REAL = sorted(name for name, stems in families().items() if "model_revision" in stems["grpo"])
 
 
 @pytest.mark.parametrize("family", families())
