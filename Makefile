@@ -1,5 +1,5 @@
 # A fresh clone needs Python 3.11 or 3.12 and make; everything else comes from here.
-.PHONY: setup setup-vllm demo study test test-tokenizers test-vllm lint audit bench soak pins clean
+.PHONY: setup setup-vllm demo real real-quick study test test-tokenizers test-vllm lint audit bench soak pins clean
 
 # The first interpreter that runs and has a supported version; `make PYTHON=...` overrides it.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
@@ -46,6 +46,16 @@ setup-vllm: .venv-vllm/installed
 
 demo: setup
 	.venv/bin/handan demo --output_dir runs/demo
+
+# The same contrast in natural language with a real language model of 135 M parameters: hours on two
+# cores; stopped or killed, it goes on. `make real-quick` runs every stage of it, cut short.
+real: REAL := smollm2
+real-quick: REAL := smollm2_quick
+real real-quick: setup models/smollm2-135m
+	.venv/bin/handan experiment recipes/experiments/$(REAL).yaml
+
+models/smollm2-135m: | setup
+	.venv/bin/handan models smollm2-135m
 
 # Hours on two cores; stopped or killed, it goes on. The page: runs/mimicry/page/mimicry.md.
 study: setup
