@@ -43,7 +43,7 @@ def dry_run(path, monkeypatch, capsys):
     """The recipe's own main, up to its plan: real parsing, real files, no model."""
     config = read_yaml(path)
     recipe = {"sft_then_grpo": "grpo"}.get(path.stem, path.stem)
-    recipe = "sft_distill" if path.stem in ("sft_over", "sft_base") else recipe
+    recipe = "sft_distill" if path.stem in ("sft_over", "sft_base", "lora") else recipe
     place = ROOT / "recipes" / f"{recipe}.py"
     spec = importlib.util.spec_from_file_location(recipe, place)
     module = importlib.util.module_from_spec(spec)
@@ -137,7 +137,7 @@ KINDS = {
     r"recipes/experiments/[\w.-]+\.yaml": plan_experiment,
     r"recipes/studies/[\w.-]+\.yaml": plan_study,
     r"launch/skypilot\.yaml": read_skypilot,
-    rf"recipes/configs/[^/]+/({'|'.join(RECIPES)}|sft_base)\.yaml": dry_run,
+    rf"recipes/configs/[^/]+/({'|'.join(RECIPES)}|sft_base|lora)\.yaml": dry_run,
     rf"recipes/studies/\w+/({'|'.join(RECIPES)}|sft_over)\.yaml": dry_run,
     r"recipes/configs/([^/]+/traces(_\w+)?|published/\w+)\.yaml": read_traces,
     r"recipes/studies/\w+/(traces(_\w+)?|worked_\w+)\.yaml": read_traces,
