@@ -38,6 +38,7 @@ from handan.training.labels import IGNORED
 from handan.training.ledger import Ledger
 from handan.training.sft import LedgerSFTTrainer
 
+ON_GPU = torch.cuda.is_available()
 PROMPT_TOKENS = 16
 # Median, deviation of the log, and largest number of tokens of a trace; rows of a batch.
 LENGTHS = {"R1": (280, 0.85, 1000, 8), "equal": (380, 0.0, 380, 8), "tiny": (35, 0.6, 250, 32)}
@@ -70,11 +71,11 @@ class Recorded(LedgerSFTTrainer):
 
     def __init__(self, *arguments: Any, **kwargs: Any) -> None:
         super().__init__(*arguments, **kwargs)
-        self.steps: list[list[dict]] = []
+        self.steps: list[list[dict]] = [[] for _ in range(self.args.max_steps)]
 
-    def _parts(self, inputs: dict) -> list[dict]:
-        self.steps.append(super()._parts(inputs))
-        return self.steps[-1]
+    def compute_loss(self, model: Any, inputs: dict, *arguments: Any, **more: Any) -> Any:
+        self.steps[self.state.global_step].append(dict(inputs))
+        return super().compute_loss(model, inputs, *arguments, **more)
 
 
 def rows(lengths: str, number: int, vocabulary: int) -> list[dict]:
@@ -89,7 +90,9 @@ def rows(lengths: str, number: int, vocabulary: int) -> list[dict]:
     return out
 
 
-def trained(kind: type, load: Callable, data: list[dict], batch: int, steps: int) -> tuple:
+def trained(
+    kind: type, load: Callable, data: list[dict], batch: int, steps: int, bf16: bool = ON_GPU
+) -> tuple:
     """Seconds of a trainer, and the trainer."""
     model, tokenizer = load()
     clock = Clock()
@@ -100,8 +103,8 @@ def trained(kind: type, load: Callable, data: list[dict], batch: int, steps: int
             learning_rate=3e-4,
             max_steps=steps,
             seed=1,
-            use_cpu=not torch.cuda.is_available(),
-            bf16=torch.cuda.is_available(),
+            use_cpu=not ON_GPU,
+            bf16=bf16,
             gradient_checkpointing=False,
             save_strategy="no",
             report_to="none",
@@ -120,7 +123,7 @@ def trained(kind: type, load: Callable, data: list[dict], batch: int, steps: int
     return clock.seconds(), trainer
 
 
-def bare(load: Callable, batches: list[list[dict]]) -> tuple[float, float]:
+def bare(load: Callable, batches: list[list[dict]], bf16: bool = ON_GPU) -> tuple[float, float]:
     """Seconds of a loop with nothing in it that training can do without."""
     model = load()[0].train().to(batches[0][0]["input_ids"].device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, fused=True)
@@ -130,7 +133,7 @@ def bare(load: Callable, batches: list[list[dict]]) -> tuple[float, float]:
         tokens = sum(int((part["labels"][:, 1:] != IGNORED).sum()) for part in parts)
         for part in parts:
             device, ids = part["input_ids"].device.type, part["input_ids"]
-            with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            with torch.autocast(device, torch.bfloat16, enabled=bf16):
                 logits = model(input_ids=ids, use_cache=False).logits[:, :-1].flatten(0, 1)
             targets = part["labels"][:, 1:].flatten()
             loss = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum")

@@ -146,8 +146,13 @@ def test_micro_batches_train_and_log_what_one_batch_does(tmp_path, stock):
     assert_same(trained(LedgerSFTTrainer, tmp_path, **two), stock)
 
 
-def test_a_large_vocabulary_is_read_in_tiles(tmp_path, stock, monkeypatch):
+def test_a_large_vocabulary_is_read_where_there_are_labels(tmp_path, stock, monkeypatch):
     monkeypatch.setattr(sft, "FEW_LOGITS", 0)
+    assert_same(trained(LedgerSFTTrainer, tmp_path), stock)
+
+
+def test_a_very_large_vocabulary_is_read_in_tiles(tmp_path, stock, monkeypatch):
+    monkeypatch.setattr(sft, "MANY_LOGITS", 0)
     assert_same(trained(LedgerSFTTrainer, tmp_path), stock)
 
 

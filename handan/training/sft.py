@@ -18,8 +18,13 @@ Batch = dict[str, torch.Tensor]
 FILL = {"input_ids": 0, "labels": IGNORED, "attention_mask": 0}
 # Elsewhere a pass through the model is a meeting of all processes, or reduces the gradients.
 FREE_PASSES = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
-# So few logits are computed at once: TRL's tiles save memory, but without Triton they cost more.
+# So many logits are computed at once on a CPU: TRL's tiles save memory, but without Triton they
+# cost more. In 32 bits they are half a GiB, of which five or six copies are there at a time.
+MANY_LOGITS = 2**27
+# Above so many, the last layer is worth leaving out where no row has a label.
 FEW_LOGITS = 2**22
+# Rows whose distributions, of 49,152 tokens, stay in a cache.
+FEW_ROWS = 32
 
 
 class LedgerSFTTrainer(SFTTrainer):
@@ -52,8 +57,10 @@ class LedgerSFTTrainer(SFTTrainer):
             return super().training_step(model, inputs, num_items_in_batch)
         parts = [inputs]
         if self.accelerator.distributed_type in FREE_PASSES:
-            # One more pass costs the dispatch of operations, on an accelerator idle cores too.
-            parts = split(inputs, 64 if inputs["input_ids"].device.type == "cpu" else 4096)
+            # One more pass costs the dispatch of operations, on an accelerator idle cores too. In
+            # bf16 it also casts all weights, and all gradients back.
+            on_cpu = 256 if self.args.bf16 else 64
+            parts = split(inputs, on_cpu if inputs["input_ids"].device.type == "cpu" else 4096)
         loss: Any = 0.0
         for part in parts[:-1]:
             with self.accelerator.no_sync(model):
@@ -96,17 +103,20 @@ class LedgerSFTTrainer(SFTTrainer):
         # only needs to be causal leaves half of the work out.
         labels = inputs["labels"]
         num_logits = labels.numel() * self.model.config.get_text_config().vocab_size
-        if labels.device.type != "cpu" or num_logits > FEW_LOGITS:
+        if labels.device.type != "cpu" or num_logits > MANY_LOGITS:
             out = model(**seen, labels=labels, fused_lm_head=True)
             return out.log_probs, out.entropy, out.is_top1
+        if num_logits > FEW_LOGITS:
+            labels = labels[:, int((labels[:, 1:] != IGNORED).any(0).int().argmax()) :]
+            seen["logits_to_keep"] = labels.shape[1]
         logits = model(**seen).logits[:, :-1]
         mask = labels[:, 1:] != IGNORED
         targets = labels[:, 1:][mask]
         log_probs = torch.log_softmax(logits[mask].float(), -1)
         with torch.no_grad():
-            entropy = -(log_probs.exp() * log_probs).sum(-1)
+            entropy = [-(few.exp() * few).sum(-1) for few in log_probs.split(FEW_ROWS)]
             is_top1 = log_probs.argmax(-1) == targets
-        return log_probs.gather(1, targets[:, None])[:, 0], entropy, is_top1
+        return log_probs.gather(1, targets[:, None])[:, 0], torch.cat(entropy), is_top1
 
     def _is_plain(self, batch: dict, num_items_in_batch: Any) -> bool:
         return (
