@@ -71,7 +71,8 @@ def packages() -> list[Check]:
 
 def hardware(gpus: Sequence[machine.LocalGpu]) -> list[Check]:
     """Look at cores, memory, GPUs and the compiler of DeepSpeed's operators."""
-    memory = f"{os.cpu_count()} cores, {machine.memory_bytes() / 1e9:.0f} GB"
+    bf16 = "" if machine.cpu_has_bf16() else "no "
+    memory = f"{os.cpu_count()} cores, {machine.memory_bytes() / 1e9:.0f} GB, {bf16}bf16"
     found = [Check("processor", memory)]
     found += [] if gpus else [Check("GPU", "none that torch can use")]
     for number, gpu in enumerate(gpus):

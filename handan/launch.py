@@ -114,7 +114,9 @@ def check_engine(accelerator: Any, config: Any) -> dict:
             cure = "set fsdp_version: 2 in the launch config's fsdp_config"
             raise UserError(f"FSDP version {version} runs; {cure}")
     launched = os.environ.get("ACCELERATE_MIXED_PRECISION")
-    if launched is not None and launched != precision:
+    # Without either engine the recipe's key decides, but for a false one.
+    plain = launched == "no" and runs not in ("DEEPSPEED", "FSDP")
+    if launched is not None and launched != precision and not plain:
         raise UserError(
             f"the launch config asks for mixed_precision {launched}, the recipe for {precision}; "
             "let both agree: bf16 true goes with bf16, bf16 and fp16 false with no"

@@ -115,6 +115,11 @@ def test_what_runs_must_be_what_was_asked_for(monkeypatch, asked, runs, message)
 
 def test_a_right_launch_says_what_it_is(monkeypatch):
     assert check_engine(accelerator("NO"), CPU) == {"engine": "NO", "mixed_precision": "no"}
+    in_bf16 = SimpleNamespace(use_cpu=True, bf16=True, fp16=False)
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")  # of a launch config that leaves it open
+    assert check_engine(accelerator("MULTI_CPU"), in_bf16)["mixed_precision"] == "bf16"
+    with pytest.raises(UserError, match="asks for mixed_precision no, the recipe for bf16"):
+        check_engine(ZERO2, in_bf16)
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     monkeypatch.setenv("ACCELERATE_DEEPSPEED_ZERO_STAGE", "2")
     assert check_engine(ZERO2, CPU)["zero_stage"] == 2

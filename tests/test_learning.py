@@ -145,13 +145,16 @@ def test_completions_that_are_all_cut_train_nothing(small, tmp_path, more, reaso
     load_model(str(folder))
 
 
-def test_answers_that_are_all_the_same_are_told_at_step_10_at_the_end_and_again(small, tmp_path):
+def test_answers_that_are_all_the_same_are_told_at_once_at_step_10_at_the_end_and_again(
+    small, tmp_path
+):
     """At a temperature near 0 groups differ from each other, but not within."""
     folder = tmp_path / "run"
     more = ["--temperature", "0.001", "--max_steps", "10", *NO_PROBE]
     words = arguments("grpo", small, folder, *more)
     done = run_script(*words, check=False)
     equal = "no gradient: all rewards were equal within each of 40 groups ("
+    assert f"grpo: step 1: {equal.replace('40', '4')}" in done.stdout
     assert f"grpo: step 10: {equal}" in done.stdout
     assert done.returncode == 2 and f"grpo: not trained, {equal}" in done.stderr
     found = read_jsonl(folder / "rollouts.jsonl")

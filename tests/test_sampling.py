@@ -1,14 +1,15 @@
 import pytest
 import torch
-from embedded import load
+from embedded import WEIGHTS, load
 from scipy import stats
+from transformers import AutoModelForCausalLM
 
 from handan.generation import prompting
 from handan.generation.formats import FORMATS
 from handan.generation.loading import eos_ids
 from handan.generation.prompting import Decoding
 from handan.generation.sampling import SeededSampling, gumbel_noise, response_seed
-from handan.generation.transformers_engine import complete
+from handan.generation.transformers_engine import complete, halve_weights
 
 DECODING = Decoding(temperature=1.0, top_p=1.0, max_new_tokens=80)
 
@@ -69,3 +70,16 @@ def test_temperature_zero_is_greedy_whatever_the_seed():
     greedy = Decoding(0.0, 1.0, 80)
     drawn = completions(QUESTIONS, [1, 2, 3, 4], greedy)
     assert drawn == completions(QUESTIONS, None, greedy)
+
+
+def test_weights_cast_once_give_what_autocast_gives_at_every_token():
+    prompt = torch.tensor([prompting.prompt_ids(load()[1], QUESTIONS[0], FORMATS["tiny"])])
+    model = AutoModelForCausalLM.from_pretrained(WEIGHTS / "base").eval()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        cast_each_time = model(prompt).logits
+        kept = halve_weights(model, "bf16")
+        cast_once = model(prompt).logits
+    assert torch.equal(cast_once, cast_each_time)
+    assert not torch.equal(cast_once.float(), load()[0](prompt).logits)
+    assert {layer.weight.dtype for layer, _ in kept} == {torch.bfloat16}
+    assert model.get_input_embeddings().weight.dtype == torch.float32

@@ -23,11 +23,14 @@ from handan.evaluation.suite import Suite, asked_by, asked_otherwise, suite_item
 from handan.files import content_hash, read_json, read_keyed, write_csv, write_json, write_jsonl
 from handan.generation.formats import FORMATS
 from handan.generation.loading import fingerprint_of, load_model
-from handan.generation.transformers_engine import TransformersEngine
+from handan.generation.transformers_engine import (
+    HALF_PRECISION,
+    TransformersEngine,
+    halve_weights,
+)
 from handan.launch import Processes
 from handan.rundir import read_run, read_settings
 
-HALF_PRECISION = {"bf16": "bfloat16", "fp16": "float16"}
 # Written last by an evaluation, so one without it is not complete.
 EVALUATED = "alignment.json"
 
@@ -164,6 +167,7 @@ def open_as_trained(policy: Policy, run: Training, world: Processes) -> Transfor
         from accelerate import Accelerator
 
         model = Accelerator(mixed_precision=precision).prepare_model(model, evaluation_mode=True)
+        halve_weights(model, precision)
     form = FORMATS[run.facts["reasoning_format"]]
     return TransformersEngine(model, tokenizer, form, fingerprint)
 

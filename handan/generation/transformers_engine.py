@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from handan import hardware
 from handan.errors import UserError
 from handan.files import content_hash
 from handan.generation.engines import Completion, EngineSettings
@@ -13,6 +14,8 @@ from handan.generation.loading import eos_ids, load_model
 from handan.generation.prompting import Decoding, Request
 
 Ids = Sequence[int]
+# What mixed precision computes products in.
+HALF_PRECISION = {"bf16": "bfloat16", "fp16": "float16"}
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,28 @@ def open_engine(
     model, tokenizer, fingerprint = load_model(
         model_name, revision, settings.dtype, device, trusted=trusted, **options
     )
+    if model.device.type == "cpu" and "16" in str(model.dtype) and not hardware.cpu_has_bf16():
+        print(f"note: {hardware.NO_BF16}; set dtype to float32 in the engine's YAML", flush=True)
     chosen = choose_for(model_name, form, tokenizer)
     return TransformersEngine(model, tokenizer, chosen, fingerprint)
+
+
+def halve_weights(model: Any, precision: str) -> list[tuple[Any, Any]]:
+    """Put weights of products in half ``precision``, and return each layer with its own weights.
+
+    Autocast does just that to 32-bit weights, but again at every token. Embeddings stay as they
+    are, also where the last layer shares them.
+    """
+    import torch
+
+    if precision not in HALF_PRECISION:
+        return []
+    dtype = getattr(torch, HALF_PRECISION[precision])
+    layers = [layer for layer in model.modules() if isinstance(layer, torch.nn.Linear)]
+    kept = [(layer, layer.weight) for layer in layers if layer.weight.dtype == torch.float32]
+    for layer, weight in kept:
+        layer.weight = torch.nn.Parameter(weight.detach().to(dtype), requires_grad=False)
+    return kept
 
 
 def generate_batch(

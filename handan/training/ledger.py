@@ -42,15 +42,16 @@ class Ledger(TrainerCallback):
 
     def pause(self, probe_seconds: float) -> None:
         """Take the time of a probe out of the training time."""
-        self._tick(less=probe_seconds)
+        self.tick(less=probe_seconds)
         self.counts["probe_seconds"] += probe_seconds
 
     def share_with(self, more_s: float) -> float:
         """Share of the time that goes into measuring, if it takes ``more_s`` seconds more now."""
-        self._tick()
+        self.tick()
         return time_share(self.counts["probe_seconds"] + more_s, self.counts["train_seconds"])
 
-    def _tick(self, less: float = 0.0) -> None:
+    def tick(self, less: float = 0.0) -> None:
+        """Count the time since the last call, ``less`` so many seconds, as training."""
         now = time.monotonic()
         seconds = now - self._clock - less
         self.counts["train_seconds"] += seconds
@@ -66,7 +67,7 @@ class Ledger(TrainerCallback):
             write_json(self.run_dir / f"checkpoint-{state.global_step}" / LEDGER, self.budget())
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._tick()
+        self.tick()
         memory, gpu_memory = rundir.peak_memory_gib(), rundir.peak_gpu_memory_gib()
         for row in self.world.gather(
             [dict(peak_memory_gib=memory, peak_gpu_memory_gib=gpu_memory)]

@@ -9,7 +9,13 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from handan.evaluation.evaluate import budget_metrics, sampled_costs, suite_metrics, suite_plan
+from handan.evaluation.evaluate import (
+    budget_metrics,
+    sampled_costs,
+    suite_metrics,
+    suite_plan,
+    time_share,
+)
 from handan.evaluation.responses import check_prompts, draw
 from handan.evaluation.suite import Suite, SuiteItem, suite_items
 from handan.files import append_jsonl, content_hash, read_jsonl
@@ -23,6 +29,7 @@ from handan.training.settings import measured_steps
 
 # The small suite and the large one, and what the names of their metrics begin with.
 PREFIXES = {"probe": "", "full": "full/"}
+MUCH = 0.2  # a share of the time that is told beforehand
 RESPONSES = tuple(f"{name}.jsonl" for name in PREFIXES)
 
 
@@ -69,7 +76,21 @@ class Probe(TrainerCallback):
             self.measure(0)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == 1 and self.world.rank == 0:
+            self._foresee(state.max_steps)
         self.measure(state.global_step)
+
+    def _foresee(self, max_steps: int) -> None:
+        """Say after the first step if measuring will take much of the time."""
+        self.ledger.tick()
+        measuring = sum(probed.seconds * len(probed.steps) for probed in self.suites)
+        share = time_share(measuring, self.ledger.counts["train_seconds"] * max_steps)
+        if share > MUCH:
+            print(
+                f"{self.arm}: measuring will take about {share:.0%} of the time; raise probe_steps "
+                "or choose a smaller suite, for all arms alike",
+                flush=True,
+            )
 
     def measure(self, step: int) -> None:
         """Answer the suites whose turn it is with the current weights, and record the metrics."""

@@ -19,7 +19,7 @@ from handan.generation.formats import ReasoningFormat
 from handan.generation.loading import eos_ids
 from handan.generation.prompting import Decoding, prompt_ids
 from handan.generation.sampling import response_seed
-from handan.generation.transformers_engine import complete
+from handan.generation.transformers_engine import complete, halve_weights
 from handan.training.data import question_from_row
 from handan.training.ledger import Ledger
 
@@ -29,11 +29,11 @@ ROLLOUTS = "rollouts.jsonl"
 TEXTS = 4
 TEXT_CHARACTERS = 2000
 GUARD_BATCHES = 5  # after so many a run that is wasted is stopped
-EARLY = 10  # after so many steps it is told that there was no gradient yet
+EARLY = (1, 10)  # after so many steps it is told that there was no gradient yet
 # What becomes of completions, and what to do if nearly all are of one kind.
 OUTCOMES = {
     "truncated": "raise max_completion_length, or start from a model that stops",
-    "wrong": "choose easier prompts, or another model",
+    "wrong": "choose easier prompts, raise num_generations, or begin with supervised fine-tuning",
     "right": "choose harder prompts, or raise temperature",
     "ungraded": "choose prompts with simpler answers",
 }
@@ -53,9 +53,13 @@ def generating(trainer: Any) -> Iterator[Any]:
         for part in parts:
             part.set_reshard_after_forward(False, recurse=False)
             part.unshard()
+        # FSDP has weights in half precision itself, as DeepSpeed does.
+        halved = [] if parts else halve_weights(model, trainer.accelerator.mixed_precision)
         try:
             yield model
         finally:
+            for layer, weight in halved:
+                layer.weight = weight
             for part in parts:
                 # Of a module's own setting nothing can be read; the launch config's holds for all.
                 kept = trainer.accelerator.state.fsdp_plugin.reshard_after_forward
@@ -394,7 +398,7 @@ class EarlyWarning(TrainerCallback):
         self.arm, self.rollouts = arm, rollouts
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.global_step == EARLY:
+        if state.global_step in EARLY:
             why = without_gradient(learning_counts(self.rollouts))
             if why and self.rollouts.ledger.world.rank == 0:
-                print(f"{self.arm}: step {EARLY}: {why}", flush=True)
+                print(f"{self.arm}: step {state.global_step}: {why}", flush=True)

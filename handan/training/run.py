@@ -161,6 +161,8 @@ def begin(
     full_suite = load_suite(Path(recipe.full_suite)) if recipe.full_suite else None
     for note in coverage_notes(suite) if world.rank == 0 else ():
         print(f"note: probe, {note}", flush=True)
+    if config.bf16 and config.use_cpu and world.rank == 0 and not hardware.cpu_has_bf16():
+        print(f"note: {hardware.NO_BF16}; pass --bf16 false", flush=True)
     prompts = Path(recipe.prompts)
     settings = {
         **settings_of.resolved(recipe, model_config, config),
