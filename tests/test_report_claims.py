@@ -9,8 +9,7 @@ from report_runs import cost_rows, experiment, trained, write_run
 
 from handan.formatting import MINUS
 from handan.report.comparison import read_comparison
-from handan.report.confounds import confounds
-from handan.report.summary import along_training, summary
+from handan.report.summary import along_training, confounds, summary
 from handan.report.verdicts import SLOPE_BOUND, claims, judged, missing
 
 ARMS = ("cold", "base", "teacher", "sft", "grpo", "sft_own")

@@ -6,8 +6,7 @@ import pytest
 from report_runs import cost_rows, experiment, trained, write_run
 
 from handan.report.comparison import read_comparison
-from handan.report.confounds import confounds
-from handan.report.summary import summary
+from handan.report.summary import confounds, summary
 from handan.report.verdicts import claims
 
 

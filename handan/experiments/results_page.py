@@ -384,10 +384,6 @@ def _effect(test: Mapping[str, Any]) -> list[str]:
     return [shown, UNKNOWN, UNKNOWN, UNKNOWN, seeds, UNKNOWN]
 
 
-def _factors(study: Experiment, found: Found) -> str:
-    return "\n".join(f"### {name(one)}\n\n{_factor(study, found, one)}" for one in study.factors)
-
-
 def _factor(study: Experiment, found: Found, which: str) -> str:
     of = study.factors[which]
     rows = []
@@ -492,7 +488,9 @@ PARTS: dict[str, Callable[[Experiment, Found], str]] = {
     "oracle": lambda _, found: (
         f"r(oracle, human), mean over the human tasks: {_with_interval(found['oracle'])}.\n"
     ),
-    "factors": _factors,
+    "factors": lambda study, found: "\n".join(
+        f"### {name(one)}\n\n{_factor(study, found, one)}" for one in study.factors
+    ),
     "human-tasks": partial(_tasks, "human"),
     "analytic": partial(_tasks, "analytic"),
     "measures-sampled": partial(_measures, SAMPLED, False),

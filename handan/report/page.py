@@ -24,12 +24,11 @@ from handan.files import write_json, write_text
 from handan.formatting import listing, name, number, plain
 from handan.report import report_tables
 from handan.report.comparison import Comparison, Group, course, read_comparison, swept
-from handan.report.confounds import confounds
 from handan.report.plot_page import charts, inline_plots
 from handan.report.plot_styles import css, library, looks, variables
 from handan.report.plots import KINDS, Plot, file_name, gallery, save, write_figures
 from handan.report.report_tables import Table, joined
-from handan.report.summary import along_training, summary
+from handan.report.summary import along_training, confounds, summary
 from handan.report.trace_browser import SAMPLE, browser_data, read_traces
 from handan.report.verdicts import claims, missing
 

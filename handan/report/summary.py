@@ -1,12 +1,297 @@
-"""The answer in a few sentences, made from the contrasts with the base."""
+"""What else could explain the report, or a claim, and the answer in a few sentences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from handan.alignment.contrasts import Verdict
-from handan.formatting import bounds, correlation, count, estimate, listing, percent
-from handan.report.comparison import Arm, Group, course
-from handan.report.confounds import FORMAT_EXPLAINS, oracles
+from handan import budgets
+from handan.alignment.contrasts import Verdict, accuracy_gap
+from handan.alignment.items import MIN_ACCURACY
+from handan.formatting import bounds, correlation, count, estimate, listing, name, number, percent
+from handan.report.comparison import Arm, Comparison, Group, compared_budgets, course
+
+CAP_TOLERANCE = 0.01  # with a larger share of answers cut, lengths of a task are too short
+DIRECT_TOLERANCE = 0.1  # between shares of answers without reasoning
+RELIABILITY_TOLERANCE = 0.1  # further apart they attenuate two correlations differently
+FORMAT_EXPLAINS = 0.5  # r of a format's noise-free length that explains a high r by itself
+COMPETENCE_LOST = 0.5  # with less of its base's right answers an arm no longer solves the tasks
+SMALL_MODEL_PARAMETERS = 1e8
+_ROUNDING = 1e-9  # .4 - .3 is a little more than .1 in floating point
+COUNTED = {
+    "token_ids": "on generated token ids",
+    "usage": "by the server",
+    "retokenized": "on its text, tokenised again",
+    "characters": "in characters",
+}
+
+
+class Confound(NamedTuple):
+    """Another explanation of a claim or of the whole report, checked."""
+
+    title: str
+    applies: bool  # the numbers leave it open
+    finding: str  # a clause of the numbers
+    meaning: str = ""  # of the numbers, in sentences
+    key: str = ""  # of CHECKS
+
+    @property
+    def short(self) -> str:
+        """Title and numbers, for a claim."""
+        return f"{self.title}: {self.finding}."
+
+    @property
+    def text(self) -> str:
+        """Numbers and their meaning, for the whole report."""
+        return f"{self.finding}. {self.meaning}".strip()
+
+
+# Whether the explanation applies, its finding and meaning; None where it is not worth a line.
+Checked = tuple[bool, str, str] | None
+
+
+def confounds(comparison: Comparison) -> list[Confound]:
+    """All checks among the arms of the main group, those that apply first."""
+    models = [arm.name for arm in comparison.main.arms]
+    found = _checked(comparison.main, models, CHECKS, comparison.tolerance)
+    return sorted(found, key=lambda confound: not confound.applies)
+
+
+def applying(
+    group: Group, models: Sequence[str], keys: Iterable[str], tolerance: float = budgets.TOLERANCE
+) -> list[Confound]:
+    """Those of the explanations ``keys`` that apply to the models of a claim."""
+    return [found for found in _checked(group, models, keys, tolerance) if found.applies]
+
+
+def _checked(
+    group: Group, models: Sequence[str], keys: Iterable[str], tolerance: float
+) -> list[Confound]:
+    checks = [(key, *CHECKS[key]) for key in keys]
+    found = [(key, title, check(group, models, tolerance)) for key, title, check in checks]
+    return [Confound(title, *checked, key) for key, title, checked in found if checked is not None]
+
+
+def oracles(group: Group) -> dict[str, float]:
+    """{human task: r of a flawless trace's length with people}, where it is known."""
+    found = {task: group.task_figure(task, "oracle_human") for task in group.tasks("human")}
+    return {task: r for task, r in found.items() if r is not None}
+
+
+def _noise(group: Group, models: Sequence[str], _: float) -> Checked:
+    known = _over_tasks(group, models, "reliability_model")
+    if not known:
+        return False, "unknown: there are not several samples an item", ""
+    if not _apart(known.values(), RELIABILITY_TOLERANCE):
+        return False, "all arms' lengths repeat equally well", ""
+    least, most = (choose(known, key=lambda model: known[model]) for choose in (min, max))
+    lowest, highest = (f"{correlation(known[model])} ({model})" for model in (least, most))
+    sharpening = "the same allocation, carried out with less noise"
+    meaning = "A model whose lengths vary from sample to sample has a lower r with anything, "
+    meaning += f"so a rise of r after training can be sharpening: {sharpening}."
+    cold = {model: group.figures(group.arm(model).greedy) for model in models}
+    shown = [f"{of} {correlation(row['mean_r_loglog'])}" for of, row in cold.items() if row]
+    if shown:
+        meaning += f" At T = 0, where nothing is drawn, mean r is {listing(shown)}."
+    left = [
+        f"{pair['a']} against {pair['b']} {correlation(row['difference'])} {bounds(row['ci'])}"
+        for pair in _contrasts(group, models)
+        if (row := group.greedy_contrast(pair)) is not None
+    ]
+    if left:
+        meaning += f" What remains of the differences: {listing(left)}."
+    return True, f"the reliability of lengths runs from {lowest} to {highest}", meaning
+
+
+def _format(group: Group, _: Sequence[str], __: float) -> Checked:
+    found = oracles(group)
+    if not found:
+        return False, "no noise-free length of the format is known", ""
+    shown = listing([f"{correlation(r)} for {name(task)}" for task, r in found.items()])
+    formats = sorted({called for task in found if (called := group.format_of(task))})
+    called = f" in '{listing(formats)}'" if formats else ""
+    return (
+        max(found.values()) >= FORMAT_EXPLAINS,
+        f"the lengths of flawless traces{called} alone have r = {shown} with people",
+        "That is so before any model runs. So a high r here says that a model carries out a format "
+        "into which difficulty was written; it is not discovery of difficulty. See the format "
+        "control.",
+    )
+
+
+def _competence(group: Group, models: Sequence[str], _: float) -> Checked:
+    found = []
+    for arm in map(group.arm, models):
+        accuracy = _over_tasks(group, [arm.name, arm.base or ""], "accuracy")
+        above = [
+            f"{correlation(of['r_loglog'])} {bounds(of['r_loglog_ci'])} on {name(task)}"
+            for task, of in group.of_tasks(arm.name).items()
+            if of["cost_source"] == "human" and of["r_loglog_ci"] and of["r_loglog_ci"][0] > 0
+        ]
+        own, before = accuracy.get(arm.name), accuracy.get(arm.base or "")
+        if above and own is not None and before is not None and own < COMPETENCE_LOST * before:
+            found.append(
+                f"{arm.name} answers {percent(own)} of the human items rightly, its base "
+                f"{percent(before)}, and still has r = {listing(above)}"
+            )
+    meaning = "Human-like lengths can be had without right answers: r alone does not show that "
+    meaning += f"the reasoning works. A task with fewer than {percent(MIN_ACCURACY)} right answers "
+    meaning += "is in no mean and no verdict."
+    return (True, "; ".join(found), meaning) if found else None
+
+
+def _cap(group: Group, models: Sequence[str], _: float) -> Checked:
+    known = [(model, *of_task) for model in models for of_task in group.of_tasks(model).items()]
+    found = [(of["cap_rate"], model, task) for model, task, of in known]
+    rates = [rate for rate in found if rate[0] is not None]
+    if not rates:
+        return True, "unknown: no status is recorded, so a cap may have cut r", ""
+    highest = max(rates)[0]
+    over = [f"{of} {percent(rate)} on {name(on)}" for rate, of, on in rates if rate > CAP_TOLERANCE]
+    if not over:
+        return False, f"at most {percent(highest)} of any arm's answers on a task", ""
+    cap = group.conditions.get("max_new_tokens", "unknown")
+    flattens = "a cap flattens long answers of verbose models first"
+    meaning = f"They count with the length they had, which is too short, and {flattens}."
+    return True, f"{listing(over)} of answers reached the cap of {cap} tokens", meaning
+
+
+def _accuracy(group: Group, models: Sequence[str], _: float) -> Checked:
+    over = []
+    for row in _contrasts(group, models):
+        gap, of_a, of_b = accuracy_gap(row), percent(row["accuracy_a"]), percent(row["accuracy_b"])
+        if gap is not None:
+            unknown = f"unknown for {row['a']} against {row['b']}"
+            over.append(unknown if gap != gap else f"{row['a']} {of_a} against {row['b']} {of_b}")
+    if not over:
+        return False, "no contrast has accuracies more than 10 points apart", ""
+    meaning = (
+        "A model that fails the items may be long or short for other reasons than difficulty; a "
+        "weaker model is another explanation of a lower r, and similar lengths do not mean similar "
+        "answers."
+    )
+    return True, f"of right answers, more than 10 points apart: {listing(over)}", meaning
+
+
+def _budget(group: Group, models: Sequence[str], tolerance: float) -> Checked:
+    rows = compared_budgets(map(group.arm, models), tolerance)
+    if not rows:
+        return None
+    differences = []
+    for row in rows:
+        apart, unknown = [], []
+        for measure in row["measures"]:
+            what = budgets.MEASURES[measure["measure"]].removesuffix(" (with the teacher's)")
+            # The memory that a training needed changes nothing of what it learns.
+            if measure["measure"] == "peak_memory_gib" or measure["within"]:
+                continue
+            if measure["within"] is None:
+                unknown.append(what)
+            elif measure["ratio"] is None:
+                apart.append(f"{what} where {row['b']} had none")
+            else:
+                apart.append(f"{number(measure['ratio'], 2)} times the {what}")
+        if apart:
+            but = f" ({listing(unknown)} unknown)" if unknown else ""
+            differences.append(f"{row['a']} had {listing(apart)} of {row['b']}{but}")
+    if not differences:
+        return False, " ".join(row["sentence"] for row in rows), ""
+    finding = f"with the teacher's part counted, {'; '.join(differences)}"
+    return True, finding, "A method with less to learn from may look worse, or less damaged."
+
+
+def _direct(group: Group, models: Sequence[str], _: float) -> Checked:
+    rates = _over_tasks(group, models, "no_reasoning_rate")
+    # A single model is looked at by its own rate, several by their difference.
+    compared = [*rates.values(), *([0.0] if len(models) == 1 else [])]
+    if not rates or not _apart(compared, DIRECT_TOLERANCE):
+        return False, "equally rare in all arms", ""
+    shown = [f"{model} {percent(rate)}" for model, rate in rates.items()]
+    finding = f"{listing(shown)} of answers to human items have no reasoning token"
+    meaning = "They have no logarithm and are left out of log measures; the raw r counts them as 0."
+    return True, finding, meaning
+
+
+def _counting(group: Group, models: Sequence[str], _: float) -> Checked:
+    ways = {model: _values(group, model, "counted_by") for model in models}
+    whole = [model for model in models if "response" in _values(group, model, "cost_rule")]
+    # Unknown matters only beside an arm of which it is known.
+    other = [
+        f"{model} {' and '.join(COUNTED.get(way, way) for way in sorted(found)) or 'unknown'}"
+        for model, found in ways.items()
+        if any(ways.values()) and found != {"token_ids"}
+    ]
+    findings, meaning = [], ""
+    if other:
+        findings.append(f"not on generated token ids: {listing(other)}")
+        meaning += "Text that is tokenised again has another length than was generated, and a "
+        meaning += "server's own count may hold the tags; compare with an arm counted otherwise "
+        meaning += "only where a difference is far larger. "
+    if whole:
+        response = "the whole response, because there is no reasoning span"
+        findings.append(f"the cost of {listing(whole)} is {response}")
+        meaning += "An answer's length need not mean what thinking does. "
+        meaning += "'handan compare --cost_rule' counts all arms by one rule."
+    clear = "all on the token ids inside the reasoning span"
+    return bool(findings), "; ".join(findings) or clear, meaning
+
+
+def _repetition(group: Group, models: Sequence[str], _: float) -> Checked:
+    finding = "the intervals, over items, hold for these models, these people and these tasks"
+    trained = [arm for arm in map(group.arm, models) if arm.training]
+    seeds = {str(arm.training_config["seed"]) for arm in trained if "seed" in arm.training_config}
+    shown = f" (training seed {listing(sorted(seeds))})" if seeds else ""
+    unknown = "How a repeated training would come out is not known."
+    return True, finding, f"Every arm was trained once{shown}. {unknown}" if trained else ""
+
+
+def _size(group: Group, models: Sequence[str], _: float) -> Checked:
+    sizes = [(group.arm(model).training.get("parameters") or {}) for model in models]
+    known = [size["multiplied"] for size in sizes if size.get("multiplied") is not None]
+    if not known or max(known) >= SMALL_MODEL_PARAMETERS:
+        return None
+    meaning = "what the methods do to them need not hold for large models"
+    finding = f"the trained models have at most {max(known):,} parameters"
+    return True, finding, f"They are model organisms: {meaning}."
+
+
+CHECKS: dict[str, tuple[str, Callable[[Group, Sequence[str], float], Checked]]] = {
+    "noise": ("Sampling noise", _noise),
+    "format": ("The trace format", _format),
+    "competence": ("Length without competence", _competence),
+    "cap": ("Answers cut at the token cap", _cap),
+    "accuracy": ("Unequal accuracy", _accuracy),
+    "budget": ("Unequal budgets", _budget),
+    "direct": ("Answers without reasoning", _direct),
+    "counting": ("How costs were counted", _counting),
+    "repetition": ("One run of each arm", _repetition),
+    "size": ("Small models", _size),
+}
+OF_LENGTHS = ("cap", "direct", "counting")
+OF_CONTRASTS = ("accuracy", *OF_LENGTHS, "noise", "budget", "format")
+
+
+def _contrasts(group: Group, models: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The contrasts among these models on the mean over human tasks."""
+    return [row for row in group.contrasts() if {row["a"], row["b"]} <= {*models}]
+
+
+def _over_tasks(group: Group, models: Sequence[str], column: str) -> dict[str, float]:
+    """{model: mean of a figure over human tasks}, where it is known."""
+    found = {model: group.over_tasks(model, column) for model in models}
+    return {model: value for model, value in found.items() if value is not None}
+
+
+def _values(group: Group, model: str, column: str) -> set[str]:
+    """The values of a column such as 'counted_by' on a model's tasks."""
+    found = [figures[column] for figures in group.of_tasks(model).values() if figures[column]]
+    return {way for ways in found for way in ways.split(" + ")}
+
+
+def _apart(values: Iterable[float], tolerance: float) -> bool:
+    known = list(values)
+    return max(known) - min(known) > tolerance + _ROUNDING
+
+
+# -- the answer in a few sentences, made from the contrasts with the base --------------------------
 
 
 def summary(group: Group) -> list[str]:
