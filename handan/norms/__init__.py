@@ -13,14 +13,6 @@ from handan.inputs import read_table
 
 PACKAGED = Path(__file__).parent
 
-DEFAULT_SOURCE = {
-    "binary_addition": "iccm2019", "binary_subtraction": "iccm2019",
-    "binary_multiplication": "cogsci2019", "binary_division": "cogsci2019",
-    "binary_modulo": "cogsci2019", "products": "ds001486", "differences": "ds001486",
-    "syllogisms": "brand_ragni_2023", "syllogism_verification": "cogmods_2021",
-    "cardinal_directions": "ragni_2018",
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class ItemNorm:
@@ -68,7 +60,7 @@ def available(directory: Path = PACKAGED) -> list[tuple[str, str]]:
 
 
 def load(task: str, source: str | None = None, directory: Path = PACKAGED) -> Norms:
-    """Load a task's norms, by default the ``DEFAULT_SOURCE`` or first; '.csv' is a table's path."""
+    """Load a task's norms, of a source or the first in the summary; '.csv' is a table's path."""
     if source and source.endswith(".csv"):
         directory, source = Path(source).parent, Path(source).stem.removeprefix(f"{task}.")
     rows = summary_rows(directory)
@@ -76,9 +68,7 @@ def load(task: str, source: str | None = None, directory: Path = PACKAGED) -> No
     if not of_task:
         tasks = ", ".join(dict.fromkeys(row["task"] for row in rows))
         raise UserError(f"no human norms for task '{task}'; there are norms for {tasks}")
-    if not source:
-        default = DEFAULT_SOURCE.get(task)
-        source = default if default in of_task else next(iter(of_task))
+    source = source or next(iter(of_task))
     if source not in of_task:
         raise UserError(f"no norms of '{task}' from '{source}'; sources: {', '.join(of_task)}")
     path = directory / f"{task}.{source}.csv"
