@@ -20,7 +20,7 @@ from human_trials import TRIALS, needs_trials
 
 from handan import norms
 from handan.errors import UserError
-from handan.norms.compute import item_table, participant_item_sums
+from handan.norms.compute import item_table, sums_by_cell
 from handan.norms.trials import Trial, clean
 
 BINARY_HEADER = (
@@ -80,10 +80,11 @@ def test_item_table_averages_kept_trials_and_scores_valid_ones():
     ]
 
 
-def test_sums_are_of_logarithms_by_participant_and_item():
-    kept = [Trial("q", "b", 2.0, True), Trial("q", "b", 3.0, True), Trial("p", "a", 5.0, True)]
-    values, counts = participant_item_sums(kept)
-    assert np.allclose(values, [[math.log(5), 0], [0, math.log(6)]])
+def test_sums_are_by_participant_and_item():
+    columns = np.array([2.0, 3.0, 5.0]), np.ones(3)
+    items, (values, counts) = sums_by_cell(["q", "q", "p"], ["b", "b", "a"], *columns)
+    assert items == ["a", "b"]
+    assert values.tolist() == [[5, 0], [0, 5]]
     assert counts.tolist() == [[1, 0], [0, 2]]
 
 

@@ -244,12 +244,14 @@ def compute_table(
     kept = cleaned.kept
     centred, slope = centred_log_rt(kept)
     items = item_table(cleaned.valid, kept)
-    values, counts = participant_item_sums(kept, centred)
+    log_rt = np.array([math.log(trial.rt_s) for trial in kept])
+    names = [trial.participant for trial in kept], [trial.item for trial in kept]
+    _, (plain_values, values, counts) = sums_by_cell(*names, log_rt, centred, np.ones(len(kept)))
     for row, mean in zip(items, values.sum(axis=0) / counts.sum(axis=0), strict=True):
         row["mean_log_rt_centred"] = f"{mean:.5f}"
     plain, of_centred = (
         split_half_reliability(*in_order_of_values(*sums), splits, np.random.default_rng(seed))
-        for sums in (participant_item_sums(kept), (values, counts))
+        for sums in ((plain_values, counts), (values, counts))
     )
     summary = {
         "task": task, "source": source, "items": len(items),
@@ -303,15 +305,6 @@ def item_table(valid: list[Trial], kept: list[Trial]) -> list[dict[str, Any]]:
         }  # fmt: skip
 
     return [row(item) for item in sorted(times)]
-
-
-def participant_item_sums(kept: list[Trial], log_rt: Array | None = None) -> tuple[Array, Array]:
-    """Sums of log times, or of ``log_rt``, and numbers of trials, both (participants, items)."""
-    if log_rt is None:
-        log_rt = np.array([math.log(trial.rt_s) for trial in kept])
-    names = [trial.participant for trial in kept], [trial.item for trial in kept]
-    _, (values, counts) = sums_by_cell(*names, log_rt, np.ones(len(kept)))
-    return values, counts
 
 
 def _in_columns(name: str, found: Reliability) -> dict[str, str | None]:
