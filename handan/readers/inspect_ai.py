@@ -1,6 +1,5 @@
 """Logs of inspect_ai: ``.eval`` (a zip of JSON, perhaps unfinished or of Zstandard), ``.json``."""
 
-import contextlib
 import io
 import lzma
 import struct
@@ -136,32 +135,18 @@ def _members(path: Path) -> dict[str, bytes]:
 
 
 def _zstandard(path: Path, content: bytes, info: zipfile.ZipInfo) -> bytes:
-    # A local header has 30 bytes, the last four of them the lengths of a name and of extras.
-    end = info.header_offset + 30
-    begin = end + sum(int.from_bytes(content[end - n : end - n + 2], "little") for n in (4, 2))
-    data = _decompress(path, content[begin : begin + info.compress_size])
-    if zlib.crc32(data) != info.CRC:
-        raise zipfile.BadZipFile(f"bad checksum of {info.filename}")
-    return data
-
-
-def _decompress(path: Path, data: bytes) -> bytes:
-    with contextlib.suppress(ImportError):
-        import zstandard
-
-        try:
-            reader = zstandard.ZstdDecompressor().decompressobj(read_across_frames=True)
-            return reader.decompress(data)
-        except zstandard.ZstdError as error:
-            raise zipfile.BadZipFile(str(error)) from None
     try:
         import pyarrow
     except ImportError:
         raise UserError(
-            f"{path}: compressed with Zstandard, which takes a package: pip install zstandard, "
+            f"{path}: compressed with Zstandard, which takes a package: pip install pyarrow, "
             "or 'inspect log convert --to json --output-dir DIR LOG'"
         ) from None
-    try:
-        return pyarrow.CompressedInputStream(pyarrow.BufferReader(data), "zstd").read()
-    except OSError as error:
-        raise zipfile.BadZipFile(str(error)) from None
+    # A local header has 30 bytes, the last four of them the lengths of a name and of extras.
+    end = info.header_offset + 30
+    begin = end + sum(int.from_bytes(content[end - n : end - n + 2], "little") for n in (4, 2))
+    packed = pyarrow.BufferReader(content[begin : begin + info.compress_size])
+    data = pyarrow.CompressedInputStream(packed, "zstd").read()
+    if zlib.crc32(data) != info.CRC:
+        raise zipfile.BadZipFile(f"bad checksum of {info.filename}")
+    return data

@@ -117,25 +117,19 @@ class Collected:
     def _cut(self) -> list[LoggedSample]:
         tags = self.options.tags
         opening, closing = str(tags.open), str(tags.close)
-        texts: dict[str, list[str]] = {sample.model: [] for sample in self.samples}
-        for sample in self.samples:
-            if sample.said.reasoning == "":
-                texts[sample.model].append(sample.said.text)
-        closes = {model: any(closing in text for text in of) for model, of in texts.items()}
-        # Responses close a span that none of them opened, so that the prompt must have.
-        inferred = {
-            model: closes[model] and not any(opening in text.partition(closing)[0] for text in of)
-            for model, of in texts.items()
-        }
+        texts = [(s.model, s.said.text) for s in self.samples if s.said.reasoning == ""]
+        closes = {model for model, text in texts if closing in text}
+        opens = {model for model, text in texts if opening in text.partition(closing)[0]}
         found = []
         for sample in self.samples:
             reasoning, text, _ = sample.said
             if reasoning == "":
+                opened = sample.prompt_opens
+                if opened is None:
+                    # The prompt must open a span that responses close and none of them opens.
+                    opened = sample.model not in opens
                 # Where nothing closes a span, reasoning was taken off, whatever the prompt opened.
-                opened = sample.prompt_opens and closes[sample.model]
-                if sample.prompt_opens is None:
-                    opened = inferred[sample.model]
-                parts = split_text(text, tags, bool(opened))
+                parts = split_text(text, tags, opened and sample.model in closes)
             else:
                 reasoning = reasoning if reasoning is None or reasoning.strip() else ""
                 parts = SplitText(reasoning, text, closed=bool(text.strip()), marked=True)
