@@ -75,11 +75,11 @@ def prepare(out: Path, llama_steps: int) -> dict[str, Path]:
     base = ROOT / "handan/tiny/weights/base"
     llama = out / "llama"
     if not (llama / "tokenizer.json").exists():
-        settings = yaml.safe_load((ROOT / "handan/tiny/pretraining/base.yaml").read_text())
+        settings = yaml.safe_load((ROOT / "recipes/configs/pretraining/base.yaml").read_text())
         settings |= {"architecture": "llama", "num_steps": llama_steps}
         (out / "llama.yaml").write_text(yaml.safe_dump(settings))
         where = ["--config", str(out / "llama.yaml"), "--output_dir", str(llama)]
-        run([sys.executable, "-m", "handan.tiny.pretrain", *where], out / "llama.log")
+        run([sys.executable, "recipes/pretrain.py", *where], out / "llama.log")
     if not (out / "traces" / "traces.jsonl").exists():
         words = ["recipes/traces.py", "--config", "recipes/configs/tiny/traces.yaml"]
         words += ["--output_dir", str(out / "traces"), "--prompts", str(out / "prompts.yaml")]

@@ -132,7 +132,7 @@ def check_model(model_dir: Path) -> None:
     checkpoint = re.fullmatch(r"checkpoint-\d+", model_dir.name) is not None
     run = read_run(model_dir.parent if checkpoint else model_dir)
     if "pretraining" in run and not run["pretraining"].get("finished"):
-        raise UserError(f"{model_dir}: pretraining is not finished; run handan.tiny.pretrain again")
+        raise UserError(f"{model_dir}: pretraining is not finished; run recipes/pretrain.py again")
     if run.get("training") is None:
         return
     if not checkpoint and not run["training"].get("finished"):

@@ -101,7 +101,7 @@ def read_accelerate(path, *_):
 
 
 def read_pretraining(path, *_):
-    from handan.tiny.pretrain import Pretraining
+    from pretrain import Pretraining
 
     load_yaml(path, Pretraining)
 
@@ -125,8 +125,7 @@ def plan_experiment(path, *_):
 
     made = plan(load_experiment(path), Path("out"))
     assert made.stages and made.pages
-    scripts = [s.script for s in made.stages if s.kind != "pretraining"]
-    assert all((ROOT / script).is_file() for script in scripts)
+    assert all((ROOT / stage.script).is_file() for stage in made.stages)
 
 
 def read_skypilot(path, *_):
@@ -148,7 +147,7 @@ KINDS = {
     r"eval/engines/\w+\.yaml": read_engine,
     r"eval/zoo/\w+\.yaml": plan_zoo,
     r"launch/accelerate/[\w-]+\.yaml": read_accelerate,
-    r"handan/tiny/pretraining/\w+\.yaml": read_pretraining,
+    r"recipes/configs/pretraining/\w+\.yaml": read_pretraining,
     r"handan/evaluation/architectures\.yaml": read_architectures,
     r"tests/logs/.*": lambda *_: None,  # tasks of another tool, read by it when logs are made
 }

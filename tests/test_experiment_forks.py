@@ -144,7 +144,7 @@ def test_only_plain_scripts_of_the_project_are_forked(monkeypatch):
 
     monkeypatch.setattr(runner, "ACCELERATORS", ())
     assert forks("recipes/grpo.py") and forks("eval/run.py")
-    assert not forks("handan.tiny.pretrain") and not forks("/tmp/other.py")
+    assert not forks("/tmp/other.py")
     assert not forks("recipes/grpo.py", "launch/accelerate/cpu.yaml")
     monkeypatch.setattr(runner, "ACCELERATORS", (__file__,))
     assert not forks("recipes/grpo.py")

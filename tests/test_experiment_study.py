@@ -19,7 +19,7 @@ from handan.files import read_json, write_json
 
 TINY = "recipes/configs/tiny"
 CHOICE = f"{TINY}/traces_concise.yaml"
-PRETRAINING = "handan/tiny/pretraining/base.yaml"
+PRETRAINING = "recipes/configs/pretraining/base.yaml"
 SFT, GRPO = {"recipe": "sft_distill"}, {"recipe": "grpo"}
 
 
@@ -90,8 +90,8 @@ def test_a_model_is_pretrained_once_before_what_begins_with_it(tmp_path):
             seen.add(name)
         made = found["pretrain-mixed"]
         where = f"--config {PRETRAINING} --output_dir out/mixed"
-        assert " ".join(made.command()) == f"python -m handan.tiny.pretrain {where}"
-        assert made.argv()[:3] == [sys.executable, "-m", "handan.tiny.pretrain"]
+        assert " ".join(made.command()) == f"python recipes/pretrain.py {where}"
+        assert made.argv()[:2] == [sys.executable, "recipes/pretrain.py"]
         assert "--model_name_or_path out/mixed" in " ".join(found["seed-2-train-a"].arguments)
         assert found["seed-2-train-a"].needs == ("pretrain-mixed",)
         assert found["evaluate-mixed"].needs == ("pretrain-mixed",)

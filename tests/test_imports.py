@@ -12,7 +12,6 @@ LAYERS = (
 )
 # Commands: they may import whatever they start, and no module imports them.
 COMMANDS = {"handan.__main__", "handan.cli", "handan.doctor", "handan.publish"}
-COMMANDS |= {"handan.tiny.pretrain"}
 FILES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for path in (ROOT / "handan").rglob("*.py")

@@ -6,13 +6,13 @@ import json
 import pytest
 import yaml
 from embedded import ROOT, SUITES, WEIGHTS, run_script
+from pretrain import Pretraining
 
 from handan.config import load_yaml, read_yaml
 from handan.evaluation.suite import load_suite, suite_items
 from handan.experiments.declare import load_experiment
 from handan.tiny.evaluation_items import LONG_TASKS, TASKS
 from handan.tiny.model import make_model
-from handan.tiny.pretrain import Pretraining
 from handan.training.data import ProblemSet
 
 LARGER = ROOT / "recipes" / "studies" / "larger"
@@ -22,7 +22,7 @@ LEARNED = ("families", "widths", "decimal_digits", "premises")
 
 
 def pretraining(name):
-    return load_yaml(ROOT / "handan" / "tiny" / "pretraining" / f"{name}.yaml", Pretraining)
+    return load_yaml(ROOT / "recipes" / "configs" / "pretraining" / f"{name}.yaml", Pretraining)
 
 
 @pytest.mark.parametrize(("size", "millions"), [("5m", 4.7), ("20m", 19.3)])
@@ -78,10 +78,10 @@ def test_the_larger_world_runs_in_miniature(tmp_path):
     suite = tmp_path / "suite.yaml"
     few = {"items_per_task": 2, "samples": 1, "max_new_tokens": 32}
     suite.write_text(yaml.safe_dump(yaml.safe_load((SUITES / "tiny_large.yaml").read_text()) | few))
-    config = ROOT / "handan" / "tiny" / "pretraining" / "large_5m.yaml"
+    config = ROOT / "recipes" / "configs" / "pretraining" / "large_5m.yaml"
     base = tmp_path / "base"
     shorter = ("--num_steps", 2, "--tokens_per_step", 512, "--device", "cpu")
-    run_script("-m", "handan.tiny.pretrain", "--config", config, "--output_dir", base, *shorter)
+    run_script("recipes/pretrain.py", "--config", config, "--output_dir", base, *shorter)
 
     def recipe(name, arm, *words):
         place = tmp_path / arm

@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from embedded import ROOT, run_script
+from pretrain import Pretraining, pretrain
 from recipe_runs import arguments
 
 from handan.config import load_yaml
@@ -14,9 +15,8 @@ from handan.files import file_hash, read_json, write_json
 from handan.generation.loading import load_model
 from handan.report.comparison import read_comparison
 from handan.tiny.evaluation_items import held_out
-from handan.tiny.pretrain import Pretraining, pretrain
 
-CONFIG = ROOT / "handan" / "tiny" / "pretraining" / "base.yaml"
+CONFIG = ROOT / "recipes" / "configs" / "pretraining" / "base.yaml"
 SMALL = {"hidden_size": 32, "num_layers": 1, "num_heads": 2, "tokens_per_step": 1024}
 
 
@@ -72,7 +72,7 @@ def test_an_unfinished_pretraining_is_no_model_and_begins_anew(copy):
     del run["pretraining"]["finished"]
     write_json(copy / "run.json", run)
     (copy / "model.safetensors").write_bytes(b"half")
-    with pytest.raises(UserError, match="pretraining is not finished; run handan"):
+    with pytest.raises(UserError, match="pretraining is not finished; run recipes"):
         load_model(str(copy))
     pretrain(settings(), copy)
     assert file_hash(copy / "model.safetensors") == weights

@@ -5,6 +5,7 @@ import random
 import pytest
 import torch
 from embedded import ROOT, WEIGHTS, load
+from pretrain import Pretraining, corpus, device_of, pretrain
 
 from handan.config import load_yaml
 from handan.errors import UserError
@@ -15,9 +16,8 @@ from handan.tasks.worked_solutions import DIALECTS, FORMATS, TraceStyle, trace_w
 from handan.tiny.evaluation_items import TASKS, held_out, identity_hash
 from handan.tiny.families import FAMILIES, random_problem
 from handan.tiny.model import make_model, make_tokenizer
-from handan.tiny.pretrain import Pretraining, corpus, device_of, pretrain
 
-PRETRAINING = ROOT / "handan" / "tiny" / "pretraining"
+PRETRAINING = ROOT / "recipes" / "configs" / "pretraining"
 
 
 def test_the_tokenizer_knows_every_word_the_world_can_write():

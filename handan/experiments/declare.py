@@ -34,7 +34,7 @@ class Model:
     """A model that is evaluated as it is, or first made by ``pretraining``."""
 
     model: str | None = None  # directory, or owner/name on the hub
-    pretraining: str | None = None  # YAML of handan.tiny.pretrain
+    pretraining: str | None = None  # YAML of recipes/pretrain.py
     revision: str | None = None  # of the hub repository
     suite: str | None = None  # instead of the experiment's
     evaluation: dict[str, Any] = field(default_factory=dict)  # more arguments of eval/run.py

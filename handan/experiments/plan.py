@@ -18,7 +18,7 @@ class Stage:
 
     name: str  # of its log and of its mark of completion
     kind: str  # what it adds to run.json: training, traces, evaluation or pretraining
-    script: str  # a path or else the name of a module
+    script: str  # its path in the clone
     arguments: tuple[str, ...]
     output_dir: Path  # the run directory it writes
     accelerate_config: str | None = None  # of its launch; without, it is one plain process
@@ -29,8 +29,7 @@ class Stage:
     def command(self) -> list[str]:
         """As a user would type it."""
         if self.accelerate_config is None:
-            place = [self.script] if self.script.endswith(".py") else ["-m", self.script]
-            return ["python", *place, *self.arguments]
+            return ["python", self.script, *self.arguments]
         launch = ["accelerate", "launch", "--config_file", self.accelerate_config]
         return [*launch, self.script, *self.arguments]
 
@@ -142,7 +141,7 @@ class _OneSeed:
         """The pretraining of a model, the same for all seeds."""
         config, folder = self.experiment.models[name].pretraining, self._dir(name)
         words = ("--config", str(config), "--output_dir", str(folder))
-        return Stage(f"pretrain-{name}", "pretraining", "handan.tiny.pretrain", words, folder)
+        return Stage(f"pretrain-{name}", "pretraining", "recipes/pretrain.py", words, folder)
 
     def evaluation(self, name: str, further: str | None = None) -> Stage:
         """The evaluation of a model, or of an arm after its training; or a further one, by name."""

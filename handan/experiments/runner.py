@@ -230,7 +230,7 @@ def can_fork(stage: Stage) -> bool:
     """Whether a stage is a script of ours in one process, on Linux and without an accelerator."""
     if sys.platform != "linux" or any(map(os.path.exists, ACCELERATORS)):
         return False
-    ours = stage.script.startswith(("recipes/", "eval/")) and stage.script.endswith(".py")
+    ours = stage.script.startswith(("recipes/", "eval/"))
     return ours and stage.accelerate_config is None
 
 
@@ -356,7 +356,7 @@ def run_missing(
     experiment: Experiment, made: Plan, logs: Path, only: Sequence[str], keep_going: bool = False
 ) -> None:
     """Run the stages of a plan that are not finished, or ``only`` these, as ``run_stages``."""
-    scripts = [stage.script for stage in made.stages if stage.script.endswith(".py")]
+    scripts = [stage.script for stage in made.stages]
     for name in (*scripts, *(stage.accelerate_config for stage in made.stages)):
         if name is not None and not Path(name).is_file():
             raise UserError(f"{name}: no such file; run this in a clone of the project")

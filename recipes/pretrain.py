@@ -1,6 +1,6 @@
 """Pretrain the embedded world's models from scratch: plain next-token prediction on worked traces.
 
-    python -m handan.tiny.pretrain --config handan/tiny/pretraining/base.yaml --output_dir DIR
+    python recipes/pretrain.py --config recipes/configs/pretraining/base.yaml --output_dir DIR
 
 A rebuild with the same versions and one thread gives the same bytes on the CPU, not on a GPU.
 """
