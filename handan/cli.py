@@ -175,9 +175,6 @@ DEMO = {"--output_dir": path("DIR", default=Path("runs/demo")), "--seed": value(
 
 def main() -> NoReturn:
     """Entry point of the installed command."""
-    if hasattr(sys.stdout, "reconfigure"):
-        # A terminal that cannot show a model's name shows its code, rather than a traceback.
-        sys.stdout.reconfigure(errors="backslashreplace")
     # Matrices are small here: more threads would wait for each other, and change the last digits.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     run_main(lambda: command(sys.argv[1:]))

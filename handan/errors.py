@@ -64,8 +64,11 @@ def run_main(function: Callable[[], object], program: str = "handan") -> NoRetur
 
     ``UserError`` and what ``disk_sentence`` says become ``PROGRAM: error: SENTENCE`` on stderr and
     exit code 2, Ctrl-C exit code 130, and a reader that went away (``handan align | head``) silence
-    and 141. Any other exception is a bug and keeps its traceback.
+    and 141. Any other exception is a bug and keeps its traceback. What is printed shows at once.
     """
+    if hasattr(sys.stdout, "reconfigure"):
+        # A terminal that cannot show a model's name shows its code, rather than a traceback.
+        sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
     try:
         code: int | str | None = _exit_code(function, program)
     except SystemExit as end:  # of a request to stop, or of the command line

@@ -191,7 +191,6 @@ def whole_lines(path: Path, tell: bool = True) -> Iterator[bytes]:
                     print(
                         f"{path}, line {number}: cut off, so it is left out; the run that wrote it "
                         "was killed or is writing now",
-                        flush=True,
                     )
                 return
             yield line

@@ -63,7 +63,7 @@ def lock(run_dir: Path, rank: int) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "of another command"
-            print(f"{run_dir}: process {holder} is writing here; waiting for it", flush=True)
+            print(f"{run_dir}: process {holder} is writing here; waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:
             # As NFS without lockd, Lustre without flock and FUSE say that they lock no files.
@@ -117,7 +117,7 @@ def recover(path: Path, key: Sequence[str], unique: bool = True) -> list[dict]:
         with files.writing(path), open(path, "r+b") as file:
             file.truncate(complete)
             os.fsync(file.fileno())
-        print(f"{path}: dropped one half-written line; its work will be done again", flush=True)
+        print(f"{path}: dropped one half-written line; its work will be done again")
         if facts.exists():
             run = read_json(facts)
             torn = run.setdefault("torn_lines", {})

@@ -165,7 +165,7 @@ def collect(engine: Engine, plan: SamplingPlan, path: Path, labels: dict, world:
             append_jsonl(path, rows)
             finished += len(rows)
             seconds = time.monotonic() - started
-            print(f"{labels['model']}: {finished}/{total} responses, {seconds:.0f} s", flush=True)
+            print(f"{labels['model']}: {finished}/{total} responses, {seconds:.0f} s")
             _tell_early_cuts(rows, plan)
             if engine.remote:
                 _tell_changed_prompts(rows, prompt_tokens)
@@ -186,7 +186,6 @@ def _tell_early_cuts(rows: Sequence[dict], plan: SamplingPlan) -> None:
             f"note: {len(early)} of {len(rows)} responses were cut at {min(early)} tokens or "
             f"later, before the cap of {cap}: the context of the model or its engine is full. They "
             "count as truncated; compare with models cut at the same length",
-            flush=True,
         )
 
 
@@ -202,5 +201,4 @@ def _tell_changed_prompts(rows: Sequence[dict], before: dict[tuple[str, str], in
         print(
             f"note: the server's prompt of {changed}: its chat template, or the model behind it, "
             "has changed between responses; compare them with care",
-            flush=True,
         )

@@ -4,9 +4,8 @@ import asyncio
 import importlib.metadata
 import json
 import os
-import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -193,8 +192,7 @@ class OpenAIEngine:
             "extra_body": template | settings.extra_body,
         }
         try:
-            async with client.chat.completions.with_streaming_response.create(**body) as response:
-                content = await response.read()
+            content = (await client.chat.completions.with_raw_response.create(**body)).content
         except APIStatusError as error:
             said = self._without_key(str(error.message))
             if error.status_code in range(300, 400):
@@ -204,8 +202,6 @@ class OpenAIEngine:
             cause, tries = error.__cause__ or error, f"after {settings.max_retries} retries"
             why = f"{type(cause).__name__}: {cause}"
             raise UserError(f"{url} does not answer, {tries} ({why})") from None
-        except _httpx().HTTPError as error:
-            raise FailedRequest(f"the connection broke ({type(error).__name__}: {error})") from None
         if self._key != NO_KEY and self._key.encode() in content:
             raise UserError(f"{url} sends the key back in its answer")
         try:
@@ -259,14 +255,6 @@ def completion_of(found: dict) -> Completion:
         raise UserError(f"{NOT_ONE} as it is read here: {error}; {cure}") from None
 
 
-def _httpx() -> Any:
-    try:
-        import httpx2 as httpx
-    except ImportError:
-        import httpx  # type: ignore[no-redef]  # an older client
-    return httpx
-
-
 def bounded_client(seconds: float, max_bytes: int) -> Any:
     """An HTTP client for ``AsyncOpenAI`` whose responses end, in ``seconds`` and ``max_bytes``.
 
@@ -275,57 +263,50 @@ def bounded_client(seconds: float, max_bytes: int) -> Any:
     """
     from openai import DefaultAsyncHttpxClient
 
-    httpx = _httpx()
+    try:
+        import httpx2 as httpx
+    except ImportError:
+        import httpx  # type: ignore[no-redef]  # an older client
 
-    class Body(httpx.AsyncByteStream):  # type: ignore[name-defined]
-        """The body of a response, up to its limits."""
-
-        def __init__(self, response: Any, deadline: float) -> None:
-            self.response, self.stream, self.deadline = response, response.stream, deadline
-
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            packed = self.response.headers.get("content-encoding", "identity")
-            if packed != "identity":
-                raise UserError(f"the response is compressed ({packed}), though none was asked for")
-            length, chunks = 0, aiter(self.stream)
-            while True:
-                try:
-                    async with asyncio.timeout(self.deadline - time.monotonic()):
-                        chunk = await anext(chunks)
-                except StopAsyncIteration:
-                    return
-                except httpx.TransportError:
-                    # A server that refuses need not read the request: its system then breaks the
-                    # connection, often before the reason has come. The status says enough.
-                    if self.response.status_code < 400:
-                        raise
-                    return
-                except TimeoutError:
-                    raise UserError(
-                        f"the response is not complete after {seconds:g} s; raise timeout_s, or "
-                        "look after the server"
-                    ) from None
-                length += len(chunk)
-                if length > max_bytes:
+    async def body(response: Any) -> bytes:
+        packed = response.headers.get("content-encoding", "identity")
+        if packed != "identity":
+            raise UserError(f"the response is compressed ({packed}), though none was asked for")
+        content = bytearray()
+        try:
+            async for chunk in response.aiter_raw():
+                content += chunk
+                if len(content) > max_bytes:
                     cure = "raise max_response_mib of the engine if that may be"
                     raise UserError(f"the response is over {max_bytes / 2**20:g} MiB; {cure}")
-                yield chunk
-
-        async def aclose(self) -> None:
-            await self.stream.aclose()
+        except httpx.TransportError:
+            # A server that refuses need not read the request: its system then breaks the
+            # connection, often before the reason has come. The status says enough.
+            if response.status_code < 400:
+                raise
+        return bytes(content)
 
     class Client(DefaultAsyncHttpxClient):
         async def send(self, request: Any, **options: Any) -> Any:
-            deadline = time.monotonic() + seconds
+            response = None
             try:
                 async with asyncio.timeout(seconds):
-                    response = await super().send(request, **options)
+                    response = await super().send(request, **options | {"stream": True})
+                    content = await body(response)
             except TimeoutError as error:
-                said = f"no answer within {seconds:g} s"
-                raise httpx.ReadTimeout(said, request=request) from error
-            if not response.is_stream_consumed:
-                response.stream = Body(response, deadline)
-            return response
+                if response is None:
+                    said = f"no answer within {seconds:g} s"
+                    raise httpx.ReadTimeout(said, request=request) from error
+                raise UserError(
+                    f"the response is not complete after {seconds:g} s; raise timeout_s, or look "
+                    "after the server"
+                ) from None
+            finally:
+                if response is not None:
+                    await response.aclose()
+            whole = httpx.Response(response.status_code, content=content, request=request)
+            whole.headers = response.headers
+            return whole
 
     return Client(follow_redirects=False, timeout=seconds, headers={"Accept-Encoding": "identity"})
 
@@ -358,7 +339,6 @@ class Watch:
             print(
                 f"note: the server's prompt of {row['task']}, {row['item']} has {there} tokens, "
                 f"and {here} as the chat template makes it here: is it asked as in this process?",
-                flush=True,
             )
         if chat.class_of(row["finish_reason"]) is None:
             self.unknown[row["finish_reason"]] += 1
@@ -404,5 +384,4 @@ class Watch:
                 f"note: {self.unknown.total()} of {self.responses} responses of the server have no "
                 f"finish reason that is known: {printable(words)}. They are not taken for cut, but "
                 "where their span does not end",
-                flush=True,
             )

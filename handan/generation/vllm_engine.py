@@ -172,6 +172,5 @@ def open_engine(
         print(
             f"note: the weights of {model_name} are {own} and vLLM computes in {computed}, which "
             f"makes other responses; set dtype: {own} in the YAML of the engine to compare engines",
-            flush=True,
         )
     return engine

@@ -41,14 +41,14 @@ def _newest(run_dir: Path, resume: str, launched: dict[str, Any]) -> str | None:
                 raise UserError(f"{path}: {other}")
             return str(path)
         useless.append(f"{path.name}: {reason}")
-        print(f"{path}: {reason}; not used", flush=True)
+        print(f"{path}: {reason}; not used")
     if resume == "must":
         raise UserError(
             f"{run_dir}: resume is 'must', but there is no whole checkpoint"
             f"{' (' + '; '.join(useless) + ')' if useless else ''}; set resume: auto to begin anew"
         )
     if useless:
-        print(f"{run_dir}: no whole checkpoint, so the training begins anew", flush=True)
+        print(f"{run_dir}: no whole checkpoint, so the training begins anew")
     return None
 
 
@@ -57,7 +57,7 @@ def forget_after(run_dir: Path, step: int) -> None:
     for of_step, path in checkpoints.found(run_dir).items():
         if of_step > step:
             checkpoints.remove(path)
-            print(f"{path}: removed; step {of_step} is trained again", flush=True)
+            print(f"{path}: removed; step {of_step} is trained again")
     for name in ("metrics.jsonl", *RESPONSES, ROLLOUTS):
         path = run_dir / name
         # Several rows of a step have no key of their own, but for responses.

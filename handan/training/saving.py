@@ -137,7 +137,7 @@ class StopRequest(TrainerCallback):
         self.world.gather([])  # launchers end the other processes as soon as one has left
         if self.world.rank == 0:
             saved = f"{self.arm}: saved checkpoint-{step} as asked by a signal"
-            print(f"{saved}; run the same command again to go on", flush=True)
+            print(f"{saved}; run the same command again to go on")
         leave()
 
 
