@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from handan.errors import UserError
-from handan.files import read_json, sync_directory, write_json
+from handan.files import file_hash, read_json, sync_directory, write_json
 from handan.launch import Processes
 from handan.rundir import read_run
 
@@ -82,30 +82,21 @@ def what_is_wrong(folder: Path, contents: Literal["all", "model", "none"] = "all
         return f"damaged: {MANIFEST} is of step {step}"
     if lacking:
         return f"damaged: {lacking}"
-    for path, saved, _ in entries:
+    unread = {"all": (), "model": OF_TRAINING, "none": ("*",)}[contents]
+
+    def damage(path: str, saved: int, sha256: str) -> str | None:
         try:
-            size = (folder / path).stat().st_size
-        except OSError:  # a training may remove it at any moment
-            return f"damaged: {path} is missing"
-        if size != saved:
-            return f"damaged: {path} has {size:,} bytes, not the {saved:,} that were saved"
-    if contents == "none":
+            if (size := (folder / path).stat().st_size) != saved:
+                return f"damaged: {path} has {size:,} bytes, not the {saved:,} that were saved"
+            read = not any(fnmatch(path, name) for name in unread)
+            if read and file_hash(folder / path) != sha256:
+                return f"damaged: {path} holds other bytes than were saved"
+        except OSError:  # a bad sector, or a training has removed it just now
+            return f"damaged: {path} is missing or cannot be read"
         return None
 
-    def is_damaged(entry: tuple[str, int, str]) -> bool:
-        try:
-            with open(folder / entry[0], "rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest() != entry[2]
-        except OSError:  # a bad sector, or removed since
-            return True
-
-    unread = OF_TRAINING if contents == "model" else ()
-    read = [entry for entry in entries if not any(fnmatch(entry[0], name) for name in unread)]
     with ThreadPoolExecutor(THREADS) as threads:
-        for entry, damaged in zip(read, threads.map(is_damaged, read), strict=True):
-            if damaged:
-                return f"damaged: {entry[0]} holds other bytes than were saved"
-    return None
+        return next(filter(None, threads.map(damage, *zip(*entries, strict=True))), None)
 
 
 def other_launch(folder: Path, launched: dict[str, Any]) -> str | None:

@@ -100,9 +100,6 @@ def _templated(tokenizer: Any, question: str, form: ReasoningFormat) -> list[int
 def batches(requests: Sequence[Request], batch_size: int) -> list[list[Request]]:
     """Cut requests into batches of one decoding each and of similar prompt lengths."""
     decodings = sorted({r.decoding for r in requests}, key=lambda d: (d.temperature, d.top_p))
-    out = []
-    for decoding in decodings:
-        group = [r for r in requests if r.decoding == decoding]
-        group.sort(key=lambda r: (len(r.prompt_ids), r.item, r.sample))
-        out += [group[i : i + batch_size] for i in range(0, len(group), batch_size)]
-    return out
+    order = sorted(requests, key=lambda r: (len(r.prompt_ids), r.item, r.sample))
+    groups = [[r for r in order if r.decoding == decoding] for decoding in decodings]
+    return [g[i : i + batch_size] for g in groups for i in range(0, len(g), batch_size)]

@@ -15,6 +15,7 @@ from handan.evaluation.suite import WORDINGS, load_task
 from handan.files import read_jsonl
 from handan.generation.formats import ReasoningFormat
 from handan.generation.prompting import prompt_ids
+from handan.inputs import at
 from handan.tasks import TASKS, evaluation_items, fresh
 from handan.tasks.base import Item
 from handan.tiny.families import DECIMAL_DIGITS, PREMISES, problem_of_key, random_problem
@@ -39,8 +40,12 @@ class ProblemSet:
 
 def load_prompts(path: Path) -> list[TaskItem]:
     """Load training prompts, none of them an evaluation item, from a problem set or JSON lines."""
-    is_set = path.suffix in (".yaml", ".yml")
-    rows = _draw(load_yaml(path, ProblemSet), path) if is_set else read_jsonl(path)
+    if path.suffix in (".yaml", ".yml"):
+        settings = load_yaml(path, ProblemSet)
+        with at(str(path)):
+            rows = _draw(settings)
+    else:
+        rows = read_jsonl(path)
     if not rows:
         raise UserError(f"{path}: holds no prompts; add some, one JSON object a line")
     for number, row in enumerate(rows, start=1):
@@ -49,10 +54,8 @@ def load_prompts(path: Path) -> list[TaskItem]:
             raise UserError(f"{place}: '{missing[0]}' is missing or not a text; add it")
         if row["wording"] not in WORDINGS:
             raise UserError(f"{place}: wording '{row['wording']}'; use {' or '.join(WORDINGS)}")
-        try:
+        with at(place):
             load_task(row["task"], row["wording"])
-        except UserError as error:
-            raise UserError(f"{place}: {error}") from None
     check_held_out(rows, str(path))
     return [question_from_row(row) for row in rows]
 
@@ -96,7 +99,7 @@ def check_held_out(rows: Iterable[dict], place: str) -> dict[str, int]:
     return {"rows": number, "evaluation_items": compared, "found": 0}
 
 
-def _draw(settings: ProblemSet, path: Path) -> list[dict]:
+def _draw(settings: ProblemSet) -> list[dict]:
     from handan.tiny.evaluation_items import held_out, identity_hash
 
     wording, hardest = settings.wording, settings.hardest
@@ -114,7 +117,7 @@ def _draw(settings: ProblemSet, path: Path) -> list[dict]:
     }
     for sentence, applies in problems.items():
         if applies:
-            raise UserError(f"{path}: {sentence}")
+            raise UserError(sentence)
     # Rounded, because a share like 0.3 is no exact number and must not ask for one problem more.
     wanted = math.ceil(round(settings.num_problems / settings.hardest, 6))
     rng = random.Random(settings.seed)
@@ -123,24 +126,21 @@ def _draw(settings: ProblemSet, path: Path) -> list[dict]:
     rows: dict[tuple[str, str], dict] = {}
     for _ in range(100 * wanted):
         family = rng.choices(names, shares)[0]
-        try:
-            if settings.wording == "natural":
-                item = fresh.draw(family, rng, sizes)
-                row = (item.task, item.key, "natural", item.question, item.answer)
-            else:
-                compact = (settings.widths, settings.decimal_digits, settings.premises)
-                problem = random_problem(family, rng, *compact)
-                if identity_hash(problem.family, problem.key) in held_out():
-                    continue
-                question, answer = " ".join(problem.prompt), " ".join(problem.answer)
-                row = (problem.family, problem.key, "compact", question, answer)
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from None
+        if wording == "natural":
+            item = fresh.draw(family, rng, sizes)
+            row = (item.task, item.key, "natural", item.question, item.answer)
+        else:
+            compact = (settings.widths, settings.decimal_digits, settings.premises)
+            problem = random_problem(family, rng, *compact)
+            if identity_hash(problem.family, problem.key) in held_out():
+                continue
+            question, answer = " ".join(problem.prompt), " ".join(problem.answer)
+            row = (problem.family, problem.key, "compact", question, answer)
         rows.setdefault(row[:2], dict(zip(COLUMNS, row, strict=True)))
         if len(rows) == wanted:
             return _hardest(list(rows.values()), settings.num_problems)
     cure = "lower num_problems or add families or widths"
-    raise UserError(f"{path}: only {len(rows)} different problems were found; {cure}")
+    raise UserError(f"only {len(rows)} different problems were found; {cure}")
 
 
 def _hardest(rows: list[dict], number: int) -> list[dict]:
