@@ -190,7 +190,7 @@ def whole_lines(path: Path, tell: bool = True) -> Iterator[bytes]:
                 if tell:
                     print(
                         f"{path}, line {number}: cut off, so it is left out; the run that wrote it "
-                        "was killed or is writing now",
+                        "was killed or is writing now"
                     )
                 return
             yield line

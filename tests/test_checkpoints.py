@@ -52,7 +52,10 @@ DAMAGES = {
         lambda f: flip(f / "optimizer.pt"),
         "damaged: optimizer.pt holds other bytes than were saved",
     ),
-    "gone": (lambda f: (f / "scheduler.pt").unlink(), "damaged: scheduler.pt is missing or cannot be read"),
+    "gone": (
+        lambda f: (f / "scheduler.pt").unlink(),
+        "damaged: scheduler.pt is missing or cannot be read",
+    ),
     "no manifest": (
         lambda f: (f / "manifest.json").unlink(),
         "incomplete: no manifest.json, which is written last",

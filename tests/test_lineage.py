@@ -50,7 +50,7 @@ def test_a_checkpoint_has_cost_what_was_spent_until_then(tmp_path):
 def test_an_unfinished_run_is_no_beginning(tmp_path):
     folder = run_directory(tmp_path / "sft")
     with pytest.raises(UserError, match="its training is not finished"):
-        lineage(folder)
+        loading.fingerprint_of(str(folder))
 
 
 def test_a_run_does_not_go_on_with_other_traces_or_another_teacher(tmp_path):

@@ -185,7 +185,7 @@ def _tell_early_cuts(rows: Sequence[dict], plan: SamplingPlan) -> None:
         print(
             f"note: {len(early)} of {len(rows)} responses were cut at {min(early)} tokens or "
             f"later, before the cap of {cap}: the context of the model or its engine is full. They "
-            "count as truncated; compare with models cut at the same length",
+            "count as truncated; compare with models cut at the same length"
         )
 
 
@@ -200,5 +200,5 @@ def _tell_changed_prompts(rows: Sequence[dict], before: dict[tuple[str, str], in
     if changed:
         print(
             f"note: the server's prompt of {changed}: its chat template, or the model behind it, "
-            "has changed between responses; compare them with care",
+            "has changed between responses; compare them with care"
         )

@@ -94,7 +94,7 @@ def policies(run: Training) -> list[Policy]:
     found = {}
     for step, path in checkpoints.found(run.run_dir).items():
         if reason := what_is_wrong(path, "none"):
-            print(f"{path}: {reason}; left out", flush=True)
+            print(f"{path}: {reason}; left out")
         else:
             found[step] = Policy(step, str(path), None, read_json(path / LEDGER))
     if run.facts.get("finished") and run.facts["steps"] not in found:
@@ -111,7 +111,7 @@ def policies(run: Training) -> list[Policy]:
     except UserError as error:
         reason = f"cannot be read ({error})"
     lost = "step 0 is left out, and with it inflation"
-    print(f"{run.run_dir}: {lost}: the model {name} {reason}", flush=True)
+    print(f"{run.run_dir}: {lost}: the model {name} {reason}")
     return later
 
 
@@ -148,8 +148,7 @@ def open_whole(policy: Policy, run: Training, world: Processes) -> TransformersE
     if reasons and world.rank == 0:
         print(
             f"{policy.model}: {reasons[0]}; left out. If its training removed it, raise "
-            "save_total_limit to keep more checkpoints",
-            flush=True,
+            "save_total_limit to keep more checkpoints"
         )
     return None if reasons else engine
 

@@ -124,7 +124,7 @@ def run_stages(
     With ``keep_going`` everything runs that does not need a stage that failed, before telling so.
     """
     if done:
-        print(f"{len(done)} of {len(stages)} stages are finished already", flush=True)
+        print(f"{len(done)} of {len(stages)} stages are finished already")
     identity = identities(stages)
     files.make_directory(logs)
     durations: Durations = {}
@@ -188,7 +188,7 @@ def run_stages(
 
 def say(started: float, text: str) -> None:
     """Print a sentence with the seconds since ``started``, of ``time.monotonic``."""
-    print(f"[{time.monotonic() - started:4.0f} s] {text}", flush=True)
+    print(f"[{time.monotonic() - started:4.0f} s] {text}")
 
 
 @contextlib.contextmanager
@@ -388,7 +388,7 @@ def run_zoo(
     done = finished(stages, logs)
     run_stages(stages, [entry.name for entry in entries], done, logs, 1, keep_going=True)
     if absent := [stage.name for stage in stages if stage.name not in done]:
-        print(f"not compared yet: {', '.join(absent)} of the zoo are not evaluated", flush=True)
+        print(f"not compared yet: {', '.join(absent)} of the zoo are not evaluated")
         return None
     with rundir.lock(output_dir, 0):  # of a job array two jobs can be the last one
         return _compared(zoo, suite, output_dir)

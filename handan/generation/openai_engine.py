@@ -338,7 +338,7 @@ class Watch:
             self.noted = True
             print(
                 f"note: the server's prompt of {row['task']}, {row['item']} has {there} tokens, "
-                f"and {here} as the chat template makes it here: is it asked as in this process?",
+                f"and {here} as the chat template makes it here: is it asked as in this process?"
             )
         if chat.class_of(row["finish_reason"]) is None:
             self.unknown[row["finish_reason"]] += 1
@@ -383,5 +383,5 @@ class Watch:
             print(
                 f"note: {self.unknown.total()} of {self.responses} responses of the server have no "
                 f"finish reason that is known: {printable(words)}. They are not taken for cut, but "
-                "where their span does not end",
+                "where their span does not end"
             )

@@ -61,7 +61,7 @@ def open_engine(
         model_name, revision, settings.dtype, device, trusted=trusted, **options
     )
     if model.device.type == "cpu" and "16" in str(model.dtype) and not hardware.cpu_has_bf16():
-        print(f"note: {hardware.NO_BF16}; set dtype to float32 in the engine's YAML", flush=True)
+        print(f"note: {hardware.NO_BF16}; set dtype to float32 in the engine's YAML")
     chosen = choose_for(model_name, form, tokenizer)
     return TransformersEngine(model, tokenizer, chosen, fingerprint)
 

@@ -171,6 +171,6 @@ def open_engine(
     if own not in (computed, "None"):
         print(
             f"note: the weights of {model_name} are {own} and vLLM computes in {computed}, which "
-            f"makes other responses; set dtype: {own} in the YAML of the engine to compare engines",
+            f"makes other responses; set dtype: {own} in the YAML of the engine to compare engines"
         )
     return engine

@@ -366,7 +366,7 @@ def compute(
     for task, of_task in trials.items():
         rules = replace(cleaning, correct_only=task in scored and not all_trials)
         table = compute_table(path, task, source, of_task, rules, splits, seed)
-        print(table.report, flush=True)
+        print(table.report)
         if rules.trim_sd is not None:
             print(_trim_warning(of_task, rules))
         number = len(table.items)

@@ -100,4 +100,4 @@ def write_traces(run_dir: Path, rows: list[dict], tally: Tally, **facts: Any) ->
     examples, sha256 = dict(tally.examples), file_hash(path)
     facts = {"counts": counts, "examples_dropped": examples, "traces_sha256": sha256, **facts}
     rundir.add(run_dir, "traces", **facts)
-    print(f"{path}: kept {len(rows)} of {counts['responses']}; dropped: {dropped}", flush=True)
+    print(f"{path}: kept {len(rows)} of {counts['responses']}; dropped: {dropped}")

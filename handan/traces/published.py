@@ -58,7 +58,7 @@ def _finished(run_dir: Path, config: dict) -> bool:
         return False
     same = read_json(run_dir / "run.json")["traces"].get("traces_sha256") == file_hash(path)
     if same:
-        print(f"{path}: made already", flush=True)
+        print(f"{path}: made already")
     return same
 
 
@@ -87,7 +87,7 @@ def usable(rows: Iterator[Any], settings: PublishedSettings, tally: Tally) -> It
             else:
                 yield parts
         if number % REPORT_EVERY == 0:
-            print(f"{settings.dataset}: {number} rows read", flush=True)
+            print(f"{settings.dataset}: {number} rows read")
         if number == REPORT_EVERY:
             check_columns(columns, settings)
     check_columns(columns, settings)

@@ -88,8 +88,7 @@ class Probe(TrainerCallback):
         if share > MUCH:
             print(
                 f"{self.arm}: measuring will take about {share:.0%} of the time; raise probe_steps "
-                "or choose a smaller suite, for all arms alike",
-                flush=True,
+                "or choose a smaller suite, for all arms alike"
             )
 
     def measure(self, step: int) -> None:
@@ -123,8 +122,7 @@ class Probe(TrainerCallback):
             print(
                 f"{self.arm}: step {step}, {probed.name} r(log tokens, log RT) {shown}, "
                 f"accuracy {metrics[f'{prefix}status/accuracy']:.2f}, "
-                f"measuring took {metrics['budget/probe_share']:.0%} of the time so far",
-                flush=True,
+                f"measuring took {metrics['budget/probe_share']:.0%} of the time so far"
             )
 
     def _is_due(self, probed: ProbedSuite, step: int) -> bool:
@@ -137,8 +135,7 @@ class Probe(TrainerCallback):
         if share > self.max_share and self.world.rank == 0:
             print(
                 f"{self.arm}: step {step}, {probed.name} skipped: with it measuring would take "
-                f"{share:.0%} of the time so far, more than probe_time_share {self.max_share:g}",
-                flush=True,
+                f"{share:.0%} of the time so far, more than probe_time_share {self.max_share:g}"
             )
         return share <= self.max_share
 

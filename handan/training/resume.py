@@ -83,12 +83,10 @@ def lineage(model_dir: Path) -> dict | None:
     """Trace what a run or checkpoint of ours cost and what it began with, if it is ours."""
     checkpoint = model_dir.name.startswith("checkpoint-")
     run_dir = model_dir.parent if checkpoint else model_dir
-    run = read_run(run_dir) if (run_dir / "run.json").exists() else {}
-    training = run.get("training")
+    run = read_run(run_dir)
+    training = run.get("training")  # finished, or else its weights were refused
     if training is None:
         return None
-    if not checkpoint and not training.get("finished"):
-        raise UserError(f"{model_dir}: its training is not finished; finish it first")
     adapter = (model_dir / "adapter_config.json").exists()
     ledger = model_dir / checkpoints.LEDGER  # the budget of a checkpoint is what it had cost
     return {

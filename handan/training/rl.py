@@ -401,4 +401,4 @@ class EarlyWarning(TrainerCallback):
         if state.global_step in EARLY:
             why = without_gradient(learning_counts(self.rollouts))
             if why and self.rollouts.ledger.world.rank == 0:
-                print(f"{self.arm}: step {state.global_step}: {why}", flush=True)
+                print(f"{self.arm}: step {state.global_step}: {why}")

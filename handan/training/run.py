@@ -66,7 +66,7 @@ class Run:
             self.world.gather([])  # the other processes wait for the lock too
             if self.world.rank == 0:
                 shown = ", ".join(f"{key} {value}" for key, value in launched.items())
-                print(f"{self.recipe.arm}: {shown}", flush=True)
+                print(f"{self.recipe.arm}: {shown}")
             self._begin_or_resume(trainer, details, rollouts)
             with saving.tell_of_writing(self.run_dir):
                 if self.peft_config:
@@ -87,7 +87,7 @@ class Run:
             rl.check_learned(self.recipe.arm, self.run_dir, learned)
             if self.world.rank == 0:
                 in_part = rl.in_part(learned)
-                print(f"{self.recipe.arm}: trained, model in {self.run_dir}{in_part}", flush=True)
+                print(f"{self.recipe.arm}: trained, model in {self.run_dir}{in_part}")
 
     def _begin_or_resume(self, trainer: Any, details: dict, rollouts: Rollouts | None) -> None:
         rundir.check_config(self.run_dir, "training", self.settings, SCHEDULE)
@@ -160,9 +160,9 @@ def begin(
     suite = load_suite(Path(recipe.suite))
     full_suite = load_suite(Path(recipe.full_suite)) if recipe.full_suite else None
     for note in coverage_notes(suite) if world.rank == 0 else ():
-        print(f"note: probe, {note}", flush=True)
+        print(f"note: probe, {note}")
     if config.bf16 and config.use_cpu and world.rank == 0 and not hardware.cpu_has_bf16():
-        print(f"note: {hardware.NO_BF16}; pass --bf16 false", flush=True)
+        print(f"note: {hardware.NO_BF16}; pass --bf16 false")
     prompts = Path(recipe.prompts)
     settings = {
         **settings_of.resolved(recipe, model_config, config),
@@ -172,16 +172,15 @@ def begin(
         "full_suite_hash": full_suite.fingerprint if full_suite else None,
         "prompts_sha256": file_hash(prompts) if prompts.exists() else None,
     }
-    if (run_dir / "run.json").exists():
-        training = read_run(run_dir).get("training", {})
-        if training.get("finished"):
-            rundir.check_config(run_dir, "training", settings, SCHEDULE)
-            traces = getattr(recipe, "traces", None)
-            if traces and Path(traces).exists():
-                check_sources(run_dir, {**training, "traces": file_hash(Path(traces))})
-            rl.check_learned(recipe.arm, run_dir, training.get("learning", {}))
-            print(f"{run_dir}: finished already", flush=True)
-            return None
+    training = read_run(run_dir).get("training", {})
+    if training.get("finished"):
+        rundir.check_config(run_dir, "training", settings, SCHEDULE)
+        traces = getattr(recipe, "traces", None)
+        if traces and Path(traces).exists():
+            check_sources(run_dir, {**training, "traces": file_hash(Path(traces))})
+        rl.check_learned(recipe.arm, run_dir, training.get("learning", {}))
+        print(f"{run_dir}: finished already")
+        return None
     suites = []
     if recipe.probe_steps or recipe.probe_log_spaced:
         suites.append(ProbedSuite("probe", suite, recipe.probe_steps, recipe.probe_log_spaced))

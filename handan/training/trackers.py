@@ -123,7 +123,7 @@ class Tracker(TrainerCallback):
 
     def say(self, sentence: str) -> None:
         """Print a sentence on this arm."""
-        print(f"{self.facts['arm']}: {sentence}", flush=True)
+        print(f"{self.facts['arm']}: {sentence}")
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.attempt(self.open, args)
