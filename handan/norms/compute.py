@@ -254,15 +254,21 @@ def compute_table(
         for sums in ((plain_values, counts), (values, counts))
     )
     summary = {
-        "task": task, "source": source, "items": len(items),
-        "participants": len({trial.participant for trial in kept}),
+        "task": task, "source": source, "items": len(items), "participants": len(values),
         "trials": len(cleaned.valid), "trials_kept": len(kept),
         **_in_columns("reliability", plain), "splits": splits, "rule": rules.rule,
         **_in_columns("reliability_centred", of_centred),
         "order_slope": None if slope is None else f"{slope:.6f}",
     }  # fmt: skip
+    num_participants, num_items = (len({trial[i] for trial in trials}) for i in (0, 1))
+    unscored = sum(trial.correct is None for trial in kept)
     report = [
-        *_account(name, trials, kept, cleaned.counts),
+        f"{name}: {len(trials)} trials of {num_participants} participants on {num_items} items",
+        f"  left out: {cleaned.counts}",
+        f"  kept: {len(kept)} trials ({unscored} unscored) of {len(values)} participants on "
+        f"{len(items)} items",
+        f"  without a kept trial: {num_participants - len(values)} participants, "
+        f"{num_items - len(items)} items",
         f"  reliability {_in_words(plain)}; without who saw which item {_in_words(of_centred)}",
     ]
     if slope is not None:
@@ -317,21 +323,6 @@ def _in_words(found: Reliability) -> str:
     if found.low is not None and found.high is not None:
         text += f" [{found.low:.3f}, {found.high:.3f}]"
     return f"{text} ({found.why})" if found.why else text
-
-
-def _account(name: str, trials: list[Trial], kept: list[Trial], left_out: str) -> list[str]:
-    """Lines on what each rule left out, and what is kept."""
-    unscored = sum(trial.correct is None for trial in kept)
-    num_participants, num_items = (len({trial[i] for trial in trials}) for i in (0, 1))
-    kept_participants, kept_items = (len({trial[i] for trial in kept}) for i in (0, 1))
-    return [
-        f"{name}: {len(trials)} trials of {num_participants} participants on {num_items} items",
-        f"  left out: {left_out}",
-        f"  kept: {len(kept)} trials ({unscored} unscored) of {kept_participants} "
-        f"participants on {kept_items} items",
-        f"  without a kept trial: {num_participants - kept_participants} participants, "
-        f"{num_items - kept_items} items",
-    ]
 
 
 def compute(

@@ -93,9 +93,9 @@ def _trial(place: str, row: Mapping[str, str], time_column: str) -> Trial:
             f"{place}: correct is '{row['correct']}'; use true, false, 1, 0, or leave it empty "
             "where no answer is right or it is unknown"
         )
-    truth = TRUTH[correct] if correct else None
+    time_s = time / TIMES[time_column]
     number = _number(place, "trial", row["trial"]) if "trial" in row else None
-    return Trial(row["participant"], row["item"], time / TIMES[time_column], truth, number)
+    return Trial(row["participant"], row["item"], time_s, TRUTH.get(correct), number)
 
 
 def _number(place: str, column: str, cell: str) -> float:
