@@ -13,8 +13,6 @@ from typing import Any, NamedTuple
 from handan.tasks import answers as reading
 
 # ruff: noqa: RUF001 - these characters stand in answers, and are replaced
-SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ", "0123456789-+n", strict=True))
-SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
 SIGNS = {
     "−": "-", "–": "-", "‐": "-", "‑": "-", "‒": "-", "﹣": "-", "－": "-", "×": r"\times ",
     "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ", "÷": "/", "∕": "/", "⁄": "/", "π": r"\pi ",
@@ -26,8 +24,8 @@ SIGNS = {
     "⟨": r"\langle ", "⟩": r"\rangle ", "ⅈ": "i", "。": ".",
 }  # fmt: skip
 CHARACTERS = str.maketrans(SIGNS)
-RAISED = re.compile(f"[{''.join(SUPERSCRIPTS)}]+")
-LOWERED = re.compile(f"[{''.join(SUBSCRIPTS)}]+")
+RAISED = re.compile("[⁰¹²³⁴-⁹⁻⁺ⁿ]+")
+LOWERED = re.compile("[₀-₉]+")
 VULGAR = re.compile("[¼-¾⅐-⅞]")
 ROOT = re.compile(r"√\s*(?:\((?P<inner>[^()]*)\)|(?P<token>\d+|[a-z]))")
 
@@ -281,8 +279,8 @@ def spelled(text: str) -> str:
         above, below = unicodedata.normalize("NFKC", sign).split("\u2044")
         text = text.replace(sign, f"\\frac{{{above}}}{{{below}}}")
     text = ROOT.sub(lambda match: f"\\sqrt{{{match['inner'] or match['token']}}}", text)
-    text = RAISED.sub(lambda m: f"^{{{''.join(SUPERSCRIPTS[c] for c in m[0])}}}", text)
-    text = LOWERED.sub(lambda m: f"_{{{''.join(SUBSCRIPTS[c] for c in m[0])}}}", text)
+    text = RAISED.sub(lambda match: f"^{{{unicodedata.normalize('NFKC', match[0])}}}", text)
+    text = LOWERED.sub(lambda match: f"_{{{unicodedata.normalize('NFKC', match[0])}}}", text)
     text = text.translate(CHARACTERS)
     text = GROUPED.sub(lambda match: re.sub(r"\D+", "", match[0]), text)
     for pattern, replacement in SPELLINGS:
