@@ -92,12 +92,11 @@ def _said(row: dict, output: dict, usage: Usage) -> list[Said]:
 def _usage(output: dict, padded: bool) -> Usage:
     """Count the tokens of a sample; of several choices they are the sum, which belongs to none."""
     usage = part(output, "usage", dict)
-    names = ("input_tokens", "input_tokens_cache_read", "input_tokens_cache_write")
-    more = ("reasoning_tokens", "output_tokens", "total_tokens")
-    counts = [count(key, usage.get(key)) for key in (*names, *more)]
-    prompt, reasoning, completion, total = counts[0], *counts[3:]
+    read, written = "input_tokens_cache_read", "input_tokens_cache_write"
+    names = ("input_tokens", read, written, "reasoning_tokens", "output_tokens", "total_tokens")
+    prompt, *cached, reasoning, completion, total = (count(key, usage.get(key)) for key in names)
     if prompt is not None:
-        prompt += (counts[1] or 0) + (counts[2] or 0)
+        prompt += sum(filter(None, cached))
     if padded or len(part(output, "choices", list)) > 1:
         return Usage(prompt=prompt)
     return chat.counted(prompt, completion, reasoning, total)
