@@ -3,6 +3,7 @@
 A budget counts all that led to an arm: its training, its teacher's part, trainings it started from.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,12 @@ def root(training: Mapping[str, Any], began_with: str | None) -> str | None:
     while before := training.get("started_from"):
         training, began_with = before, before.get("began_with")
     return began_with
+
+
+def time_share(measuring_s: float, training_s: float) -> float:
+    """Share of the time that went into measuring, from 0 to 1; NaN before any has passed."""
+    spent = measuring_s + training_s
+    return measuring_s / spent if spent else math.nan
 
 
 def of_traces(traces: Path, sha256: str) -> dict[str, float | None]:

@@ -12,6 +12,7 @@ from handan.alignment.align import align
 from handan.alignment.costs import RESPONSE, SPAN, status_under
 from handan.alignment.measures import MEANS, TASKS
 from handan.alignment.pairs import Comparisons
+from handan.budgets import time_share
 from handan.evaluation.responses import KEY, SamplingPlan, collect
 from handan.evaluation.suite import Suite, SuiteItem, coverage_notes, suite_items
 from handan.files import content_hash, file_hash, read_keyed, write_csv, write_json, write_jsonl
@@ -178,12 +179,6 @@ def suite_metrics(costs: Sequence[dict], first: Sequence[dict] | None) -> dict[s
 def _with_interval(name: str, value: float | None, ci: Sequence[float] | None) -> dict[str, Any]:
     low, high = ci or (None, None)
     return {name: value, f"{name}_ci_low": low, f"{name}_ci_high": high} if name else {}
-
-
-def time_share(measuring_s: float, training_s: float) -> float:
-    """Share of the time that went into measuring, from 0 to 1; NaN before any has passed."""
-    spent = measuring_s + training_s
-    return measuring_s / spent if spent else math.nan
 
 
 def budget_metrics(budget: Mapping[str, float | None]) -> dict[str, float]:

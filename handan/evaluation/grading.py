@@ -60,8 +60,14 @@ def read_text(
     tokenizer: Any, question: TaskItem, form: ReasoningFormat, prompt: Ids, completion: Completion
 ) -> dict:
     """Read the same from the texts and counts of a server that keeps the ids, with the ``text``."""
-    usage = completion.usage
-    reasoning, answer, closed, opened = _texts(tokenizer, form, prompt, completion)
+    usage, reasoning, answer = completion.usage, completion.reasoning, completion.text
+    opened = tokenizer is not None and bool(prompt) and opened_by_prompt(tokenizer, prompt, form)
+    closed = bool(answer.strip())
+    if reasoning is not None and not reasoning.strip():
+        if usage.reasoning and form.close is not None and form.close not in answer:
+            reasoning = None  # the server counts the reasoning and hides it
+        else:
+            reasoning, answer, closed, _ = split_text(answer, form, opened)
     end = None if tokenizer is None else tokenizer.eos_token
     if end and answer.rstrip().endswith(end):  # which a server has left in its text
         answer = answer.rstrip().removesuffix(end).rstrip()
@@ -102,19 +108,6 @@ def read_text(
         "looping": not ended and is_looping(units),
         "text": text,
     }
-
-
-def _texts(
-    tokenizer: Any, form: ReasoningFormat, prompt_ids: Ids, completion: Completion
-) -> tuple[str | None, str, bool, bool]:
-    known = tokenizer is not None and bool(prompt_ids)
-    opened = known and opened_by_prompt(tokenizer, prompt_ids, form)
-    apart, text = completion.reasoning, completion.text
-    if apart is None or apart.strip():
-        return apart, text, bool(text.strip()), opened
-    if completion.usage.reasoning and form.close is not None and form.close not in text:
-        return None, text, bool(text.strip()), opened  # the server counts the reasoning, hides it
-    return *split_text(text, form, opened)[:3], opened
 
 
 def _outcome(question: TaskItem, answer: str, ended: bool, closed: bool, reasoning: int) -> dict:

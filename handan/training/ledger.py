@@ -9,9 +9,8 @@ from typing import Any
 from transformers import TrainerCallback
 
 from handan import rundir
-from handan.budgets import TEACHERS
+from handan.budgets import TEACHERS, time_share
 from handan.checkpoints import LEDGER
-from handan.evaluation.evaluate import time_share
 from handan.evaluation.resource_estimate import Size
 from handan.files import append_jsonl, read_json, write_json
 from handan.launch import Processes

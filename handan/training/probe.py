@@ -9,13 +9,8 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from handan.evaluation.evaluate import (
-    budget_metrics,
-    sampled_costs,
-    suite_metrics,
-    suite_plan,
-    time_share,
-)
+from handan.budgets import time_share
+from handan.evaluation.evaluate import budget_metrics, sampled_costs, suite_metrics, suite_plan
 from handan.evaluation.responses import check_prompts, draw
 from handan.evaluation.suite import Suite, SuiteItem, suite_items
 from handan.files import append_jsonl, content_hash, read_jsonl
