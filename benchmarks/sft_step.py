@@ -17,6 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -33,10 +34,12 @@ from trl import SFTConfig, SFTTrainer
 
 from handan.generation.loading import load_model
 from handan.launch import SINGLE
-from handan.tiny.model import make_model, make_tokenizer
 from handan.training.labels import IGNORED
 from handan.training.ledger import Ledger
 from handan.training.sft import LedgerSFTTrainer
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
+from pretrain import make_model, make_tokenizer
 
 ON_GPU = torch.cuda.is_available()
 PROMPT_TOKENS = 16

@@ -94,7 +94,7 @@ def always(body, status=200):
 
 @pytest.mark.parametrize("path", sorted(SETTINGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_engine_of_the_project_loads(path):
-    assert load_engine(path).engine == path.stem
+    assert path.stem.startswith(load_engine(path).engine)
 
 
 def test_transformers_is_the_engine_without_a_file():

@@ -6,13 +6,12 @@ import json
 import pytest
 import yaml
 from embedded import ROOT, SUITES, WEIGHTS, run_script
-from pretrain import Pretraining
+from pretrain import Pretraining, make_model
 
 from handan.config import load_yaml, read_yaml
 from handan.evaluation.suite import load_suite, suite_items
 from handan.experiments.declare import load_experiment
 from handan.tiny.evaluation_items import LONG_TASKS, TASKS
-from handan.tiny.model import make_model
 from handan.training.data import ProblemSet
 
 LARGER = ROOT / "recipes" / "studies" / "larger"

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pretrain import make_tokenizer
 from tokenizers import Tokenizer
 from tokenizers.decoders import ByteFallback, Fuse, Sequence
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
@@ -13,7 +14,6 @@ from transformers import PreTrainedTokenizerFast
 
 from handan.generation.formats import FORMATS
 from handan.generation.spans import cut, is_looping, split_completion, split_text
-from handan.tiny.model import make_tokenizer
 
 FORM = FORMATS["tiny"]
 

@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 from embedded import ROOT, WEIGHTS, load
-from pretrain import Pretraining, corpus, device_of, pretrain
+from pretrain import Pretraining, corpus, device_of, make_model, make_tokenizer, pretrain
 
 from handan.config import load_yaml
 from handan.errors import UserError
@@ -15,7 +15,6 @@ from handan.generation.prompting import prompt_ids
 from handan.tasks.worked_solutions import DIALECTS, FORMATS, TraceStyle, trace_words
 from handan.tiny.evaluation_items import TASKS, held_out, identity_hash
 from handan.tiny.families import FAMILIES, random_problem
-from handan.tiny.model import make_model, make_tokenizer
 
 PRETRAINING = ROOT / "recipes" / "configs" / "pretraining"
 

@@ -4,6 +4,7 @@ The mark beside a stage's log says how it ended; what is finished is not run aga
 """
 
 import atexit
+import io
 import contextlib
 import multiprocessing
 import os
@@ -265,6 +266,9 @@ def _be_script(words: list[str], output: Connection) -> None:
     os.dup2(output.fileno(), 1)
     os.dup2(output.fileno(), 2)
     output.close()
+    # What was there before takes the pipe for a file in which one can go back.
+    pipe = io.BufferedWriter(io.FileIO(1, "w", closefd=False))
+    sys.stdout = io.TextIOWrapper(pipe, sys.stdout.encoding)
     sys.argv = words
     sys.path.insert(0, str(Path(words[0]).resolve().parent))
     try:

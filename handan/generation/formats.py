@@ -1,4 +1,4 @@
-"""Reasoning formats: how each family of models marks its reasoning (table in docs/models.md)."""
+"""Reasoning formats: how each family of models marks its reasoning (``formats.yaml``)."""
 
 import re
 from collections.abc import Mapping
@@ -6,34 +6,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from handan.errors import UserError
 from handan.files import content_hash, read_json
 
 AUTO = "auto"
-
-# Of the model cards; Magistral thinks only if it is asked to.
-_MAGISTRAL_PROMPT = (
-    "First draft your thinking process (inner monologue) until you arrive at a response. Format "
-    "your response using Markdown, and use LaTeX for any mathematical equations. Write both "
-    "your thoughts and the response in the same language as the input.\n\nYour thinking process "
-    "must follow the template below:[THINK]Your thoughts or/and draft, like working through an "
-    "exercise on scratch paper. Be as casual and as long as you want until you are confident to "
-    "generate the response. Use the same language as the input.[/THINK]Here, provide a "
-    "self-contained response."
-)
-_MAGISTRAL_2506_PROMPT = (
-    "A user will ask you to solve a task. You should first draft your thinking process (inner "
-    "monologue) until you have derived the final answer. Afterwards, write a self-contained "
-    "summary of your thoughts (i.e. your summary should be succinct but contain all the "
-    "critical steps you needed to reach the conclusion). You should use Markdown to format your "
-    "response. Write both your thoughts and summary in the same language as the task posed by "
-    "the user. NEVER use \\boxed{} in your response.\n\nYour thinking process must follow the "
-    "template below:\n<think>\nYour thoughts or/and draft, like working through an exercise on "
-    "scratch paper. Be as casual and as long as you want until you are confident to generate a "
-    "correct answer.\n</think>\n\nHere, provide a concise summary that reflects your reasoning "
-    "and presents a clear final answer to the user. Don't mention that this is a "
-    "summary.\n\nProblem:\n\n"
-)
 
 
 @dataclass(frozen=True)
@@ -65,57 +43,9 @@ class ReasoningFormat:
         return [{"role": who, "content": said} for who, said in spoken.items() if said is not None]
 
 
-def _think(name: str, source: str, *template: Any, **more: Any) -> ReasoningFormat:
-    return ReasoningFormat(name, "<think>", "</think>", source, None, *template, **more)
-
-
+_KNOWN = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+FORMATS = {name: ReasoningFormat(name, **entry) for name, entry in _KNOWN.items()}
 _ON, _OFF = {"enable_thinking": True}, {"enable_thinking": False}
-_NOT_THINKING = "the same, not thinking; the prompt ends with an empty span"
-FORMATS: dict[str, ReasoningFormat] = {
-    entry.name: entry
-    for entry in (
-        _think("tiny", "the embedded world; the prompt ends with <think>"),
-        _think(
-            "deepseek_r1",
-            "DeepSeek-R1 and its distilled students; the prompt ends with <think>\\n, that of the "
-            "first weeks does not",
-        ),
-        _think("qwen3", "Qwen3 (2504) card, thinking; the model writes <think>", _ON),
-        _think("qwen3_no_thinking", _NOT_THINKING, _OFF),
-        _think("qwen3_5", "Qwen3.5 card and later, thinking; the prompt ends with <think>\\n", _ON),
-        _think("qwen3_5_no_thinking", _NOT_THINKING, _OFF),
-        _think("qwq", "QwQ-32B and Qwen3-Thinking-2507 cards; the prompt ends with <think>\\n"),
-        ReasoningFormat(
-            "gpt_oss",
-            "<|channel|>analysis<|message|>",
-            "<|end|>",
-            "OpenAI harmony format; effort medium, the template's own default",
-            answer="<|channel|>final<|message|>",
-            template={"reasoning_effort": "medium"},
-        ),
-        _think("olmo3_think", "Olmo 3 Think card; the prompt ends with <think>"),
-        ReasoningFormat(
-            "magistral",
-            "[THINK]",
-            "[/THINK]",
-            "Magistral 2507 and later cards; the system prompt asks for the span",
-            system_prompt=_MAGISTRAL_PROMPT,
-        ),
-        _think(
-            "magistral_2506",
-            "Magistral 2506 card; the system prompt asks for the span",
-            system_prompt=_MAGISTRAL_2506_PROMPT,
-        ),
-        _think(
-            "asked_to_think",
-            "any Instruct or base model, asked to think by a system prompt like that of R1-Zero",
-            # In the manner of DeepSeek-R1-Zero (arXiv 2501.12948, table 1), in our words.
-            system_prompt="First think about the problem between <think> and </think>. "
-            "Then write the answer after </think>.",
-        ),
-        ReasoningFormat("plain", None, None, "Instruct and base models without a span"),
-    )
-}
 
 
 # Tokens of models that are trained to reason between them, which some bases of theirs have too.

