@@ -4,8 +4,8 @@ The mark beside a stage's log says how it ended; what is finished is not run aga
 """
 
 import atexit
-import io
 import contextlib
+import io
 import multiprocessing
 import os
 import runpy
