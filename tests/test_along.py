@@ -152,7 +152,9 @@ def test_a_checkpoint_that_is_removed_while_it_is_read_is_left_out(
     monkeypatch.setattr(sweep, "load_model", load_slowly)
     assert swept_steps(training, one_item, run / "sweep") == [0]
     shown = capsys.readouterr().out
-    assert "checkpoint-2: damaged: chat_template.jinja is missing; left out" in shown
+    assert (
+        "checkpoint-2: damaged: chat_template.jinja is missing or cannot be read; left out" in shown
+    )
     assert "checkpoint-4: incomplete" in shown
 
 
