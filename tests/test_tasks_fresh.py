@@ -6,6 +6,7 @@ import pytest
 
 from handan.evaluation.contamination import contaminated
 from handan.tasks import FRESH, TASKS, fresh, load
+from handan.tasks.directions import SAME_PLACE
 from handan.tasks.fresh import NUM_ITEMS, Sizes, draw, is_held_out
 from handan.tasks.worked_solutions import (
     FORMATS,
@@ -82,6 +83,15 @@ def test_worked_steps_lead_to_the_answer(task, trace_format):
                 assert item.answer == ("invalid" if possible else "valid")
         elif task == "syllogisms" and trace_format == "carry-cost":
             assert (steps[-1] == ["yes"]) == (item.answer != "No valid conclusion")
+        elif task == "cardinal_directions" and trace_format == "constant":
+            north, north_steps, east, east_steps = steps[-1]
+            reached = [north] * (north_steps != "0") + [east] * (east_steps != "0")
+            assert "-".join(reached) == item.answer or (not reached and item.answer == SAME_PLACE)
+        elif trace_format == "constant" and task.startswith("binary"):
+            digits = "".join(step[-1] for step in reversed(steps[1:]))
+            assert (steps[-1][-2].strip("0") * (task == "binary_addition") + digits).lstrip(
+                "0"
+            ) == item.answer.lstrip("0")
         elif trace_format == "carry-cost" and task.startswith("binary"):
             digits = [step[-1] for step in steps[1:] if step[0] not in ("carry", "borrow")]
             carry = "1" if steps[-1][0] == "carry" else ""

@@ -1,4 +1,4 @@
-"""Tables of a result of ``handan align``: which measure stands where. ``table_formats`` writes."""
+"""Tables of a result of ``handan align``: which measure stands where."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

@@ -6,9 +6,8 @@ from functools import cache
 from typing import Any
 
 from handan.tasks import binary, evaluation_items, wordings
-from handan.tasks.base import Item
+from handan.tasks.base import Item, base_task
 from handan.tasks.digits import DIGIT_TASKS
-from handan.tasks.fresh import base_task
 from handan.tasks.wording import words
 
 NUMERAL = re.compile(r"[01]+")

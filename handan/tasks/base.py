@@ -15,6 +15,14 @@ class Item:
     covariates: Mapping[str, float] = field(default_factory=dict)
 
 
+FRESH = "_fresh"  # ends the names of tasks of problems beside a human task's (``tasks.fresh``)
+
+
+def base_task(item: Item) -> str:
+    """Return the human task that an item is of, or beside."""
+    return item.task.removesuffix(FRESH)
+
+
 @dataclass(frozen=True)
 class Grade:
     """The answer that a response states, or None; ``correct`` is None if that was undecided."""

@@ -15,13 +15,12 @@ from typing import Any
 from handan.errors import UserError
 from handan.files import content_hash
 from handan.tasks import digits, directions, syllogism_verification, syllogisms
-from handan.tasks.base import Item, Task
+from handan.tasks.base import FRESH, Item, Task
 from handan.tasks.binary import BITS, OPERATIONS, make_item
 from handan.tasks.worked_solutions import analytic_cost
 
 SYMBOLS = {"products": "*", "differences": "-"}
 NUM_ITEMS = 60
-SUFFIX = "_fresh"
 
 
 @dataclass(frozen=True)
@@ -128,11 +127,6 @@ CHAINS = {
 }
 
 
-def base_task(item: Item) -> str:
-    """Return the human task that an item is of, or beside."""
-    return item.task.removesuffix(SUFFIX)
-
-
 def structure(task: str, key: str) -> list[Any]:
     """Return what makes problems the same, whatever their order, zeros, nouns, shown results.
 
@@ -161,16 +155,16 @@ def _items(task: str) -> list[Item]:
     while len(found) < NUM_ITEMS:
         item = draw(task, rng, sizes, held_out=True)
         costs = {**item.covariates, "analytic_cost": analytic_cost(item)}
-        found[item.key] = replace(item, task=task + SUFFIX, covariates=costs)
+        found[item.key] = replace(item, task=task + FRESH, covariates=costs)
     return list(found.values())
 
 
 def fresh_tasks(tasks: Iterable[Task]) -> dict[str, Task]:
     """Return the tasks of fresh items, which are graded as the human ones are."""
     return {
-        task.name + SUFFIX: replace(
+        task.name + FRESH: replace(
             task,
-            name=task.name + SUFFIX,
+            name=task.name + FRESH,
             items=partial(_items, task.name),
             # They are known by their structure, however they are worded.
             paraphrases=lambda item: [],

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from handan.errors import UserError
 from handan.tasks import syllogisms
 from handan.tasks.answers import TIMES
-from handan.tasks.base import Item
+from handan.tasks.base import Item, base_task
 from handan.tasks.binary import OPERATIONS
 from handan.tasks.directions import STEPS
 from handan.tasks.syllogisms import Kind, Statement
@@ -77,8 +77,7 @@ def _sum_or_difference(operator: str, left: str, right: str, base: int) -> list[
 
 
 def _binary(item: Item) -> list[Part]:
-    name = item.task.removesuffix("_fresh")
-    operation = OPERATIONS[name]
+    operation = OPERATIONS[base_task(item)]
     left, right = item.key.split(operation.symbol)
     if operation.symbol in "+-":
         return _sum_or_difference(operation.symbol, left, right, base=2)
@@ -210,7 +209,7 @@ SOLVERS: dict[str, Callable[[Item], Iterator[Part] | list[Part]]] = {
 
 def worked_steps(item: Item, trace_format: str, rng: random.Random) -> list[Step]:
     """Return the solution of a problem of a human task, in one of ``FORMATS``."""
-    parts = list(SOLVERS[item.task.removesuffix("_fresh")](item))
+    parts = list(SOLVERS[base_task(item)](item))
     return in_format(parts, trace_format, rng)
 
 
