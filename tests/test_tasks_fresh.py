@@ -98,6 +98,23 @@ def test_worked_steps_lead_to_the_answer(task, trace_format):
             assert ((carry + "".join(reversed(digits))).lstrip("0") or "0") == item.answer
 
 
+def test_a_division_writes_its_quotient_and_ends_with_its_remainder():
+    for task in ("binary_division", "binary_modulo"):
+        for item in drawn(task):
+            *steps, _ = worked_steps(item, "carry-cost", random.Random(0))
+            digits = ["0" if step[1] == "<" else "1" for step in steps if step[0] != "write"]
+            last = next(step for step in reversed(steps) if step[0] != "write")
+            rest = last[0] if last[1] == "<" else last[-1]
+            found = "".join(digits) if task == "binary_division" else rest
+            assert int(found, 2) == int(item.answer, 2)
+
+
+def test_shifted_copies_add_up_to_the_product():
+    for item in drawn("binary_multiplication"):
+        *steps, _ = worked_steps(item, "carry-cost", random.Random(0))
+        assert int(steps[-1][-1] if steps else "0", 2) == int(item.answer, 2)
+
+
 def test_a_walk_ends_at_the_place_that_is_asked_for():
     item = next(i for i in load("cardinal_directions").items() if i.key == "north+north-east")
     steps = worked_steps(item, "carry-cost", random.Random(0))
