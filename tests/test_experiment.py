@@ -64,6 +64,13 @@ def test_a_sequence_starts_from_the_arm_before_and_settings_become_arguments(tmp
     assert made.pages[0].runs == [Path("out") / n for n in ("base", "teacher", "sft", "sft_grpo")]
 
 
+def test_an_arm_may_differ_from_what_all_trainings_are_given(tmp_path):
+    made = planned(declared(tmp_path, training={"bf16": True, "beta": 0.2}))
+    lines = {stage.name: " ".join(stage.arguments) for stage in made.stages}
+    assert lines["train-sft"].endswith("--bf16 true --beta 0.2")
+    assert lines["train-sft_grpo"].endswith("--bf16 true --beta 0.1 --top_k 5")
+
+
 def test_a_pair_of_published_models_is_pinned_everywhere():
     made = planned(Path("recipes/experiments/qwen3-1.7b-base.yaml"))
     lines = {stage.name: " ".join(stage.command()) for stage in made.stages}
@@ -154,9 +161,10 @@ def test_a_dry_run_finds_unknown_keys_of_settings(changes, place, tmp_path):
             command(["experiment", str(path), "--dry_run"])
 
 
-def test_a_dry_run_finds_unknown_keys_of_an_evaluation(tmp_path):
-    path = declared(tmp_path, evaluation={"dtype": "bfloat16"})
-    with pytest.raises(UserError, match=rf"{path}: evaluation: unknown key 'dtype'"):
+@pytest.mark.parametrize(("place", "key"), [("evaluation", "dtype"), ("training", "use_cpus")])
+def test_a_dry_run_finds_unknown_keys_that_all_arms_share(place, key, tmp_path):
+    path = declared(tmp_path, **{place: {key: "bfloat16"}})
+    with pytest.raises(UserError, match=rf"{path}: {place}: unknown key '{key}'"):
         command(["experiment", str(path), "--dry_run"])
 
 

@@ -121,6 +121,7 @@ class Experiment:
     traces: dict[str, Traces] = field(default_factory=dict)
     evaluation_accelerate_config: str | None = None
     evaluation: dict[str, Any] = field(default_factory=dict)  # more arguments of eval/run.py
+    training: dict[str, Any] = field(default_factory=dict)  # more arguments of every arm's recipe
     parallel: int = 1  # stages at the same time; more than 1 only if they share no accelerator
     seeds: list[int] = field(default_factory=lambda: [1])  # of all that depends on training
     budget_tolerance: float = TOLERANCE  # budgets count as matched within this share
@@ -265,6 +266,7 @@ def _passed_on(experiment: Experiment) -> Iterator[tuple[str, str, dict[str, Any
     for name, drawn in experiment.traces.items():
         yield f"traces.{name}.settings", experiment.config_of(drawn), drawn.settings
     for name, arm in experiment.arms.items():
+        yield "training", f"recipes/{arm.recipe}.py", experiment.training
         yield f"arms.{name}.settings", f"recipes/{arm.recipe}.py", arm.settings
 
 

@@ -181,7 +181,7 @@ class _OneSeed:
         if arm.traces is not None:
             words += ["--traces", str(self._dir(arm.traces) / "traces.jsonl")]
         words += self._model_words("teacher_model", arm.teacher, config)
-        arguments = (*words, *_words(arm.settings))
+        arguments = (*words, *_words(self.experiment.training | arm.settings))
         launch = arm.accelerate_config or self.experiment.accelerate_config
         needs = self._needs(arm.start, arm.traces, arm.teacher)
         stage, script = self._stage_name("train-", name), f"recipes/{arm.recipe}.py"
