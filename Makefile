@@ -1,5 +1,6 @@
 # A fresh clone needs Python 3.11 or 3.12 and make; everything else comes from here.
-.PHONY: setup setup-vllm demo real real-quick study test test-tokenizers test-vllm lint audit bench soak pins clean
+.PHONY: setup setup-vllm demo real real-quick study test test-tokenizers test-vllm lint audit bench soak \
+	docs release pins clean
 
 # The first interpreter that runs and has a supported version; `make PYTHON=...` overrides it.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
@@ -110,11 +111,35 @@ soak: setup
 	.venv/bin/python benchmarks/soak.py
 	.venv/bin/python -m pytest -m slow
 
+# The documents as a site, in site/index.html: the README and all it leads to, where they lie here, so
+# that a link which leads nowhere here stops it too.
+SITE := .cache/site-pages
+docs: .venv-docs/installed
+	rm -rf $(SITE) site && mkdir -p $(SITE)
+	git ls-files -z --cached --others --exclude-standard -- '*.md' docs CITATION.cff recipes/minimal.py \
+		recipes/experiments recipes/studies/mimicry.yaml handan/evaluation ':!tests' ':!handan/cards' \
+		| xargs -0 cp --parents --target-directory $(SITE)
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+
+# What would be uploaded, in dist/; uploading it is `.venv-docs/bin/twine upload dist/*`, by hand.
+release: .venv-docs/installed
+	rm -rf dist
+	.venv-docs/bin/python -m build --no-isolation
+	.venv-docs/bin/twine check --strict dist/*
+
+.venv-docs/installed: requirements-docs.txt requirements-build.txt
+	@test -n "$(PYTHON)" || { echo "needs Python 3.11 or 3.12: make PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --require-hashes --no-deps \
+		-r requirements-build.txt -r requirements-docs.txt
+	.venv-docs/bin/python -m pip check
+	touch .venv-docs/installed
+
 # The hashes of all files of the releases in requirements*.in; needs uv.
 pins:
-	for name in requirements requirements-build requirements-vllm; do \
+	for name in requirements requirements-build requirements-docs requirements-vllm; do \
 		uv pip compile $$name.in --output-file $$name.txt --generate-hashes --no-deps --universal \
 		--python-version 3.11 --no-annotate --custom-compile-command "make pins" --quiet || exit 1; done
 
 clean:
-	rm -rf .venv .venv-vllm runs
+	rm -rf .venv .venv-docs .venv-vllm runs site

@@ -1,7 +1,16 @@
-"""The checks of licences and vulnerabilities."""
+"""The checks of licences and vulnerabilities, and what a package index is told."""
+
+import re
+from pathlib import Path
 
 import audit
 import licences
+import package_readme
+import yaml
+
+from handan import __version__
+
+ROOT = Path(__file__).parent.parent
 
 KNOWN = {"name": "a", "version": "1", "vulns": []}
 SKIPPED = {"name": "b", "version": "1", "skip_reason": "not found"}
@@ -29,3 +38,15 @@ def test_licences_here_are_in_order_and_others_are_not(monkeypatch, capsys):
     monkeypatch.setattr(licences, "EXCEPTIONS", {})
     assert licences.main() == 1
     assert "pingouin: licence 'GPL-3.0' is not in the list" in capsys.readouterr().out
+
+
+def test_links_of_the_packaged_readme_lead_somewhere_on_a_package_index():
+    metadata = {}
+    package_readme.PackageReadme(str(ROOT), {}).update(metadata)
+    text = metadata["readme"]["text"]
+    assert "docs/training.md has" in text
+    assert all(link.startswith("http") for link in re.findall(r"\]\(([^)]*)\)", text))
+
+
+def test_the_citation_names_this_version():
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == __version__
