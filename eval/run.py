@@ -20,6 +20,7 @@ from handan.config import key, parse
 from handan.errors import UserError, run_main
 from handan.evaluation.evaluate import evaluate
 from handan.evaluation.suite import load_suite
+from handan.files import shipped
 from handan.generation.engines import load_engine, open_engine
 from handan.generation.formats import AUTO
 from handan.launch import processes
@@ -69,7 +70,7 @@ def main() -> None:
     read_settings(run_dir)  # a damaged file is told before a model is loaded
     settings = load_engine(Path(arguments.engine) if arguments.engine else None)
     if arguments.revision is not None:
-        if Path(arguments.model).is_dir():
+        if Path(shipped(arguments.model)).is_dir():
             raise UserError(
                 f"--revision is of a model on the hub, and {arguments.model} is a directory here"
             )

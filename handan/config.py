@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from handan.errors import UserError
+from handan.files import shipped
 
 Settings = TypeVar("Settings")
 MAX_VALUES = 100_000  # written out; our largest file has under a thousand
@@ -79,7 +80,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     import yaml  # here alone, as every command passes this module
 
     try:
-        text = path.read_text(encoding="utf-8")
+        text = shipped(path).read_text(encoding="utf-8")
         loader = yaml.SafeLoader(text)
         try:
             node = loader.get_single_node()

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from handan import hardware as machine
 from handan.errors import UserError
+from handan.files import shipped
 
 # Of the embedded world; without the others real models or trackers are out of reach.
 EMBEDDED = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
@@ -122,7 +123,7 @@ def runnable(checks: Sequence[Check], gpus: Sequence[machine.LocalGpu]) -> list[
     from handan.evaluation.resource_estimate import gpus_needed
     from handan.evaluation.zoo import load_zoo
 
-    for path in sorted(Path("eval/zoo").glob("*.yaml")):
+    for path in sorted(shipped(Path("eval/zoo")).glob("*.yaml")):
         zoo = load_zoo(path)
         fitting = [entry.name for entry in zoo.models if gpus_needed(entry.model, gpus)]
         counted = f"{len(fitting)} of {len(zoo.models)} models"

@@ -14,13 +14,30 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from handan.errors import UserError, disk_sentence
 from handan.inputs import json_object
 
 # For a damaged line; of a file of ours, the same command makes what is missing.
 CURE = "mend or remove the line, or write the file again"
+PACKAGE = Path(__file__).parent
+# In a wheel the folders that a clone has beside the package are in it.
+INSTALLED = (PACKAGE / "shipped").is_dir()
+BESIDE = PACKAGE / "shipped" if INSTALLED else PACKAGE.parent
+SHIPPED = {"recipes": BESIDE, "eval": BESIDE, "launch": BESIDE, "handan": PACKAGE.parent}
+Place = TypeVar("Place", str, Path)
+
+
+def shipped(path: Place) -> Place:
+    """Find a path that is not here among what comes with handan: recipes, suites, models.
+
+    Returns ``path`` as it is if it is here or if handan has no such file or folder either.
+    """
+    folder = SHIPPED.get(Path(path).parts[0]) if Path(path).parts else None
+    if folder is None or Path(path).exists() or not (folder / path).exists():
+        return path
+    return type(path)(folder / path)
 
 
 @contextlib.contextmanager

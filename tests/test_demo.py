@@ -6,10 +6,9 @@ import pytest
 import yaml
 from embedded import ROOT
 
-from handan.cli import command
-from handan.errors import UserError
 from handan.experiments.declare import DEMO, load_experiment
 from handan.experiments.plan import plan
+from handan.files import shipped
 
 OUT = Path("runs/demo")
 
@@ -62,7 +61,19 @@ def test_the_two_students_share_base_prompts_probe_and_seed(stages):
         assert words[words.index("--seed") + 1] == "7"
 
 
-def test_outside_a_clone_the_demo_says_so(tmp_path, monkeypatch):
+def test_an_experiment_runs_in_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"tiny.yaml: no such file; run this in a clone"):
-        command(["demo", "--output_dir", str(tmp_path / "out")])
+    experiment = load_experiment(DEMO)
+    for stage in plan(experiment, Path("runs")).stages:
+        assert str(ROOT / stage.script) in stage.argv()
+        assert stage.script in stage.command()  # as it is recorded
+
+
+def test_a_file_of_the_folder_comes_before_one_of_handan(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "recipes/experiments/tiny.yaml"
+    assert shipped(Path(name)) == ROOT / name
+    assert shipped("recipes/none.yaml") == "recipes/none.yaml"
+    Path(name).parent.mkdir(parents=True)
+    Path(name).touch()
+    assert shipped(name) == name

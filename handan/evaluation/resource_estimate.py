@@ -23,6 +23,7 @@ from handan import hardware
 from handan.errors import UserError
 from handan.evaluation.suite import Suite, SuiteItem, suite_items
 from handan.evaluation.zoo import Entry, Recommended, Zoo
+from handan.files import shipped
 from handan.generation.engines import load_engine
 
 BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0}
@@ -68,7 +69,7 @@ def published() -> dict[str, Architecture]:
 
 def find(model: str) -> Architecture | None:
     """The architecture of a published model, or of a directory of one; None if unknown."""
-    folder = Path(model)
+    folder = Path(shipped(model))
     if not folder.is_dir():
         return published().get(model)
     try:

@@ -9,6 +9,7 @@ from handan.alignment.costs import GREEDY, decoded_name
 from handan.config import load_yaml
 from handan.errors import UserError
 from handan.evaluation.suite import Suite
+from handan.files import shipped
 from handan.generation.formats import AUTO, FORMATS
 from handan.generation.loading import COMMIT
 
@@ -48,7 +49,7 @@ class Entry:
 
     @property
     def is_local(self) -> bool:
-        return Path(self.model).is_dir()
+        return Path(shipped(self.model)).is_dir()
 
     @property
     def is_pinned(self) -> bool:

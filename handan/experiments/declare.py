@@ -11,6 +11,7 @@ from handan.alignment.correlation import INVERSE_VARIANCE, TASK_WEIGHTS
 from handan.budgets import TOLERANCE
 from handan.config import build, check_values, read_yaml
 from handan.errors import UserError
+from handan.files import shipped
 from handan.report.verdicts import OF_TWO, Requirement
 from handan.training.arms import RECIPES
 
@@ -191,8 +192,6 @@ def load_experiment(
     path: Path, seed: int | None = None, accelerate_config: str | None = None, study: bool = False
 ) -> Experiment:
     """Read and check an experiment or study; a single ``seed`` is that of every arm."""
-    if path == DEMO and not path.exists():
-        raise UserError(f"{path}: no such file; run this in a clone of the project")
     content = read_yaml(path)
     models = content.get("models")
     if isinstance(models, dict):  # `name: model` is short for `name: {model: model}`
@@ -279,7 +278,7 @@ def check_passed_on(experiment: Experiment, place: str) -> None:
     for key, source, arguments in _passed_on(experiment):
         kinds: list[Any] = [] if source == EVALUATE else [ModelConfig]
         if source.endswith(".py"):
-            kinds += [of for of in runpy.run_path(source).values() if is_dataclass(of)]
+            kinds += [of for of in runpy.run_path(shipped(source)).values() if is_dataclass(of)]
         else:
             kinds = [kind_of(Path(source))]
         check_values(arguments, kinds, f"{place}: {key}", words=True)
@@ -355,8 +354,8 @@ def _missing_files(experiment: Experiment) -> Iterator[str]:
     for key, further in experiment.evaluations.items():
         files[f"evaluations.{key}.suite"] = further.suite
     for key, path in files.items():
-        if path and not Path(path).is_file():
-            yield f"{key} is {path}: no such file; run this in a clone of the project"
+        if path and not Path(shipped(path)).is_file():
+            yield f"{key} is {path}: no such file; give its path from this folder"
 
 
 def _unevaluated_starts(experiment: Experiment) -> Iterator[str]:

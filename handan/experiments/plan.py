@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from handan.config import read_yaml
 from handan.errors import UserError
 from handan.experiments.declare import EVALUATE, Arm, Experiment, Model
+from handan.files import shipped
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,14 @@ class Stage:
         launch = ["accelerate", "launch", "--config_file", self.accelerate_config]
         return [*launch, self.script, *self.arguments]
 
+    def found(self) -> list[str]:
+        """The same, its script and launch config where they are: perhaps not in this folder."""
+        files = (self.script, self.accelerate_config)
+        return [shipped(word) if word in files else word for word in self.command()]
+
     def argv(self) -> list[str]:
         """For this interpreter."""
-        words = self.command()
+        words = self.found()
         if words[0] == "python":
             return [sys.executable, *words[1:]]
         return [sys.executable, "-m", "accelerate.commands.launch", "--quiet", *words[2:]]
@@ -103,7 +109,7 @@ def script(made: Plan, done: Collection[str], tolerance: float) -> list[str]:
     for stage in made.stages:
         after = f", after {' and '.join(stage.needs)}" if stage.needs else ""
         lines.append(f"# {stage.name}{after}{': finished' if stage.name in done else ''}")
-        lines.append(shlex.join(stage.command()))
+        lines.append(shlex.join(stage.found()))
     for page in made.pages:
         words = ["handan", "report", *map(str, page.runs), "--output", str(page.output)]
         lines += ["# report", shlex.join([*words, "--budget_tolerance", f"{tolerance:g}"])]

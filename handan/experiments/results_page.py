@@ -17,7 +17,7 @@ from handan.errors import UserError
 from handan.experiments import declare, runner
 from handan.experiments.declare import GREEDY, SAMPLED, TEMPERATURES, Experiment
 from handan.experiments.plan import Plan, plan
-from handan.files import make_directory, write_json, write_text
+from handan.files import make_directory, shipped, write_json, write_text
 from handan.formatting import MINUS, UNKNOWN, correlation, count, escape, name, number, percent
 from handan.report import plot_styles as styles
 from handan.report.plot_styles import INK, MUTED, SHORT, Row, Spec, field, mark, named, plot, side
@@ -240,7 +240,7 @@ def _write_page(study: Experiment, source: Plan | Path, folder: Path, page: Path
     judged = claims.judge(study, numbers)
     output = page or folder / "page" / Path(study.page).name
     # The text of a page that is named is kept; the one beside the runs is always made anew.
-    template = page if page is not None and page.exists() else Path(study.page)
+    template = page if page is not None and page.exists() else shipped(Path(study.page))
     differ = write(study, judged, template, output)
     for claim_name, claim in judged["claims"].items():
         print(f"{claim_name}: {claim['conclusion']}. {claim['says']}")

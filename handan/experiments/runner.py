@@ -60,7 +60,9 @@ def identities(stages: Sequence[Stage]) -> dict[str, dict[str, str]]:
         yamls = [Path(word) for word in stage.command() if word.endswith(".yaml")]
         found[stage.name] = {
             "command": shlex.join(stage.command()),
-            "settings": files.content_hash([path.read_text(encoding="utf-8") for path in yamls]),
+            "settings": files.content_hash(
+                [files.shipped(path).read_text("utf-8") for path in yamls]
+            ),
             "needs": files.content_hash([found[name] for name in stage.needs]),
         }
     return found
@@ -362,8 +364,8 @@ def run_missing(
     """Run the stages of a plan that are not finished, or ``only`` these, as ``run_stages``."""
     scripts = [stage.script for stage in made.stages]
     for name in (*scripts, *(stage.accelerate_config for stage in made.stages)):
-        if name is not None and not Path(name).is_file():
-            raise UserError(f"{name}: no such file; run this in a clone of the project")
+        if name is not None and not Path(files.shipped(name)).is_file():
+            raise UserError(f"{name}: no such file; give its path from this folder")
     done = finished(made.stages, logs)
     chosen = [stage.name for stage in select(made.stages, only, done)]
     run_stages(made.stages, chosen, done, logs, experiment.parallel, keep_going)

@@ -14,7 +14,7 @@ from typing import Any
 from handan.checkpoints import check_model
 from handan.config import line_keys
 from handan.errors import UserError
-from handan.files import content_hash, file_hash, read_json
+from handan.files import content_hash, file_hash, read_json, shipped
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 TRUST_CURE = (
@@ -102,6 +102,7 @@ def load_tokenizer(name: str, revision: str | None = None, trusted: str | None =
     """The tokenizer of a model."""
     from transformers import AutoTokenizer
 
+    name = shipped(name)
     check_trust(name, revision, trusted)
     with _loading(name, "tokenizer"):
         return AutoTokenizer.from_pretrained(name, revision=revision, **trust_options(trusted))
@@ -111,6 +112,7 @@ def load_config(name: str, revision: str | None = None, trusted: str | None = No
     """The configuration of a model."""
     from transformers import AutoConfig
 
+    name = shipped(name)
     check_trust(name, revision, trusted)
     with _loading(name, "model"):
         config = AutoConfig.from_pretrained(name, revision=revision, **trust_options(trusted))
@@ -155,7 +157,7 @@ def model_fingerprint(model_dir: str | Path) -> str:
 
 def fingerprint_of(model_name: str, revision: str | None = None, trusted: str | None = None) -> str:
     """Hash of a model's files (directory) or of its revision (hub), without loading it."""
-    local = Path(model_name)
+    local = Path(shipped(model_name))
     check_model(local)
     if (local / "adapter_config.json").exists():
         base, base_revision = adapter_base(local)
@@ -199,6 +201,7 @@ def load_model(
     _refuse_kernel(options.get("attn_implementation"), model_name)
     adapter = Path(model_name) if (Path(model_name) / "adapter_config.json").exists() else None
     base, revision = adapter_base(adapter) if adapter else (model_name, revision)
+    base = shipped(base)
     load_config(base, revision, trusted)
     # transformers passes over a damaged file, and responses would no longer end at its tokens.
     read_json(Path(base) / "generation_config.json", {})
@@ -240,6 +243,7 @@ def ends_of(model_name: str, revision: str | None, tokenizer: Any) -> list[int]:
     """The ids of ``eos_ids``, for a model that is loaded elsewhere."""
     from transformers import GenerationConfig
 
+    model_name = shipped(model_name)
     read_json(Path(model_name) / "generation_config.json", {})  # must not be damaged
     try:
         saved = GenerationConfig.from_pretrained(model_name, revision=revision)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from handan.errors import UserError
+from handan.files import shipped
 from handan.generation import loading
 from handan.generation.chat import FAILED, class_of, ended
 from handan.generation.engines import Completion, EngineSettings
@@ -153,8 +154,8 @@ def open_engine(
         os.environ["CUDA_VISIBLE_DEVICES"] = visible_devices(visible, count, rank, group)
     with one_sentence(f"{model_name}: vLLM does not start"):
         llm = LLM(
-            model=model_name,
-            tokenizer=model_name,
+            model=shipped(model_name),
+            tokenizer=shipped(model_name),
             revision=revision,
             tokenizer_revision=revision,
             dtype=settings.dtype,

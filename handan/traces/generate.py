@@ -11,7 +11,7 @@ from handan.errors import UserError
 from handan.evaluation.grading import TaskItem, read_completion
 from handan.evaluation.resource_estimate import size_of_named
 from handan.evaluation.responses import KEY, SamplingPlan, collect
-from handan.files import content_hash, file_hash, read_keyed
+from handan.files import content_hash, file_hash, read_keyed, shipped
 from handan.generation.engines import Engine, load_engine, open_engine
 from handan.generation.formats import ReasoningFormat, choose_for
 from handan.generation.loading import ends_of, load_tokenizer
@@ -49,7 +49,7 @@ def generate_traces(settings: GenerateSettings, world: Processes) -> None:
     )
     facts = {
         # A file of the same name may hold other prompts tomorrow.
-        "prompts_sha256": file_hash(Path(settings.prompts)), "engine": engine.identity,
+        "prompts_sha256": file_hash(shipped(Path(settings.prompts))), "engine": engine.identity,
         "reasoning_format": asdict(engine.form), "model_fingerprint": engine.fingerprint,
     }  # fmt: skip
     decoding = Decoding(settings.temperature, settings.top_p, settings.max_new_tokens)
@@ -133,7 +133,7 @@ def _reason_to_drop(row: dict, keep: str) -> str | None:
 
 def write_worked(settings: WorkedSettings, world: Processes) -> None:
     """Write worked solutions by rule of all prompts: a teacher whose every habit is known."""
-    prompts = Path(settings.prompts)
+    prompts = shipped(Path(settings.prompts))
     style = settings.trace_style()
     questions = load_prompts(prompts)
     name = settings.model_name_or_path

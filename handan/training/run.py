@@ -13,7 +13,7 @@ from handan.errors import UserError
 from handan.evaluation.evaluate import SCHEDULE
 from handan.evaluation.resource_estimate import size_of
 from handan.evaluation.suite import coverage_notes, load_suite
-from handan.files import file_hash
+from handan.files import file_hash, shipped
 from handan.generation import loading
 from handan.generation.formats import ReasoningFormat, choose
 from handan.launch import Processes, check_engine, processes, without_compiling
@@ -163,7 +163,7 @@ def begin(
         print(f"note: probe, {note}")
     if config.bf16 and config.use_cpu and world.rank == 0 and not hardware.cpu_has_bf16():
         print(f"note: {hardware.NO_BF16}; pass --bf16 false")
-    prompts = Path(recipe.prompts)
+    prompts = shipped(Path(recipe.prompts))
     settings = {
         **settings_of.resolved(recipe, model_config, config),
         "model_fingerprint": fingerprint,

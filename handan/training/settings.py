@@ -17,7 +17,7 @@ from handan.errors import UserError
 from handan.evaluation import resource_estimate
 from handan.evaluation.resource_estimate import training_bytes
 from handan.evaluation.suite import load_suite, suite_items
-from handan.files import read_jsonl
+from handan.files import read_jsonl, shipped
 from handan.generation.formats import AUTO
 from handan.training import trackers
 from handan.training.data import load_prompts
@@ -180,7 +180,9 @@ def show_plan(recipe: Any, config: Any, model_config: Any) -> None:
         models["teacher"] = (teacher, config.teacher_model_revision)
     plan = {}
     for name, (model, revision) in models.items():
-        where = "(directory)" if Path(model).is_dir() else f"at revision {revision or 'main'}"
+        where = (
+            "(directory)" if Path(shipped(model)).is_dir() else f"at revision {revision or 'main'}"
+        )
         plan[name] = f"{model} {where}"
     traces, missing = getattr(recipe, "traces", None), []
     if traces and Path(traces).exists():
@@ -215,7 +217,7 @@ def show_plan(recipe: Any, config: Any, model_config: Any) -> None:
     for name, text in plan.items():
         print(f"  {name:8} {text}")
     for model, revision in models.values():
-        if not Path(model).is_dir() and not hardware.is_cached(model, revision):
+        if not Path(shipped(model)).is_dir() and not hardware.is_cached(model, revision):
             missing.append(f"{model} is not in the hub cache and is downloaded when it runs")
     if getattr(config, "use_vllm", False) and importlib.util.find_spec("vllm") is None:
         missing.append("vllm is not installed: pip install 'handan[vllm]'")
