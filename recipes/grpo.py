@@ -56,7 +56,7 @@ def main() -> None:
     run = begin(GRPOArguments, GRPOConfig, REQUIRED, check_grpo)
     if run is None:
         return
-    questions = load_prompts(Path(run.recipe.prompts))
+    questions = load_prompts(Path(run.recipe.prompts), run.suites)
     rows = prompt_rows(questions, run.tokenizer, run.form)
     check_context(run.config, run.model, rows)
     if run.config.beta and run.peft_config is None:
@@ -86,7 +86,7 @@ def main() -> None:
         rollout_func=None if run.config.use_vllm else rollout,
     )
     trainer.form, trainer.rollouts = run.form, rollouts
-    held_out_check = check_held_out(rows, run.recipe.prompts)
+    held_out_check = check_held_out(rows, run.recipe.prompts, run.suites)
     facts = {"recipe": "grpo", "num_prompts": len(rows)}
     facts |= {"held_out_check": held_out_check, "prompts": content_hash(rows)}
     run.train(trainer, facts, rollouts)

@@ -57,7 +57,7 @@ def main() -> None:
         trusted=loading.trusted_by_recipe(run.config, run.model_config)[1],
     )
     check_shared_vocabulary(run.model, run.tokenizer, teacher, tokenizer, place)
-    rows = prompt_rows(load_prompts(Path(run.recipe.prompts)), run.tokenizer, run.form)
+    rows = prompt_rows(load_prompts(Path(run.recipe.prompts), run.suites), run.tokenizer, run.form)
     check_context(run.config, run.model, rows)
     trained = Path(place) / "run.json"
     about_teacher = {
@@ -83,7 +83,7 @@ def main() -> None:
         run.config.max_completion_length,
         run.ledger,
     )
-    held_out_check = check_held_out(rows, run.recipe.prompts)
+    held_out_check = check_held_out(rows, run.recipe.prompts, run.suites)
     facts = {"recipe": "on_policy_distill", "num_prompts": len(rows), "teacher": about_teacher}
     facts |= {"held_out_check": held_out_check, "prompts": content_hash(rows)}
     run.train(trainer, facts, trainer.rollouts)

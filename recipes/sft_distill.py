@@ -82,7 +82,7 @@ def main() -> None:
         flush=True,
     )
     facts = {"recipe": "sft_distill", "teacher": teacher_of(path), "traces": file_hash(path)}
-    facts |= {"held_out_check": check_held_out(traces, str(path)), "audit": counts}
+    facts |= {"held_out_check": check_held_out(traces, str(path), run.suites), "audit": counts}
     run.train(trainer, {**facts, "longest_row_tokens": longest})
 
 

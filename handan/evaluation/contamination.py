@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from handan.tasks import binary, evaluation_items, wordings
-from handan.tasks.base import Item, base_task
+from handan.tasks.base import Item, Task, base_task
 from handan.tasks.digits import DIGIT_TASKS
 from handan.tasks.wording import words
 
@@ -20,6 +20,7 @@ BINARY_CUE = re.compile(
 )
 EQUATION_CUE = {"true", "false", "correct", "incorrect", "right", "wrong", "verify", "valid"}
 
+LEAST_WORDS = 4  # of a question that is recognised within a longer prompt
 SHINGLE_WORDS = 3
 NUM_PERMUTATIONS = 128  # similarity is estimated within about .09 (one standard error, at .5)
 
@@ -88,6 +89,29 @@ def contaminated(question: str, ngram: int | None = None) -> tuple[str, Item] | 
             if item := _ngrams(ngram).get(gram):
                 return "shared_ngram", item
     return None
+
+
+class OwnItems:
+    """The items of tasks of one's own, which a prompt may ask with another instruction."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self.items = [(task, item) for task in tasks for item in task.items()]
+        self.by_words = {
+            tuple(words(text)): item
+            for task, item in self.items
+            for text in (item.question, *task.paraphrases(item))
+        }
+        self.lengths = {len(of) for of in self.by_words if len(of) >= LEAST_WORDS}
+
+    def match(self, question: str) -> Item | None:
+        """Return the item that a prompt asks: alone, or with a word before or behind it."""
+        of = tuple(words(question))
+        parts = [of]
+        for length in (length for length in self.lengths if length < len(of)):
+            # A number or operator next to it makes it another problem.
+            parts += [of[:length]] if of[length].isalpha() else []
+            parts += [of[-length:]] if of[-length - 1].isalpha() else []
+        return next((self.by_words[part] for part in parts if part in self.by_words), None)
 
 
 def _sum_in(of: list[str], speaks_of_binary: bool) -> Item | None:

@@ -15,9 +15,10 @@ from handan.errors import UserError
 from handan.evaluation.grading import TaskItem
 from handan.files import content_hash
 from handan.generation.prompting import Decoding
+from handan.inputs import at
 from handan.rundir import Asked, read_asked
+from handan.tasks import own_task
 from handan.tasks.base import Task
-from handan.tasks.table_task import table_task
 
 WORDINGS = ("natural", "compact")
 
@@ -26,11 +27,23 @@ WORDINGS = ("natural", "compact")
 class SuiteTask:
     """One task of a suite."""
 
-    task: str
-    wording: str  # ``natural`` for real models, ``compact`` for the embedded world
-    norms: str | None  # source of the human times or a table of them; null without human data
+    task: str  # its name, or the folder of a task of one's own (``handan.tasks.own_task``)
+    wording: str = "natural"  # for real models; ``compact`` for the embedded world
+    norms: str | None = None  # source of the human times or a table of them; null: the items' own
     format: str | None = None  # whose noise-free length is the oracle; embedded world only
-    items: str | None = None  # table of a task of one's own (``handan.tasks.table_task``)
+
+    def load(self) -> Task:
+        """Load the task in this wording."""
+        return load_task(self.task, self.wording)
+
+    def human_times(self) -> dict[str, tuple[float, float | None]]:
+        """Geometric and arithmetic mean times in seconds by item; {} without human data."""
+        task = self.load()
+        if self.norms:
+            table = norms.load(task.name, self.norms).items
+            return {key: (math.exp(of.mean_log_rt), of.mean_rt_s) for key, of in table.items()}
+        given = {item.key: item.covariates.get(own_task.HUMAN) for item in task.items()}
+        return {key: (time, None) for key, time in given.items() if time is not None}
 
 
 @dataclass(frozen=True)
@@ -52,11 +65,12 @@ class Suite:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The suite as its YAML has it, and as runs record it."""
+        """The suite as runs record it: a task of one's own by its content, wherever it lies."""
         content = asdict(self)
-        for task in content["tasks"]:
-            if task["items"] is None:  # as before there were tables
-                del task["items"]
+        for entry, recorded in zip(self.tasks, content["tasks"], strict=True):
+            if own_task.is_own(entry.task):
+                task = entry.load()
+                recorded |= {"task": task.name, "content": task.content}
         return content
 
     @property
@@ -93,9 +107,6 @@ def load_suite(path: Path) -> Suite:
         raise UserError(f"{path}: temperature must be above 0; for greedy decoding set 'greedy'")
     if not 0 < suite.top_p <= 1:
         raise UserError(f"{path}: top_p must be above 0 and at most 1")
-    names = [entry.task for entry in suite.tasks]
-    if not names or len(set(names)) < len(names):
-        raise UserError(f"{path}: 'tasks' must name at least one task, and each only once")
     for entry in suite.tasks:
         if entry.norms and entry.norms.endswith(".csv") and not Path(entry.norms).is_file():
             cure = "name a table that 'handan norms compute' wrote"
@@ -105,15 +116,17 @@ def load_suite(path: Path) -> Suite:
     for what, value, known in chosen:
         if value not in known:
             raise UserError(f"{path}: {what} is '{value}'; use {' or '.join(known)}")
+    with at(str(path)):
+        names = [entry.load().name for entry in suite.tasks]
+    if not names or len(set(names)) < len(names):
+        raise UserError(f"{path}: 'tasks' must name at least one task, and each only once")
     return suite
 
 
-def load_task(name: str, wording: str, items: str | None = None) -> Task:
-    """Load a task by name in one of its wordings, or from a table of ``items``."""
-    if items:
-        return table_task(name, Path(items))
+def load_task(name: str, wording: str) -> Task:
+    """Load a task by name in one of its wordings, or one of one's own by its folder."""
     if wording == "natural":
-        return tasks.load(name)
+        return own_task.load(Path(name)) if own_task.is_own(name) else tasks.load(name)
     from handan.tiny.evaluation_items import TASKS
 
     if name not in TASKS:
@@ -125,20 +138,20 @@ def suite_items(suite: Suite) -> list[SuiteItem]:
     """All items of a suite in a fixed order, with human response times where there are any."""
     out = []
     for entry in suite.tasks:
-        task = load_task(entry.task, entry.wording, entry.items)
-        table = norms.load(entry.task, entry.norms).items if entry.norms else None
+        task, times = entry.load(), entry.human_times()
         items, oracle = list(task.items()), f"oracle_tokens_{entry.format}"
-        if table is None and any("analytic_cost" not in item.covariates for item in items):
+        if not times and any("analytic_cost" not in item.covariates for item in items):
+            column = " or fill in human_rt_s in its items.csv" if task.content else ""
             raise UserError(
-                f"{entry.task}: set 'norms' in the suite; in {entry.wording} wording it has no "
-                "analytic cost that could be compared instead"
+                f"{entry.task}: set 'norms' in the suite{column}; in {entry.wording} wording it "
+                "has no analytic cost that could be compared instead"
             )
         if entry.format and any(oracle not in item.covariates for item in items):
             raise UserError(
                 f"{entry.task}: no trace format '{entry.format}' in {entry.wording} wording; "
                 "correct 'format' in the suite, or set it to null"
             )
-        if table and not any(item.key in table for item in items):
+        if times and not any(item.key in times for item in items):
             raise UserError(
                 f"{entry.task}: norms '{entry.norms}' have none of its items, such as "
                 f"'{items[0].key}'; set 'norms' in the suite to a source of this task"
@@ -149,16 +162,16 @@ def suite_items(suite: Suite) -> list[SuiteItem]:
                 task=task,
                 wording=entry.wording,
                 norms=entry.norms,
-                human_rt_s=math.exp(table[item.key].mean_log_rt) if table else None,
-                human_mean_rt_s=table[item.key].mean_rt_s if table else None,
-                analytic_cost=None if table else item.covariates["analytic_cost"],
+                human_rt_s=times[item.key][0] if times else None,
+                human_mean_rt_s=times[item.key][1] if times else None,
+                analytic_cost=None if times else item.covariates["analytic_cost"],
                 oracle_tokens=item.covariates[oracle] if entry.format else None,
             )
             for item in items
-            if table is None or item.key in table
+            if not times or item.key in times
         ]
         if suite.items_per_task and suite.items_per_task < len(found):
-            found = stratified(found, suite.items_per_task, f"{suite.seed} {entry.task}")
+            found = stratified(found, suite.items_per_task, f"{suite.seed} {task.name}")
         out += found
     return out
 
@@ -167,22 +180,23 @@ def coverage_notes(suite: Suite) -> list[str]:
     """One sentence a task of which fewer items are asked than there are, are wanted or r needs."""
     notes = []
     for entry in suite.tasks:
-        items = list(load_task(entry.task, entry.wording, entry.items).items())
-        known = norms.load(entry.task, entry.norms).items if entry.norms else None
-        missing = [item.key for item in items if known is not None and item.key not in known]
+        task, times = entry.load(), entry.human_times()
+        items = list(task.items())
+        missing = [item.key for item in items if times and item.key not in times]
         if missing:
+            what = f"no norm of {entry.norms}" if entry.norms else f"no {own_task.HUMAN}"
             notes.append(
-                f"task '{entry.task}': {len(missing)} of {len(items)} items have no norm of "
-                f"{entry.norms} and are not asked, such as '{missing[0]}'"
+                f"task '{task.name}': {len(missing)} of {len(items)} items have {what} and are "
+                f"not asked, such as '{missing[0]}'"
             )
         there = len(items) - len(missing)
         if suite.items_per_task and suite.items_per_task > there:
             notes.append(
-                f"task '{entry.task}': all its {there} items are asked, as items_per_task is "
+                f"task '{task.name}': all its {there} items are asked, as items_per_task is "
                 f"{suite.items_per_task}"
             )
         if (asked := min(suite.items_per_task or there, there)) < MIN_ITEMS:
-            notes.append(f"task '{entry.task}': {asked} items; a correlation needs {MIN_ITEMS}")
+            notes.append(f"task '{task.name}': {asked} items; a correlation needs {MIN_ITEMS}")
     return notes
 
 

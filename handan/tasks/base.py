@@ -43,3 +43,5 @@ class Task:
     paraphrases: Callable[[Item], list[str]] = lambda item: []
     # Means of DeepSeek-R1, nearest task of de Varda et al. (PNAS 2025, figure); None: the cap.
     expected_tokens: int | None = None
+    # Hash of the questions and answers of a task of one's own, which may be others tomorrow.
+    content: str | None = None

@@ -9,14 +9,14 @@ from typing import Any
 
 from handan.config import load_yaml
 from handan.errors import UserError
-from handan.evaluation.contamination import contaminated
+from handan.evaluation.contamination import OwnItems, contaminated
 from handan.evaluation.grading import TaskItem
-from handan.evaluation.suite import WORDINGS, load_task
+from handan.evaluation.suite import WORDINGS, Suite, load_task
 from handan.files import read_jsonl
 from handan.generation.formats import ReasoningFormat
 from handan.generation.prompting import prompt_ids
 from handan.inputs import at
-from handan.tasks import TASKS, evaluation_items, fresh
+from handan.tasks import TASKS, evaluation_items, fresh, own_task
 from handan.tasks.base import Item
 from handan.tiny.families import DECIMAL_DIGITS, PREMISES, problem_of_key, random_problem
 
@@ -38,8 +38,8 @@ class ProblemSet:
     premises: list[int] = field(default_factory=lambda: list(PREMISES))  # natural: 3 or more
 
 
-def load_prompts(path: Path) -> list[TaskItem]:
-    """Load training prompts, none of them an evaluation item, from a problem set or JSON lines."""
+def load_prompts(path: Path, suites: Iterable[Suite] = ()) -> list[TaskItem]:
+    """Load training prompts from a problem set or JSON lines, as ``check_held_out`` allows."""
     if path.suffix in (".yaml", ".yml"):
         settings = load_yaml(path, ProblemSet)
         with at(str(path)):
@@ -56,7 +56,7 @@ def load_prompts(path: Path) -> list[TaskItem]:
             raise UserError(f"{place}: wording '{row['wording']}'; use {' or '.join(WORDINGS)}")
         with at(place):
             load_task(row["task"], row["wording"])
-    check_held_out(rows, str(path))
+    check_held_out(rows, str(path), suites)
     return [question_from_row(row) for row in rows]
 
 
@@ -77,10 +77,15 @@ def prompt_rows(questions: Sequence[TaskItem], tokenizer: Any, form: ReasoningFo
     ]
 
 
-def check_held_out(rows: Iterable[dict], place: str) -> dict[str, int]:
-    """Count rows for ``run.json``, none of them an evaluation item, however spaced or worded."""
+def check_held_out(
+    rows: Iterable[dict], place: str, suites: Iterable[Suite] = ()
+) -> dict[str, int]:
+    """Count rows for ``run.json``, none of them an evaluation item, however spaced or worded; tasks
+    of one's own are those of ``suites``."""
     from handan.tiny.evaluation_items import held_out, identity_hash
 
+    entries = [entry for suite in suites for entry in suite.tasks]
+    own = OwnItems(entry.load() for entry in entries if own_task.is_own(entry.task))
     number, wordings = 0, set()
     for number, row in enumerate(rows, start=1):
         if row["wording"] == "compact":
@@ -88,13 +93,13 @@ def check_held_out(rows: Iterable[dict], place: str) -> dict[str, int]:
         else:
             found = contaminated(row["question"]) is not None
             found = found or (row["task"] in TASKS and fresh.is_held_out(row["task"], row["item"]))
-        if found:
+        if found or own.match(row["question"]):
             raise UserError(
                 f"{place}, line {number}: '{row['item']}' of {row['task']} is an evaluation item; "
                 "remove it from the training set"
             )
         wordings.add(row["wording"])
-    compared = len(held_out()) if "compact" in wordings else 0
+    compared = len(own.items) + (len(held_out()) if "compact" in wordings else 0)
     compared += len(evaluation_items()) if "natural" in wordings else 0
     return {"rows": number, "evaluation_items": compared, "found": 0}
 

@@ -12,7 +12,7 @@ from handan.config import given_keys, parse
 from handan.errors import UserError
 from handan.evaluation.evaluate import SCHEDULE
 from handan.evaluation.resource_estimate import size_of
-from handan.evaluation.suite import coverage_notes, load_suite
+from handan.evaluation.suite import Suite, coverage_notes, load_suite
 from handan.files import file_hash, shipped
 from handan.generation import loading
 from handan.generation.formats import ReasoningFormat, choose
@@ -41,6 +41,7 @@ class Run:
     ledger: Ledger
     probe: Probe
     settings: dict
+    suites: list[Suite]  # that are evaluated along training, or after it
 
     def __post_init__(self) -> None:
         self.run_dir = self.ledger.run_dir
@@ -181,13 +182,12 @@ def begin(
         rl.check_learned(recipe.arm, run_dir, training.get("learning", {}))
         print(f"{run_dir}: finished already")
         return None
-    suites = []
+    probed = []
     if recipe.probe_steps or recipe.probe_log_spaced:
-        suites.append(ProbedSuite("probe", suite, recipe.probe_steps, recipe.probe_log_spaced))
+        probed.append(ProbedSuite("probe", suite, recipe.probe_steps, recipe.probe_log_spaced))
     if full_suite is not None:
-        suites.append(ProbedSuite("full", full_suite, recipe.full_suite_steps))
+        probed.append(ProbedSuite("full", full_suite, recipe.full_suite_steps))
     ledger = Ledger(run_dir, world)
-    probe = Probe(suites, form, run_dir, recipe.arm, ledger, world, recipe.probe_time_share)
-    return Run(
-        recipe, config, model_config, given, world, model, tokenizer, form, ledger, probe, settings
-    )
+    probe = Probe(probed, form, run_dir, recipe.arm, ledger, world, recipe.probe_time_share)
+    run = (recipe, config, model_config, given, world, model, tokenizer, form, ledger, probe)
+    return Run(*run, settings, suites=[suite, *filter(None, [full_suite])])

@@ -192,7 +192,8 @@ def show_plan(recipe: Any, config: Any, model_config: Any) -> None:
     elif traces:
         plan["traces"] = f"{traces}: missing"
         missing.append(f"{traces}: make it with recipes/traces.py")
-    number = len(load_prompts(Path(recipe.prompts)))
+    suites = [load_suite(Path(path)) for path in (recipe.suite, recipe.full_suite) if path]
+    number = len(load_prompts(Path(recipe.prompts), suites))
     plan["prompts"] = f"{number:,} of {recipe.prompts}, none of them an evaluation item"
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     batch = config.per_device_train_batch_size * config.gradient_accumulation_steps * processes
