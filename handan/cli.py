@@ -145,6 +145,14 @@ NORMS_COMPUTE = {
     "trials": path("TRIALS.csv", "one row a trial"),
     "--source": word("NAME", "short name of the study", required=True),
     "--output": path("DIR", "for the tables", required=True),
+    "--columns": word(
+        "NAME=COLUMN",
+        "columns of other names, as participant=subj,rt=response_time,unit=ms",
+        nargs="+",
+        default=[],
+    ),
+    "--task": word("NAME", "the task, where the file has no such column"),
+    "--drop_invalid": flag("leave out rows that are no trials, such as of a missed response"),
     "--floor_s": value(0.2, "S", "shortest time"),
     "--ceiling_s": value(300.0, "S", "longest time"),
     "--all_trials": flag("times of wrong answers count too"),
@@ -152,6 +160,10 @@ NORMS_COMPUTE = {
     "--least_trials": value(1, "N", "leave out items with fewer trials left"),
     "--splits": value(5000, "N"),
     "--seed": value(0, "S"),
+}
+TASK_CHECK = {
+    "folder": path("DIR", "with task.yaml and items.csv"),
+    "--tokenizer": word("DIR_OR_NAME", "show prompts as this model would see them"),
 }
 PUBLISH = {
     "run_dir": path("RUN", "directory of an evaluated arm, or of traces"),
@@ -304,9 +316,9 @@ def _inert(arguments: argparse.Namespace, result: Mapping[str, Any], recounted: 
 def _norms_compute(arguments: argparse.Namespace) -> None:
     from handan.norms.compute import compute
 
-    names = ("floor_s", "ceiling_s", "all_trials", "trim_sd", "least_trials", "splits", "seed")
-    rules = {name: getattr(arguments, name) for name in names}
-    compute(arguments.trials, arguments.source, arguments.output, **rules)
+    names = [name.removeprefix("--") for name in NORMS_COMPUTE if name.startswith("--")]
+    given = {name: getattr(arguments, name) for name in names if name not in ("source", "output")}
+    compute(arguments.trials, arguments.source, arguments.output, **given)
     print(f"wrote {printable(str(arguments.output))}")
 
 
@@ -320,6 +332,12 @@ def _norms_list(arguments: argparse.Namespace) -> None:
             print(f"in {printable(str(own))}:" if directory is own else "\npackaged:")
         pairs = norms.available(directory)
         print(norms_table([norms.load(task, source, directory) for task, source in pairs]))
+
+
+def _task_check(arguments: argparse.Namespace) -> None:
+    from handan.evaluation.task_check import check_task
+
+    check_task(arguments.folder, arguments.tokenizer)
 
 
 def _costs(arguments: argparse.Namespace) -> None:
@@ -396,11 +414,13 @@ NORMS = {
         _norms_list,
     ),
 }
+TASK = {"check": ("what is wrong with it, or what it asks", TASK_CHECK, _task_check)}
 COMMANDS: dict[str, tuple[str, dict[str, Any], Any]] = {
     "align": ("alignment of the models in one costs.csv", ALIGN, _align),
     "compare": ("the same over several comparable runs", COMPARE, _compare),
     "costs": ("a costs.csv from the logs of other tools", COSTS, _costs),
     "norms": ("the human figures", {}, NORMS),
+    "task": ("a task of your own", {}, TASK),
     "report": ("what one or several runs say, as a page or in W&B", REPORT, _report),
     "publish": ("the card of a run, and its way to the hub", PUBLISH, _publish),
     "models": ("a small published model, on this machine", MODELS, _models),

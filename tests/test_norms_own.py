@@ -1,6 +1,7 @@
 """Norms from anyone's trials: what is read, cleaned, computed and refused."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from handan.alignment.align import align
 from handan.cli import command
 from handan.errors import UserError, run_main
 from handan.norms.compute import compute, compute_table
-from handan.norms.trials import Cleaning, Trial, clean, read_trials
+from handan.norms.trials import Cleaning, Trial, clean, read_trials, their_columns
 
 # Numpy's warnings would be printed between the tables.
 pytestmark = pytest.mark.filterwarnings("error")
@@ -561,3 +562,59 @@ def test_published_trials_in_the_own_layout_give_the_packaged_tables(tmp_path, t
     assert (output / name).read_bytes() == (norms.PACKAGED / name).read_bytes()
     (row,) = norms.summary_rows(output)
     assert row in norms.summary_rows(norms.PACKAGED)
+
+
+THEIRS = """subj,Stimulus,RT (ms),acc,block,rt_s
+p1,7 + 5,1200,1,a,9
+p1,6 + 1,800,1,a,9
+p2,7 + 5,-1,1,a,9
+p2,6 + 1,,0,b,9
+p2,3 + 3,NA,0,b,9
+p2,6 + 1,1000,maybe,b,9
+p2,7 + 5,1400,1,b,9
+"""
+NAMED = ["participant=subj,item=Stimulus", "rt=RT (ms),unit=ms,correct=acc"]
+
+
+def test_columns_of_other_names_are_read_as_ours(tmp_path):
+    path = tmp_path / "trials.csv"
+    path.write_text(THEIRS.replace("-1", "900").replace(",,", ",700,").replace("NA", "5e2"))
+    path.write_text(path.read_text().replace("maybe", "0"))
+    trials, notes = read_trials(path, their_columns(NAMED), task="sums")
+    assert trials["sums"][0] == Trial("p1", "7 + 5", 1.2, True)
+    assert [trial.rt_s for trial in trials["sums"]] == [1.2, 0.8, 0.9, 0.7, 0.5, 1.0, 1.4]
+    assert "ignored unknown columns: block, rt_s (in the file)" in notes[0]
+
+
+def test_rows_that_are_no_trials_are_left_out_and_counted(tmp_path, capsys):
+    path = tmp_path / "trials.csv"
+    path.write_text(THEIRS)
+    words = ["norms", "compute", str(path), "--source", "lab", "--output", str(tmp_path / "norms")]
+    words += ["--columns", *NAMED, "--task", "sums", "--splits", "10"]
+    with pytest.raises(UserError, match="line 4: rt_ms is -1; a response time is positive"):
+        command(words)
+    command([*words, "--drop_invalid"])
+    printed = capsys.readouterr().out
+    assert "4 invalid rows are left out: 1 where rt_ms is -1, 1 where empty rt_ms" in printed
+    assert "sums.lab: 3 trials of 2 participants on 2 items" in printed
+    (row,) = norms.summary_rows(tmp_path / "norms")
+    assert row["rule"].endswith("; invalid rows dropped")
+
+
+@pytest.mark.parametrize(
+    ("words", "task", "message"),
+    [
+        (["participants=subj"], None, "'participants' is not NAME=COLUMN with one of the names"),
+        (["participant"], None, "'participant' is not NAME=COLUMN"),
+        (["rt=RT (ms)"], None, "name the response time and its unit"),
+        (["rt=RT (ms),unit=min"], None, "name the response time and its unit"),
+        (["participant=who"], None, "no column 'who', which --columns names; found: subj"),
+        ([*NAMED, "task=block"], "sums", "has a column of tasks; leave out --task"),
+        (NAMED, None, "no column task; found: participant, item, rt_ms"),
+    ],
+)
+def test_columns_that_cannot_be_read_so_are_named(tmp_path, words, task, message):
+    path = tmp_path / "trials.csv"
+    path.write_text(THEIRS)
+    with pytest.raises(UserError, match=re.escape(message)):
+        read_trials(path, their_columns(words), task)

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import yaml
-from embedded import SUITES, engine, run_script, small_suite
+from embedded import ROOT, SUITES, engine, run_script, small_suite
 from recipe_runs import arguments
 
 from handan import norms
@@ -183,6 +183,30 @@ def test_what_is_wrong_with_a_task_is_one_sentence(folder, table, grader, messag
 def test_a_refusal_counts_what_else_is_wrong(folder):
     with pytest.raises(UserError, match=r"line 2: empty answer; fill it in \(1 more: handan task"):
         load(folder("item,question,answer\na,b,\nb,c,\n", "exact"))
+
+
+def test_check_prints_all_problems_and_refuses(folder, capsys):
+    task = folder(HOSTILE, "choice")
+    with pytest.raises(UserError, match="9 problems, listed above; mend them"):
+        command(["task", "check", str(task)])
+    assert len(capsys.readouterr().out.splitlines()) == 9
+
+
+def test_check_shows_what_is_asked_and_how(folder, capsys):
+    command(["task", "check", str(folder(NUMBERS, "number", instruction="A number."))])
+    printed = capsys.readouterr().out
+    assert "task 'mine', 3 items\nanswers: 19 (1), 1.5 | 3/2 (1), 3,000 (1)\n" in printed
+    assert "human times: 2 of 3 items (67%), 2.5 to 3 s, median 2.75 s" in printed
+    assert "item half, right is 1.5 | 3/2:\n  What is half of 3?\n  A number.\n" in printed
+
+
+def test_check_shows_prompts_as_a_model_sees_them(tmp_path, capsys):
+    own_study(tmp_path)
+    words = ["task", "check", str(tmp_path / "sums"), "--tokenizer"]
+    command([*words, str(ROOT / "handan" / "tiny" / "weights" / "base")])
+    assert "\n  <bos> 0 0 0 0 + 0 0 0 0 =" in capsys.readouterr().out
+    with pytest.raises(UserError, match="nowhere"):
+        command([*words, str(tmp_path / "nowhere")])
 
 
 @pytest.mark.parametrize("name", ["products", "products_fresh", "math"])

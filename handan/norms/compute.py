@@ -19,7 +19,15 @@ from numpy.typing import NDArray
 from handan import norms
 from handan.errors import UserError, printable
 from handan.files import write_csv
-from handan.norms.trials import Cleaning, Trial, check_file_name, clean, clean_task, read_trials
+from handan.norms.trials import (
+    Cleaning,
+    Trial,
+    check_file_name,
+    clean,
+    clean_task,
+    read_trials,
+    their_columns,
+)
 
 Array = NDArray[np.float64]
 Groups = NDArray[np.intp]  # group of every trial, from 0
@@ -336,6 +344,9 @@ def compute(
     least_trials: int = 1,
     splits: int = 5000,
     seed: int = 0,
+    columns: Sequence[str] = (),
+    task: str | None = None,
+    drop_invalid: bool = False,
 ) -> list[Table]:
     """Compute the norms of every task of a file, print what was left out, write when all is done.
 
@@ -345,18 +356,18 @@ def compute(
     """
     check_splits(splits, seed)
     check_file_name("--source", "source", source)
-    cleaning = Cleaning(floor_s, ceiling_s, True, trim_sd, least_trials)
-    trials, notes = read_trials(path)
+    cleaning = Cleaning(floor_s, ceiling_s, True, trim_sd, least_trials, drop_invalid)
+    trials, notes = read_trials(path, their_columns(columns), task, drop_invalid)
     keep = norms.summary_rows(output_dir) if os.path.exists(output_dir / "summary.csv") else []
-    scored = {task for task in trials if any(t.correct is not None for t in trials[task])}
+    scored = {of for of in trials if any(trial.correct is not None for trial in trials[of])}
     if all_trials and not scored:
         notes.append("--all_trials changes nothing: no trial is scored, so all count anyway")
     for note in notes:
         print(f"note: {printable(note)}")
     tables = []
-    for task, of_task in trials.items():
-        rules = replace(cleaning, correct_only=task in scored and not all_trials)
-        table = compute_table(path, task, source, of_task, rules, splits, seed)
+    for name, of_task in trials.items():
+        rules = replace(cleaning, correct_only=name in scored and not all_trials)
+        table = compute_table(path, name, source, of_task, rules, splits, seed)
         print(table.report)
         if rules.trim_sd is not None:
             print(_trim_warning(of_task, rules))

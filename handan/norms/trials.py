@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -29,34 +29,76 @@ class Trial(NamedTuple):
     number: float | None = None  # place among the trials of its participant, where it is known
 
 
-def read_trials(path: Path) -> tuple[dict[str, list[Trial]], list[str]]:
-    """Read trials by task in order of appearance, and one sentence for each thing let pass."""
+def their_columns(words: Sequence[str]) -> dict[str, str]:
+    """Names of columns in a file by our own, from ``participant=subj,rt=time,unit=ms``."""
+    pairs = [pair.partition("=") for word in words for pair in word.split(",")]
+    given = {ours: theirs for ours, _, theirs in pairs}
+    known = (*REQUIRED, "rt", "unit", "correct", "trial")
+    if wrong := [ours for ours, theirs in given.items() if ours not in known or not theirs]:
+        raise UserError(
+            f"--columns: '{wrong[0]}' is not NAME=COLUMN with one of the names {', '.join(known)}"
+        )
+    time, unit = given.pop("rt", None), given.pop("unit", None)
+    if (time is None) != (unit is None) or unit not in (None, "s", "ms"):
+        raise UserError("--columns: name the response time and its unit, rt=COLUMN,unit=ms or s")
+    return given | ({f"rt_{unit}": time} if time else {})
+
+
+def read_trials(
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    task: str | None = None,
+    drop_invalid: bool = False,
+) -> tuple[dict[str, list[Trial]], list[str]]:
+    """Read trials by task in order of appearance, and one sentence for each thing let pass.
+
+    ``columns`` are ``their_columns``, ``task`` is that of a file without such a column.
+    """
     header, rows = read_cells(path)
-    header = [name.lower() if name.lower() in COLUMNS else name for name in header]
+    header = _in_our_words(path, header, columns or {})
     check_header(f"{path}, line 1", header)
-    if missing := [name for name in REQUIRED if name not in header]:
+    if task is not None and "task" in header:
+        raise UserError(f"{path}: has a column of tasks; leave out --task")
+    here = header if task is None else [*header, "task"]
+    if missing := [name for name in REQUIRED if name not in here]:
         raise UserError(
             f"{path}: no column {', '.join(missing)}; found: {', '.join(header)}: rename "
-            "or add it in line 1, or remove what stands above the line that names the columns"
+            "or add it in line 1, or remove what stands above the line that names the columns, or "
+            "have 'handan norms compute' read other names with --columns, and a --task without one"
         )
     times = [name for name in TIMES if name in header]
     if not times:
-        raise UserError(f"{path}: no column rt_s (seconds) or rt_ms (milliseconds); add one")
+        raise UserError(
+            f"{path}: no column rt_s (seconds) or rt_ms (milliseconds); add one, or name yours to "
+            "'handan norms compute' with --columns rt=COLUMN,unit=ms"
+        )
     if len(times) > 1:
         raise UserError(f"{path}: columns rt_s and rt_ms; remove one of them")
     trials: dict[str, list[Trial]] = {}
     places: dict[str, list[str]] = {}
+    invalid: Counter[str] = Counter()
     for place, cells in rows:
         row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
-        for column in REQUIRED:
-            _check_printable(place, column, row[column])
-        if row["task"] not in trials:
-            check_file_name(place, "task", row["task"])
-        trials.setdefault(row["task"], []).append(_trial(place, row, times[0]))
+        row.setdefault("task", task or "")
+        try:
+            for column in REQUIRED:
+                _check_printable(place, column, row[column])
+            if row["task"] not in trials:
+                check_file_name(place, "task", row["task"])
+            trial = _trial(place, row, times[0])
+        except UserError as error:
+            if not drop_invalid:
+                raise
+            invalid[str(error).removeprefix(f"{place}: ").partition(";")[0]] += 1
+            continue
+        trials.setdefault(row["task"], []).append(trial)
         places.setdefault(row["task"], []).append(place)
-    for task, of_task in trials.items():
-        _check_unit(path, task, of_task, places[task], times[0])
+    for name, of_task in trials.items():
+        _check_unit(path, name, of_task, places[name], times[0])
     notes = []
+    if invalid:
+        reasons = ", ".join(f"{number} where {what}" for what, number in invalid.most_common(5))
+        notes += [f"{path}: {invalid.total()} invalid rows are left out: {reasons}"]
     if unknown := [name or "(no name)" for name in header if name not in COLUMNS]:
         notes += [f"{path}: ignored unknown columns: {', '.join(unknown)}"]
     presented = Counter((task, t.participant, t.item) for task in trials for t in trials[task])
@@ -64,6 +106,21 @@ def read_trials(path: Path) -> tuple[dict[str, list[Trial]], list[str]]:
         rows_repeat = f"{num_repeated} rows repeat a participant and item of another row"
         notes += [f"{path}: {rows_repeat}; they count as repeated presentations"]
     return trials, notes
+
+
+def _in_our_words(path: Path, header: list[str], columns: Mapping[str, str]) -> list[str]:
+    """Name a file's columns by ``columns``, others as they are, ours in lower case."""
+    if absent := [theirs for theirs in columns.values() if theirs not in header]:
+        found = f"found: {', '.join(header)}"
+        raise UserError(f"{path}: no column '{absent[0]}', which --columns names; {found}")
+    ours = {theirs: name for name, theirs in columns.items()}
+    taken = {*columns, *(TIMES if TIMES.keys() & columns.keys() else ())}
+
+    def named(column: str) -> str:
+        plain = column.lower() if column.lower() in COLUMNS else column
+        return ours.get(column, f"{column} (in the file)" if plain in taken else plain)
+
+    return [named(column) for column in header]
 
 
 def check_file_name(place: str, what: str, name: str) -> None:
@@ -165,6 +222,7 @@ class Cleaning:
     correct_only: bool  # wrong answers are left out; unscored ones stay
     trim_sd: float | None = None  # most SDs (n - 1) of log times from a participant's mean
     least_trials: int = 1  # items with fewer left are left out
+    drop_invalid: bool = False  # what is no trial was left out of the file
 
     def __post_init__(self) -> None:
         # Every comparison with NaN is false, so NaN is refused too.
@@ -187,6 +245,8 @@ class Cleaning:
             parts.append(f"within {self.trim_sd:g} SD of the participant's mean log time")
         if self.least_trials > 1:
             parts.append(f"items with {self.least_trials} trials or more")
+        if self.drop_invalid:
+            parts.append("invalid rows dropped")
         return "; ".join(parts)
 
 
