@@ -18,13 +18,9 @@ from pathlib import Path
 from handan.alignment.tables import alignment_text
 from handan.config import key, parse
 from handan.errors import UserError, run_main
-from handan.evaluation.evaluate import evaluate
+from handan.evaluation.evaluate import evaluate_model
 from handan.evaluation.suite import load_suite
-from handan.files import shipped
-from handan.generation.engines import load_engine, open_engine
 from handan.generation.formats import AUTO
-from handan.launch import processes
-from handan.rundir import read_run, read_settings
 
 GPU = "H100"
 
@@ -63,28 +59,17 @@ def main() -> None:
         return
     if arguments.only or arguments.dry_run or arguments.gpu != GPU:
         raise UserError("--only and --dry_run belong to a --zoo, --gpu to its --dry_run")
-    world = processes(arguments.num_threads)
-    suite = load_suite(Path(arguments.suite))
     run_dir = Path(arguments.output_dir)
-    recorded = read_run(run_dir)
-    read_settings(run_dir)  # a damaged file is told before a model is loaded
-    settings = load_engine(Path(arguments.engine) if arguments.engine else None)
-    if arguments.revision is not None:
-        if Path(shipped(arguments.model)).is_dir():
-            raise UserError(
-                f"--revision is of a model on the hub, and {arguments.model} is a directory here"
-            )
-        if getattr(settings, "tokenizer", AUTO) != AUTO:  # nothing of that name is loaded
-            raise UserError("--revision: the server decides which one it serves; leave it out")
-    engine = open_engine(
-        settings,
+    result = evaluate_model(
         arguments.model,
+        Path(arguments.suite),
+        run_dir,
+        arguments.arm,
         arguments.revision,
+        arguments.engine,
         arguments.reasoning_format,
-        world.device,
+        arguments.num_threads,
     )
-    arm = arguments.arm or recorded.get("arm") or run_dir.name
-    result = evaluate(engine, suite, run_dir, arm, arguments.model, world)
     if result is not None:
         print(alignment_text(result))
         print(f"written: {run_dir}/costs.csv and alignment.json", flush=True)

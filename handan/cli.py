@@ -46,12 +46,6 @@ def flag(text: str) -> dict[str, Any]:
     return {"action": "store_true", "help": text}
 
 
-def _norms_folder(text: str) -> Path:
-    from handan.norms import PACKAGED
-
-    return PACKAGED if text == "packaged" else Path(text)
-
-
 RUN = "a run's directory"
 BUDGETS = {
     "--budget_tolerance": value(TOLERANCE, "SHARE", "budgets count as matched within this share")
@@ -81,7 +75,6 @@ ALIGN = {
         "DIR",
         "response times and reliability from these norms, in place of those in COSTS.csv; "
         "'packaged' for those of handan",
-        type=_norms_folder,
     ),
     "--trials": path(
         "TRIALS.csv", "the same from trials; intervals then hold for other people too"
@@ -200,117 +193,50 @@ def command(arguments: Sequence[str]) -> None:
 
 
 def _align(arguments: argparse.Namespace) -> None:
-    from handan.alignment import participants
-    from handan.alignment.costs import read_costs
+    from handan import api
 
-    _refuse_inert(arguments)
-    elsewhere = arguments.norms is not None or arguments.trials is not None
-    table, notes = read_costs(arguments.costs, people_elsewhere=elsewhere)
-    people, more = None, list[str]()
-    if arguments.norms is not None:
-        table, more = participants.with_norms(table, arguments.norms)
-    elif arguments.trials is not None:
-        people, more = participants.participants_of_trials(arguments.trials, table)
-    if arguments.trials is None:
-        participants.check_sources(table, arguments.norms)
-        more += participants.raw_notes(table)
-    times = {"participants": people, "norms_dir": arguments.norms}
-    _measure(arguments, table, notes + more, arguments.reference, **times)
+    _refuse_overwriting(arguments, arguments.costs, arguments.norms, arguments.trials)
+    times = {"norms": arguments.norms, "trials": arguments.trials}
+    _show(arguments, api.align(arguments.costs, **times, **_settings(arguments)))
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from handan.alignment.pairs import read_runs, reference_model
+    from handan import api
 
-    _refuse_inert(arguments)
-    runs = read_runs(arguments.runs, arguments.allow_different)
-    reference = reference_model(runs, arguments.reference)
-    _measure(arguments, runs.table, runs.notes, reference, runs.trained)
-
-
-def _measure(
-    arguments: argparse.Namespace,
-    table: Any,
-    notes: list[str],
-    reference: str | None,
-    trained: Mapping[str, Mapping[str, Any]] | None = None,
-    **times: Any,
-) -> None:
-    """Compute, print and write all tables; ``trained`` is run.json by model, to compare budgets."""
-    import numpy as np
-
-    from handan.alignment.align import align
-    from handan.alignment.costs import with_cost_rule
-    from handan.alignment.pairs import read_pairs
-    from handan.alignment.tables import alignment_text, write_tables
-    from handan.budgets import compare_pairs
-    from handan.files import write_json
-
-    before = table.numbers["reasoning_tokens"]
-    if arguments.cost_rule is not None:
-        table = with_cost_rule(table, arguments.cost_rule)
-    recounted = not np.array_equal(before, table.numbers["reasoning_tokens"])
-    pairs = read_pairs(arguments.pairs, table.names("model")) if arguments.pairs else None
-    result = align(
-        table,
-        bootstrap=arguments.bootstrap,
-        seed=arguments.seed,
-        reference=reference,
-        comparisons=pairs,
-        equivalence_bound=arguments.equivalence_bound,
-        task_weights=arguments.task_weights,
-        **times,
-    )
-    if trained is not None:
-        paired = [(row["a"], row["b"]) for row in result["contrasts"]]
-        result["budgets"] = compare_pairs(paired, trained, arguments.budget_tolerance)
-    result["notes"] = notes + _inert(arguments, result, recounted) + result["notes"]
-    if arguments.output is not None:
-        write_json(arguments.output, result)
-    if arguments.tables is not None:
-        write_tables(result, arguments.tables)
-    print(alignment_text(result, power=arguments.power))
-    for written in (arguments.output, arguments.tables):
-        if written is not None:
-            print(f"wrote {printable(str(written))}")
+    _refuse_overwriting(arguments)
+    more = {name: getattr(arguments, name) for name in ("allow_different", "budget_tolerance")}
+    _show(arguments, api.compare(arguments.runs, **more, **_settings(arguments)))
 
 
-def _refuse_inert(arguments: argparse.Namespace) -> None:
-    if arguments.pairs and arguments.reference:
-        raise UserError("--pairs says what is compared, and so does --reference; give one of them")
-    of_align = [getattr(arguments, name, None) for name in ("costs", "norms", "trials")]
-    if of_align[1] is not None and of_align[2] is not None:
-        raise UserError("--trials give times and reliability, and so do --norms; give one of them")
-    inputs = [path for path in (*of_align, arguments.pairs) if path is not None]
+def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    names = ("reference", "pairs", "cost_rule", "equivalence_bound", "task_weights")
+    return {name: getattr(arguments, name) for name in (*names, "bootstrap", "seed")}
+
+
+def _refuse_overwriting(arguments: argparse.Namespace, *others: Path | None) -> None:
+    inputs = [path for path in (arguments.pairs, *others) if path is not None]
     for output in (arguments.output, arguments.tables):
         if output is not None and output.resolve() in [path.resolve() for path in inputs]:
             raise UserError(f"{output}: is one of the inputs; write elsewhere")
 
 
-def _inert(arguments: argparse.Namespace, result: Mapping[str, Any], recounted: bool) -> list[str]:
-    contrasts, power, models = result["contrasts"], result["power"], result["models"].values()
-    tasks = [task for model in models for task in model["tasks"].values()]
-    without_interval = all(task["r_loglog_ci"] is None for task in tasks)
-    undrawn = without_interval and all(model["cross_task_r"] is None for model in models)
-    alone = not contrasts and not power
-    one_task = all(len(model["mean_tasks"]) <= 1 for model in models)
-    by_rule = f"all costs are by rule '{arguments.cost_rule}' already"
-    no_pair = "no two models have a task in common that could be compared"
-    options = [
-        ("cost_rule", None, not recounted, by_rule),
-        ("reference", None, not contrasts, no_pair),
-        ("pairs", None, not contrasts, no_pair),
-        ("power", False, not power, "it is of tasks with human times, and there is none"),
-        ("equivalence_bound", EQUIVALENCE_BOUND, alone, "nothing is compared"),
-        ("task_weights", TASK_WEIGHTS[0], one_task, "no mean is over two tasks"),
-        ("budget_tolerance", TOLERANCE, not result.get("budgets"), "no budgets are compared"),
-        ("bootstrap", BOOTSTRAP, without_interval, "no task has an interval"),
-        ("seed", SEED, undrawn, "no task has an interval, and no item is drawn across tasks"),
-    ]
-    return [
-        f"--{name} changes nothing: {why}"
-        for name, default, inert, why in options
-        if inert and getattr(arguments, name, default) != default
-    ]
+def _show(arguments: argparse.Namespace, found: Any) -> None:
+    """Print and write an alignment."""
+    from handan.alignment.tables import alignment_text
+    from handan.files import write_json
+
+    result = found.to_dict()
+    if arguments.power and not result["power"]:
+        why = "it is of tasks with human times, and there is none"
+        result["notes"] = [f"power changes nothing: {why}", *result["notes"]]
+    if arguments.output is not None:
+        write_json(arguments.output, result)
+    if arguments.tables is not None:
+        found.write_tables(arguments.tables)
+    print(alignment_text(result, power=arguments.power))
+    for written in (arguments.output, arguments.tables):
+        if written is not None:
+            print(f"wrote {printable(str(written))}")
 
 
 def _norms_compute(arguments: argparse.Namespace) -> None:

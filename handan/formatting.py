@@ -1,15 +1,19 @@
 """Text of others, safe to show; numbers and tables as text."""
 
 import csv
+import html
 import io
 import re
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from markupsafe import Markup
 from tabulate import tabulate
 
-from handan.errors import printable
+from handan.errors import UserError, printable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TIE = "\N{NO-BREAK SPACE}"
 
@@ -149,25 +153,47 @@ def as_latex(table: Table) -> str:
     return f"% {table.title}\n{_tabulated(table, printable, 'latex_booktabs')}\n"
 
 
-def as_csv(table: Table) -> str:
-    """All digits; an estimate has two more columns, '... low' and '... high'; unknown is empty."""
+def flat(table: Table) -> tuple[list[str], list[list[Any]]]:
+    """Header and rows of plain values; an estimate also has '... low' and '... high'."""
     header = list[str]()
-    rows = [list[object]() for _ in table.rows]
+    rows = [list[Any]() for _ in table.rows]
     for column, (name, kind) in enumerate(table.kinds.items()):
         header += [name, f"{name} low", f"{name} high"] if kind == "estimate" else [name]
         for row, out in zip(table.rows, rows, strict=True):
             value = row[column]
-            if kind == "estimate":
-                number, bounds = value
-                out += [number, *(bounds or (None, None))]
-            elif isinstance(value, str):
-                mark = "'" if value.startswith(FORMULA_MARKS) else ""
-                out.append(mark + printable(value))
-            else:
-                out.append(value)
+            out += [value[0], *(value[1] or (None, None))] if kind == "estimate" else [value]
+    return header, rows
+
+
+def data_frame(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> "pd.DataFrame":
+    """A data frame of pandas, which is an optional package."""
+    try:
+        import pandas as pd
+    except ImportError:
+        raise UserError("a data frame needs pandas; pip install pandas") from None
+    return pd.DataFrame(rows, columns=list(header))
+
+
+def as_csv(table: Table) -> str:
+    """All digits, as ``flat`` has them; unknown is empty."""
+    header, rows = flat(table)
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows([header, *rows])
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerows([header, *([_harmless(value) for value in row] for row in rows)])
     return buffer.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    """A value that no spreadsheet evaluates."""
+    if not isinstance(value, str):
+        return value
+    return ("'" if value.startswith(FORMULA_MARKS) else "") + printable(value)
+
+
+def as_html(table: Table) -> str:
+    """A table of HTML under its title, all text escaped."""
+    title = html.escape(printable(table.title))
+    return f"<p>{title}</p>\n{_tabulated(table, printable, 'html')}"
 
 
 WRITERS: dict[str, Callable[[Table], str]] = {"csv": as_csv, "md": as_markdown, "tex": as_latex}

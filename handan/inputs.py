@@ -7,9 +7,9 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from handan.errors import UserError
 
@@ -17,19 +17,42 @@ from handan.errors import UserError
 TRUTH = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 MAX_COLUMNS = 1_000
 END_OF_FILE = "END OF FILE"
+# How None, NaN, NaT and NA of a table in memory are written.
+MISSING = ("None", "nan", "NaT", "<NA>")
 # float() would also take 'nan', 'infinity', '1_000' and digits of other scripts.
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
-def read_table(path: Path) -> tuple[list[str], Iterator[tuple[str, dict[str, str]]]]:
-    """The header of a file, and its rows with their places ('file, line 7'), read one by one."""
-    header, rows = read_cells(path)
+class Frame(Protocol):
+    """A data frame, of pandas or polars."""
+
+    @property
+    def columns(self) -> Any: ...
+
+    def __getitem__(self, name: Any, /) -> Any: ...
+
+
+# A CSV, a data frame, a mapping of columns, or records.
+Source = str | Path | Frame | Mapping[str, Iterable[object]] | Iterable[Mapping[str, object]]
+
+
+def called(source: Source) -> str:
+    """The path of a table, or 'the table' for one in memory."""
+    return str(source) if isinstance(source, str | Path) else "the table"
+
+
+def read_table(source: Source) -> tuple[list[str], Iterator[tuple[str, dict[str, str]]]]:
+    """The header of a table, and its rows with their places ('file, line 7'), read one by one."""
+    header, rows = read_cells(source)
     stripped = ((place, map(str.strip, cells)) for place, cells in rows)
     return header, ((place, dict(zip(header, cells, strict=True))) for place, cells in stripped)
 
 
-def read_cells(path: Path) -> tuple[list[str], Iterator[tuple[str, list[str]]]]:
-    """The header of a file, and the cells of its rows as they are, with their places."""
+def read_cells(source: Source) -> tuple[list[str], Iterator[tuple[str, list[str]]]]:
+    """The header of a table, and the cells of its rows as they are, with their places."""
+    if not isinstance(source, str | Path):
+        return _cells_in_memory(source)
+    path = Path(source)
     content = read_bytes(path)
     try:
         text = content.decode("utf-8-sig")
@@ -48,6 +71,51 @@ def read_cells(path: Path) -> tuple[list[str], Iterator[tuple[str, list[str]]]]:
         raise UserError(f"{path}, line {lines.line_num}: not valid CSV ({error})") from None
     check_header(f"{path}, line {lines.line_num}", header)
     return header, _rows(path, header, lines)
+
+
+def _cells_in_memory(table: Any) -> tuple[list[str], Iterator[tuple[str, list[str]]]]:
+    """The same of a table in memory, whose rows count from 1: 'row 7 of the table'."""
+    rows: Iterable[Iterable[object]]
+    if isinstance(table, Mapping) or hasattr(table, "columns"):
+        names = list(table if isinstance(table, Mapping) else table.columns)
+        header = _header(names)
+        columns = [table[name] for name in names]
+        for name, values in zip(header, columns, strict=True):
+            if not _is_column(values) or len(list(values)) != len(list(columns[0])):
+                raise UserError(f"the table: column '{name}' is no list as long as the others")
+        rows = zip(*columns, strict=True)
+    else:
+        records = list(table) if _is_column(table) else [table]
+        for number, record in enumerate(records, 1):
+            if not isinstance(record, Mapping):
+                raise UserError(
+                    f"row {number} of the table is no mapping of columns to values; give the path "
+                    "of a CSV, a data frame, a mapping of columns to lists, or a list of mappings"
+                )
+        names = list(dict.fromkeys(name for record in records for name in record))
+        header = _header(names)
+        rows = ([record.get(name) for name in names] for record in records)
+    cells = [[_cell(value) for value in row] for row in rows]
+    found = [(f"row {number} of the table", of) for number, of in enumerate(cells, 1) if any(of)]
+    if not found:
+        raise UserError("the table: no rows; add some")
+    return header, iter(found)
+
+
+def _header(names: list[Any]) -> list[str]:
+    header = [str(name).strip() for name in names]
+    check_header("the table", header)
+    return header
+
+
+def _is_column(values: object) -> bool:
+    return isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping)
+
+
+def _cell(value: object) -> str:
+    """A value as a CSV has it, '' for a missing one."""
+    found = str(value)
+    return "" if not isinstance(value, str) and found in MISSING else found
 
 
 def check_header(place: str, header: list[str]) -> None:

@@ -136,7 +136,7 @@ def test_records_are_read_like_rows_of_a_file():
     table = as_table(records({"step": None, "correct": True, "status": "truncated"}))
     assert np.isnan(table.numbers["step"][0])
     assert (table.numbers["correct"][0], table.text["status"]) == (1, ["truncated"])
-    with pytest.raises(UserError, match="record 2: reasoning_tokens"):
+    with pytest.raises(UserError, match="row 2 of the table: empty reasoning_tokens"):
         as_table(records({}, {"reasoning_tokens": float("nan")}))
 
 

@@ -35,18 +35,18 @@ def notes_of(path, *words):
 
 
 CASES = [
-    (1, {}, ["--reference", "m0"], "--reference changes nothing: no two models have a task"),
+    (1, {}, ["--reference", "m0"], "reference changes nothing: no two models have a task"),
     (2, {}, ["--reference", "m0"], None),
-    (2, {}, ["--cost_rule", "span"], "--cost_rule changes nothing: all costs are by rule 'span'"),
-    (1, {"demand": "analytic_cost"}, ["--power"], "--power changes nothing: it is of tasks with"),
+    (2, {}, ["--cost_rule", "span"], "cost_rule changes nothing: all costs are by rule 'span'"),
+    (1, {"demand": "analytic_cost"}, ["--power"], "power changes nothing: it is of tasks with"),
     (1, {}, ["--power"], None),
     (
         *(1, {"demand": "analytic_cost"}, ["--equivalence_bound", "0.2"]),
-        "--equivalence_bound changes nothing: nothing is compared",
+        "equivalence_bound changes nothing: nothing is compared",
     ),
     (2, {}, ["--equivalence_bound", "0.2"], None),
-    (1, {"num_items": 4}, ["--bootstrap", "200"], "--bootstrap changes nothing: no task has an"),
-    (1, {"num_items": 4}, ["--seed", "3"], "--seed changes nothing: no task has an interval"),
+    (1, {"num_items": 4}, ["--bootstrap", "200"], "bootstrap changes nothing: no task has an"),
+    (1, {"num_items": 4}, ["--seed", "3"], "seed changes nothing: no task has an interval"),
     (1, {}, ["--seed", "3", "--bootstrap", "200"], None),
 ]
 
@@ -64,7 +64,7 @@ def test_a_tolerance_without_budgets_to_compare_is_said(tmp_path, capsys):
     (run / "costs.csv").write_text(csv_text(study({"m": 0.5})))
     (run / "run.json").write_text(json.dumps({"comparability": COMPARABLE}))
     command(["compare", str(run), "--budget_tolerance", "0.3", *FAST])
-    assert "--budget_tolerance changes nothing: no budgets are compared" in capsys.readouterr().out
+    assert "budget_tolerance changes nothing: no budgets are compared" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("option", ["--output", "--tables"])

@@ -73,7 +73,7 @@ def test_the_weights_of_tasks_are_an_option_and_named(tmp_path, monkeypatch, cap
     assert means["inverse_variance"] < means["equal"] - 0.05
     path.write_text(csv_text(study({"m": 0.5})))
     done = run([*words, "--task_weights", "equal"], monkeypatch, capsys)
-    assert "--task_weights changes nothing: no mean is over two tasks" in done.out
+    assert "task_weights changes nothing: no mean is over two tasks" in done.out
 
 
 def test_a_correlation_of_exactly_one_does_not_decide_the_mean():

@@ -176,5 +176,6 @@ def test_wrong_pairs_are_one_sentence(tmp_path, text, sentence):
 
 def test_without_pairs_everything_is_compared_with_the_reference():
     compared = compared_with(["a", "b", "c"], "b")
-    assert compared.contrasts == compared.inflation == compared.effort == [("a", "b"), ("c", "b")]
+    assert compared.contrasts == compared.inflation == [("a", "b"), ("c", "b")]
+    assert compared.effort == []  # a reference is not said to be a teacher
     assert compared_with(["a", "b"], None).inflation == []

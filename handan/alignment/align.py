@@ -22,6 +22,7 @@ from handan.alignment.pairs import MAX_MODELS_FOR_ALL_PAIRS, Comparisons, compar
 from handan.alignment.participants import SPLITS, Participants
 from handan.alignment.task_measures import Measured
 from handan.errors import UserError
+from handan.inputs import Source
 from handan.norms.compute import Reliability
 
 # Percentiles of fewer draws do not hold a 95 % interval.
@@ -29,7 +30,7 @@ MIN_BOOTSTRAP, MAX_BOOTSTRAP = 100, 1_000_000
 
 
 def align(
-    rows: CostTable | Iterable[Mapping[str, object]],
+    rows: CostTable | Source,
     *,
     bootstrap: int = 10_000,
     seed: int = 0,

@@ -80,7 +80,7 @@ class Verdict(NamedTuple):
 
 
 def in_words(contrast: Mapping[str, Any], role_a: str, role_b: str) -> str:
-    """One sentence on a contrast between models in roles such as 'student', 'teacher', 'base'.
+    """One sentence on a contrast of models in roles such as 'student', 'teacher', 'base', or ''.
 
     ``CLAIMS`` hold in either order of the pair. They say that the allocation was lost, so they
     carry a caveat where the accuracies are unknown or differ by more than 0.1.
@@ -94,7 +94,8 @@ def in_words(contrast: Mapping[str, Any], role_a: str, role_b: str) -> str:
         return in_words({**contrast, **turned}, role_b, role_a)
     verdict = Verdict.of(contrast)
     where = f"task {contrast['task']}" if contrast["task"] else f"mean of {contrast['mean']} tasks"
-    subject = f"{role_a} {contrast['a']} against {role_b} {contrast['b']}, {where}"
+    a, b = (f"{role} {contrast[of]}".strip() for role, of in ((role_a, "a"), (role_b, "b")))
+    subject = f"{a} against {b}, {where}"
     if verdict.withheld:
         return f"{subject}: no verdict ({verdict.withheld}; n = {contrast['n']})"
     claimed = role_a == "student" and role_b in CLAIMS and verdict.words == LOWER

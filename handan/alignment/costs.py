@@ -5,7 +5,7 @@ are ignored and named in a note; whatever else does not fit is a ``UserError``.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress, count
 from pathlib import Path
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from handan.alignment.correlation import FloatArray
 from handan.errors import UserError
-from handan.inputs import MAX_COUNT, TRUTH, plain_number, read_cells
+from handan.inputs import MAX_COUNT, TRUTH, Source, called, plain_number, read_cells
 
 DEMANDS = ("human_rt_s", "analytic_cost")
 TEXT = (
@@ -127,21 +127,25 @@ class CostFile(NamedTuple):
     notes: list[str]
 
 
-def read_costs(path: Path, people_elsewhere: bool = False) -> CostFile:
-    """Read and check one ``costs.csv``, without response times if they are ``people_elsewhere``."""
-    header, lines = read_cells(path)
-    _check_columns(f"{path}, line 1", header, people_elsewhere)
+def read_costs(source: Source, people_elsewhere: bool = False) -> CostFile:
+    """Read and check costs, a ``costs.csv`` or the like of it in memory.
+
+    They need no response times if they are ``people_elsewhere``.
+    """
+    name, (header, lines) = called(source), read_cells(source)
+    first_line = f"{name}, line 1" if isinstance(source, str | Path) else name
+    _check_columns(first_line, header, people_elsewhere)
     places, rows = zip(*lines, strict=True)
     table = _table(header, rows, places, people_elsewhere)
     notes = []
     unknown = [of for of in header if of not in (*TEXT, *NUMBERS) and not of.startswith(COVARIATE)]
     if unknown:
-        named = ", ".join(name or "(no name)" for name in unknown)
-        notes.append(f"{path}: ignored unknown columns: {named}")
+        named = ", ".join(of or "(no name)" for of in unknown)
+        notes.append(f"{name}: ignored unknown columns: {named}")
     tokens = table.numbers["reasoning_tokens"]
     if num_broken := int(np.count_nonzero(tokens != np.round(tokens))):
         taken = "are taken as means over samples, whose noise is not known"
-        notes.append(f"{path}: {num_broken} rows have fractions of a token and {taken}")
+        notes.append(f"{name}: {num_broken} rows have fractions of a token and {taken}")
     if "sample" not in header:
         counts: defaultdict[int, Iterator[int]] = defaultdict(count)
         groups = table.groups("model", "task", "item", "step", "participant").tolist()
@@ -149,23 +153,14 @@ def read_costs(path: Path, people_elsewhere: bool = False) -> CostFile:
         table = replace(table, text={**table.text, "sample": numbered})
         if num_repeated := len(table) - len(counts):
             repeated = "rows that repeat an item were counted as its further samples"
-            notes.append(f"{path}: no column 'sample': {num_repeated} {repeated}")
+            notes.append(f"{name}: no column 'sample': {num_repeated} {repeated}")
     check_table(table)
     return CostFile(table, notes)
 
 
-def as_table(rows: CostTable | Iterable[Mapping[str, object]]) -> CostTable:
-    """A checked table, from one or from mappings of columns to values, None for an empty cell."""
-    if isinstance(rows, CostTable):
-        return rows
-    rows = list(rows)
-    if not rows:
-        raise UserError("no rows; give one a sample")
-    header = list(dict.fromkeys(name for row in rows for name in row))
-    cells = [["" if row.get(name) is None else str(row[name]) for name in header] for row in rows]
-    places = [f"record {number}" for number in range(1, len(rows) + 1)]
-    _check_columns(places[0], header, people_elsewhere=False)
-    return table_of_cells(header, cells, places)
+def as_table(costs: CostTable | Source) -> CostTable:
+    """A checked table."""
+    return costs if isinstance(costs, CostTable) else read_costs(costs).table
 
 
 def table_of_cells(

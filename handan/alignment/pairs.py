@@ -1,17 +1,24 @@
 """Models to compare: their pairs and roles, the items both have, and several runs as one table."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from handan.alignment import costs as cost_files
-from handan.alignment.costs import DECODINGS, CostTable, decoded_name, split_name
+from handan.alignment.costs import (
+    DECODINGS,
+    CostTable,
+    check_table,
+    decoded_name,
+    read_costs,
+    split_name,
+)
 from handan.alignment.items import TaskCosts
 from handan.alignment.participants import check_sources, raw_notes
 from handan.errors import UserError
 from handan.files import read_json
-from handan.inputs import read_table
+from handan.inputs import Source, at, called, read_table
 from handan.rundir import read_asked
 
 CostsByModel = Mapping[str, Mapping[str, TaskCosts]]
@@ -33,12 +40,11 @@ class Comparisons(NamedTuple):
 def compared_with(models: Sequence[str], reference: str | None) -> Comparisons:
     """Every model with the reference; without one only contrasts, of all pairs of few models."""
     pairs = choose_pairs(models, reference)
-    with_reference = pairs if reference else []
-    return Comparisons(pairs, with_reference, with_reference, {})
+    return Comparisons(pairs, pairs if reference else [], [], {})
 
 
-def read_pairs(path: Path, models: Sequence[str]) -> Comparisons:
-    """Comparisons of students with their bases and teachers, a row each of a CSV.
+def read_pairs(source: Source, models: Sequence[str]) -> Comparisons:
+    """Comparisons of students with their bases and teachers, a row each of a table.
 
     A student is contrasted with both, and its teacher with its base; its lengths are regressed on
     those of the base and compared with the teacher's.
@@ -46,9 +52,9 @@ def read_pairs(path: Path, models: Sequence[str]) -> Comparisons:
     roles: dict[tuple[str, str], tuple[str, str]] = {}
     inflation: dict[tuple[str, str], None] = {}
     effort: dict[tuple[str, str], None] = {}
-    header, rows = read_table(path)
+    header, rows = read_table(source)
     if "student" not in header or not {"base", "teacher"} & set(header):
-        raise UserError(f"{path}: needs the columns student and base, teacher or both")
+        raise UserError(f"{called(source)}: needs the columns student and base, teacher or both")
     for place, row in rows:
         student, base, teacher = (row.get(name, "") for name in ("student", "base", "teacher"))
         for name in (student, base, teacher):
@@ -154,10 +160,8 @@ def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
         if form != first_format:
             formats = f"{first_format} in {run_dirs[0]} but {form} in {run_dir}"
             notes.append(f"reasoning_format is {formats}")
-        costs = cost_files.read_costs(run_dir / "costs.csv")
-        arm, own = str(run.get("arm") or run_dir.resolve().name), costs.table.names("model")
-        called = {of: of if of.startswith(arm) else f"{arm}: {of}" for of in own}
-        named = costs.table.with_models({own[0]: arm} if len(own) == 1 else called)
+        costs = read_costs(run_dir / "costs.csv")
+        named = named_after(str(run.get("arm") or run_dir.resolve().name), costs.table)
         models[run_dir] = named.names("model")
         trained[models[run_dir][0]] = run
         for other, names in models.items():
@@ -169,9 +173,33 @@ def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
         tables.append(named)
         notes += costs.notes
     table = CostTable.joined(tables)
-    cost_files.check_table(table)
+    check_table(table)
     check_sources(table)
     return Runs(table, notes + raw_notes(table), models, trained)
+
+
+def named_after(name: str, table: CostTable) -> CostTable:
+    """The table with its model so named; several keep their names after it."""
+    own = table.names("model")
+    several = {of: of if of.startswith(name) else f"{name}: {of}" for of in own}
+    return table.with_models({own[0]: name} if len(own) == 1 else several)
+
+
+def joined_costs(costs: Mapping[str, Source]) -> tuple[CostTable, list[str]]:
+    """Costs by the name of their model as one table, and all notes on them."""
+    tables, notes = [], []
+    for name, source in costs.items():
+        with at(name):
+            found = read_costs(source)
+        named = named_after(name, found.table)
+        tables.append(replace(named, places=[f"{name}: {place}" for place in named.places]))
+        notes += [f"{name}: {note}" for note in found.notes]
+    if not tables:
+        raise UserError("no costs to compare; give a mapping of names to them")
+    table = CostTable.joined(tables)
+    check_table(table)
+    check_sources(table)
+    return table, notes + raw_notes(table)
 
 
 def reference_model(runs: Runs, reference: str | None) -> str | None:

@@ -12,11 +12,12 @@ from handan.alignment.measures import at
 from handan.budgets import MEASURES as BUDGET_MEASURES
 from handan.errors import printable
 from handan.files import write_text
-from handan.formatting import WRITERS, Table, as_text, known_only
+from handan.formatting import WRITERS, Table, as_text, known_only, without
 
 if TYPE_CHECKING:
     from handan.norms import Norms
 
+MAX_CHECKS = 40  # rows of the table of checks that are printed; beyond, those with a flag
 WEIGHED = {
     INVERSE_VARIANCE: "by n - 3, the inverse variance of Fisher's z",
     EQUAL: "with equal weights",
@@ -208,37 +209,55 @@ def write_tables(result: Mapping[str, Any], folder: Path) -> None:
             write_text(folder / f"{table.name}.{suffix}", write(table))
 
 
-def alignment_text(result: Mapping[str, Any], power: bool = False) -> str:
-    """The result for a terminal: its tables as far as they are known, their claims, and notes."""
+def shown_tables(result: Mapping[str, Any], power: bool = False) -> list[Table]:
+    """What a terminal or a notebook shows of the tables, as far as they are known."""
     left_out = ("partial",) if power else ("partial", "power")
     named = {table.name: table for table in tables(result) if table.name not in left_out}
     if not 3 <= len(result["models"]) <= 12:
         named.pop("similarity", None)
-    notes = []
-    if (checks := named.get("checks")) is not None:
-        flagged = [row for row in checks.rows if row[-1]]
+    if (checks := named.get("checks")) is not None and len(checks.rows) > MAX_CHECKS:
+        named["checks"] = checks._replace(rows=_flagged(checks))
+    shown = [table for table in named.values() if table.rows]
+    return [known_only(without(table, table.files_only)) for table in shown]
+
+
+def _flagged(checks: Table) -> list[list]:
+    return [row for row in checks.rows if row[-1]]
+
+
+def verdicts(result: Mapping[str, Any]) -> list[str]:
+    """One sentence a contrast on the mean over human tasks, or else over analytic ones."""
+    on_means = [row for row in result["contrasts"] if row["mean"] is not None]
+    human = [row for row in on_means if row["mean"] == "human"]
+    return [in_words(row, *(row["roles"] or ("", ""))) for row in human or on_means]
+
+
+def alignment_notes(result: Mapping[str, Any]) -> list[str]:
+    """What a reader of the tables must know, one sentence each."""
+    checks, notes = next((of for of in tables(result) if of.name == "checks"), None), []
+    if checks is not None:
         notes.append(
-            f"{len(flagged)} of {len(checks.rows)} conditions have more capped or looping (1 %), "
-            "unparsed or no-reasoning (5 %) responses than tolerated"
+            f"{len(_flagged(checks))} of {len(checks.rows)} conditions have more capped or looping "
+            "(1 %), unparsed or no-reasoning (5 %) responses than tolerated"
         )
-        if len(checks.rows) > 40:  # too many to print
-            named["checks"] = checks._replace(rows=flagged)
     settings = result["settings"]
-    notes += [
+    return [
+        *notes,
         f"intervals: {settings['interval']}, {settings['bootstrap']} draws, seed "
         f"{settings['seed']}; log measures over samples with at least one reasoning token",
         *result["notes"],
     ]
-    parts = [as_text(known_only(table)) for table in named.values() if table.rows]
-    # Sentences on the mean over human tasks, if there are any, of models in known roles.
-    on_means = [row for row in result["contrasts"] if row["roles"] and row["mean"] is not None]
-    human = [row for row in on_means if row["mean"] == "human"]
-    if claims := [printable(in_words(row, *row["roles"])) for row in human or on_means]:
-        parts.append("\n".join(claims))
+
+
+def alignment_text(result: Mapping[str, Any], power: bool = False) -> str:
+    """The result for a terminal: its tables, sentences on models in known roles, and notes."""
+    parts = [as_text(table) for table in shown_tables(result, power)]
+    if any(row["roles"] for row in result["contrasts"]):
+        parts.append("\n".join(map(printable, verdicts(result))))
     if compared := result.get("budgets"):
         parts.append("\n".join(printable(pair["sentence"]) for pair in compared))
-    parts.append("\n".join(f"note: {printable(note)}" for note in notes))
-    return "\n\n".join(parts)
+    parts.append("\n".join(f"note: {printable(note)}" for note in alignment_notes(result)))
+    return "\n\n".join(part for part in parts if part)
 
 
 def arms_text(result: Mapping[str, Any]) -> str:

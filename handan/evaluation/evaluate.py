@@ -13,12 +13,21 @@ from handan.alignment.costs import RESPONSE, SPAN, status_under
 from handan.alignment.measures import MEANS, TASKS
 from handan.alignment.pairs import Comparisons
 from handan.budgets import time_share
+from handan.errors import UserError
 from handan.evaluation.responses import KEY, SamplingPlan, collect
-from handan.evaluation.suite import Suite, SuiteItem, coverage_notes, suite_items
-from handan.files import content_hash, file_hash, read_keyed, write_csv, write_json, write_jsonl
-from handan.generation.engines import Engine
-from handan.generation.formats import FORMATS
-from handan.launch import Processes
+from handan.evaluation.suite import Suite, SuiteItem, coverage_notes, load_suite, suite_items
+from handan.files import (
+    content_hash,
+    file_hash,
+    read_keyed,
+    shipped,
+    write_csv,
+    write_json,
+    write_jsonl,
+)
+from handan.generation.engines import Engine, load_engine, open_engine
+from handan.generation.formats import AUTO, FORMATS
+from handan.launch import Processes, processes
 
 BOOTSTRAP, STEP_BOOTSTRAP = 10_000, 1_000
 # Settings of a recipe that say when it measures; they may change when a run goes on.
@@ -75,6 +84,32 @@ def evaluate(
         path = run_dir / "generations.jsonl"
         collect(engine, suite_plan(suite, items), path, labels, world)
         return _write_results(run_dir, suite, items) if world.rank == 0 else None
+
+
+def evaluate_model(
+    model: str,
+    suite: Path,
+    run_dir: Path,
+    arm: str | None = None,
+    revision: str | None = None,
+    engine: Path | str | None = None,
+    reasoning_format: str = AUTO,
+    num_threads: int | None = None,
+) -> dict | None:
+    """Open an engine and ``evaluate``; the arm is called as before, or else as its directory."""
+    world = processes(num_threads)
+    asked = load_suite(suite)
+    recorded = rundir.read_run(run_dir)
+    rundir.read_settings(run_dir)  # a damaged file is told before a model is loaded
+    settings = load_engine(Path(engine) if engine else None)
+    if revision is not None:
+        if Path(shipped(model)).is_dir():
+            raise UserError(f"--revision is of a model on the hub, and {model} is a directory here")
+        if getattr(settings, "tokenizer", AUTO) != AUTO:  # nothing of that name is loaded
+            raise UserError("--revision: the server decides which one it serves; leave it out")
+    opened = open_engine(settings, model, revision, reasoning_format, world.device)
+    name = arm or recorded.get("arm") or run_dir.name
+    return evaluate(opened, asked, run_dir, name, model, world)
 
 
 def _write_results(run_dir: Path, suite: Suite, items: Sequence[SuiteItem]) -> dict:

@@ -4,12 +4,16 @@
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from handan.errors import UserError
+from handan.formatting import data_frame
 from handan.inputs import read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PACKAGED = Path(__file__).parent
 
@@ -45,6 +49,11 @@ class Norms:
     reliability_centred_low: float | None
     reliability_centred_high: float | None
     order_slope: float | None  # change of log time from a trial to the next
+
+    def to_frame(self) -> "pd.DataFrame":
+        """One row an item as a data frame of pandas, with the columns of the table."""
+        rows = [(item, *astuple(norm)) for item, norm in self.items.items()]
+        return data_frame(ITEM_COLUMNS, rows)
 
 
 ITEM_COLUMNS = ["item", *(field.name for field in fields(ItemNorm))]

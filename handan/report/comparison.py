@@ -372,7 +372,7 @@ def read_comparison(run_dirs: Sequence[Path], tolerance: float = budgets.TOLERAN
     seen: dict[str, Arm] = {}
     for of_group in sorted(together.values(), key=len, reverse=True):
         runs = read_runs(of_group, allow_different=False)
-        arms = [_read_arm(run_dir, runs.models[run_dir]) for run_dir in of_group]
+        arms = [read_arm(run_dir, runs.models[run_dir]) for run_dir in of_group]
         for arm in arms:
             other = seen.setdefault(arm.name, arm)
             if other is not arm:
@@ -391,7 +391,8 @@ def read_comparison(run_dirs: Sequence[Path], tolerance: float = budgets.TOLERAN
     return Comparison(groups, known, tolerance)
 
 
-def _read_arm(run_dir: Path, models: Sequence[str]) -> Arm:
+def read_arm(run_dir: Path, models: Sequence[str]) -> Arm:
+    """Read an arm with what was measured along its training, not yet related to others."""
     run, config = read_run(run_dir), read_settings(run_dir)
     called = str(run.get("arm") or run_dir.resolve().name)
     name = called if called in models else models[0]
