@@ -126,11 +126,12 @@ def build(content: Any, kind: type[Settings], place: str) -> Settings:
     """Turn a mapping into the dataclass ``kind``; ``place`` says where it came from."""
     if not isinstance(content, dict):
         raise UserError(f"{place}: expected 'key: value' lines, found {_shown(content)}")
-    values = check_values(content, (kind,), place)
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
-        defaults = (field.default, field.default_factory)
-        if field.name not in values and defaults == (dataclasses.MISSING, dataclasses.MISSING):
-            raise UserError(f"{place}: key '{field.name}' is missing; add it")
+    values, unset = check_values(content, (kind,), place), (dataclasses.MISSING,) * 2
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+    needed = [field.name for field in fields if (field.default, field.default_factory) == unset]
+    if missing := [repr(name) for name in needed if name not in values]:
+        several = "keys {} are missing; add them" if missing[1:] else "key {} is missing; add it"
+        raise UserError(f"{place}: {several.format(', '.join(missing))}")
     return kind(**values)
 
 
@@ -144,14 +145,18 @@ def check_values(content: dict, kinds: Sequence[type], place: str, words: bool =
         hints |= typing.get_type_hints(kind)
     values = {}
     for key, value in content.items():
-        if key not in fields:
-            near = difflib.get_close_matches(str(key), fields, n=1)
-            cure = f"did you mean '{near[0]}'?" if near else "remove it"
-            raise UserError(f"{place}: unknown key '{key}'; {cure}")
+        _check_key(str(key), fields, place)
         if not (words and value is None and fields[key].default is None):
             value = _convert(value, hints[key], f"{place}: {key}", words)
         values[key] = value
     return values
+
+
+def _check_key(key: str, known: Iterable[str], place: str) -> None:
+    if key not in known:
+        near = difflib.get_close_matches(key, known, n=1)
+        cure = f"did you mean '{near[0]}'?" if near else "remove it"
+        raise UserError(f"{place}: unknown key '{key}'; {cure}")
 
 
 def _convert(value: Any, hint: Any, place: str, words: bool) -> Any:
@@ -217,9 +222,15 @@ def given_keys() -> tuple[str, set[str]]:
 
 
 def parse(
-    kinds: tuple[type, ...], required: tuple[str, ...] = (), more: tuple[str, ...] = ()
+    kinds: tuple[type, ...],
+    required: tuple[str, ...] = (),
+    more: tuple[str, ...] = (),
+    example: str = "",
 ) -> tuple[Any, ...]:
-    """Fill a dataclass each from ``--config FILE`` and the command line, with ``more`` words."""
+    """Fill a dataclass each from ``--config FILE`` and the command line, with ``more`` words.
+
+    ``example`` is a whole command, told where ``required`` keys are missing.
+    """
     from trl import TrlParser
 
     refuse_in_words(sys.argv[1:])
@@ -238,14 +249,22 @@ def parse(
         def error(self, message: str) -> Any:
             raise UserError(f"{place}: {message}")
 
+    words = [*sys.argv[1:], *more]
     if place != "command line":
         check_values(read_yaml(Path(place)), kinds, place, words=True)
-    absent = [key for key in required if key not in given]
-    if absent and "help" not in given:
-        raise UserError(f"{place}: set '{absent[0]}'; it decides the result and has no default")
+        words[words.index("--config") + 1] = shipped(place)
+    parser = Parser(kinds, allow_abbrev=False)  # a misspelt key must not pass for another one
+    known = {"help", "config"}.union(*([f.name for f in dataclasses.fields(k)] for k in kinds))
+    for key in sorted(line_keys()):
+        _check_key(key if key in known else key.removeprefix("no_"), known, "command line")
+    if absent := [key for key in required if key not in given]:
+        decide = (
+            "they decide the result and have" if absent[1:] else "it decides the result and has"
+        )
+        whole = f"; a whole command: {example}"
+        raise UserError(f"{place}: set {', '.join(absent)}; {decide} no default{whole}")
     try:
-        # Without abbreviations: a misspelt key must not pass for another one.
-        parsed = Parser(kinds, allow_abbrev=False).parse_args_and_config([*sys.argv[1:], *more])
+        parsed = parser.parse_args_and_config(words)
     except (ValueError, TypeError) as error:
         raise UserError(f"{place}: {' '.join(str(error).split())}") from None
     except ZeroDivisionError:

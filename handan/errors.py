@@ -98,6 +98,7 @@ def _exit_code(function: Callable[[], object], program: str) -> int:
     except UserError as error:
         sentence = str(error)
     except KeyboardInterrupt:
+        print(f"{program}: stopped by Ctrl-C; {_AGAIN}", file=sys.stderr)
         return 130
     except OSError as error:
         # Only another write can tell whether it was stdout: the failed one may have emptied the

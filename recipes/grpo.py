@@ -53,7 +53,7 @@ class GRPOArguments(RecipeArguments):
 
 def main() -> None:
     """One run: parse, train from the newest checkpoint on, save, write the ledger."""
-    run = begin(GRPOArguments, GRPOConfig, REQUIRED, check_grpo)
+    run = begin("grpo", GRPOArguments, GRPOConfig, REQUIRED, check_grpo)
     if run is None:
         return
     questions = load_prompts(Path(run.recipe.prompts), run.suites)
@@ -87,8 +87,8 @@ def main() -> None:
     )
     trainer.form, trainer.rollouts = run.form, rollouts
     held_out_check = check_held_out(rows, run.recipe.prompts, run.suites)
-    facts = {"recipe": "grpo", "num_prompts": len(rows)}
-    facts |= {"held_out_check": held_out_check, "prompts": content_hash(rows)}
+    facts = {"num_prompts": len(rows), "prompts": content_hash(rows)}
+    facts["held_out_check"] = held_out_check
     run.train(trainer, facts, rollouts)
 
 

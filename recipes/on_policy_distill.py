@@ -46,7 +46,7 @@ REQUIRED = (
 
 def main() -> None:
     """One run: parse, load the teacher, train from the newest checkpoint on, save."""
-    run = begin(RecipeArguments, DistillationConfig, REQUIRED, check_drawing)
+    run = begin("on_policy_distill", RecipeArguments, DistillationConfig, REQUIRED, check_drawing)
     if run is None:
         return
     place = run.config.teacher_model_name_or_path
@@ -84,7 +84,7 @@ def main() -> None:
         run.ledger,
     )
     held_out_check = check_held_out(rows, run.recipe.prompts, run.suites)
-    facts = {"recipe": "on_policy_distill", "num_prompts": len(rows), "teacher": about_teacher}
+    facts = {"num_prompts": len(rows), "teacher": about_teacher}
     facts |= {"held_out_check": held_out_check, "prompts": content_hash(rows)}
     run.train(trainer, facts, trainer.rollouts)
 

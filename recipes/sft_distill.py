@@ -53,7 +53,7 @@ class SFTArguments(RecipeArguments):
 
 def main() -> None:
     """One run: parse, audit the labels, train from the newest checkpoint on, save."""
-    run = begin(SFTArguments, SFTConfig, REQUIRED, check_sft_loss)
+    run = begin("sft_distill", SFTArguments, SFTConfig, REQUIRED, check_sft_loss)
     if run is None:
         return
     path = Path(run.recipe.traces)
@@ -81,7 +81,7 @@ def main() -> None:
         f"tokens trained, longest row {longest} tokens",
         flush=True,
     )
-    facts = {"recipe": "sft_distill", "teacher": teacher_of(path), "traces": file_hash(path)}
+    facts = {"teacher": teacher_of(path), "traces": file_hash(path)}
     facts |= {"held_out_check": check_held_out(traces, str(path), run.suites), "audit": counts}
     run.train(trainer, {**facts, "longest_row_tokens": longest})
 

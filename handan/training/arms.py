@@ -4,20 +4,22 @@ from typing import NamedTuple
 
 
 class Recipe(NamedTuple):
-    """One way of training: its name in tables, in a sentence, and before a teacher's name."""
+    """One way of training: what handan train, tables and sentences call it."""
 
+    command: str
     method: str
     text: str
-    by_teacher: str = ""
+    by_teacher: str = ""  # before the teacher's name
 
 
 # By the name of the script in recipes/, which run.json has.
 RECIPES = {
     "sft_distill": Recipe(
-        "SFT", "supervised fine-tuning on the traces of a teacher", "on traces of"
+        "sft", "SFT", "supervised fine-tuning on the traces of a teacher", "on traces of"
     ),
-    "grpo": Recipe("GRPO", "reinforcement learning with a verifiable reward (GRPO)"),
+    "grpo": Recipe("grpo", "GRPO", "reinforcement learning with a verifiable reward (GRPO)"),
     "on_policy_distill": Recipe(
+        "opd",
         "on-policy distillation",
         "on-policy distillation: its own responses, scored by a teacher",
         "with scores of",
@@ -27,4 +29,4 @@ RECIPES = {
 
 def described(recipe: object) -> Recipe:
     """The recipe of a run.json, called by its own name if it is none of ``RECIPES``."""
-    return RECIPES.get(str(recipe), Recipe(str(recipe), str(recipe), by_teacher="on traces of"))
+    return RECIPES.get(str(recipe), Recipe("", str(recipe), str(recipe), "on traces of"))

@@ -1,5 +1,7 @@
 """Train an arm: what the recipes share, from parsed arguments to the end of a run."""
 
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from handan.launch import Processes, check_engine, processes, without_compiling
 from handan.rundir import read_run
 from handan.training import rl, saving, trackers
 from handan.training import settings as settings_of
+from handan.training.arms import RECIPES
 from handan.training.ledger import Ledger, MetricsFile
 from handan.training.probe import Probe, ProbedSuite
 from handan.training.resume import check_sources, checkpoint_to_resume, forget_after, lineage
@@ -30,6 +33,7 @@ from handan.training.rl import Rollouts
 class Run:
     """One training run, from its parsed arguments to its ledger."""
 
+    name: str  # of RECIPES
     recipe: Any
     config: Any
     model_config: Any
@@ -61,6 +65,7 @@ class Run:
         launched |= check_engine(trainer.accelerator, self.config)
         started_from = lineage(Path(self.model_config.model_name_or_path))
         details = {"launch": launched, "started_from": started_from, **details}
+        details["recipe"] = self.name
         self.probe.trainer = trainer
         self.ledger.size = size_of(trainer.accelerator.unwrap_model(trainer.model))
         with rundir.lock(self.run_dir, self.world.rank):
@@ -113,22 +118,47 @@ class Run:
             trainer.add_callback(rl.EarlyWarning(self.recipe.arm, rollouts))
         stop = saving.StopRequest(self.recipe.arm, self.world)
         trainer.add_callback(stop)
-        trainer.train(resume_from_checkpoint=checkpoint)
+        try:
+            trainer.train(resume_from_checkpoint=checkpoint)
+        except KeyboardInterrupt:
+            if self.world.rank == 0:
+                step = max(checkpoints.found(self.run_dir), default=0)
+                reached = f"stopped at step {trainer.state.global_step} of {self.config.max_steps}"
+                print(f"{self.recipe.arm}: {reached}; the same command goes on from step {step}")
+            raise
         for tracker in trackers.attached(trainer):
             tracker.attempt(tracker.close)
         stop.leave_if_asked(trainer.state.global_step)
 
 
 def begin(
-    recipe_kind: type, config_kind: type, required: tuple[str, ...], check: Callable[..., None]
+    name: str,
+    recipe_kind: type,
+    config_kind: type,
+    required: tuple[str, ...],
+    check: Callable[..., None],
 ) -> Run | None:
-    """Do everything up to the trainer; None if the run is finished already or only to be shown."""
+    """Do everything up to the trainer; None if the run is finished already or only to be shown.
+
+    Without any settings the recipe ``name`` runs its arm of the embedded pair.
+    """
     without_compiling()
     kinds = (recipe_kind, config_kind, ModelConfig)
+    if asked := {"-h", "--help", "--help-all"} & set(sys.argv[1:]):
+        print(settings_of.help_text(name, kinds, required, "--help-all" in asked))
+        return None
+    example = f"recipes/configs/tiny/{name}.yaml"
+    if not sys.argv[1:]:
+        sys.argv += ["--config", example]
+        if os.environ.get("RANK", "0") == "0":
+            print(f"no settings were given, so this is the embedded pair's {example}; see --help")
+    for key in sorted(settings_of.ELSEWHERE.keys() & given_keys()[1]):
+        raise UserError(f"{key}: is no key here; {settings_of.ELSEWHERE[key]}")
     # Without a GPU, transformers refuses bf16 unless it is told that the CPU is meant.
     to_show = "dry_run" in given_keys()[1] and not hardware.gpus()
     more = ("--use_cpu", "true") if to_show else ()
-    recipe, config, model_config = parse(kinds, required, more)
+    whole = f"handan train {RECIPES[name].command} --config {example}"
+    recipe, config, model_config = parse(kinds, required, more, whole)
     if config.push_to_hub:
         raise UserError(
             "push_to_hub: leave it out; publish the arm when it is trained and evaluated, with "
@@ -189,5 +219,5 @@ def begin(
         probed.append(ProbedSuite("full", full_suite, recipe.full_suite_steps))
     ledger = Ledger(run_dir, world)
     probe = Probe(probed, form, run_dir, recipe.arm, ledger, world, recipe.probe_time_share)
-    run = (recipe, config, model_config, given, world, model, tokenizer, form, ledger, probe)
+    run = (name, recipe, config, model_config, given, world, model, tokenizer, form, ledger, probe)
     return Run(*run, settings, suites=[suite, *filter(None, [full_suite])])

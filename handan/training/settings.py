@@ -5,6 +5,7 @@ import importlib.util
 import json
 import math
 import os
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from handan.evaluation.suite import load_suite, suite_items
 from handan.files import read_jsonl, shipped
 from handan.generation.formats import AUTO
 from handan.training import trackers
+from handan.training.arms import RECIPES
 from handan.training.data import load_prompts
 from handan.training.saving import steps_of_a_generation
 
@@ -38,6 +40,27 @@ INERT = {
     "use_transformers_paged": "set use_vllm",
     "trackio_static_space_id": "freeze a Space with trackio once the run is finished",
 }
+# Keys that people know from TRL's own scripts.
+ELSEWHERE = {
+    "reward_funcs": "the reward is the evaluator's grade of an answer",
+    "reward_model_name_or_path": "the reward is the evaluator's grade of an answer",
+    "dataset_name": "set prompts, a problem set or JSON lines",
+    "dataset_train_split": "set prompts, a problem set or JSON lines",
+}
+# Keys that TRL has and every recipe refuses beside these; they are not shown.
+UNUSABLE = ("push_to_hub", "load_in_4bit", "load_in_8bit")
+# Keys of TRL's that --help shows beside those that must be set.
+OFTEN = {
+    "per_device_train_batch_size": "rows of a batch on each device",
+    "gradient_accumulation_steps": "batches of a step",
+    "lr_scheduler_type": "course of the learning rate",
+    "save_steps": "steps between checkpoints",
+    "bf16": "compute in mixed precision",
+    "use_cpu": "train on the CPU",
+    "use_peft": "train adapters: set lora_r, lora_alpha, lora_target_modules too",
+    "report_to": "wandb, tensorboard, trackio or none",
+}
+WORDS = {"output_dir": "run directory", "max_steps": "training steps", **OFTEN}
 # Settings of transformers under which a run would not be, or not go on as, the one that was begun.
 NOT_RESUMABLE = {
     "save_only_model": "no run could go on from a checkpoint without the state of the optimizer",
@@ -84,6 +107,30 @@ class RecipeArguments:
         "auto",
     )
     dry_run: bool = key("print the plan and stop", False)
+
+
+def help_text(name: str, kinds: tuple[type, ...], required: tuple[str, ...], every: bool) -> str:
+    """The keys of a recipe in groups, a line each; with ``every`` all of TRL's at full length."""
+    fields = {field.name: field for kind in kinds for field in dataclasses.fields(kind)}
+    own = [field.name for field in dataclasses.fields(kinds[0])]
+    hidden = {*required, *own, *INERT, *NOT_RESUMABLE, *UNUSABLE}
+    of_trl = [field.name for field in fields.values() if field.init] if every else OFTEN
+    groups = {
+        "must be set, since they decide the result": required,
+        "of this recipe": [name for name in own if name not in required],
+        "of TRL and transformers": [name for name in of_trl if name not in hidden],
+    }
+    lines = [f"usage: handan train {RECIPES[name].command} [--config YAML] [--KEY VALUE ...]"]
+    lines += ["Keys on the command line win over the YAML's; without any, the embedded pair's run."]
+    for title, names in groups.items():
+        lines += ["", f"{title}:"]
+        for name in names:
+            text = WORDS.get(name) or fields[name].metadata["help"].replace("%%", "%")
+            short = [textwrap.shorten(text.split(". ")[0].rstrip("."), 66, placeholder=" …")]
+            told = textwrap.wrap(text, 66) if every else short
+            lines += [f"  --{name:<29}{told[0]}", *(" " * 33 + line for line in told[1:])]
+    more = [] if every else ["", "--help-all: all keys of TRL and transformers that can be used"]
+    return "\n".join([*lines, *more])
 
 
 def resolved(*parts: Any) -> dict:
