@@ -11,7 +11,6 @@ evaluated one after the other into OUTPUT_DIR/NAME, then all are compared; --dry
 """
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,9 +95,7 @@ def run_a_zoo(arguments: Arguments) -> None:
         return
     more = ["--num_threads", str(arguments.num_threads)] if arguments.num_threads else []
     output_dir = Path(arguments.output_dir)
-    result = run_zoo(
-        zoo, entries, suite_path, output_dir, sys.argv[0], engine=arguments.engine, more=more
-    )
+    result = run_zoo(zoo, entries, suite_path, output_dir, engine=arguments.engine, more=more)
     if result is not None:
         print(alignment_text(result))
         print(f"written: {output_dir}/costs.csv, alignment.json, report/report.html", flush=True)

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from handan import __version__, config
 from handan.budgets import TOLERANCE
 from handan.errors import UserError, printable, run_main
+from handan.training.arms import RECIPES
 
 EQUIVALENCE_BOUND, BOOTSTRAP, SEED = 0.1, 10_000, 0
 TASK_WEIGHTS = ("inverse_variance", "equal")  # of handan.alignment.correlation, likewise
@@ -175,7 +176,17 @@ MODELS = {
         default="wheel",
     ),
 }
-DEMO = {"--output_dir": path("DIR", default=Path("runs/demo")), "--seed": value(1, "S")}
+DEMO = {
+    "--quick": flag("a few steps of every arm, which shows that all of it runs, and no result"),
+    "--output_dir": path("DIR", "default runs/demo, or runs/tiny_pair with --quick"),
+    "--seed": value(1, "S"),
+}
+INIT = {"folder": path("DIR", "where they go; no file that is there is changed")}
+SCRIPT = {
+    "--accelerate_config": word(
+        "YAML", "start it by accelerate, with this YAML of launch/accelerate"
+    ),
+}
 
 
 def main() -> NoReturn:
@@ -188,7 +199,14 @@ def main() -> NoReturn:
 def command(arguments: Sequence[str]) -> None:
     """Run one subcommand."""
     config.refuse_in_words(arguments)
-    parsed = _parser().parse_args(arguments)
+    parser = _parser()
+    parsed, words = parser.parse_known_args(arguments)
+    if isinstance(parsed.run, str):
+        from handan.launch import start
+
+        return start(parsed.run, words, parsed.accelerate_config)
+    if words:
+        parser.error(f"unrecognized arguments: {' '.join(words)}")
     parsed.run(parsed)
 
 
@@ -310,7 +328,18 @@ def _demo(arguments: argparse.Namespace) -> None:
     from handan.experiments import runner
     from handan.experiments.declare import DEMO, load_experiment
 
-    runner.run_experiment(load_experiment(DEMO, arguments.seed), output_dir=arguments.output_dir)
+    file = Path("recipes/experiments/tiny_pair.yaml") if arguments.quick else DEMO
+    runner.run_experiment(load_experiment(file, arguments.seed), output_dir=arguments.output_dir)
+
+
+def _init(arguments: argparse.Namespace) -> None:
+    from handan.files import copy_shipped
+
+    written = copy_shipped(arguments.folder)
+    print(
+        f"wrote {written} files to recipes, eval and launch in {printable(str(arguments.folder))}"
+    )
+    print("Commands that you run in that folder take them before those that come with handan.")
 
 
 def _experiment(arguments: argparse.Namespace) -> None:
@@ -341,7 +370,15 @@ NORMS = {
     ),
 }
 TASK = {"check": ("what is wrong with it, or what it asks", TASK_CHECK, _task_check)}
+TRAIN = {
+    recipe.command: (recipe.text, SCRIPT, f"recipes/{name}.py") for name, recipe in RECIPES.items()
+}
 COMMANDS: dict[str, tuple[str, dict[str, Any], Any]] = {
+    "train": ("an arm, by a recipe", {}, TRAIN),
+    "evaluate": ("a model, or a zoo of them, on a suite", SCRIPT, "eval/run.py"),
+    "sweep": ("the checkpoints of a training on a suite", SCRIPT, "eval/sweep.py"),
+    "traces": ("traces of a teacher, made, imported or chosen", SCRIPT, "recipes/traces.py"),
+    "init": ("the settings that come with handan, to edit", INIT, _init),
     "align": ("alignment of the models in one costs.csv", ALIGN, _align),
     "compare": ("the same over several comparable runs", COMPARE, _compare),
     "costs": ("a costs.csv from the logs of other tools", COSTS, _costs),
@@ -371,7 +408,8 @@ def _parser() -> argparse.ArgumentParser:
 def _add_commands(parser: argparse.ArgumentParser, commands: Mapping[str, tuple]) -> None:
     parsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, (text, taken, run) in commands.items():
-        subparser = parsers.add_parser(name, help=text)
+        # A script has a help of its own.
+        subparser = parsers.add_parser(name, help=text, add_help=not isinstance(run, str))
         if isinstance(run, dict):
             _add_commands(subparser, run)
             continue

@@ -258,11 +258,8 @@ def parse(
     for key in sorted(line_keys()):
         _check_key(key if key in known else key.removeprefix("no_"), known, "command line")
     if absent := [key for key in required if key not in given]:
-        decide = (
-            "they decide the result and have" if absent[1:] else "it decides the result and has"
-        )
-        whole = f"; a whole command: {example}"
-        raise UserError(f"{place}: set {', '.join(absent)}; {decide} no default{whole}")
+        why = "what decides the result has no default"
+        raise UserError(f"{place}: set {', '.join(absent)}; {why}; a whole command: {example}")
     try:
         parsed = parser.parse_args_and_config(words)
     except (ValueError, TypeError) as error:

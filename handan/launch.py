@@ -1,13 +1,19 @@
 """Processes of a launch: what a launcher promised and what really runs, engine, shared results."""
 
 import os
+import runpy
+import signal
 import socket
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from subprocess import CalledProcessError
 from typing import Any
 
 from handan.errors import UserError
-from handan.stopping import listen
+from handan.files import shipped
+from handan.hardware import installed
+from handan.stopping import BY_US, listen
 
 WITHOUT_DEEPSPEED = "remove --deepspeed from the recipe's settings"
 
@@ -24,6 +30,31 @@ class Processes:
 
 
 SINGLE = Processes(rank=0, size=1, gather=list)
+
+
+def start(script: str, words: Sequence[str], config: str | None = None) -> None:
+    """Run a script that comes with handan, in this process or by accelerate with a launch config.
+
+    The exit code is the script's own, and no traceback of a launcher follows its sentence.
+    """
+    if installed("trl") is None:
+        raise UserError("training and evaluation need more packages: pip install 'handan[train]'")
+    sys.argv = [shipped(script), *words]
+    if config is None:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+        return
+    from accelerate.commands.launch import launch_command, launch_command_parser
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    os.environ[BY_US] = "1"
+    signal.signal(signal.SIGINT, lambda *_: None)  # the script heeds it, and this waits for it
+    arguments = ["--config_file", shipped(config), *sys.argv]
+    try:
+        launch_command(launch_command_parser().parse_args(arguments))
+    except CalledProcessError as error:
+        raise SystemExit(error.returncode) from None
+    except ChildFailedError as error:
+        raise SystemExit(error.get_first_failure()[1].exitcode) from None
 
 
 def without_compiling() -> None:
@@ -97,6 +128,11 @@ def check_engine(accelerator: Any, config: Any) -> dict:
         wanted = os.environ.get(f"ACCELERATE_USE_{engine.upper()}", "").lower() == "true"
         if wanted and runs != engine.upper():
             raise UserError(f"the launch config asks for {engine}, but {runs} runs; {cure}")
+    if runs == "NO" and config.n_gpu > 1:  # transformers would take rows for each of them
+        raise UserError(
+            f"{config.n_gpu} GPUs and one process; start it with --config_file (of handan train "
+            "--accelerate_config) launch/accelerate/ddp.yaml, or set CUDA_VISIBLE_DEVICES to one"
+        )
     if not config.use_cpu and accelerator.device.type == "cpu":
         raise UserError("no GPU was found; to train on the CPU pass --use_cpu")
     precision = "bf16" if config.bf16 else "fp16" if config.fp16 else "no"

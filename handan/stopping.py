@@ -16,12 +16,13 @@ from typing import NoReturn
 STOPPED = 75
 SIGNALS = (signal.SIGUSR1, signal.SIGTERM)
 FOLDER = "HANDAN_JOB"
-LAUNCHED = "TORCHELASTIC_RUN_ID"  # set by torch's launcher, which accelerate uses, in processes
+BY_US = "HANDAN_LAUNCHED"
+LAUNCHED = ("TORCHELASTIC_RUN_ID", BY_US)  # of torch's launcher, which accelerate uses, and ours
 
 
 def end_with_launcher() -> None:
     """Stop with the launcher, even at SIGKILL, or this process may wait, or hold the run."""
-    if LAUNCHED in os.environ and sys.platform == "linux":
+    if any(name in os.environ for name in LAUNCHED) and sys.platform == "linux":
         end_with_parent()
 
 

@@ -233,7 +233,7 @@ def test_a_reader_that_stops_early_is_no_error(costs_csv):
     assert (done.returncode, done.stderr) == (141, "")
 
 
-def test_interrupts_are_silent_and_bugs_keep_their_traceback():
+def test_an_interrupt_says_how_to_go_on_and_bugs_keep_their_traceback(capsys):
     def interrupted():
         raise KeyboardInterrupt
 
@@ -243,6 +243,7 @@ def test_interrupts_are_silent_and_bugs_keep_their_traceback():
     with pytest.raises(SystemExit) as caught:
         run_main(interrupted)
     assert caught.value.code == 130
+    assert "handan: stopped by Ctrl-C; run the same command again" in capsys.readouterr().err
     with pytest.raises(BrokenPipeError, match="worker"):
         run_main(broken_worker)
     with pytest.raises(ZeroDivisionError):

@@ -2,6 +2,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 from embedded import ROOT, free_port, run_python, run_script
 
@@ -86,7 +87,7 @@ def accelerator(engine, device="cpu", **state):
     )
 
 
-CPU = SimpleNamespace(use_cpu=True, bf16=False, fp16=False)
+CPU = SimpleNamespace(use_cpu=True, bf16=False, fp16=False, n_gpu=0)
 ZERO2 = accelerator(
     "DEEPSPEED", deepspeed_plugin=SimpleNamespace(zero_stage=2, deepspeed_config={})
 )
@@ -125,6 +126,24 @@ def test_a_right_launch_says_what_it_is(monkeypatch):
     assert check_engine(ZERO2, CPU)["zero_stage"] == 2
     with pytest.raises(UserError, match="no GPU was found; to train on the CPU pass --use_cpu"):
         check_engine(ZERO2, SimpleNamespace(use_cpu=False, bf16=True, fp16=False))
+
+
+def test_one_process_may_not_take_rows_for_several_gpus():
+    several = SimpleNamespace(use_cpu=False, bf16=False, fp16=False, n_gpu=2)
+    with pytest.raises(UserError, match="2 GPUs and one process; start it with"):
+        check_engine(accelerator("NO"), several)
+
+
+@pytest.mark.parametrize("name", ["cpu", "ddp-cpu"])
+def test_a_launch_of_ours_ends_as_its_script_and_shows_no_traceback(tmp_path, name):
+    config = yaml.safe_load((ROOT / f"launch/accelerate/{name}.yaml").read_text())
+    (tmp_path / "launch.yaml").write_text(
+        yaml.safe_dump(config | {"main_process_port": free_port()})
+    )
+    words = ["-m", "handan", "sweep", "--run", tmp_path, "--suite", "eval/suites/tiny_probe.yaml"]
+    done = run_script(*words, "--accelerate_config", tmp_path / "launch.yaml", check=False)
+    assert done.returncode == 2
+    assert "run.json: no such file" in done.stderr and "Traceback" not in done.stderr
 
 
 class DeepSpeedEngine:

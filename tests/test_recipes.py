@@ -24,6 +24,7 @@ from handan.generation.transformers_engine import TransformersEngine, load_model
 from handan.launch import SINGLE
 from handan.tiny.evaluation_items import held_out
 from handan.training.resume import checkpoint_to_resume
+from handan.training.settings import INERT, NOT_RESUMABLE
 
 BY_VLLM = ["--use_vllm", "true", "--vllm_importance_sampling_clip_max", "3"]
 BY_VLLM += ["--vllm_importance_sampling_mode"]
@@ -297,14 +298,16 @@ def test_an_adapter_is_trained_saved_and_evaluated_like_any_other_arm(small, tmp
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--learning_rat", "1"], "learning_rat"),
+        (["--learning_rat", "1"], "unknown key 'learning_rat'; did you mean 'learning_rate'?"),
         (["--model_name_or_path", "./nowhere"], "./nowhere: no such model directory"),
         (["--prompts", "evil.jsonl"], "evil.jsonl, line 1: '0101+0011' of binary_addition"),
         (
             ["--config", "bad.yaml"],
             "bad.yaml: unknown key 'leraning_rate'; did you mean 'learning_rate'?",
         ),
-        (["--config", "short.yaml"], "short.yaml: set 'model_name_or_path'; it decides"),
+        (["--config", "short.yaml"], "short.yaml: set model_name_or_path, output_dir, prompts, "),
+        (["--config", "short.yaml"], "handan train grpo --config recipes/configs/tiny/grpo.yaml"),
+        (["--reward_funcs", "mine"], "reward_funcs: is no key here; the reward is the"),
         (["--use_vllm", "true"], "set 'vllm_importance_sampling_mode' too; it decides"),
         ([*BY_VLLM, "sequence_mask"], "so its weight would fall with its length; use token_trunc"),
         ([*BY_VLLM, "token_truncate"], "use_vllm is true, but vllm is not installed: pip install"),
@@ -358,3 +361,14 @@ def test_a_finished_run_is_not_trained_again_and_never_mixed(small, trained, tmp
     assert done.returncode == 2
     assert "training was begun with learning_rate = 0.0003, now it is 0.1" in done.stderr
     assert weights(folder) == before
+
+
+@pytest.mark.parametrize("recipe", [*RECIPES, "on_policy_distill"])
+def test_help_is_a_screen_of_keys_that_can_be_used(recipe):
+    lines = run_script(f"recipes/{recipe}.py", "--help").stdout.splitlines()
+    assert len(lines) <= 45 and max(map(len, lines)) <= 100
+    shown = {line.split()[0] for line in lines if line.startswith("  --")}
+    assert {"--arm", "--prompts", "--max_steps", "--resume"} <= shown
+    every = run_script(f"recipes/{recipe}.py", "--help-all").stdout
+    assert "  --adam_beta1 " in every
+    assert not any(f"  --{name} " in every for name in (*INERT, *NOT_RESUMABLE))

@@ -137,7 +137,7 @@ time.sleep(100)
 def test_a_process_ends_with_a_launcher_that_is_killed(late):
     launcher = subprocess.Popen(
         [sys.executable, "-c", LAUNCHER.format(late=late)],
-        env={**os.environ, stopping.LAUNCHED: "none"},
+        env={**os.environ, stopping.BY_US: "none"},
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -34,7 +34,7 @@ from handan.evaluation.evaluate import BOOTSTRAP
 from handan.evaluation.resource_estimate import gpus_needed, work_of
 from handan.evaluation.suite import Suite, asked_by, asked_otherwise, load_suite, suite_items
 from handan.evaluation.zoo import Entry, Zoo, pair_rows
-from handan.experiments.declare import Experiment
+from handan.experiments.declare import EVALUATE, Experiment
 from handan.experiments.plan import Plan, Stage, plan, script, select
 from handan.inputs import read_table
 from handan.stopping import SIGNALS, STOPPED, end_with_parent
@@ -376,21 +376,20 @@ def run_zoo(
     entries: Sequence[Entry],
     suite_path: Path,
     output_dir: Path,
-    script: str,
     engine: str | None = None,
     more: Sequence[str] = (),
 ) -> dict[str, Any] | None:
     """Evaluate ``entries`` one by one; compare all of a zoo once all are there, else return None.
 
     Each has its own process, whose end frees its weights and whose failure does not end the others.
-    ``script`` is the path of eval/run.py, ``more`` are words for it, ``engine`` precedes the zoo's.
+    ``more`` are words for eval/run.py, ``engine`` precedes the zoo's.
     """
     suite, logs = load_suite(suite_path), output_dir / "logs"
     files.make_directory(logs)
     stages = []
     for entry in zoo.models:
         words = (*zoo_words(zoo, entry, suite, suite_path, output_dir, engine), *more)
-        stages.append(Stage(entry.name, "evaluation", script, words, output_dir / entry.name))
+        stages.append(Stage(entry.name, "evaluation", EVALUATE, words, output_dir / entry.name))
     done = finished(stages, logs)
     run_stages(stages, [entry.name for entry in entries], done, logs, 1, keep_going=True)
     if absent := [stage.name for stage in stages if stage.name not in done]:
