@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,27 @@ def check_config(run_dir: Path, stage: str, config: dict, may_change: Collection
         return {}
     recorded = read_yaml(path)
     before = recorded.get(stage, config)
-    for key in (*config, *before):
-        if config.get(key) != before.get(key) and key not in may_change:
-            raise UserError(
-                f"{path}: {stage} was begun with {key} = {before.get(key)!r}, now it is "
-                f"{config.get(key)!r}; choose another output directory or remove this one"
-            )
+    then, now = ({k: v for k, v in of.items() if k not in may_change} for of in (before, config))
+    if found := first_difference(then, now):
+        key, former, present = found
+        raise UserError(
+            f"{path}: {stage} was begun with {key} = {former!r}, now it is {present!r}; choose "
+            "another output directory or remove this one"
+        )
     return recorded
+
+
+def first_difference(before: Any, now: Any, key: str = "") -> tuple[str, Any, Any] | None:
+    """The first key at which settings differ, such as ``suite.tasks[0].norms``, and both values."""
+    parts: list[tuple[Any, Any, str]] = []
+    if isinstance(before, dict) and isinstance(now, dict):
+        names = ((name, f"{key}.{name}" if key else str(name)) for name in {**now, **before})
+        parts = [(before.get(name), now.get(name), place) for name, place in names]
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        parts = [(*of, f"{key}[{at}]") for at, of in enumerate(zip(before, now, strict=True))]
+    elif before != now:
+        return key, before, now
+    return next(filter(None, starmap(first_difference, parts)), None)
 
 
 @contextmanager

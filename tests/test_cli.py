@@ -113,6 +113,21 @@ def test_compare_keeps_apart_the_models_of_one_run(tmp_path):
     assert list(models) == ["sft", "sft (T=0)", "b: x", "b: y"]
 
 
+def test_compare_names_the_key_in_which_suites_of_one_name_differ(tmp_path):
+    tasks = [{"task": "sums", "norms": norms} for norms in ("lab", "home")]
+    runs = [
+        run_directory(tmp_path / name, 0.5, comparability=COMPARABLE | {"suite_hash": name})
+        for name in "ab"
+    ]
+    with pytest.raises(UserError, match=r"suite_hash is a in .*a but b in .*b"):
+        command(["compare", *map(str, runs), *FAST])
+    for run, task in zip(runs, tasks, strict=True):
+        settings = {"evaluation": {"suite": {"samples": 2, "tasks": [task]}}}
+        (run / "config.yaml").write_text(json.dumps(settings))
+    with pytest.raises(UserError, match=r"suite\.tasks\[0\]\.norms is lab in .*a but home in"):
+        command(["compare", *map(str, runs), *FAST])
+
+
 def test_compare_refuses_runs_measured_under_other_conditions(tmp_path, capsys):
     first = run_directory(tmp_path / "a", 0.8)
     other = COMPARABLE | {"max_new_tokens": 128}

@@ -133,7 +133,7 @@ def test_another_suite_or_model_in_the_same_directory_is_refused(evaluated, tmp_
     other = small_suite(tmp_path, samples=3)
     done = run_script(*words(other, folder), check=False)
     assert done.returncode == 2
-    assert "evaluation was begun with suite" in done.stderr
+    assert "evaluation was begun with suite.samples = 2, now it is 3" in done.stderr
     with pytest.raises(UserError, match="begun with model"):
         suite = load_suite(evaluated / "suite.yaml")
         evaluate(engine("base_constant"), suite, folder, "base", "other", SINGLE)

@@ -19,7 +19,7 @@ from handan.alignment.participants import check_sources, raw_notes
 from handan.errors import UserError
 from handan.files import read_json
 from handan.inputs import Source, at, called, read_table
-from handan.rundir import read_asked
+from handan.rundir import first_difference, read_asked, read_settings
 
 CostsByModel = Mapping[str, Mapping[str, TaskCosts]]
 Pairs = list[tuple[str, str]]
@@ -140,15 +140,18 @@ def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
             cure = "no 'comparability'; evaluate the run with eval/run.py"
             raise UserError(f"{run_dir / 'run.json'}: {cure}")
         first = conditions if first is None else first
-        differences = [
-            f"{key} is {first.get(key, 'nothing')} in {run_dirs[0]} but "
-            f"{conditions.get(key, 'nothing')} in {run_dir}"
-            for key in {**first, **conditions}
-            if first.get(key, "nothing") != conditions.get(key, "nothing")
-        ]
+        differences = []
+        for key in {**first, **conditions}:
+            before, here = (of.get(key, "nothing") for of in (first, conditions))
+            if before != here and key == "suite_hash":  # which names no key of the suite
+                a, b = (read_settings(of).get("evaluation", {}) for of in (run_dirs[0], run_dir))
+                found = first_difference(a.get("suite"), b.get("suite"), "suite")
+                key, before, here = found or (key, before, here)
+            if before != here:
+                differences.append(f"{key} is {before} in {run_dirs[0]} but {here} in {run_dir}")
         for item, texts in read_asked(run_dir).items():
-            before, other = asked.setdefault(item, (texts, run_dir))
-            if before != texts:
+            asked_before, other = asked.setdefault(item, (texts, run_dir))
+            if asked_before != texts:
                 differences.append(f"{', '.join(item)} is asked otherwise in {other} and {run_dir}")
                 break
         for difference in differences:
