@@ -217,7 +217,7 @@ CONFIGS = {
         text("c.yaml", ["recipes/grpo.py", "--config", "FILE"], "7: 1\n"),
         "c.yaml: unknown key '7'; remove it",
     ),
-    "no decisive key": (recipe("grpo", drop=["loss_type"]), "set 'loss_type'; it decides"),
+    "no decisive key": (recipe("grpo", drop=["loss_type"]), "set loss_type; what decides"),
     "a word for a rate": (recipe("grpo", learning_rate="fast"), "--learning_rate"),
     "a list for a rate": (recipe("grpo", learning_rate=[1]), "learning_rate"),
     "nothing for a seed": (recipe("grpo", seed=None), "seed"),
@@ -230,7 +230,10 @@ CONFIGS = {
         "num_generations",
     ),
     "no completions at all": (recipe("grpo", num_generations=0), "is 0, such as num_generations"),
-    "a misspelt word on the line": (recipe("grpo", "--max_step", "3"), "--max_step"),
+    "a misspelt word on the line": (
+        recipe("grpo", "--max_step", "3"),
+        "unknown key 'max_step'; did you mean 'max_steps'?",
+    ),
     "a negative schedule": (recipe("grpo", probe_steps=-1), "probe_steps is -1; give a number"),
     "a schedule without its suite": (
         recipe("grpo", full_suite_steps=5),
@@ -611,7 +614,7 @@ ZOOS = {
     "an empty zoo": (zoo(models=[]), "'models' must hold at least one model"),
     "an entry without a licence": (
         zoo(models=[{"name": "a", "model": "b"}]),
-        "models[0]: key 'role' is missing",
+        "models[0]: keys 'role', 'reasoning_format', 'license'",
     ),
     "a zoo of words": (zoo(models=["base"]), "models[0]: expected 'key: value' lines"),
     "a model and a zoo": (zoo("--model", "x"), "give either --model or --zoo"),
