@@ -118,9 +118,14 @@ STUDY = {
 COSTS = {
     "logs": path("LOG", "a log of the tool", nargs="+"),
     "--from": choice(
-        ("lm_eval", "inspect", "openai"), "tool that wrote the logs", dest="tool", required=True
+        ("lm_eval", "lighteval", "inspect", "openai", "anthropic"),
+        "tool or API that wrote the logs",
+        dest="tool",
+        required=True,
     ),
-    "--items": path("ITEMS.csv", "task, item and human_rt_s or analytic_cost", required=True),
+    "--items": path(
+        "ITEMS.csv", "task, item and human_rt_s or analytic_cost; logs of handan/human have them"
+    ),
     "--output": path("costs.csv", required=True),
     "--model": word("NAME", "default: as in the logs"),
     "--tokenizer": word("DIR_OR_NAME", "counts text without a count of reasoning tokens"),

@@ -16,8 +16,10 @@ from tool_logs import (
     ITEMS,
     JSON,
     LOGS,
+    MESSAGES,
     MOCK,
     RESPONSES,
+    RESPONSES_API,
     TOKENIZER,
     costs,
     lines,
@@ -276,8 +278,8 @@ def test_malformed_items_are_one_sentence(tmp_path, text, sentence):
     [
         (["--tags", "<t>", "<t>"], "--tags needs two different strings"),
         (["--tags", "<t>", " "], "--tags needs two different strings"),
-        (["--metric", "match"], "--metric is not for --from openai"),
-        (["--item_field", "id"], "--item_field is not for --from openai"),
+        (["--metric", "match"], "--metric is not for responses of an API"),
+        (["--item_field", "id"], "--item_field is not for responses of an API"),
         (["--output", str(ITEMS)], "is one of the inputs"),
         (["--tokenizer", str(LOGS)], "tokenizer.json: cannot be read"),
         (["--tokenizer", str(RESPONSES)], "neither a folder or file here nor a name"),
@@ -325,7 +327,7 @@ def damaged(value, generator):
     return value
 
 
-@pytest.mark.parametrize("path", [ADDITION, RESPONSES, BATCH, JSON])
+@pytest.mark.parametrize("path", [ADDITION, RESPONSES, BATCH, RESPONSES_API, MESSAGES, JSON])
 def test_whatever_a_log_holds_it_is_read_or_told(tmp_path, path):
     generator = random.Random(path.name)
     tool = "lm_eval" if path == ADDITION else "inspect" if path == JSON else "openai"

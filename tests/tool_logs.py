@@ -21,13 +21,18 @@ JSON = LOGS / "inspect" / "binary_subtraction.json"
 MOCK = LOGS / "inspect" / "mock.eval"
 RESPONSES = LOGS / "openai" / "responses.jsonl"
 BATCH = LOGS / "openai" / "batch.jsonl"
+RESPONSES_API = LOGS / "openai" / "responses_api.jsonl"
+MESSAGES = LOGS / "anthropic" / "batch.jsonl"
+LIGHTEVAL = LOGS / "lighteval"
+HUMAN = LOGS / "inspect" / "human.eval"
 
 
 def costs(tmp_path, *logs, tool, items=ITEMS, tokenizer=TOKENIZER, more=()):
     """The rows that ``handan costs`` writes, by (model, task, item, sample)."""
     output = tmp_path / "costs.csv"
     given = ["--tokenizer", str(tokenizer)] if tokenizer else []
-    words = [*map(str, logs), "--from", tool, "--items", str(items), "--output", str(output)]
+    words = [*map(str, logs), "--from", tool, "--output", str(output)]
+    words += ["--items", str(items)] if items else []
     command(["costs", *words, *given, *map(str, more)])
     assert len(read_costs(output).notes) == 0
     with open(output, newline="") as file:

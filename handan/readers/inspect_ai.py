@@ -11,7 +11,14 @@ from handan.errors import UserError
 from handan.generation import chat
 from handan.generation.chat import Said, Usage
 from handan.inputs import at, count, expect, field, json_object, name, part, read_bytes, text
-from handan.readers.logged import ITEM_CURE, Collected, Log, LoggedSample, Options, some
+from handan.readers.logged import (
+    ITEM_COLUMNS,
+    ITEM_CURE,
+    Collected,
+    Log,
+    LoggedSample,
+    Options,
+)
 
 _ZSTANDARD = 93  # the number of the compression method in a zip
 # What zipfile and the decompressors under it raise on damaged bytes.
@@ -30,6 +37,7 @@ def read(path: Path, options: Options) -> Log:
     # What this provider of inspect_ai counts as output includes the padding of a batch.
     padded = logged_model.startswith("hf/")
     collected = Collected(path, "samples", options)
+    items: dict[tuple[str, ...], str] = {}
     for place, row in rows:
         try:
             output = part(row, "output", dict)
@@ -39,15 +47,22 @@ def read(path: Path, options: Options) -> Log:
             collected.leave_out(f"{row.get('id')} (epoch {row.get('epoch')})", error)
             continue
         with at(place):
-            item_field = options.item_field or "id"
+            metadata = part(row, "metadata", dict)
+            # Of the task that handan gives to inspect_ai (handan.readers.inspect_task).
+            ours = set(ITEM_COLUMNS) <= metadata.keys()
+            item_field = options.item_field or ("metadata.item" if ours else "id")
             item = name(item_field, field(row, item_field, ITEM_CURE))
+            if ours:
+                task = name("metadata.task", metadata["task"])
+                cells = [metadata[column] for column in ITEM_COLUMNS]
+                items[tuple("" if cell is None else str(cell) for cell in cells)] = place
             epoch = name("epoch", field(row, "epoch"))
             right = _correct(place, row, f"{item} (epoch {epoch})", collected)
         for number, said in enumerate(choices):
             sample = epoch if len(choices) == 1 else f"{epoch}.{number}"
             names = (place, model, task, item, sample)
             collected.samples.append(LoggedSample(*names, usage, said, right))
-    log = collected.log("ask the provider for it")
+    log = collected.log("ask the provider for it")._replace(items=items)
     if header.get("status") != "success":
         status = text("status", header.get("status"))
         log.notes.append(f"{path}: the evaluation did not finish, its status is '{status}'")
@@ -103,14 +118,10 @@ def _usage(output: dict, padded: bool) -> Usage:
 
 
 def _correct(place: str, row: dict, shown: str, collected: Collected) -> bool | None:
-    metric, given = collected.options.metric, part(row, "scores", dict)
-    if not given or metric == "none":
+    given = part(row, "scores", dict)
+    metric = collected.metric(given)
+    if metric is None:
         return None
-    if metric is None and len(given) == 1:
-        (metric,) = given
-    if metric not in given:
-        what = f"no score '{metric}'" if metric else "several scores"
-        raise UserError(f"{what}; choose one with --metric, or 'none': {some(list(given))}")
     value = expect(f"score {metric}", given[metric], dict).get("value")
     grade = _GRADES.get(value, value) if isinstance(value, str) else value
     return collected.score(shown, place, f"score {metric}", grade)

@@ -12,11 +12,21 @@ from handan.errors import UserError
 from handan.files import write_csv
 from handan.generation.chat import Unusable
 from handan.inputs import read_cells
-from handan.readers import inspect_ai, lm_eval, openai
-from handan.readers.logged import LoggedSample, Options, agreement, cost, load_tokenizer, some
+from handan.readers import chat_api, inspect_ai, lighteval, lm_eval
+from handan.readers.logged import (
+    ITEM_COLUMNS,
+    LoggedSample,
+    Options,
+    agreement,
+    cost,
+    load_tokenizer,
+    some,
+)
 
-READERS = {"lm_eval": lm_eval.read, "inspect": inspect_ai.read, "openai": openai.read}
-ITEM_COLUMNS = (*DEMANDS, "human_mean_rt_s", "norms")
+READERS = {
+    "lm_eval": lm_eval.read, "lighteval": lighteval.read, "inspect": inspect_ai.read,
+    "openai": chat_api.read, "anthropic": chat_api.read,
+}  # fmt: skip
 COLUMNS = (
     *("model", "task", "item", "sample", "reasoning_tokens", "answer_tokens", "prompt_tokens"),
     *("reasoning_characters", "status", "correct", "counted_by", "human_rt_s"),
@@ -34,23 +44,26 @@ def read_items(path: Path) -> tuple[Items, list[str]]:
             raise UserError(f"{path}, line 1: no column '{name}'; add it")
     if not set(DEMANDS) & set(header):
         raise UserError(f"{path}, line 1: no column human_rt_s or analytic_cost; add one")
-    known = ("task", "item", *ITEM_COLUMNS)
-    kept = [place for place, name in enumerate(header) if name in known]
+    kept = [place for place, name in enumerate(header) if name in ITEM_COLUMNS]
+    rows = [(place, [cells[column] for column in kept]) for place, cells in lines]
+    unknown = [name or "(no name)" for name in header if name not in ITEM_COLUMNS]
+    notes = [f"{path}: ignored other columns: {', '.join(unknown)}"] if unknown else []
+    return _items([header[column] for column in kept], rows), notes
+
+
+def _items(header: list[str], lines: list[tuple[str, list[str]]]) -> Items:
     places, rows = zip(*lines, strict=True)
     names = [(row[header.index("task")].strip(), row[header.index("item")].strip()) for row in rows]
     _check_unique(zip(names, places, strict=True), "same task and item as", "remove one")
     # As a table of costs of models that spend nothing, its rules hold for the items too.
-    cells = [[*(row[place] for place in kept), "0"] for row in rows]
-    table = table_of_cells([*(header[place] for place in kept), "reasoning_tokens"], cells, places)
+    table = table_of_cells([*header, "reasoning_tokens"], [[*row, "0"] for row in rows], places)
     columns: dict[str, Sequence[float | str | None]] = {
         name: [None if np.isnan(value) else float(value) for value in table.numbers[name]]
-        for name in ITEM_COLUMNS[:-1]
+        for name in (*DEMANDS, "human_mean_rt_s")
     }
     columns["norms"] = [source or None for source in table.text["norms"]]
-    there = [name for name in ITEM_COLUMNS if name in header or name == "human_rt_s"]
-    items = {name: {of: columns[of][row] for of in there} for row, name in enumerate(names)}
-    unknown = [name or "(no name)" for name in header if name not in known]
-    return items, [f"{path}: ignored other columns: {', '.join(unknown)}"] if unknown else []
+    there = [name for name in columns if name in header or name == "human_rt_s"]
+    return {name: {of: columns[of][row] for of in there} for row, name in enumerate(names)}
 
 
 def _check_unique(named: Iterable[tuple[tuple[str, ...], str]], what: str, cure: str) -> None:
@@ -63,7 +76,7 @@ def _check_unique(named: Iterable[tuple[tuple[str, ...], str]], what: str, cure:
 def write_costs(
     logs: Sequence[Path],
     tool: str,
-    items_csv: Path,
+    items_csv: Path | None,
     output: Path,
     options: Options,
     tokenizer: str | None,
@@ -73,15 +86,21 @@ def write_costs(
     opening, closing = ((tag or "").strip() for tag in (options.tags.open, options.tags.close))
     if not opening or not closing or opening == closing:
         raise UserError("--tags needs two different strings, such as <think> </think>")
-    if output.resolve() in {path.resolve() for path in (items_csv, *logs)}:
+    if output.resolve() in {path.resolve() for path in (items_csv, *logs) if path is not None}:
         raise UserError(f"{output}: is one of the inputs; choose another --output")
-    items, notes = read_items(items_csv)
+    items, notes = read_items(items_csv) if items_csv is not None else ({}, [])
     tokens = load_tokenizer(tokenizer) if tokenizer else None
     samples: list[LoggedSample] = []
+    logged_items: dict[tuple[str, ...], str] = {}
     for path in logs:
         log = READERS[tool](path, options)
         samples += log.samples
         notes += log.notes
+        logged_items |= log.items
+    if items_csv is None:
+        if not logged_items:
+            raise UserError(f"{logs[0]}: does not say what items cost people; name it with --items")
+        items = _items(list(ITEM_COLUMNS), [(at, list(row)) for row, at in logged_items.items()])
     _check_unique(
         (((s.model, s.task, s.item, s.sample), s.place) for s in samples),
         "same model, task, item and sample as",
@@ -91,8 +110,8 @@ def write_costs(
     if not joined:
         logged = [(sample.task, sample.item) for sample in samples]
         raise UserError(
-            f"{items_csv}: no item of the logs is in it; the logs have {_example(logged)}, it has "
-            f"{_example(items)}"
+            f"{items_csv or logs[0]}: no item of the logs is in it; the logs have "
+            f"{_example(logged)}, it has {_example(items)}"
         )
     # By model, by item as in ITEMS.csv, by sample: tools log in the order of completion.
     models = list(dict.fromkeys(sample.model for sample in joined))
@@ -126,10 +145,10 @@ def write_costs(
     tasks = dict.fromkeys([*(sample.task for sample in samples), *(task for task, _ in items)])
     notes += agreement(counted, rows)
     for of in product(dict.fromkeys(sample.model for sample in samples), tasks):
-        logged_items = [s.item for s in samples if (s.model, s.task) == of]
+        asked = [s.item for s in samples if (s.model, s.task) == of]
         own_rows = [row for row in rows if (row["model"], row["task"]) == of]
         known = [item for task, item in items if task == of[1]]
-        notes.append(_summary(", ".join(of), logged_items, own_rows, known))
+        notes.append(_summary(", ".join(of), asked, own_rows, known))
     return notes
 
 

@@ -11,7 +11,16 @@ from handan.errors import UserError
 from handan.generation import chat
 from handan.generation.chat import UNCOUNTED, Said
 from handan.inputs import at, expect, field, json_lines, json_object, name, part, read_bytes
-from handan.readers.logged import ITEM_CURE, Collected, Log, LoggedSample, Options, some
+from handan.readers.logged import (
+    ITEM_CURE,
+    Collected,
+    Log,
+    LoggedSample,
+    NoText,
+    Options,
+    read_files,
+    some,
+)
 
 _NAME = re.compile(r"samples_(?P<task>.+?)(_(?P<date>\d{4}-\d\d-\d\dT[\d.+-]+))?\.jsonl", re.ASCII)
 _CURE = (
@@ -27,28 +36,17 @@ _NO_TEXT = "no generated text in 'resps'; only tasks of type generate_until reas
 
 def read(path: Path, options: Options) -> Log:
     """Read one file of samples, or all of a results folder and its subfolders."""
-    if not path.is_dir():
-        return _read_file(path, options)
-    files = sorted(path.rglob("samples_*.jsonl"))
-    if not files:
-        none = "no samples_*.jsonl in this folder"
-        raise UserError(f"{path}: {none}; run lm_eval with --log_samples")
-    logs = [_read_file(file, options, alone=False) for file in files]
-    if not any(log.samples for log in logs):
-        raise UserError("; ".join(note for log in logs for note in log.notes))
-    return Log([s for log in logs for s in log.samples], [n for log in logs for n in log.notes])
+    return read_files(
+        path, "samples_*.jsonl", "run lm_eval with --log_samples", _read_file, options
+    )
 
 
-def _read_file(path: Path, options: Options, alone: bool = True) -> Log:
-    """Read a file; beside others one without generated text is left out, and told."""
+def _read_file(path: Path, options: Options) -> Log:
     rows = list(json_lines(path))
     responses = [_flat(row["resps"]) if "resps" in row else [""] for _, row in rows]
     # A null may stand for one response.
     if not any(isinstance(one, str | dict) for one in chain(*responses)):
-        why = f"{rows[0][0]}: {_NO_TEXT}"
-        if alone:
-            raise UserError(why)
-        return Log([], [f"left out {why}"])
+        raise NoText(f"{rows[0][0]}: {_NO_TEXT}")
     model, task = _model_and_task(path, options)
     metric, rows = _one_filter(path, rows, options.metric)
     doc = rows[0][1].get("doc")

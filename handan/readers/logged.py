@@ -3,11 +3,12 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from handan.alignment.costs import DEMANDS
 from handan.errors import UserError
 from handan.generation import chat
 from handan.generation.chat import Count, Counts, Said, Unusable, Usage, class_of, count, ended
@@ -15,6 +16,7 @@ from handan.generation.formats import ReasoningFormat
 from handan.generation.spans import SplitText, split_text
 from handan.inputs import at, json_object, kind_of, read_bytes
 
+ITEM_COLUMNS = ("task", "item", *DEMANDS, "human_mean_rt_s", "norms")
 ITEM_CURE = "it should hold the name of the item; choose another --item_field"
 
 
@@ -38,6 +40,7 @@ class Log(NamedTuple):
 
     samples: list[LoggedSample]
     notes: list[str]
+    items: dict[tuple[str, ...], str] = {}  # noqa: RUF012 - cells of ITEMS and their place
 
 
 class Options(NamedTuple):
@@ -48,6 +51,33 @@ class Options(NamedTuple):
     allow_no_reasoning: bool = False
     item_field: str | None = None
     metric: str | None = None
+
+
+class NoText(UserError):
+    """A file without generated text, as of tasks that compare likelihoods."""
+
+
+def read_files(
+    path: Path, pattern: str, cure: str, read: Callable[[Path, Options], Log], options: Options
+) -> Log:
+    """Read a file, or those of a folder and its subfolders; of these one may be without text."""
+    if not path.is_dir():
+        return read(path, options)
+    files = sorted(path.rglob(pattern))
+    if not files:
+        raise UserError(f"{path}: no {pattern} in this folder; {cure}")
+    samples: list[LoggedSample] = []
+    notes: list[str] = []
+    for file in files:
+        try:
+            log = read(file, options)
+        except NoText as error:
+            log = Log([], [f"left out {error}"])
+        samples += log.samples
+        notes += log.notes
+    if not samples:
+        raise UserError("; ".join(notes))
+    return Log(samples, notes)
 
 
 class Collected:
@@ -64,6 +94,18 @@ class Collected:
         """Leave a response out; reasons that differ in their figures are told as one."""
         reason = re.sub(r"[0-9]+", "0", str(why))
         self._left_out.setdefault(reason, (str(why), []))[1].append(name)
+
+    def metric(self, given: dict) -> str | None:
+        """Choose among the scores of a response; None if there is none, or none is wanted."""
+        metric = self.options.metric
+        if not given or metric == "none":
+            return None
+        if metric is None and len(given) == 1:
+            (metric,) = given
+        if metric not in given:
+            what = f"no score '{metric}'" if metric else "several scores"
+            raise UserError(f"{what}; choose one with --metric, or 'none': {some(list(given))}")
+        return metric
 
     def score(self, name: str, place: str, what: str, value: object) -> bool | None:
         """Return right or wrong from a score of 1 or 0; None for no score, or another one."""

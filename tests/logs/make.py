@@ -3,6 +3,8 @@
 python tests/logs/make.py items          # items.csv and the data sets in tasks/
 python tests/logs/make.py openai PORT    # openai/, from a server with an OpenAI-style API
 python tests/logs/make.py mock           # inspect/mock.eval, from inspect_ai's mock model
+python tests/logs/make.py human          # inspect/human.eval, by handan's own task
+python tests/logs/make.py anthropic      # anthropic/batch.jsonl, by the types of its package
 python tests/logs/make.py collect RAW    # lm_eval/ and inspect/, from RAW/lm_eval, RAW/inspect
 """
 
@@ -75,6 +77,16 @@ def openai(port: str) -> None:
         )
         return json.loads(response.model_dump_json())
 
+    def respond(question: str) -> dict:
+        response = client.responses.create(
+            model=MODEL,
+            input=question,
+            max_output_tokens=2 * MOST_TOKENS,
+            stream=False,
+            extra_body={"generation_config": json.dumps(decoding)},
+        )
+        return json.loads(response.model_dump_json())
+
     def framed(custom_id: str, status_code: int, body: dict) -> dict:
         response = {"status_code": status_code, "request_id": custom_id, "body": body}
         return {"id": custom_id, "custom_id": custom_id, "response": response, "error": None}
@@ -86,6 +98,10 @@ def openai(port: str) -> None:
                 row = {"task": "binary_addition", "item": document["item"], "sample": sample}
                 row["response"] = ask(document["question"], 10 * index + sample)
                 file.write(json.dumps(row) + "\n")
+    with open(HERE / "openai" / "responses_api.jsonl", "w") as file:
+        for document in documents("binary_addition"):
+            name = f"binary_addition::{document['item']}::0"
+            file.write(json.dumps(framed(name, 200, respond(document["question"]))) + "\n")
     with open(HERE / "openai" / "batch.jsonl", "w") as file:
         for index, document in enumerate(documents("binary_subtraction")):
             for sample in range(2):
@@ -163,14 +179,85 @@ def mock() -> None:
         log_dir=str(HERE / "inspect"),
         display="plain",
     )
-    with zipfile.ZipFile(log.location) as archive:
+    repack(Path(log.location), HERE / "inspect" / "mock.eval")
+
+
+def human(log_dir: str = "") -> None:
+    """A log of handan's task of inspect_ai: every second answer is right, one has no answer."""
+    import inspect_ai
+    from inspect_ai.model import ContentReasoning, ContentText, ModelOutput, ModelUsage, get_model
+
+    from handan.readers.inspect_task import human as human_task
+
+    task = human_task("tests/logs/tasks/human_suite.yaml")
+    outputs = []
+    for number, sample in enumerate([*task.dataset, *task.dataset]):  # epoch by epoch
+        answer = sample.target.split(" | ")[0] if number % 2 else "I cannot say."
+        blocks = [ContentReasoning(reasoning="so " * number), ContentText(text=answer)]
+        said = ModelOutput.from_content("mock", blocks, "stop")
+        counts = {"input_tokens": 20, "output_tokens": number + 5, "reasoning_tokens": number}
+        said.usage = ModelUsage(**counts, total_tokens=number + 25)
+        outputs.append(said)
+    model = get_model("mockllm/model", custom_outputs=outputs)
+    folder = log_dir or str(HERE / "inspect")
+    (log,) = inspect_ai.eval(task, model=model, max_samples=1, log_dir=folder, display="plain")
+    assert log.status == "success", log.error
+    repack(Path(log.location), Path(folder) / "human.eval")
+
+
+def repack(log: Path, target: Path) -> None:
+    """Pack a log anew, without events and machine."""
+    with zipfile.ZipFile(log) as archive:
         members = {name: json.loads(archive.read(name)) for name in archive.namelist()}
-    Path(log.location).unlink()
-    with zipfile.ZipFile(HERE / "inspect" / "mock.eval", "w", zipfile.ZIP_DEFLATED) as archive:
+    log.unlink()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, member in members.items():
             if name.startswith("samples/"):
                 member = without_machine(member)
             archive.writestr(name, json.dumps(member))
+
+
+def anthropic() -> None:
+    """Results of a batch as Anthropic's package has them; what they say is written here.
+
+    One response each is cut in its thinking, without thinking, refused, of hidden thinking without
+    a count, and failed; the others think in a summary, with a count.
+    """
+    from anthropic.types import Message, messages
+
+    def message(document: dict, number: int, thought: int | None, **more) -> Message:
+        summary = {"type": "thinking", "thinking": "Column by column.", "signature": "c2ln"}
+        answer = {"type": "text", "text": document["answer"]}
+        usage = {"input_tokens": 18, "cache_read_input_tokens": 3, "output_tokens": number}
+        if thought is not None:
+            usage["output_tokens_details"] = {"thinking_tokens": thought}
+        content = [summary, answer] if thought != 0 else [answer]
+        whole = {"id": "msg", "type": "message", "role": "assistant", "model": "claude"}
+        whole |= {"content": content, "stop_reason": "end_turn", "usage": usage}
+        return Message.model_validate(whole | more)
+
+    documents_ = documents("binary_subtraction") + documents("binary_addition")
+    found = [message(d, 60 + n, 50 + n) for n, d in enumerate(documents_)]
+    cut = {"stop_reason": "max_tokens", "content": found[1].content[:1]}
+    hidden = [{"type": "redacted_thinking", "data": "c2VjcmV0"}, *found[3].content[1:]]
+    found[0] = message(documents_[0], 9, 0)
+    found[1] = message(documents_[1], 56, 56, **cut)
+    found[2] = message(documents_[2], 3, 0, stop_reason="refusal", content=[])
+    found[3] = message(documents_[3], 60, None, content=hidden)
+    folder = HERE / "anthropic"
+    folder.mkdir(exist_ok=True)
+    with open(folder / "batch.jsonl", "w") as file:
+        for number, (document, said) in enumerate(zip(documents_, found, strict=True)):
+            result: dict = {"type": "succeeded", "message": said}
+            if number == 4:
+                error = {"type": "overloaded_error", "message": "Overloaded"}
+                result = {"type": "errored", "error": {"type": "error", "error": error}}
+            line = messages.MessageBatchIndividualResponse.model_validate(
+                {"custom_id": f"request-{number}", "result": result}
+            )
+            task = "subtraction" if number < TASKS["binary_subtraction"] else "addition"
+            row = {"task": f"binary_{task}", "item": document["item"]}
+            file.write(json.dumps(row | json.loads(line.model_dump_json())) + "\n")
 
 
 def without_machine(sample: dict) -> dict:
@@ -201,4 +288,5 @@ def collect(raw: str) -> None:
 
 
 if __name__ == "__main__":
-    {"items": items, "openai": openai, "mock": mock, "collect": collect}[sys.argv[1]](*sys.argv[2:])
+    made = {one.__name__: one for one in (items, openai, mock, human, anthropic, collect)}
+    made[sys.argv[1]](*sys.argv[2:])
