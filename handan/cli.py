@@ -164,6 +164,10 @@ TASK_CHECK = {
     "folder": path("DIR", "with task.yaml and items.csv"),
     "--tokenizer": word("DIR_OR_NAME", "show prompts as this model would see them"),
 }
+EXPORT = {
+    "runs": path("RUN", RUN, nargs="+"),
+    "--output": path("FILE", "the table, as .parquet or .csv", required=True),
+}
 PUBLISH = {
     "run_dir": path("RUN", "directory of an evaluated arm, or of traces"),
     "--repo": word("OWNER/NAME", "what it is called on the hub"),
@@ -317,6 +321,13 @@ def _costs(arguments: argparse.Namespace) -> None:
     print(f"wrote {printable(str(arguments.output))}")
 
 
+def _export(arguments: argparse.Namespace) -> None:
+    from handan.evaluation.export import export
+
+    number = export(arguments.runs, arguments.output)
+    print(f"wrote {printable(str(arguments.output))}: {number} responses")
+
+
 def _publish(arguments: argparse.Namespace) -> None:
     from handan.publish import publish
 
@@ -390,6 +401,7 @@ COMMANDS: dict[str, tuple[str, dict[str, Any], Any]] = {
     "norms": ("the human figures", {}, NORMS),
     "task": ("a task of your own", {}, TASK),
     "report": ("what one or several runs say, as a page or in W&B", REPORT, _report),
+    "export": ("the responses of runs as one table", EXPORT, _export),
     "publish": ("the card of a run, and its way to the hub", PUBLISH, _publish),
     "models": ("a small published model, on this machine", MODELS, _models),
     "demo": ("the whole experiment on the embedded world", DEMO, _demo),

@@ -11,11 +11,12 @@ from saved import checkpoint
 from handan import rundir
 from handan.alignment.align import align
 from handan.alignment.pairs import read_runs
+from handan.cli import command
 from handan.config import read_yaml
 from handan.errors import UserError
 from handan.evaluation.evaluate import cost_rows, evaluate
 from handan.evaluation.suite import load_suite, suite_items
-from handan.files import file_hash, read_json, read_jsonl
+from handan.files import file_hash, read_json, read_jsonl, write_jsonl
 from handan.generation import loading
 from handan.generation.formats import FORMATS
 from handan.generation.loading import load_model
@@ -105,6 +106,30 @@ def test_a_run_directory_has_all_its_files(evaluated):
     assert tasks["binary_addition"]["cost_source"] == "human"
     assert tasks["ordering"]["cost_source"] == "analytic"
     assert result["models"]["base"]["mean_tasks"] == ["binary_addition", "binary_subtraction"]
+
+
+def test_responses_of_runs_are_exported_whole(evaluated, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    odd = tmp_path / "odd"
+    shutil.copytree(evaluated / "base", odd)
+    rows = read_jsonl(odd / "generations.jsonl")
+    rows[0]["text"] = '=1+1,"\r\n\ra'
+    write_jsonl(odd / "generations.jsonl", rows)
+    for suffix in ("parquet", "csv"):
+        table = tmp_path / f"all.{suffix}"
+        command(["export", str(evaluated / "base"), str(odd), "--output", str(table)])
+        read = pandas.read_parquet if suffix == "parquet" else pandas.read_csv
+        found = read(table)
+        assert len(found) == 2 * len(rows)
+        own = found[found.run == str(odd)].reset_index()
+        assert list(own.reasoning_tokens) == [row["reasoning_tokens"] for row in rows]
+        assert own.text[0] == rows[0]["text"]
+        people = own[own.task == "binary_addition"]
+        assert people.human_rt_s.notna().all() and people.right_answer.notna().all()
+    with pytest.raises(UserError, match=r"neither \.parquet nor \.csv"):
+        command(["export", str(odd), "--output", str(tmp_path / "all.xlsx")])
+    with pytest.raises(UserError, match=r"generations\.jsonl: no such file"):
+        command(["export", str(tmp_path), "--output", str(tmp_path / "all.csv")])
 
 
 def test_every_generation_is_identified(evaluated):
