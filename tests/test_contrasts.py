@@ -16,7 +16,7 @@ FIELDS = {
     *("p_equivalence", "equivalence_bound", "accuracy_a", "accuracy_b", "flags", "n"),
     *("tasks", "withheld", "p_equivalence_holm"),
     *("draws_left_out", "verdict", "r_ab", "williams_t", "williams_p", "steiger_z", "steiger_p"),
-    "zou_ci",
+    *("zou_ci", "bf01", "outcomes"),
 }
 
 

@@ -71,7 +71,7 @@ def test_every_table_is_written_in_three_formats(result, tmp_path):
     names = {path.name for path in (tmp_path / "new" / "tables").iterdir()}
     made = {table.name for table in tables(result)}
     assert made == {
-        *("alignment", "contrasts", "inflation", "levels", "over_pairs", "effort"),
+        *("alignment", "contrasts", "outcomes", "inflation", "levels", "over_pairs", "effort"),
         *("similarity", "checks", "power"),
     }
     assert names == {f"{name}.{suffix}" for name in made for suffix in ("csv", "md", "tex")}

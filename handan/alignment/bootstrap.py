@@ -218,6 +218,19 @@ def equivalence_p(draws: FloatArray, num_items: Sequence[int], bound: float) -> 
     return _tail(draws, num_items, -bound, bound, max)
 
 
+def bayes_factor(difference: float, draws: FloatArray, num_items: Sequence[int]) -> float:
+    """How much likelier the data are without a difference than with one: BF01.
+
+    That of Rouder's t test (``correlation.jzs_bf01``) for the difference over its standard error,
+    which is the spread of the draws, expanded as in ``interval``. NaN where there is no interval.
+    """
+    known = _usable(draws, num_items)
+    if not len(known) or not np.std(known) > 0:
+        return float("nan")
+    factor, freedom = _expansion(num_items, lost=2)
+    return stats.jzs_bf01(difference / (factor * float(np.std(known))), freedom)
+
+
 def widened(draws: FloatArray, centre: float, extra_variance: float) -> FloatArray:
     """Draws of shape (draws,), moved away from the centre to add ``extra_variance`` to theirs."""
     known = draws[np.isfinite(draws)]

@@ -11,9 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from handan.alignment import correlation as stats
-from handan.alignment.bootstrap import Bootstrap, equivalence_p, interval, p_value, widened
+from handan.alignment.bootstrap import (
+    Bootstrap,
+    bayes_factor,
+    equivalence_p,
+    interval,
+    p_value,
+    widened,
+)
 from handan.alignment.correlation import FloatArray
 from handan.alignment.items import TaskCosts, usable, weights_of, why_unusable
+from handan.alignment.outcomes import outcomes
 from handan.alignment.pairs import CostsByModel, shared_tasks
 from handan.alignment.task_measures import accuracy_means, flags, rates
 from handan.formatting import decimal
@@ -184,7 +192,9 @@ def contrasts(
     add_corrected(means, "p_equivalence", "p_equivalence_holm", stats.holm)
     of_tasks = [row for row in rows if row["mean"] is None]
     add_corrected(of_tasks, "p", "p_bh", stats.benjamini_hochberg)
+    beside = outcomes(costs, pairs, bootstrap)
     for row in rows:
+        row["outcomes"] = beside.get((row["a"], row["b"], row["task"], row["mean"]))
         row["equivalence_bound"] = equivalence_bound
         row["verdict"] = Verdict.of(row).words
     return rows
@@ -219,7 +229,11 @@ def _row(
     reason = withheld([*sides_a, *sides_b])
     if ci is None and not reason:
         reason = f"{100 * np.isnan(draws).mean():.0f} % of the draws are undefined"
-    p = {"p": p_value(draws, sizes), "p_equivalence": equivalence_p(draws, sizes, bound)}
+    shown = {
+        "p": p_value(draws, sizes),
+        "p_equivalence": equivalence_p(draws, sizes, bound),
+        "bf01": bayes_factor(difference, draws, sizes),
+    }
     return {
         **on,
         "tasks": [side.entry.task for side in sides_a],
@@ -228,7 +242,7 @@ def _row(
         "difference": stats.finite_or_none(difference),
         "ci": ci,
         "ci90": stats.finite_or_none(interval(draws, sizes, 0.90)),
-        **{name: None if reason else stats.finite_or_none(value) for name, value in p.items()},
+        **{name: None if reason else stats.finite_or_none(of) for name, of in shown.items()},
         "withheld": reason,
         "accuracy_a": stats.finite_or_none(accuracy_means([side.entry for side in sides_a])),
         "accuracy_b": stats.finite_or_none(accuracy_means([side.entry for side in sides_b])),

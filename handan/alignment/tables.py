@@ -31,10 +31,17 @@ CONTRASTS = (
     ("difference", "estimate", "difference", "ci"), ("90 %", "estimate", "difference", "ci90"),
     ("Zou", "estimate", "zou", "zou_ci"), ("p", "p", "p"), ("p Holm", "p", "p_holm"),
     ("p BH", "p", "p_bh"), ("p equivalence", "p", "p_equivalence"),
-    ("p equivalence Holm", "p", "p_equivalence_holm"), ("p Williams", "p", "williams_p"),
-    ("p Steiger", "p", "steiger_p"), ("accuracy a", "number", "accuracy_a"),
-    ("accuracy b", "number", "accuracy_b"), ("verdict", "text", "verdict"),
-    ("withheld", "text", "withheld"), ("flags", "text", "all_flags"),
+    ("p equivalence Holm", "p", "p_equivalence_holm"), ("BF01", "p", "bf01"),
+    ("p Williams", "p", "williams_p"), ("p Steiger", "p", "steiger_p"),
+    ("verdict", "text", "verdict"), ("withheld", "text", "withheld"),
+    ("flags", "text", "all_flags"),
+)
+OUTCOMES = (
+    ("a", "text", "a"), ("b", "text", "b"), ("on", "text", "on"), ("n", "count", "n"),
+    ("accuracy a", "number", "accuracy_a"), ("accuracy b", "number", "accuracy_b"),
+    ("difference", "estimate", "accuracy_difference", "accuracy_ci"),
+    ("tokens a", "tokens", "tokens_a"), ("tokens b", "tokens", "tokens_b"),
+    ("ratio", "estimate", "tokens_ratio", "tokens_ratio_ci"),
 )
 INFLATION = (
     ("model", "text", "student"), ("base", "text", "base"), ("task", "text", "on"),
@@ -126,6 +133,7 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
         }
         for row in result["contrasts"]
     ]
+    outcomes = [{**row, **row["outcomes"]} for row in contrasts if row["outcomes"]]
     fits = [{**row, "on": row["task"] or "all, an intercept each"} for row in result["inflation"]]
     effort = [
         {**row, "task": task, "effort": value}
@@ -158,6 +166,9 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
                CONTRASTS, contrasts,
                ("90 %", "Zou", "p equivalence", "p equivalence Holm", "p Williams", "p Steiger",
                 "flags")),
+        _table("outcomes",
+               "Accuracy and length: a beside b on the items of both, 95 % intervals; over tasks "
+               "means of accuracy and geometric means of tokens", OUTCOMES, outcomes),
         _table("inflation",
                "Inflation: log tokens of the model = log k + b log tokens of its base + e",
                INFLATION, fits, ("b Deming", "b Theil-Sen", "r")),

@@ -158,16 +158,29 @@ def contrast_table(comparison: Comparison) -> Table:
     """All contrasts of all groups."""
     rows = []
     for row in comparison.rows("contrasts"):
-        accuracies = ", ".join(percent(row[f"accuracy_{of}"]) for of in "ab")
         on = name(row["task"]) if row["task"] else f"mean of {row['mean']} tasks"
         cells: list[Cell] = [row["a"], row["b"], on]
         cells += [_estimate(row["difference"], row["ci"]), formatting.bounds(row["ci90"])]
-        cells += [correlation(row["p"], 4), correlation(row["p_holm"], 4), accuracies]
+        cells += [correlation(row["p"], 4), correlation(row["p_holm"], 4)]
+        cells += [hundredths(row["bf01"]), *_outcomes(row["outcomes"] or {})]
         cells += [count(row["n"]), shown_verdict(row)]
         rows.append(Row(cells, row["a"], row["task"]))
     columns = [Column("a", "model"), Column("b", "model"), Column("On", "text")]
-    labels = ("Difference", "90 % interval", "p", "p, Holm", "Accuracy, a and b", "n")
+    labels = ("Difference", "90 % interval", "p", "p, Holm", "BF01")
+    labels += ("Accuracy, a and b", "Tokens, a and b", "n")
     return Table("Contrasts", [*columns, *map(Column, labels), Column("Verdict", "text")], rows)
+
+
+def _outcomes(of: Mapping[str, Any]) -> list[Cell]:
+    """Accuracies with their difference, mean tokens with their ratio."""
+    both = [[of.get(f"{what}_{side}") for side in "ab"] for what in ("accuracy", "tokens")]
+    apart = _estimate(of.get("accuracy_difference"), of.get("accuracy_ci"))
+    ratio = of.get("tokens_ratio"), of.get("tokens_ratio_ci")
+    times = hundredths(ratio[0]), formatting.bounds(ratio[1])
+    return [
+        (", ".join(map(percent, both[0])), *apart),
+        (", ".join(map(number, both[1])), *times),
+    ]
 
 
 def inflation_table(comparison: Comparison) -> Table:

@@ -322,6 +322,8 @@ def _contrast(group: Group, row: Mapping[str, Any], a: Arm, b: Arm, tolerance: f
         evidence += f", {p_value(row['p_holm'])} (Holm)"
     if verdict.outcome == "preserved":
         evidence += f"; 90 % interval {bounds(row['ci90'])} inside ±{correlation(verdict.bound, 1)}"
+    if verdict.outcome in ("preserved", "open") and row["bf01"] is not None:
+        evidence += f"; Bayes factor {number(row['bf01'], 2)} for equal r"
     notes = [*_levels(group, a, b), *_without_sampling(row, cold)]
     tasks = [one for task in group.tasks("human") if (one := group.contrast(a.name, b.name, task))]
     shown = [
@@ -331,9 +333,7 @@ def _contrast(group: Group, row: Mapping[str, Any], a: Arm, b: Arm, tolerance: f
     ]
     if len(shown) > 1:
         notes.append(f"By task, uncorrected: {listing(shown)}.")
-    if accuracy_gap(row) is None:
-        accuracies = f"{percent(row['accuracy_a'])} against {percent(row['accuracy_b'])}"
-        notes.append(f"Accuracy is similar: {accuracies} of answers right.")
+    notes += _outcomes(row["outcomes"])
     return Claim(
         about=about,
         question=QUESTIONS[about].text.format(method=a.method, other=b.method),
@@ -391,6 +391,16 @@ def _label(row: Mapping[str, Any], cold: Mapping[str, Any] | None, a: Arm, b: Ar
         if len({"preserved" if of.within else of.outcome for of in (verdict, greedy)}) > 1:
             label += f"; at T = 0: {shown_verdict(cold)}{_uncorrected(greedy)}"
     return label
+
+
+def _outcomes(of: Mapping[str, Any] | None) -> Iterator[str]:
+    """Accuracy and length of the two, where both are known."""
+    if of is None or None in (of["accuracy_difference"], of["tokens_ratio"]):
+        return
+    right = f"{percent(of['accuracy_a'])} against {percent(of['accuracy_b'])} right, difference "
+    right += estimate(of["accuracy_difference"], of["accuracy_ci"])
+    ratio = f"{number(of['tokens_ratio'], 2)} {bounds(of['tokens_ratio_ci'])}"
+    yield f"Accuracy and length: {right}; mean tokens in a ratio of {ratio}."
 
 
 def _uncorrected(verdict: Verdict) -> str:
