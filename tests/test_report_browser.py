@@ -250,3 +250,10 @@ def test_charts_are_printed_in_light_colours(opened):
     expect(page.locator("#filter")).to_be_hidden()
     expect(page.locator("#scatter svg").first).to_be_visible()
     assert len(page.pdf()) > 10_000
+
+
+def test_a_page_that_is_printed_at_once_has_all_its_charts(opened):
+    page = opened()
+    at_once = page.pdf()
+    all_drawn(page)
+    assert len(at_once) == pytest.approx(len(page.pdf()), rel=0.01)

@@ -8,7 +8,7 @@ import numpy as np
 from handan.alignment.bootstrap import Bootstrap, interval
 from handan.alignment.correlation import NO_INTERVAL, FloatArray, Interval, finite_or_none
 from handan.alignment.items import TaskCosts, row_means
-from handan.alignment.pairs import CostsByModel, Pairs
+from handan.alignment.pairs import CostsByModel
 
 # Means that differ by less than this in every draw differ by rounding.
 _ROUNDING = 1e-12
@@ -22,7 +22,9 @@ class Outcome(NamedTuple):
     num_items: int
 
 
-def outcomes(costs: CostsByModel, pairs: Pairs, bootstrap: Bootstrap) -> dict[tuple, dict]:
+def outcomes(
+    costs: CostsByModel, pairs: Sequence[tuple[str, str]], bootstrap: Bootstrap
+) -> dict[tuple, dict]:
     """{(a, b, task, None) or (a, b, None, source): a beside b} on the items both were asked.
 
     Difference a - b of accuracy and ratio a / b of mean tokens, with intervals of the draws that r

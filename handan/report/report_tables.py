@@ -166,9 +166,9 @@ def contrast_table(comparison: Comparison) -> Table:
         cells += [count(row["n"]), shown_verdict(row)]
         rows.append(Row(cells, row["a"], row["task"]))
     columns = [Column("a", "model"), Column("b", "model"), Column("On", "text")]
-    labels = ("Difference", "90 % interval", "p", "p, Holm", "BF01")
-    labels += ("Accuracy, a and b", "Tokens, a and b", "n")
-    return Table("Contrasts", [*columns, *map(Column, labels), Column("Verdict", "text")], rows)
+    columns += map(Column, ("Difference", "90 % interval", "p", "p, Holm", "BF01"))
+    columns += map(Column, ("Accuracy, a and b", "Tokens, a and b", "n"))
+    return Table("Contrasts", [*columns, Column("Verdict", "text")], rows)
 
 
 def _outcomes(of: Mapping[str, Any]) -> list[Cell]:

@@ -55,6 +55,8 @@
   }
 
   async function draw(element) {
+    waiting.delete(element);
+    sight.unobserve(element);
     const panel = panels[element.id];
     const specification = structuredClone(specifications[panel.kind]);
     const values = { ...panel.parameters, arms: shown.arm, axis: shown.axis, chosen: "" };
@@ -99,12 +101,14 @@
     const next = unhidden.find((element) => near.has(element)) ?? unhidden[0];
     if (drawing || !next) return;
     drawing = true;
-    waiting.delete(next);
-    sight.unobserve(next);
     await draw(next);
     drawing = false;
     setTimeout(drawNext);
   }
+
+  // On paper all charts are in sight. Drawing takes no other turn of the event loop, so that they
+  // are there when the page is.
+  addEventListener("beforeprint", () => [...waiting].forEach(draw));
 
   const sight = new IntersectionObserver(
     (entries) => {
