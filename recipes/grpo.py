@@ -1,7 +1,7 @@
 """Reinforcement learning with a verifiable reward: GRPO through TRL.
 
-    accelerate launch --config_file launch/accelerate/cpu.yaml recipes/grpo.py \\
-        --config recipes/configs/tiny/grpo.yaml
+    handan train grpo    # the arm of the embedded pair; the same is
+    accelerate launch recipes/grpo.py --config recipes/configs/tiny/grpo.yaml
 
 Keys on the command line override the YAML; unknown keys are errors. The reward is the evaluator's
 own grader. Running the same command again goes on from the newest complete checkpoint.

@@ -1,6 +1,7 @@
 """Between mimicry and mastery: the student's own completions, scored by the teacher token by token.
 
-    accelerate launch --config_file launch/accelerate/cpu.yaml recipes/on_policy_distill.py \\
+    handan train opd    # the arm of the embedded world; the same is
+    accelerate launch recipes/on_policy_distill.py \\
         --config recipes/configs/tiny/on_policy_distill.yaml
 
 The student writes, and learns from the teacher's distribution at every token of what it wrote

@@ -1,7 +1,7 @@
 """Distillation by imitation: supervised fine-tuning on a teacher's traces through TRL.
 
-    accelerate launch --config_file launch/accelerate/cpu.yaml recipes/sft_distill.py \\
-        --config recipes/configs/tiny/sft_distill.yaml
+    handan train sft    # the arm of the embedded pair; the same is
+    accelerate launch recipes/sft_distill.py --config recipes/configs/tiny/sft_distill.yaml
 
 Keys on the command line override the YAML; unknown keys are errors. If the trace file does not
 exist and the YAML names a ``traces_config``, the traces are made first, as recipes/traces.py would.
