@@ -11,7 +11,7 @@ from recipe_runs import arguments
 from handan import norms
 from handan.cli import command
 from handan.errors import UserError
-from handan.evaluation.evaluate import evaluate
+from handan.evaluation.evaluate import cost_columns, evaluate
 from handan.evaluation.suite import coverage_notes, load_suite, suite_items
 from handan.launch import SINGLE
 from handan.tasks.base import Grade, Item
@@ -33,6 +33,7 @@ city,Capital of the US?,"Washington, D.C."
 order,Which come first?,a then b | a b
 """
 MATH = "item,question,answer\nroot,Solve x^2 = 2.,\\pm\\sqrt{2}\n"
+MANY = "item,question,answer\n" + "".join(f"{i},{i}?,a{i}\n" for i in range(101))
 
 
 def write(folder, table, grader, **more):
@@ -172,6 +173,7 @@ def test_everything_that_is_wrong_is_said(folder, tmp_path):
         ("item,question,answer\na,b,c\n", "number", "answer 'c' is no number such as 12"),
         ("item,question,answer\na,b,...\n", "exact", "answer '...' is longer than a line, or no"),
         (CHOICES, "exact", "'choices' is of 'grader: choice'"),
+        (MANY, "choice", "101 different answers are too many choices; give each item its own"),
         (WORDS, "fuzzy", "grader 'fuzzy' is not known; use exact, choice, number, math"),
     ],
 )
@@ -255,7 +257,10 @@ def test_times_of_the_items_stand_in_for_norms_and_items_without_are_counted(tmp
     task = write(tmp_path / "task", NUMBERS, "number")
     path = small_suite(tmp_path, tasks=[{"task": str(task)}], items_per_task=None)
     suite = load_suite(path)
-    assert [(e.item.key, e.human_rt_s) for e in suite_items(suite)] == [("sum", 2.5), ("large", 3)]
+    items = suite_items(suite)
+    assert [(e.item.key, e.human_rt_s) for e in items] == [("sum", 2.5), ("large", 3)]
+    covariates = [name for name in cost_columns(items) if name.startswith("covariate")]
+    assert covariates == ["covariate_steps", "covariate_question_characters"]
     assert "'mine': 1 of 3 items have no human_rt_s and are not asked" in coverage_notes(suite)[0]
     write(task, WORDS, "choice")
     with pytest.raises(UserError, match="set 'norms' in the suite or fill in human_rt_s"):

@@ -28,6 +28,7 @@ from handan.files import (
 from handan.generation.engines import Engine, load_engine, open_engine
 from handan.generation.formats import AUTO, FORMATS
 from handan.launch import Processes, processes
+from handan.tasks.own_task import HUMAN
 
 BOOTSTRAP, STEP_BOOTSTRAP = 10_000, 1_000
 # Settings of a recipe that say when it measures; they may change when a run goes on.
@@ -134,7 +135,7 @@ def _write_results(run_dir: Path, suite: Suite, items: Sequence[SuiteItem]) -> d
 def cost_columns(items: Sequence[SuiteItem]) -> list[str]:
     """Columns of ``costs.csv``: the fixed ones and a covariate for each property of an item."""
     names = dict.fromkeys(name for entry in items for name in entry.item.covariates)
-    own = ("analytic_cost", "oracle_tokens")  # have columns of their own
+    own = ("analytic_cost", "oracle_tokens", *HUMAN)  # have columns of their own
     return [*COST_COLUMNS, *(f"covariate_{name}" for name in names if not name.startswith(own))]
 
 

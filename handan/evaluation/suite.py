@@ -42,8 +42,11 @@ class SuiteTask:
         if self.norms:
             table = norms.load(task.name, self.norms).items
             return {key: (math.exp(of.mean_log_rt), of.mean_rt_s) for key, of in table.items()}
-        given = {item.key: item.covariates.get(own_task.HUMAN) for item in task.items()}
-        return {key: (time, None) for key, time in given.items() if time is not None}
+        given = {
+            item.key: [item.covariates.get(name) for name in own_task.HUMAN]
+            for item in task.items()
+        }
+        return {key: (time, mean) for key, (time, mean) in given.items() if time is not None}
 
 
 @dataclass(frozen=True)
@@ -184,7 +187,7 @@ def coverage_notes(suite: Suite) -> list[str]:
         items = list(task.items())
         missing = [item.key for item in items if times and item.key not in times]
         if missing:
-            what = f"no norm of {entry.norms}" if entry.norms else f"no {own_task.HUMAN}"
+            what = f"no norm of {entry.norms}" if entry.norms else f"no {own_task.HUMAN[0]}"
             notes.append(
                 f"task '{task.name}': {len(missing)} of {len(items)} items have {what} and are "
                 f"not asked, such as '{missing[0]}'"

@@ -32,12 +32,13 @@ def check_task(folder: Path, tokenizer: str | None) -> None:
     others = f" and {len(answers) - ANSWERS} others" if answers[ANSWERS:] else ""
     counted = ", ".join(f"{answer} ({number})" for answer, number in answers[:ANSWERS])
     print(f"answers: {printable(counted)}{others}")
-    times = [item.covariates[own_task.HUMAN] for item in items if own_task.HUMAN in item.covariates]
+    asked = [item.covariates.get(own_task.HUMAN[0]) for item in items]
+    times = [time for time in asked if time is not None]
     spread = f", {min(times):g} to {max(times):g} s, median {median(times):g} s" if times else ""
     print(
         f"human times: {len(times)} of {len(items)} items ({len(times) / len(items):.0%}){spread}"
     )
-    covariates = [name for name in items[0].covariates if name != own_task.HUMAN]
+    covariates = [name for name in items[0].covariates if name not in own_task.HUMAN]
     print(f"covariates: {', '.join(covariates)}")
     for index in dict.fromkeys((0, len(items) // 2, len(items) - 1)):
         print(f"\nitem {items[index].key}, right is {printable(items[index].answer)}:")

@@ -4,13 +4,13 @@ The table has the columns ``item``, ``question``, ``answer`` (several right ones
 perhaps ``human_rt_s`` and ``choices``; others are covariates. docs/own-task.md shows both files.
 """
 
+import contextlib
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 from handan import tasks
 from handan.config import load_yaml
@@ -23,16 +23,15 @@ from handan.tasks.answers import CUE, MARKUP, TIMES, Stated, before, numbers_lin
 from handan.tasks.base import Grade, Item, Task
 
 SETTINGS, ITEMS = "task.yaml", "items.csv"
-# Each grader, and what a right answer is not that it would not read from a response.
-GRADERS = {
+GRADERS = ("exact", "choice", "number", "math")
+# What is wrong with a right answer that would not be read from a response.
+UNREAD = {
     "exact": "is longer than a line, or nothing but marks",
     "choice": "is not among the choices, or is no single one",
     "number": "is no number such as 12, 3.5 or 3/4",
-    "math": "",
 }
 COLUMNS = ("item", "question", "answer")
-HUMAN, CHOICES = "human_rt_s", "choices"
-# More choices are rather answers of their own; so many characters are no answer.
+HUMAN, CHOICES = ("human_rt_s", "human_mean_rt_s"), "choices"  # means as of norms
 MAX_CHOICES, ANSWER_CHARACTERS = 100, 200
 NUMBER = re.compile(
     r"(?<![\w.,])-?(?:\d+/0*[1-9]\d*|(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?![\w/]|[.,]\d)"
@@ -72,100 +71,77 @@ def _load(folder: Path, changed: tuple[int, ...]) -> Task:
     return task
 
 
-class Entry(NamedTuple):
-    """An item, where it stands, its question without the instruction, and its own choices."""
-
-    place: str
-    item: Item
-    question: str
-    choices: list[str]
-
-    @property
-    def decisive(self) -> list:
-        """What decides responses and grades."""
-        return [self.item.key, self.item.question, self.item.answer, self.choices]
-
-
 def check(folder: Path) -> tuple[Task, list[str]]:
     """Read a task, and one sentence for everything that is wrong with it."""
     settings, path = load_yaml(folder / SETTINGS, Settings), folder / ITEMS
-    problems = [f"{folder / SETTINGS}: {what}" for what in _of_settings(settings)]
+    problems: list[str] = []
+
+    @contextlib.contextmanager
+    def noted() -> Iterator[None]:
+        try:
+            yield
+        except UserError as error:
+            problems.append(str(error))
+
+    def note(place: object, wrong: bool, what: str) -> None:
+        problems.extend([f"{place}: {what}"] if wrong else [])
+
+    with noted():
+        check_file_name(str(folder / SETTINGS), "name", settings.name)
+    taken = settings.name in (*tasks.TASKS, *tasks.FRESH, tasks.MATH)
+    note(folder / SETTINGS, taken, f"'{settings.name}' is a task of handan; choose another name")
+    unknown = f"grader '{settings.grader}' is not known; use {', '.join(GRADERS)}"
+    note(folder / SETTINGS, settings.grader not in GRADERS, unknown)
     header, rows = read_table(path)
     if missing := [column for column in COLUMNS if column not in header]:
         there = f"found: {', '.join(header)}"
         raise UserError(f"{path}: no column {', '.join(missing)}; {there}: rename or add it")
-    if CHOICES in header and settings.grader != "choice":
-        problems.append(f"{path}: column 'choices' is of 'grader: choice'; set it or remove this")
-    entries: list[Entry] = []
+    idle = CHOICES in header and settings.grader != "choice"
+    note(path, idle, "column 'choices' is of 'grader: choice'; set it or remove this")
+    places, items, choices = list[str](), list[Item](), dict[str, list[str]]()
+    alone: dict[str, str] = {}  # the question without the instruction
     seen: dict[tuple[str, str], str] = {}
-    try:
+    with noted():  # behind a line that is no CSV nothing is read
         for place, row in rows:
-            for column in filter(row.get, ("item", "question")):
-                if (first := seen.setdefault((column, row[column]), place)) != place:
-                    problems.append(f"{place}: same {column} as {first}; remove one")
-            entry, wrong = _read_row(settings, place, row)
-            problems += wrong
-            entries.append(entry)
-    except UserError as error:  # no CSV from here on
-        problems.append(str(error))
-    every = {answer for entry in entries for answer in map(canonical, answers(entry.item))}
-    own = {entry.item.key: entry.choices for entry in entries if entry.choices}
-    grade = _grader(settings.grader, lambda item: own.get(item.key) or every)
-    if settings.grader == "choice" and len(own) < len(entries) and len(every) > MAX_CHOICES:
-        cure = "give each item its choices, or set 'grader: exact'"
-        problems.append(f"{path}: {len(every)} different answers are too many choices; {cure}")
-    elif what := GRADERS.get(settings.grader):
-        for entry in entries:
-            for answer in answers(entry.item):
-                if not grade(entry.item, answer).correct:
-                    problems.append(f"{entry.place}: answer '{answer}' {what}; mend it")
-    alone = {entry.item.key: entry.question for entry in entries}
-    return Task(
-        settings.name,
-        lambda: [entry.item for entry in entries],
-        grade,
-        lambda item: [alone[item.key]],
-        content=content_hash([settings.grader, [e.decisive for e in entries]]),
-    ), problems
+            values: dict[str, float] = {}
+            for column, cell in row.items():
+                if not cell:
+                    note(place, column not in (*HUMAN, CHOICES), f"empty {column}; fill it in")
+                elif column in ("item", "question"):
+                    first = seen.setdefault((column, cell), place)
+                    note(place, first != place, f"same {column} as {first}; remove one")
+                elif column not in ("answer", CHOICES):
+                    with noted():
+                        values[column] = plain_number(place, column, cell)
+            key, answer = row["item"], row["answer"]
+            for column in HUMAN:
+                wrong = values.get(column, 1) <= 0
+                note(place, wrong, f"{column} is {row.get(column)}; give seconds, above 0")
+            note(place, not key.isprintable(), "item has an invisible character; remove it")
+            question = "\n".join(filter(None, (row["question"], settings.instruction)))
+            values["question_characters"] = len(question)
+            places.append(place)
+            items.append(Item(settings.name, key, question, answer, values))
+            alone[key], choices[key] = row["question"], answers(row.get(CHOICES, ""))
+    every = [answer for item in items for answer in answers(item.answer)]
+    grade = _grader(settings.grader, lambda item: choices.get(item.key) or every)
+    lacking = settings.grader == "choice" and not all(choices.values())
+    crowd = lacking and len(set(every)) > MAX_CHOICES
+    cure = "give each item its own, or set 'grader: exact'"
+    note(path, crowd, f"{len(set(every))} different answers are too many choices; {cure}")
+    for place, item in zip(places, items, strict=True) if not crowd else ():
+        for answer in answers(item.answer) if settings.grader in UNREAD else ():
+            read_back = grade(item, answer).correct is True
+            note(place, not read_back, f"answer '{answer}' {UNREAD[settings.grader]}; mend it")
+    asked = [[item.key, item.question, item.answer, choices[item.key]] for item in items]
+    content = content_hash([settings.grader, asked])
+    task = Task(settings.name, lambda: items, grade, lambda item: [alone[item.key]], None, content)
+    return task, problems
 
 
-def answers(item: Item) -> list[str]:
-    """Return the right answers of an item, as they stand in the table."""
-    return [answer for answer in map(str.strip, item.answer.split("|")) if answer]
-
-
-def _of_settings(settings: Settings) -> Iterator[str]:
-    try:
-        check_file_name("name", "it is", settings.name)
-    except UserError as error:
-        yield str(error)
-    if settings.name in (*tasks.TASKS, *tasks.FRESH, tasks.MATH):
-        yield f"'{settings.name}' is a task of handan; give yours another name"
-    if settings.grader not in GRADERS:
-        yield f"grader '{settings.grader}' is not known; use {', '.join(GRADERS)}"
-
-
-def _read_row(settings: Settings, place: str, row: Mapping[str, str]) -> tuple[Entry, list[str]]:
-    """Make the entry of a row of ``items.csv``, and say what is wrong with its cells."""
-    values: dict[str, float] = {}
-    problems = []
-    for column, cell in row.items():
-        if not cell and column not in (HUMAN, CHOICES):
-            problems.append(f"{place}: empty {column}; fill it in")
-        elif cell and column not in (*COLUMNS, CHOICES):
-            try:
-                values[column] = plain_number(place, column, cell)
-            except UserError as error:
-                problems.append(str(error))
-    if values.get(HUMAN, 1) <= 0:
-        problems.append(f"{place}: {HUMAN} is {row[HUMAN]}; give seconds, above 0")
-    if not row["item"].isprintable():
-        problems.append(f"{place}: item has a control or invisible character; remove it")
-    question = "\n".join(filter(None, (row["question"], settings.instruction)))
-    values["question_characters"] = len(question)
-    item = Item(settings.name, row["item"], question, row["answer"], values)
-    choices = [canonical(one) for one in row.get(CHOICES, "").split("|") if one]
-    return Entry(place, item, row["question"], choices), problems
+def answers(cell: str) -> list[str]:
+    """Split the answers of a cell."""
+    return [answer for answer in map(str.strip, cell.split("|")) if answer]
 
 
 def _grader(kind: str, choices: Callable[[Item], Collection[str]]) -> Callable[[Item, str], Grade]:
@@ -173,12 +149,15 @@ def _grader(kind: str, choices: Callable[[Item], Collection[str]]) -> Callable[[
         return mathematics.grade
 
     def grade(item: Item, text: str) -> Grade:
-        right = [(_bare if kind == "exact" else canonical)(answer) for answer in answers(item)]
+        spelled = _bare if kind == "exact" else _canonical
+        right = list(map(spelled, answers(item.answer)))
 
         def find(part: str) -> list[Stated]:
             if kind == "exact":
                 return _lines(part, right)
-            return _numbers(part) if kind == "number" else _chosen(part, choices(item))
+            if kind == "number":
+                return _numbers(part)
+            return _chosen(part, set(map(_canonical, choices(item))))
 
         answer = read(text, find)
         return Grade(answer, answer in right)
@@ -186,7 +165,7 @@ def _grader(kind: str, choices: Callable[[Item], Collection[str]]) -> Callable[[
     return grade
 
 
-def canonical(answer: str) -> str:
+def _canonical(answer: str) -> str:
     """Return an answer as ``plain`` leaves it of a response; numbers by value."""
     answer = " ".join(plain(answer).split())
     return str(_value(answer)) if NUMBER.fullmatch(answer) else answer
