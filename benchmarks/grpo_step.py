@@ -140,7 +140,7 @@ def train(kind: type[GRPOTrainer], steps: int, **more: Any) -> Trained:
         trainer = kind(
             model=model,
             args=config,
-            reward_funcs=rollouts.verifiable,
+            reward_funcs=rollouts.total,
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
             callbacks=[times],

@@ -8,6 +8,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -272,6 +273,16 @@ def count(what: str, value: object) -> int | None:
         sign = "negative" if number < 0 else "huge"
         raise UserError(f"{what} is {sign}; a count is from 0 to {MAX_COUNT:g}")
     return int(number)
+
+
+def scalar(value: Any) -> str | None:
+    """Text, a number or a boolean as text, 42.0 as '42'; None for anything else."""
+    if isinstance(value, str | bool | int):
+        return str(value)
+    if isinstance(value, float | Decimal) and math.isfinite(value):
+        digits = format(Decimal(str(value)), "f")
+        return digits.rstrip("0").rstrip(".") if "." in digits else digits
+    return None
 
 
 def kind_of(value: object) -> str:

@@ -4,19 +4,22 @@
     accelerate launch recipes/grpo.py --config recipes/configs/tiny/grpo.yaml
 
 Keys on the command line override the YAML; unknown keys are errors. The reward is the evaluator's
-own grader. Running the same command again goes on from the newest complete checkpoint.
+own grade, and what functions that ``reward`` names say. Running the same command again goes on from
+the newest complete checkpoint.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from datasets import Dataset
 from trl import GRPOConfig
 
-from handan.errors import run_main
+from handan.config import key
+from handan.errors import UserError, run_main
 from handan.files import content_hash
 from handan.training.data import check_held_out, load_prompts, prompt_rows
 from handan.training.losses import check_context, check_grpo, is_weighed
+from handan.training.rewards import load_rewards
 from handan.training.rl import LengthSortedGRPOTrainer, Rollouts, rollout
 from handan.training.run import begin
 from handan.training.settings import RecipeArguments
@@ -46,9 +49,16 @@ REQUIRED = (
 class GRPOArguments(RecipeArguments):
     """Arguments of this recipe beside TRL's."""
 
-    length_price: float = field(
-        default=0.0, metadata={"help": "reward lost per 100 reasoning tokens"}
+    length_price: float = key("reward lost per 100 reasoning tokens", 0.0)
+    length_price_on: str | None = key("correct: right answers pay it alone; null: all", None)
+    reward: dict | str | None = key(
+        "weights of 'verifiable' and of module:function of one's own; null: verifiable alone", None
     )
+
+    def __post_init__(self) -> None:
+        self.rewards = load_rewards(self.reward)
+        if self.length_price_on not in (None, "correct"):
+            raise UserError(f"length_price_on is '{self.length_price_on}'; set it to correct")
 
 
 def main() -> None:
@@ -69,6 +79,8 @@ def main() -> None:
         run.config.max_completion_length,
         run.ledger,
         length_price=run.recipe.length_price,
+        price_right_only=run.recipe.length_price_on == "correct",
+        rewards=run.recipe.rewards,
         group_size=run.config.num_generations,
         passes=run.config.num_iterations,
         masks_truncated=run.config.mask_truncated_completions,
@@ -77,7 +89,7 @@ def main() -> None:
     trainer = LengthSortedGRPOTrainer(
         model=run.model,
         args=run.config,
-        reward_funcs=rollouts.verifiable,
+        reward_funcs=rollouts.total,
         train_dataset=Dataset.from_list(rows),
         processing_class=run.tokenizer,
         callbacks=run.callbacks,
@@ -89,6 +101,7 @@ def main() -> None:
     held_out_check = check_held_out(rows, run.recipe.prompts, run.suites)
     facts = {"num_prompts": len(rows), "prompts": content_hash(rows)}
     facts["held_out_check"] = held_out_check
+    facts["reward"] = {name: [one.weight, one.sha256] for name, one in rollouts.rewards.items()}
     run.train(trainer, facts, rollouts)
 
 

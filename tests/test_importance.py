@@ -181,7 +181,7 @@ def train(tmp_path, noise, **changes):
     trainer = LengthSortedGRPOTrainer(
         model=model,
         args=args,
-        reward_funcs=rollouts.verifiable,
+        reward_funcs=rollouts.total,
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
         rollout_func=engine_of_its_own(noise),

@@ -148,5 +148,5 @@ def test_empty_and_incomplete_files_are_named(tmp_path):
         load_traces(write(tmp_path, []), PROMPTS)
     row = traces(1)[0]
     del row["completion_ids"]
-    with pytest.raises(UserError, match="line 1: 'completion_ids' is missing"):
+    with pytest.raises(UserError, match="line 1: no completion_ids; make traces of a file of"):
         load_traces(write(tmp_path, [row]), PROMPTS)

@@ -1,5 +1,7 @@
 """A training without a gradient is never taken for one that trained."""
 
+from types import SimpleNamespace
+
 import pytest
 from embedded import WEIGHTS, run_script
 from recipe_runs import arguments
@@ -7,11 +9,14 @@ from test_recipes import largest_difference
 
 from handan.checkpoints import what_is_wrong
 from handan.errors import UserError
-from handan.files import read_json, read_jsonl
+from handan.files import append_jsonl, read_json, read_jsonl
 from handan.generation.loading import load_model
+from handan.launch import SINGLE
+from handan.training.ledger import Ledger
 from handan.training.rl import (
     TEXT_CHARACTERS,
     TEXTS,
+    EarlyWarning,
     check_learned,
     count,
     in_part,
@@ -91,6 +96,20 @@ def test_a_run_with_some_gradient_says_how_much_had_none():
     assert without_gradient(found) is None
     assert in_part(found) == "; 4 of 5 groups had equal rewards, so no gradient"
     assert in_part(count(rows(0, 1), 2)) == ""
+
+
+def test_a_run_with_hardly_a_gradient_is_stopped_early(tmp_path):
+    ledger = Ledger(tmp_path, SINGLE)
+    silent = [one for step in range(1, 20) for one in rows(0, 0, 0, 0, step=step)]
+    batches = [one | {"completion_tokens": 5} for one in [*silent, *rows(0, 1, 0, 0, step=20)]]
+    append_jsonl(tmp_path / "rollouts.jsonl", batches)
+    rollouts = SimpleNamespace(ledger=ledger, group_size=2, path=tmp_path / "rollouts.jsonl")
+    warning = EarlyWarning("grpo", rollouts)
+    warning.on_step_end(None, SimpleNamespace(global_step=19), None)
+    with pytest.raises(UserError, match="stopped after 20 steps, hardly a gradient: all rewards"):
+        warning.on_step_end(None, SimpleNamespace(global_step=20), None)
+    found = count([*batches, *rows(0, 1, 0, 1, step=20)], 2)
+    assert without_gradient(found, 0.05) is None
 
 
 def test_distillation_learns_from_every_token_whatever_the_rewards():

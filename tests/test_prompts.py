@@ -4,16 +4,18 @@ import re
 
 import pytest
 import yaml
-from embedded import ROOT
+from datasets import Dataset
+from embedded import ROOT, load
 
 from handan import tasks
 from handan.errors import UserError
 from handan.files import content_hash
+from handan.generation.formats import FORMATS
 from handan.tasks import evaluation_items
 from handan.tasks.fresh import SYMBOLS
 from handan.tiny.evaluation_items import TASKS, held_out
 from handan.tiny.families import problem_of_key
-from handan.training.data import check_held_out, load_prompts
+from handan.training.data import check_held_out, load_prompts, prompt_rows
 
 PROMPTS = ROOT / "recipes" / "configs" / "tiny" / "prompts.yaml"
 NATURAL = ROOT / "recipes" / "configs" / "prompts.yaml"
@@ -211,6 +213,96 @@ def test_a_human_item_in_natural_wording_stops_whatever_its_layout(tmp_path):
 
 def test_a_missing_column_is_named(tmp_path):
     broken = row()
-    del broken["answer"]
-    with pytest.raises(UserError, match="line 1: 'answer' is missing"):
+    del broken["answer"], broken["item"]
+    with pytest.raises(UserError, match="line 1: no 'item' and no 'answer', but task, wording"):
         load_prompts(write_rows(tmp_path, broken))
+
+
+# Files of one's own, and published sets.
+
+OWN = [
+    {"question": "What is 12 plus 30?", "answer": 42, "level": 1},
+    {"question": "Ann has 3 apples and eats one.  How many?", "answer": "3 - 1 = 2\n#### 2"},
+]
+
+
+def of_set(tmp_path, dataset, **settings):
+    path = tmp_path / "set.yaml"
+    path.write_text(yaml.safe_dump({"dataset": str(dataset), **settings}))
+    return load_prompts(path)
+
+
+def test_a_question_and_its_answer_are_enough(tmp_path):
+    first, second = load_prompts(write_rows(tmp_path, *OWN))
+    assert (first.item.task, first.wording, first.item.answer) == ("math", "natural", "42")
+    assert first.columns == {"level": 1} and second.columns == {}
+    assert second.item.answer == "2"
+    # As recipes/traces.py names the prompts of published traces.
+    question = "Ann has 3 apples and eats one. How many?"
+    assert second.item.key == f"math-{content_hash(question)}"
+    assert first.task.grade(first.item, "So the answer is 42.").correct
+
+
+def test_every_kind_of_file_holds_the_same_prompts(tmp_path):
+    lines = load_prompts(write_rows(tmp_path, *OWN))
+    renamed = [{"problem": one["question"], "solution": str(one["answer"])} for one in OWN]
+    header = "question,answer\n"
+    texts = [f'"{one["problem"]}","{one["solution"]}"\n' for one in renamed]
+    (tmp_path / "prompts.csv").write_text(header + "".join(texts))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    Dataset.from_list(renamed).to_parquet(folder / "train.parquet")
+    same = [{"question": one["problem"], "answer": one["solution"]} for one in renamed]
+    Dataset.from_list(same).to_parquet(tmp_path / "prompts.parquet")
+    columns = {"question": "problem", "answer": "solution"}
+    found = [
+        load_prompts(tmp_path / "prompts.csv"),
+        load_prompts(tmp_path / "prompts.parquet"),
+        of_set(tmp_path, folder / "train.parquet", columns=columns),
+        of_set(tmp_path, folder, columns=columns, split="train"),
+        of_set(tmp_path, tmp_path / "prompts.csv"),
+    ]
+    for prompts in found:
+        assert [one.item for one in prompts] == [one.item for one in lines]
+
+
+def test_rows_of_a_set_that_are_no_prompts_are_counted(tmp_path, capsys):
+    human = tasks.load("syllogisms").items()[10].question
+    others = [{"question": "Prove it.", "answer": "Let x be a number.\nThen it holds."}, OWN[0]]
+    others += [{"question": human, "answer": "1"}, {"question": "And now?", "answer": None}]
+    path = tmp_path / "set.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in [*OWN, *others]))
+    assert [one.item.answer for one in of_set(tmp_path, path)] == ["42", "2"]
+    told = capsys.readouterr().out
+    assert "2 prompts; left out 1 that repeat one and 3 that are none, such as" in told
+    assert "line 3: no answer can be read" in told
+    with pytest.raises(UserError, match="line 3: no answer can be read; give it alone"):
+        load_prompts(path)
+
+
+def test_a_set_without_any_prompt_stops(tmp_path):
+    path = write_rows(tmp_path, {"problem": "1 + 1?", "solution": "2"})
+    message = "no 'question' and no 'answer', but problem, solution; rename columns, or map them"
+    with pytest.raises(UserError, match=message):
+        of_set(tmp_path, path)
+
+
+def test_an_item_with_two_answers_stops(tmp_path):
+    path = write_rows(tmp_path, OWN[0], {**OWN[0], "answer": 43})
+    with pytest.raises(UserError, match=r"line 2: 'math-.*' has another question or answer above"):
+        load_prompts(path)
+
+
+@pytest.mark.parametrize("revision", [None, "main", "e53f048"])
+def test_a_set_of_the_hub_needs_the_commit_that_is_read(tmp_path, revision):
+    with pytest.raises(UserError, match="set 'revision' to a commit of openai/gsm8k"):
+        of_set(tmp_path, "openai/gsm8k", name="main", revision=revision)
+
+
+def test_other_columns_go_to_the_rewards_as_they_are(tmp_path):
+    _, tokenizer = load()
+    levels = [{"level": 1}, {}, {"level": [1, "two"]}]
+    written = [row(item=f"1{n}+011", **level) | level for n, level in enumerate(levels)]
+    prompts = load_prompts(write_rows(tmp_path, *written))
+    rows = Dataset.from_list(prompt_rows(prompts, tokenizer, FORMATS["tiny"]))
+    assert [json.loads(text) for text in rows["columns"]] == levels

@@ -386,7 +386,7 @@ DATA = {
     "a prompt that is a list": (prompts("[1]\n", "p.jsonl"), "line 1: expected a JSON object"),
     "a prompt without a question": (
         prompts('{"task": "ordering", "item": "x", "wording": "compact"}\n', "p.jsonl"),
-        "bad_p.jsonl, line 1: 'question' is missing",
+        "bad_p.jsonl, line 1: no 'question' and no 'answer', but task, item, wording",
     ),
     "a prompt of an unknown task": (
         prompts(json.dumps(TRACE | {"task": "chess"}) + "\n", "p.jsonl"),
@@ -416,7 +416,7 @@ DATA = {
         "but 'traces' is other.jsonl; let both agree",
     ),
     "a trace that is half a line": (sft('{"task": "or\n'), "traces.jsonl, line 1: not valid JSON"),
-    "a trace without its columns": (sft("{}\n"), "traces.jsonl, line 1: 'task' is missing"),
+    "a trace without its columns": (sft("{}\n"), "traces.jsonl, line 1: no task, item"),
     "an unknown source of traces": (traces(source="dream"), "source 'dream' is not known"),
     "traces of no samples": (traces(samples=0), "samples"),
     "traces below zero degrees": (traces(temperature=-1.0), "temperature"),

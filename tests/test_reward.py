@@ -1,3 +1,5 @@
+import json
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +15,7 @@ from handan.launch import SINGLE
 from handan.tasks import mathematics
 from handan.tasks.mathematics import Pool
 from handan.training.ledger import Ledger
+from handan.training.rewards import load_rewards
 from handan.training.rl import GUARD_BATCHES, Rollouts
 
 
@@ -21,7 +24,7 @@ def ledger(tmp_path):
     return Ledger(tmp_path, SINGLE)
 
 
-def rewards(reward, texts, metrics=None, step=0):
+def rewards(reward, texts, metrics=None, step=0, **more):
     """Rewards of completions of 1 + 1 = 10, written from the least significant bit."""
     _, tokenizer = load()
     number = len(texts)
@@ -33,9 +36,11 @@ def rewards(reward, texts, metrics=None, step=0):
         "question": "+ 1 1 ; =",
         "answer": "0 1",
         "prompt_ids": prompt,
+        **more,
     }
     return reward(
         prompts=[[]] * number,
+        completions=texts,
         completion_ids=[tokenizer(text)["input_ids"] for text in texts],
         trainer_state=SimpleNamespace(global_step=step),
         log_metric=({} if metrics is None else metrics).__setitem__,
@@ -46,7 +51,7 @@ def rewards(reward, texts, metrics=None, step=0):
 def make(ledger, length_price=0.0, **more):
     model, tokenizer = load()
     settings = {"length_price": length_price, "group_size": 2, **more}
-    return Rollouts(tokenizer, model, FORMATS["tiny"], 9, ledger, **settings).verifiable
+    return Rollouts(tokenizer, model, FORMATS["tiny"], 9, ledger, **settings).total
 
 
 RIGHT = "1 + 1 = 0 , </think> 0 1 <eos>"
@@ -70,6 +75,69 @@ def test_a_length_price_is_taken_per_hundred_reasoning_tokens(ledger):
     assert rewards(make(ledger, 2.0), [RIGHT, WRONG]) == pytest.approx([1 - 0.12, -0.12])
 
 
+def test_the_price_may_be_asked_of_right_answers_alone(ledger):
+    reward = make(ledger, 2.0, price_right_only=True)
+    assert rewards(reward, [RIGHT, WRONG, CUT]) == pytest.approx([1 - 0.12, 0, 0])
+
+
+OWN = "tests.own_rewards:"
+
+
+def with_own(ledger, reward, **more):
+    return make(ledger, rewards=load_rewards(reward), **more)
+
+
+def test_own_rewards_are_weighed_beside_the_verifiable_one_and_logged_each(ledger, tmp_path):
+    reward = with_own(ledger, {"verifiable": 1, OWN + "brief": 0.7}, length_price=2.0)
+    metrics = {}
+    found = rewards(reward, [RIGHT, WRONG], metrics)
+    assert found == pytest.approx([1 + 0.1 - 0.12, 0.1 - 0.12])
+    assert metrics["rewards/verifiable/mean"] == 0.5
+    assert metrics[f"rewards/{OWN}brief/mean"] == pytest.approx(1 / 7)
+    row = read_jsonl(tmp_path / "rollouts.jsonl")[1]
+    assert row["rewards"] == {"verifiable": 0, OWN + "brief": pytest.approx(1 / 7)}
+
+
+def test_an_own_reward_alone_reads_the_columns_of_the_prompts(ledger):
+    reward = with_own(ledger, OWN + "of_level")
+    found = rewards(reward, [RIGHT, WRONG], columns=json.dumps({"level": "3", "source": "mine"}))
+    assert found == [3, 3]
+
+
+def test_an_own_reward_may_give_none(ledger):
+    reward = with_own(ledger, {"verifiable": 1, OWN + "unsure": 1})
+    assert rewards(reward, [RIGHT, WRONG]) == [None, 0.5]
+
+
+@pytest.mark.parametrize("name", ["too_few", "not_a_number", "forgotten"])
+def test_an_own_reward_that_gives_no_numbers_stops(ledger, name):
+    reward = with_own(ledger, {"verifiable": 1, OWN + name: 1})
+    with pytest.raises(UserError, match=f"reward {OWN}{name} gave .*; give 2 finite numbers"):
+        rewards(reward, [RIGHT, WRONG])
+
+
+@pytest.mark.parametrize(
+    ("reward", "sentence"),
+    [
+        ("nowhere:brief", "reward nowhere:brief: no file .*nowhere.py; give verifiable, or module"),
+        ("politeness", "reward politeness: no file"),
+        (OWN + "missing", "own_rewards.py has no function 'missing'"),
+        ({}, "reward is {}; give module:function, or"),
+        ({"verifiable": "much"}, "reward is {'verifiable': 'much'}; give"),
+        ({"verifiable": math.inf}, "reward is .*; give"),
+    ],
+)
+def test_a_reward_that_is_not_there_is_named(reward, sentence):
+    with pytest.raises(UserError, match=sentence):
+        load_rewards(reward)
+
+
+def test_weights_may_stand_on_a_command_line():
+    assert load_rewards("{verifiable: 1.0, " + OWN + "brief: 0.2}") == load_rewards(
+        {"verifiable": 1.0, OWN + "brief": 0.2}
+    )
+
+
 def test_mathematics_is_rewarded_by_its_value_and_not_at_all_without_a_verdict(
     ledger, tmp_path, monkeypatch
 ):
@@ -79,7 +147,7 @@ def test_mathematics_is_rewarded_by_its_value_and_not_at_all_without_a_verdict(
     model = AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     form = FORMATS["qwen3"]
-    reward = Rollouts(tokenizer, model, form, 99, ledger, group_size=4).verifiable
+    reward = Rollouts(tokenizer, model, form, 99, ledger, group_size=4).total
     question = "Find x if 2x = 10."
     columns = {"task": "math", "item": "m", "wording": "natural", "question": question}
     columns |= {"answer": "5", "prompt_ids": list(prompt_ids(tokenizer, question, form))}
@@ -128,13 +196,6 @@ def test_a_run_whose_completions_all_reach_the_cap_stops(ledger):
             rewards(reward, [CUT] * 4)
 
 
-def test_a_run_whose_rewards_are_all_equal_stops(ledger):
-    reward = make(ledger)
-    with pytest.raises(UserError, match="all of the first 20 rewards are 1, so there is no adv"):
-        for _ in range(GUARD_BATCHES):
-            rewards(reward, [RIGHT] * 4)
-
-
 def test_a_run_that_can_learn_goes_on(ledger):
     reward = make(ledger)
     for _ in range(GUARD_BATCHES + 2):
@@ -158,6 +219,7 @@ def test_every_completion_leaves_its_exact_cost(ledger, tmp_path):
         "prompt_tokens": 7,
         "completion_tokens": 10,
         "trained_tokens": 10,
+        "rewards": {"verifiable": 1},
         "reward": pytest.approx(1 - 0.12),
         "text": RIGHT,
     }

@@ -60,7 +60,7 @@ def prompt_ids(tokenizer: Any, question: str, form: ReasoningFormat) -> tuple[in
     if unknown is not None and unknown in ids:
         raise UserError(
             f"{tokenizer.name_or_path}: the tokenizer does not know a word of the question "
-            f"{question[:SHOWN]!r}; choose a suite whose wording fits this model"
+            f"{question[:SHOWN]!r}; choose a suite and prompts in words that it has"
         )
     return tuple(ids)
 

@@ -19,6 +19,7 @@ from handan.tasks.equivalence import every, same_answer
 from handan.tasks.final_answers import bare, final_answers, statements
 
 MATH = "math"
+HASHES = "####"  # begins the last line of a solution in the manner of GSM8K
 # Longer answers are no answers, and more parts than these are not compared.
 ANSWER_CHARACTERS, REFERENCE_CHARACTERS, MAX_QUESTIONS = 1_000, 100, 60
 # Nearly every comparison takes milliseconds. CPU time, so that a busy machine changes no verdict;
@@ -97,6 +98,9 @@ def reference_answer(text: str | None) -> str | None:
     """Return what a published solution states, or a text short enough to be an answer."""
     if not text:
         return None
+    last_line = text.rstrip().rpartition("\n")[2]
+    if last_line.startswith(HASHES):
+        text = last_line.removeprefix(HASHES)
     states = bool(statements(text))
     given = final_answers(text) if states else (text,)
     answer = bare(", ".join(dict.fromkeys(map(bare, given or ()))))

@@ -1,6 +1,7 @@
 """A teacher's traces, drawn like any responses and filtered; and worked solutions by rule."""
 
 import random
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +12,7 @@ from handan.errors import UserError
 from handan.evaluation.grading import TaskItem, read_completion
 from handan.evaluation.resource_estimate import size_of_named
 from handan.evaluation.responses import KEY, SamplingPlan, collect
-from handan.files import content_hash, file_hash, read_keyed, shipped
+from handan.files import content_hash, file_hash, read_keyed, shipped, write_jsonl
 from handan.generation.engines import Engine, load_engine, open_engine
 from handan.generation.formats import ReasoningFormat, choose_for
 from handan.generation.loading import ends_of, load_tokenizer
@@ -28,7 +29,7 @@ from handan.tasks.worked_solutions import (
 from handan.tiny.families import problem_of_key
 from handan.traces.filter_stats import Tally, trace_run, write_traces
 from handan.traces.trace_settings import GenerateSettings, WorkedSettings
-from handan.training.data import load_prompts
+from handan.training.data import Prompt, load_prompts
 from handan.training.labels import tokenizer_fingerprint, written
 
 COLUMNS = (
@@ -67,7 +68,7 @@ def generate_traces(settings: GenerateSettings, world: Processes) -> None:
 
 
 def _filter(
-    run_dir: Path, questions: Sequence[TaskItem], engine: Engine, settings: GenerateSettings
+    run_dir: Path, questions: Sequence[Prompt], engine: Engine, settings: GenerateSettings
 ) -> None:
     reading = (engine.tokenizer, engine.form, engine.ends)
     tokenizer = tokenizer_fingerprint(engine.tokenizer) if engine.tokenizer else None
@@ -76,6 +77,8 @@ def _filter(
     kept, tally = [], Tally("reasoning_tokens")
     # The order in the file depends on batches; training must not.
     generations.sort(key=lambda row: (row["task"], row["item"], row["sample"]))
+    if settings.samples > 1:
+        _sort_by_difficulty(run_dir, questions, generations)
     for row in generations:
         outcome = {True: "correct", False: "wrong", None: "timeout"}[row["correct"]]
         tally.outcomes["unreadable" if row["answer"] is None else outcome] += 1
@@ -96,6 +99,22 @@ def _filter(
         "peak_gpu_memory_gib": rundir.peak_gpu_memory_gib(),
     }
     write_traces(run_dir, kept, tally, parameters=parameters, budget=budget)
+
+
+def _sort_by_difficulty(
+    run_dir: Path, questions: Sequence[Prompt], generations: Sequence[dict]
+) -> None:
+    """Write the prompts answered right in some samples and not in all: only they teach GRPO."""
+    verdicts = defaultdict(set)
+    for row in generations:
+        verdicts[row["task"], row["item"]].add(row["correct"] is True)
+    found = [(one, verdicts[one.item.task, one.item.key]) for one in questions]
+    kept = [{**one.row, **one.columns} for one, verdict in found if len(verdict) > 1]
+    write_jsonl(run_dir / "sometimes_right.jsonl", kept)
+    always = sum(verdict == {True} for _, verdict in found)
+    counts = {"always": always, "never": len(found) - len(kept) - always, "sometimes": len(kept)}
+    rundir.add(run_dir, "traces", prompts_right=counts)
+    print(f"{run_dir}: prompts right {', '.join(f'{n} {kind}' for kind, n in counts.items())}")
 
 
 def trace_row(

@@ -19,6 +19,7 @@ from handan.tasks.mathematics import CPU_SECONDS, MATH, NUM_WORKERS, Pool, judge
 from handan.traces.filter_stats import Tally, write_traces
 from handan.traces.rows import Parts, Unusable, as_row, check_columns, open_set, read_row
 from handan.traces.trace_settings import PublishedSettings
+from handan.training.data import COLUMNS, item_key
 
 REPORT_EVERY = 1_000
 
@@ -43,9 +44,8 @@ def import_traces(settings: PublishedSettings, world: Processes) -> None:
             write_traces(run_dir, traces, tally, **facts)
             for role, number in left_out.items():
                 print(f"{run_dir}: left out {number} messages of '{role}' in what is kept")
-            columns = ("task", "item", "wording", "question", "answer")
             first = {trace["item"]: trace for trace in reversed(traces)}
-            prompts = [{name: one[name] for name in columns} for one in first.values()]
+            prompts = [{name: one[name] for name in COLUMNS} for one in first.values()]
             write_jsonl(run_dir / "prompts.jsonl", reversed(prompts))
         world.gather([])
 
@@ -105,7 +105,7 @@ def cleaned(
     for parts in traces_found:
         length = len(parts.reasoning)
         question = " ".join(parts.question.split())
-        item = f"{MATH}-{content_hash(question)}"
+        item = item_key(question)
         if item not in samples and item not in refused:
             if found := contaminated(parts.question, settings.ngram):
                 refused[item] = f"contaminated_{found[0]}", f"{found[1].task} {found[1].key}"

@@ -11,14 +11,14 @@ import reprlib
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from handan.errors import UserError
 from handan.generation.formats import FORMATS
-from handan.tasks.mathematics import reference_answer
+from handan.inputs import scalar
+from handan.tasks.mathematics import HASHES, reference_answer
 from handan.traces.trace_settings import PublishedSettings
 
 # Unquoted in a YAML all of these are booleans, so a set's own 'on' cannot be asked for otherwise.
@@ -63,16 +63,6 @@ def opened(value: Any) -> Any:
         with suppress(ValueError, RecursionError):
             return json.loads(value)
     return value
-
-
-def scalar(value: Any) -> str | None:
-    """Text, a number or a boolean as text, 42.0 as '42'; None for anything else."""
-    if isinstance(value, str | bool | int):
-        return str(value)
-    if isinstance(value, float | Decimal) and math.isfinite(value):
-        digits = format(Decimal(str(value)), "f")
-        return digits.rstrip("0").rstrip(".") if "." in digits else digits
-    return None
 
 
 def matches(wanted: Any, value: Any) -> bool:
@@ -214,7 +204,6 @@ MARKUP = re.compile(
     "|".join(sorted({re.escape(tag) for f in FORMATS.values() for tag in (f.open, f.close) if tag}))
     + r"|<\|[\w ]{1,60}\|>|<\uff5c[^<>\uff5c]{1,60}\uff5c>|</?s>|\[/?INST\]"
 )
-HASHES = "####"  # begins the last line of a solution in the manner of GSM8K
 
 # Orders of opening (O) and closing (C) marks in a response that leave no single span, and the
 # reasons. Whatever could be cut in two ways is refused: the shorter one would be a false length.
@@ -338,9 +327,7 @@ class _Entry:
         if path is None:
             return None
         text = self._text(path, "reference", numbers=True)
-        last_line = text.rstrip().rpartition("\n")[2]
-        stated = last_line.removeprefix(HASHES) if last_line.startswith(HASHES) else text
-        answer = reference_answer(stated)
+        answer = reference_answer(text)
         if answer is None:
             found = f"'{path}' holds {shown(text)}, without a box or {HASHES}"
             raise Unusable("no_reference", found)

@@ -1,26 +1,32 @@
 """Training prompts: where they come from, and the check that no evaluation item is among them."""
 
+import json
 import math
+import os
 import random
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from handan.config import load_yaml
+from handan.config import load_yaml, read_yaml
 from handan.errors import UserError
 from handan.evaluation.contamination import OwnItems, contaminated
 from handan.evaluation.grading import TaskItem
 from handan.evaluation.suite import WORDINGS, Suite, load_task
-from handan.files import read_jsonl
+from handan.files import content_hash, file_hash, read_jsonl
 from handan.generation.formats import ReasoningFormat
 from handan.generation.prompting import prompt_ids
-from handan.inputs import at
+from handan.inputs import at, read_table, scalar
 from handan.tasks import TASKS, evaluation_items, fresh, own_task
 from handan.tasks.base import Item
+from handan.tasks.mathematics import HASHES, MATH, reference_answer
 from handan.tiny.families import DECIMAL_DIGITS, PREMISES, problem_of_key, random_problem
 
 COLUMNS = ("task", "item", "wording", "question", "answer")
+YAML, FILES = (".yaml", ".yml"), (".jsonl", ".csv", ".parquet")
+HELD_OUT = "'{item}' of {task} is an evaluation item; remove it from the training set"
 
 
 @dataclass(frozen=True)
@@ -38,26 +44,153 @@ class ProblemSet:
     premises: list[int] = field(default_factory=lambda: list(PREMISES))  # natural: 3 or more
 
 
-def load_prompts(path: Path, suites: Iterable[Suite] = ()) -> list[TaskItem]:
-    """Load training prompts from a problem set or JSON lines, as ``check_held_out`` allows."""
-    if path.suffix in (".yaml", ".yml"):
+@dataclass(frozen=True)
+class PublishedPrompts:
+    """Prompts of a published set, or of a file whose columns have other names."""
+
+    dataset: str  # OWNER/NAME on the hub, a folder of data, or a .jsonl, .csv or .parquet file
+    name: str | None = None  # configuration of the set
+    split: str = "train"
+    revision: str | None = None  # commit of a set on the hub
+    columns: dict[str, str] = field(default_factory=dict)  # of ours, what the set calls it
+
+    @property
+    def pinned(self) -> str:
+        """The set, with what its content is known by."""
+        path = Path(self.dataset)
+        return f"{self.dataset}@{file_hash(path) if path.is_file() else self.revision}"
+
+
+@dataclass(frozen=True)
+class Prompt(TaskItem):
+    """A training prompt; ``columns`` are what its row has beside, for rewards of one's own."""
+
+    columns: dict[str, Any]
+
+    @property
+    def row(self) -> dict[str, str]:
+        """Its five columns in a file of prompts."""
+        item = self.item
+        texts = (item.task, item.key, self.wording, item.question, item.answer)
+        return dict(zip(COLUMNS, texts, strict=True))
+
+
+def load_prompts(path: Path, suites: Iterable[Suite] = ()) -> list[Prompt]:
+    """Load training prompts (``docs/own-data.md``), as ``check_held_out`` allows.
+
+    A row that is no prompt is refused in a file of one's own, counted in a published set.
+    """
+    published = published_prompts(path)
+    rows: Iterable[tuple[str, dict]]
+    if published:
+        rows = _rows_of_set(published, path)
+    elif path.suffix in YAML:
         settings = load_yaml(path, ProblemSet)
         with at(str(path)):
-            rows = _draw(settings)
+            rows = ((str(path), row) for row in _draw(settings))
     else:
-        rows = read_jsonl(path)
-    if not rows:
-        raise UserError(f"{path}: holds no prompts; add some, one JSON object a line")
-    for number, row in enumerate(rows, start=1):
-        place = f"{path}, line {number}"
-        if missing := [column for column in COLUMNS if not isinstance(row.get(column), str)]:
-            raise UserError(f"{place}: '{missing[0]}' is missing or not a text; add it")
-        if row["wording"] not in WORDINGS:
-            raise UserError(f"{place}: wording '{row['wording']}'; use {' or '.join(WORDINGS)}")
-        with at(place):
-            load_task(row["task"], row["wording"])
-    check_held_out(rows, str(path), suites)
-    return [question_from_row(row) for row in rows]
+        rows = _rows_of_file(path)
+    prompts: dict[tuple[str, str], Prompt] = {}
+    refused: list[str] = []
+    own, repeated = _own_items(suites), 0
+    for place, row in rows:
+        try:
+            with at(place):
+                prompt = _prompt(row)
+                if _is_held_out(prompt.row, own):
+                    raise UserError(HELD_OUT.format(**prompt.row))
+                first = prompts.setdefault((prompt.item.task, prompt.item.key), prompt)
+                if first.item != prompt.item:
+                    raise UserError(f"'{first.item.key}' has another question or answer above")
+                repeated += first is not prompt
+        except UserError as error:
+            if not published:
+                raise
+            refused.append(str(error))
+    if not prompts:
+        cure = refused[0] if refused else "holds no prompts; add some, one JSON object a line"
+        raise UserError(f"{path}: {cure}")
+    if (repeated or refused) and os.environ.get("RANK", "0") == "0":
+        example = f", such as {refused[0]}" if refused else ""
+        left_out = f"{repeated} that repeat one and {len(refused)} that are none{example}"
+        print(f"{path}: {len(prompts)} prompts; left out {left_out}")
+    return list(prompts.values())
+
+
+def published_prompts(path: Path) -> PublishedPrompts | None:
+    """Read what a YAML of prompts says of the set that they are from; None if it names none."""
+    if path.suffix == ".parquet":
+        return PublishedPrompts(str(path), columns={name: name for name in COLUMNS})
+    if path.suffix not in YAML or "dataset" not in read_yaml(path):
+        return None
+    found = load_yaml(path, PublishedPrompts)
+    place = Path(found.dataset)
+    local = place.suffix in FILES or place.exists()
+    if not local and not re.fullmatch("[0-9a-f]{40}", found.revision or ""):
+        raise UserError(
+            f"{path}: set 'revision' to a commit of {found.dataset}, all 40 digits; a branch moves"
+        )
+    return found
+
+
+def _rows_of_set(published: PublishedPrompts, path: Path) -> Iterator[tuple[str, dict]]:
+    from datasets import Dataset, load_dataset
+    from datasets.exceptions import DatasetsError
+
+    name = published.dataset
+    if Path(name).suffix in (".jsonl", ".csv"):
+        rows = _rows_of_file(Path(name))
+    else:
+        which = {"split": published.split, "revision": published.revision}
+        try:
+            is_file = name.endswith(".parquet")
+            found = (
+                Dataset.from_parquet(name)
+                if is_file
+                else load_dataset(name, published.name, **which)
+            )
+        except (OSError, ValueError, DatasetsError) as error:
+            raise UserError(f"{path}: {name}: {' '.join(str(error).split())}") from None
+        rows = ((f"{name}, row {number}", row) for number, row in enumerate(found, start=1))
+    theirs = {"question": "question", "answer": "answer"} | published.columns
+    for place, row in rows:
+        # What a set calls 'task' is none of ours, unless the YAML says so.
+        others = {k: v for k, v in row.items() if k not in (*COLUMNS, *theirs.values())}
+        yield place, {ours: row[name] for ours, name in theirs.items() if name in row} | others
+
+
+def _rows_of_file(path: Path) -> Iterable[tuple[str, dict]]:
+    if path.suffix == ".csv":
+        return read_table(path)[1]
+    return ((f"{path}, line {n}", row) for n, row in enumerate(read_jsonl(path), start=1))
+
+
+def _prompt(row: dict) -> Prompt:
+    """Read a row; without a task it is mathematics, whose answer may end a solution."""
+    texts = {column: scalar(row.get(column)) for column in COLUMNS}
+    # An embedded problem is known by its item.
+    needed = ("question", "answer") if texts["wording"] != "compact" else COLUMNS
+    if missing := [f"'{name}'" for name in needed if texts[name] is None]:
+        raise UserError(
+            f"no {' and no '.join(missing)}, but {', '.join(map(str, row)) or 'nothing'}; rename "
+            "columns, or map them in a YAML (docs/own-data.md, 'Your own prompts and reward')"
+        )
+    question, answer = str(texts["question"]), str(texts["answer"])
+    wording, name = texts["wording"] or "natural", texts["task"] or MATH
+    if wording not in WORDINGS:
+        raise UserError(f"wording '{wording}'; use {' or '.join(WORDINGS)}")
+    if texts["task"] is None:
+        answer = reference_answer(answer) or ""
+        if not answer:
+            raise UserError(f"no answer can be read; give it alone, or after {HASHES} at the end")
+    item = Item(name, texts["item"] or item_key(question), question, answer)
+    others = {column: value for column, value in row.items() if column not in COLUMNS}
+    return Prompt(item, load_task(name, wording), wording, others)
+
+
+def item_key(question: str) -> str:
+    """Name a question of mathematics by its words, in prompts as in published traces."""
+    return f"{MATH}-{content_hash(' '.join(question.split()))}"
 
 
 def question_from_row(row: dict) -> TaskItem:
@@ -66,14 +199,16 @@ def question_from_row(row: dict) -> TaskItem:
     return TaskItem(item, load_task(row["task"], row["wording"]), row["wording"])
 
 
-def prompt_rows(questions: Sequence[TaskItem], tokenizer: Any, form: ReasoningFormat) -> list[dict]:
+def prompt_rows(questions: Sequence[Prompt], tokenizer: Any, form: ReasoningFormat) -> list[dict]:
     """Make the training set of an arm that draws its own completions."""
+    # As text, since their types may differ from row to row.
+    more = any(prompt.columns for prompt in questions)
     return [
         {"prompt": form.messages(text), "prompt_ids": list(prompt_ids(tokenizer, text, form))}
-        | {"task": question.item.task, "item": question.item.key, "question": text}
-        | {"answer": question.item.answer, "wording": question.wording}
-        for question in questions
-        for text in [question.item.question]
+        | prompt.row
+        | ({"columns": json.dumps(prompt.columns, default=str)} if more else {})
+        for prompt in questions
+        for text in [prompt.item.question]
     ]
 
 
@@ -82,26 +217,32 @@ def check_held_out(
 ) -> dict[str, int]:
     """Count rows for ``run.json``, none of them an evaluation item, however spaced or worded; tasks
     of one's own are those of ``suites``."""
-    from handan.tiny.evaluation_items import held_out, identity_hash
+    from handan.tiny.evaluation_items import held_out
 
-    entries = [entry for suite in suites for entry in suite.tasks]
-    own = OwnItems(entry.load() for entry in entries if own_task.is_own(entry.task))
-    number, wordings = 0, set()
+    own, number, wordings = _own_items(suites), 0, set()
     for number, row in enumerate(rows, start=1):
-        if row["wording"] == "compact":
-            found = identity_hash(row["task"], row["item"]) in held_out()
-        else:
-            found = contaminated(row["question"]) is not None
-            found = found or (row["task"] in TASKS and fresh.is_held_out(row["task"], row["item"]))
-        if found or own.match(row["question"]):
-            raise UserError(
-                f"{place}, line {number}: '{row['item']}' of {row['task']} is an evaluation item; "
-                "remove it from the training set"
-            )
+        if _is_held_out(row, own):
+            raise UserError(f"{place}, line {number}: {HELD_OUT.format(**row)}")
         wordings.add(row["wording"])
     compared = len(own.items) + (len(held_out()) if "compact" in wordings else 0)
     compared += len(evaluation_items()) if "natural" in wordings else 0
     return {"rows": number, "evaluation_items": compared, "found": 0}
+
+
+def _own_items(suites: Iterable[Suite]) -> OwnItems:
+    entries = [entry for suite in suites for entry in suite.tasks]
+    return OwnItems(entry.load() for entry in entries if own_task.is_own(entry.task))
+
+
+def _is_held_out(row: dict, own: OwnItems) -> bool:
+    from handan.tiny.evaluation_items import held_out, identity_hash
+
+    if row["wording"] == "compact":
+        found = identity_hash(row["task"], row["item"]) in held_out()
+    else:
+        found = contaminated(row["question"]) is not None
+        found = found or (row["task"] in TASKS and fresh.is_held_out(row["task"], row["item"]))
+    return found or own.match(row["question"]) is not None
 
 
 def _draw(settings: ProblemSet) -> list[dict]:

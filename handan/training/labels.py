@@ -36,7 +36,10 @@ def load_traces(path: Path, prompts: Path) -> list[dict]:
         raise UserError(f"{path}: holds no traces; see the counts recipes/traces.py printed")
     for number, row in enumerate(rows, start=1):
         if missing := [column for column in COLUMNS if column not in row]:
-            raise UserError(f"{path}, line {number}: '{missing[0]}' is missing; make the file anew")
+            raise UserError(
+                f"{path}, line {number}: no {', '.join(missing)}; make traces of a file of "
+                "questions and responses with recipes/traces.py, source: published (docs/traces.md)"
+            )
     check_held_out(rows, str(path))
     shared = {(q.item.task, q.item.key) for q in load_prompts(prompts)}
     for number, row in enumerate(rows, start=1):

@@ -1,9 +1,10 @@
 """Arms that draw their own completions: trainers, generation, verifiable reward, their record."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, field
+from itertools import chain, groupby
 from typing import Any
 
 import torch
@@ -22,14 +23,19 @@ from handan.generation.sampling import response_seed
 from handan.generation.transformers_engine import complete, halve_weights
 from handan.training.data import question_from_row
 from handan.training.ledger import Ledger
+from handan.training.rewards import Reward, load_rewards
 
 Ids = Sequence[int]
 ROLLOUTS = "rollouts.jsonl"
+# Columns for rewards of one's own beside TRL's and those of the prompts.
+READ = ("reasoning_tokens", "answer_tokens", "status", "correct")
 # The text of so many completions of a batch is kept, and so many characters of each.
 TEXTS = 4
 TEXT_CHARACTERS = 2000
 GUARD_BATCHES = 5  # after so many a run that is wasted is stopped
 EARLY = (1, 10)  # after so many steps it is told that there was no gradient yet
+# After so many steps a run stops if a smaller share of its groups had a gradient.
+MANY_STEPS, LEAST_SHARE = 20, 0.05
 # What becomes of completions, and what to do if nearly all are of one kind.
 OUTCOMES = {
     "truncated": "raise max_completion_length, or start from a model that stops",
@@ -95,6 +101,8 @@ class Rollouts:
     max_completion_length: int
     ledger: Ledger
     length_price: float = 0.0  # lost per 100 reasoning tokens
+    price_right_only: bool = False
+    rewards: Mapping[str, Reward] = field(default_factory=lambda: load_rewards(None))
     group_size: int | None = None  # without it no rewards are compared
     passes: int = 1
     masks_truncated: bool = False
@@ -107,8 +115,13 @@ class Rollouts:
         self.waiting: list[dict] = []
         self.batches = 0
 
-    def read(self, prompts: list[dict], completion_ids: Sequence[Ids], step: int) -> list[dict]:
-        """Grade, count and record completions of this process, trained on in optimizer ``step``."""
+    def read(
+        self, prompts: list[dict], completion_ids: Sequence[Ids], step: int, known: Any = None
+    ) -> list[dict]:
+        """Grade, count and record completions of this process, trained on in optimizer ``step``.
+
+        Functions of ``rewards`` are called with TRL's columns, ``known``, and what was read.
+        """
         own: list[dict] = []
         world = self.ledger.world
         first, total = world.rank * len(completion_ids), world.size * len(completion_ids)
@@ -116,29 +129,41 @@ class Rollouts:
         for prompt, ids in zip(prompts, completion_ids, strict=True):
             asked = question_from_row(prompt), self.form, prompt["prompt_ids"]
             read = read_completion(self.tokenizer, *asked, ids, self.ends)
-            price = self.length_price * read["reasoning_tokens"] / 100
             masked = self.masks_truncated and read["status"] == "truncated"
             row = {"step": step, "task": prompt["task"], "item": prompt["item"]}
             row |= {k: read[k] for k in ("reasoning_tokens", "answer_tokens", "status", "correct")}
             row |= {"prompt_tokens": read["prompt_tokens"], "completion_tokens": len(ids)}
             row["trained_tokens"] = 0 if masked else len(ids)
-            # No verdict within the grader's limits is no reward: TRL then leaves the completion out
-            # of its group's mean and gives it no advantage.
-            right = read["correct"]
-            row["reward"] = None if right is None else float(right) - price
             if first + len(own) in with_text:
                 row["text"] = shortened(self.tokenizer.decode(ids), TEXT_CHARACTERS)
             own.append(row)
+        self._reward(own, known or {})
         self.waiting = own
         if not self.await_weights:
             self._record(own)
         return own
 
-    def verifiable(self, prompts: list, completion_ids: list[list[int]], **columns: Any) -> list:
-        """Reward 1 for a right answer, 0 otherwise, minus the price of its length."""
+    def _reward(self, own: list[dict], known: dict[str, Any]) -> None:
+        known = known | {key: [row[key] for row in own] for key in READ}
+        values = {name: one.values(name, len(own), known) for name, one in self.rewards.items()}
+        for index, row in enumerate(own):
+            row["rewards"] = {name: of[index] for name, of in values.items()}
+            # Without a verdict TRL leaves the completion out of its group's mean and gives it no
+            # advantage.
+            row["reward"] = None
+            if None not in row["rewards"].values():
+                row["reward"] = sum(self.rewards[k].weight * v for k, v in row["rewards"].items())
+                if row["correct"] or not self.price_right_only:
+                    row["reward"] -= self.length_price * row["reasoning_tokens"] / 100
+
+    def total(self, prompts: list, completion_ids: list[list[int]], **columns: Any) -> list:
+        """Reward the right answer with 1, by default, and take off the price of its length."""
         keys = ("task", "item", "wording", "question", "answer", "prompt_ids")
         rows = [{key: columns[key][index] for key in keys} for index in range(len(completion_ids))]
-        read = self.read(rows, completion_ids, columns["trainer_state"].global_step + 1)
+        more = [json.loads(text) for text in columns.pop("columns", [])]
+        known = {key: [row.get(key) for row in more] for key in dict.fromkeys(chain(*more))}
+        known |= {**columns, "prompts": prompts, "completion_ids": completion_ids}
+        read = self.read(rows, completion_ids, columns["trainer_state"].global_step + 1, known)
         for name, value in batch_metrics(read).items():
             columns["log_metric"](name, value)
         return [row["reward"] for row in read]
@@ -178,19 +203,6 @@ class Rollouts:
                 "asked_to_think, to plain to count whole responses, or start from a model that "
                 "thinks"
             )
-        if self.group_size is None:
-            return None
-        rewards = [row["reward"] for row in rows if row["reward"] is not None]
-        if not rewards:
-            return (
-                f"none of the first {len(rows)} completions could be graded within the grader's "
-                "limits; choose prompts with simpler answers"
-            )
-        if len(set(rewards)) == 1:
-            return (
-                f"all of the first {len(rewards)} rewards are {rewards[0]:g}, so there is no "
-                "advantage to learn from; choose easier or harder prompts or another model"
-            )
         return None
 
 
@@ -209,6 +221,9 @@ def batch_metrics(rows: Sequence[dict]) -> dict[str, float]:
     out["status/ungraded_rate"] = sum(row["correct"] is None for row in rows) / len(rows)
     for status in ("truncated", "unparsed", "no_reasoning"):
         out[f"status/{status}_rate"] = sum(row["status"] == status for row in rows) / len(rows)
+    for name in rows[0]["rewards"]:
+        if given := [row["rewards"][name] for row in rows if row["rewards"][name] is not None]:
+            out[f"rewards/{name}/mean"] = sum(given) / len(given)
     return out
 
 
@@ -362,18 +377,26 @@ def count(rows: Sequence[Mapping[str, Any]], group_size: int | None) -> dict[str
     return out
 
 
-def without_gradient(found: Mapping[str, int]) -> str | None:
-    """Say in one sentence why a run had no gradient at all and what to do; None if it had one."""
-    if not found or not found["batches"] or found["batches"] > found["batches_without_gradient"]:
+def without_gradient(found: Mapping[str, int], least_share: float = 0.0) -> str | None:
+    """Say in one sentence why a run had no gradient, or in no larger share of groups than this,
+    and what to do; None if it had one."""
+    if not found or not found["batches"]:
+        return None
+    groups = found.get("groups", found["batches"])
+    teaching = found["batches"] - found["batches_without_gradient"]
+    teaching = found.get("groups_with_variance", teaching)
+    if teaching > least_share * groups:
         return None
     most = max(OUTCOMES, key=lambda name: found[name])
     if "groups" in found and found["without_loss"] < found["completions"]:
-        why = f"all rewards were equal within each of {found['groups']} groups"
+        within = f"{groups - teaching} of" if teaching else "each of"
+        why = f"all rewards were equal within {within} {groups} groups"
     else:
         why = "no token of any completion has a loss"
     outcomes = [f"{found[most]} of {found['completions']} completions {most}"]
     outcomes += [f"{found[name]} {name}" for name in OUTCOMES if found[name] and name != most]
-    return f"no gradient: {why} ({', '.join(outcomes)}); {OUTCOMES[most]}"
+    short = "hardly a gradient" if teaching else "no gradient"
+    return f"{short}: {why} ({', '.join(outcomes)}); {OUTCOMES[most]}"
 
 
 def in_part(found: Mapping[str, int]) -> str:
@@ -392,7 +415,8 @@ def check_learned(arm: str, run_dir: Any, found: Mapping[str, int]) -> None:
 
 
 class EarlyWarning(TrainerCallback):
-    """Says after the first steps that there was no gradient yet; later prompts may have one."""
+    """Says after the first steps that there was no gradient yet, as later prompts may have one, and
+    stops the run if it then was so of nearly all."""
 
     def __init__(self, arm: str, rollouts: Rollouts) -> None:
         self.arm, self.rollouts = arm, rollouts
@@ -402,3 +426,10 @@ class EarlyWarning(TrainerCallback):
             why = without_gradient(learning_counts(self.rollouts))
             if why and self.rollouts.ledger.world.rank == 0:
                 print(f"{self.arm}: step {state.global_step}: {why}")
+        if state.global_step == MANY_STEPS and (
+            why := without_gradient(learning_counts(self.rollouts), LEAST_SHARE)
+        ):
+            raise UserError(
+                f"{self.arm}: stopped after {MANY_STEPS} steps, {why}; recipes/traces.py finds the "
+                "prompts that a model solves sometimes (docs/own-data.md)"
+            )

@@ -24,6 +24,7 @@ from handan.rundir import read_run
 from handan.training import rl, saving, trackers
 from handan.training import settings as settings_of
 from handan.training.arms import RECIPES
+from handan.training.data import published_prompts
 from handan.training.ledger import Ledger, MetricsFile
 from handan.training.probe import Probe, ProbedSuite
 from handan.training.resume import check_sources, checkpoint_to_resume, forget_after, lineage
@@ -203,6 +204,7 @@ def begin(
     if config.bf16 and config.use_cpu and world.rank == 0 and not hardware.cpu_has_bf16():
         print(f"note: {hardware.NO_BF16}; pass --bf16 false")
     prompts = shipped(Path(recipe.prompts))
+    published, rewards = published_prompts(prompts), getattr(recipe, "rewards", {})
     settings = {
         **settings_of.resolved(recipe, model_config, config),
         "model_fingerprint": fingerprint,
@@ -210,6 +212,8 @@ def begin(
         "suite_hash": suite.fingerprint,
         "full_suite_hash": full_suite.fingerprint if full_suite else None,
         "prompts_sha256": file_hash(prompts) if prompts.exists() else None,
+        "prompts_set": published.pinned if published else None,
+        "reward_sha256": {k: one.sha256 for k, one in rewards.items() if one.sha256} or None,
     }
     training = read_run(run_dir).get("training", {})
     if training.get("finished"):

@@ -35,6 +35,7 @@ INERT = {
     "chat_template_path": "save the template with the tokenizer of the model",
     "resume_from_checkpoint": "set resume",
     "num_train_epochs": "set max_steps",
+    "reward_weights": "set reward",
     "vllm_importance_sampling_cap": "set vllm_importance_sampling_clip_max",
     "use_transformers_continuous_batching": "set use_vllm",
     "use_transformers_paged": "set use_vllm",
@@ -74,7 +75,9 @@ class RecipeArguments:
     """Arguments of every training recipe, beside those of TRL and transformers."""
 
     arm: str = key("name of this arm in all tables")
-    prompts: str = key("training prompts: a problem set (YAML) or JSON lines")
+    prompts: str = key(
+        "training prompts: a problem set or a data set (YAML), or JSON lines, CSV, parquet"
+    )
     suite: str = key("suite that is probed along training")
     probe_steps: int = key(
         "probe every so many steps, at step 0 and the end; 0: never, or only as probe_log_spaced "
