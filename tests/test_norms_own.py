@@ -564,14 +564,14 @@ def test_published_trials_in_the_own_layout_give_the_packaged_tables(tmp_path, t
     assert row in norms.summary_rows(norms.PACKAGED)
 
 
-THEIRS = """subj,Stimulus,RT (ms),acc,block,rt_s
-p1,7 + 5,1200,1,a,9
-p1,6 + 1,800,1,a,9
-p2,7 + 5,-1,1,a,9
-p2,6 + 1,,0,b,9
-p2,3 + 3,NA,0,b,9
-p2,6 + 1,1000,maybe,b,9
-p2,7 + 5,1400,1,b,9
+THEIRS = """subj,Stimulus,RT (ms),acc,Item
+p1,7 + 5,1200,1,a
+p1,6 + 1,800,1,a
+p2,7 + 5,-1,1,a
+p2,6 + 1,,0,b
+p2,3 + 3,NA,0,b
+p2,6 + 1,1000,maybe,b
+p2,7 + 5,1400,1,b
 """
 NAMED = ["participant=subj,item=Stimulus", "rt=RT (ms),unit=ms,correct=acc"]
 
@@ -583,7 +583,7 @@ def test_columns_of_other_names_are_read_as_ours(tmp_path):
     trials, notes = read_trials(path, their_columns(NAMED), task="sums")
     assert trials["sums"][0] == Trial("p1", "7 + 5", 1.2, True)
     assert [trial.rt_s for trial in trials["sums"]] == [1.2, 0.8, 0.9, 0.7, 0.5, 1.0, 1.4]
-    assert "ignored unknown columns: block, rt_s (in the file)" in notes[0]
+    assert "ignored unknown columns: item (unread)" in notes[0]
 
 
 def test_rows_that_are_no_trials_are_left_out_and_counted(tmp_path, capsys):
@@ -604,12 +604,16 @@ def test_rows_that_are_no_trials_are_left_out_and_counted(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "task", "message"),
     [
-        (["participants=subj"], None, "'participants' is not NAME=COLUMN with one of the names"),
-        (["participant"], None, "'participant' is not NAME=COLUMN"),
-        (["rt=RT (ms)"], None, "name the response time and its unit"),
-        (["rt=RT (ms),unit=min"], None, "name the response time and its unit"),
+        (
+            ["participants=subj"],
+            None,
+            "--columns participants=subj: give NAME=COLUMN with the names task, item",
+        ),
+        (["participant"], None, "--columns participant: give NAME"),
+        (["rt=RT (ms)"], None, "and rt=COLUMN,unit=ms or unit=s"),
+        (["rt=RT (ms),unit=min"], None, "and rt=COLUMN,unit=ms"),
         (["participant=who"], None, "no column 'who', which --columns names; found: subj"),
-        ([*NAMED, "task=block"], "sums", "has a column of tasks; leave out --task"),
+        ([*NAMED, "task=Item"], "sums", "has a column of tasks; leave out --task"),
         (NAMED, None, "no column task; found: participant, item, rt_ms"),
     ],
 )

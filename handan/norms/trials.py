@@ -33,15 +33,14 @@ def their_columns(words: Sequence[str]) -> dict[str, str]:
     """Names of columns in a file by our own, from ``participant=subj,rt=time,unit=ms``."""
     pairs = [pair.partition("=") for word in words for pair in word.split(",")]
     given = {ours: theirs for ours, _, theirs in pairs}
-    known = (*REQUIRED, "rt", "unit", "correct", "trial")
-    if wrong := [ours for ours, theirs in given.items() if ours not in known or not theirs]:
+    if given.keys() & {"rt", "unit"}:
+        given[f"rt_{given.pop('unit', '')}"] = given.pop("rt", "")
+    if given.keys() - set(COLUMNS) or not all(given.values()):
         raise UserError(
-            f"--columns: '{wrong[0]}' is not NAME=COLUMN with one of the names {', '.join(known)}"
+            f"--columns {' '.join(words)}: give NAME=COLUMN with the names "
+            f"{', '.join((*REQUIRED, 'correct', 'trial'))}, and rt=COLUMN,unit=ms or unit=s"
         )
-    time, unit = given.pop("rt", None), given.pop("unit", None)
-    if (time is None) != (unit is None) or unit not in (None, "s", "ms"):
-        raise UserError("--columns: name the response time and its unit, rt=COLUMN,unit=ms or s")
-    return given | ({f"rt_{unit}": time} if time else {})
+    return given
 
 
 def read_trials(
@@ -55,7 +54,13 @@ def read_trials(
     ``columns`` are ``their_columns``, ``task`` is that of a file without such a column.
     """
     header, rows = read_cells(path)
-    header = _in_our_words(path, header, columns or {})
+    ours = {theirs: name for name, theirs in (columns or {}).items()}
+    if absent := [name for name in ours if name not in header]:
+        there = f"found: {', '.join(header)}"
+        raise UserError(f"{path}: no column '{absent[0]}', which --columns names; {there}")
+    plain = [name.lower() if name.lower() in COLUMNS else name for name in header]
+    plain = [f"{name} (unread)" if name in ours.values() else name for name in plain]
+    header = [ours.get(name, other) for name, other in zip(header, plain, strict=True)]
     check_header(f"{path}, line 1", header)
     if task is not None and "task" in header:
         raise UserError(f"{path}: has a column of tasks; leave out --task")
@@ -106,21 +111,6 @@ def read_trials(
         rows_repeat = f"{num_repeated} rows repeat a participant and item of another row"
         notes += [f"{path}: {rows_repeat}; they count as repeated presentations"]
     return trials, notes
-
-
-def _in_our_words(path: Path, header: list[str], columns: Mapping[str, str]) -> list[str]:
-    """Name a file's columns by ``columns``, others as they are, ours in lower case."""
-    if absent := [theirs for theirs in columns.values() if theirs not in header]:
-        found = f"found: {', '.join(header)}"
-        raise UserError(f"{path}: no column '{absent[0]}', which --columns names; {found}")
-    ours = {theirs: name for name, theirs in columns.items()}
-    taken = {*columns, *(TIMES if TIMES.keys() & columns.keys() else ())}
-
-    def named(column: str) -> str:
-        plain = column.lower() if column.lower() in COLUMNS else column
-        return ours.get(column, f"{column} (in the file)" if plain in taken else plain)
-
-    return [named(column) for column in header]
 
 
 def check_file_name(place: str, what: str, name: str) -> None:
