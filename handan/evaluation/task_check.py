@@ -19,8 +19,8 @@ def check_task(folder: Path, tokenizer: str | None) -> None:
     for problem in problems[:PROBLEMS]:
         print(printable(problem))
     if problems:
-        first = f"the first {PROBLEMS} " if problems[PROBLEMS:] else ""
-        raise UserError(f"{folder}: {len(problems)} problems, {first}listed above; mend them")
+        shown = f"; {PROBLEMS} are shown" if problems[PROBLEMS:] else ""
+        raise UserError(f"{folder}: mend what is said above ({len(problems)} in all{shown})")
     items = task.items()
     prompts = [item.question for item in items]
     if tokenizer is not None:

@@ -157,7 +157,7 @@ def _grader(kind: str, choices: Callable[[Item], Collection[str]]) -> Callable[[
                 return _lines(part, right)
             if kind == "number":
                 return _numbers(part)
-            return _chosen(part, set(map(_canonical, choices(item))))
+            return _chosen(part, list(map(_canonical, choices(item))))
 
         answer = read(text, find)
         return Grade(answer, answer in right)
