@@ -164,6 +164,14 @@ TASK_CHECK = {
     "folder": path("DIR", "with task.yaml and items.csv"),
     "--tokenizer": word("DIR_OR_NAME", "show prompts as this model would see them"),
 }
+TASK_FETCH = {
+    "name": choice(("math500", "aime2024", "gsm8k"), "the set"),
+    "--from": word(
+        "FILE", "in the set's own layout, .jsonl or .parquet; default: the hub", dest="source"
+    ),
+    "--revision": word("REVISION", "of the set on the hub"),
+    "--output": path("DIR", "the new task", required=True),
+}
 EXPORT = {
     "runs": path("RUN", RUN, nargs="+"),
     "--output": path("FILE", "the table, as .parquet or .csv", required=True),
@@ -308,13 +316,6 @@ def _costs(arguments: argparse.Namespace) -> None:
     print(f"wrote {printable(str(arguments.output))}")
 
 
-def _export(arguments: argparse.Namespace) -> None:
-    from handan.evaluation.export import export
-
-    number = export(arguments.runs, arguments.output)
-    print(f"wrote {printable(str(arguments.output))}: {number} responses")
-
-
 def _demo(arguments: argparse.Namespace) -> None:
     arguments.file = Path("recipes/experiments", f"tiny{'_pair' * arguments.quick}.yaml")
     _experiment(arguments)
@@ -354,6 +355,10 @@ _study = _elsewhere("handan.experiments.results_page", "run_study")
 _doctor = _elsewhere("handan.doctor", "main")
 _publish = _elsewhere("handan.publish", "publish", "run_dir", "repo", "push_to_hub", "private")
 _models = _elsewhere("handan.generation.published_models", "fetch", "output_dir", "source")
+_export = _elsewhere("handan.evaluation.export", "export", "runs", "output")
+_task_fetch = _elsewhere(
+    "handan.evaluation.benchmarks", "fetch", "name", "source", "revision", "output"
+)
 _task_check = _elsewhere("handan.evaluation.task_check", "check_task", "folder", "tokenizer")
 NORMS = {
     "compute": ("compute them from your own trials", NORMS_COMPUTE, _norms_compute),
@@ -363,7 +368,10 @@ NORMS = {
         _norms_list,
     ),
 }
-TASK = {"check": ("what is wrong with it, or what it asks", TASK_CHECK, _task_check)}
+TASK = {
+    "check": ("what is wrong with it, or what it asks", TASK_CHECK, _task_check),
+    "fetch": ("make one of a published set of mathematics", TASK_FETCH, _task_fetch),
+}
 TRAIN = {
     recipe.command: (recipe.text, SCRIPT, f"recipes/{name}.py") for name, recipe in RECIPES.items()
 }

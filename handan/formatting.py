@@ -103,14 +103,16 @@ def decimal(value: float | None, digits: int = 2) -> str:
     return text.replace("0.", ".", 1) if -1 < float(text) < 1 else text
 
 
-def interval(bounds: Sequence[float] | None) -> str:
+def interval(bounds: Sequence[float] | None, digits: int = 2) -> str:
     """An interval as '[.20, .48]'; '-' if it is unknown."""
-    return "-" if bounds is None else f"[{decimal(bounds[0])}, {decimal(bounds[1])}]"
+    return "-" if bounds is None else f"[{', '.join(decimal(of, digits) for of in bounds)}]"
 
 
 def _estimate(value: tuple[float | None, Sequence[float] | None]) -> str:
     number, bounds = value
-    return decimal(number) if bounds is None else f"{decimal(number)} {interval(bounds)}"
+    digits = 2 if number is None or abs(number) < 10 else 1  # such as tokens
+    shown = decimal(number, digits)
+    return shown if bounds is None else f"{shown} {interval(bounds, digits)}"
 
 
 FORMATS: dict[str, Callable] = {

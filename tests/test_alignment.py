@@ -291,3 +291,26 @@ def test_settings_out_of_range_and_unknown_models_are_refused():
     for options in ({"bootstrap": 10}, {"seed": -1}, {"reference": "x"}, {"comparisons": UNKNOWN}):
         with pytest.raises(UserError):
             align(rows, **FAST | options)
+
+
+def test_accuracy_and_tokens_have_the_intervals_of_means_over_items():
+    rng = np.random.default_rng(0)
+    tokens, times = rng.lognormal(5, 0.4, 60).round(), rng.lognormal(1, 0.3, 60)
+    rows = rows_of(tokens, times)
+    right = rng.random((60, 4)) < rng.beta(2, 1, 60)[:, None]
+    rows = [
+        row | {"correct": bool(of)} for row, four in zip(rows, right, strict=True) for of in four
+    ]
+    task = one_task(rows, bootstrap=20_000)
+    for name, of_items in (("accuracy", right.mean(axis=1)), ("mean_tokens", tokens)):
+        error = np.std(of_items, ddof=1) / 60**0.5
+        expected = scipy.stats.t.interval(0.95, 59, of_items.mean(), error)
+        assert task[name] == pytest.approx(of_items.mean())
+        assert task[f"{name}_ci"] == pytest.approx(expected, abs=0.15 * error)
+
+
+def test_where_all_are_right_accuracy_has_no_interval():
+    rows = rows_of(range(20, 40), range(1, 21), correct=True)
+    task = one_task(rows)
+    assert task["accuracy"] == 1 and task["accuracy_ci"] is None
+    assert task["mean_tokens_ci"] is not None

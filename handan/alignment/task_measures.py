@@ -9,7 +9,7 @@ import numpy as np
 from handan.alignment import correlation as stats
 from handan.alignment import items
 from handan.alignment.bootstrap import Bootstrap, Correlation, Pair, censored_correlation, interval
-from handan.alignment.correlation import FloatArray
+from handan.alignment.correlation import FloatArray, Interval
 from handan.alignment.costs import COVARIATE
 from handan.alignment.items import TaskCosts, log_of_positive, row_means, why_unusable
 from handan.alignment.measures import BY_KEY
@@ -120,6 +120,10 @@ def task_report(
     if capped.any():
         censored = censored_correlation(costs.log_difficulty, costs.log_cost, capped).report()
 
+    outcomes = np.column_stack([row_means(everything.correct), everything.mean_tokens])
+    drawn = bootstrap.means(everything.task, everything.items, outcomes).T
+    right, spent = (mean_interval(draws, len(everything.items)) for draws in drawn)
+
     def with_interval(name: str, value: float, bounds: tuple[float, float]) -> dict:
         return {name: stats.finite_or_none(value), f"{name}_ci": stats.finite_or_none(bounds)}
 
@@ -155,8 +159,9 @@ def task_report(
         **with_interval("r_loglog_disattenuated", *divided(noise)),
         **further("r_oracle", "oracle_human"),
         **{name: stats.finite_or_none(rate) for name, rate in of_condition.items()},
+        "accuracy_ci": stats.finite_or_none(right),
         "flags": flags(of_condition),
-        "mean_tokens": stats.finite_or_none(np.mean(everything.mean_tokens)),
+        **with_interval("mean_tokens", float(np.mean(everything.mean_tokens)), spent),
         "geometric_mean_tokens": stats.finite_or_none(geometric),
         "inverse_efficiency": stats.finite_or_none(inverse_efficiency(everything)),
         "sensitivity": {
@@ -208,6 +213,12 @@ def _influential(costs: TaskCosts) -> list[dict]:
     moved = np.nan_to_num(np.abs(without - costs.r), nan=np.inf)
     order = np.argsort(-moved, kind="stable")[: np.count_nonzero(moved > 0.1)]
     return [{"item": costs.items[i], "r_without": stats.finite_or_none(without[i])} for i in order]
+
+
+def mean_interval(draws: FloatArray, num_items: int) -> Interval:
+    """Interval of a mean over items; none where all items have the same, as where all are right."""
+    alike = np.ptp(draws) < 1e-12
+    return stats.NO_INTERVAL if alike else interval(draws, [num_items], lost=1)
 
 
 def _wrong_minus_right(costs: TaskCosts, bootstrap: Bootstrap) -> dict | None:

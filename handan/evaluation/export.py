@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from handan.errors import UserError
+from handan.errors import UserError, printable
 from handan.evaluation.responses import KEY
 from handan.files import read_keyed, write
 
 
-def export(runs: Sequence[Path], output: Path) -> int:
-    """Write all responses as Parquet or CSV, by the name of ``output``; returns their number."""
+def export(runs: Sequence[Path], output: Path) -> None:
+    """Write all responses as Parquet or CSV, by the name of ``output``."""
     if output.suffix not in (".parquet", ".csv"):
         raise UserError(f"--output {output}: is neither .parquet nor .csv; name one of them")
     try:
@@ -27,7 +27,7 @@ def export(runs: Sequence[Path], output: Path) -> int:
     to = pyarrow.parquet.write_table if output.suffix == ".parquet" else pyarrow.csv.write_csv
     to(table, content)
     write(output, content.getvalue())
-    return len(rows)
+    print(f"wrote {printable(str(output))}: {len(rows)} responses")
 
 
 def _rows(run: Path) -> Iterator[dict[str, Any]]:
