@@ -21,7 +21,7 @@ import yaml
 from handan import files, hardware
 from handan.config import read_yaml, refuse_in_words
 from handan.errors import UserError
-from handan.files import read_json, read_keyed, write_json
+from handan.files import BESIDE, read_json, read_keyed, write_json
 
 PACKAGES = ("handan", "torch", "transformers", "trl", "peft", "accelerate", "deepspeed", "datasets")
 # (question, right answer) by (task, item)
@@ -204,7 +204,8 @@ def facts() -> dict[str, Any]:
     torch = sys.modules.get("torch")
     gpus = range(torch.cuda.device_count() if torch else 0)
     git: dict[str, Any] | None = None  # of the checkout this code runs from
-    here = ["git", "-C", str(Path(__file__).parent)]
+    # What is installed may lie in a checkout of something else, which is then no clone of this.
+    here = ["git", "-C", str(BESIDE), "--git-dir", str(BESIDE / ".git")]
     with contextlib.suppress(FileNotFoundError, subprocess.CalledProcessError):
         commit, changes = (
             subprocess.run([*here, *words], capture_output=True, text=True, check=True).stdout

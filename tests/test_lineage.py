@@ -93,5 +93,3 @@ def test_adapter_settings_are_whole_or_absent():
         check_adapters(settings(use_peft=True), whole - {"lora_target_modules"})
     with pytest.raises(UserError, match="'lora_r' has no effect: set use_peft to true"):
         check_adapters(settings(), {"lora_r"})
-    with pytest.raises(UserError, match="load_in_4bit and load_in_8bit are not supported"):
-        check_adapters(settings(use_peft=True, load_in_4bit=True), whole)

@@ -194,8 +194,8 @@ def test_recipes_leave_publishing_to_the_command(tmp_path, monkeypatch):
     words |= {"model_name_or_path": "m", "use_cpu": True, "bf16": False, "push_to_hub": True}
     options = [part for key, value in words.items() for part in (f"--{key}", str(value))]
     monkeypatch.setattr("sys.argv", ["recipe.py", *options])
-    with pytest.raises(UserError, match="push_to_hub: leave it out; publish the arm when"):
-        begin(RecipeArguments, SFTConfig, (), lambda config, given: None)
+    with pytest.raises(UserError, match="push_to_hub: not used here; publish the arm once"):
+        begin("sft_distill", RecipeArguments, SFTConfig, (), lambda config, given: None)
 
 
 class Hub(BaseHTTPRequestHandler):

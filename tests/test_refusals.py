@@ -242,7 +242,10 @@ CONFIGS = {
     "a share of two": (recipe("grpo", probe_time_share=2.0), "probe_time_share is 2"),
     "half an adapter": (recipe("grpo", use_peft=True, lora_r=4), "set 'lora_alpha' too"),
     "an idle adapter": (recipe("grpo", lora_r=4), "'lora_r' has no effect"),
-    "quantised weights": (recipe("grpo", load_in_4bit=True), "load_in_4bit and load_in_8bit"),
+    "quantised weights": (
+        recipe("grpo", load_in_4bit=True),
+        "load_in_4bit: not used here; train adapters",
+    ),
     "an unknown tracker": (recipe("grpo", report_to="notebook"), "no tracker 'notebook'"),
     "an unknown format": (recipe("grpo", reasoning_format="loud"), "'loud' is not known"),
     "a checkpoint between shared completions": (

@@ -168,18 +168,14 @@ def begin(
     more = ("--use_cpu", "true") if to_show else ()
     whole = f"handan train {RECIPES[name].command} --config {example}"
     recipe, config, model_config = parse(kinds, required, more, whole)
-    if config.push_to_hub:
-        raise UserError(
-            "push_to_hub: leave it out; publish the arm when it is trained and evaluated, with "
-            "handan publish RUN_DIR --repo OWNER/NAME --push_to_hub"
-        )
     given = given_keys()[1]
+    for key, cure in settings_of.INERT.items():
+        of = model_config if hasattr(model_config, key) else config
+        if key in given and getattr(of, key, None) not in (None, False):
+            raise UserError(f"{key}: not used here; {cure}")
     settings_of.check_adapters(model_config, given)
     settings_of.check_schedule(recipe)
     settings_of.check_saving(recipe.resume, config)
-    for key, cure in settings_of.INERT.items():
-        if key in given and getattr(config, key, None) is not None:
-            raise UserError(f"{key}: not used here; {cure}")
     check(config, given)
     trusted, _ = loading.trusted_by_recipe(config, model_config)
     if recipe.dry_run:

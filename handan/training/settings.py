@@ -39,6 +39,8 @@ INERT = {
     "vllm_importance_sampling_cap": "set vllm_importance_sampling_clip_max",
     "use_transformers_continuous_batching": "set use_vllm",
     "use_transformers_paged": "set use_vllm",
+    "push_to_hub": "publish the arm once it is evaluated: handan publish RUN_DIR --push_to_hub",
+    **dict.fromkeys(("load_in_4bit", "load_in_8bit"), "train adapters on dtype"),
     "trackio_static_space_id": "freeze a Space with trackio once the run is finished",
 }
 # Steps of the embedded pair that two cores do in under three minutes, where it has more.
@@ -48,8 +50,6 @@ ELSEWHERE = {
     "reward_funcs": "the reward is the evaluator's grade of an answer",
     "dataset_name": "set prompts, a problem set or JSON lines",
 }
-# Keys that TRL has and every recipe refuses beside these; they are not shown.
-UNUSABLE = ("push_to_hub", "load_in_4bit", "load_in_8bit")
 # Keys of TRL's that --help shows beside those that must be set; and words for some of both.
 OFTEN = (
     *("per_device_train_batch_size", "gradient_accumulation_steps", "lr_scheduler_type"),
@@ -111,7 +111,7 @@ def help_text(name: str, kinds: tuple[type, ...], required: tuple[str, ...], eve
     """The keys of a recipe in groups, a line each; with ``every`` all of TRL's at full length."""
     fields = {field.name: field for kind in kinds for field in dataclasses.fields(kind)}
     own = [field.name for field in dataclasses.fields(kinds[0])]
-    hidden = {*required, *own, *INERT, *NOT_RESUMABLE, *UNUSABLE}
+    hidden = {*required, *own, *INERT, *NOT_RESUMABLE}
     of_trl = [field.name for field in fields.values() if field.init] if every else OFTEN
     groups = {
         "must be set, since they decide the result": required,
@@ -196,8 +196,6 @@ def check_saving(resume: str, config: Any) -> None:
 
 def check_adapters(model_config: Any, given: set[str]) -> None:
     """Raise UserError where an adapter is half asked for by the ``given`` keys."""
-    if model_config.load_in_4bit or model_config.load_in_8bit:
-        raise UserError("load_in_4bit and load_in_8bit are not supported; train adapters on dtype")
     decisive = ("lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")
     absent = [name for name in decisive if name not in given]
     if model_config.use_peft and absent:
