@@ -16,7 +16,7 @@ from handan.evaluation.suite import coverage_notes, load_suite, suite_items
 from handan.launch import SINGLE
 from handan.tasks.base import Grade, Item
 from handan.tasks.own_task import check, load
-from handan.training.data import check_held_out, load_prompts
+from handan.training.data import check_held_out, load_prompts, prompts_hash
 
 NUMBERS = """item,question,answer,steps,human_rt_s
 sum,What is 12 + 7?,19,1,2.5
@@ -309,6 +309,16 @@ def test_an_item_among_the_prompts_is_refused(tmp_path, question, found):
         return
     with pytest.raises(UserError, match="here, line 1: 'x' of math is an evaluation item"):
         check_held_out([row], "here", [suite])
+
+
+def test_a_task_can_be_the_prompts_themselves(folder):
+    path = folder(CHOICES, "choice", instruction="Name one.")
+    prompts = load_prompts(path)
+    assert [prompt.item.key for prompt in prompts] == ["capital", "colour"]
+    assert prompts[0].item.question.endswith("\nName one.")
+    assert prompts[1].task.grade(prompts[1].item, "It is dark green.").answer == "dark green"
+    before = prompts_hash(path)
+    assert prompts_hash(folder(CHOICES.replace("sky", "sea"), "choice")) != before
 
 
 def test_prompts_may_be_of_a_task_and_none_of_its_items(tmp_path):

@@ -12,7 +12,7 @@ from handan.errors import UserError
 from handan.evaluation.grading import TaskItem, read_completion
 from handan.evaluation.resource_estimate import size_of_named
 from handan.evaluation.responses import KEY, SamplingPlan, collect
-from handan.files import content_hash, file_hash, read_keyed, shipped, write_jsonl
+from handan.files import content_hash, read_keyed, shipped, write_jsonl
 from handan.generation.engines import Engine, load_engine, open_engine
 from handan.generation.formats import ReasoningFormat, choose_for
 from handan.generation.loading import ends_of, load_tokenizer
@@ -29,7 +29,7 @@ from handan.tasks.worked_solutions import (
 from handan.tiny.families import problem_of_key
 from handan.traces.filter_stats import Tally, trace_run, write_traces
 from handan.traces.trace_settings import GenerateSettings, WorkedSettings
-from handan.training.data import Prompt, load_prompts
+from handan.training.data import Prompt, load_prompts, prompts_hash
 from handan.training.labels import tokenizer_fingerprint, written
 
 COLUMNS = (
@@ -50,7 +50,7 @@ def generate_traces(settings: GenerateSettings, world: Processes) -> None:
     )
     facts = {
         # A file of the same name may hold other prompts tomorrow.
-        "prompts_sha256": file_hash(shipped(Path(settings.prompts))), "engine": engine.identity,
+        "prompts_sha256": prompts_hash(shipped(Path(settings.prompts))), "engine": engine.identity,
         "reasoning_format": asdict(engine.form), "model_fingerprint": engine.fingerprint,
     }  # fmt: skip
     decoding = Decoding(settings.temperature, settings.top_p, settings.max_new_tokens)
@@ -166,7 +166,7 @@ def write_worked(settings: WorkedSettings, world: Processes) -> None:
     reading = (tokenizer, form, ends_of(name, None, tokenizer))
     fingerprint = tokenizer_fingerprint(tokenizer)
     facts = {
-        "style": asdict(style), "prompts_sha256": file_hash(prompts),
+        "style": asdict(style), "prompts_sha256": prompts_hash(prompts),
         "tokenizer": fingerprint, "reasoning_format": asdict(form),
     }  # fmt: skip
     teacher = {"arm": settings.arm, "model_fingerprint": None}

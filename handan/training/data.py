@@ -84,6 +84,8 @@ def load_prompts(path: Path, suites: Iterable[Suite] = ()) -> list[Prompt]:
     rows: Iterable[tuple[str, dict]]
     if published:
         rows = _rows_of_set(published, path)
+    elif own_task.is_own(str(path)):
+        rows = _rows_of_task(path)
     elif path.suffix in YAML:
         settings = load_yaml(path, ProblemSet)
         with at(str(path)):
@@ -115,6 +117,11 @@ def load_prompts(path: Path, suites: Iterable[Suite] = ()) -> list[Prompt]:
         left_out = f"{repeated} that repeat one and {len(refused)} that are none{example}"
         print(f"{path}: {len(prompts)} prompts; left out {left_out}")
     return list(prompts.values())
+
+
+def prompts_hash(path: Path) -> str:
+    """Hash of the prompts in a file or in the folder of a task, which may hold others tomorrow."""
+    return own_task.load(path).content or "" if own_task.is_own(str(path)) else file_hash(path)
 
 
 def published_prompts(path: Path) -> PublishedPrompts | None:
@@ -157,6 +164,12 @@ def _rows_of_set(published: PublishedPrompts, path: Path) -> Iterator[tuple[str,
         # What a set calls 'task' is none of ours, unless the YAML says so.
         others = {k: v for k, v in row.items() if k not in (*COLUMNS, *theirs.values())}
         yield place, {ours: row[name] for ours, name in theirs.items() if name in row} | others
+
+
+def _rows_of_task(path: Path) -> Iterator[tuple[str, dict]]:
+    for item in own_task.load(path).items():
+        row = {"task": str(path), "item": item.key, "wording": "natural"}
+        yield str(path), row | {"question": item.question, "answer": item.answer}
 
 
 def _rows_of_file(path: Path) -> Iterable[tuple[str, dict]]:

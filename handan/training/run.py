@@ -24,7 +24,7 @@ from handan.rundir import read_run
 from handan.training import rl, saving, trackers
 from handan.training import settings as settings_of
 from handan.training.arms import RECIPES
-from handan.training.data import published_prompts
+from handan.training.data import prompts_hash, published_prompts
 from handan.training.ledger import Ledger, MetricsFile
 from handan.training.probe import Probe, ProbedSuite
 from handan.training.resume import check_sources, checkpoint_to_resume, forget_after, lineage
@@ -207,7 +207,7 @@ def begin(
         # A file of the same name may hold something else tomorrow.
         "suite_hash": suite.fingerprint,
         "full_suite_hash": full_suite.fingerprint if full_suite else None,
-        "prompts_sha256": file_hash(prompts) if prompts.exists() else None,
+        "prompts_sha256": prompts_hash(prompts) if prompts.exists() else None,
         "prompts_set": published.pinned if published else None,
         "reward_sha256": {k: one.sha256 for k, one in rewards.items() if one.sha256} or None,
     }
