@@ -180,6 +180,17 @@ def test_lighteval_samples_and_reasoning_set_apart(tmp_path):
     assert {row["correct"] for row in rows.values()} == {""}  # one score of two responses
 
 
+def test_lighteval_requests_that_failed_are_left_out(tmp_path, capsys):
+    def failed(rows):
+        rows[0]["model_response"] |= {"text": [""], "reasonings": [None, None]}
+
+    rows = costs(tmp_path, lighteval_log(tmp_path, failed), tool="lighteval", more=["--model", "m"])
+    assert len(rows) == 7
+    assert "left out 1 of 8 responses, empty, as of a request that failed" in (
+        capsys.readouterr().out
+    )
+
+
 @pytest.mark.parametrize(
     "change, sentence",
     [

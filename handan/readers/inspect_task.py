@@ -7,25 +7,14 @@ reads the log without another file. Answers are graded as everywhere here.
 from functools import cache
 from pathlib import Path
 
-from inspect_ai import Task, task
+from inspect_ai import Task, scorer, task
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import GenerateConfig
-from inspect_ai.scorer import (
-    CORRECT,
-    INCORRECT,
-    NOANSWER,
-    Score,
-    Scorer,
-    Target,
-    accuracy,
-    grouped,
-    scorer,
-    stderr,
-)
 from inspect_ai.solver import TaskState, generate
 
 from handan.evaluation.suite import SuiteItem, load_suite, suite_items
 from handan.generation.formats import FORMATS
+from handan.readers.logged import ITEM_COLUMNS
 
 HUMAN = "eval/suites/human.yaml"
 
@@ -39,23 +28,11 @@ def _questions(suite: str) -> dict[str, SuiteItem]:
 @task
 def human(suite: str = HUMAN) -> Task:
     """Ask the items of a suite, sampled as it says; greedy responses are not drawn."""
-    settings = load_suite(Path(suite))
-    samples = [
-        Sample(
-            id=name,
-            input=entry.item.question,
-            target=entry.item.answer,
-            metadata={
-                "task": entry.item.task,
-                "item": entry.item.key,
-                "human_rt_s": entry.human_rt_s,
-                "human_mean_rt_s": entry.human_mean_rt_s,
-                "analytic_cost": entry.analytic_cost,
-                "norms": entry.norms,
-            },
-        )
-        for name, entry in _questions(suite).items()
-    ]
+    settings, samples = load_suite(Path(suite)), []
+    for name, entry in _questions(suite).items():
+        metadata = {"task": entry.item.task, "item": entry.item.key}
+        metadata |= {column: getattr(entry, column) for column in ITEM_COLUMNS[2:]}
+        samples.append(Sample(entry.item.question, None, entry.item.answer, name, metadata))
     return Task(
         dataset=MemoryDataset(samples, name=settings.name),
         solver=generate(),
@@ -70,19 +47,17 @@ def human(suite: str = HUMAN) -> Task:
     )
 
 
-@scorer(metrics=[grouped(accuracy(), "task"), stderr()])
-def right_answer(suite: str) -> Scorer:
+@scorer.scorer(metrics=[scorer.grouped(scorer.accuracy(), "task"), scorer.stderr()])
+def right_answer(suite: str) -> scorer.Scorer:
     """Grade the text behind the reasoning, wherever the provider leaves that."""
     form = FORMATS["deepseek_r1"]
     assert form.open is not None and form.close is not None
 
-    async def score(state: TaskState, target: Target) -> Score:
+    async def score(state: TaskState, target: scorer.Target) -> scorer.Score:
         question = _questions(suite)[str(state.sample_id)]
         answer = state.output.completion.rpartition(form.close)[2].partition(form.open)[0]
         grade = question.task.grade(question.item, answer)
-        if grade.correct is None:
-            return Score(value=float("nan"), answer=grade.answer)
-        value = CORRECT if grade.correct else INCORRECT
-        return Score(value=NOANSWER if grade.answer is None else value, answer=grade.answer)
+        value = {True: scorer.CORRECT, False: scorer.INCORRECT, None: float("nan")}[grade.correct]
+        return scorer.Score(value=value, answer=grade.answer)
 
     return score

@@ -46,14 +46,16 @@ def _read_file(path: Path, options: Options) -> Log:
             item = name(item_field, field(row, item_field, ITEM_CURE))
             response = part(row, "model_response", dict)
             texts = part(response, "text", list)
-            thoughts = part(response, "reasonings", list) or [None] * len(texts)
+            thoughts = part(response, "reasonings", list) + [None] * len(texts)
             given = part(row, "metric", dict)
             metric = collected.metric(given) if len(texts) == 1 else None
         what = f"metric {metric}"
         right = None if metric is None else collected.score(item, place, what, given[metric])
-        for sample, (said, thought) in enumerate(zip(texts, thoughts, strict=True)):
+        for sample, (said, thought) in enumerate(zip(texts, thoughts, strict=False)):
             try:
                 told = Said(text("a reasoning", thought), text("a text", said))
+                if not (told.reasoning or told.text):
+                    raise UserError("empty, as of a request that failed")
             except UserError as error:
                 collected.leave_out(f"{item}, sample {sample}", error)
                 continue
