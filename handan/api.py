@@ -49,6 +49,7 @@ def align(
     pairs: Source | None = None,
     norms: Path | str | None = None,
     trials: Path | str | None = None,
+    mixed: bool = False,
     cost_rule: str | None = None,
     equivalence_bound: float = EQUIVALENCE_BOUND,
     task_weights: str = TASK_WEIGHTS,
@@ -83,6 +84,7 @@ def align(
         cost_rule=cost_rule,
         participants=people,
         norms_dir=folder,
+        mixed=mixed,
         equivalence_bound=equivalence_bound,
         task_weights=task_weights,
         bootstrap=bootstrap,
@@ -339,7 +341,8 @@ class Charts:
         for of in self.plots:
             # As an image of its own: ids and styles of several do not meet on one page.
             drawn = b64encode(svg(of.spec).encode()).decode()
-            image = f'<img alt="{escape(of.title)}" src="data:image/svg+xml;base64,{drawn}">'
+            source = f"data:image/svg+xml;base64,{drawn}"
+            image = f'<img style="zoom: 1.4" alt="{escape(of.title)}" src="{source}">'
             figures.append(f"<figure>{image}<figcaption>{escape(of.caption)}</figcaption></figure>")
         return "\n".join(figures)
 

@@ -80,6 +80,7 @@ ALIGN = {
     "--trials": path(
         "TRIALS.csv", "the same from trials; intervals then hold for other people too"
     ),
+    "--mixed": flag("also fit log time on log tokens, prompt length and trial order"),
     **ALIGNMENT,
 }
 COMPARE = {
@@ -224,7 +225,8 @@ def _align(arguments: argparse.Namespace) -> None:
     from handan import api
 
     _refuse_overwriting(arguments, arguments.costs, arguments.norms, arguments.trials)
-    times = {"norms": arguments.norms, "trials": arguments.trials}
+    names = ("norms", "trials", "mixed")
+    times = {name: getattr(arguments, name) for name in names}
     _show(arguments, api.align(arguments.costs, **times, **_settings(arguments)))
 
 

@@ -5,6 +5,7 @@ from simulated import study
 from handan.alignment.align import align
 from handan.alignment.correlation import gradient_of_z
 from handan.alignment.participants import Participants
+from handan.norms.trials import Trial
 
 FAST = {"bootstrap": 400}
 
@@ -15,15 +16,17 @@ def trials(num_people, num_items, noise, slopes, generator, difficulty=None, oth
     other = generator.normal(size=num_items) if other is None else other
     own = slopes * generator.normal(size=(num_people, 1))
     log_rt = 1 + difficulty + own * other + noise * generator.normal(size=(num_people, num_items))
-    names = [f"p{p}" for p in range(num_people) for _ in range(num_items)]
-    items = [f"i{i:03d}" for _ in range(num_people) for i in range(num_items)]
-    return Participants.of_trials(names, items, np.exp(log_rt).ravel()), difficulty, other
+    made = [
+        Trial(f"p{p}", f"i{i:03d}", float(np.exp(log_rt[p, i])), correct=None)
+        for p in range(num_people)
+        for i in range(num_items)
+    ]
+    return Participants.of_trials(made), difficulty, other
 
 
 def test_means_are_over_trials_and_missing_cells_are_left_out():
-    people = Participants.of_trials(
-        ["a", "a", "b", "a"], ["x", "y", "x", "x"], [1.0, 4.0, 2.0, 8.0]
-    )
+    rows = [("a", "x", 1.0), ("a", "y", 4.0), ("b", "x", 2.0), ("a", "x", 8.0)]
+    people = Participants.of_trials([Trial(*row, correct=None) for row in rows])
     assert people.items == ("x", "y")
     assert people.mean_rt_s == pytest.approx([11 / 3, 4])
     assert people.mean_log_rt == pytest.approx([np.log(16) / 3, np.log(4)])

@@ -17,6 +17,7 @@ from handan.alignment.contrasts import contrasts, notes_on_items, power_table
 from handan.alignment.costs import RESPONSE, CostTable, as_table
 from handan.alignment.inflation import inflation
 from handan.alignment.items import TaskCosts, final_costs, item_costs, usable, weights_of
+from handan.alignment.mixed import mixed_models
 from handan.alignment.model_pairs import study
 from handan.alignment.pairs import MAX_MODELS_FOR_ALL_PAIRS, Comparisons, compared_with
 from handan.alignment.participants import SPLITS, Participants
@@ -40,12 +41,14 @@ def align(
     norms_dir: Path | None = None,
     equivalence_bound: float = 0.1,
     task_weights: str = stats.INVERSE_VARIANCE,
+    mixed: bool = False,
 ) -> dict:
     """All measures of a set of models, ready for ``json.dumps(..., allow_nan=False)``.
 
     All models and steps share ``bootstrap`` draws; a measure depends on the seed, its model and its
     task alone. ``comparisons`` are made instead of those with the reference. ``norms_dir`` is
-    searched for the sources in column 'norms' before the packaged ones.
+    searched for the sources in column 'norms' before the packaged ones. ``mixed`` adds the
+    cross-check of ``mixed_models``.
     """
     if not MIN_BOOTSTRAP <= bootstrap <= MAX_BOOTSTRAP or seed < 0:
         raise UserError(
@@ -57,7 +60,9 @@ def align(
     if task_weights not in stats.TASK_WEIGHTS:
         raise UserError(f"task_weights is '{task_weights}'; give {' or '.join(stats.TASK_WEIGHTS)}")
     drawn = Bootstrap(bootstrap, seed)
-    costs = item_costs(as_table(rows), participants)
+    table = as_table(rows)
+    people = Participants.of_table(table) if participants is None else participants
+    costs = item_costs(table, people)
     final = final_costs(costs)
     if reference is not None and reference not in final:
         raise UserError(f"no model '{reference}' to refer to; there are: {', '.join(final)}")
@@ -104,6 +109,7 @@ def align(
         "contrasts": found,
         "inflation": inflation(final, comparisons.inflation, drawn),
         "study": study(final, comparisons, drawn),
+        "mixed": mixed_models(final, people, drawn) if mixed else [],
         "power": power_table(final, equivalence_bound, task_weights),
         "settings": {
             "bootstrap": bootstrap,

@@ -16,7 +16,7 @@ from handan.alignment.costs import CostTable
 from handan.errors import UserError
 from handan.norms import compute
 from handan.norms.compute import Reliability
-from handan.norms.trials import Cleaning, clean_task, read_trials
+from handan.norms.trials import Cleaning, Trial, clean_task, read_trials
 
 SPLITS = 5_000
 
@@ -29,16 +29,16 @@ class Participants:
     log_sums: FloatArray
     time_sums: FloatArray
     counts: FloatArray
+    trials: Sequence[Trial] = ()  # those that the sums are of, if all of them are
 
     @staticmethod
-    def of_trials(
-        participants: Sequence[str], items: Sequence[str], rt_s: Sequence[float] | FloatArray
-    ) -> "Participants":
-        """Sums of trials given as three columns of equal length."""
+    def of_trials(trials: Sequence[Trial]) -> "Participants":
+        """Sums of these trials."""
+        people, items, rt_s = zip(*(trial[:3] for trial in trials), strict=True)
         times = np.asarray(rt_s, float)
         columns = np.log(times), times, np.ones(len(times))
-        names, sums = compute.sums_by_cell(participants, items, *columns)
-        return Participants(tuple(names), *sums)
+        names, sums = compute.sums_by_cell(people, items, *columns)
+        return Participants(tuple(names), *sums, trials)
 
     @staticmethod
     def of_table(table: CostTable) -> dict[str, "Participants"]:
@@ -49,8 +49,9 @@ class Participants:
         found = {}
         for task in trials.names("task"):
             of = trials.rows(np.array([name == task for name in trials.text["task"]]))
-            columns = of.text["participant"], of.text["item"], of.numbers["human_rt_s"]
-            found[task] = Participants.of_trials(*columns)
+            columns = of.text["participant"], of.text["item"], of.numbers["human_rt_s"].tolist()
+            rows = zip(*columns, strict=True)
+            found[task] = Participants.of_trials([Trial(*row, correct=None) for row in rows])
         return found
 
     @property
@@ -258,8 +259,7 @@ def participants_of_trials(
                 f"task '{task}': {len(missing)} of {len(of_task)} items have no usable trial and "
                 f"are left out, such as '{min(missing)}'"
             )
-        columns = zip(*((of.participant, of.item, of.rt_s) for of in cleaned.kept), strict=True)
-        people[task] = Participants.of_trials(*columns)
+        people[task] = Participants.of_trials(cleaned.kept)
         notes.append(
             f"task '{task}': response times of {path}, {len(cleaned.kept)} of "
             f"{len(trials[task])} trials ({rules.rule})"

@@ -78,6 +78,14 @@ PARTIAL = (
     ("model", "text", "model"), ("task", "text", "task"), ("held constant", "text", "covariate"),
     ("n", "count", "n"), ("partial r", "estimate", "r", "ci"),
 )
+MIXED = (
+    ("model", "text", "model"), ("task", "text", "task"), ("items", "count", "n"),
+    ("trials", "count", "trials"), ("people", "count", "participants"),
+    ("beside tokens", "text", "beside"), ("b", "estimate", "b", "b_ci"), ("p", "p", "p"),
+    ("sd people", "number", "sd_participants"), ("sd items", "number", "sd_items"),
+    ("sd residual", "number", "sd_residual"), ("R2 held out", "number", "r2"),
+    ("of it tokens", "estimate", "delta_r2", "delta_r2_ci"),
+)
 POWER = (
     ("task", "text", "on"), ("n", "count", "n"), ("r between models", "number", "r_ab"),
     ("power for .64 against .34", "number", "power_reported"),
@@ -145,6 +153,7 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
         for name, task, of in of_tasks
         for covariate, found in of["partial"].items()
     ]
+    mixed = [{**row, "beside": ", ".join(row["covariates"]) or None} for row in result["mixed"]]
     power = [{**row, "on": row["task"] or "mean of human tasks"} for row in result["power"]]
     spent = [
         {"of_a": row["a"], "of_b": row["b"], "ratio": row["ratio"], "a": pair["a"], "b": pair["b"]}
@@ -184,6 +193,9 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
                SIMILARITY, study["similarity"]),
         _of_measures("checks", "Checks: shares of responses, and r log-log under other choices",
                      of_tasks),
+        _table("mixed",
+               "Mixed model: log response time = b log tokens + covariates + people + items + e; "
+               "R2 of held-out items", MIXED, mixed),
         _table("partial", "Partial correlations of log tokens with log time", PARTIAL, partial),
         _table("power",
                "Power: what contrasts on these items can show (normal theory, 5 % two-sided)",

@@ -342,6 +342,7 @@ class Comparison:
             "contrasts": self.rows("contrasts"),
             "inflation": self.rows("inflation"),
             "study": study,
+            "mixed": [],
             "power": results[0]["power"],
             "settings": results[0]["settings"],
             "notes": self.rows("notes"),
