@@ -1,7 +1,7 @@
 """Human response times beside the costs: participants' trials, and tables of norms."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import compress
 from pathlib import Path
@@ -29,7 +29,8 @@ class Participants:
     log_sums: FloatArray
     time_sums: FloatArray
     counts: FloatArray
-    trials: Sequence[Trial] = ()  # those that the sums are of, if all of them are
+    # Those that the sums are of; none where items were chosen.
+    trials: Sequence[Trial] = field(default=(), kw_only=True)
 
     @staticmethod
     def of_trials(trials: Sequence[Trial]) -> "Participants":
@@ -38,7 +39,7 @@ class Participants:
         times = np.asarray(rt_s, float)
         columns = np.log(times), times, np.ones(len(times))
         names, sums = compute.sums_by_cell(people, items, *columns)
-        return Participants(tuple(names), *sums, trials)
+        return Participants(tuple(names), *sums, trials=trials)
 
     @staticmethod
     def of_table(table: CostTable) -> dict[str, "Participants"]:
