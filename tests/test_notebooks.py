@@ -25,7 +25,7 @@ def test_the_first_look_shows_what_it_says():
     path = NOTEBOOKS / "first_look.ipynb"
     kept, found = json.loads(path.read_text()), run(path)
     assert len(shown(kept)) == 6
-    assert shown(found) == shown(kept)
+    assert shown(found) == shown(kept), "write it anew with tools/run_notebooks.py"
 
 
 def test_outputs_of_notebooks_hold_no_error_and_no_place_of_a_machine():

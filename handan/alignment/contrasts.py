@@ -21,7 +21,7 @@ from handan.alignment.bootstrap import (
 )
 from handan.alignment.correlation import FloatArray
 from handan.alignment.items import TaskCosts, usable, weights_of, why_unusable
-from handan.alignment.outcomes import outcomes
+from handan.alignment.model_pairs import outcomes
 from handan.alignment.pairs import CostsByModel, shared_tasks
 from handan.alignment.task_measures import accuracy_means, flags, rates
 from handan.formatting import decimal
