@@ -326,9 +326,9 @@ def _demo(arguments: argparse.Namespace) -> None:
 def _init(arguments: argparse.Namespace) -> None:
     from handan.files import copy_shipped
 
-    written = copy_shipped(arguments.folder)
-    where = f"in {printable(str(arguments.folder))}, where they come before those of handan"
-    print(f"wrote {written} files to recipes, eval and launch {where}")
+    copy_shipped(arguments.folder)
+    where = f"{printable(str(arguments.folder))}, where they come before those of handan"
+    print(f"wrote what was missing of recipes, eval and launch to {where}")
 
 
 def _experiment(arguments: argparse.Namespace) -> None:
@@ -344,12 +344,9 @@ def _experiment(arguments: argparse.Namespace) -> None:
 
 def _elsewhere(module: str, name: str, *taken: str) -> Callable[[argparse.Namespace], None]:
     """A function of a module imported when the command runs, called with all or these arguments."""
-
-    def run(arguments: argparse.Namespace) -> None:
-        given = [getattr(arguments, key) for key in taken] or [arguments]
-        getattr(import_module(module), name)(*given)
-
-    return run
+    return lambda arguments: getattr(import_module(module), name)(
+        *([getattr(arguments, key) for key in taken] or [arguments])
+    )
 
 
 _report = _elsewhere("handan.report.page", "run")

@@ -41,21 +41,17 @@ def shipped(path: Place) -> Place:
     return type(path)(folder / path)
 
 
-def copy_shipped(folder: Path) -> int:
-    """Copy recipes, eval and launch to a folder, over no file that is there; count the new ones."""
-    written = 0
+def copy_shipped(folder: Path) -> None:
+    """Copy recipes, eval and launch to a folder, over no file that is there."""
 
     def add(source: str, target: str) -> None:
-        nonlocal written
         if not os.path.exists(target):
             shutil.copy(source, target)
-            written += 1
 
     leave = shutil.ignore_patterns("__pycache__")
     for name in ("recipes", "eval", "launch"):
         with writing(folder / name):
             shutil.copytree(BESIDE / name, folder / name, False, leave, add, dirs_exist_ok=True)
-    return written
 
 
 @contextlib.contextmanager

@@ -73,7 +73,7 @@ def kind_of(run_dir: Path) -> str:
     if not (run_dir / "alignment.json").exists():
         raise UserError(
             f"{run_dir}: not evaluated yet, so a card would have no alignment table; run "
-            f"eval/run.py --model {run_dir} --suite SUITE --output_dir {run_dir} first"
+            f"handan evaluate --model {run_dir} --suite SUITE --output_dir {run_dir} first"
         )
     return "model"
 
@@ -170,7 +170,7 @@ def _tables(result: Mapping, run_dir: Path) -> list[Markup]:
     try:
         named = {table.name: table for table in tables(result)}
     except KeyError as missing:
-        said = f"has no {missing}, as another version wrote it; run eval/run.py again"
+        said = f"has no {missing}, as another version wrote it; run handan evaluate again"
         raise UserError(f"{run_dir / 'alignment.json'}: {said}") from None
     shown = [named[name] for name in ("alignment", "checks") if name in named]
     return [Markup(as_markdown(known_only(without(of, of.files_only)))) for of in shown]

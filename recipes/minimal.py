@@ -21,11 +21,11 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from handan import norms
+from handan import files, norms
 from handan.tiny.evaluation_items import TASKS, grade, held_out, identity_hash, item_from_problem
 from handan.tiny.families import FAMILIES, random_problem
 
-WEIGHTS = "handan/tiny/weights/"
+WEIGHTS = files.shipped("handan/tiny/weights") + "/"
 TOKENIZER = AutoTokenizer.from_pretrained(WEIGHTS + "base", trust_remote_code=False)
 THINK_END, EOS = TOKENIZER.convert_tokens_to_ids(["</think>", TOKENIZER.eos_token])
 

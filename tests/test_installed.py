@@ -79,6 +79,7 @@ def test_an_arm_is_trained_evaluated_and_reported(handan, tmp_path):
     assert (tmp_path / "report.html").exists()
     settings = yaml.safe_load((tmp_path / "sft" / "config.yaml").read_text())["training"]
     assert settings["model_name_or_path"] == "handan/tiny/weights/base"  # as it is written
+    assert read_json(tmp_path / "traces" / "run.json")["traces"]["parameters"] == 337_200
 
 
 @pytest.mark.slow

@@ -137,7 +137,7 @@ def read_runs(run_dirs: Sequence[Path], allow_different: bool) -> Runs:
         run = read_json(run_dir / "run.json")
         conditions = run.get("comparability") if isinstance(run, dict) else None
         if not isinstance(conditions, dict):
-            cure = "no 'comparability'; evaluate the run with eval/run.py"
+            cure = "no 'comparability'; evaluate the run with handan evaluate"
             raise UserError(f"{run_dir / 'run.json'}: {cure}")
         first = conditions if first is None else first
         differences = []

@@ -368,7 +368,7 @@ def read_comparison(run_dirs: Sequence[Path], tolerance: float = budgets.TOLERAN
         else:
             together.setdefault(content_hash(run.get("comparability")), []).append(run_dir)
     if not together:
-        raise UserError("no evaluated run was named; evaluate one with eval/run.py")
+        raise UserError("no evaluated run was named; evaluate one with handan evaluate")
     groups: list[Group] = []
     seen: dict[str, Arm] = {}
     for of_group in sorted(together.values(), key=len, reverse=True):

@@ -97,7 +97,7 @@ def check(required: Requirement, known: Known) -> dict[str, Any]:
 
 
 NO_STUDENT = (
-    "No student was evaluated; train one on a teacher's traces with recipes/sft_distill.py, and "
+    "No student was evaluated; train one on a teacher's traces with handan train sft, and "
     "evaluate it, its teacher and the model it began with on the same suite."
 )
 NO_BASE = "The model that {arms} began with was not evaluated; {evaluate}."
@@ -156,7 +156,7 @@ QUESTIONS = {
         "trained",
         NO_BASE,
         "No model trained by reinforcement from {bases} was evaluated; train one with "
-        "recipes/grpo.py, and evaluate it on the same suite.",
+        "handan train grpo, and evaluate it on the same suite.",
     ),
     "trained-teacher": Question(
         "Does {method} reach the level of the teacher that others imitate?"
@@ -224,7 +224,7 @@ def missing(group: Group) -> list[tuple[str, str]]:
             arms=listing([arm.name for arm in arms]),
             teachers=listing(teachers),
             bases=listing(bases) or "the base of a student",
-            evaluate="evaluate it on the same suite with eval/run.py",
+            evaluate="evaluate it on the same suite with handan evaluate",
         )
         unanswered.append((question.text.format(method="reinforcement learning"), answer))
     return unanswered

@@ -100,7 +100,7 @@ def choose_traces(settings: RunSettings, world: Processes) -> None:
     path = origin / "traces.jsonl"
     made = read_run(origin, there=True).get("traces")
     if made is None:
-        raise UserError(f"{origin}: holds no traces; give the output_dir of recipes/traces.py")
+        raise UserError(f"{origin}: holds no traces; give the output_dir of handan traces")
     facts = {"run": str(origin), "traces_of_run": file_hash(path)}
     with trace_run(settings, world, made.get("teacher"), **facts) as (run_dir, _):
         if world.rank == 0:

@@ -33,12 +33,12 @@ def load_traces(path: Path, prompts: Path) -> list[dict]:
     """Read traces, none of an evaluation item, each of a prompt that the paired arm has too."""
     rows = read_jsonl(path)
     if not rows:
-        raise UserError(f"{path}: holds no traces; see the counts recipes/traces.py printed")
+        raise UserError(f"{path}: holds no traces; see the counts handan traces printed")
     for number, row in enumerate(rows, start=1):
         if missing := [column for column in COLUMNS if column not in row]:
             raise UserError(
                 f"{path}, line {number}: no {', '.join(missing)}; make traces of a file of "
-                "questions and responses with recipes/traces.py, source: published (docs/traces.md)"
+                "questions and responses with handan traces, source: published (docs/traces.md)"
             )
     check_held_out(rows, str(path))
     shared = {(q.item.task, q.item.key) for q in load_prompts(prompts)}

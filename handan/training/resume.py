@@ -110,5 +110,5 @@ def check_shared_vocabulary(
         raise UserError(
             f"{place}: teacher and student do not share a vocabulary ({sizes[1]} and {sizes[0]} "
             f"tokens, {len(other)} of them different{example}); distil its traces with "
-            "recipes/sft_distill.py instead"
+            "handan train sft instead"
         )

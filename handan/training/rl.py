@@ -430,6 +430,6 @@ class EarlyWarning(TrainerCallback):
             why := without_gradient(learning_counts(self.rollouts), LEAST_SHARE)
         ):
             raise UserError(
-                f"{self.arm}: stopped after {MANY_STEPS} steps, {why}; recipes/traces.py finds the "
+                f"{self.arm}: stopped after {MANY_STEPS} steps, {why}; handan traces finds the "
                 "prompts that a model solves sometimes (docs/own-data.md)"
             )

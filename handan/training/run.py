@@ -153,12 +153,7 @@ def begin(
     if not sys.argv[1:]:
         sys.argv += ["--config", example]
         if steps := settings_of.FIRST_STEPS.get(name):  # in a directory beside that of a whole run
-            sys.argv += [
-                "--max_steps",
-                f"{steps}",
-                "--output_dir",
-                f"runs/tiny/{name}_{steps}_steps",
-            ]
+            sys.argv += f"--max_steps {steps} --output_dir runs/tiny/{name}_{steps}_steps".split()
         if os.environ.get("RANK", "0") == "0":
             print(f"no settings, so these of the embedded pair: {shlex.join(sys.argv[1:])}")
     for key in sorted(settings_of.ELSEWHERE.keys() & given_keys()[1]):

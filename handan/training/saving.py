@@ -12,6 +12,7 @@ from transformers import TrainerCallback
 
 from handan import checkpoints
 from handan.errors import UserError
+from handan.files import shipped
 from handan.launch import Processes, check_wrapped
 from handan.stopping import leave, on_signal
 
@@ -106,7 +107,7 @@ def save_merged(trainer: Any, base_name: str, source: dict, run_dir: Path, rank:
     from peft import PeftModel
 
     kind = next(p.dtype for p in trainer.model.parameters() if not p.requires_grad)
-    base = AutoModelForCausalLM.from_pretrained(base_name, dtype=kind, **source)
+    base = AutoModelForCausalLM.from_pretrained(shipped(base_name), dtype=kind, **source)
     merged: Any = PeftModel.from_pretrained(base, run_dir / "adapter").merge_and_unload()
     merged.save_pretrained(run_dir)
 

@@ -235,7 +235,7 @@ def show_plan(recipe: Any, config: Any, model_config: Any) -> None:
         plan["traces"] = f"{traces}: made first from {recipe.traces_config}"
     elif traces:
         plan["traces"] = f"{traces}: missing"
-        missing.append(f"{traces}: make it with recipes/traces.py")
+        missing.append(f"{traces}: make it with handan traces")
     suites = [load_suite(Path(path)) for path in (recipe.suite, recipe.full_suite) if path]
     number = len(load_prompts(Path(recipe.prompts), suites))
     plan["prompts"] = f"{number:,} of {recipe.prompts}, none of them an evaluation item"
