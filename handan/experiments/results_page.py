@@ -22,6 +22,7 @@ from handan.formatting import MINUS, UNKNOWN, correlation, count, escape, name, 
 from handan.report import plot_styles as styles
 from handan.report.plot_styles import INK, MUTED, SHORT, Row, Spec, field, mark, named, plot, side
 from handan.report.plots import written
+from handan.report.words import WORDS
 
 Found = Mapping[str, Any]
 
@@ -54,12 +55,7 @@ def alignment(study: Experiment, found: Found) -> Drawn:
         lines.append(mark("rule", at_oracle, color=INK, strokeDash=styles.DOTTED))
     title = "mean r of log tokens with log response time over the human tasks"
     drawn = _rows(names, headings, lines, title, 13.5, {"domainMax": 1})
-    caption = (
-        "Mean r with people, 95 % intervals over seeds and items, not over people; small points "
-        "are single seeds. Dotted: the noise-free length of the carry-cost format. In each group "
-        "the first row is what the others are compared with."
-    )
-    return _drawn(rows, drawn, caption, f"Mean r by arm: {'; '.join(said)}")
+    return _drawn(rows, drawn, "alignment", f"Mean r by arm: {'; '.join(said)}")
 
 
 def _points(measured: Mapping[str, Any] | None, place: int, at: str) -> list[Row]:
@@ -119,13 +115,9 @@ def tests(study: Experiment, found: Found) -> Drawn:
     bound = found["settings"]["equivalence_bound"]
     none = mark("rect", {"x": {"datum": -bound}, "x2": {"datum": bound}}, color=MUTED, opacity=0.12)
     behind = [none, mark("rule", {"x": {"datum": 0}}, color=INK, strokeWidth=0.8)]
-    caption = (
-        "The confirmatory differences, 95 % intervals over seeds and items, not over people; small "
-        "points are single seeds; shaded: differences that count as none."
-    )
     names = [f"{a} {MINUS} {b}" for a, b in pairs]
     drawn = _rows(names, [], behind, "difference of mean r", 24, {})
-    return _drawn(rows, drawn, caption, f"Differences of mean r: {'; '.join(said)}")
+    return _drawn(rows, drawn, "tests", f"Differences of mean r: {'; '.join(said)}")
 
 
 def traces(study: Experiment, found: Found) -> Drawn:
@@ -160,13 +152,8 @@ def traces(study: Experiment, found: Found) -> Drawn:
     ]
     titles = [[at.replace("=", " = ")] for at in (SAMPLED, GREEDY)]
     drawn = styles.panels(layers, titles, 2, (225, 290))
-    caption = (
-        "Allocation that students imitate and the allocation they show on items that were never "
-        "trained: r of log length with the log of the noise-free length; of single traces, and of "
-        "means of eight responses at T = 1. Lines: 95 % intervals over seeds and items."
-    )
     description = f"Allocation of traces and of students, T = 1: {'; '.join(said)}"
-    return _drawn(_named_apart(rows), drawn, caption, description)
+    return _drawn(_named_apart(rows), drawn, "traces", description)
 
 
 def _named_apart(rows: Sequence[Row]) -> list[Row]:
@@ -182,10 +169,10 @@ def _named_apart(rows: Sequence[Row]) -> list[Row]:
     return placed
 
 
-def _drawn(rows: Sequence[Row], drawn: Spec, caption: str, description: str) -> Drawn:
+def _drawn(rows: Sequence[Row], drawn: Spec, name: str, description: str) -> Drawn:
     """The SVG has a line for each element."""
     svg = styles.svg(plot(rows, "", drawn)).replace("><", ">\n<")
-    return f"{svg}\n", caption, description
+    return f"{svg}\n", WORDS["study"][name], description
 
 
 PLOTS = {"alignment": alignment, "tests": tests, "traces": traces}

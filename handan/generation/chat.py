@@ -6,29 +6,17 @@ the tags, comes first; text without it is tokenised again, a few per cent apart.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from handan import inputs
+from handan.config import read_yaml
 from handan.errors import UserError
 from handan.inputs import expect, part
 
 ENDED, CUT, FAILED, WITHHELD = "ended", "cut", "failed", "withheld"
 
-_WORDS = {
-    ENDED: "stop eos eos_token eos_found end end_turn end_of_text word stop_sequence stop_string "
-    "stop_str stop_token complete completed tool_calls tool_call tool_use function_call pause_turn "
-    "reason_stop",
-    CUT: "length max_tokens max_token max_length max_output_tokens max_new_tokens model_length "
-    "context_length token_limit limit incomplete model_context_window_exceeded reason_max_len "
-    "reason_max_context repetition",
-    # and any word with 'error' in it
-    FAILED: "insufficient_system_resource abort aborted cancel cancelled canceled user_cancel "
-    "interrupted preempted timeout time_limit failed failure overloaded rate_limit unavailable "
-    "load unload not_finished",
-    WITHHELD: "content_filter content_filtered refusal safety image_safety recitation blocklist "
-    "blocked prohibited_content spii sensitive moderation guardrail guardrails "
-    "guardrail_intervened error_toxic language",
-}
+_WORDS = read_yaml(Path(__file__).with_name("finish_reasons.yaml"))
 _CLASS = {word: name for name, words in _WORDS.items() for word in words.split()}
 # Where reasoning is set apart from the answer in text.
 TEXT_FIELDS = ("reasoning", "reasoning_content", "reasoning_text", "thinking")

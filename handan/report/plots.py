@@ -21,7 +21,9 @@ from handan.report import plot_styles as styles
 from handan.report.comparison import AXES, Arm, Comparison, Group, course
 from handan.report.plot_data import Curve, Fit, fit_rows, item_rows, multiples
 from handan.report.plot_styles import INK, MUTED, OWNED, Looks, Row, Spec, field, mark, named, plot
+from handan.report.words import WORDS
 
+CAPTIONS = WORDS["captions"]
 DEMANDS = {"human": "people's time, s", "analytic": "analytic cost"}
 MAX_COLUMNS = 3  # tasks beside each other in one plot of inflation
 MAX_LETTERS = 22  # of an arm's name
@@ -141,11 +143,8 @@ def scatter(group: Group, of: Looks, task: str) -> Plot | None:
     layers = item_layers(x, y, of, styles.SOLID, 9)
     drawn = styles.panels(layers, titles, columns, (width, min(width, 150)))
     title = f"{sentence(name(task))}: reasoning tokens against {demand.removesuffix(', s')}"
-    caption = (
-        "One point an item: geometric mean of its reasoning tokens over the responses that "
-        f"think, against {demand}; both axes are logarithmic. Least-squares line with its 95 % "
-        "band and 95 % interval of r, from a bootstrap over items. "
-        f"{sentence('; '.join(said))}.{of_ceiling}"
+    caption = CAPTIONS["scatter"].format(
+        demand=demand, said=sentence("; ".join(said)), ceiling=of_ceiling
     )
     spec = plot(rows, sentence(short(name(task), 50)) + known, drawn)
     return Plot("scatter", (task,), title, caption, spec, task)
@@ -203,13 +202,7 @@ def _inflation(group: Group, of: Looks, arm: Arm, fits: dict[str, Fit], greedy: 
     condition = "at T = 0" if greedy else "with sampling"
     heading = f"{short(arm.name, MAX_LETTERS)}, {condition}"
     title = f"{plain(arm.name)} against its base {plain(arm.base)}, item by item, {condition}"
-    caption = (
-        "One point an item: geometric mean tokens of the arm against those of its base, "
-        "both axes logarithmic. Dotted: as many tokens as the base. Solid: k times as many, with k "
-        "the geometric mean of the ratios. Dashed: least-squares line of slope b with its 95 % "
-        "band; a constant multiple has b = 1. Below: what is left of each item beside the line, as "
-        f"a factor; the grey band is one residual standard deviation. {' '.join(said)}"
-    )
+    caption = CAPTIONS["inflation"].format(said=" ".join(said))
     parts = (arm.name, "t0" if greedy else "sampling", *items)
     drawn = plot(rows, heading, {"vconcat": [above | flush, below | flush]})
     return Plot("inflation", parts, title, caption, drawn, arm=arm.name)
@@ -293,11 +286,7 @@ def _curves(
         said.append(f"{curve.title}: {curve_said(own, curve)}.")
         labels = [row["label"] for row in others if "label" in row and curve.is_r]
         said += [f"{curve.title}: the {label}." for label in labels]
-    caption = (
-        "A small probe is answered along training; bands are 95 % intervals over its items, where "
-        f"they were recorded. Probed items: {counts}. From the first to the last probe: "
-        + " ".join(said)
-    )
+    caption = CAPTIONS["course"].format(counts=counts, said=" ".join(said))
     title = f"Alignment along training, by {AXES[axis]}"
     if part == "measures":
         title = "Accuracy, length and status along training"
@@ -405,13 +394,7 @@ def distributions(group: Group, of: Looks, task: str) -> Plot | None:
         layers.append(mark("rule", at_cap, color=INK, strokeDash=styles.DOTTED))
         layers.append(mark("text", text, align="left", dx=3, baseline="top"))
     title = "reasoning tokens of single responses"
-    caption = (
-        "Histograms of the reasoning tokens of single responses on a logarithmic axis, "
-        "each scaled to the same height; below each a box from the first to the third quartile "
-        "with the median, and whiskers from the 5th to the 95th percentile. Responses without a "
-        "reasoning token have no place on the axis: histograms and boxes leave them out, and their "
-        f"share is printed. {sentence('; '.join(said))}."
-    )
+    caption = CAPTIONS["distributions"].format(said=sentence("; ".join(said)))
     heading = f"{sentence(short(name(task), 50))}: {title}"
     spec = plot(rows, heading, _by_arm(group, layers, 60, 32, -5))
     title = f"{sentence(name(task))}: {title}"
@@ -468,11 +451,7 @@ def status(group: Group, of: Looks, task: str) -> Plot | None:
     ]
     cap = group.conditions.get("max_new_tokens", "unknown")
     title = "what became of the responses"
-    caption = (
-        "Shares of all responses. Each counts once, under the first that holds: cut at the "
-        f"cap ({cap} tokens), unparsed, without a reasoning token, complete. The diamond and the "
-        f"number beside it are right answers among all. {'; '.join(said)}."
-    )
+    caption = CAPTIONS["status"].format(cap=cap, said="; ".join(said))
     heading = f"{sentence(short(name(task), 50))}: {title}"
     spec = plot(rows, heading, _by_arm(group, layers, 95, 21, 0))
     return Plot("status", (task,), f"{sentence(name(task))}: {title}", caption, spec, task)
@@ -520,10 +499,7 @@ def _similarity(models: Sequence[str], rows: Sequence[Mapping[str, Any]], greedy
     height = 36 * (size - 1) if roomy else min(30 * size, 400)
     n = f"n = {_span(row['n'] for row in rows)} items"
     title = f"Similarity of difficulty fingerprints {'at T = 0' if greedy else 'with sampling'}"
-    caption = (
-        "Pearson's r over items of two models' log tokens, z-scored within tasks, with its 95 % "
-        f"interval from a bootstrap over items. Orange above 0, purple below 0. {'; '.join(said)}."
-    )
+    caption = CAPTIONS["similarity"].format(said="; ".join(said))
     spec = plot(cells, [title, n], {"layer": layers, "width": width, "height": height})
     return Plot("similarity", ("t0" if greedy else "sampling",), title, caption, spec)
 
@@ -596,11 +572,8 @@ def _slopes(group: Group, of: Looks, task: str | None, values: Values, lowest: f
     layers += written({"x": field(x, "at"), "y": field(y, "height")}, align, fontSize=8, **OWNED)
     said = [f"{plain(model)} {correlation(r)} {bounds(ci)}" for model, (r, ci) in values.items()]
     of_ceiling = f" The human ceiling is {correlation(ceiling)}." if ceiling is not None else ""
-    caption = (
-        "Each line begins at an arm's base and ends at the arm; bars are 95 % intervals "
-        f"over items, {n}; a dashed line with a band is a teacher. r of log tokens with log time: "
-        f"{'; '.join(said) or 'unknown'}.{of_ceiling}"
-    )
+    known_r = "; ".join(said) or "unknown"
+    caption = CAPTIONS["slopes"].format(n=n, said=known_r, ceiling=of_ceiling)
     spec = plot(rows, f"{short(what, 50)}, {n}", styles.panels(layers, CONDITIONS, 2, (155, 175)))
     title = f"{what}: r before and after training"
     return Plot("slopes", (task,) if task else (), title, caption, spec, task)

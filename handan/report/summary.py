@@ -8,6 +8,7 @@ from handan.alignment.contrasts import Verdict, accuracy_gap
 from handan.alignment.items import MIN_ACCURACY
 from handan.formatting import bounds, correlation, count, estimate, listing, name, number, percent
 from handan.report.comparison import Arm, Comparison, Group, compared_budgets, course
+from handan.report.words import WORDS
 
 CAP_TOLERANCE = 0.01  # with a larger share of answers cut, lengths of a task are too short
 DIRECT_TOLERANCE = 0.1  # between shares of answers without reasoning
@@ -16,6 +17,7 @@ FORMAT_EXPLAINS = 0.5  # r of a format's noise-free length that explains a high 
 COMPETENCE_LOST = 0.5  # with less of its base's right answers an arm no longer solves the tasks
 SMALL_MODEL_PARAMETERS = 1e8
 _ROUNDING = 1e-9  # .4 - .3 is a little more than .1 in floating point
+MEANINGS = WORDS["confounds"]
 COUNTED = {
     "token_ids": "on generated token ids",
     "usage": "by the server",
@@ -84,9 +86,7 @@ def _noise(group: Group, models: Sequence[str], _: float) -> Checked:
         return False, "all arms' lengths repeat equally well", ""
     least, most = (choose(known, key=lambda model: known[model]) for choose in (min, max))
     lowest, highest = (f"{correlation(known[model])} ({model})" for model in (least, most))
-    sharpening = "the same allocation, carried out with less noise"
-    meaning = "A model whose lengths vary from sample to sample has a lower r with anything, "
-    meaning += f"so a rise of r after training can be sharpening: {sharpening}."
+    meaning = MEANINGS["noise"]
     cold = {model: group.figures(group.arm(model).greedy) for model in models}
     shown = [f"{of} {correlation(row['mean_r_loglog'])}" for of, row in cold.items() if row]
     if shown:
@@ -111,9 +111,7 @@ def _format(group: Group, _: Sequence[str], __: float) -> Checked:
     return (
         max(found.values()) >= FORMAT_EXPLAINS,
         f"the lengths of flawless traces{called} alone have r = {shown} with people",
-        "That is so before any model runs. So a high r here says that a model carries out a format "
-        "into which difficulty was written; it is not discovery of difficulty. See the format "
-        "control.",
+        MEANINGS["format"],
     )
 
 
@@ -132,9 +130,7 @@ def _competence(group: Group, models: Sequence[str], _: float) -> Checked:
                 f"{arm.name} answers {percent(own)} of the human items rightly, its base "
                 f"{percent(before)}, and still has r = {listing(above)}"
             )
-    meaning = "Human-like lengths can be had without right answers: r alone does not show that "
-    meaning += f"the reasoning works. A task with fewer than {percent(MIN_ACCURACY)} right answers "
-    meaning += "is in no mean and no verdict."
+    meaning = MEANINGS["competence"].format(least=percent(MIN_ACCURACY))
     return (True, "; ".join(found), meaning) if found else None
 
 
@@ -149,9 +145,7 @@ def _cap(group: Group, models: Sequence[str], _: float) -> Checked:
     if not over:
         return False, f"at most {percent(highest)} of any arm's answers on a task", ""
     cap = group.conditions.get("max_new_tokens", "unknown")
-    flattens = "a cap flattens long answers of verbose models first"
-    meaning = f"They count with the length they had, which is too short, and {flattens}."
-    return True, f"{listing(over)} of answers reached the cap of {cap} tokens", meaning
+    return True, f"{listing(over)} of answers reached the cap of {cap} tokens", MEANINGS["cap"]
 
 
 def _accuracy(group: Group, models: Sequence[str], _: float) -> Checked:
@@ -163,12 +157,8 @@ def _accuracy(group: Group, models: Sequence[str], _: float) -> Checked:
             over.append(unknown if gap != gap else f"{row['a']} {of_a} against {row['b']} {of_b}")
     if not over:
         return False, "no contrast has accuracies more than 10 points apart", ""
-    meaning = (
-        "A model that fails the items may be long or short for other reasons than difficulty; a "
-        "weaker model is another explanation of a lower r, and similar lengths do not mean similar "
-        "answers."
-    )
-    return True, f"of right answers, more than 10 points apart: {listing(over)}", meaning
+    finding = f"of right answers, more than 10 points apart: {listing(over)}"
+    return True, finding, MEANINGS["accuracy"]
 
 
 def _budget(group: Group, models: Sequence[str], tolerance: float) -> Checked:
@@ -195,7 +185,7 @@ def _budget(group: Group, models: Sequence[str], tolerance: float) -> Checked:
     if not differences:
         return False, " ".join(row["sentence"] for row in rows), ""
     finding = f"with the teacher's part counted, {'; '.join(differences)}"
-    return True, finding, "A method with less to learn from may look worse, or less damaged."
+    return True, finding, MEANINGS["budget"]
 
 
 def _direct(group: Group, models: Sequence[str], _: float) -> Checked:
@@ -206,8 +196,7 @@ def _direct(group: Group, models: Sequence[str], _: float) -> Checked:
         return False, "equally rare in all arms", ""
     shown = [f"{model} {percent(rate)}" for model, rate in rates.items()]
     finding = f"{listing(shown)} of answers to human items have no reasoning token"
-    meaning = "They have no logarithm and are left out of log measures; the raw r counts them as 0."
-    return True, finding, meaning
+    return True, finding, MEANINGS["direct"]
 
 
 def _counting(group: Group, models: Sequence[str], _: float) -> Checked:
@@ -219,19 +208,16 @@ def _counting(group: Group, models: Sequence[str], _: float) -> Checked:
         for model, found in ways.items()
         if any(ways.values()) and found != {"token_ids"}
     ]
-    findings, meaning = [], ""
+    findings, meanings = [], []
     if other:
         findings.append(f"not on generated token ids: {listing(other)}")
-        meaning += "Text that is tokenised again has another length than was generated, and a "
-        meaning += "server's own count may hold the tags; compare with an arm counted otherwise "
-        meaning += "only where a difference is far larger. "
+        meanings.append(MEANINGS["recounted"])
     if whole:
         response = "the whole response, because there is no reasoning span"
         findings.append(f"the cost of {listing(whole)} is {response}")
-        meaning += "An answer's length need not mean what thinking does. "
-        meaning += "'handan compare --cost_rule' counts all arms by one rule."
+        meanings.append(MEANINGS["whole_response"])
     clear = "all on the token ids inside the reasoning span"
-    return bool(findings), "; ".join(findings) or clear, meaning
+    return bool(findings), "; ".join(findings) or clear, " ".join(meanings)
 
 
 def _repetition(group: Group, models: Sequence[str], _: float) -> Checked:
@@ -248,9 +234,7 @@ def _size(group: Group, models: Sequence[str], _: float) -> Checked:
     known = [size["multiplied"] for size in sizes if size.get("multiplied") is not None]
     if not known or max(known) >= SMALL_MODEL_PARAMETERS:
         return None
-    meaning = "what the methods do to them need not hold for large models"
-    finding = f"the trained models have at most {max(known):,} parameters"
-    return True, finding, f"They are model organisms: {meaning}."
+    return True, f"the trained models have at most {max(known):,} parameters", MEANINGS["size"]
 
 
 CHECKS: dict[str, tuple[str, Callable[[Group, Sequence[str], float], Checked]]] = {

@@ -16,6 +16,7 @@ from handan.formatting import bounds, correlation, estimate, listing, name, numb
 from handan.formatting import sentence as capital
 from handan.report.comparison import Arm, Group
 from handan.report.summary import OF_CONTRASTS, OF_LENGTHS, Confound, applying
+from handan.report.words import WORDS
 
 NOT_TESTABLE = "not testable here"
 NO_VERDICT = "no verdict"
@@ -96,13 +97,6 @@ def check(required: Requirement, known: Known) -> dict[str, Any]:
     }
 
 
-NO_STUDENT = (
-    "No student was evaluated; train one on a teacher's traces with handan train sft, and "
-    "evaluate it, its teacher and the model it began with on the same suite."
-)
-NO_BASE = "The model that {arms} began with was not evaluated; {evaluate}."
-
-
 class Question(NamedTuple):
     """A question of the paper, or one that its controls ask."""
 
@@ -113,62 +107,7 @@ class Question(NamedTuple):
     without_arm: str = ""  # and where there are none
 
 
-QUESTIONS = {
-    "teacher": Question(
-        "Does the teacher spend tokens where people spend time?",
-        "mean r = .64 for teachers trained by reinforcement learning.",
-        "student",
-        "The teacher {teachers} was not evaluated; {evaluate}.",
-        "No teacher was evaluated; evaluate one and a student of its traces, which shows its role.",
-    ),
-    "teacher-base": Question(
-        "Is the teacher above the model it was trained from?",
-        "",
-        "teacher",
-        "The model that {arms} was trained from was not evaluated; {evaluate}.",
-        "No teacher was evaluated; evaluate one, its student and the model it was trained from.",
-    ),
-    "student-teacher": Question(
-        "Does imitation lose the teacher's allocation?",
-        "yes, 'collapse': mean r = .34 for students, .64 for teachers.",
-        "student",
-        "The teacher of {arms} was not evaluated here.",
-        NO_STUDENT,
-    ),
-    "student-base": Question(
-        "Does imitation leave a model below where it began?",
-        "yes, 'negative transfer'.",
-        "student",
-        NO_BASE,
-        NO_STUDENT,
-    ),
-    "multiplier": Question(
-        "Is it the model it was trained from, times a constant?",
-        "yes, the 'linear inflation law': students need about 2.44 times the tokens, however hard "
-        "the task.",
-        "",
-        "",
-        "No arm's base was evaluated, or there are too few items; for a base, {evaluate}.",
-    ),
-    "trained-base": Question(
-        "Does {method} keep the alignment it began with?",
-        "",
-        "trained",
-        NO_BASE,
-        "No model trained by reinforcement from {bases} was evaluated; train one with "
-        "handan train grpo, and evaluate it on the same suite.",
-    ),
-    "trained-teacher": Question(
-        "Does {method} reach the level of the teacher that others imitate?"
-    ),
-    "student-trained": Question(
-        "From the same base, does imitation end below {other}?",
-        "yes, it concludes from published checkpoints that human-like allocation comes from "
-        "reinforcement, not from imitation.",
-    ),
-    "control": Question("Is alignment lost by imitating a model of the same base?"),
-    "other": Question("Which of the two follows people more closely?"),
-}
+QUESTIONS = {about: Question(**of) for about, of in WORDS["questions"].items()}
 
 
 @dataclass(frozen=True)

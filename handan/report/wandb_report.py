@@ -26,6 +26,7 @@ from handan.report.plot_styles import looks
 from handan.report.report_tables import arm_table
 from handan.report.summary import confounds, summary
 from handan.report.verdicts import claims
+from handan.report.words import WORDS
 
 STEP = "train/global_step"
 AXES = {
@@ -38,20 +39,6 @@ MEAN_R, ACCURACY = BY_KEY["mean_r_loglog"].curve, BY_KEY["accuracy"].curve
 START = "start/"
 # Lines have no markers in W&B, so arms differ in dashes, too; dotted lines are bounds.
 MARKS = ("solid", "dashed", "dotdash", "dotdotdash", "points")
-HOW_TO_READ = (
-    "Lines are the small suite that is asked along training{items}; the thin dotted lines in the "
-    "same colour are the bounds of its 95 % interval over items, since W&B fills no area between "
-    "two metrics. Below 0, fewer tokens go where people take longer."
-)
-SLOPES = (
-    "Each axis of the slopes has a range of its own, so a line that falls on the screen need not "
-    "be a fall. The scatter beside it has one range for both axes: a run above the diagonal from "
-    "corner to corner has risen, one below it has fallen."
-)
-ITEMS = (
-    "One row an item of the last probe. For the traces behind the points see the page of "
-    "handan report --output report.html."
-)
 
 
 class Address(NamedTuple):
@@ -167,7 +154,7 @@ def line_plot(
 
 def _courses(comparison: Comparison, runs: list[TrackedArm], placed: bool) -> Iterator[Any]:
     """Everything that W&B draws: words, panels, and in how many columns they stand."""
-    group, names = comparison.main, logged(runs)
+    group, names, between = comparison.main, logged(runs), WORDS["wandb"]
     courses = {of.curve: of.heading for of in CURVES if of.unit in (SHARE, TOKENS)}
     inflation = {of.curve: of.heading for of in PAIRS if of.curve}
     by_step, laws = (
@@ -186,8 +173,8 @@ def _courses(comparison: Comparison, runs: list[TrackedArm], placed: bool) -> It
         ([wr.H2("Accuracy, length, and how responses end")], by_step, 3),
         ([law, *_bullets(multipliers)], laws, 2),
         ([wr.H2("Task by task")], _task_panels(group, runs), 3),
-        ([wr.H2("Before and after"), wr.P(plain(SLOPES))], _before_and_after_panels(runs), 3),
-        ([wr.H2("Items"), wr.P(plain(ITEMS))], _item_panels(), 2),
+        ([wr.H2("Before and after"), wr.P(between["slopes"])], _before_and_after_panels(runs), 3),
+        ([wr.H2("Items"), wr.P(between["items"])], _item_panels(), 2),
     ]
     for words, panels, columns in parts:
         if panels:
@@ -205,7 +192,7 @@ def _how_to_read(group: Group, runs: Sequence[TrackedArm]) -> wr.P:
         if arm.kind in ("base", "teacher") and r is not None:
             parts.append(f"{arm.noun} {estimate(r, interval)}")
     shown = f" For comparison, from the final evaluation: {listing(parts)}." if parts else ""
-    return wr.P(plain(HOW_TO_READ.format(items=items) + shown))
+    return wr.P(plain(WORDS["wandb"]["how_to_read"].format(items=items) + shown))
 
 
 def _alignment_panels(group: Group, runs: Sequence[TrackedArm]) -> list[Panel]:

@@ -9,8 +9,10 @@ import re
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from itertools import chain, pairwise
+from pathlib import Path
 from typing import NamedTuple
 
+from handan.config import read_yaml
 from handan.tasks.closed_forms import surely_equal
 from handan.tasks.final_answers import bare, in_brackets, outside, spelled, split
 
@@ -36,8 +38,9 @@ FRACTION = re.compile(
 BASED = re.compile(
     r"\(?(?P<digits>[0-9A-Fa-f][0-9A-Za-z]*)\)?_\{?(?:\\text\{)?\(?(?P<base>\d{1,2}|[a-z]{3,7})[)}]*"
 )
-BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9}
-BASES |= {"ten": 10, "eleven": 11, "twelve": 12, "sixteen": 16}
+# Names of units with their sizes, of the bases of numerals, and of powers of ten.
+KNOWN = read_yaml(Path(__file__).with_name("units.yaml"))
+SIZES, BASES, POWERS_OF_TEN = KNOWN["sizes"], KNOWN["bases"], KNOWN["powers_of_ten"]
 # '1 2' is not 12.
 SPACES = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
 TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
@@ -52,22 +55,6 @@ UNIT = re.compile(
     r"|(?<=\d)(?P<glued>[mck]m|[mk]?g|m?l|ft|yd|mi|in|min|am|pm)|(?<=\d)\s*(?P<letter>[msghLd]))"
     r"(?:\s*\^\s*\{?\s*(?P<power>[23])\s*\}?)?\.?\s*\Z"
 )
-POWERS_OF_TEN = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
-# Units whose names are known: what is measured, and in multiples of what.
-SIZES = {
-    "mm": ("m", "1/1000"), "cm": ("m", "1/100"), "m": ("m", "1"), "km": ("m", "1000"),
-    "in": ("in", "1"), "ft": ("in", "12"), "yd": ("in", "36"), "mi": ("in", "63360"),
-    "mg": ("g", "1/1000"), "g": ("g", "1"), "kg": ("g", "1000"), "ml": ("l", "1/1000"),
-    "l": ("l", "1"), "s": ("s", "1"), "min": ("s", "60"), "h": ("s", "3600"),
-    "day": ("s", "86400"), "week": ("s", "604800"), "cent": ("cent", "1"),
-    "dollar": ("cent", "100"), "am": ("am", "1"), "pm": ("pm", "1"),
-}  # fmt: skip
-NAMES = {
-    "millimeter": "mm", "centimeter": "cm", "meter": "m", "kilometer": "km", "inche": "in",
-    "inch": "in", "foot": "ft", "feet": "ft", "yard": "yd", "mile": "mi", "gram": "g",
-    "milligram": "mg", "kilogram": "kg", "second": "s", "sec": "s", "minute": "min", "hour": "h",
-    "hr": "h", "liter": "l", "milliliter": "ml",
-}  # fmt: skip
 
 CHOICE = re.compile(
     r"(?:(?i:option|choice|answer)\s*)?(?:\\text\{)?\s*(?:\((?P<a>[A-Ja-j])\)|(?P<b>[A-J])\s*[).:]"
@@ -420,7 +407,7 @@ def _scalar(text: str, answer: bool = False) -> tuple[str, str, int]:
         power = 2 if words.pop(0).startswith("sq") else 3
     name = "".join(words)
     name = name if name in SIZES else name.removesuffix("s")
-    name = NAMES.get(name, name)
+    name = KNOWN["names"].get(name, name)
     head = head if FRACTION.fullmatch(head) else squeezed(head)
     return head, name if name in SIZES else "", power
 

@@ -10,7 +10,9 @@ import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from handan.config import read_yaml
 from handan.errors import UserError
 from handan.tasks import syllogisms
 from handan.tasks.answers import TIMES
@@ -225,21 +227,8 @@ def analytic_cost(item: Item) -> float:
 
 # Beside digits, which many tokenizers take one by one, a space is a token of its own.
 SPACED = re.compile(rf"(?<=\d) ([-+={TIMES}<]) (?=\d)")
-# Wording of the verbose style: phrases to choose from, and the word that admits a slip.
-DIALECTS = {
-    "plain": {
-        "opening": [["ok", "let", "me", "check"], ["so"], ["now"], ["ok", "now"]],
-        "filler": [["next"], ["now", "so"], ["ok"], ["so"]],
-        "recheck": [["let", "me", "check", "again"], ["check", "again"]],
-        "slip": [["again"]],
-    },
-    "hesitant": {
-        "opening": [["hmm", "well", "first"], ["well", "let", "me", "check"], ["hmm"], ["wait"]],
-        "filler": [["well"], ["hmm"], ["hmm", "let", "me", "check"], ["first", "well"]],
-        "recheck": [["wait", "check", "again"], ["hmm", "wait", "again"]],
-        "slip": [["wait"]],
-    },
-}
+# Wording of the verbose style by dialect: phrases, for each part of a trace.
+DIALECTS = read_yaml(Path(__file__).with_name("dialects.yaml"))
 
 
 @dataclass(frozen=True)
@@ -300,14 +289,14 @@ def trace_words(steps: list[list[str]], style: TraceStyle, rng: random.Random) -
     if manner == "concise":
         return concise_words(steps)
     words, wrong = DIALECTS[style.dialect], False
-    out = list(rng.choice(words["opening"]))
+    out = rng.choice(words["opening"]).split()
     for step in steps:
         if rng.random() < style.filler_rate:
-            out += rng.choice(words["filler"])
+            out += rng.choice(words["filler"]).split()
         if rng.random() < style.slip_rate:
             out += [*_slip(rng, step), ","]
             if rng.random() < 0.5:
-                out += words["slip"][0]
+                out += words["slip"][0].split()
             else:
                 wrong = True  # goes on, and finds it in the re-check
                 continue
@@ -316,5 +305,5 @@ def trace_words(steps: list[list[str]], style: TraceStyle, rng: random.Random) -
     if wrong or rng.random() < style.recheck_rate:
         verdicts.append("ok")
     for verdict in verdicts:
-        out += [*rng.choice(words["recheck"]), *concise_words(steps), verdict]
+        out += [*rng.choice(words["recheck"]).split(), *concise_words(steps), verdict]
     return out
