@@ -8,22 +8,16 @@ are alternatives, which pay only if all are right, or are the parts of the right
 import re
 import unicodedata
 from itertools import pairwise
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
+from handan.config import read_yaml
 from handan.tasks import answers as reading
 
-# ruff: noqa: RUF001 - these characters stand in answers, and are replaced
-SIGNS = {
-    "−": "-", "–": "-", "‐": "-", "‑": "-", "‒": "-", "﹣": "-", "－": "-", "×": r"\times ",
-    "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ", "÷": "/", "∕": "/", "⁄": "/", "π": r"\pi ",
-    "∞": r"\infty ", "°": r"^\circ ", "≤": r"\leq ", "≥": r"\geq ", "≠": r"\neq ", "∪": r"\cup ",
-    "∩": r"\cap ", "∅": r"\emptyset ", "±": r"\pm ", "…": r"\ldots ", "∈": r"\in ",
-    "≈": r"\approx ",
-    "％": "%", "，": ",", "；": ";", "：": ":", "（": "(", "）": ")", "＝": "=", "＋": "+",
-    "\u2009": r"\,", "\u202f": r"\,", "\u00a0": "~", "\u2062": "", "\u200b": "", "′": "'", "’": "'",
-    "⟨": r"\langle ", "⟩": r"\rangle ", "ⅈ": "i", "。": ".",
-}  # fmt: skip
-CHARACTERS = str.maketrans(SIGNS)
+# ruff: noqa: RUF001 - these characters stand in answers
+WRITTEN = read_yaml(Path(__file__).with_name("spellings.yaml"))
+CHARACTERS = str.maketrans(WRITTEN["signs"])
+SPELLINGS = [(re.compile(pattern), instead) for pattern, instead in WRITTEN["spellings"]]
 RAISED = re.compile("[⁰¹²³⁴-⁹⁻⁺ⁿ]+")
 LOWERED = re.compile("[₀-₉]+")
 VULGAR = re.compile("[¼-¾⅐-⅞]")
@@ -35,40 +29,10 @@ GROUPED = re.compile(rf"(?<![\d.,_])[1-9]\d{{0,2}}(?:{GROUP}\d{{3}})+(?!\d)")
 TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 DEGREES = re.compile(r"\{?\(?(\d+(?:\.\d+)?)\)?\}?\s*\^\\circ")
 
-COMMANDS: list[tuple[str, Any]] = [
-    (r"\\(?:left|right|[bB]igg?[lr]?)(?=\s*[()\[\]|.<>]|\s*\\[{}|a-z])\.?", ""),
-    (r"\\(?:displaystyle|textstyle|limits|nolimits|hfill|boxed|fbox)(?![a-zA-Z])", ""),
-    (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
-    (r"\\(?:text(?:bf|it|rm|tt|sf|normal)?|mathrm|mathbf|mathit|mathsf|mathtt|mbox|hbox|emph"
-     r"|operatorname)(?![a-zA-Z])\*?\s*", r"\\text"),
-    (r"\\[$]|[$€£¥]|\\(?:pounds|euro)(?![a-zA-Z])", ""), (r"\\%", "%"), (r"(?<!\\)\\[!/]", ""),
-    (r"(?<!\\)\\[,;:> ]|~|\\(?:quad|qquad|enspace|thinspace|space)(?![a-zA-Z])"
-     r"|\\(?:hspace|phantom)\{[^{}]*\}|\s+", " "),
-    (r"\\text\{\s*,?\s*(?P<word>and|or)\s*\}", r" \g<word> "),
-    (r"\\text\{([a-zA-Z])\}(?![({])", r"\1"),
-    (r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![a-zA-Z]))|\\degree(?![a-zA-Z])|\\text\{\s*degrees?\s*\}",
-     r"^\\circ"),
-    (r"\\(?:l|c)?dots[cbmio]?(?![a-zA-Z])|\.\.\.", r"\\ldots"),
-    (r"\\le(?![a-zA-Z])|\\leqslant(?![a-zA-Z])|<=", r"\\leq"),
-    (r"\\ge(?![a-zA-Z])|\\geqslant(?![a-zA-Z])|>=", r"\\geq"),
-    (r"\\lt(?![a-zA-Z])", "<"), (r"\\gt(?![a-zA-Z])", ">"), (r"\\ne(?![a-zA-Z])|!=", r"\\neq"),
-    (r"\\[lr]brace(?![a-zA-Z])", lambda match: "\\{" if "lb" in match[0] else "\\}"),
-    (r"\\varnothing(?![a-zA-Z])|\\\{\s*\\\}", r"\\emptyset"),
-    (r"\\(?:mid|[lr]?vert)(?![a-zA-Z])", "|"),
-    (r"(?<=\d) ?[xX] ?(?=10\s*\^)", r"\\times "), (r"\*\*(?=\s*[\w({-])", "^"), (r"\*", r"\\cdot "),
-    (r"(?<![\\a-zA-Z])(sqrt|exp|sin|cos|tan|ln|log|pi|infty|infinity|inf)(?![a-zA-Z])",
-     lambda match: {"infinity": "\\infty", "inf": "\\infty"}.get(match[1], f"\\{match[1]}")),
-    (r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"), (r"\\sqrt\s*(\d|[a-zA-Z])", r"\\sqrt{\1}"),
-    (r"\\frac\s*(\d|[a-zA-Z])\s*(\d|[a-zA-Z])", r"\\frac{\1}{\2}"),
-    (r"\\frac\s*(\d|[a-zA-Z])\s*\{", r"\\frac{\1}{"),
-    (r"(\\frac\s*\{[^{}]*\})\s*(\d|[a-zA-Z])", r"\1{\2}"),
-    (r"(?<=\d)\s*percent(?:age)?\b|\\text\{\s*percent\s*\}", "%"),
-]  # fmt: skip
 OPENING = ("\\{", "\\langle", "(", "[", "{")
 CLOSING = ("\\}", "\\rangle", ")", "]", "}")
 PIECE = re.compile(r"\\[{}]|\\[a-zA-Z]+|\\.|\s+(?:and|or)\s+|.", re.DOTALL)
 COMMA_GROUPED = re.compile(r"\d,\d{3}(?!\d)")
-SPELLINGS = [(re.compile(pattern), replacement) for pattern, replacement in COMMANDS]
 # Of a text only the end is searched for sentences.
 TEXT_CHARACTERS = 4_000
 
