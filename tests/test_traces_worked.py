@@ -135,7 +135,7 @@ def test_a_student_of_worked_traces_trains_and_has_its_own_budget_alone(small, t
     ("changes", "message"),
     [
         ({"style": PLAIN | {"colour": 1}}, "worked.yaml: style: unknown key 'colour'"),
-        ({"style": {"format": "mixed"}}, "style: key 'direct' is missing"),
+        ({"style": {"format": "mixed"}}, "style: keys 'direct', 'concise', 'verbose' are missing"),
         ({"style": PLAIN | {"format": "long"}}, "style: format 'long' is not known; use carry"),
         ({"style": PLAIN | {"dialect": "x"}}, "style: dialect 'x' is not known; use plain, hesi"),
         ({"style": PLAIN | {"slip_rate": 2}}, "style: slip_rate is 2.0; it is a share, 0 to 1"),

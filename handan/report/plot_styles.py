@@ -5,22 +5,24 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import vl_convert
 from markupsafe import Markup, escape
 
+from handan.config import read_yaml
 from handan.formatting import plain
 from handan.report.comparison import KINDS, Arm
 
-INK, MUTED, GRID, PAPER = "#1b1f24", "#5b6570", "#d8dce1", "#fffffe"
-DARK = {INK: "#e8eaed", MUTED: "#a8b0ba", GRID: "#3a4149", PAPER: "#15181c"}
+_STYLE = read_yaml(Path(__file__).with_name("style.yaml"))
+INK, MUTED, GRID, PAPER = _STYLE["light"].values()
 COLUMN, BOTH_COLUMNS = 245, 504  # pixels: a column of a paper, and both with the space between
 GAP = 14  # pixels between panels beside each other
 LETTER = 4.5  # pixels of a letter, about
 DOTS_PER_INCH = 300
-SOLID, DASHED, DOTTED, DASH_DOT = [1, 0], [6, 3], [2, 3], [6, 2, 1, 2]
+SOLID, DASHED, DOTTED = [1, 0], [6, 3], [2, 3]
 
 
 class Look(NamedTuple):
@@ -33,35 +35,8 @@ class Look(NamedTuple):
     dash: list[int]
 
 
-_X = "M-.7,-1L0,-.3L.7,-1L1,-.7L.3,0L1,.7L.7,1L0,.3L-.7,1L-1,.7L-.3,0L-1,-.7Z"
-_STAR = "M0,-1L.25,-.3L1,-.3L.4,.15L.6,.9L0,.45L-.6,.9L-.4,.15L-1,-.3L-.25,-.3Z"
-# Okabe and Ito's colours, safe for the colour-blind, with grey for the base; the first five
-# belong to base, teacher, student, trained and control, the others to whoever comes next.
-LOOKS = (
-    Look("#6b7684", "#b3bcc7", "circle", "●", SOLID),
-    Look("#cc79a7", "#e79cc5", "diamond", "◆", DASHED),
-    Look("#d55e00", "#ff8b3e", "square", "■", SOLID),
-    Look("#0072b2", "#55aef0", "triangle-up", "▲", SOLID),
-    Look("#009e73", "#35c99b", "triangle-down", "▼", DASH_DOT),
-    Look("#e69f00", "#f4b93a", "cross", "✚", DOTTED),
-    Look("#56b4e9", "#a3daff", _X, "✖", DOTTED),
-    Look("#8a6d1d", "#c9b36a", _STAR, "★", DASHED),
-)
-_TEXT = {"labelColor": INK, "labelFontSize": 8.5, "labelLimit": 0, "titleColor": INK}
-_TITLE = {"titleFontSize": 9, "titleFontWeight": "normal", "titleLimit": 0}
-CONFIG: dict[str, Any] = {
-    "background": "white",
-    "padding": 3,
-    "font": "Liberation Sans, Arial, Helvetica, sans-serif",  # of the same widths
-    "view": {"stroke": None},
-    "facet": {"spacing": {"row": 8, "column": GAP}},
-    "axis": {"domainColor": MUTED, "tickColor": MUTED, "tickSize": 3, **_TEXT, **_TITLE}
-    | {"gridColor": GRID, "gridWidth": 0.6},
-    "header": {**_TEXT, "labelAnchor": "start", "labelLineHeight": 9.5, "labelPadding": 4},
-    "legend": {**_TEXT, **_TITLE},
-    "title": {"anchor": "start", "color": INK, "fontSize": 10, "fontWeight": "normal"},
-    "text": {"color": INK, "fontSize": 7.5},
-}
+LOOKS = tuple(Look(**look) for look in _STYLE["looks"])  # by kind, then for whoever comes next
+CONFIG: dict[str, Any] = _STYLE["config"]
 SHORT = {"format": "~g"}  # '.8' as in the tables, not '0.8'
 SHORT["labelExpr"] = "abs(datum.value) < 1 ? replace(format(datum.value, '.3~g'), '0.', '.')"
 SHORT["labelExpr"] += " : datum.label"
@@ -203,7 +178,8 @@ def field(of: Spec, name: str) -> Spec:
 
 def variables() -> list[tuple[str, str, str]]:
     """CSS variable, light value and dark value of every colour in a plot."""
-    pairs = [*DARK.items(), *((look.light, look.dark) for look in LOOKS)]
+    colours = zip(_STYLE["light"].values(), _STYLE["dark"].values(), strict=True)
+    pairs = [*colours, *((look.light, look.dark) for look in LOOKS)]
     return [(f"--c-{light[1:]}", light, dark) for light, dark in pairs]
 
 

@@ -21,6 +21,7 @@ from handan.generation.spans import split_text
 from handan.inputs import json_object
 from handan.report.comparison import Arm, Comparison
 from handan.report.plot_styles import Look, css
+from handan.report.words import WORDS
 from handan.rundir import read_asked
 
 # Longer texts are kept with their beginning and end.
@@ -177,19 +178,13 @@ class Traces(NamedTuple):
     def rule(self) -> str:
         """Say which responses these are, and how many of how many."""
         stored = sum(len(item.responses) for item in self.shown)
-        share = f"all {stored:,} of them, on {self.num_items:,} items. "
-        if stored != self.num_responses:
-            share = (
-                f"{stored:,} of {self.num_responses:,}, on {len(self.shown):,} of "
-                f"{self.num_items:,} items, as there is no room for more; the items are spread "
-                "evenly over the order of people's time in each task, the same for all arms. "
-            )
-        return (
-            f"Here are response {SAMPLE} and the response at T = 0 of every arm's final "
-            f"evaluation, and response {SAMPLE} at up to {MAX_STEPS} measured steps of its "
-            f"training, whatever they say: {share}Of thinking or an answer with more than "
-            f"{MAX_CHARACTERS:,} characters the first {BEGINNING:,} and the last {END} are kept."
+        kept = "all" if stored == self.num_responses else "some"
+        share = WORDS["traces"][kept].format(
+            stored=stored, of=self.num_responses, items=len(self.shown), of_items=self.num_items
         )
+        bounds = {"longest": MAX_CHARACTERS, "beginning": BEGINNING, "end": END}
+        numbers = {"sample": SAMPLE, "steps": MAX_STEPS, "share": share}
+        return WORDS["traces"]["rule"].format(**numbers, **bounds)
 
 
 def read_traces(comparison: Comparison) -> Traces:
