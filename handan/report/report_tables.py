@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from handan import budgets, formatting
 from handan.alignment import measures
 from handan.alignment.measures import ARMS, DETAILS, Measure
+from handan.config import read_yaml
 from handan.formatting import (
     UNKNOWN,
     correlation,
@@ -22,6 +24,7 @@ from handan.formatting import (
 from handan.report.comparison import Arm, Comparison, Group, course
 from handan.report.verdicts import shown_verdict
 
+COLUMNS = read_yaml(Path(__file__).with_name("columns.yaml"))  # of steps and of budgets
 # A cell is a text, or a text with smaller ones under it.
 Cell = str | tuple[str, ...]
 FORMATS: dict[str, Callable[[Any], str]] = {
@@ -201,48 +204,22 @@ def inflation_table(comparison: Comparison) -> Table:
 
 def course_table(arms: Sequence[Arm]) -> Table:
     """Probes along the training of each arm, one row a step."""
-    # Header, name in metrics.jsonl, and how it is written.
-    shown: list[tuple[str, str, Callable[[Any], str]]] = [
-        ("Step", "step", count),
-        ("Trained tokens", "budget/trained_tokens", count),
-        ("Accuracy", "status/accuracy", percent),
-        ("Tokens", "cost/reasoning_tokens", number),
-        ("Capped", "status/cap_rate", percent),
-        ("k against step 0", "inflation/k", hundredths),
-        ("b", "inflation/b", hundredths),
-    ]
-    labels, rows, mean_r = [label for label, _, _ in shown], [], "alignment/mean_r_loglog"
+    shown, rows, mean_r = COLUMNS["course"], [], "alignment/mean_r_loglog"
+    labels = [of["label"] for of in shown]
     labels.insert(2, "Mean r")
     for arm in arms:
         for row in course(arm):
             low, high = row.get(f"{mean_r}_ci_low"), row.get(f"{mean_r}_ci_high")
             interval = None if low is None or high is None else (low, high)
-            cells: list[Cell] = [written(row.get(key)) for _, key, written in shown]
+            cells: list[Cell] = [_written(of, row) for of in shown]
             cells.insert(2, _estimate(row.get(mean_r), interval))
             rows.append(Row([arm.name, *cells], arm.name))
     return Table("Measured steps", [Column("Arm", "model"), *map(Column, labels)], rows)
 
 
-# Header, key of the budget and how it is written.
-LEDGER: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
-    ("Trained tokens", "trained_tokens", count),
-    ("Processed tokens", "processed_tokens", count),
-    ("Generated tokens", "generated_tokens", count),
-    ("Device-seconds", "device_seconds", number),
-    ("Model FLOPs", "model_flops", formatting.scientific),
-    ("Peak memory, GiB", "peak_memory_gib", hundredths),
-    ("Probes, s", "probe_seconds", number),
-)
-# What is written smaller beside a budget: its key, and words.
-SMALLER = {
-    "generated_tokens": [
-        ("teacher_generated_tokens", "by the teacher"),
-        ("teacher_scored_tokens", "scored by the teacher"),
-    ],
-    "device_seconds": [("teacher_device_seconds", "for traces")],
-    "model_flops": [("teacher_flops", "of the teacher")],
-    "peak_memory_gib": [("peak_gpu_memory_gib", "on the accelerator")],
-}
+def _written(column: Mapping[str, Any], row: Mapping[str, Any], key: str | None = None) -> str:
+    """A value of a row as text, of another ``key`` perhaps than the column's own."""
+    return str(getattr(formatting, column["format"])(row.get(key or column["key"])))
 
 
 def ledger_table(arms: Sequence[Arm]) -> Table:
@@ -251,19 +228,19 @@ def ledger_table(arms: Sequence[Arm]) -> Table:
     for arm in arms:
         own, evaluation = (of.get("budget") or {} for of in (arm.training, arm.evaluation))
         cells: list[Cell] = [arm.name, count(arm.training.get("steps"))]
-        for _, key, shown in LEDGER:
-            parts = [shown(own.get(key))]
-            for other, what in SMALLER.get(key, []):
+        for column in COLUMNS["ledger"]:
+            parts = [_written(column, own)]
+            for other, what in column.get("smaller", {}).items():
                 # A teacher's part is unknown, not none, where a training was counted without it.
                 if own.get(other):
-                    parts.append(f"{shown(own[other])} {what}")
+                    parts.append(f"{_written(column, own, other)} {what}")
                 elif own.get(other) is None and other.startswith("teacher") and own:
                     parts.append(f"unknown {what}")
             cells.append(tuple(parts))
         seconds = f"{number(evaluation.get('device_seconds'))} device-seconds"
         cells.append((count(evaluation.get("generated_tokens")), seconds))
         rows.append(Row(cells, arm.name))
-    labels = ("Steps", *(label for label, *_ in LEDGER), "Evaluation, tokens")
+    labels = ("Steps", *(column["label"] for column in COLUMNS["ledger"]), "Evaluation, tokens")
     return Table("Budget", [Column("Arm", "model"), *map(Column, labels)], rows)
 
 
