@@ -20,6 +20,7 @@ import yaml
 from tabulate import tabulate
 
 from handan import hardware
+from handan.config import read_yaml
 from handan.errors import UserError
 from handan.evaluation.suite import Suite, SuiteItem, suite_items
 from handan.evaluation.zoo import Entry, Recommended, Zoo
@@ -137,14 +138,8 @@ class Gpu:
     bandwidth: float  # bytes/s
 
 
-GPUS = {  # vendors' data sheets
-    "A100-80GB": Gpu(80e9, 2.04e12),
-    "H100": Gpu(80e9, 3.35e12),
-    "H200": Gpu(141e9, 4.8e12),
-    "B200": Gpu(180e9, 8.0e12),
-    "L40S": Gpu(48e9, 0.864e12),
-    "RTX-4090": Gpu(24e9, 1.008e12),
-}
+_OF_GPUS = read_yaml(Path(__file__).with_name("gpus.yaml"))
+GPUS = {name: Gpu(**of) for name, of in _OF_GPUS.items()}
 
 
 @dataclass(frozen=True)
@@ -333,23 +328,13 @@ def plan_text(
     if zoo.decoding == "suite":
         differs = f"; their cards recommend another to {own}" if own else ""
         decoding = f"the suite's for all, {shared}{differs}"
-    lines = [
-        f"zoo {zoo.name}, {len(plans)} models, on suite {suite.name} (version {suite.version}), "
-        f"planned for {of}",
-        f"Each model: {len(items):,} items x {len(suite.decodings())} responses{greedy} = "
-        f"{work.requests:,} requests, prompts of about {work.prompt_tokens:.0f} tokens.",
-        f"Tokens: {work.tokens / 1e6:.1f} M expected, from DeepSeek-R1's lengths in the nearest "
-        f"task of de Varda et al.; {work.max_tokens / 1e6:.1f} M if all reach the cap of "
-        f"{work.cap:,}.",
-        f"Decoding: {decoding}.",
-        "",
-        table if rows else "no models",
-        "",
-        "GB are per GPU; 'at once' are requests at the cap that fit; hours are right within a "
-        "factor of two (handan/evaluation/resource_estimate.py).",
-        f"{total}.",
-        *(["", "Missing, or to mind:"] if problems else []),
-    ]
+    numbers = {"models": len(plans), "items": len(items), "responses": len(suite.decodings())}
+    millions = {"expected": work.tokens / 1e6, "longest": work.max_tokens / 1e6}
+    said = {"gpu": of, "greedy": greedy, "decoding": decoding, "total": total}
+    said["table"] = table if rows else "no models"
+    text = Path(__file__).with_name("plan.txt").read_text(encoding="utf-8").rstrip("\n")
+    lines = [text.format(zoo=zoo, suite=suite, work=work, **numbers, **millions, **said)]
+    lines += ["", "Missing, or to mind:"] if problems else []
     for problem, names in problems.items():
         lines.append(f"- {problem}: {'all' if len(names) == len(plans) > 1 else ', '.join(names)}")
     return "\n".join(lines)

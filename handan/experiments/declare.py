@@ -4,6 +4,7 @@ import re
 import runpy
 from collections.abc import Iterator
 from dataclasses import dataclass, field, is_dataclass, replace
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -222,9 +223,11 @@ def _problems(experiment: Experiment) -> Iterator[str]:
             yield f"'{name}' names two things; every model, trace set and arm needs its own name"
     yield from _wrong_entries(experiment)
     yield from _unknown_names(experiment)
-    for name in (*experiment.arms, *experiment.traces):
-        if circle := _circle(experiment, (name,)):
-            yield f"arms wait for each other in a circle: {' -> '.join(circle)}"
+    names = [*experiment.arms, *experiment.traces]
+    try:
+        TopologicalSorter({name: experiment.builds_on(name) for name in names}).prepare()
+    except CycleError as error:
+        yield f"arms wait for each other in a circle: {' -> '.join(reversed(error.args[1]))}"
     yield from _wrong_seeds(experiment)
     yield from _missing_files(experiment)
     yield from _unevaluated_starts(experiment)
@@ -302,16 +305,6 @@ def _unknown_names(experiment: Experiment) -> Iterator[str]:
     for place, name in named:
         if name and name not in weights:
             yield f"{place} '{name}' is no model and no arm"
-
-
-def _circle(experiment: Experiment, path: tuple[str, ...]) -> tuple[str, ...]:
-    """Find the first circle on the way from the last name of ``path`` to what it builds on."""
-    for other in experiment.builds_on(path[-1]):
-        if other in path:
-            return (*path[path.index(other) :], other)
-        if found := _circle(experiment, (*path, other)):
-            return found
-    return ()
 
 
 def _wrong_seeds(experiment: Experiment) -> Iterator[str]:
