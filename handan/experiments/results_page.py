@@ -20,9 +20,9 @@ from handan.experiments.plan import Plan, plan
 from handan.files import make_directory, shipped, write_json, write_text
 from handan.formatting import MINUS, UNKNOWN, correlation, count, escape, name, number, percent
 from handan.report import plot_styles as styles
+from handan.report.comparison import WORDS
 from handan.report.plot_styles import INK, MUTED, SHORT, Row, Spec, field, mark, named, plot, side
 from handan.report.plots import written
-from handan.report.words import WORDS
 
 Found = Mapping[str, Any]
 

@@ -14,12 +14,15 @@ from handan.alignment.correlation import finite_or_none, fisher_mean
 from handan.alignment.costs import GREEDY, decoded_name
 from handan.alignment.items import TaskCosts, final_costs, item_costs
 from handan.alignment.pairs import Comparisons, Pairs, choose_pairs, read_runs
+from handan.config import read_yaml
 from handan.errors import UserError
 from handan.files import content_hash, read_appended
 from handan.rundir import read_run, read_settings
 from handan.training.arms import described
 
 BOOTSTRAP = 10_000
+# Long sentences of reports; a '{place}' in one is filled where it is used.
+WORDS = read_yaml(Path(__file__).with_name("words.yaml"))
 # What a sentence calls an arm of each kind, in the order of tables.
 KINDS = {
     "base": "the base model",

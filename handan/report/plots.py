@@ -18,10 +18,9 @@ from handan.files import make_directory, write, write_text
 from handan.formatting import bounds, correlation, escape, name, number, plain, sentence, short
 from handan.report import plot_data
 from handan.report import plot_styles as styles
-from handan.report.comparison import AXES, Arm, Comparison, Group, course
+from handan.report.comparison import AXES, WORDS, Arm, Comparison, Group, course
 from handan.report.plot_data import Curve, Fit, fit_rows, item_rows, multiples
 from handan.report.plot_styles import INK, MUTED, OWNED, Looks, Row, Spec, field, mark, named, plot
-from handan.report.words import WORDS
 
 CAPTIONS = WORDS["captions"]
 DEMANDS = {"human": "people's time, s", "analytic": "analytic cost"}

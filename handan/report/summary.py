@@ -7,8 +7,7 @@ from handan import budgets
 from handan.alignment.contrasts import Verdict, accuracy_gap
 from handan.alignment.items import MIN_ACCURACY
 from handan.formatting import bounds, correlation, count, estimate, listing, name, number, percent
-from handan.report.comparison import Arm, Comparison, Group, compared_budgets, course
-from handan.report.words import WORDS
+from handan.report.comparison import WORDS, Arm, Comparison, Group, compared_budgets, course
 
 CAP_TOLERANCE = 0.01  # with a larger share of answers cut, lengths of a task are too short
 DIRECT_TOLERANCE = 0.1  # between shares of answers without reasoning

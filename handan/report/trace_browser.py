@@ -19,9 +19,8 @@ from handan.formatting import plain
 from handan.generation.formats import FORMATS, ReasoningFormat
 from handan.generation.spans import split_text
 from handan.inputs import json_object
-from handan.report.comparison import Arm, Comparison
+from handan.report.comparison import WORDS, Arm, Comparison
 from handan.report.plot_styles import Look, css
-from handan.report.words import WORDS
 from handan.rundir import read_asked
 
 # Longer texts are kept with their beginning and end.

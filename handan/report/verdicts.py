@@ -14,9 +14,8 @@ from handan.alignment.contrasts import CLAIMS, Verdict, accuracy_gap
 from handan.budgets import TOLERANCE
 from handan.formatting import bounds, correlation, estimate, listing, name, number, p_value, percent
 from handan.formatting import sentence as capital
-from handan.report.comparison import Arm, Group
+from handan.report.comparison import WORDS, Arm, Group
 from handan.report.summary import OF_CONTRASTS, OF_LENGTHS, Confound, applying
-from handan.report.words import WORDS
 
 NOT_TESTABLE = "not testable here"
 NO_VERDICT = "no verdict"

@@ -19,14 +19,13 @@ from handan.alignment.tables import tables
 from handan.errors import UserError, printable
 from handan.files import content_hash, write_text
 from handan.formatting import correlation, estimate, listing, name, plain, sentence
-from handan.report.comparison import FULL, Arm, Comparison, Group
+from handan.report.comparison import FULL, WORDS, Arm, Comparison, Group
 from handan.report.page import markdown_table
 from handan.report.plot_data import num_probed_items
 from handan.report.plot_styles import looks
 from handan.report.report_tables import arm_table
 from handan.report.summary import confounds, summary
 from handan.report.verdicts import claims
-from handan.report.words import WORDS
 
 STEP = "train/global_step"
 AXES = {
