@@ -346,10 +346,14 @@ def test_a_server_that_changes_lengths_silently_stops_the_run(tmp_path, answer, 
         ask(tmp_path, answer, asking)
 
 
-def test_formats_whose_text_is_marked_are_put_together_again(tmp_path):
+@pytest.mark.parametrize("effort", ["low", "medium", "high"])
+def test_formats_whose_text_is_marked_are_put_together_again(tmp_path, effort):
     more = {"extra_body": {}, **words_of("gpt_oss", tmp_path)}
-    rows, _ = ask(tmp_path, always(said("0 1", "so now")), form="gpt_oss", **more)
-    form = FORMATS["gpt_oss"]
+    name = "gpt_oss" if effort == "medium" else f"gpt_oss_{effort}"
+    rows, asked = ask(tmp_path, always(said("0 1", "so now")), form=name, **more)
+    form = FORMATS[name]
+    assert asked[0][0]["reasoning_effort"] == effort
+    assert asked[0][0]["chat_template_kwargs"] == {"reasoning_effort": effort}
     assert rows[0]["text"] == f"{form.open}so now{form.close}{form.answer}0 1"
 
 

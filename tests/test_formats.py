@@ -254,6 +254,15 @@ def test_a_prompt_is_the_same_on_every_day():
     assert "Current date: 2026-01-01" in text and "Reasoning: medium" in text
 
 
+@pytest.mark.parametrize("effort", ["low", "high"])
+def test_an_effort_changes_the_prompt_alone(effort):
+    usual, other = FORMATS["gpt_oss"], FORMATS[f"gpt_oss_{effort}"]
+    text = tokenizer("gpt_oss").decode(prompt_ids(tokenizer("gpt_oss"), "3 + 4?", other))
+    assert f"Reasoning: {effort}" in text
+    assert (usual.open, usual.close, usual.answer) == (other.open, other.close, other.answer)
+    assert usual.fingerprint != other.fingerprint
+
+
 def test_the_first_closing_tag_ends_the_span_and_tags_inside_it_are_words():
     found = split("qwen3", "qwen3", "<think>so<think>wait</think>seven</think>four<|im_end|>")
     decode = tokenizer("qwen3").decode

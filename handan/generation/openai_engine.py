@@ -182,6 +182,9 @@ class OpenAIEngine:
 
         settings, url, decoding = self.settings, self.settings.base_url, request.decoding
         template = {"chat_template_kwargs": dict(self.form.template)} if self.form.template else {}
+        # Servers that render gpt-oss by code of their own look for its effort here.
+        if effort := self.form.template.get("reasoning_effort"):
+            template["reasoning_effort"] = effort
         body = {
             "model": self.model,
             "messages": self.form.messages(request.question),
