@@ -100,8 +100,9 @@ def evaluate_model(
     """Open an engine and ``evaluate``; the arm is called as before, or else as its directory."""
     world = processes(num_threads)
     asked = load_suite(suite)
+    suite_items(asked)  # what they lack and a damaged file are told before a model is loaded
     recorded = rundir.read_run(run_dir)
-    rundir.read_settings(run_dir)  # a damaged file is told before a model is loaded
+    rundir.read_settings(run_dir)
     settings = load_engine(Path(engine) if engine else None)
     if revision is not None:
         if Path(shipped(model)).is_dir():

@@ -93,7 +93,8 @@ def read_trials(
             trial = _trial(place, row, times[0])
         except UserError as error:
             if not drop_invalid:
-                raise
+                cure = "'handan norms compute --drop_invalid' leaves all such rows out"
+                raise UserError(f"{error}; {cure}") from None
             invalid[str(error).removeprefix(f"{place}: ").partition(";")[0]] += 1
             continue
         trials.setdefault(row["task"], []).append(trial)
