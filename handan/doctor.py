@@ -19,7 +19,7 @@ SHOWN = (
     *(*EMBEDDED, "deepspeed", "vllm", "liger-kernel", "wandb", "tensorboard", "trackio"),
     *("math-verify", "openai"),
 )
-ROOM_BYTES = 2e9  # runs and checkpoints of `make demo`, with a margin
+ROOM_BYTES = 2e9  # runs and checkpoints of `handan demo`, with a margin
 
 
 class Check(NamedTuple):
@@ -116,7 +116,7 @@ def runnable(checks: Sequence[Check], gpus: Sequence[machine.LocalGpu]) -> list[
     broken = ", ".join(check.what for check in checks if check.needed and check.cure)
     weights = Path(__file__).parent / "tiny" / "weights"
     models = ", ".join(sorted(path.name for path in weights.iterdir()))
-    embedded = f"the embedded world (make demo; models {models})"
+    embedded = f"the embedded world (handan demo; models {models})"
     out = [f"not the embedded world: see {broken}" if broken else embedded]
     if not gpus:
         return [*out, "no published model in reasonable time: there is no GPU"]
