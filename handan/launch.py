@@ -7,9 +7,11 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from subprocess import CalledProcessError
 from typing import Any
 
+from handan.config import read_yaml
 from handan.errors import UserError
 from handan.files import shipped
 from handan.hardware import installed
@@ -46,6 +48,7 @@ def start(script: str, words: Sequence[str], config: str | None = None) -> None:
     from accelerate.commands.launch import launch_command, launch_command_parser
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+    read_yaml(Path(config))  # or says what is wrong with it
     os.environ[BY_US] = "1"
     signal.signal(signal.SIGINT, lambda *_: None)  # the script heeds it, and this waits for it
     arguments = ["--config_file", shipped(config), *sys.argv]

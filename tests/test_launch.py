@@ -7,7 +7,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 from embedded import ROOT, free_port, run_python, run_script
 
 from handan.errors import UserError
-from handan.launch import SINGLE, check_engine, check_wrapped, count_nodes, processes
+from handan.launch import SINGLE, check_engine, check_wrapped, count_nodes, processes, start
 
 
 def test_a_plain_start_is_one_process():
@@ -144,6 +144,12 @@ def test_a_launch_of_ours_ends_as_its_script_and_shows_no_traceback(tmp_path, na
     done = run_script(*words, "--accelerate_config", tmp_path / "launch.yaml", check=False)
     assert done.returncode == 2
     assert "run.json: no such file" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_launch_config_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr("sys.argv", [])
+    with pytest.raises(UserError, match=r"none.yaml: no such file"):
+        start("eval/run.py", [], "none.yaml")
 
 
 class DeepSpeedEngine:
