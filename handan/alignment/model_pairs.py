@@ -7,14 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from handan.alignment.bootstrap import NO_INTERVAL, Bootstrap, interval, p_value
-from handan.alignment.correlation import FloatArray, Interval, finite_or_none, pearson
+from handan.alignment.correlation import FloatArray, finite_or_none, pearson
 from handan.alignment.inflation import deming_slope, theil_sen
 from handan.alignment.items import TaskCosts, row_means
 from handan.alignment.pairs import Comparisons, CostsByModel, Pairs, decoded_alike, shared_tasks
-from handan.alignment.task_measures import inverse_efficiency
+from handan.alignment.task_measures import inverse_efficiency, mean_interval
 
-# Means that differ by less than this in every draw differ by rounding.
-_SAME = 1e-12
 # A line through fewer points says nothing about its scatter, nor do fewer values of a density.
 MIN_POINTS = 3
 
@@ -272,7 +270,7 @@ def _beside(tasks: Sequence[tuple[Outcome, Outcome]]) -> dict:
     with np.errstate(invalid="ignore"):
         draws = np.mean([a.draws - b.draws for a, b in tasks], axis=0)
         difference = of_a - of_b
-    low_high = [_interval(column, sizes) for column in draws.T]
+    low_high = [mean_interval(column, sizes) for column in draws.T]
     found = {
         "accuracy_a": of_a[0],
         "accuracy_b": of_b[0],
@@ -284,11 +282,3 @@ def _beside(tasks: Sequence[tuple[Outcome, Outcome]]) -> dict:
         "tokens_ratio_ci": (float(np.exp(low_high[1][0])), float(np.exp(low_high[1][1]))),
     }
     return {"n": sum(sizes)} | {name: finite_or_none(value) for name, value in found.items()}
-
-
-def _interval(draws: FloatArray, sizes: Sequence[int]) -> Interval:
-    """NaN where no item tells the models apart: nothing varies then that could be resampled."""
-    known = draws[np.isfinite(draws)]
-    if len(known) and np.ptp(known) < _SAME:
-        return NO_INTERVAL
-    return interval(np.where(np.isfinite(draws), draws, np.nan), sizes)

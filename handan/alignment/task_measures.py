@@ -21,6 +21,8 @@ from handan.norms.compute import Reliability, low_reliability
 # Shares of samples above which a correlation is flagged.
 THRESHOLDS = {"cap_rate": 0.01, "loop_rate": 0.01, "unparsed_rate": 0.05}
 THRESHOLDS["no_reasoning_rate"] = items.MAX_NO_REASONING
+# Means that differ by less than this in every draw differ by rounding.
+SAME = 1e-12
 
 
 class Measured(NamedTuple):
@@ -122,7 +124,7 @@ def task_report(
 
     outcomes = np.column_stack([row_means(everything.correct), everything.mean_tokens])
     drawn = bootstrap.means(everything.task, everything.items, outcomes).T
-    right, spent = (mean_interval(draws, len(everything.items)) for draws in drawn)
+    right, spent = (mean_interval(draws, [len(everything.items)]) for draws in drawn)
 
     def with_interval(name: str, value: float, bounds: tuple[float, float]) -> dict:
         return {name: stats.finite_or_none(value), f"{name}_ci": stats.finite_or_none(bounds)}
@@ -215,10 +217,12 @@ def _influential(costs: TaskCosts) -> list[dict]:
     return [{"item": costs.items[i], "r_without": stats.finite_or_none(without[i])} for i in order]
 
 
-def mean_interval(draws: FloatArray, num_items: int) -> Interval:
-    """Interval of a mean over items; none where all items have the same, as where all are right."""
-    alike = np.ptp(draws) < 1e-12
-    return stats.NO_INTERVAL if alike else interval(draws, [num_items], lost=1)
+def mean_interval(draws: FloatArray, num_items: Sequence[int]) -> Interval:
+    """Interval of a mean over items, or of the difference of two; none where nothing varies."""
+    known = draws[np.isfinite(draws)]
+    if len(known) and np.ptp(known) < SAME:
+        return stats.NO_INTERVAL
+    return interval(np.where(np.isfinite(draws), draws, np.nan), num_items)
 
 
 def _wrong_minus_right(costs: TaskCosts, bootstrap: Bootstrap) -> dict | None:
