@@ -45,7 +45,7 @@ def test_every_field_is_there_and_unknown_ones_are_none():
     model = result["models"]["model"]
     task = model["tasks"]["alpha"]
     assert set(result) == {
-        *("models", "contrasts", "inflation", "study", "power", "settings", "notes")
+        *("models", "contrasts", "inflation", "study", "power", "mixed", "settings", "notes")
     }
     assert set(model) == MODEL_FIELDS
     assert {(of.path or of.key).split("/")[0] for of in measures.TASKS} - NOT_STORED <= set(task)
