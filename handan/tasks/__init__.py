@@ -33,7 +33,8 @@ def load(name: str) -> Task:
     """Return a task: of people, of fresh problems beside theirs, or ``math`` of prompt files."""
     known = TASKS | FRESH | {MATH: MATH_TASK}
     if name not in known:
-        raise UserError(f"unknown task '{name}'; known tasks: {', '.join(known)}")
+        own = "no folder with a task.yaml here"
+        raise UserError(f"unknown task '{name}', and {own}; known tasks: {', '.join(known)}")
     return known[name]
 
 
