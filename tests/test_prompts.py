@@ -9,12 +9,13 @@ from embedded import ROOT, load
 
 from handan import tasks
 from handan.errors import UserError
-from handan.files import content_hash
+from handan.files import content_hash, read_json, write_json
 from handan.generation.formats import FORMATS
 from handan.tasks import evaluation_items
 from handan.tasks.fresh import SYMBOLS
 from handan.tiny.evaluation_items import TASKS, held_out
 from handan.tiny.families import problem_of_key
+from handan.traces.generate import sort_by_difficulty
 from handan.training.data import check_held_out, load_prompts, prompt_rows
 
 PROMPTS = ROOT / "recipes" / "configs" / "tiny" / "prompts.yaml"
@@ -306,3 +307,21 @@ def test_other_columns_go_to_the_rewards_as_they_are(tmp_path):
     prompts = load_prompts(write_rows(tmp_path, *written))
     rows = Dataset.from_list(prompt_rows(prompts, tokenizer, FORMATS["tiny"]))
     assert [json.loads(text) for text in rows["columns"]] == levels
+
+
+def test_prompts_are_sorted_by_what_a_model_makes_of_its_samples(tmp_path, capsys):
+    prompts = load_prompts(write_rows(tmp_path, *OWN, OWN[0] | {"question": "And 40 plus 2?"}))
+    rows = [
+        {"task": "math", "item": prompt.item.key, "correct": correct}
+        for prompt, verdicts in zip(
+            prompts, [(True, True), (False, None), (None, True)], strict=True
+        )
+        for correct in verdicts
+    ]
+    write_json(tmp_path / "run.json", {"traces": {}})
+    sort_by_difficulty(tmp_path, prompts, rows)
+    counts = {"always": 1, "never": 1, "sometimes": 1}
+    assert read_json(tmp_path / "run.json")["traces"]["prompts_right"] == counts
+    assert "prompts right 1 always, 1 never, 1 sometimes" in capsys.readouterr().out
+    (kept,) = load_prompts(tmp_path / "sometimes_right.jsonl")
+    assert (kept.item, kept.columns) == (prompts[2].item, {"level": 1})

@@ -11,7 +11,7 @@ from datasets import Dataset
 from embedded import ROOT
 
 from handan.errors import UserError
-from handan.files import read_json, read_jsonl
+from handan.files import read_json, read_jsonl, write_jsonl
 from handan.launch import SINGLE
 from handan.tasks.mathematics import Pool
 from handan.traces import published
@@ -127,6 +127,10 @@ def test_the_prompts_of_kept_traces_serve_both_arms(tmp_path):
     assert [p.item.key for p in prompts] == [trace["item"] for trace in traces]
     assert prompts[0].task.grade(prompts[0].item, "\\boxed{1/6}").correct
     assert load_traces(tmp_path / "traces.jsonl", tmp_path / "prompts.jsonl") == traces
+    # A plain file of the same questions holds the same prompts.
+    plain = [{key: trace[key] for key in ("question", "answer")} for trace in traces]
+    write_jsonl(tmp_path / "plain.jsonl", plain)
+    assert load_traces(tmp_path / "traces.jsonl", tmp_path / "plain.jsonl") == traces
 
 
 def test_parquet_in_shuffled_order_gives_the_same_traces(tmp_path):

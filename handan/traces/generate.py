@@ -78,7 +78,7 @@ def _filter(
     # The order in the file depends on batches; training must not.
     generations.sort(key=lambda row: (row["task"], row["item"], row["sample"]))
     if settings.samples > 1:
-        _sort_by_difficulty(run_dir, questions, generations)
+        sort_by_difficulty(run_dir, questions, generations)
     for row in generations:
         outcome = {True: "correct", False: "wrong", None: "timeout"}[row["correct"]]
         tally.outcomes["unreadable" if row["answer"] is None else outcome] += 1
@@ -101,7 +101,7 @@ def _filter(
     write_traces(run_dir, kept, tally, parameters=parameters, budget=budget)
 
 
-def _sort_by_difficulty(
+def sort_by_difficulty(
     run_dir: Path, questions: Sequence[Prompt], generations: Sequence[dict]
 ) -> None:
     """Write the prompts answered right in some samples and not in all: only they teach GRPO."""

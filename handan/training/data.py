@@ -15,7 +15,7 @@ from handan.errors import UserError
 from handan.evaluation.contamination import OwnItems, contaminated
 from handan.evaluation.grading import TaskItem
 from handan.evaluation.suite import WORDINGS, Suite, load_task
-from handan.files import content_hash, file_hash, read_jsonl
+from handan.files import content_hash, read_jsonl
 from handan.generation.formats import ReasoningFormat
 from handan.generation.prompting import prompt_ids
 from handan.inputs import at, read_table, scalar
@@ -53,12 +53,6 @@ class PublishedPrompts:
     split: str = "train"
     revision: str | None = None  # commit of a set on the hub
     columns: dict[str, str] = field(default_factory=dict)  # of ours, what the set calls it
-
-    @property
-    def pinned(self) -> str:
-        """The set, with what its content is known by."""
-        path = Path(self.dataset)
-        return f"{self.dataset}@{file_hash(path) if path.is_file() else self.revision}"
 
 
 @dataclass(frozen=True)
@@ -150,12 +144,10 @@ def _rows_of_set(published: PublishedPrompts, path: Path) -> Iterator[tuple[str,
     else:
         which = {"split": published.split, "revision": published.revision}
         try:
-            is_file = name.endswith(".parquet")
-            found = (
-                Dataset.from_parquet(name)
-                if is_file
-                else load_dataset(name, published.name, **which)
-            )
+            if name.endswith(".parquet"):
+                found = Dataset.from_parquet(name)
+            else:
+                found = load_dataset(name, published.name, **which)
         except (OSError, ValueError, DatasetsError) as error:
             raise UserError(f"{path}: {name}: {' '.join(str(error).split())}") from None
         rows = ((f"{name}, row {number}", row) for number, row in enumerate(found, start=1))

@@ -21,13 +21,13 @@ from handan.generation.loading import eos_ids
 from handan.generation.prompting import Decoding, prompt_ids
 from handan.generation.sampling import response_seed
 from handan.generation.transformers_engine import complete, halve_weights
-from handan.training.data import question_from_row
+from handan.training.data import COLUMNS, question_from_row
 from handan.training.ledger import Ledger
 from handan.training.rewards import Reward, load_rewards
 
 Ids = Sequence[int]
 ROLLOUTS = "rollouts.jsonl"
-# Columns for rewards of one's own beside TRL's and those of the prompts.
+# Of what is read of a completion, what a row and a reward of one's own know.
 READ = ("reasoning_tokens", "answer_tokens", "status", "correct")
 # The text of so many completions of a batch is kept, and so many characters of each.
 TEXTS = 4
@@ -131,7 +131,7 @@ class Rollouts:
             read = read_completion(self.tokenizer, *asked, ids, self.ends)
             masked = self.masks_truncated and read["status"] == "truncated"
             row = {"step": step, "task": prompt["task"], "item": prompt["item"]}
-            row |= {k: read[k] for k in ("reasoning_tokens", "answer_tokens", "status", "correct")}
+            row |= {key: read[key] for key in READ}
             row |= {"prompt_tokens": read["prompt_tokens"], "completion_tokens": len(ids)}
             row["trained_tokens"] = 0 if masked else len(ids)
             if first + len(own) in with_text:
@@ -158,7 +158,7 @@ class Rollouts:
 
     def total(self, prompts: list, completion_ids: list[list[int]], **columns: Any) -> list:
         """Reward the right answer with 1, by default, and take off the price of its length."""
-        keys = ("task", "item", "wording", "question", "answer", "prompt_ids")
+        keys = (*COLUMNS, "prompt_ids")
         rows = [{key: columns[key][index] for key in keys} for index in range(len(completion_ids))]
         more = [json.loads(text) for text in columns.pop("columns", [])]
         known = {key: [row.get(key) for row in more] for key in dict.fromkeys(chain(*more))}

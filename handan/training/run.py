@@ -203,7 +203,7 @@ def begin(
         "suite_hash": suite.fingerprint,
         "full_suite_hash": full_suite.fingerprint if full_suite else None,
         "prompts_sha256": prompts_hash(prompts) if prompts.exists() else None,
-        "prompts_set": published.pinned if published else None,
+        "prompts_set": vars(published) if published else None,
         "reward_sha256": {k: one.sha256 for k, one in rewards.items() if one.sha256} or None,
     }
     training = read_run(run_dir).get("training", {})
