@@ -200,6 +200,31 @@ def json_lines(path: Path) -> Iterator[tuple[str, dict]]:
         raise UserError(f"{path}: empty; it needs one JSON object a line")
 
 
+def set_rows(
+    source: str, name: str | None = None, split: str = "train", revision: str | None = None
+) -> Iterator[tuple[str, dict]]:
+    """The rows of a data set with their places: of a file, a folder, or OWNER/NAME on the hub."""
+    path = Path(source)
+    if path.suffix == ".csv":
+        return read_table(path)[1]
+    if path.suffix in (".jsonl", ".json"):
+        return json_lines(path)
+    from datasets import Dataset, load_dataset
+    from datasets.exceptions import DatasetsError
+
+    try:
+        if path.suffix == ".parquet":
+            rows = Dataset.from_parquet(source)
+        else:
+            rows = load_dataset(source, name, split=split, revision=revision)
+    except (OSError, ValueError, DatasetsError) as error:
+        raise UserError(
+            f"{source}: cannot be opened: {' '.join(str(error).split())}; where the hub is out of "
+            "reach, name a file of the set"
+        ) from None
+    return ((f"{source}, row {number}", row) for number, row in enumerate(rows, start=1))
+
+
 def json_object(place: str, content: bytes, cure: str = "") -> dict:
     """Parse a JSON object in UTF-8, with or without a byte order mark; ``cure`` is one for all."""
     with at(place):

@@ -375,7 +375,7 @@ MODELS = {
 }
 
 DATA = {
-    "no prompts": (recipe("grpo", "--dry_run", prompts="none.jsonl"), "none.jsonl: no such file"),
+    "no prompts": (recipe("grpo", "--dry_run", prompts="none.jsonl"), "none.jsonl: cannot be read"),
     "a folder for prompts": (recipe("grpo", "--dry_run", prompts="eval"), "eval"),
     "an empty file of prompts": (prompts("", "p.jsonl"), "bad_p.jsonl"),
     "a broken line of prompts": (

@@ -5,7 +5,6 @@ layouts, and scores that others published, to place a model beside.
 """
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import yaml
 
 from handan.errors import UserError
 from handan.files import make_directory, write_csv, write_text
-from handan.inputs import json_lines
+from handan.inputs import set_rows
 from handan.tasks import own_task
 from handan.tasks.mathematics import reference_answer
 
@@ -27,7 +26,8 @@ def fetch(name: str, source: str | None, revision: str | None, folder: Path) -> 
     known = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))[name]
     if folder.exists():
         raise UserError(f"{folder}: is there already; choose another --output")
-    read = _rows(known, source, revision)
+    path, of = source or known["dataset"]["path"], known["dataset"]
+    read = set_rows(path, of.get("name"), of["split"], revision)
     rows = [_item(known, number, place, row) for number, (place, row) in enumerate(read, start=1)]
     make_directory(folder)
     write_csv(folder / own_task.ITEMS, COLUMNS, rows)
@@ -37,24 +37,6 @@ def fetch(name: str, source: str | None, revision: str | None, folder: Path) -> 
         print(f"published pass@1 in %, {known['how']}; from {known['source']}:")
         for model, score in known["scores"].items():
             print(f"  {score:5.1f}  {model}")
-
-
-def _rows(
-    known: dict[str, Any], source: str | None, revision: str | None
-) -> Iterable[tuple[str, dict]]:
-    from datasets import Dataset, load_dataset
-    from datasets.exceptions import DatasetsError
-
-    if source is not None and not source.endswith(".parquet"):
-        return json_lines(Path(source))
-    what, which = source or known["dataset"]["path"], {**known["dataset"], "revision": revision}
-    try:
-        found = Dataset.from_parquet(source) if source else load_dataset(**which)
-    except (OSError, ValueError, DatasetsError) as error:
-        why = " ".join(str(error).split())
-        cure = "" if source else "; download it elsewhere and name the file with --from"
-        raise UserError(f"{what}: cannot be opened: {why}{cure}") from None
-    return ((f"{what}, row {n}", row) for n, row in enumerate(found, start=1))
 
 
 def _item(known: dict[str, Any], number: int, place: str, row: dict) -> dict[str, str | int]:

@@ -15,10 +15,10 @@ from handan.errors import UserError
 from handan.evaluation.contamination import OwnItems, contaminated
 from handan.evaluation.grading import TaskItem
 from handan.evaluation.suite import WORDINGS, Suite, load_task
-from handan.files import content_hash, read_jsonl
+from handan.files import content_hash, file_hash
 from handan.generation.formats import ReasoningFormat
 from handan.generation.prompting import prompt_ids
-from handan.inputs import at, read_table, scalar
+from handan.inputs import at, json_lines, read_table, scalar, set_rows
 from handan.tasks import TASKS, evaluation_items, fresh, own_task
 from handan.tasks.base import Item
 from handan.tasks.mathematics import HASHES, MATH, reference_answer
@@ -77,7 +77,7 @@ def load_prompts(path: Path, suites: Iterable[Suite] = ()) -> list[Prompt]:
     published = published_prompts(path)
     rows: Iterable[tuple[str, dict]]
     if published:
-        rows = _rows_of_set(published, path)
+        rows = _rows_of_set(published)
     elif own_task.is_own(str(path)):
         rows = _rows_of_task(path)
     elif path.suffix in YAML:
@@ -85,7 +85,7 @@ def load_prompts(path: Path, suites: Iterable[Suite] = ()) -> list[Prompt]:
         with at(str(path)):
             rows = ((str(path), row) for row in _draw(settings))
     else:
-        rows = _rows_of_file(path)
+        rows = read_table(path)[1] if path.suffix == ".csv" else json_lines(path)
     prompts: dict[tuple[str, str], Prompt] = {}
     refused: list[str] = []
     own, repeated = _own_items(suites), 0
@@ -134,25 +134,9 @@ def published_prompts(path: Path) -> PublishedPrompts | None:
     return found
 
 
-def _rows_of_set(published: PublishedPrompts, path: Path) -> Iterator[tuple[str, dict]]:
-    from datasets import Dataset, load_dataset
-    from datasets.exceptions import DatasetsError
-
-    name = published.dataset
-    if Path(name).suffix in (".jsonl", ".csv"):
-        rows = _rows_of_file(Path(name))
-    else:
-        which = {"split": published.split, "revision": published.revision}
-        try:
-            if name.endswith(".parquet"):
-                found = Dataset.from_parquet(name)
-            else:
-                found = load_dataset(name, published.name, **which)
-        except (OSError, ValueError, DatasetsError) as error:
-            raise UserError(f"{path}: {name}: {' '.join(str(error).split())}") from None
-        rows = ((f"{name}, row {number}", row) for number, row in enumerate(found, start=1))
-    theirs = {"question": "question", "answer": "answer"} | published.columns
-    for place, row in rows:
+def _rows_of_set(of: PublishedPrompts) -> Iterator[tuple[str, dict]]:
+    theirs = {"question": "question", "answer": "answer"} | of.columns
+    for place, row in set_rows(of.dataset, of.name, of.split, of.revision):
         # What a set calls 'task' is none of ours, unless the YAML says so.
         others = {k: v for k, v in row.items() if k not in (*COLUMNS, *theirs.values())}
         yield place, {ours: row[name] for ours, name in theirs.items() if name in row} | others
@@ -162,12 +146,6 @@ def _rows_of_task(path: Path) -> Iterator[tuple[str, dict]]:
     for item in own_task.load(path).items():
         row = {"task": str(path), "item": item.key, "wording": "natural"}
         yield str(path), row | {"question": item.question, "answer": item.answer}
-
-
-def _rows_of_file(path: Path) -> Iterable[tuple[str, dict]]:
-    if path.suffix == ".csv":
-        return read_table(path)[1]
-    return ((f"{path}, line {n}", row) for n, row in enumerate(read_jsonl(path), start=1))
 
 
 def _prompt(row: dict) -> Prompt:
