@@ -322,7 +322,7 @@ class Alignment:
                 if split_name(model)[0] == model or split_name(model)[0] not in models
             ]
         costs = final_costs(item_costs(self.table, self.participants))
-        return Group({}, arms, costs, self.result)
+        return Group(arms[0].run.get("comparability", {}), arms, costs, self.result)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

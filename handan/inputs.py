@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -34,7 +34,7 @@ class Frame(Protocol):
 
 
 # A CSV, a data frame, a mapping of columns, or records.
-Source = str | Path | Frame | Mapping[str, Iterable[object]] | Iterable[Mapping[str, object]]
+Source = str | Path | Frame | Mapping[str, Sequence[object]] | Iterable[Mapping[str, object]]
 
 
 def called(source: Source) -> str:
@@ -76,17 +76,11 @@ def read_cells(source: Source) -> tuple[list[str], Iterator[tuple[str, list[str]
 
 def _cells_in_memory(table: Any) -> tuple[list[str], Iterator[tuple[str, list[str]]]]:
     """The same of a table in memory, whose rows count from 1: 'row 7 of the table'."""
-    rows: Iterable[Iterable[object]]
-    if isinstance(table, Mapping) or hasattr(table, "columns"):
+    in_columns = isinstance(table, Mapping) or hasattr(table, "columns")
+    if in_columns:
         names = list(table if isinstance(table, Mapping) else table.columns)
-        header = _header(names)
-        columns = [table[name] for name in names]
-        for name, values in zip(header, columns, strict=True):
-            if not _is_column(values) or len(list(values)) != len(list(columns[0])):
-                raise UserError(f"the table: column '{name}' is no list as long as the others")
-        rows = zip(*columns, strict=True)
     else:
-        records = list(table) if _is_column(table) else [table]
+        records: list[Any] = list(table) if isinstance(table, Iterable) else [table]
         for number, record in enumerate(records, 1):
             if not isinstance(record, Mapping):
                 raise UserError(
@@ -94,23 +88,21 @@ def _cells_in_memory(table: Any) -> tuple[list[str], Iterator[tuple[str, list[st
                     "of a CSV, a data frame, a mapping of columns to lists, or a list of mappings"
                 )
         names = list(dict.fromkeys(name for record in records for name in record))
-        header = _header(names)
+    header = [str(name).strip() for name in names]
+    check_header("the table", header)
+    if in_columns:
+        columns = [table[name] for name in names]
+        for name, of in zip(header, columns, strict=True):
+            if isinstance(of, str) or not hasattr(of, "__len__") or len(of) != len(columns[0]):
+                raise UserError(f"the table: column '{name}' is no list as long as the others")
+        rows: Iterable[Iterable[object]] = zip(*columns, strict=True)
+    else:
         rows = ([record.get(name) for name in names] for record in records)
-    cells = [[_cell(value) for value in row] for row in rows]
+    cells = ([_cell(value) for value in row] for row in rows)
     found = [(f"row {number} of the table", of) for number, of in enumerate(cells, 1) if any(of)]
     if not found:
         raise UserError("the table: no rows; add some")
     return header, iter(found)
-
-
-def _header(names: list[Any]) -> list[str]:
-    header = [str(name).strip() for name in names]
-    check_header("the table", header)
-    return header
-
-
-def _is_column(values: object) -> bool:
-    return isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping)
 
 
 def _cell(value: object) -> str:

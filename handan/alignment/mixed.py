@@ -104,15 +104,10 @@ def _row(costs: TaskCosts, people: Participants | None, bootstrap: Bootstrap) ->
     b, error, freedom = fit.effects[-1], fit.errors[-1], len(costs.items) - design.shape[1]
     half = -float(stdtrit(freedom, 0.025)) * error
     sd_people, sd_items = fit.of_groups if groups else (np.nan, np.nan)
-    found = {
-        "b": b,
-        "b_ci": (float(b - half), float(b + half)),
-        "p": 2 * stdtr(freedom, -abs(b / error)),
-        "sd_participants": sd_people,
-        "sd_items": sd_items,
-        "sd_residual": fit.residual,
-        **_held_out(costs, of_items, bootstrap),
-    }
+    found = {"b": b, "b_ci": (float(b - half), float(b + half))}
+    found |= {"p": 2 * stdtr(freedom, -abs(b / error)), "sd_participants": sd_people}
+    found |= {"sd_items": sd_items, "sd_residual": fit.residual}
+    found |= _held_out(costs, of_items, bootstrap)
     row = {"model": costs.model, "task": costs.task, "covariates": names, "n": len(costs.items)}
     row |= {"trials": len(y) if groups else None}
     row |= {"participants": int(groups[0].max()) + 1 if groups else None}
