@@ -210,7 +210,7 @@ def test_people_without_a_task_of_people_are_refused(tmp_path, trials_csv, optio
 
 def test_norms_and_trials_are_not_both_taken(tmp_path, trials_csv, tokens_csv):
     folder = lab_norms(tmp_path, trials_csv)
-    with pytest.raises(UserError, match="--trials give times and reliability, and so do --norms"):
+    with pytest.raises(UserError, match="trials give times and reliability, and so do norms"):
         align(tmp_path, tokens_csv, "--norms", folder, "--trials", trials_csv)
 
 
