@@ -141,7 +141,7 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
         }
         for row in result["contrasts"]
     ]
-    outcomes = [{**row, **row["outcomes"]} for row in contrasts if row["outcomes"]]
+    outcomes = [row | of for row in contrasts if (of := row.get("outcomes"))]
     fits = [{**row, "on": row["task"] or "all, an intercept each"} for row in result["inflation"]]
     effort = [
         {**row, "task": task, "effort": value}
@@ -153,7 +153,8 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
         for name, task, of in of_tasks
         for covariate, found in of["partial"].items()
     ]
-    mixed = [{**row, "beside": ", ".join(row["covariates"]) or None} for row in result["mixed"]]
+    mixed = result.get("mixed", ())  # which files of before do not have, nor outcomes
+    mixed = [{**row, "beside": ", ".join(row["covariates"]) or None} for row in mixed]
     power = [{**row, "on": row["task"] or "mean of human tasks"} for row in result["power"]]
     spent = [
         {"of_a": row["a"], "of_b": row["b"], "ratio": row["ratio"], "a": pair["a"], "b": pair["b"]}
