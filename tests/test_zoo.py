@@ -4,7 +4,6 @@ from embedded import ROOT, WEIGHTS
 
 from handan.errors import UserError
 from handan.evaluation import resource_estimate
-from handan.evaluation.suite import load_suite
 from handan.evaluation.zoo import load_zoo, pair_rows
 from handan.generation.formats import FORMATS
 
@@ -65,21 +64,6 @@ def test_pairs_name_both_kinds_of_baseline_and_both_decodings():
     assert rows[11]["teacher"] == "DeepSeek-R1 (T=0)"
 
 
-def test_a_suites_decoding_holds_unless_the_zoo_says_recommended(tmp_path):
-    suite = load_suite(ROOT / "eval" / "suites" / "tiny_probe.yaml")
-    own = {"temperature": 0.7, "top_p": 0.8}
-    path = written(tmp_path, lambda zoo: zoo["models"][0].update(recommended=own))
-    zoo = load_zoo(path)
-    assert zoo.suite_for(zoo.models[0], suite) == suite
-    path = written(
-        tmp_path,
-        lambda zoo: (zoo.update(decoding="recommended"), zoo["models"][0].update(recommended=own)),
-    )
-    zoo = load_zoo(path)
-    assert zoo.suite_for(zoo.models[0], suite).temperature == 0.7
-    assert zoo.suite_for(zoo.models[1], suite) == suite
-
-
 def test_revisions_that_are_no_commits_are_not_pinned():
     entries = {e.name: e for e in load_zoo(ROOT / "eval" / "zoo" / "modern.yaml").models}
     assert entries["Qwen3-8B"].is_pinned
@@ -98,7 +82,6 @@ def test_revisions_that_are_no_commits_are_not_pinned():
         (lambda z: z["models"][0].update(model="a/b"), "base: set 'revision' to a commit"),
         (lambda z: z["models"][0].update(colour="red"), r"models\[0\]: unknown key 'colour'"),
         (lambda z: z["models"].append(z["models"][0]), "each name only once"),
-        (lambda z: z.update(decoding="best"), "decoding 'best'; use suite or recommended"),
         (lambda z: z["models"][0].update(base="base"), "base are their own base"),
         (
             lambda z: (

@@ -26,13 +26,13 @@ ENTRIES = {
 }
 
 
-def write_zoo(folder, entries, decoding="suite"):
+def write_zoo(folder, entries):
     shared = {"reasoning_format": "tiny", "license": "Apache-2.0", "revision": None}
     models = [
         {"name": name, **shared, **entry, "model": str(WEIGHTS / entry["model"])}
         for name, entry in entries.items()
     ]
-    zoo = {"name": "test", "decoding": decoding, "engine": None, "models": models}
+    zoo = {"name": "test", "engine": None, "models": models}
     (folder / "zoo.yaml").write_text(yaml.safe_dump(zoo))
 
 
@@ -161,14 +161,3 @@ def test_a_model_too_large_for_one_gpu_is_shared(tmp_path, monkeypatch):
         words = zoo_words(zoo, entry, suite, tmp_path / "suite.yaml", tmp_path, str(engine))
         found[model] = yaml.safe_load(Path(words[-1]).read_text())["tensor_parallel_size"]
     assert list(found.values()) == [1, 2]
-
-
-def test_recommended_decoding_is_written_into_a_suite_of_its_own(ran, tmp_path):
-    own = {"temperature": 0.7, "top_p": 0.8}
-    write_zoo(tmp_path, {"start": {**ENTRIES["start"], "recommended": own}}, "recommended")
-    zoo = load_zoo(tmp_path / "zoo.yaml")
-    suite = load_suite(ran[0] / "suite.yaml")
-    words = zoo_words(zoo, zoo.models[0], suite, ran[0] / "suite.yaml", tmp_path, None)
-    changed = load_suite(tmp_path / "logs" / "start.suite.yaml")
-    assert str(tmp_path / "logs" / "start.suite.yaml") in words
-    assert (changed.temperature, changed.top_p) == (0.7, 0.8)

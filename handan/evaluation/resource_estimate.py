@@ -324,13 +324,10 @@ def plan_text(
     of_suite = Recommended(suite.temperature, suite.top_p)
     own = ", ".join(e.name for e in entries if e.recommended not in (None, of_suite))
     shared = f"temperature {suite.temperature:g}, top_p {suite.top_p:g}"
-    decoding = f"as recommended, which is not the suite's ({shared}) for {own}"
-    if zoo.decoding == "suite":
-        differs = f"; their cards recommend another to {own}" if own else ""
-        decoding = f"the suite's for all, {shared}{differs}"
+    differs = f"; their cards recommend another to {own}" if own else ""
     numbers = {"models": len(plans), "items": len(items), "responses": len(suite.decodings())}
     millions = {"expected": work.tokens / 1e6, "longest": work.max_tokens / 1e6}
-    said = {"gpu": of, "greedy": greedy, "decoding": decoding, "total": total}
+    said = {"gpu": of, "greedy": greedy, "decoding": f"{shared}{differs}", "total": total}
     said["table"] = table if rows else "no models"
     text = Path(__file__).with_name("plan.txt").read_text(encoding="utf-8").rstrip("\n")
     lines = [text.format(zoo=zoo, suite=suite, work=work, **numbers, **millions, **said)]

@@ -2,25 +2,23 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from handan.alignment.costs import GREEDY, decoded_name
 from handan.config import load_yaml
 from handan.errors import UserError
-from handan.evaluation.suite import Suite
 from handan.files import shipped
 from handan.generation.formats import AUTO, FORMATS
 from handan.generation.loading import COMMIT
 
 ROLES = ("teacher", "student", "instruct", "initial")
-DECODINGS = ("suite", "recommended")
 RESERVED_NAMES = ("logs", "report")  # directories beside those of the entries
 
 
 @dataclass(frozen=True)
 class Recommended:
-    """Decoding that a model's card or generation_config.json recommends."""
+    """Decoding that a model's card or generation_config.json recommends; the suite's is used."""
 
     temperature: float
     top_p: float
@@ -64,7 +62,6 @@ class Entry:
 @dataclass(frozen=True)
 class Zoo:
     name: str
-    decoding: str  # 'suite', the suite's for all, or 'recommended', each its own if there is one
     engine: str | None  # its YAML; transformers without
     models: list[Entry]
 
@@ -76,13 +73,6 @@ class Zoo:
                 raise UserError(f"--only: no model '{name}' in the zoo; known: {', '.join(known)}")
         return [known[name] for name in names] if names else self.models
 
-    def suite_for(self, entry: Entry, suite: Suite) -> Suite:
-        """Adapt the suite to this entry: its own decoding only if the zoo says so."""
-        own = entry.recommended
-        if self.decoding == "suite" or own is None:
-            return suite
-        return replace(suite, temperature=own.temperature, top_p=own.top_p)
-
 
 def load_zoo(path: Path) -> Zoo:
     zoo = load_yaml(path, Zoo)
@@ -92,8 +82,6 @@ def load_zoo(path: Path) -> Zoo:
 
 
 def _problems(zoo: Zoo) -> Iterator[str]:
-    if zoo.decoding not in DECODINGS:
-        yield f"decoding '{zoo.decoding}'; use {' or '.join(DECODINGS)}"
     names = [entry.name for entry in zoo.models]
     if not names or len(set(names)) < len(names):
         yield "'models' must hold at least one model, each name only once"

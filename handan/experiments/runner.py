@@ -15,7 +15,6 @@ import sys
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict
 from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -398,12 +397,7 @@ def run_zoo(
 def zoo_words(
     zoo: Zoo, entry: Entry, suite: Suite, suite_path: Path, output_dir: Path, engine: str | None
 ) -> list[str]:
-    """List the arguments of eval/run.py for one entry; settings of its own are written to logs."""
-    own = zoo.suite_for(entry, suite)
-    if own != suite:
-        suite_path = output_dir / "logs" / f"{entry.name}.suite.yaml"
-        text = yaml.safe_dump(asdict(own), sort_keys=False, allow_unicode=True)
-        files.write_text(suite_path, text)
+    """List the arguments of eval/run.py for one entry; an engine of its own is written to logs."""
     words = ["--model", entry.model, "--suite", str(suite_path)]
     words += ["--output_dir", str(output_dir / entry.name), "--arm", entry.name]
     words += ["--reasoning_format", entry.reasoning_format]
@@ -426,7 +420,7 @@ def _compared(zoo: Zoo, suite: Suite, output_dir: Path) -> dict[str, Any]:
     from handan.report.page import write  # draws, and so takes a moment to import
 
     run_dirs = [output_dir / entry.name for entry in zoo.models]
-    runs = read_runs(run_dirs, allow_different=zoo.decoding != "suite")
+    runs = read_runs(run_dirs, allow_different=False)
     rows = [dict(row) for run_dir in run_dirs for _, row in read_table(run_dir / "costs.csv")[1]]
     columns = list(dict.fromkeys(key for row in rows for key in row))
     files.write_csv(output_dir / "costs.csv", columns, rows)
