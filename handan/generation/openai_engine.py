@@ -7,11 +7,12 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 from handan import inputs
-from handan.config import refuse_in_text
+from handan.config import read_yaml, refuse_in_text
 from handan.errors import UserError, printable
 from handan.files import content_hash
 from handan.generation import chat
@@ -25,19 +26,9 @@ from handan.generation.prompting import Request
 NO_KEY = "none"
 FIRST_PAUSE_S, MAX_PAUSE_S = 0.5, 8.0  # before a failed request is tried again, doubled each time
 NOT_ONE = "the response is not a chat completion with one choice"
-# Fields of a request that the suite or another key of the YAML decides.
-DECIDED = ("model", "messages", "temperature", "top_p", "seed", "n", "stream", "stop")
 CAPS = ("max_tokens", "max_completion_tokens")
-# Further fields that make responses longer or shorter, and the values that do nothing.
-NEUTRAL: dict[str, tuple[Any, ...]] = {
-    **dict.fromkeys(("presence_penalty", "frequency_penalty", "min_tokens", "min_p"), (0, None)),
-    **dict.fromkeys(("repetition_penalty", "length_penalty"), (1, None)),
-    "top_k": (0, -1, None),
-    "stop_token_ids": ([], None),
-    "ignore_eos": (False, None),
-    "logit_bias": ({}, None),
-    "thinking_token_budget": (None,),
-}
+# Fields of a request that are decided elsewhere, and neutral values of those that change lengths.
+FIELDS = read_yaml(Path(__file__).with_name("server_fields.yaml"))
 
 # What is judged on the responses of a run: fewer responses or items may be so by chance, and so
 # may two samples of fewer tokens that are the same, or a recount that is less far off.
@@ -75,15 +66,16 @@ def check_server(settings: Settings) -> None:
         cure = "give the server's address up to and including /v1, such as http://127.0.0.1:8000/v1"
         raise UserError(f"base_url of the engine is '{settings.base_url}'; {cure}")
     for key, value in settings.extra_body.items():
-        if key in (*DECIDED, *CAPS):
+        if key in FIELDS["decided"]:
             raise UserError(
                 f"extra_body of the engine sets '{key}', which the suite or another key decides; "
                 "remove it"
             )
-        if key in NEUTRAL and value not in NEUTRAL[key]:
+        neutral = FIELDS["neutral"].get(key, [value])
+        if value not in neutral:
             raise UserError(
                 f"extra_body of the engine sets '{key}' to {value!r}, which makes responses longer "
-                f"or shorter beside what the suite says; set it to {NEUTRAL[key][0]} or remove it"
+                f"or shorter beside what the suite says; set it to {neutral[0]} or remove it"
             )
 
 
