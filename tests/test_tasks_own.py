@@ -61,6 +61,7 @@ def graded(task, key, text):
         ("sum", "19 or 20", Grade(None, False)),
         ("sum", "1. Add 12 and 7.\n2. This gives 19", Grade("19", True)),
         ("sum", "I do not know.", Grade(None, False)),
+        ("sum", "9" * 10_000, Grade(None, False)),
         ("half", "It is 1.50", Grade("3/2", True)),
         ("half", "3/2", Grade("3/2", True)),
         ("large", "3000 m", Grade("3000", True)),
@@ -108,6 +109,15 @@ def test_exact_answers_are_whole_lines(folder, key, text, correct):
 
 def test_mathematics_is_graded_by_its_own_grader(folder):
     assert graded(load(folder(MATH, "math")), "root", "\\boxed{\\sqrt{2}, -\\sqrt{2}}").correct
+
+
+@pytest.mark.parametrize("grader", ["number", "choice", "exact"])
+@pytest.mark.parametrize(
+    "text", ["9" * 100_000, "the answer is " * 9_000, "1 + " * 30_000, "{" * 100_000]
+)
+def test_a_text_of_any_length_is_read(folder, grader, text):
+    task = load(folder("item,question,answer\na,b,1\nc,d,2\n", grader))
+    assert task.grade(task.items()[0], text).correct is False
 
 
 def test_a_number_of_a_prompt_that_is_no_item_is_graded_by_value(folder):

@@ -146,12 +146,15 @@ class Stated(NamedTuple):
     answer: str
 
 
-def grader(find: Callable[[Item, str], list[Stated]]) -> Callable[[Item, str], Grade]:
-    """Make the ``grade`` of a task; ``find`` finds the candidates that a text holds for an item."""
+def grader(
+    find: Callable[[Item, str], list[Stated]], spelled: Callable[[str], str] = str.strip
+) -> Callable[[Item, str], Grade]:
+    """Make the ``grade`` of a task; ``find`` finds the candidates that a text holds for an item, as
+    ``spelled`` writes its right answers."""
 
     def grade(item: Item, text: str) -> Grade:
         answer = read(text, lambda part: find(item, part))
-        return Grade(answer, answer in item.answer.split(" | "))
+        return Grade(answer, answer in [*map(spelled, item.answer.split("|"))])
 
     return grade
 

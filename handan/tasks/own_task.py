@@ -19,7 +19,7 @@ from handan.files import content_hash
 from handan.inputs import plain_number, read_table
 from handan.norms.trials import check_file_name
 from handan.tasks import mathematics
-from handan.tasks.answers import CUE, MARKUP, TIMES, Stated, before, numbers_line, plain, read
+from handan.tasks.answers import CUE, MARKUP, TIMES, Stated, before, grader, numbers_line, plain
 from handan.tasks.base import Grade, Item, Task
 
 SETTINGS, ITEMS = "task.yaml", "items.csv"
@@ -122,13 +122,14 @@ def check(folder: Path) -> tuple[Task, list[str]]:
             values["question_characters"] = len(question)
             places.append(place)
             items.append(Item(settings.name, key, question, answer, values))
-            alone[key], choices[key] = row["question"], answers(row.get(CHOICES, ""))
-    every = [answer for item in items for answer in answers(item.answer)]
+            alone[key] = row["question"]
+            choices[key] = list(map(_canonical, answers(row.get(CHOICES, ""))))
+    every = list({_canonical(answer): 0 for item in items for answer in answers(item.answer)})
     grade = _grader(settings.grader, lambda item: choices.get(item.key) or every)
     lacking = settings.grader == "choice" and not all(choices.values())
-    crowd = lacking and len(set(every)) > MAX_CHOICES
+    crowd = lacking and len(every) > MAX_CHOICES
     cure = "give each item its own, or set 'grader: exact'"
-    note(path, crowd, f"{len(set(every))} different answers are too many choices; {cure}")
+    note(path, crowd, f"{len(every)} different answers are too many choices; {cure}")
     for place, item in zip(places, items, strict=True) if not crowd else ():
         for answer in answers(item.answer) if settings.grader in UNREAD else ():
             read_back = grade(item, answer).correct is True
@@ -147,28 +148,21 @@ def answers(cell: str) -> list[str]:
 def _grader(kind: str, choices: Callable[[Item], Collection[str]]) -> Callable[[Item, str], Grade]:
     if kind == "math":
         return mathematics.grade
+    spelled = _bare if kind == "exact" else _canonical
 
-    def grade(item: Item, text: str) -> Grade:
-        spelled = _bare if kind == "exact" else _canonical
-        right = list(map(spelled, answers(item.answer)))
+    def find(item: Item, part: str) -> list[Stated]:
+        if kind == "exact":
+            return _lines(part, list(map(spelled, answers(item.answer))))
+        return _numbers(part) if kind == "number" else _chosen(part, choices(item))
 
-        def find(part: str) -> list[Stated]:
-            if kind == "exact":
-                return _lines(part, right)
-            if kind == "number":
-                return _numbers(part)
-            return _chosen(part, list(map(_canonical, choices(item))))
-
-        answer = read(text, find)
-        return Grade(answer, answer in right)
-
-    return grade
+    return grader(find, spelled)
 
 
 def _canonical(answer: str) -> str:
     """Return an answer as ``plain`` leaves it of a response; numbers by value."""
     answer = " ".join(plain(answer).split())
-    return str(_value(answer)) if NUMBER.fullmatch(answer) else answer
+    short = len(answer) <= ANSWER_CHARACTERS
+    return str(_value(answer)) if short and NUMBER.fullmatch(answer) else answer
 
 
 def _bare(text: str) -> str:
@@ -199,7 +193,8 @@ def _numbers(text: str) -> list[Stated]:
     return [
         Stated(match.start(), match.end(), str(_value(match[0])))
         for match in NUMBER.finditer(text)
-        if not OPERAND_BEFORE.search(before(text, match.start()))
+        if len(match[0]) <= ANSWER_CHARACTERS
+        and not OPERAND_BEFORE.search(before(text, match.start()))
         and not OPERAND_AFTER.match(text, match.end())
         and not numbers_line(text, match.start(), match.end())
     ]
