@@ -109,7 +109,7 @@ def align(
         "contrasts": found,
         "inflation": inflation(final, comparisons.inflation, drawn),
         "study": study(final, comparisons, drawn),
-        "mixed": mixed_models(final, people, drawn) if mixed else [],
+        "mixed": mixed_models(final, people) if mixed else [],
         "power": power_table(final, equivalence_bound, task_weights),
         "settings": {
             "bootstrap": bootstrap,

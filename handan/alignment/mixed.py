@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from handan.alignment.bootstrap import Bootstrap, interval
 from handan.alignment.correlation import FloatArray, finite_or_none
 from handan.alignment.items import TaskCosts, log_of_positive, row_means
 from handan.alignment.pairs import CostsByModel
@@ -70,19 +69,17 @@ def reml(y: FloatArray, design: FloatArray, groups: Sequence[NDArray[np.intp]]) 
     return Fit(effects, errors, ratios * residual, residual)
 
 
-def mixed_models(
-    costs: CostsByModel, participants: Mapping[str, Participants], bootstrap: Bootstrap
-) -> list[dict]:
+def mixed_models(costs: CostsByModel, participants: Mapping[str, Participants]) -> list[dict]:
     """One row a model and human task with items enough for a correlation."""
     every = [entry.thinking() for of_model in costs.values() for entry in of_model.values()]
     return [
-        _row(entry, participants.get(entry.task), bootstrap)
+        _row(entry, participants.get(entry.task))
         for entry in every
         if entry.cost_source == "human" and not np.isnan(entry.r)
     ]
 
 
-def _row(costs: TaskCosts, people: Participants | None, bootstrap: Bootstrap) -> dict:
+def _row(costs: TaskCosts, people: Participants | None) -> dict:
     prompt = row_means(log_of_positive(costs.of_samples["prompt_tokens"]))
     known = np.isfinite(prompt).all() and np.ptp(prompt) > 0
     names = ["prompt tokens"] if known else []
@@ -107,14 +104,14 @@ def _row(costs: TaskCosts, people: Participants | None, bootstrap: Bootstrap) ->
     found = {"b": b, "b_ci": (float(b - half), float(b + half))}
     found |= {"p": 2 * stdtr(freedom, -abs(b / error)), "sd_participants": sd_people}
     found |= {"sd_items": sd_items, "sd_residual": fit.residual}
-    found |= _held_out(costs, of_items, bootstrap)
+    found |= _held_out(costs, of_items)
     row = {"model": costs.model, "task": costs.task, "covariates": names, "n": len(costs.items)}
     row |= {"trials": len(y) if groups else None}
     row |= {"participants": int(groups[0].max()) + 1 if groups else None}
     return row | {name: finite_or_none(value) for name, value in found.items()}
 
 
-def _held_out(costs: TaskCosts, design: FloatArray, bootstrap: Bootstrap) -> dict:
+def _held_out(costs: TaskCosts, design: FloatArray) -> dict:
     """R2 of items' mean log times, each predicted without it, and what tokens add to it.
 
     Least squares, whose error without an item is e / (1 - h) with its leverage h.
@@ -123,12 +120,6 @@ def _held_out(costs: TaskCosts, design: FloatArray, bootstrap: Bootstrap) -> dic
     for x in (design[:, :1], design[:, :-1], design):
         hat = x @ np.linalg.pinv(x)
         errors = (costs.log_difficulty - hat @ costs.log_difficulty) / (1 - np.diag(hat))
-        squares.append(errors**2)
+        squares.append(errors @ errors)
     nothing, covariates, everything = squares
-    table = np.column_stack([covariates - everything, nothing])
-    draws = bootstrap.means(costs.task, costs.items, table)
-    return {
-        "r2": 1 - everything.sum() / nothing.sum(),
-        "delta_r2": table[:, 0].sum() / nothing.sum(),
-        "delta_r2_ci": interval(draws[:, 0] / draws[:, 1], [len(costs.items)]),
-    }
+    return {"r2": 1 - everything / nothing, "delta_r2": (covariates - everything) / nothing}

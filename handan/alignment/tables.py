@@ -84,7 +84,7 @@ MIXED = (
     ("beside tokens", "text", "beside"), ("b", "estimate", "b", "b_ci"), ("p", "p", "p"),
     ("sd people", "number", "sd_participants"), ("sd items", "number", "sd_items"),
     ("sd residual", "number", "sd_residual"), ("R2 held out", "number", "r2"),
-    ("of it tokens", "estimate", "delta_r2", "delta_r2_ci"),
+    ("of it tokens", "number", "delta_r2"),
 )
 POWER = (
     ("task", "text", "on"), ("n", "count", "n"), ("r between models", "number", "r_ab"),
