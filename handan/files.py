@@ -24,8 +24,7 @@ from handan.inputs import json_object
 CURE = "mend or remove the line, or write the file again"
 PACKAGE = Path(__file__).parent
 # In a wheel the folders that a clone has beside the package are in it.
-INSTALLED = (PACKAGE / "shipped").is_dir()
-BESIDE = PACKAGE / "shipped" if INSTALLED else PACKAGE.parent
+BESIDE = PACKAGE / "shipped" if (PACKAGE / "shipped").is_dir() else PACKAGE.parent
 SHIPPED = {"recipes": BESIDE, "eval": BESIDE, "launch": BESIDE, "handan": PACKAGE.parent}
 Place = TypeVar("Place", str, Path)
 
