@@ -25,7 +25,7 @@ from handan.tasks.mathematics import HASHES, MATH, reference_answer
 from handan.tiny.families import DECIMAL_DIGITS, PREMISES, problem_of_key, random_problem
 
 COLUMNS = ("task", "item", "wording", "question", "answer")
-YAML, FILES = (".yaml", ".yml"), (".jsonl", ".csv", ".parquet")
+YAML, FILES = (".yaml", ".yml"), (".jsonl", ".json", ".csv", ".parquet")
 HELD_OUT = "'{item}' of {task} is an evaluation item; remove it from the training set"
 
 
