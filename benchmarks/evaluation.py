@@ -28,7 +28,7 @@ from handan.evaluation.suite import Suite, load_suite, suite_items
 from handan.files import read_jsonl
 from handan.generation import prompting
 from handan.generation.engines import load_engine, open_engine
-from handan.generation.prompting import Decoding, Request
+from handan.generation.prompting import Decoding
 from handan.generation.transformers_engine import TransformersEngine
 from handan.launch import SINGLE
 
@@ -151,10 +151,9 @@ def parts(engine: TransformersEngine, suite: Suite, whole_s: float) -> None:
     started = time.process_time()
     batches = plan.batches(engine)
     prepared = time.process_time()
-    completions: list[tuple[Request, int]] = []
-    for batch in batches:
-        for request, completion in zip(batch, engine.complete(batch, 0), strict=True):
-            completions.append((request, len(completion.ids)))
+    completions = [
+        (request, len(found.ids)) for drawn in engine.stream(batches, 0) for request, found in drawn
+    ]
     generated = time.process_time()
     parameters = sum(p.numel() for p in engine.model.parameters())
     tokens = sum(len(request.prompt_ids) + length for request, length in completions)

@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from subprocess import CalledProcessError
 from typing import Any
@@ -79,8 +80,9 @@ def processes(num_threads: int | None = None) -> Processes:
 
     if num_threads:
         torch.set_num_threads(num_threads)
-    # Training arguments have made the state already; elsewhere it must be told of a CPU machine.
-    state = PartialState(cpu=not torch.cuda.is_available())
+    # Training arguments have made the state already; elsewhere it is told of a machine without GPU,
+    # and that a process may wait long for the responses of another.
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(days=7))
     promised = int(os.environ.get("WORLD_SIZE", "1"))
     # accelerate's launcher for one process takes num_processes: 2, sets an address and starts one.
     lone = "ACCELERATE_DYNAMO_BACKEND" in os.environ and "RANK" not in os.environ

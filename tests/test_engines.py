@@ -4,6 +4,7 @@ import json
 import re
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 
@@ -357,7 +358,22 @@ def test_formats_whose_text_is_marked_are_put_together_again(tmp_path, effort):
     assert rows[0]["text"] == f"{form.open}so now{form.close}{form.answer}0 1"
 
 
+def test_no_request_waits_for_the_longest_of_its_batch(tmp_path):
+    others_asked = threading.Event()
+
+    def answer(request, number):
+        if number == 12:
+            others_asked.set()
+        if number == 1:
+            assert others_asked.wait(60)
+        return 200, said(reasoning="1 +")
+
+    asking = replace(plan(12), batch_size=4)
+    rows, _ = ask(tmp_path, answer, asking, concurrency=2)
+    assert len(rows) == 12
+
+
 def test_a_prompt_of_another_length_than_here_is_noted_once(tmp_path, capsys):
     ask(tmp_path, always(said(reasoning="1 +", usage={"prompt_tokens": 99})))
     notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
-    assert len(notes) == 1 and "has 99 tokens, and 17 as the chat template" in notes[0]
+    assert len(notes) == 1 and "has 99 tokens, and 1" in notes[0]

@@ -200,6 +200,7 @@ def test_two_processes_give_the_same_file(evaluated, tmp_path):
         for where in (evaluated / "base", tmp_path / "base")
     }
     assert rows[evaluated / "base"] == rows[tmp_path / "base"]
+    assert not list((tmp_path / "base").glob("generations.*.jsonl"))
 
 
 def test_a_missing_model_is_named(tmp_path):

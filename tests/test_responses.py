@@ -1,4 +1,5 @@
 import copy
+import json
 from dataclasses import replace
 
 import pytest
@@ -69,6 +70,20 @@ def test_a_finished_file_is_left_alone(whole):
     before = whole.read_bytes()
     collect(engine(), plan(), whole, LABELS, SINGLE)
     assert whole.read_bytes() == before
+
+
+def test_what_several_killed_processes_had_drawn_is_kept(whole, tmp_path):
+    rows, path = read_jsonl(whole), tmp_path / "generations.jsonl"
+    write_jsonl(path, rows[:2])
+    write_jsonl(tmp_path / "generations.0.jsonl", rows[1:4])  # the first is in both files
+    torn = json.dumps(rows[4]) + "\n" + json.dumps(rows[5])[:-9]
+    (tmp_path / "generations.1.jsonl").write_text(torn)
+    asked = engine()
+    collect(asked, plan(), path, LABELS, SINGLE)
+    drawn = read_jsonl(path)
+    assert drawn[:5] == rows[:5]  # with the seconds of that time
+    assert by_key(path) == by_key(whole)
+    assert [file.name for file in tmp_path.iterdir()] == ["generations.jsonl"]
 
 
 def test_the_number_of_processes_changes_no_sample(whole):
@@ -150,13 +165,14 @@ class LaterServer(TransformersEngine):
 
     remote, independent = True, True
 
-    def complete(self, batch, seed):
-        longer = [(*request.prompt_ids, 0, 0) for request in batch]
-        found = super().complete(batch, seed)
+    def stream(self, batches, seed):
         said = {"finish_reason": "stop"}
-        return [
-            replace(c, prompt_ids=list(p), server=said) for c, p in zip(found, longer, strict=True)
-        ]
+        for drawn in super().stream(batches, seed):
+            longer = [[*request.prompt_ids, 0, 0] for request, _ in drawn]
+            yield [
+                (request, replace(found, prompt_ids=ids, server=said))
+                for (request, found), ids in zip(drawn, longer, strict=True)
+            ]
 
 
 def test_a_server_that_renders_its_prompts_anew_is_told(whole, tmp_path, capsys):
@@ -203,9 +219,10 @@ def test_status_grade_and_cost(text, status, correct, reasoning_tokens):
 class ShortContext(TransformersEngine):
     """An engine whose context is full after nine tokens, as vLLM's is at ``max_model_len``."""
 
-    def complete(self, batch, seed):
-        nine = Decoding(batch[0].decoding.temperature, 1.0, 9)
-        return super().complete([replace(request, decoding=nine) for request in batch], seed)
+    def stream(self, batches, seed):
+        for batch in batches:
+            nine = Decoding(batch[0].decoding.temperature, 1.0, 9)
+            yield from super().stream([[replace(of, decoding=nine) for of in batch]], seed)
 
 
 def test_responses_cut_before_the_cap_are_told(tmp_path, capsys):

@@ -13,7 +13,7 @@ from handan.evaluation.grading import TaskItem, read_completion, read_text
 from handan.files import append_jsonl, content_hash
 from handan.generation import prompting
 from handan.generation.chat import ended
-from handan.generation.engines import Engine
+from handan.generation.engines import Drawn, Engine
 from handan.generation.formats import ReasoningFormat
 from handan.generation.openai_engine import Watch
 from handan.generation.prompting import Decoding, Request
@@ -78,33 +78,42 @@ def check_prompts(
 def draw(
     engine: Engine, plan: SamplingPlan, batches: Sequence[list[Request]], labels: dict
 ) -> Iterator[list[dict]]:
-    """Generate batch after batch; yields each batch's rows before a failure in it is raised."""
+    """Generate; yields rows as they are finished, all of them before a failure is raised."""
     watch = Watch(engine) if engine.remote else None
+    failures: list[str] = []
     try:
-        for batch in batches:
-            rows, failures = _draw_batch(engine, plan, batch, labels, watch)
+        started = time.monotonic()
+        # Nothing is begun after a failure, and what is under way is received.
+        due = itertools.takewhile(lambda _: not failures, batches)
+        for drawn in engine.stream(due, plan.seed):
+            seconds = (time.monotonic() - started) / len(drawn)
+            rows, failed = _read(engine, plan, drawn, seconds, labels, watch)
             if watch is not None:
                 watch.check()
             yield rows
-            if failures:
-                more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-                kept = "what was received is kept: run again to go on"
-                raise UserError(f"{failures[0]}{more}; {kept}")
+            failures += failed
+            started = time.monotonic()
     finally:
         if watch is not None:
             watch.tell_unknown()
+    if failures:
+        more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+        raise UserError(f"{failures[0]}{more}; what was received is kept: run again to go on")
 
 
-def _draw_batch(
-    engine: Engine, plan: SamplingPlan, batch: list[Request], labels: dict, watch: Watch | None
+def _read(
+    engine: Engine,
+    plan: SamplingPlan,
+    drawn: Sequence[Drawn],
+    seconds: float,
+    labels: dict,
+    watch: Watch | None,
 ) -> tuple[list[dict], list[str]]:
+    """Rows of what was drawn in ``seconds`` each, and a sentence for each that is none."""
     tokenizer, form = engine.tokenizer, engine.form
-    started = time.monotonic()
-    completions = engine.complete(batch, plan.seed)
-    seconds = (time.monotonic() - started) / len(batch)
     rows: list[dict] = []
     failures = []
-    for request, found in zip(batch, completions, strict=True):
+    for request, found in drawn:
         question = plan.questions[request.item]
         task, item, asked = question.item.task, question.item.key, (tokenizer, question, form)
         try:
@@ -134,10 +143,11 @@ def _draw_batch(
 def collect(engine: Engine, plan: SamplingPlan, path: Path, labels: dict, world: Processes) -> None:
     """Complete a file of responses: what it holds already is kept, what is missing is drawn.
 
-    Every process draws its share and the first one writes; neither a restart nor the number of
-    processes changes a sample. Of the ``labels`` ``settings`` identifies model, engine and plan.
+    Every process draws its share, of several each into a file of its own, and waits for the others
+    only at the end; neither a restart nor the number of processes changes a sample. Of the
+    ``labels`` ``settings`` identifies model, engine and plan.
     """
-    done = world.gather(rundir.recover(path, KEY) if world.rank == 0 else [])
+    done = world.gather(_joined(path) if world.rank == 0 else [])
     if any(row["settings"] != labels["settings"] for row in done):
         raise UserError(
             f"{path}: holds responses of another model, or drawn with other settings; "
@@ -154,21 +164,47 @@ def collect(engine: Engine, plan: SamplingPlan, path: Path, labels: dict, world:
     todo = [batch for batch in batches if any(map(missing, batch))]
     if engine.independent:
         todo = [list(filter(missing, batch)) for batch in todo]
-    mine = draw(engine, plan, todo[world.rank :: world.size], labels)
+    mine = todo[world.rank :: world.size]
     prompt_tokens = {(row["task"], row["item"]): row["prompt_tokens"] for row in done}
-    total, finished, started = sum(map(len, batches)), len(have), time.monotonic()
-    # Once more than there are batches: a failure of the last one is told after its rows are kept.
-    for _ in range(-(-len(todo) // world.size) + 1):
-        rows = world.gather(next(mine, []))
-        rows = [row for row in rows if (row["task"], row["item"], row["sample"]) not in have]
-        if world.rank == 0 and rows:
-            append_jsonl(path, rows)
-            finished += len(rows)
+    own, share = (path, "") if world.size == 1 else (_part(path, world.rank), ", of its share")
+    finished, started = len(have) if world.size == 1 else 0, time.monotonic()
+    total = finished + sum(map(missing, itertools.chain(*mine)))
+    untold: list[dict] = []
+    for drawn in draw(engine, plan, mine, labels):
+        rows = [row for row in drawn if (row["task"], row["item"], row["sample"]) not in have]
+        if rows:
+            append_jsonl(own, rows)
+        finished += len(rows)
+        untold += rows
+        if len(untold) < plan.batch_size and finished < total:
+            continue
+        if world.rank == 0:
             seconds = time.monotonic() - started
-            print(f"{labels['model']}: {finished}/{total} responses, {seconds:.0f} s")
-            _tell_early_cuts(rows, plan)
-            if engine.remote:
-                _tell_changed_prompts(rows, prompt_tokens)
+            print(f"{labels['model']}: {finished}/{total} responses, {seconds:.0f} s{share}")
+        _tell_early_cuts(untold, plan)
+        if engine.remote:
+            _tell_changed_prompts(untold, prompt_tokens)
+        untold = []
+    world.gather([])  # until every process has drawn its share
+    if world.rank == 0:
+        _joined(path)
+
+
+def _part(path: Path, rank: int) -> Path:
+    return path.with_suffix(f".{rank}{path.suffix}")
+
+
+def _joined(path: Path) -> list[dict]:
+    """Rows of a file of responses, after those of the files of several processes have joined it."""
+    rows = rundir.recover(path, KEY)
+    have = {tuple(row[name] for name in KEY) for row in rows}
+    for part in sorted(path.parent.glob(f"{path.stem}.*{path.suffix}")):
+        # Of a part that was joined before a kill nothing is new.
+        new = [row for row in rundir.recover(part, KEY) if tuple(row[k] for k in KEY) not in have]
+        append_jsonl(path, new)
+        part.unlink()
+        rows += new
+    return rows
 
 
 def _tell_early_cuts(rows: Sequence[dict], plan: SamplingPlan) -> None:

@@ -1,6 +1,6 @@
 """Engines: what turns prompts into completions, in this process or on a server (docs/models.md)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -29,6 +29,10 @@ class Completion:
     server: dict[str, str | None] = field(default_factory=dict)
 
 
+# A request, and its completion or what kept it from being drawn.
+Drawn = tuple[Request, Completion | UserError]
+
+
 @dataclass(frozen=True)
 class EngineSettings:
     """Keys of every engine's settings file; each engine's module has its own beside them."""
@@ -50,8 +54,12 @@ class Engine(Protocol):
     independent: bool  # whether a response depends on its own request and seed alone
     remote: bool  # whether responses come from a server, which may hide or change things
 
-    def complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
-        """Return one completion for each request of a batch, or what kept it from being drawn."""
+    def stream(self, batches: Iterable[Sequence[Request]], seed: int) -> Iterator[list[Drawn]]:
+        """Yield what is finished, as it is finished.
+
+        Where the engine has a scheduler of its own, no request waits for the longest response of
+        the batch before.
+        """
         ...
 
 

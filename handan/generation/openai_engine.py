@@ -5,8 +5,9 @@ import importlib.metadata
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,7 +18,7 @@ from handan.errors import UserError, printable
 from handan.files import content_hash
 from handan.generation import chat
 from handan.generation.chat import FailedRequest
-from handan.generation.engines import Completion, Engine, EngineSettings
+from handan.generation.engines import Completion, Drawn, Engine, EngineSettings
 from handan.generation.formats import AUTO, FORMATS, ReasoningFormat, choose, choose_for
 from handan.generation.loading import load_tokenizer
 from handan.generation.prompting import Request
@@ -127,14 +128,23 @@ class OpenAIEngine:
         self.identity |= {"tokenizer": counts, "cap_field": settings.cap_field}
         self.identity["extra_body"] = settings.extra_body
 
-    def complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
-        return asyncio.run(self._complete(batch, seed))
+    def stream(self, batches: Iterable[Sequence[Request]], seed: int) -> Iterator[list[Drawn]]:
+        found = self._stream(chain.from_iterable(batches), seed)
 
-    async def _complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
+        async def following() -> list[Drawn] | None:
+            return await anext(found, None)
+
+        with asyncio.Runner() as runner:
+            while (group := runner.run(following())) is not None:
+                yield group
+
+    async def _stream(self, todo: Iterator[Request], seed: int) -> AsyncIterator[list[Drawn]]:
+        """Keep ``concurrency`` requests under way; after one has failed no other is begun."""
         from openai import AsyncOpenAI
 
         settings = self.settings
-        gate, failed = asyncio.Semaphore(settings.concurrency), asyncio.Event()
+        drawn: asyncio.Queue[Drawn | None] = asyncio.Queue()
+        failed = False
         async with AsyncOpenAI(
             api_key=self._key,
             base_url=settings.base_url,
@@ -143,17 +153,27 @@ class OpenAIEngine:
             http_client=bounded_client(settings.timeout_s, settings.max_response_mib * 2**20),
         ) as client:
 
-            async def one(request: Request) -> Completion | UserError:
-                async with gate:
-                    if failed.is_set():
-                        return UserError("not asked for after another request had failed")
+            async def work() -> None:
+                nonlocal failed
+                while not failed and (request := next(todo, None)) is not None:
+                    found: Completion | UserError
                     try:
-                        return await self._complete_one(client, request, seed)
+                        found = await self._complete_one(client, request, seed)
                     except UserError as error:
-                        failed.set()
-                        return error
+                        failed, found = True, error
+                    drawn.put_nowait((request, found))
 
-            return await asyncio.gather(*map(one, batch))
+            workers = asyncio.gather(*(work() for _ in range(settings.concurrency)))
+            workers.add_done_callback(lambda _: drawn.put_nowait(None))
+            group = []
+            while (one := await drawn.get()) is not None:
+                group.append(one)
+                if len(group) == MIN_RESPONSES:  # enough to be judged before they are kept
+                    yield group
+                    group = []
+            if group:
+                yield group
+            await workers
 
     async def _complete_one(self, client: Any, request: Request, seed: int) -> Completion:
         """Ask for one completion; a request that fails with status 200 is repeated like others."""

@@ -1,14 +1,13 @@
 """Batched generation with transformers: the reference, whose batches have a state of their own."""
 
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from handan import hardware
-from handan.errors import UserError
 from handan.files import content_hash
-from handan.generation.engines import Completion, EngineSettings
+from handan.generation.engines import Completion, Drawn, EngineSettings
 from handan.generation.formats import ReasoningFormat, choose_for
 from handan.generation.loading import eos_ids, load_model
 from handan.generation.prompting import Decoding, Request
@@ -45,9 +44,11 @@ class TransformersEngine:
             "attn_implementation": getattr(model.config, "_attn_implementation", None),
         }
 
-    def complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
-        rows = generate_batch(self.model, self.tokenizer, batch, seed)
-        return [Completion(ids, ended=ids[-1] in self.ends) for ids in rows]
+    def stream(self, batches: Iterable[Sequence[Request]], seed: int) -> Iterator[list[Drawn]]:
+        for batch in batches:
+            rows = generate_batch(self.model, self.tokenizer, batch, seed)
+            found = [Completion(ids, ended=ids[-1] in self.ends) for ids in rows]
+            yield list(zip(batch, found, strict=True))
 
 
 def open_engine(

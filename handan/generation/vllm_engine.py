@@ -5,9 +5,10 @@ it changes the last bits of its logits. Several processes each hold the whole mo
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from handan.errors import UserError
 from handan.files import shipped
 from handan.generation import loading
 from handan.generation.chat import FAILED, class_of, ended
-from handan.generation.engines import Completion, EngineSettings
+from handan.generation.engines import Completion, Drawn, EngineSettings
 from handan.generation.formats import ReasoningFormat, choose_for
 from handan.generation.prompting import Decoding, Request
 
@@ -59,15 +60,21 @@ class VLLMEngine:
             "max_model_len": settings.max_model_len,
         }
 
-    def complete(self, batch: Sequence[Request], seed: int) -> list[Completion | UserError]:
+    def stream(self, batches: Iterable[Sequence[Request]], seed: int) -> Iterator[list[Drawn]]:
         from vllm import SamplingParams
 
-        prompts = [{"prompt_token_ids": list(request.prompt_ids)} for request in batch]
-        params = [SamplingParams(**sampling(r.decoding, r.seed(seed), self.ends)) for r in batch]
-        with one_sentence("vLLM stops"):
-            outputs = self.llm.generate(prompts, params, use_tqdm=False)
-        rows = [output.outputs[0] for output in outputs]
-        return [completion_of(row.token_ids, row.finish_reason) for row in rows]
+        requests, engine = list(chain.from_iterable(batches)), self.llm.llm_engine
+        for number, request in enumerate(requests):
+            params = SamplingParams(**sampling(request.decoding, request.seed(seed), self.ends))
+            prompt = {"prompt_token_ids": list(request.prompt_ids)}
+            with one_sentence("vLLM stops"):
+                engine.add_request(str(number), prompt, params)
+        while engine.has_unfinished_requests():
+            with one_sentence("vLLM stops"):
+                finished = [output for output in engine.step() if output.finished]
+            rows = [(requests[int(output.request_id)], output.outputs[0]) for output in finished]
+            if rows:
+                yield [(of, completion_of(row.token_ids, row.finish_reason)) for of, row in rows]
 
 
 def completion_of(ids: Sequence[int], word: str | None) -> Completion | UserError:
