@@ -1,6 +1,7 @@
 """The shipped models of the embedded world and small suites on them, for many tests."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -108,7 +109,9 @@ def serving(folder: Path, port: int, program: str, *words: object) -> Iterator[s
     command += ["--host", "127.0.0.1", "--port", str(port)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     with open(folder / "server.log", "a") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
     try:
         deadline = time.monotonic() + 900
         while True:
@@ -120,7 +123,8 @@ def serving(folder: Path, port: int, program: str, *words: object) -> Iterator[s
                 time.sleep(0.1)
         yield process
     finally:
-        process.kill()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)  # vLLM has processes of its own
         process.wait()
 
 

@@ -1,4 +1,4 @@
-"""A real vLLM beside transformers: in this process, and in training.
+"""A real vLLM beside transformers: in this process, as a server, and in training.
 
 Run by ``make test-vllm`` in an environment of its own, on the CPU.
 """
@@ -10,7 +10,15 @@ from statistics import fmean
 
 import pytest
 import yaml
-from embedded import ROOT, WEIGHTS, run_python, small_suite, wait_for_lines
+from embedded import (
+    ROOT,
+    WEIGHTS,
+    free_port,
+    run_python,
+    serving,
+    small_suite,
+    wait_for_lines,
+)
 from families import wide_heads
 from recipe_runs import PROMPTS, TWICE
 
@@ -99,6 +107,19 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_rows(folder, in_process):
     process.wait()
     assert 8 <= len(drawn(target)) < 64
     run_python(*words(folder, "vllm", target))
+    assert rows(target) == rows(in_process[0])
+
+
+def test_a_server_gives_what_the_engine_in_process_gives(folder, in_process):
+    port, target = free_port(), folder / "served"
+    settings = {"engine": "openai", "base_url": f"http://127.0.0.1:{port}/v1"}
+    settings["extra_body"] = {"return_token_ids": True}
+    (folder / "openai.yaml").write_text(yaml.safe_dump(settings))
+    like = ["--dtype", "float32", "--generation-config", "vllm"]
+    like += ["--gpu-memory-utilization", SHARE]
+    with serving(folder, port, "vllm", "serve", folder / "model", *like):
+        run_python(*words(folder, "openai", target))
+    assert {row["counted_by"] for row in drawn(target)} == {"token_ids"}
     assert rows(target) == rows(in_process[0])
 
 
