@@ -64,7 +64,7 @@ ARCHITECTURES: dict[str, tuple[Any, Any]] = {
 def make_tokenizer() -> transformers.PreTrainedTokenizerFast:
     """A word-level tokenizer whose chat template opens the thinking span, as R1's does."""
     kinds = [kind for dialect in DIALECTS.values() for kind in dialect.values()]
-    spoken = [word for kind in kinds for phrase in kind for word in phrase]
+    spoken = [word for kind in kinds for phrase in kind for word in phrase.split()]
     known = dict.fromkeys([*SPECIAL, *WORDS, *spoken, "ok", "no", "again", "wait"])
     vocabulary = {word: index for index, word in enumerate(known)}
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))

@@ -374,7 +374,7 @@ def test_nothing_is_missing_where_every_arm_was_evaluated(tmp_path):
         (
             ["grpo", "sft_own"],
             "Does reinforcement learning keep the alignment it began with?",
-            "recipes/grpo.py",
+            "train one with handan train grpo",
         ),
         (
             ["teacher"],
@@ -394,7 +394,7 @@ def test_nothing_is_missing_where_every_arm_was_evaluated(tmp_path):
         (
             ["sft"],
             "Does imitation leave a model below where it began?",
-            "recipes/sft_distill.py",
+            "with handan train sft",
         ),
     ],
 )
