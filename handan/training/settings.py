@@ -44,7 +44,7 @@ INERT = {
     "trackio_static_space_id": "freeze a Space with trackio once the run is finished",
 }
 # Steps of the embedded pair that two cores do in under three minutes, where it has more.
-FIRST_STEPS = {"grpo": 40, "on_policy_distill": 40}
+FIRST_STEPS = {"grpo": 30, "on_policy_distill": 30}
 # Keys that people know from TRL's own scripts.
 ELSEWHERE = {
     "reward_funcs": "the reward is the evaluator's grade of an answer",
