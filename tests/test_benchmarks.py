@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from embedded import SUITES
@@ -41,9 +43,7 @@ AIME = [
 def fetched(folder, name, rows, suffix="jsonl"):
     path = folder / f"{name}.{suffix}"
     if suffix == "parquet":
-        pyarrow = pytest.importorskip("pyarrow")
-        pyarrow.parquet = pytest.importorskip("pyarrow.parquet")
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+        pq.write_table(pa.Table.from_pylist(rows), path)
     else:
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     command(["task", "fetch", name, "--from", str(path), "--output", str(folder / name)])

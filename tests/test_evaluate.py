@@ -3,6 +3,7 @@ import random
 import shutil
 from dataclasses import replace
 
+import pandas
 import pytest
 import yaml
 from embedded import SUITES, WEIGHTS, engine, run_script, small_suite
@@ -109,7 +110,6 @@ def test_a_run_directory_has_all_its_files(evaluated):
 
 
 def test_responses_of_runs_are_exported_whole(evaluated, tmp_path):
-    pandas = pytest.importorskip("pandas")
     odd = tmp_path / "odd"
     shutil.copytree(evaluated / "base", odd)
     rows = read_jsonl(odd / "generations.jsonl")
